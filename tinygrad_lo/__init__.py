@@ -1,0 +1,21 @@
+"""tinygrad_lo: loss functions and optimization, made real. `import tinygrad_lo as lo`.
+
+Tensors build a graph, losses are formulas on it, `backward()` brings the gradients, optimizers use
+them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
+"""
+
+from tinygrad_lo import engine, errors
+from tinygrad_lo.engine.anomaly import anomaly
+from tinygrad_lo.engine.graph import named, no_grad, scope
+from tinygrad_lo.engine.ops import define_op
+from tinygrad_lo.engine.random import seed
+from tinygrad_lo.engine.tensor import Parameter, Tensor
+from tinygrad_lo.engine.transforms import grad, hessian, hvp, jacobian, value_and_grad
+from tinygrad_lo.explaining.tree import tree
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Parameter", "Tensor", "anomaly", "define_op", "engine", "errors", "grad", "hessian", "hvp", "jacobian", "named",
+    "no_grad", "scope", "seed", "tree", "value_and_grad",
+]  # fmt: skip

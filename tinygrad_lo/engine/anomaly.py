@@ -1,0 +1,140 @@
+"""lo.anomaly(): the first nan or inf, and the first changed array, by name and line.
+
+Only inside it do nodes remember where they were made. Every op is then watched: finite inputs and a
+non-finite result name the op, the value and the user's line, in the forward and in the backward
+pass; and what an op was given is summed, so that a backward pass that meets another sum knows that
+somebody wrote into the array in between.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted
+from tinygrad_lo.engine.sweep import pull
+from tinygrad_lo.errors import MutationError, NonFiniteError
+
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def anomaly() -> mode:
+    """Watch every op inside `with lo.anomaly():` and stop at the first that goes wrong.
+
+    Raises, at the op where it happens:
+    NonFiniteError: the first op whose inputs are finite and whose output or gradient is not, with
+    the value, its place, and the line of your script that made it.
+    MutationError: (in backward) an array was written into after an op had used it.
+
+    Slower by a factor of ten and more; for finding a nan, not for training. In this thread only.
+
+    Example:  >>> import tinygrad_lo as lo
+              >>> with lo.anomaly():
+              ...     lo.Parameter([1.0, 0.0]).log()
+              Traceback (most recent call last):
+              tinygrad_lo.errors.NonFiniteError: log: input 0.0 at (1,) -> -inf; created at <doctest ...
+    """
+    return mode("watch", Watch())
+
+
+class Watch:
+    """What happens to each op inside anomaly()."""
+
+    def computed(self, op: Op, inputs: Iterable[Any], data: Array) -> None:
+        """An op has run on plain arrays."""
+        self.must_be_finite(op, inputs, data, caller())
+
+    def made(self, node: Node, op: Op, inputs: Iterable[Any]) -> None:
+        """An op has run and made this node."""
+        where = caller()
+        found = label(node)
+        found.where = where
+        found.recorded = tuple(map(checksum, node.inputs))
+        self.must_be_finite(op, inputs, node._data, where)
+
+    def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
+        """Raise if the result is the first that is not finite."""
+        inputs = [x for x in inputs if is_numbers(x)]
+        with np.errstate(all="ignore"):
+            if is_finite(data) or not all(map(is_finite, inputs)):
+                return
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(data))[0])
+        value = np.asarray(data)[place]
+        raise NonFiniteError(f"{op.name}: {why(op, inputs, data, place)} -> {value}; created at {where}")
+
+    def pull(self, node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
+        """Run the node's rules, watching what they give."""
+        assert node._op is not None
+        made_at = node._label if isinstance(node._label, Label) else None
+        where = made_at.where if made_at is not None and made_at.where else "a line outside anomaly()"
+        if made_at is not None and made_at.recorded:
+            for i, (now, before) in enumerate(zip(node.inputs, made_at.recorded, strict=True)):
+                if checksum(now) != before:
+                    parents = node.parents
+                    who = quoted(parents[i], f"input {i}") if i < len(parents) and parents[i] is not None else f"input {i}"  # type: ignore[arg-type]
+                    raise MutationError(
+                        f"{who} of {node._op.name} was changed after the forward pass had used it "
+                        f"(created at {where}); run it again"
+                    )
+        with np.errstate(all="ignore"):
+            parts = list(pull(node, g))
+            for parent, part in parts:
+                if is_finite(g) and not is_finite(part):
+                    place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
+                    value = np.asarray(part)[place]
+                    at = np.asarray(parent._data)[place]
+                    cure = ""
+                    if node._op.name in ("log", "sqrt", "power", "divide", "reciprocal"):
+                        cure = (
+                            " If np.where discards this element, its gradient is still nan * 0 = nan: "
+                            "choose a safe input with np.where before the function, not after it."
+                        )
+                    raise NonFiniteError(
+                        f"gradient of {node._op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
+                        f"where the input is {at}; created at {where}.{cure}"
+                    )
+        return parts
+
+
+def is_numbers(x: Any) -> bool:
+    """Whether this input is data rather than an option such as a shape, an index or None."""
+    return isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in "fiub")
+
+
+def is_finite(x: Any) -> bool:
+    """Whether all of it is finite."""
+    return bool(np.isfinite(x).all())
+
+
+def checksum(x: Any) -> int:
+    """A number that changes when the array does; 0 for what cannot change."""
+    return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, ndarray) else 0
+
+
+def why(op: Op, inputs: list[Any], data: Array, place: tuple[int, ...]) -> str:
+    """The inputs that gave the bad element, in words."""
+    shape = np.shape(data)
+    values = []
+    for x in inputs:
+        try:
+            values.append(np.broadcast_to(x, shape)[place])
+        except ValueError:
+            return f"finite inputs gave a result that is not finite at {place}"
+    if op.name == "power" and len(values) == 2 and values[0] < 0 and np.isnan(np.asarray(data)[place]):
+        return f"negative base {values[0]} with fractional exponent {values[1]} gives nan at {place}"
+    word = "input" if len(values) == 1 else "inputs"
+    return f"{word} {', '.join(str(v) for v in values)} at {place}"
+
+
+def caller() -> str:
+    """file:line of the innermost frame that is not this package's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

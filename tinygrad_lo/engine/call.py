@@ -1,0 +1,334 @@
+"""How an op is called: the hot path, one plain function call for each op.
+
+`binary(op)` and `unary(op)` return the function that users call. It tests exact classes, runs the
+forward, and fills one node. Everything unusual (a mode is on, a list, a subclass, a Dask array, an
+option) goes to `slow`, which is written to be read.
+
+Array in, array out; tensor in, tensor out: without a tensor among the inputs the plain forward runs
+and nothing is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import float64, ndarray
+
+from tinygrad_lo.engine.graph import Array, Node, Op, active, label, modes, tick
+from tinygrad_lo.errors import DTypeError, GraphError, IndexingError, LoError, ShapeError
+
+SCALARS = frozenset({float, int, bool, float64, np.float32})
+REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsigned, bool
+TENSOR: Any = None
+PARAMETER: Any = None
+new = object.__new__
+
+
+def register(tensor: type[Node], parameter: type[Node]) -> None:
+    """Tell the calls which classes they return and recognize; tensor.py does, once."""
+    global TENSOR, PARAMETER
+    TENSOR = tensor
+    PARAMETER = parameter
+
+
+def constant(data: Array) -> Any:
+    """A tensor that remembers no inputs and needs no gradient."""
+    out = new(TENSOR)
+    out._data = data
+    out._needs = False
+    out._op = out._label = out._grad = None
+    out._stamp = out._spent = 0
+    out._birth = tick()
+    return out
+
+
+def unary(op: Op) -> Callable[[Any], Any]:
+    """The function of an op with one input and no options."""
+    forward = op.forward
+
+    def call(x: Any) -> Any:
+        if active:
+            return slow(op, x)
+        kind = type(x)
+        try:
+            if kind is TENSOR or kind is PARAMETER:
+                data = x._data
+                result = forward(data)
+            elif kind is ndarray and x.dtype.kind in REAL:
+                return forward(x)
+            else:
+                return slow(op, x)
+        except (TypeError, ValueError, IndexError) as error:
+            raise refusal(op, (x,), error) from error
+        if not x._needs:
+            return constant(result)
+        out = new(TENSOR)
+        out._data = result
+        out._needs = True
+        out._op = op
+        out._pa = x
+        out._a = data
+        out._b = ()
+        out._label = None
+        out._birth = tick()
+        return out
+
+    return call
+
+
+def binary(op: Op) -> Callable[[Any, Any], Any]:
+    """The function of an op with two inputs and no options."""
+    forward = op.forward
+
+    def call(a: Any, b: Any) -> Any:
+        if active:
+            return slow(op, a, b)
+        kind = type(a)
+        if kind is TENSOR or kind is PARAMETER:
+            x = a._data
+            needs = a._needs
+            kind = type(b)
+            if kind is TENSOR or kind is PARAMETER:
+                y = b._data
+                if b._needs:
+                    needs = True
+            elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
+                y = b
+                b = None
+            else:
+                return slow(op, a, b)
+        elif kind in SCALARS or (kind is ndarray and a.dtype.kind in REAL):
+            x = a
+            kind = type(b)
+            if kind is TENSOR or kind is PARAMETER:
+                y = b._data
+                needs = b._needs
+                a = None
+            elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
+                try:
+                    return forward(a, b)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise refusal(op, (a, b), error) from error
+            else:
+                return slow(op, a, b)
+        else:
+            return slow(op, a, b)
+        try:
+            data = forward(x, y)
+        except (TypeError, ValueError, IndexError) as error:
+            raise refusal(op, (x, y), error) from error
+        if not needs:
+            return constant(data)
+        out = new(TENSOR)
+        out._data = data
+        out._needs = True
+        out._op = op
+        out._pa = a
+        out._pb = b
+        out._a = x
+        out._b = y
+        out._label = None
+        out._birth = tick()
+        return out
+
+    return call
+
+
+def optioned(op: Op) -> Callable[..., Any]:
+    """The function of an op with one input, called with every option in its place."""
+    forward = op.forward
+
+    def call(x: Any, *options: Any) -> Any:
+        if active:
+            return slow(op, x, *options)
+        kind = type(x)
+        try:
+            if kind is TENSOR or kind is PARAMETER:
+                data = x._data
+                result = forward(data, *options)
+            elif kind is ndarray and x.dtype.kind in REAL:
+                return forward(x, *options)
+            else:
+                return slow(op, x, *options)
+        except (TypeError, ValueError, IndexError) as error:
+            raise refusal(op, (x, *options), error) from error
+        if not x._needs:
+            return constant(result)
+        out = new(TENSOR)
+        out._data = result
+        out._needs = True
+        out._op = op
+        out._pa = x
+        out._a = data
+        out._b = options
+        out._label = None
+        out._birth = tick()
+        return out
+
+    return call
+
+
+def anything(op: Op) -> Callable[..., Any]:
+    """The function of an op of any other arity, or without a derivative."""
+
+    def call(*inputs: Any) -> Any:
+        return slow(op, *inputs)
+
+    return call
+
+
+def slow(op: Op, *inputs: Any) -> Any:
+    """Call an op with inputs of any class, in any mode."""
+    arity = len(inputs) - 1 if op.arity is None else op.arity
+    parents: list[Any] = []
+    raw: list[Any] = []
+    for i, value in enumerate(inputs):
+        if i >= arity:
+            raw.append(value)
+        elif isinstance(value, Node):
+            parents.append(value)
+            raw.append(value._data)
+        else:
+            parents.append(None)
+            raw.append(plain(value, op.name))
+    watch = modes.watch
+    try:
+        if watch is None:
+            data = op.forward(*raw)
+        else:
+            with np.errstate(all="ignore"):  # the watch says it better than NumPy's warning
+                data = op.forward(*raw)
+    except (TypeError, ValueError, IndexError) as error:
+        raise refusal(op, tuple(raw), error) from error
+    nodes = [parent for parent in parents if parent is not None]
+    if not nodes:
+        if watch is not None:
+            watch.computed(op, raw, data)
+        return data
+    if modes.grad_off or not op.differentiable or not any(node._needs for node in nodes):
+        out = constant(data)
+    else:
+        out = new(TENSOR)
+        out._data = data
+        out._needs = True
+        out._op = op
+        out._label = None
+        if op.arity == 1:
+            out._pa, out._a, out._b = parents[0], raw[0], tuple(raw[1:])
+        elif op.arity == 2:
+            out._pa, out._pb, out._a, out._b = (*parents, *raw)
+        else:
+            out._pa, out._a = tuple(parents), tuple(raw)
+        out._birth = tick()
+    if modes.scope is not None:
+        label(out).scope = modes.scope
+    if watch is not None:
+        watch.made(out, op, raw)
+    return out
+
+
+def plain(value: Any, who: str) -> Array:
+    """`value` as data that an op can compute with, or an error that says why it is none."""
+    kind = type(value)
+    if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
+        return value
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        raise DTypeError(
+            f"{who}: cannot compute with {kind.__name__}, whose arithmetic differs from an array's; "
+            f"pass np.asarray(...) of it, or .filled(...)"
+        )
+    if isinstance(value, (list, tuple)):
+        value = from_nested(value, who)
+    if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
+        dtype = getattr(value, "dtype", None)
+        if dtype is None or dtype.kind in REAL:
+            return value
+        raise DTypeError(bad_dtype(value, f"{who}: "))
+    raise DTypeError(
+        f"{who}: cannot compute with {kind.__name__}; expected a tensor, a number or an array"
+    )
+
+
+def foreign(value: Any) -> bool:
+    """Whether this is an array of another library that speaks both of NumPy's protocols."""
+    kind = type(value)
+    return (
+        hasattr(kind, "__array_function__")
+        and hasattr(kind, "__array_ufunc__")
+        and not isinstance(value, (Node, ndarray, np.generic))
+    )
+
+
+def from_nested(value: Any, who: str) -> Array:
+    """A list or tuple of numbers as an array; ragged lists are refused with the two lengths."""
+    if holds_tensor(value):
+        raise GraphError(
+            f"{who}: the list holds tensors, and an array made of it would leave the graph; "
+            f"use np.stack(...) or np.concatenate(...)"
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        lengths = [len(row) if isinstance(row, (list, tuple)) else None for row in value]
+        for i, length in enumerate(lengths):
+            if length != lengths[0]:
+                text = f"row 0 has length {lengths[0]}, row {i} has length {length}"
+                raise ShapeError(f"{who}: ragged list: {text}".replace("length None", "no length")) from error
+        raise ShapeError(f"{who}: ragged list: {error}") from error
+
+
+def holds_tensor(value: Any) -> bool:
+    """Whether a nested list or tuple has a tensor anywhere in it."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Node):
+            return True
+        if isinstance(item, (list, tuple)):
+            waiting += item
+    return False
+
+
+def bad_dtype(data: Array, who: str = "") -> str:
+    """Why an array of this dtype cannot take part."""
+    if data.dtype.kind == "c":
+        return f"{who}complex numbers are not supported, got dtype {data.dtype}; use .real or .imag"
+    if data.dtype.kind == "O":
+        flat = np.asarray(data).reshape(-1)
+        odd = next((i for i, x in enumerate(flat) if not isinstance(x, (int, float))), 0)
+        return f"{who}dtype object at index {odd}: {flat[odd]!r}; expected numbers" if flat.size else (
+            f"{who}dtype object; expected numbers")
+    return f"{who}dtype {data.dtype} cannot be computed with; convert with .astype(float)"
+
+
+def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
+    """The error for the reader, made from the one that NumPy raised."""
+    if isinstance(error, LoError):
+        return error
+    inputs = tuple(x._data if isinstance(x, Node) else x for x in inputs)
+    if op.refuse is not None:
+        better = op.refuse(error, *inputs)
+        if better is not None:
+            return better
+    if isinstance(error, IndexError):
+        return IndexingError(f"{op.name}: {error}")
+    if isinstance(error, TypeError):
+        return DTypeError(f"{op.name}: {error}")
+    return ShapeError(f"{op.name}: {error}")
+
+
+def no_broadcast(name: str, *inputs: Array) -> Exception | None:
+    """The error for shapes that do not broadcast, naming the first axis at which they differ."""
+    shapes = [np.shape(x) for x in inputs]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        text = " and ".join(str(shape) for shape in shapes)
+        for axis in range(-1, -1 - max(map(len, shapes)), -1):
+            sizes = [shape[axis] for shape in shapes if len(shape) >= -axis and shape[axis] != 1]
+            odd = next((size for size in sizes if size != sizes[0]), None)
+            if odd is not None:
+                return ShapeError(f"{name}: {text} cannot be broadcast; axis {axis}: {sizes[0]} vs {odd}")
+    return None

@@ -1,0 +1,355 @@
+"""The graph: what an op is, what a node is, and the order in which nodes are born.
+
+A node is born after its inputs, so the order of births is a topological order of every graph and
+nothing here ever has to recurse. Births count -1, -2, -3, ...: the smaller, the newer, which is the
+order in which a heap hands nodes to the reverse sweep.
+
+Nodes point only at their inputs. There are no closures and no back-links, hence no reference
+cycles: a graph dies with its loss, and the garbage collector finds nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ContextDecorator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+# What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
+Array = Any
+Rule = Callable[..., Array]
+T = TypeVar("T")
+
+tick: Callable[[], int] = itertools.count(-1, -1).__next__
+
+
+@dataclass(eq=False, slots=True)
+class Op:
+    """One row of the table: a function, and its derivative by each of its inputs.
+
+    A rule is called as `rule(g, y, *inputs)` with the arriving gradient `g` and the output `y`, and
+    returns the gradient by one input. It may return it broadcast: undoing that is the sweep's job.
+    It uses operators, array methods, NumPy functions that dispatch, and other ops of the table, so
+    the same text runs on arrays (the gradient) and on tensors (the gradient as a graph).
+
+    Attributes:
+        arity: how many inputs may be tensors; inputs after these are options and have no rule.
+            None: any number of tensors, then one option (`concatenate`); such an op has one rule,
+            called as `rule(i, g, y, *inputs)` for the gradient by input number i.
+        spelling: the op as NumPy text, `{0}` standing for the first input.
+        symbol: the op as it is drawn: a sign between two inputs, or a template with `{0}`.
+        domain: where its inputs may be sampled: one (low, high), or one for each input.
+        samples: inputs for the generated tests, shapes standing for arrays, when the op cannot take
+            arrays of any shape.
+        refuse: turns the exception that NumPy raised into the error that a reader needs.
+    """
+
+    name: str
+    forward: Callable[..., Array]
+    rules: tuple[Rule | None, ...]
+    spelling: str
+    symbol: str
+    about: str
+    arity: int | None = 1
+    domain: tuple[Any, ...] = (-2.0, 2.0)
+    samples: tuple[tuple[Any, ...], ...] = ()
+    refuse: Callable[..., Exception | None] | None = None
+
+    @property
+    def differentiable(self) -> bool:
+        """Whether a gradient flows to any input."""
+        return any(rule is not None for rule in self.rules)
+
+    def __repr__(self) -> str:
+        return f"Op({self.name!r})"
+
+
+def same(g: Array, y: Array, *inputs: Array) -> Array:
+    """The rule of +: the gradient passes unchanged. The sweep knows it and does not call it."""
+    return g
+
+
+class Label:
+    """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
+
+    __slots__ = ("name", "recorded", "scope", "spans", "where")
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self.scope: Scope | None = None
+        self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
+        self.where: str | None = None
+        self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+
+
+class Node:
+    """A value of the graph and how it was made. `Tensor` extends it with everything users touch.
+
+    The slots are the hot path's business; `op`, `parents` and `inputs` are what everyone else reads.
+    An op of arity 1 or 2 keeps its edges in slots instead of tuples (one object for the collector
+    instead of three). Which slots are set:
+
+        arity 1:  _pa the parent,  _a its array,  _b the options
+        arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
+        others:   _pa the tuple of parents,  _a the tuple of inputs
+        leaves:   _op is None;  _grad _stamp _spent, which only leaves have
+    """
+
+    __slots__ = (
+        "_a",
+        "_b",
+        "_birth",
+        "_data",
+        "_grad",
+        "_label",  # None, a name, or a Label
+        "_needs",
+        "_op",
+        "_pa",
+        "_pb",
+        "_spent",  # 0, or 1 after a step has used the gradient, or 2 when more was added since
+        "_stamp",  # the birth clock when .data was last assigned
+    )
+    _a: Any
+    _b: Any
+    _birth: int
+    _data: Array
+    _grad: Array
+    _label: str | Label | None
+    _needs: bool
+    _op: Op | None
+    _pa: Any
+    _pb: Any
+    _spent: int
+    _stamp: int
+
+    @property
+    def op(self) -> Op | None:
+        """The op that made this value; None for a leaf."""
+        return self._op
+
+    @property
+    def parents(self) -> tuple[Node | None, ...]:
+        """The tensors among the inputs, in order and with repeats; None where an input is none."""
+        op = self._op
+        if op is None:
+            return ()
+        if op.arity == 2:
+            return (self._pa, self._pb)
+        if op.arity == 1:
+            return (self._pa,)
+        return tuple(self._pa)
+
+    @property
+    def inputs(self) -> tuple[Any, ...]:
+        """The inputs as the forward saw them: arrays, numbers, then options."""
+        op = self._op
+        if op is None:
+            return ()
+        if op.arity == 2:
+            return (self._a, self._b)
+        if op.arity == 1:
+            return (self._a, *self._b)
+        return tuple(self._a)
+
+
+def label(node: Node) -> Label:
+    """The node's label as an object, made when it was only a name or nothing."""
+    found = node._label
+    if not isinstance(found, Label):
+        found = node._label = Label(found)
+    return found
+
+
+def name_of(node: Node) -> str | None:
+    """The name that the user or a loss gave to this value."""
+    found = node._label
+    return found.name if isinstance(found, Label) else found
+
+
+def quoted(node: Node, otherwise: str = "a tensor") -> str:
+    """The name in quotes, or `otherwise`: for messages."""
+    name = name_of(node)
+    return repr(name) if name is not None else otherwise
+
+
+def named(x: T, name: str) -> T:
+    """Give a tensor the name under which drawings, explanations and errors show it.
+
+    Plain arrays pass through, so a loss written with it runs on both.
+
+    Raises:   UnsupportedError: the name is not text.
+    Example:  >>> import tinygrad_lo as lo
+              >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
+              >>> S.name
+              'S'
+    """
+    if isinstance(x, Node):
+        rename(x, name)
+    return x
+
+
+def rename(node: Node, name: str | None) -> None:
+    """Set or clear the node's name, keeping scopes and origin."""
+    if name is not None and not isinstance(name, str):
+        from tinygrad_lo.errors import UnsupportedError
+
+        raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
+    if isinstance(node._label, Label):
+        node._label.name = name
+    else:
+        node._label = name
+
+
+# --------------------------------------------------------------------------------------- modes
+
+
+class Modes(threading.local):
+    """The switches of one thread."""
+
+    grad_off: bool = False
+    scope: Scope | None = None
+    watch: Any = None  # the watcher of anomaly.py
+
+
+modes = Modes()
+
+# Not empty while any thread has a switch on. One shared list makes the question cost 3 ns for every
+# op; only when it is not empty does an op read the switches of its own thread (24 ns).
+active: list[object] = []
+
+
+class mode(ContextDecorator):
+    """Set one switch of this thread for the length of a `with` block, or of a decorated function."""
+
+    def __init__(self, switch: str, value: Any) -> None:
+        self.switch = switch
+        self.value = value
+        self.before: list[Any] = []
+
+    def __enter__(self) -> Any:
+        self.before.append(getattr(modes, self.switch))
+        setattr(modes, self.switch, self.value)
+        active.append(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        active.pop()
+        setattr(modes, self.switch, self.before.pop())
+
+
+def no_grad() -> mode:
+    """Compute without building a graph, inside `with lo.no_grad():`, in this thread only.
+
+    Results need no gradient and remember no inputs. For measuring accuracy, and for updates written
+    by hand. Works as a decorator, too: `@lo.no_grad()`.
+
+    Example:  >>> import tinygrad_lo as lo
+              >>> w = lo.Parameter(3.0)
+              >>> with lo.no_grad():
+              ...     y = w * w
+              >>> y.requires_grad
+              False
+    """
+    return mode("grad_off", True)
+
+
+class Scope:
+    """One entry of a `with lo.scope(...)` block; entering twice makes two."""
+
+    __slots__ = ("began", "name", "outer")
+
+    def __init__(self, name: str, outer: Scope | None) -> None:
+        self.name = name
+        self.outer = outer
+        self.began = tick()
+
+
+class scope(mode):
+    """Group the values made inside `with lo.scope("data loss"):` under that title.
+
+    Drawings show a scope as a frame, `lo.tree` as a heading, errors name it. Scopes nest. Every loss
+    of the library opens one with its own name.
+
+    Example:  >>> import tinygrad_lo as lo
+              >>> w = lo.Parameter(2.0, name="w")
+              >>> with lo.scope("regularization"):
+              ...     loss = w * w
+              >>> print(lo.tree(loss))
+              v1 = w × w = 4  ‹regularization›
+              ├─ w = 2  parameter
+              └─ w (above)
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__("scope", None)
+        self.name = name
+
+    def __enter__(self) -> Any:
+        self.value = Scope(self.name, modes.scope)
+        return super().__enter__()
+
+
+def scoped(name: str, began: int, out: T) -> T:
+    """Mark everything from birth `began` to `out` as one scope; `began = tick()` at a loss's entry.
+
+    Entering a context manager would send every op of the loss through the slow path; an interval of
+    births costs nothing.
+    """
+    if isinstance(out, Node):
+        label(out).spans += ((name, began),)
+    return out
+
+
+def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Birth of each node -> the path of scopes around it, outermost first, each as (title, key).
+
+    The key tells two scopes with one title apart.
+    """
+    nodes = list(nodes)
+    spans = []  # (began, ended, title), every loss among the nodes
+    for node in nodes:
+        if isinstance(node._label, Label):
+            spans += [(began, node._birth, title) for title, began in node._label.spans]
+    # An outer loss begins before the ones inside it: -5 is earlier than -9.
+    spans.sort(key=lambda span: (-span[0], span[1]))
+    paths = {}
+    for node in nodes:
+        path = []
+        found = node._label.scope if isinstance(node._label, Label) else None
+        while found is not None:
+            path.append((found.name, found.began))
+            found = found.outer
+        path.reverse()
+        if node._op is not None:
+            path += [(title, t0) for t0, t1, title in spans if t1 <= node._birth <= t0]
+        paths[node._birth] = tuple(path)
+    return paths
+
+
+# ------------------------------------------------------------------------------- reading graphs
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """Every node that the roots were made from, and the roots, oldest first."""
+    found: dict[int, Node] = {}
+    waiting = list(roots)
+    while waiting:
+        node = waiting.pop()
+        if node._birth not in found:
+            found[node._birth] = node
+            waiting += [parent for parent in node.parents if parent is not None]
+    return [found[birth] for birth in sorted(found, reverse=True)]
+
+
+def check(x: T, valid: Callable[[Array], bool], complain: Callable[[Array], Exception]) -> T:
+    """Pass `x` through if `valid(its data)`, else raise `complain(its data)`.
+
+    Losses examine their targets only through this and through ops, so that whoever records a loss
+    knows everything that depends on the labels.
+    """
+    data = x._data if isinstance(x, Node) else x
+    if not valid(data):
+        raise complain(data)
+    return x

@@ -1,0 +1,12 @@
+"""THE TABLE: every op with its forward, its derivative rules, its spelling and its symbol.
+
+Each kind has a file. `TABLE` holds the ops, `COMPOSED` the functions that are written with them.
+"""
+
+from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.engine.ops.registry import COMPOSED, TABLE, Composed, Shape, define_op
+
+__all__ = [
+    "COMPOSED", "TABLE", "Composed", "Shape", "arithmetic", "define_op", "elementwise", "indexing", "linear",
+    "reductions", "shapes",
+]  # fmt: skip

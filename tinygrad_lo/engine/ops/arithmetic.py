@@ -1,0 +1,80 @@
+"""The table, part 1: + - * / ** and comparisons."""
+
+from __future__ import annotations
+
+import operator
+
+import numpy as np
+
+from tinygrad_lo.engine.call import no_broadcast
+from tinygrad_lo.engine.graph import Array, same
+from tinygrad_lo.engine.ops.registry import op
+from tinygrad_lo.errors import DTypeError
+
+add = op("add", operator.add, spelling="{0} + {1}", symbol="+",
+         about="Sum of two values. The gradient is copied to both.",
+         rules=(same,
+                same))  # fmt: skip
+
+subtract = op("subtract", operator.sub, spelling="{0} - {1}", symbol="−",
+              about="Difference of two values.",
+              rules=(same,
+                     lambda g, y, a, b: -g))  # fmt: skip
+
+multiply = op("multiply", operator.mul, spelling="{0} * {1}", symbol="×",
+              about="Product of two values. Each gets the gradient times the other.",
+              rules=(lambda g, y, a, b: g * b,
+                     lambda g, y, a, b: g * a))  # fmt: skip
+
+divide = op("divide", operator.truediv, spelling="{0} / {1}", symbol="÷",
+            about="Quotient of two values.", domain=((-2.0, 2.0), (0.5, 2.0)),
+            rules=(lambda g, y, a, b: g / b,
+                   lambda g, y, a, b: g * (-y / b)))  # fmt: skip
+
+negative = op("negative", operator.neg, spelling="-{0}", symbol="−{0}",
+              about="The value with its sign changed.",
+              rules=(lambda g, y, x: -g,))  # fmt: skip
+
+square = op("square", lambda x: x * x, spelling="np.square({0})", symbol="{0}²",
+            about="The value times itself.",
+            rules=(lambda g, y, x: g * (2.0 * x),))  # fmt: skip
+
+reciprocal = op("reciprocal", lambda x: 1.0 / x, spelling="1.0 / {0}", symbol="1 ÷ {0}",
+                about="One divided by the value.", domain=(0.5, 2.0),
+                rules=(lambda g, y, x: -(g * y * y),))  # fmt: skip
+
+
+def power_by_base(g: Array, y: Array, a: Array, b: Array) -> Array:
+    if type(b) is int or type(b) is float:
+        if b == 2:
+            return g * (2.0 * a)
+        # x**0 is 1 everywhere: slope 0 also at x = 0, where b * a**(b-1) would be 0 * inf.
+        return g * (b * a ** (b - 1)) if b != 0 else g * 0.0
+    return g * (b * a ** np.where(b == 0, 1, b - 1))
+
+
+def power_by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
+    # 0**b stays 0 when b moves, although log(0) is -inf.
+    return g * (y * np.log(np.where(a == 0, 1, a)))
+
+
+def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
+    if "negative integer powers" in str(error):
+        return DTypeError("power: an integer to a negative power; write the base or exponent as a float")
+    return no_broadcast("power", a, b)
+
+
+power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
+           about="A base to an exponent. By the exponent at base 0 the gradient is 0.",
+           domain=((0.5, 2.0), (-2.0, 2.0)), refuse=refuse_power,
+           rules=(power_by_base,
+                  power_by_exponent))  # fmt: skip
+
+NO_GRADIENT = "True where it holds. No gradient: a comparison is flat, and jumps."
+
+equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT)
+not_equal = op("not_equal", operator.ne, (None, None), spelling="{0} != {1}", symbol="≠", about=NO_GRADIENT)
+less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", about=NO_GRADIENT)
+less_equal = op("less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", about=NO_GRADIENT)
+greater = op("greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", about=NO_GRADIENT)
+greater_equal = op("greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT)

@@ -1,0 +1,218 @@
+"""The table, part 5: taking elements out, and putting them back.
+
+Taking and putting are each other's derivative, so each rule names the other op, and derivatives of
+any order follow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.call import from_nested
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis
+from tinygrad_lo.errors import IndexingError, ShapeError
+
+# --------------------------------------------------------------------------------- x[i], any i
+
+
+def plain_index(index: Any) -> Any:
+    """An index as NumPy takes it: tensors of ints or bools as arrays, lists as arrays."""
+    if isinstance(index, tuple):
+        return tuple(plain_index(i) for i in index)
+    if isinstance(index, Node):
+        return index._data
+    if isinstance(index, list):
+        found = from_nested(index, "index")
+        return found.astype(np.intp) if found.size == 0 else found
+    return index
+
+
+def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
+    text = str(error)
+    if "out of bounds" in text:
+        text = text.replace("is out of bounds for axis", "out of range for axis").replace("with size", "of size")
+    return IndexingError(f"{text} (shape {np.shape(x)})")
+
+
+getitem = op("getitem", lambda x, index: x[index][()],
+             options=True, refuse=refuse_index,
+             spelling="{0}[{1}]", symbol="{0}[{1}]",
+             about="Elements by slices, integers, integer arrays, masks, None and '...'.",
+             samples=((Shape(3, 4), (slice(None, None, -2), 1)), (Shape(5), np.array([0, 2, 2, -1])),
+                      (Shape(3, 4), (Ellipsis, None, np.array([[0, 1], [3, 3]]))), (Shape(2, 3), 1), (Shape(3), 2),
+                      (Shape(2, 2), np.array([[True, False], [True, True]])), (Shape(0, 3), slice(None)), (Shape(), ())),
+             rules=(lambda g, y, x, index: scatter(g, x.shape, index),))  # fmt: skip
+
+
+def scatter_forward(g: Array, shape: tuple[int, ...], index: Any) -> Array:
+    out = np.zeros(shape, g.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in parts):
+        np.add.at(out, index, g)  # an element taken twice gets two gradients
+    else:
+        out[index] = g
+    return out[()]
+
+
+scatter = op("scatter", scatter_forward, options=True,
+             spelling="scatter({0}, {1}, {2})", symbol="scatter {0}",
+             about="Zeros with the values added at an index: the derivative of taking them.",
+             samples=((Shape(2), (3, 4), (slice(None, None, -2), 1)), (Shape(4), (5,), np.array([0, 2, 2, -1])),
+                      (Shape(), (3,), 2), (Shape(3), (2, 2), np.array([[True, False], [True, True]]))),
+             rules=(lambda h, y, g, shape, index: getitem(h, index),))  # fmt: skip
+
+
+@composed("np.flip({0}, {1})", (Shape(2, 3), None), (Shape(2, 3), 0), (Shape(2, 3, 2), (0, -1)))
+def flip(x: Any, axis: Any = None) -> Any:
+    """The order of elements reversed along the axes."""
+    ndim = np.ndim(x)
+    axis = plain_axis("flip", axis)
+    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
+    problem = bad_axes("flip", ndim, axes)
+    if problem is not None:
+        raise problem
+    turned = {i % ndim for i in axes}
+    return getitem(x, tuple(slice(None, None, -1 if i in turned else None) for i in range(ndim)))
+
+
+@composed(
+    "np.take_along_axis({0}, {1}, {2})",
+    (Shape(2, 3), np.array([[2, 0, 2], [1, 1, 1]]), 1),
+    (Shape(3, 2), np.array([[2, 0]]), 0),
+    (Shape(4), np.array([3, 0]), None),
+)
+def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
+    """For each position, the element that an index names along one axis."""
+    indices = np.asarray(plain_index(indices))
+    axis = plain_axis("take_along_axis", axis)
+    if axis is None:
+        return getitem(x.reshape(-1), indices)
+    ndim = np.ndim(x)
+    problem = bad_axes("take_along_axis", ndim, (axis,))
+    if problem is None and (indices.ndim != ndim or indices.dtype.kind not in "iu"):
+        problem = ShapeError(
+            f"take_along_axis: indices must be ints with {ndim} axes like x, got {indices.dtype} "
+            f"of shape {indices.shape}"
+        )
+    if problem is not None:
+        raise problem
+    axis %= ndim
+    index = list(np.ix_(*(np.arange(n) for n in np.shape(x))))
+    index[axis] = indices
+    return getitem(x, tuple(index))
+
+
+# ------------------------------------------------------- one element of each row: picking a label
+
+
+def places(y: Array, classes: int) -> Array:
+    """Where each row's label lies in the flat array of scores."""
+    return np.arange(0, y.size * classes, classes) + y.reshape(-1).astype(np.intp, copy=False)
+
+
+def pick_forward(s: Array, y: Array) -> Array:
+    classes = s.shape[-1]
+    if type(s) is ndarray and type(y) is ndarray:
+        return s.reshape(-1).take(places(y, classes)).reshape((*y.shape, 1))
+    # Gathers would silently compute a lazy array; a masked sum stays lazy.
+    return np.sum(np.where(y[..., None] == np.arange(classes), s, 0), axis=-1, keepdims=True)
+
+
+def put_forward(g: Array, y: Array, classes: int) -> Array:
+    if type(g) is ndarray and type(y) is ndarray:
+        out = np.zeros((*y.shape, classes), g.dtype)
+        out.reshape(-1)[places(y, classes)] = g.reshape(-1)
+        return out
+    return np.where(y[..., None] == np.arange(classes), g, 0)
+
+
+def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception | None:
+    return ShapeError(f"pick: labels of shape {np.shape(y)} do not name one element in each row of {np.shape(s)}")
+
+
+pick = op("pick", pick_forward, refuse=refuse_pick,
+          spelling="np.take_along_axis({0}, {1}[..., None], -1)", symbol="{0}[i, yᵢ]",
+          about="From each row the element at its label, as a column; labels are in range.",
+          samples=((Shape(3, 4), np.array([0, 3, 1])), (Shape(2, 2, 3), np.array([[0, 1], [2, 2]])), (Shape(3), np.array(1)), (Shape(0, 3), np.zeros(0, int))),
+          rules=(lambda g, out, s, y: put(g, y, s.shape[-1]),
+                 None))  # fmt: skip
+
+put = op("put", put_forward, refuse=refuse_pick,
+         spelling="np.where({1}[..., None] == np.arange({2}), {0}, 0)", symbol="put {0} at yᵢ",
+         about="Rows of zeros with a value at each label: the derivative of picking it.",
+         samples=((Shape(3, 1), np.array([0, 3, 1]), 4), (Shape(2, 2, 1), np.array([[0, 1], [2, 2]]), 3)),
+         rules=(lambda h, out, g, y, classes: pick(h, y),
+                None,
+                None))  # fmt: skip
+
+
+# --------------------------------------------------------------------- windows, for convolution
+
+
+def positions(n: int, size: int, stride: int, dilation: int) -> int:
+    """How many places a window of this size has on an axis of n elements."""
+    return (n - dilation * (size - 1) - 1) // stride + 1
+
+
+def windows_forward(x: Array, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
+    first = x.ndim - len(size)
+    sizes = zip(x.shape[first:], size, stride, dilation, strict=True)
+    shape = (*x.shape[:first], *(positions(n, k, s, d) for n, k, s, d in sizes), *size)
+    moves = x.strides[first:]
+    strides = (
+        *x.strides[:first],
+        *(step * s for step, s in zip(moves, stride, strict=True)),
+        *(step * d for step, d in zip(moves, dilation, strict=True)),
+    )
+    return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
+
+
+def fold_forward(
+    g: Array, shape: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Array:
+    # One strided addition for each place inside the window, never one for each window.
+    out = np.zeros(shape, g.dtype)
+    counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
+    for place in np.ndindex(*size):
+        covered = tuple(
+            slice(d * k, d * k + s * (n - 1) + 1, s)
+            for k, n, s, d in zip(place, counts, stride, dilation, strict=True)
+        )
+        out[(..., *covered)] += g[(..., *place)]
+    return out
+
+
+_windows = op("windows", windows_forward, options=True,
+              spelling="windows({0}, {1}, {2}, {3})", symbol="windows of {0}",
+              about="All windows of a size over the last axes, as new last axes.",
+              samples=((Shape(2, 5), (3,), (2,), (1,)), (Shape(1, 5, 6), (2, 3), (2, 1), (1, 2)), (Shape(4, 4), (4, 4), (1, 1), (1, 1))),
+              rules=(lambda g, y, x, size, stride, dilation: _fold(g, x.shape, size, stride, dilation),))  # fmt: skip
+
+_fold = op("fold", fold_forward, options=True,
+           spelling="fold({0}, {1}, {2}, {3}, {4})", symbol="fold {0}",
+           about="Windows added back to where they came from: the derivative of taking them.",
+           samples=((Shape(2, 2, 3), (2, 5), (3,), (2,), (1,)), (Shape(1, 2, 2, 2, 3), (1, 5, 6), (2, 3), (2, 1), (1, 2))),
+           rules=(lambda h, y, g, shape, size, stride, dilation: _windows(h, size, stride, dilation),))  # fmt: skip
+
+
+def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -> Any:
+    """All windows of `size` over the last axes of x: (..., n1, n2) -> (..., m1, m2, k1, k2).
+
+    Step by `stride` from window to window, by `dilation` from element to element inside one.
+    """
+    count = len(size)
+    steps = tuple((value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation))
+    shape = np.shape(x)
+    if count == 0 or len(shape) < count or any(len(step) != count for step in steps):
+        raise ShapeError(f"windows: sizes {size}, stride {stride}, dilation {dilation} for shape {shape}")
+    for n, k, s, d in zip(shape[-count:], size, *steps, strict=True):
+        if k < 1 or s < 1 or d < 1 or positions(n, k, s, d) < 1:
+            raise ShapeError(
+                f"windows: a window of {k} (stride {s}, dilation {d}) does not fit into {n} elements; shape {shape}"
+            )
+    return _windows(x, tuple(size), *steps)

@@ -1,0 +1,299 @@
+"""The table, part 3: many values to one, along axes.
+
+Every function here takes `axis` (None for all, an int, a tuple; negative counts from the end) and
+`keepdims`, as NumPy's do.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
+from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.engine.sweep import total
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
+
+Axis = int | tuple[int, ...] | None
+
+SAMPLES = (
+    (Shape(3, 4), None, False),
+    (Shape(3, 4), 0, True),
+    (Shape(3, 4), -1, False),
+    (Shape(2, 3, 4), (0, -1), False),
+    (Shape(2, 3, 4), (1, 2), True),
+    (Shape(), None, False),
+    (Shape(1, 1), None, True),
+    (Shape(0, 3), 1, False),
+)
+
+
+@functools.lru_cache(maxsize=4096)
+def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """The shape after reducing with keepdims=True."""
+    if axis is None:
+        return (1,) * len(shape)
+    axes = {i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis)}
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+@functools.lru_cache(maxsize=4096)
+def dropped(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
+    """The shape after reducing with keepdims=False."""
+    if axis is None:
+        return ()
+    axes = {i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis)}
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def lift(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    """Something of the output's shape, with the reduced axes back in as ones: it fits x again."""
+    return g if keepdims or axis is None else g.reshape(kept(x.shape, axis))
+
+
+def spread(g: Array, shape: tuple[int, ...]) -> Array:
+    """Broadcast to a shape; a real array, because one fill is quicker than NumPy's view."""
+    if isinstance(g, (ndarray, np.generic)):
+        out = np.empty(shape, g.dtype)
+        out[...] = g
+        return out
+    return np.broadcast_to(g, shape)
+
+
+def plain_axis(who: str, axis: Any) -> Axis:
+    """The axis argument as an int, a tuple of ints, or None."""
+    if axis is None or type(axis) is int:
+        return axis
+    if isinstance(axis, (tuple, list)):
+        return tuple(plain_axis(who, i) for i in axis)  # type: ignore[misc]
+    if isinstance(axis, np.integer):
+        return int(axis)
+    raise DTypeError(f"{who}: axis must be an int, a tuple of ints or None, got {axis!r}")
+
+
+def refuse_axis(name: str) -> Any:
+    """What NumPy's complaint about an axis or an empty reduction means."""
+
+    def refuse(error: Exception, x: Array, axis: Axis = None, *rest: Any) -> Exception | None:
+        axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
+        return bad_axes(name, np.ndim(x), axes) or empty(name, x)
+
+    return refuse
+
+
+def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
+    """The error for axes that are out of range or given twice."""
+    seen = []
+    for axis in axes:
+        if not -ndim <= axis < ndim:
+            allowed = f"allowed {-ndim}..{ndim - 1}" if ndim else "it has no axes"
+            return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D, {allowed}")
+        if axis % ndim in seen:
+            return ShapeError(f"{name}: duplicate axis {axis} in {axes}")
+        seen.append(axis % ndim)
+    return None
+
+
+def empty(name: str, x: Array) -> Exception | None:
+    """The error for a reduction of nothing."""
+    if np.size(x) == 0:
+        return ShapeError(f"{name} of 0 elements (shape {np.shape(x)}) is undefined")
+    return None
+
+
+# ------------------------------------------------------------------------------------------ sum
+
+_sum = op("sum", total, options=True, samples=SAMPLES, refuse=refuse_axis("sum"),
+          spelling="np.sum({0}, axis={1}, keepdims={2})", symbol="Σ {0}",
+          about="The sum; of nothing, 0. Copies the gradient to every element.",
+          rules=(lambda g, y, x, axis, keepdims: spread(lift(g, x, axis, keepdims), x.shape),))  # fmt: skip
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`np.sum`. float32 columns above 2**16 rows are summed in blocks, which NumPy does not."""
+    return _sum(x, axis if axis is None or type(axis) is int else plain_axis("sum", axis), keepdims)
+
+
+@composed("np.mean({0}, axis={1}, keepdims={2})", *SAMPLES)
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The sum divided by how many there are; of nothing, an error."""
+    axis = plain_axis("mean", axis)
+    s = _sum(x, axis, keepdims)
+    return divide(s, count("mean", np.shape(x), axis))
+
+
+def count(who: str, shape: tuple[int, ...], axis: Axis, ddof: int = 0) -> int:
+    """How many elements go into each result, less the degrees of freedom; at least one is left."""
+    n = how_many(shape, axis)
+    if n == 0 and 0 not in dropped(shape, axis):
+        raise ShapeError(f"{who} of 0 elements (shape {shape}) is undefined")
+    if ddof and n <= ddof:
+        raise ShapeError(f"{who} with ddof={ddof} needs more than {ddof} elements, got {n} (shape {shape})")
+    return n - ddof if n else 1
+
+
+@functools.lru_cache(maxsize=4096)
+def how_many(shape: tuple[int, ...], axis: Axis) -> int:
+    """The number of elements that are reduced to one."""
+    if axis is None:
+        return math.prod(shape)
+    return math.prod(shape[i] for i in ((axis,) if isinstance(axis, int) else axis))
+
+
+@composed("np.var({0}, axis={1}, keepdims={2})", *SAMPLES)
+def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
+    """The mean squared distance from the mean; ddof=1 divides by n - 1."""
+    axis, n = spread_of("var", x, axis, ddof)
+    return divide(_sum(square(subtract(x, mean(x, axis, True))), axis, keepdims), n)
+
+
+@composed("np.std({0}, axis={1}, keepdims={2})", *SAMPLES[:5], domain=(0.0, 2.0))
+def std(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
+    """The root of var. Through the norm, whose slope at 0 is 0: a constant gets no nan."""
+    axis, n = spread_of("std", x, axis, ddof)
+    return divide(norm(subtract(x, mean(x, axis, True)), axis, keepdims), math.sqrt(n))
+
+
+def spread_of(who: str, x: Any, axis: Any, ddof: Any) -> tuple[Axis, int]:
+    """The checked axis and the divisor of var and std."""
+    if not isinstance(ddof, (int, np.integer)) or ddof < 0:
+        raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
+    axis = plain_axis(who, axis)
+    shape = np.shape(x)
+    problem = bad_axes(who, len(shape), () if axis is None else (axis,) if isinstance(axis, int) else axis)
+    if problem is not None:
+        raise problem
+    return axis, count(who, shape, axis, int(ddof))
+
+
+# ----------------------------------------------------------------------- max, min, prod and norm
+
+
+def extreme_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    tied = (x == lift(y, x, axis, keepdims)).astype(g.dtype)
+    return lift(g, x, axis, keepdims) * (tied / tied.sum(axis=axis, keepdims=True))
+
+
+_max = op("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), (extreme_rule,),
+          options=True, samples=SAMPLES, refuse=refuse_axis("max"),
+          spelling="np.max({0}, axis={1}, keepdims={2})", symbol="max {0}",
+          about="The largest element; ties share the gradient equally.")  # fmt: skip
+
+_min = op("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), (extreme_rule,),
+          options=True, samples=SAMPLES, refuse=refuse_axis("min"),
+          spelling="np.min({0}, axis={1}, keepdims={2})", symbol="min {0}",
+          about="The smallest element; ties share the gradient equally.")  # fmt: skip
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`np.max`; tied elements share the gradient equally."""
+    return _max(x, plain_axis("max", axis), keepdims)
+
+
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`np.min`; tied elements share the gradient equally."""
+    return _min(x, plain_axis("min", axis), keepdims)
+
+
+def prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    shape = x.shape
+    axes = tuple(range(len(shape))) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = tuple(i % len(shape) for i in axes)
+    order = tuple(i for i in range(len(shape)) if i not in axes) + axes
+    moved = tuple(shape[i] for i in order)
+    rows = np.transpose(x, order).reshape((*dropped(shape, axis), how_many(shape, axes)))
+    others = product_of_others(rows).reshape(moved)
+    back = tuple(order.index(i) for i in range(len(shape)))
+    return lift(g, x, axis, keepdims) * np.transpose(others, back)
+
+
+def product_of_others(x: Array) -> Array:
+    """Along the last axis, for each element the product of all the others, exact with zeros.
+
+    Up a tree of pairwise products and down again: what a child's others are is what its parent's
+    others are, times its sibling. No division, so nothing goes wrong at 0.
+    """
+    n = x.shape[-1]
+    size = 1 << (n - 1).bit_length() if n else 1
+    if size > n:
+        x = np.concatenate([x, np.ones((*x.shape[:-1], size - n), x.dtype)], axis=-1)
+    levels = [x]
+    while levels[-1].shape[-1] > 1:
+        pairs = levels[-1].reshape((*x.shape[:-1], -1, 2))
+        levels.append(pairs[..., 0] * pairs[..., 1])
+    others = np.ones((*x.shape[:-1], 1), x.dtype)
+    for level in reversed(levels[:-1]):
+        siblings = level.reshape((*x.shape[:-1], level.shape[-1] // 2, 2))[..., ::-1]
+        others = (others.reshape((*others.shape, 1)) * siblings).reshape(level.shape)
+    return others[..., :n]
+
+
+_prod = op("prod", lambda x, axis, keepdims: np.multiply.reduce(x, axis, None, None, keepdims), (prod_rule,),
+           options=True, samples=(*SAMPLES, (Shape(5), 0, False)), refuse=refuse_axis("prod"),
+           spelling="np.prod({0}, axis={1}, keepdims={2})", symbol="Π {0}",
+           about="The product; of nothing, 1. Exact where elements are 0.")  # fmt: skip
+
+
+def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """`np.prod`, with gradients that are exact where elements are 0."""
+    return _prod(x, plain_axis("prod", axis), keepdims)
+
+
+def norm_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    # Scaled by the largest element, so that squares neither overflow nor vanish.
+    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
+    scale = np.where((top > 0) & np.isfinite(top), top, 1).astype(top.dtype)
+    y = scale * np.sqrt(total(np.square(x / scale), axis, True))
+    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+
+
+def norm_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
+    length = np.where(y == 0, 1, y)
+    return lift(g, x, axis, keepdims) * (x / lift(length, x, axis, keepdims))
+
+
+_norm = op("norm", norm_forward, (norm_rule,), options=True, samples=SAMPLES, refuse=refuse_axis("norm"),
+           spelling="np.sqrt(np.sum(np.square({0}), axis={1}, keepdims={2}))", symbol="‖{0}‖",
+           about="Euclidean length; slope 0 at 0, no overflow before the result does.")  # fmt: skip
+
+
+def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The root of the sum of squares along the axes (all of them by default)."""
+    return _norm(x, plain_axis("norm", axis), keepdims)
+
+
+# ----------------------------------------------------------------------------------- logsumexp
+
+
+def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    top = peak(x, axis)
+    if not np.vdot(top, top) < np.inf:  # the cheapest test that everything is finite
+        top = np.where(np.isfinite(top), top, 0)
+    y = np.log(total(np.exp(x - top), axis, True)) + top
+    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+
+
+def peak(x: Array, axis: Axis) -> Array:
+    """max with keepdims; along the rows of a matrix by argmax, which is three times quicker."""
+    if type(x) is ndarray and x.ndim == 2 and axis in (1, -1) and x.flags.c_contiguous and x.size:
+        rows, columns = x.shape
+        return x.reshape(-1).take(x.argmax(1) + np.arange(0, rows * columns, columns)).reshape(rows, 1)
+    return np.max(x, axis=axis, keepdims=True)
+
+
+_logsumexp = op("logsumexp", logsumexp_forward, options=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),
+                spelling="np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims={2})",
+                symbol="log Σ exp({0})",
+                about="log of the sum of exponentials, finite at any finite scores.",
+                rules=(lambda g, y, x, axis, keepdims:
+                       lift(g, x, axis, keepdims) * np.exp(x - lift(y, x, axis, keepdims)),))  # fmt: skip
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """log Σ exp(x) along the axes. Its gradient is softmax."""
+    return _logsumexp(x, plain_axis("logsumexp", axis), keepdims)

@@ -1,0 +1,213 @@
+"""The one registry: how an op enters the table, from inside the package or from a user's script."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.call import anything, binary, foreign, no_broadcast, optioned, slow, unary
+from tinygrad_lo.engine.graph import Array, Node, Op, Rule
+from tinygrad_lo.errors import OptionError, ShapeError
+
+TABLE: dict[str, Op] = {}
+
+
+class Shape(tuple[int, ...]):
+    """Stands for an array of this shape in the samples of an entry: `Shape(2, 3)`."""
+
+    def __new__(cls, *sizes: int) -> Shape:
+        return super().__new__(cls, sizes)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A function written with ops of the table: it needs no rule, only a place in docs and tests."""
+
+    name: str
+    function: Callable[..., Any]
+    spelling: str
+    about: str
+    samples: tuple[tuple[Any, ...], ...]
+    domain: tuple[float, float]
+
+
+COMPOSED: dict[str, Composed] = {}
+
+
+def op(
+    name: str,
+    forward: Callable[..., Array],
+    rules: tuple[Rule | None, ...],
+    *,
+    spelling: str,
+    symbol: str,
+    about: str,
+    arity: int | None = -1,
+    domain: tuple[Any, ...] = (-2.0, 2.0),
+    samples: tuple[tuple[Any, ...], ...] = (),
+    refuse: Callable[..., Exception | None] | None = None,
+    options: bool = False,
+) -> Callable[..., Any]:
+    """Enter an op into the table; returns the function that calls it, its record as `.op`.
+
+    `options=True` is for ops of arity 1 that are called with options after the input.
+    """
+    if name in TABLE:
+        raise OptionError(f"the table has an op {name!r} already; choose another name")
+    entry = Op(
+        name=name,
+        forward=forward,
+        rules=rules,
+        spelling=spelling,
+        symbol=symbol,
+        about=about,
+        arity=len(rules) if arity == -1 else arity,
+        domain=domain,
+        samples=samples,
+        refuse=refuse,
+    )
+    if entry.refuse is None and not samples and entry.arity in (2, 3):
+        entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
+    TABLE[name] = entry
+    return function_of(entry, options)
+
+
+def function_of(entry: Op, options: bool) -> Callable[..., Any]:
+    """The quickest call that fits the entry."""
+    call: Callable[..., Any]
+    if not entry.differentiable or entry.arity not in (1, 2):
+        call = anything(entry)
+    elif entry.arity == 2:
+        call = binary(entry)
+    else:
+        call = optioned(entry) if options else unary(entry)
+    call.__name__ = call.__qualname__ = entry.name
+    call.__doc__ = f"{entry.about}\n\n    {entry.spelling}"
+    call.op = entry  # type: ignore[attr-defined]
+    return call
+
+
+def composed(
+    spelling: str,
+    *samples: tuple[Any, ...],
+    domain: tuple[float, float] = (-2.0, 2.0),
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function that is a composition of ops, with its NumPy text and sample arguments."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = function.__name__
+        about = (function.__doc__ or "").strip().split("\n")[0]
+        COMPOSED[name] = Composed(name, function, spelling, about, samples, domain)
+        return function
+
+    return register
+
+
+def define_op(
+    name: str,
+    forward: Callable[..., Array],
+    rules: tuple[Rule | None, ...] | list[Rule | None],
+    *,
+    spelling: str | None = None,
+    symbol: str | None = None,
+    domain: tuple[Any, ...] = (-2.0, 2.0),
+) -> Callable[..., Any]:
+    """Add an op of your own to the table and get the function that calls it.
+
+    `forward(*inputs, **options)` computes on plain arrays. There is one rule for each input, called
+    as `rule(g, y, *inputs, **options)` with the arriving gradient `g` and the output `y`; it returns
+    the gradient by that input, written with operators and NumPy functions, so that it also runs on
+    tensors and higher derivatives come for free. A rule `None` means: no gradient to that input.
+    Options are keyword arguments of `forward` and of every rule.
+
+    Shapes:   a rule returns the shape of its input, or one broadcast from it, which is summed back.
+    Raises:   OptionError: the name is taken, is no identifier, or there are no rules.
+              ShapeError: (when called) a rule returned a shape that does not fit its input.
+    Example:  >>> import numpy as np, tinygrad_lo as lo
+              >>> cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
+              >>> w = lo.Parameter(2.0)
+              >>> cube(w).backward()
+              >>> float(w.grad)
+              12.0
+              >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
+    """
+    if not isinstance(name, str) or not name.isidentifier():
+        raise OptionError(f"define_op: the name must be an identifier, got {name!r}")
+    if name in TABLE or name in COMPOSED:
+        raise OptionError(f"define_op: the name {name!r} is taken; choose another")
+    if not rules or not all(rule is None or callable(rule) for rule in rules):
+        raise OptionError(
+            f"define_op: {name} needs one rule (a function, or None) for each input, got {rules!r}"
+        )
+    holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
+    entry = Op(
+        name=name,
+        forward=checked_forward(name, forward),
+        rules=tuple(checked_rule(name, i, rule) for i, rule in enumerate(rules)),
+        spelling=spelling if spelling is not None else f"{name}({holes})",
+        symbol=symbol if symbol is not None else f"{name}({holes})",
+        about=inspect.getdoc(forward) or "Defined by the user.",
+        arity=len(rules),
+        domain=domain,
+    )
+    TABLE[name] = entry
+
+    def call(*inputs: Any, **options: Any) -> Any:
+        if len(inputs) != entry.arity:
+            raise OptionError(f"{name} takes {entry.arity} inputs, got {len(inputs)}")
+        return slow(bound(entry, options) if options else entry, *inputs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = entry.about
+    call.op = entry  # type: ignore[attr-defined]
+    return call
+
+
+def bound(entry: Op, options: dict[str, Any]) -> Op:
+    """The entry with its options filled in."""
+    return replace(
+        entry,
+        forward=functools.partial(entry.forward, **options),
+        rules=tuple(r and functools.partial(r, **options) for r in entry.rules),
+    )
+
+
+def checked_forward(name: str, forward: Callable[..., Array]) -> Callable[..., Array]:
+    """The user's forward, its result as an array or a NumPy number."""
+
+    def run(*inputs: Any, **options: Any) -> Array:
+        y = forward(*inputs, **options)
+        if isinstance(y, Node):
+            raise OptionError(f"{name}: forward works on plain arrays and must return one, got a tensor")
+        return y if foreign(y) else np.asarray(y)[()]
+
+    return run
+
+
+def checked_rule(name: str, i: int, rule: Rule | None) -> Rule | None:
+    """The user's rule, its result tested for a shape that fits the input."""
+    if rule is None:
+        return None
+
+    def run(g: Array, y: Array, *inputs: Any, **options: Any) -> Array:
+        part = rule(g, y, *inputs, **options)
+        if not isinstance(part, Node) and not foreign(part):
+            part = np.asarray(part)[()]
+        shape = np.shape(inputs[i])
+        if np.shape(part) != shape:
+            try:
+                fits = np.broadcast_shapes(np.shape(part), shape) == np.shape(part)
+            except ValueError:
+                fits = False
+            if not fits:
+                raise ShapeError(
+                    f"{name}: rule {i} returned shape {np.shape(part)} for an input of shape {shape}"
+                )
+        return part
+
+    return run

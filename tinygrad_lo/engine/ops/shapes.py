@@ -1,0 +1,248 @@
+"""The table, part 4: the same values in another arrangement."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.call import no_broadcast
+from tinygrad_lo.engine.graph import Array, Node, same
+from tinygrad_lo.engine.ops.elementwise import number
+from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
+from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
+
+# ------------------------------------------------------------------------------------- reshape
+
+
+def refuse_reshape(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
+    if shape.count(-1) > 1:
+        return ShapeError(f"reshape: only one -1 can be inferred, got {shape}")
+    size = math.prod(shape)
+    wanted = size if size >= 0 else f"a multiple of {-size}"
+    return ShapeError(f"reshape: cannot reshape {np.size(x)} elements into {shape} = {wanted}")
+
+
+_reshape = op("reshape", lambda x, shape: x.reshape(shape)[()], options=True, refuse=refuse_reshape,
+              spelling="np.reshape({0}, {1})", symbol="reshape {0}",
+              about="The same elements, row by row, in another shape; one size may be -1.",
+              samples=((Shape(2, 6), (3, 4)), (Shape(2, 3), (-1,)), (Shape(), (1, 1)), (Shape(1), ()), (Shape(0, 3), (3, 0))),
+              rules=(lambda g, y, x, shape: g.reshape(x.shape),))  # fmt: skip
+
+
+def reshape(x: Any, *shape: Any) -> Any:
+    """`np.reshape(x, shape)`, the shape as one tuple or as several numbers."""
+    return _reshape(x, plain_shape("reshape", shape))
+
+
+def plain_shape(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
+    """A shape given as f(2, 3) or f((2, 3)), as a tuple of ints."""
+    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+        shape = tuple(shape[0])
+    try:
+        return tuple(operator.index(n) for n in shape)
+    except TypeError as error:
+        raise DTypeError(f"{who}: a shape is made of ints, got {shape}") from error
+
+
+@composed("np.ravel({0})", (Shape(2, 3),), (Shape(),))
+def flatten(x: Any) -> Any:
+    """All elements in one row."""
+    return reshape(x, (np.size(x),))
+
+
+@composed("np.expand_dims({0}, {1})", (Shape(2, 3), 0), (Shape(2, 3), -1), (Shape(3), (0, 2)), (Shape(), 0))
+def expand_dims(x: Any, axis: Any) -> Any:
+    """New axes of size 1 at the given places."""
+    axis = plain_axis("expand_dims", axis)
+    axes = axis if isinstance(axis, tuple) else (axis or 0,)
+    ndim = np.ndim(x) + len(axes)
+    problem = bad_axes("expand_dims", ndim, axes)
+    if problem is not None:
+        raise problem
+    new_axes = {i % ndim for i in axes}
+    sizes = iter(np.shape(x))
+    return _reshape(x, tuple(1 if i in new_axes else next(sizes) for i in range(ndim)))
+
+
+@composed("np.squeeze({0}, {1})", (Shape(2, 1, 3), 1), (Shape(1, 3, 1), None), (Shape(1, 3, 1), (0, -1)))
+def squeeze(x: Any, axis: Any = None) -> Any:
+    """Without the axes of size 1, or without the given ones, which must have size 1."""
+    shape = np.shape(x)
+    axis = plain_axis("squeeze", axis)
+    if axis is None:
+        axis = tuple(i for i, n in enumerate(shape) if n == 1)
+    axes = (axis,) if isinstance(axis, int) else axis
+    problem = bad_axes("squeeze", len(shape), axes)
+    if problem is not None:
+        raise problem
+    for i in axes:
+        if shape[i] != 1:
+            raise ShapeError(f"squeeze: axis {i} has size {shape[i]}, not 1 (shape {shape})")
+    return _reshape(x, dropped(shape, axes))
+
+
+# ----------------------------------------------------------------------------------- transpose
+
+
+def transpose_rule(g: Array, y: Array, x: Array, axes: tuple[int, ...] | None) -> Array:
+    if axes is None:
+        return np.transpose(g)
+    ndim = len(axes)
+    axes = tuple(i % ndim for i in axes)
+    return np.transpose(g, tuple(axes.index(i) for i in range(ndim)))
+
+
+def refuse_transpose(error: Exception, x: Array, axes: tuple[int, ...] | None) -> Exception | None:
+    axes = axes or ()
+    return bad_axes("transpose", np.ndim(x), axes) or ShapeError(
+        f"transpose: {len(axes)} axes given for shape {np.shape(x)}; name every axis once"
+    )
+
+
+_transpose = op("transpose", lambda x, axes: np.transpose(x, axes)[()], (transpose_rule,), options=True,
+                refuse=refuse_transpose, spelling="np.transpose({0}, {1})", symbol="{0}ᵀ",
+                about="The axes in another order; reversed when none is given.",
+                samples=((Shape(2, 3), None), (Shape(2, 3, 4), (1, 2, 0)), (Shape(2, 3, 4), (-1, 0, 1)), (Shape(), None)))  # fmt: skip
+
+
+def transpose(x: Any, *axes: Any) -> Any:
+    """`np.transpose(x, axes)`, the axes as one tuple, as several ints, or none: reversed."""
+    order = None if not axes or axes == (None,) else plain_shape("transpose", axes)
+    return _transpose(x, order)
+
+
+@composed("np.swapaxes({0}, {1}, {2})", (Shape(2, 3, 4), 0, -1), (Shape(2, 3), 0, 1))
+def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    ndim = np.ndim(x)
+    order = list(range(ndim))
+    problem = bad_axes("swapaxes", ndim, (axis1,)) or bad_axes("swapaxes", ndim, (axis2,))
+    if problem is not None:
+        raise problem
+    order[axis1], order[axis2] = order[axis2], order[axis1]
+    return _transpose(x, tuple(order))
+
+
+@composed("np.moveaxis({0}, {1}, {2})", (Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2)))
+def moveaxis(x: Any, source: Any, destination: Any) -> Any:
+    """Axes moved to other places, the rest in their order."""
+    ndim = np.ndim(x)
+    sources = (source,) if isinstance(source, int) else tuple(source)
+    places = (destination,) if isinstance(destination, int) else tuple(destination)
+    problem = bad_axes("moveaxis", ndim, sources) or bad_axes("moveaxis", ndim, places)
+    if problem is None and len(sources) != len(places):
+        problem = ShapeError(f"moveaxis: {len(sources)} axes to {len(places)} places")
+    if problem is not None:
+        raise problem
+    moved = [i % ndim for i in sources]
+    order = [i for i in range(ndim) if i not in moved]
+    for place, axis in sorted(zip((i % ndim for i in places), moved, strict=True)):
+        order.insert(place, axis)
+    return _transpose(x, tuple(order))
+
+
+# ------------------------------------------------------------------------- broadcast, join, pad
+
+
+def refuse_broadcast(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
+    return no_broadcast("broadcast_to", x, np.broadcast_to(0.0, shape)) or ShapeError(
+        f"broadcast_to: shape {np.shape(x)} does not fit into {shape}"
+    )
+
+
+_broadcast_to = op("broadcast_to", lambda x, shape: np.broadcast_to(x, shape)[()], options=True,
+                   refuse=refuse_broadcast, spelling="np.broadcast_to({0}, {1})", symbol="broadcast {0}",
+                   about="The value repeated along new axes and axes of size 1.",
+                   samples=((Shape(3), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), (2, 2)), (Shape(1, 3), (0, 3)), (Shape(), ())),
+                   rules=(same,))  # the sweep sums over what was stretched  # fmt: skip
+
+
+def broadcast_to(x: Any, shape: Any) -> Any:
+    """`np.broadcast_to`."""
+    return _broadcast_to(x, plain_shape("broadcast_to", (shape,)))
+
+
+def concatenate_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
+    *parts, axis = inputs
+    axis %= y.ndim
+    start = sum(part.shape[axis] for part in parts[:i])
+    window = (*(slice(None),) * axis, slice(start, start + parts[i].shape[axis]))
+    return g[window]
+
+
+def refuse_concatenate(error: Exception, *inputs: Any) -> Exception | None:
+    *parts, axis = inputs
+    shapes = [np.shape(part) for part in parts]
+    if not shapes:
+        return ShapeError("concatenate: nothing to join; give at least one tensor")
+    for shape in shapes[1:]:
+        if len(shape) != len(shapes[0]):
+            return ShapeError(f"concatenate: {shapes[0]} and {shape} have different numbers of axes")
+    problem = bad_axes("concatenate", len(shapes[0]), (axis,))
+    if problem is not None:
+        return problem
+    for shape in shapes[1:]:
+        for k, (m, n) in enumerate(zip(shapes[0], shape, strict=True)):
+            if m != n and k != axis % len(shape):
+                return ShapeError(f"concatenate: all axes except {axis} must match: {m} vs {n} on axis {k}")
+    return None
+
+
+_concatenate = op("concatenate", lambda *inputs: np.concatenate(inputs[:-1], inputs[-1]), (concatenate_rule,),
+                  arity=None, refuse=refuse_concatenate,
+                  spelling="np.concatenate({0}, {1})", symbol="join {0}",
+                  about="Tensors one after the other along an axis; each gets its part of the gradient.",
+                  samples=((Shape(2, 3), Shape(1, 3), 0), (Shape(2, 3), Shape(2, 2), Shape(2, 0), -1), (Shape(4), 0)))  # fmt: skip
+
+
+def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """`np.concatenate` of a sequence of tensors and arrays."""
+    return _concatenate(*sequence("concatenate", tensors), plain_axis("concatenate", axis))
+
+
+def sequence(who: str, tensors: Any) -> list[Any]:
+    """The tensors to join; a single tensor stands for its rows."""
+    if isinstance(tensors, Node) and np.ndim(tensors._data) == 0 or isinstance(tensors, (str, int, float)):
+        raise DTypeError(f"{who}: expected a sequence of tensors, got {type(tensors).__name__}")
+    return list(tensors)
+
+
+@composed("np.stack({0}, {1})", ([Shape(2, 3), Shape(2, 3)], 0), ([Shape(2), Shape(2), Shape(2)], -1), ([Shape(), Shape()], 0))
+def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
+    """Tensors of one shape along a new axis."""
+    parts = sequence("stack", tensors)
+    for part in parts[1:]:
+        if np.shape(part) != np.shape(parts[0]):
+            raise ShapeError(f"stack: all shapes must be equal: {np.shape(parts[0])} and {np.shape(part)}")
+    return concatenate([expand_dims(part, axis) for part in parts], axis)
+
+
+def pad_rule(g: Array, y: Array, x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
+    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))]
+
+
+_pad = op("pad", lambda x, widths, value: np.pad(x, widths, constant_values=value)[()], (pad_rule,), options=True,
+          spelling="np.pad({0}, {1}, constant_values={2})", symbol="pad {0}",
+          about="A border of a constant around the tensor.",
+          samples=((Shape(2, 3), ((1, 0), (0, 2)), 0), (Shape(3), ((2, 2),), 1.5), (Shape(0, 2), ((1, 1), (0, 0)), 0)))  # fmt: skip
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
+    """`np.pad` with a constant; pad_width is a number, (before, after), or a pair for each axis."""
+    if mode != "constant":
+        raise UnsupportedError(f"pad: only mode='constant' has a derivative rule here, got {mode!r}")
+    try:
+        widths = np.broadcast_to(pad_width, (np.ndim(x), 2))
+    except ValueError as error:
+        raise ShapeError(
+            f"pad: pad_width {pad_width!r} does not give (before, after) for each of {np.ndim(x)} axes"
+        ) from error
+    if widths.dtype.kind not in "iu" or (widths < 0).any():
+        raise ShapeError(f"pad: widths are ints >= 0, got {pad_width!r}")
+    value = number("pad", "constant_values", constant_values)
+    return _pad(x, tuple((int(before), int(after)) for before, after in widths), value)

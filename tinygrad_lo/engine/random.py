@@ -1,0 +1,39 @@
+"""One generator for everything that takes rng=None, so that one seed repeats a whole script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.errors import OptionError
+
+_shared = np.random.default_rng()
+
+
+def seed(n: int) -> None:
+    """Start the library's random numbers anew: shuffles, initial weights, dropout masks.
+
+    Whatever takes `rng=None` draws from this one generator. Without a seed, runs differ.
+
+    Raises:   OptionError: n is not an int >= 0.
+    Example:  >>> import tinygrad_lo as lo
+              >>> lo.seed(1)
+              >>> [len(batch) for (batch,) in lo.data.minibatches([1, 2, 3], batch_size=2)]
+              [2, 1]
+    """
+    global _shared
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise OptionError(f"seed must be an int >= 0, got {n!r}")
+    _shared = np.random.default_rng(n)
+
+
+def generator(rng: Any = None) -> np.random.Generator:
+    """The generator to draw from: the given one, a new one from an int, or the shared one."""
+    if rng is None:
+        return _shared
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+        return np.random.default_rng(rng)
+    raise OptionError(f"rng must be a numpy.random.Generator, an int or None, got {type(rng).__name__}")

@@ -1,0 +1,488 @@
+"""Tensor and Parameter: what users hold. Operators, methods, and NumPy's two protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn, SupportsIndex
+
+import numpy as np
+from numpy import float64, ndarray
+
+from tinygrad_lo.engine import dispatch
+from tinygrad_lo.engine.call import REAL, bad_dtype, constant, foreign, from_nested, register
+from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
+from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.engine.sweep import deposit, sweep
+from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
+
+
+class Tensor(Node):
+    """A number or an array that remembers how it was made.
+
+    Wraps an array as it is, without a copy; numbers and lists become float64 or int64 as NumPy makes
+    them. Every operation on tensors gives a tensor, and `loss.backward()` then fills `.grad` of the
+    leaves that want a gradient. NumPy's functions accept tensors: `np.exp(t)`, `np.sum(t, axis=0)`.
+
+    Shapes:   any; a scalar holds a NumPy number, which keeps scalar graphs quick.
+    Raises:   DTypeError: text, objects, complex numbers; integers that should require a gradient.
+              ShapeError: a ragged list.
+    Example:  >>> import tinygrad_lo as lo
+              >>> x = lo.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+              >>> (x * x).sum().backward()
+              >>> x.grad
+              array([2., 4., 6.])
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None) -> None:
+        if type(data) is float and dtype is None:
+            self._data = float64(data)
+        elif type(data) is ndarray and dtype is None and data.dtype.kind in REAL and data.ndim:
+            self._data = data
+        else:
+            self._data = as_data(data, dtype)
+        self._needs = requires_grad
+        if requires_grad:
+            must_be_float(data, self._data)
+        self._op = self._label = self._grad = None
+        self._stamp = self._spent = 0
+        if name is not None:
+            rename(self, name)
+        self._birth = tick()
+
+    # ---------------------------------------------------------------------------- what it holds
+
+    @property
+    def data(self) -> Array:
+        """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
+        if self._op is not None and type(self._data) is ndarray:
+            view = self._data.view()
+            view.flags.writeable = False
+            return view
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if self._op is not None:
+            raise GraphError(
+                f"{quoted(self)} was computed by {self._op.name}; .data of a value that is not a leaf "
+                f"cannot be assigned. Change the leaves and run the forward pass again"
+            )
+        if value is self._data:
+            # The same array came back: it was changed in place (p.data -= ...). Graphs older than
+            # this moment hold that array and must refuse to run backward.
+            self._stamp = tick()
+            return
+        if isinstance(value, Node):
+            raise GraphError("data is an array, not a tensor; assign t.data or t.numpy()")
+        value = as_data(value, self.dtype if isinstance(value, (int, float, list)) else None)
+        if self._needs:
+            if value.shape != self.shape:
+                raise ShapeError(f"data of shape {value.shape} != {self.shape} of {quoted(self, 'the parameter')}")
+            if value.dtype != self.dtype:
+                raise DTypeError(
+                    f"data of dtype {value.dtype} for {quoted(self, 'a parameter')} of dtype {self.dtype}; "
+                    f"convert with .astype('{self.dtype}')"
+                )
+        self._data = value
+
+    @property
+    def grad(self) -> Array:
+        """The gradient that backward passes have added up; None until something arrived."""
+        if self._op is not None:
+            raise GraphError(
+                f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by {self._op.name}; "
+                f"lo.grad(loss, {name_of(self) or 'S'}) gives it"
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        if self._op is not None:
+            raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is none")
+        if value is None:
+            self._grad = None
+            self._spent = 0
+            return
+        if isinstance(value, Node):
+            raise GraphError("grad is an array, not a tensor; assign t.data or t.numpy()")
+        value = as_data(value, self.dtype if isinstance(value, (int, float, list)) else None)
+        if value.shape != self.shape:
+            raise ShapeError(f"grad shape {value.shape} != {self.shape} of {quoted(self, 'the tensor')}")
+        if value.dtype != self.dtype:
+            raise DTypeError(
+                f"grad of dtype {value.dtype} for {quoted(self, 'a tensor')} of dtype {self.dtype}; "
+                f"convert with .astype('{self.dtype}')"
+            )
+        self._grad = value
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether backward passes bring a gradient here. May be assigned on leaves: False freezes."""
+        return self._needs
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self._op is not None:
+            raise GraphError(f"only leaves can be frozen; {quoted(self, 'this tensor')} was made by {self._op.name}; use t.detach()")
+        if value:
+            must_be_float(self._data, self._data)
+        self._needs = bool(value)
+
+    @property
+    def name(self) -> str | None:
+        """The name shown in drawings, explanations and errors."""
+        return name_of(self)
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        rename(self, value)
+
+    def named(self, name: str) -> Tensor:
+        """Set the name and return the tensor: `S = (X @ W).named("S")`."""
+        rename(self, name)
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape; () for a scalar."""
+        return self._data.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> Any:
+        """The NumPy dtype."""
+        return self._data.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self._data.ndim  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self._data.size  # type: ignore[no-any-return]
+
+    @property
+    def T(self) -> Any:
+        """The axes reversed."""
+        return shapes.transpose(self)
+
+    # ------------------------------------------------------------------------ out of the graph
+
+    def item(self) -> Any:
+        """The one element as a Python number."""
+        if self._data.size != 1:
+            raise ShapeError(f"item() needs 1 element, got {self._data.size} (shape {self.shape})")
+        return self._data.item()
+
+    def numpy(self) -> ndarray[Any, Any]:
+        """The values as a read-only view: writing into a live graph is not possible through it."""
+        view = np.asarray(self._data).view()
+        view.flags.writeable = False
+        return view
+
+    def detach(self) -> Tensor:
+        """The same values as a constant: no gradient flows through it."""
+        return constant(self._data)  # type: ignore[no-any-return]
+
+    def __float__(self) -> float:
+        self._stay("float(t), math functions and assignment into an array", "use np.exp(t) and the like, or t.item() for the number")
+        return float(self.item())
+
+    def __int__(self) -> int:
+        self._stay("int(t)", "use t.item() for the number")
+        return int(self.item())
+
+    def __index__(self) -> int:
+        self._stay("use as an index", "use t.item() for the number")
+        if self._data.dtype.kind not in "iu":
+            raise DTypeError(f"an index must be an integer, got {self.dtype}")
+        return int(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        self._stay(
+            "np.asarray(t)",
+            "use t.numpy() or t.detach(). (X.dot(W) leaves the graph in the same way; write X @ W.)",
+        )
+        data = np.asarray(self._data, dtype=dtype)
+        return data.copy() if copy else data
+
+    def _stay(self, what: str, instead: str) -> None:
+        if self._needs:
+            raise GraphError(f"{what} would leave the graph of {quoted(self, 'this tensor')}, and its gradient would be lost; {instead}")
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            raise ShapeError(f"truth value of a {self._data.size}-element tensor; use .any() or .all()")
+        return bool(self._data)
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise ShapeError("len() of a scalar tensor; it has no axes")
+        return len(self._data)
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self._data.ndim:
+            raise ShapeError("a scalar tensor cannot be iterated over; it has no axes")
+        return (indexing.getitem(self, i) for i in range(len(self._data)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._op is not None:
+            raise GraphError(
+                f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
+                f"by {self._op.name}; use y.detach()"
+            )
+        return rebuild, (type(self), self._data, self._needs, name_of(self), self._grad)
+
+    # ------------------------------------------------------------------------------- backward
+
+    def backward(self, seed: Any = None) -> None:
+        """Add the gradient of this value by each leaf to that leaf's `.grad`.
+
+        Raises:   GraphError: nothing requires a gradient; more than one element and no seed.
+                  ShapeError: the seed has another shape than the tensor.
+                  MutationError: a leaf was changed in place since the forward pass.
+        Example:  >>> import tinygrad_lo as lo
+                  >>> w = lo.Parameter(3.0)
+                  >>> y = w * w
+                  >>> y.backward()
+                  >>> y.backward()  # once more: exactly one more gradient
+                  >>> float(w.grad)
+                  12.0
+        """
+        leaves, grads, _ = sweep(self, start(self, seed))
+        deposit(leaves, grads)
+
+    # ------------------------------------------------------------------- operators and methods
+
+    __add__ = arithmetic.add
+    __sub__ = arithmetic.subtract
+    __mul__ = arithmetic.multiply
+    __truediv__ = arithmetic.divide
+    __pow__ = arithmetic.power
+    __matmul__ = linear.matmul
+    __neg__ = arithmetic.negative
+    __abs__ = elementwise.abs
+    __eq__ = arithmetic.equal
+    __ne__ = arithmetic.not_equal
+    __lt__ = arithmetic.less
+    __le__ = arithmetic.less_equal
+    __gt__ = arithmetic.greater
+    __ge__ = arithmetic.greater_equal
+    __hash__ = object.__hash__
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __radd__(self, other: Any) -> Any:
+        return arithmetic.add(other, self)
+
+    def __rsub__(self, other: Any) -> Any:
+        return arithmetic.subtract(other, self)
+
+    def __rmul__(self, other: Any) -> Any:
+        return arithmetic.multiply(other, self)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return arithmetic.divide(other, self)
+
+    def __rpow__(self, other: Any) -> Any:
+        return arithmetic.power(other, self)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return linear.matmul(other, self)
+
+    def __and__(self, other: Any) -> Any:
+        return np.logical_and(self._data, dispatch.raw(other))
+
+    def __or__(self, other: Any) -> Any:
+        return np.logical_or(self._data, dispatch.raw(other))
+
+    def __invert__(self) -> Any:
+        return np.logical_not(self._data)
+
+    def __getitem__(self, index: Any) -> Any:
+        return indexing.getitem(self, indexing.plain_index(index))
+
+    def __setitem__(self, index: Any, value: Any) -> NoReturn:
+        raise GraphError(
+            f"tensors are not assigned into: t[{index!r}] = ... would change values that a graph has used; "
+            f"use np.where or np.concatenate, or assign into t.data before the forward pass"
+        )
+
+    sum = reductions.sum
+    mean = reductions.mean
+    prod = reductions.prod
+    max = reductions.max
+    min = reductions.min
+    var = reductions.var
+    std = reductions.std
+    norm = reductions.norm
+    dot = linear.dot
+    reshape = shapes.reshape
+    transpose = shapes.transpose
+    swapaxes = shapes.swapaxes
+    squeeze = shapes.squeeze
+    flatten = shapes.flatten
+    exp = elementwise.exp
+    log = elementwise.log
+    tanh = elementwise.tanh
+    sqrt = elementwise.sqrt
+    abs = elementwise.abs
+    clip = elementwise.clip
+    relu = elementwise.relu
+    sigmoid = elementwise.sigmoid
+    astype = elementwise.astype
+
+    def argmax(self, axis: SupportsIndex | None = None) -> Any:
+        """The index of the largest element, as plain integers: it has no gradient."""
+        return np.argmax(self._data, axis=axis)
+
+    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether any element is true, as a plain boolean."""
+        return np.any(self._data, axis=axis, keepdims=keepdims)
+
+    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
+        """Whether all elements are true, as a plain boolean."""
+        return np.all(self._data, axis=axis, keepdims=keepdims)
+
+    # --------------------------------------------------------------------- NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and not options:
+            ours = dispatch.UFUNCS.get(ufunc)
+            if ours is not None:
+                return ours(*inputs)
+        return dispatch.call_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        return dispatch.call_function(function, args, options)
+
+    # --------------------------------------------------------------------------------- as text
+
+    def __format__(self, form: str) -> str:
+        return format(self.item(), form) if self._data.size == 1 and form else str(self)
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__
+        data = self._data
+        text = np.array2string(data, separator=", ", prefix=f"{kind}(") if isinstance(data, (ndarray, np.generic)) else repr(data)
+        facts = [text]
+        if name_of(self) is not None:
+            facts.append(f"name={name_of(self)!r}")
+        if data.dtype.kind not in "fb" and data.size == 0 or data.dtype.kind == "f" and data.dtype != float64:
+            facts.append(f"dtype={data.dtype}")
+        if self._op is not None:
+            facts.append(f"op={self._op.name}")
+        elif self._needs != isinstance(self, Parameter):
+            facts.append(f"requires_grad={self._needs}")
+        return f"{kind}({', '.join(facts)})"
+
+
+class Parameter(Tensor):
+    """A tensor that is optimized: it wants a gradient, and copies the data it is given.
+
+    Raises:   DTypeError: integers or booleans, which cannot carry a gradient.
+    Example:  >>> import tinygrad_lo as lo
+              >>> W = lo.Parameter([[1.0, 2.0], [3.0, 4.0]], name="W")
+              >>> W.shape, W.requires_grad
+              ((2, 2), True)
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, name: str | None = None, dtype: Any = None) -> None:
+        if isinstance(data, ndarray):
+            data = data.copy()
+        super().__init__(data, True, name, dtype)
+
+    def _rebound(self, other: Any) -> NoReturn:
+        raise GraphError(
+            f"this makes a new tensor instead of changing {quoted(self, 'the parameter')}; "
+            f"write {name_of(self) or 'W'}.data -= … or use an optimizer"
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _rebound
+
+
+register(Tensor, Parameter)
+
+
+def as_data(value: Any, dtype: Any) -> Array:
+    """What a tensor holds: an exact ndarray, a NumPy number, or an array of another library."""
+    if isinstance(value, Node):
+        raise GraphError("cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so")
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        raise DTypeError(
+            f"cannot build a Tensor from {type(value).__name__}, whose arithmetic differs from an array's; "
+            f"pass np.asarray(...) of it, or .filled(...)"
+        )
+    if isinstance(value, (list, tuple)):
+        value = from_nested(value, "Tensor")
+    if not isinstance(value, (bool, int, float, np.generic, ndarray)):
+        if foreign(value):
+            return value if dtype is None else value.astype(dtype)
+        if hasattr(value, "to_numpy"):
+            raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; pass its .to_numpy()")
+        if isinstance(value, complex):
+            raise DTypeError("cannot build a Tensor from complex: complex numbers are not supported")
+        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; expected number, list or array")
+    data = np.asarray(value)
+    if data.dtype.kind not in REAL:
+        raise DTypeError(bad_dtype(data))
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if wanted.kind not in REAL:
+            raise DTypeError(f"dtype {wanted} is not supported; use a float, int or bool type")
+        data = data.astype(wanted, copy=False)
+    return data if data.ndim else data[()]
+
+
+def must_be_float(given: Any, data: Array) -> None:
+    """Raise unless the data can carry a gradient, saying how to write what was given."""
+    if data.dtype.kind == "f":
+        return
+    hint = "dtype=float"
+    if data.dtype.kind in "iu" and data.size <= 4 and data.ndim <= 1:
+        numbers = ", ".join(f"{n}." for n in np.atleast_1d(data).tolist())
+        hint = f"{f'[{numbers}]' if data.ndim else numbers} or dtype=float"
+    raise DTypeError(f"{data.dtype} cannot require gradients; write {hint}")
+
+
+def start(root: Node, seed: Any) -> Array:
+    """The gradient that a backward pass starts from: the seed, or one."""
+    data = root._data
+    if not root._needs:
+        raise GraphError(
+            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what it was "
+            f"made from (run inside lo.anomaly() to see where it was made)"
+        )
+    if seed is None:
+        if type(data) is float64:
+            return ONE
+        if data.size != 1:
+            raise GraphError(
+                f"backward() needs one number to start from, this tensor has shape {data.shape}; "
+                f"use .sum() or .mean(), or pass seed= of shape {data.shape}"
+            )
+        return np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
+    if isinstance(seed, Node):
+        seed = seed._data
+    if not foreign(seed):
+        seed = np.array(seed, dtype=data.dtype)[()]
+    if seed.shape != data.shape:
+        raise ShapeError(f"seed has shape {seed.shape}, the tensor {data.shape}")
+    return seed
+
+
+ONE = float64(1.0)
+
+
+def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:
+    """A leaf from a copy or a pickle, born anew."""
+    out: Tensor = object.__new__(kind)
+    Tensor.__init__(out, data.copy(), needs, name)
+    out._grad = None if grad is None else grad.copy()
+    return out

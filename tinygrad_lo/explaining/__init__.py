@@ -1,0 +1,1 @@
+"""Graphs explained as text."""

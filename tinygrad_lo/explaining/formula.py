@@ -1,0 +1,145 @@
+"""Every value of a graph gets a name and the formula that made it: `S = X @ W`, `v1 = Σ margins`.
+
+Text and pictures use the same names, so a learner finds `v3` of the one in the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.graph import Array, Node, name_of, reachable
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Names:
+    """Names for the values of a graph, and the formulas between them.
+
+    Attributes:
+        nodes: every value the roots were made from, oldest first.
+        arrays: plain arrays that entered an op without a tensor around them, by name.
+    """
+
+    def __init__(self, roots: Iterable[Node], digits: int = 3) -> None:
+        self.nodes = reachable(roots)
+        self.digits = digits
+        self.arrays: dict[str, Array] = {}
+        self._names: dict[int, str] = {}
+        self._array_names: dict[tuple[Any, ...], str] = {}
+        taken = {name_of(node) for node in self.nodes}
+        counts = {"v": 0, "x": 0, "w": 0}
+        for node in self.nodes:
+            found = name_of(node)
+            if found is None:
+                kind = "v" if node.op is not None else "w" if node._needs else "x"
+                found = fresh(kind, counts, taken)
+            self._names[node._birth] = found
+        for node in self.nodes:
+            for parent, value in zip(node.parents, node.inputs, strict=False):
+                if parent is None and isinstance(value, ndarray) and value.ndim and is_drawn(node, value):
+                    key = memory(value)
+                    if key not in self._array_names:
+                        self._array_names[key] = fresh("x", counts, taken)
+                        self.arrays[self._array_names[key]] = value
+
+    def of(self, node: Node) -> str:
+        """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
+        return self._names[node._birth]
+
+    def of_array(self, value: Array) -> str:
+        """The name of a plain array that entered an op."""
+        return self._array_names[memory(value)]
+
+    def operands(self, node: Node) -> list[str]:
+        """The node's inputs as text: names, numbers, options."""
+        texts = []
+        parents = node.parents
+        for i, value in enumerate(node.inputs):
+            parent = parents[i] if i < len(parents) else None
+            if parent is not None:
+                texts.append(self.of(parent))
+            elif i < len(parents) and isinstance(value, ndarray) and memory(value) in self._array_names:
+                texts.append(self.of_array(value))
+            elif i < len(parents) and np.ndim(value) == 0:
+                text = number(value, self.digits + 1)
+                texts.append(f"({text})" if text.startswith("−") else text)
+            else:
+                texts.append(option(value))
+        return texts
+
+    def formula(self, node: Node) -> str:
+        """What made the value, with the names of its inputs; empty for a leaf."""
+        op = node.op
+        if op is None:
+            return ""
+        texts = self.operands(node)
+        if op.arity is None:
+            return op.symbol.format(", ".join(texts[:-1]), texts[-1])
+        if op.name == "power" and isinstance(node.inputs[1], int | float) and float(node.inputs[1]).is_integer():
+            return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
+        if "{0}" in op.symbol:
+            return op.symbol.format(*texts)
+        return f" {op.symbol} ".join(texts[:2])
+
+
+def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
+    """The next free name of a kind: v1, v2, ..."""
+    while True:
+        counts[kind] += 1
+        name = f"{kind}{counts[kind]}"
+        if name not in taken:
+            return name
+
+
+def is_drawn(node: Node, value: Array) -> bool:
+    """Whether this plain input appears in the formula: the labels of a pick do not."""
+    assert node.op is not None
+    position = next(i for i, other in enumerate(node.inputs) if other is value)
+    return "{" not in node.op.symbol or f"{{{position}}}" in node.op.symbol or node.op.arity is None
+
+
+def memory(value: Array) -> tuple[Any, ...]:
+    """What tells two arrays apart while both are alive: where they lie, and how they are read."""
+    return (value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype))
+
+
+def option(value: Any) -> str:
+    """An index, an axis or a shape as a reader writes it."""
+    if isinstance(value, tuple):
+        return ", ".join(option(part) for part in value)
+    if isinstance(value, slice):
+        parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
+        return ":".join(parts[:2] if value.step is None else parts)
+    if value is Ellipsis:
+        return "…"
+    if isinstance(value, ndarray):
+        return "mask" if value.dtype == bool else "indices"
+    return str(value)
+
+
+def number(value: Any, digits: int = 3) -> str:
+    """A number as drawings show it: significant digits, no ".0", a real minus sign, a loud nan."""
+    if isinstance(value, (bool, np.bool_)):
+        return "true" if value else "false"
+    x = float(value)
+    if np.isnan(x):
+        return "nan"
+    if np.isinf(x):
+        return "∞" if x > 0 else "−∞"
+    text = f"{x:.{digits}g}"
+    if "e" in text:
+        if float(text).is_integer() and abs(x) < 10 ** (digits + 2):
+            text = f"{x:.0f}"
+        else:
+            mantissa, exponent = text.split("e")
+            text = f"{mantissa}e{int(exponent)}"
+    return "0" if text in ("-0", "0") else text.replace("-", "−")
+
+
+def size(shape: tuple[int, ...]) -> str:
+    """A shape as drawings show it: 3×4."""
+    return "×".join(map(str, shape))

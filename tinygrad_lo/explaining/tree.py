@@ -1,0 +1,79 @@
+"""The graph as indented text, from the loss down to the leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Node, scopes
+from tinygrad_lo.errors import DTypeError
+from tinygrad_lo.explaining.formula import Names, number, size
+
+LINES = 1000  # a longer tree is not read by anyone; the rest is counted
+
+
+def tree(loss: Any) -> str:
+    """The graph of a value as indented text: what it was made from, down to the leaves.
+
+    Each line is `name = formula = value`, or the shape where the value is no single number. What made
+    a value stands below it: indented when there are several inputs, straight below when there is
+    one. A value that is used twice is written out once and then marked `(above)`. Scopes are named in
+    ‹ › where they begin. No Graphviz is needed.
+
+    At the edges: trees above 1000 lines are cut, and the number of values left out is said.
+    Raises:   DTypeError: not a tensor.
+    Example:  >>> import tinygrad_lo as lo
+              >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
+              >>> print(lo.tree((x * w - 1.0) ** 2))
+              v3 = v2² = 25
+              v2 = v1 − 1 = 5
+              v1 = x × w = 6
+              ├─ x = 3  data
+              └─ w = 2  parameter
+    """
+    if not isinstance(loss, Node):
+        raise DTypeError(f"tree: expected a tensor, got {type(loss).__name__}")
+    names = Names([loss])
+    paths = scopes(names.nodes)
+    lines: list[str] = []
+    seen: set[int] = set()
+    # (node, prefix of its first line, prefix of what is below it, scopes of the line above)
+    waiting: list[tuple[Node, str, str, tuple[Any, ...]]] = [(loss, "", "", ())]
+    while waiting and len(lines) < LINES:
+        node, first, below, outer = waiting.pop()
+        if node._birth in seen:
+            lines.append(f"{first}{names.of(node)} (above)")
+            continue
+        seen.add(node._birth)
+        path = paths[node._birth]
+        opened = [title for title, key in path if (title, key) not in outer]
+        lines.append(first + line(names, node) + "".join(f"  ‹{title}›" for title in opened))
+        inputs = [parent for parent in node.parents if parent is not None]
+        for i, parent in reversed(list(enumerate(inputs))):
+            if len(inputs) == 1:
+                waiting.append((parent, below, below, path))
+            elif i == len(inputs) - 1:
+                waiting.append((parent, below + "└─ ", below + "   ", path))
+            else:
+                waiting.append((parent, below + "├─ ", below + "│  ", path))
+    left = len(names.nodes) - len(seen)
+    if left:
+        lines.append(f"… and {left} more values; lo.tree(value) shows a part")
+    return "\n".join(lines)
+
+
+def line(names: Names, node: Node) -> str:
+    """`name = formula = value`, and what kind of leaf it is."""
+    parts = [names.of(node)]
+    if node.op is not None:
+        parts.append(names.formula(node))
+    shape = np.shape(node._data)
+    if not shape:
+        parts.append(number(node._data, 4))
+    text = " = ".join(parts)
+    if shape:
+        text += f"  {size(shape)}"
+    if node.op is None:
+        text += "  parameter" if node._needs else "  data"
+    return text
