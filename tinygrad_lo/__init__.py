@@ -4,7 +4,9 @@ Tensors build a graph, losses are formulas on it, `backward()` brings the gradie
 them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
 """
 
-from tinygrad_lo import engine, errors
+from tinygrad_lo import data, engine, errors, losses, optim
+from tinygrad_lo.checking.gradcheck import gradcheck
+from tinygrad_lo.checking.numerical import numerical_gradient
 from tinygrad_lo.engine.anomaly import anomaly
 from tinygrad_lo.engine.graph import named, no_grad, scope
 from tinygrad_lo.engine.ops import define_op
@@ -16,6 +18,7 @@ from tinygrad_lo.explaining.tree import tree
 __version__ = "0.1.0"
 
 __all__ = [
-    "Parameter", "Tensor", "anomaly", "define_op", "engine", "errors", "grad", "hessian", "hvp", "jacobian", "named",
-    "no_grad", "scope", "seed", "tree", "value_and_grad",
+    "Parameter", "Tensor", "anomaly", "data", "define_op", "engine", "errors", "grad", "gradcheck", "hessian", "hvp",
+    "jacobian", "losses", "named", "no_grad", "numerical_gradient", "optim", "scope", "seed", "tree",
+    "value_and_grad",
 ]  # fmt: skip

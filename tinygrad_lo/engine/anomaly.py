@@ -34,11 +34,12 @@ def anomaly() -> mode:
 
     Slower by a factor of ten and more; for finding a nan, not for training. In this thread only.
 
-    Example:  >>> import tinygrad_lo as lo
-              >>> with lo.anomaly():
-              ...     lo.Parameter([1.0, 0.0]).log()
-              Traceback (most recent call last):
-              tinygrad_lo.errors.NonFiniteError: log: input 0.0 at (1,) -> -inf; created at <doctest ...
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> with lo.anomaly():
+        ...     lo.Parameter([1.0, 0.0]).log()
+        Traceback (most recent call last):
+        tinygrad_lo.errors.NonFiniteError: log: input 0.0 at (1,) -> -inf; created at <doctest ...
     """
     return mode("watch", Watch())
 

@@ -180,10 +180,11 @@ def named(x: T, name: str) -> T:
     Plain arrays pass through, so a loss written with it runs on both.
 
     Raises:   UnsupportedError: the name is not text.
-    Example:  >>> import tinygrad_lo as lo
-              >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
-              >>> S.name
-              'S'
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
+        >>> S.name
+        'S'
     """
     if isinstance(x, Node):
         rename(x, name)
@@ -245,12 +246,13 @@ def no_grad() -> mode:
     Results need no gradient and remember no inputs. For measuring accuracy, and for updates written
     by hand. Works as a decorator, too: `@lo.no_grad()`.
 
-    Example:  >>> import tinygrad_lo as lo
-              >>> w = lo.Parameter(3.0)
-              >>> with lo.no_grad():
-              ...     y = w * w
-              >>> y.requires_grad
-              False
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter(3.0)
+        >>> with lo.no_grad():
+        ...     y = w * w
+        >>> y.requires_grad
+        False
     """
     return mode("grad_off", True)
 
@@ -272,14 +274,15 @@ class scope(mode):
     Drawings show a scope as a frame, `lo.tree` as a heading, errors name it. Scopes nest. Every loss
     of the library opens one with its own name.
 
-    Example:  >>> import tinygrad_lo as lo
-              >>> w = lo.Parameter(2.0, name="w")
-              >>> with lo.scope("regularization"):
-              ...     loss = w * w
-              >>> print(lo.tree(loss))
-              v1 = w × w = 4  ‹regularization›
-              ├─ w = 2  parameter
-              └─ w (above)
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter(2.0, name="w")
+        >>> with lo.scope("regularization"):
+        ...     loss = w * w
+        >>> print(lo.tree(loss))
+        v1 = w × w = 4  ‹regularization›
+        ├─ w = 2  parameter
+        └─ w (above)
     """
 
     def __init__(self, name: str) -> None:

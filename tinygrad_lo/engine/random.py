@@ -17,10 +17,11 @@ def seed(n: int) -> None:
     Whatever takes `rng=None` draws from this one generator. Without a seed, runs differ.
 
     Raises:   OptionError: n is not an int >= 0.
-    Example:  >>> import tinygrad_lo as lo
-              >>> lo.seed(1)
-              >>> [len(batch) for (batch,) in lo.data.minibatches([1, 2, 3], batch_size=2)]
-              [2, 1]
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> lo.seed(1)
+        >>> [len(batch) for (batch,) in lo.data.minibatches([1, 2, 3], batch_size=2)]
+        [2, 1]
     """
     global _shared
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:

@@ -26,11 +26,12 @@ class Tensor(Node):
     Shapes:   any; a scalar holds a NumPy number, which keeps scalar graphs quick.
     Raises:   DTypeError: text, objects, complex numbers; integers that should require a gradient.
               ShapeError: a ragged list.
-    Example:  >>> import tinygrad_lo as lo
-              >>> x = lo.Tensor([1.0, 2.0, 3.0], requires_grad=True)
-              >>> (x * x).sum().backward()
-              >>> x.grad
-              array([2., 4., 6.])
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> x = lo.Tensor([1.0, 2.0, 3.0], requires_grad=True)
+        >>> (x * x).sum().backward()
+        >>> x.grad
+        array([2., 4., 6.])
     """
 
     __slots__ = ()
@@ -244,13 +245,14 @@ class Tensor(Node):
         Raises:   GraphError: nothing requires a gradient; more than one element and no seed.
                   ShapeError: the seed has another shape than the tensor.
                   MutationError: a leaf was changed in place since the forward pass.
-        Example:  >>> import tinygrad_lo as lo
-                  >>> w = lo.Parameter(3.0)
-                  >>> y = w * w
-                  >>> y.backward()
-                  >>> y.backward()  # once more: exactly one more gradient
-                  >>> float(w.grad)
-                  12.0
+        Example:
+            >>> import tinygrad_lo as lo
+            >>> w = lo.Parameter(3.0)
+            >>> y = w * w
+            >>> y.backward()
+            >>> y.backward()  # once more: exactly one more gradient
+            >>> float(w.grad)
+            12.0
         """
         leaves, grads, _ = sweep(self, start(self, seed))
         deposit(leaves, grads)
@@ -385,10 +387,11 @@ class Parameter(Tensor):
     """A tensor that is optimized: it wants a gradient, and copies the data it is given.
 
     Raises:   DTypeError: integers or booleans, which cannot carry a gradient.
-    Example:  >>> import tinygrad_lo as lo
-              >>> W = lo.Parameter([[1.0, 2.0], [3.0, 4.0]], name="W")
-              >>> W.shape, W.requires_grad
-              ((2, 2), True)
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> W = lo.Parameter([[1.0, 2.0], [3.0, 4.0]], name="W")
+        >>> W.shape, W.requires_grad
+        ((2, 2), True)
     """
 
     __slots__ = ()

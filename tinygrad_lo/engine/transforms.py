@@ -24,11 +24,12 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
     Raises:   GraphError: a tensor is not reached (allow_unused=True gives None for it), or output
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
-    Example:  >>> import tinygrad_lo as lo
-              >>> x = lo.Parameter(2.0)
-              >>> slope = lo.grad(x**3, x, create_graph=True)
-              >>> float(lo.grad(slope, x))  # 6 x
-              12.0
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> x = lo.Parameter(2.0)
+        >>> slope = lo.grad(x**3, x, create_graph=True)
+        >>> float(lo.grad(slope, x))  # 6 x
+        12.0
     """
     return gradients(output, wrt, None, create_graph, allow_unused)
 
@@ -93,10 +94,11 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     Shapes:   f returns one number; the gradient has the argument's shape, or is a tuple of them.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
-    Example:  >>> import numpy as np, tinygrad_lo as lo
-              >>> value, slope = lo.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
-              >>> float(value), slope
-              (5.0, array([2., 4.]))
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> value, slope = lo.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
+        >>> float(value), slope
+        (5.0, array([2., 4.]))
     """
 
     def run(*args: Any) -> tuple[Any, Any]:
@@ -123,10 +125,11 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
 
     Shapes:   f: (*in) -> (*out); the result is (*out, *in).
     Raises:   GraphError: f's result does not depend on the argument.
-    Example:  >>> import numpy as np, tinygrad_lo as lo
-              >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
-              array([[2., 0.],
-                     [0., 4.]])
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
+        array([[2., 0.],
+               [0., 4.]])
     """
 
     def run(*args: Any) -> Array:
@@ -153,10 +156,11 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
 
     Shapes:   f: (*in) -> (); the result is (*in, *in).
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
-    Example:  >>> import numpy as np, tinygrad_lo as lo
-              >>> lo.hessian(lambda x: x[0] * x[0] * x[1])(np.array([1.0, 3.0]))
-              array([[6., 2.],
-                     [2., 0.]])
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> lo.hessian(lambda x: x[0] * x[0] * x[1])(np.array([1.0, 3.0]))
+        array([[6., 2.],
+               [2., 0.]])
     """
 
     def run(*args: Any) -> Array:
@@ -174,9 +178,10 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
 
     Shapes:   f: (*in) -> (); x, v and the result: (*in).
     Raises:   ShapeError: v has another shape than x.
-    Example:  >>> import numpy as np, tinygrad_lo as lo
-              >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
-              array([ 6., 12.])
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
+        array([ 6., 12.])
     """
     found, (leaf,) = variables("hvp", (x,), 0)
     v = v._data if isinstance(v, Node) else v if foreign(v) else np.asarray(v)

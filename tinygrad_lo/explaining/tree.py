@@ -23,14 +23,15 @@ def tree(loss: Any) -> str:
 
     At the edges: trees above 1000 lines are cut, and the number of values left out is said.
     Raises:   DTypeError: not a tensor.
-    Example:  >>> import tinygrad_lo as lo
-              >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
-              >>> print(lo.tree((x * w - 1.0) ** 2))
-              v3 = v2² = 25
-              v2 = v1 − 1 = 5
-              v1 = x × w = 6
-              ├─ x = 3  data
-              └─ w = 2  parameter
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
+        >>> print(lo.tree((x * w - 1.0) ** 2))
+        v3 = v2² = 25
+        v2 = v1 − 1 = 5
+        v1 = x × w = 6
+        ├─ x = 3  data
+        └─ w = 2  parameter
     """
     if not isinstance(loss, Node):
         raise DTypeError(f"tree: expected a tensor, got {type(loss).__name__}")

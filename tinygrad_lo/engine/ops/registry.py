@@ -128,13 +128,14 @@ def define_op(
     Shapes:   a rule returns the shape of its input, or one broadcast from it, which is summed back.
     Raises:   OptionError: the name is taken, is no identifier, or there are no rules.
               ShapeError: (when called) a rule returned a shape that does not fit its input.
-    Example:  >>> import numpy as np, tinygrad_lo as lo
-              >>> cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
-              >>> w = lo.Parameter(2.0)
-              >>> cube(w).backward()
-              >>> float(w.grad)
-              12.0
-              >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
+        >>> w = lo.Parameter(2.0)
+        >>> cube(w).backward()
+        >>> float(w.grad)
+        12.0
+        >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
     """
     if not isinstance(name, str) or not name.isidentifier():
         raise OptionError(f"define_op: the name must be an identifier, got {name!r}")

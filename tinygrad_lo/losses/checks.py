@@ -1,0 +1,117 @@
+"""What every loss promises: labels in range, options that exist, samples that are reduced openly."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.call import foreign
+from tinygrad_lo.engine.graph import Array, Node, check
+from tinygrad_lo.engine.ops.arithmetic import divide
+from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
+
+REDUCTIONS = ("mean", "sum", "none", "batchmean")
+
+
+def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
+    """The losses of the samples as one number, or as they are.
+
+    mean: their sum divided by their number, or by the sum of their weights where a loss weights them;
+    sum; none; batchmean: their sum divided by the length of the first axis.
+    """
+    if reduction not in REDUCTIONS:
+        raise OptionError(f"{who}: reduction must be 'mean', 'sum', 'none' or 'batchmean', got {reduction!r}")
+    if reduction == "none":
+        return losses
+    shape = np.shape(losses)
+    s = total(losses)
+    if reduction == "sum":
+        return s
+    if reduction == "batchmean":
+        return divide(s, shape[0] if shape else 1)
+    return divide(s, math.prod(shape) if weight is None else weight)
+
+
+def must_have_samples(who: str, shape: tuple[int, ...]) -> None:
+    """Raise for an empty batch, whose mean would be nan."""
+    if 0 in shape:
+        raise ShapeError(f"{who}: no samples left to average: the input has shape {shape}")
+
+
+def scores_of(who: str, scores: Any) -> Any:
+    """The scores: a tensor or an array with classes along its last axis."""
+    if not isinstance(scores, Node):
+        scores = scores if isinstance(scores, ndarray) or foreign(scores) else np.asarray(scores)
+    if scores.dtype.kind not in "fiu":
+        raise DTypeError(f"{who}: scores must be numbers, got dtype {scores.dtype}")
+    if scores.ndim == 0:
+        raise ShapeError(f"{who}: scores must have an axis of classes, got a 0-d {type(scores).__name__}")
+    must_have_samples(who, scores.shape)
+    return scores
+
+
+def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
+    """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor.
+
+    Raises:   DTypeError: not integers.  ShapeError: not one for each row.
+              LabelError: not one of the classes, naming the first bad row.
+    """
+    if not isinstance(labels, Node):
+        labels = labels if isinstance(labels, ndarray) or foreign(labels) else np.asarray(labels)
+    kind = labels.dtype.kind
+    if kind == "b":
+        raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
+    if kind not in "iu":
+        raise DTypeError(
+            f"{who}: labels must be integers, got {labels.dtype}; use .astype(int); "
+            f"for probabilities pass shape {np.shape(scores)}"
+        )
+    shape, rows = labels.shape, scores.shape[:-1]
+    if shape != rows:
+        if shape == (*rows, 1):
+            raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use labels[..., 0]"
+                             .replace("[..., 0]", "[:, 0]" if len(rows) == 1 else "[..., 0]"))  # fmt: skip
+        if len(shape) == len(rows) == 1:
+            raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels")
+        raise ShapeError(f"{who}: labels must be {rows} for scores of shape {scores.shape}, got {shape}")
+    classes = scores.shape[-1]
+
+    def valid(y: Array) -> bool:
+        if ignore_index is not None:
+            y = y[y != ignore_index]
+        return not y.size or bool(unsigned(y).max() < classes)
+
+    def complain(y: Array) -> Exception:
+        bad = ((y < 0) | (y >= classes)) & (y != ignore_index if ignore_index is not None else True)
+        place = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+        value = int(y[place])
+        where = f"at row {place[0]}" if len(place) == 1 else f"at {place}"
+        hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
+        return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
+
+    return check(labels, valid, complain)
+
+
+def unsigned(y: Array) -> Array:
+    """The labels read as unsigned, so that one maximum finds negative ones too."""
+    return y.view(f"u{y.dtype.itemsize}") if y.dtype.kind == "i" else y
+
+
+def finite_number(who: str, name: str, value: Any, at_least: float = -math.inf) -> float:
+    """An option that must be a finite number, as a Python float, which leaves every dtype alone."""
+    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not okay or not math.isfinite(value) or value < at_least:
+        bound = "" if at_least == -math.inf else f" and >= {at_least:g}"
+        raise OptionError(f"{who}: {name} must be finite{bound}, got {value!r}")
+    return float(value)
+
+
+def one_of(who: str, name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    """Raise unless an option is one of its values."""
+    if isinstance(value, bool) or value not in allowed:
+        text = " or ".join(repr(choice) for choice in allowed)
+        raise OptionError(f"{who}: {name} must be {text}, got {value!r}")
