@@ -18,7 +18,7 @@ from tinygrad_lo.explaining.tree import tree
 __version__ = "0.1.0"
 
 __all__ = [
-    "Parameter", "Tensor", "anomaly", "data", "define_op", "engine", "errors", "grad", "gradcheck", "hessian", "hvp",
-    "jacobian", "losses", "named", "no_grad", "numerical_gradient", "optim", "scope", "seed", "tree",
+    "Parameter", "Tensor", "anomaly", "data", "define_op", "engine", "errors", "grad", "gradcheck", "hessian",
+    "hvp", "jacobian", "losses", "named", "no_grad", "numerical_gradient", "optim", "scope", "seed", "tree",
     "value_and_grad",
 ]  # fmt: skip

@@ -64,19 +64,29 @@ class Report:
             )
             if self.count(verdict)
         )
-        head = f"gradcheck {'passed' if self else 'FAILED'}: of {len(self.rows)} derivatives {counts} (rtol {self.rtol:g})"
+        outcome = "passed" if self else "FAILED"
+        head = f"gradcheck {outcome}: of {len(self.rows)} derivatives {counts} (rtol {self.rtol:g})"
         order = {"FAIL": 0, "UNVERIFIABLE": 1, "KINK": 2, "OK": 3, "ZERO": 4}
         shown = sorted(self.rows, key=lambda row: (order[row.verdict], -row.error))[:12]
         table = [("derivative by", "analytic", "numeric", "rel. error", "verdict")]
         for row in shown:
-            where = row.name + (f"[{', '.join(map(str, row.index))}]" if isinstance(row.index, tuple) and row.index else "")
+            where = row.name + (
+                f"[{', '.join(map(str, row.index))}]" if isinstance(row.index, tuple) and row.index else ""
+            )
             where += f" {row.index}" if isinstance(row.index, str) else ""
             where += "" if row.order == 1 else f" (order {row.order})"
-            table.append((where, f"{row.analytic:.6g}", f"{row.numeric:.6g}", f"{row.error:.1e}", row.verdict))
+            table.append(
+                (where, f"{row.analytic:.6g}", f"{row.numeric:.6g}", f"{row.error:.1e}", row.verdict)
+            )
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in table
+        ]
         left = len(self.rows) - len(shown)
-        return "\n".join([head, *(f"  {line}" for line in lines), *([f"  … and {left} more"] if left else [])])
+        return "\n".join(
+            [head, *(f"  {line}" for line in lines), *([f"  … and {left} more"] if left else [])]
+        )
 
 
 def gradcheck(
@@ -202,12 +212,14 @@ def compare(report: Report, call: Callable[[], Any], leaves: list[Any], rng: Any
     if not isinstance(out, Node) or np.size(out._data) != 1:
         shape = np.shape(out._data) if isinstance(out, Node) else type(out).__name__
         raise GraphError(f"gradcheck: the function must return one number as a tensor, got {shape}")
-    if out.requires_grad:
+    if out._needs:
         analytic = grad(out, leaves, allow_unused=True)
     elif order == 2:
         analytic = [None] * len(leaves)  # a constant slope: second derivatives are zero
     else:
-        raise GraphError("gradcheck: the function's value does not depend on its inputs and params through tensors")
+        raise GraphError(
+            "gradcheck: the function's value does not depend on its inputs and params through tensors"
+        )
 
     def value() -> float:
         if order == 2:
@@ -217,7 +229,9 @@ def compare(report: Report, call: Callable[[], Any], leaves: list[Any], rng: Any
 
     base = value()
     if base != value():
-        raise GraphError("gradcheck: the function gives another value when called again; seed its randomness inside")
+        raise GraphError(
+            "gradcheck: the function gives another value when called again; seed its randomness inside"
+        )
     for leaf, g in zip(leaves, analytic, strict=True):
         name = name_of(leaf) or ("×".join(map(str, leaf.shape)) or "scalar") + " parameter"
         g = np.zeros(leaf.shape) if g is None else np.asarray(g)

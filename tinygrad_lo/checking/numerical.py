@@ -35,7 +35,9 @@ def numerical_gradient(
         array([ 2., -4.])
     """
     if method not in ("central", "forward", "complex"):
-        raise OptionError(f"numerical_gradient: method must be 'central', 'forward' or 'complex', got {method!r}")
+        raise OptionError(
+            f"numerical_gradient: method must be 'central', 'forward' or 'complex', got {method!r}"
+        )
     if h is not None and not (np.isfinite(h) and h > 0):
         raise OptionError(f"numerical_gradient: h must be finite and > 0, got {h!r}")
     start = np.array(x._data if isinstance(x, Node) else x, dtype=float)
@@ -43,7 +45,7 @@ def numerical_gradient(
     gradient = np.zeros(start.shape)
     base = value(f, start) if method == "forward" else 0.0
     for place in np.ndindex(start.shape):
-        scale = max(1.0, abs(start[place]))
+        scale = max(1.0, abs(float(start[place])))
         if method == "central":
             step = h or 1e-5 * scale
             moved[place] = start[place] + step

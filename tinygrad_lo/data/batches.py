@@ -41,7 +41,9 @@ def minibatches(
     for i, array in enumerate(arrays):
         if isinstance(array, Node):
             if array._needs:
-                raise GraphError(f"minibatches: array {i} requires a gradient and would lose it; pass t.detach()")
+                raise GraphError(
+                    f"minibatches: array {i} requires a gradient and would lose it; pass t.detach()"
+                )
             array = array._data
         found.append(np.asarray(array))
         if found[-1].ndim == 0:

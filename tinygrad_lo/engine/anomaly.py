@@ -12,6 +12,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted
 from tinygrad_lo.engine.sweep import pull
 from tinygrad_lo.errors import MutationError, NonFiniteError
 
-PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 def anomaly() -> mode:
@@ -77,8 +78,8 @@ class Watch:
         if made_at is not None and made_at.recorded:
             for i, (now, before) in enumerate(zip(node.inputs, made_at.recorded, strict=True)):
                 if checksum(now) != before:
-                    parents = node.parents
-                    who = quoted(parents[i], f"input {i}") if i < len(parents) and parents[i] is not None else f"input {i}"  # type: ignore[arg-type]
+                    parent = node.parents[i] if i < len(node.parents) else None
+                    who = quoted(parent) if parent is not None else f"input {i}"
                     raise MutationError(
                         f"{who} of {node._op.name} was changed after the forward pass had used it "
                         f"(created at {where}); run it again"

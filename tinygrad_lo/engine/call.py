@@ -14,13 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy import float64, ndarray
+from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, active, label, modes, tick
-from tinygrad_lo.errors import DTypeError, GraphError, IndexingError, LoError, ShapeError
+from tinygrad_lo.engine.values import REAL, SCALARS, plain
+from tinygrad_lo.errors import DTypeError, IndexingError, LoError, ShapeError
 
-SCALARS = frozenset({float, int, bool, float64, np.float32})
-REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsigned, bool
 TENSOR: Any = None
 PARAMETER: Any = None
 new = object.__new__
@@ -172,6 +171,26 @@ def optioned(op: Op) -> Callable[..., Any]:
 
 def anything(op: Op) -> Callable[..., Any]:
     """The function of an op of any other arity, or without a derivative."""
+    forward = op.forward
+    arity = op.arity
+
+    def call(*inputs: Any) -> Any:
+        if not active:
+            for x in inputs[:arity]:
+                if type(x) is not ndarray and type(x) not in SCALARS:
+                    break
+            else:
+                try:
+                    return forward(*inputs)
+                except (TypeError, ValueError, IndexError) as error:
+                    raise refusal(op, inputs, error) from error
+        return slow(op, *inputs)
+
+    return slow_call(op) if arity is None else call
+
+
+def slow_call(op: Op) -> Callable[..., Any]:
+    """The function of an op with any number of inputs."""
 
     def call(*inputs: Any) -> Any:
         return slow(op, *inputs)
@@ -227,80 +246,6 @@ def slow(op: Op, *inputs: Any) -> Any:
     if watch is not None:
         watch.made(out, op, raw)
     return out
-
-
-def plain(value: Any, who: str) -> Array:
-    """`value` as data that an op can compute with, or an error that says why it is none."""
-    kind = type(value)
-    if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
-        return value
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        raise DTypeError(
-            f"{who}: cannot compute with {kind.__name__}, whose arithmetic differs from an array's; "
-            f"pass np.asarray(...) of it, or .filled(...)"
-        )
-    if isinstance(value, (list, tuple)):
-        value = from_nested(value, who)
-    if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
-        dtype = getattr(value, "dtype", None)
-        if dtype is None or dtype.kind in REAL:
-            return value
-        raise DTypeError(bad_dtype(value, f"{who}: "))
-    raise DTypeError(
-        f"{who}: cannot compute with {kind.__name__}; expected a tensor, a number or an array"
-    )
-
-
-def foreign(value: Any) -> bool:
-    """Whether this is an array of another library that speaks both of NumPy's protocols."""
-    kind = type(value)
-    return (
-        hasattr(kind, "__array_function__")
-        and hasattr(kind, "__array_ufunc__")
-        and not isinstance(value, (Node, ndarray, np.generic))
-    )
-
-
-def from_nested(value: Any, who: str) -> Array:
-    """A list or tuple of numbers as an array; ragged lists are refused with the two lengths."""
-    if holds_tensor(value):
-        raise GraphError(
-            f"{who}: the list holds tensors, and an array made of it would leave the graph; "
-            f"use np.stack(...) or np.concatenate(...)"
-        )
-    try:
-        return np.asarray(value)
-    except ValueError as error:
-        lengths = [len(row) if isinstance(row, (list, tuple)) else None for row in value]
-        for i, length in enumerate(lengths):
-            if length != lengths[0]:
-                text = f"row 0 has length {lengths[0]}, row {i} has length {length}"
-                raise ShapeError(f"{who}: ragged list: {text}".replace("length None", "no length")) from error
-        raise ShapeError(f"{who}: ragged list: {error}") from error
-
-
-def holds_tensor(value: Any) -> bool:
-    """Whether a nested list or tuple has a tensor anywhere in it."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Node):
-            return True
-        if isinstance(item, (list, tuple)):
-            waiting += item
-    return False
-
-
-def bad_dtype(data: Array, who: str = "") -> str:
-    """Why an array of this dtype cannot take part."""
-    if data.dtype.kind == "c":
-        return f"{who}complex numbers are not supported, got dtype {data.dtype}; use .real or .imag"
-    if data.dtype.kind == "O":
-        flat = np.asarray(data).reshape(-1)
-        odd = next((i for i, x in enumerate(flat) if not isinstance(x, (int, float))), 0)
-        return f"{who}dtype object at index {odd}: {flat[odd]!r}; expected numbers" if flat.size else (
-            f"{who}dtype object; expected numbers")
-    return f"{who}dtype {data.dtype} cannot be computed with; convert with .astype(float)"
 
 
 def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:

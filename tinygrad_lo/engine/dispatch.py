@@ -205,7 +205,9 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         try:
             inspect.signature(ours).bind(*args, **options)
         except TypeError as mismatch:
-            raise UnsupportedError(f"{title(function)} with these arguments is not supported for tensors: {mismatch}") from error
+            raise UnsupportedError(
+                f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
+            ) from error
         raise
 
 

@@ -14,8 +14,10 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ContextDecorator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from tinygrad_lo.errors import UnsupportedError
 
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
 Array = Any
@@ -30,7 +32,8 @@ class Op:
     """One row of the table: a function, and its derivative by each of its inputs.
 
     A rule is called as `rule(g, y, *inputs)` with the arriving gradient `g` and the output `y`, and
-    returns the gradient by one input. It may return it broadcast: undoing that is the sweep's job.
+    returns the gradient by one input. With several inputs it may return it broadcast, as NumPy
+    stretched the input: undoing that is the sweep's job.
     It uses operators, array methods, NumPy functions that dispatch, and other ops of the table, so
     the same text runs on arrays (the gradient) and on tensors (the gradient as a graph).
 
@@ -44,6 +47,7 @@ class Op:
         samples: inputs for the generated tests, shapes standing for arrays, when the op cannot take
             arrays of any shape.
         refuse: turns the exception that NumPy raised into the error that a reader needs.
+        apply: the quickest function that calls it.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Op:
     domain: tuple[Any, ...] = (-2.0, 2.0)
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
+    apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property
     def differentiable(self) -> bool:
@@ -187,15 +192,16 @@ def named(x: T, name: str) -> T:
         'S'
     """
     if isinstance(x, Node):
-        rename(x, name)
+        if x._label is None and type(name) is str:
+            x._label = name
+        else:
+            rename(x, name)
     return x
 
 
-def rename(node: Node, name: str | None) -> None:
+def rename(node: Node, name: Any) -> None:
     """Set or clear the node's name, keeping scopes and origin."""
     if name is not None and not isinstance(name, str):
-        from tinygrad_lo.errors import UnsupportedError
-
         raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
     if isinstance(node._label, Label):
         node._label.name = name

@@ -8,6 +8,7 @@ each node passed in: rules on tensors for higher derivatives, rules under watch 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterable
 from heapq import heappop, heappush
 from typing import Any
@@ -19,6 +20,7 @@ from tinygrad_lo.engine.graph import Array, Node, active, modes, quoted, same
 from tinygrad_lo.errors import MutationError
 
 Births = dict[int, Any]
+add_up: Any = np.add.reduce
 TALL = 2**16  # from this many rows on, float32 sums are made in blocks
 
 
@@ -44,31 +46,29 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
         if keep and birth in keep:
             kept[birth] = g
         op = node._op
-        arity = op.arity
-        if arity == 2:
-            rule, second = op.rules
-            parent = node._pa
-        elif arity == 1:
-            rule = op.rules[0]
+        parent = node._pa
+        if op.arity == 1:
             second = None
-            parent = node._pa
+            options = node._b
+            if options:
+                part = op.rules[0](g, node._data, node._a, *options)
+            else:
+                part = op.rules[0](g, node._data, node._a)
+        elif op.arity == 2:
+            rule, second = op.rules
+            if parent is None or not parent._needs or rule is None:
+                parent = None
+            else:
+                part = g if rule is same else rule(g, node._data, node._a, node._b)
+                if type(part) is not float64 and part.shape != parent._data.shape:
+                    part = unbroadcast(part, parent._data.shape)
         else:
             for parent, part in pull(node, g):
                 receive(nodes, grads, heap, birth, parent, part, g)
             continue
         # The two halves below differ in nothing but the operand; a shared helper would cost a call
         # for each edge, a tenth of the sweep.
-        if parent is not None and parent._needs and rule is not None:
-            if rule is same:
-                part = g
-            elif arity == 2:
-                part = rule(g, node._data, node._a, node._b)
-            elif node._b:
-                part = rule(g, node._data, node._a, *node._b)
-            else:
-                part = rule(g, node._data, node._a)
-            if type(part) is not float64 and part.shape != parent._data.shape:
-                part = unbroadcast(part, parent._data.shape)
+        if parent is not None:
             key = parent._birth
             if parent._op is None:
                 if birth > parent._stamp:
@@ -149,9 +149,7 @@ def pull_graph(node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
     return contributions(node, g, node, inputs)
 
 
-def contributions(
-    node: Node, g: Array, y: Array, inputs: Iterable[Any]
-) -> Iterable[tuple[Node, Array]]:
+def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[tuple[Node, Array]]:
     """What one node sends to each of its inputs that needs a gradient, one rule at a time."""
     op = node._op
     assert op is not None  # leaves are never pulled
@@ -193,6 +191,8 @@ def deposit(leaves: Births, grads: Births) -> None:
     """Add the gradients of a finished sweep to `.grad` of the leaves: the only writer of gradients."""
     for birth, g in grads.items():
         leaf = leaves[birth]
+        if not leaf._needs:  # frozen since the forward pass
+            continue
         if type(g) is not float64 or type(leaf._data) is not float64:
             dtype = leaf._data.dtype
             if g.dtype is not dtype and g.dtype != dtype:
@@ -216,13 +216,19 @@ def changed(leaf: Node) -> MutationError:
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which NumPy had stretched the input to fit."""
-    extra = g.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        extra + axis for axis, n in enumerate(shape) if n == 1 and g.shape[extra + axis] != 1
-    )
+    axes = stretched(g.shape, shape)
     if axes:
-        g = g.sum(axis=axes) if isinstance(g, Node) else total(g, axes)
+        g = total(g, axes)
     return g.reshape(shape) if g.shape != shape else g
+
+
+@functools.lru_cache(maxsize=4096)
+def stretched(shape: tuple[int, ...], narrow: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes of `shape` along which an array of shape `narrow` was repeated."""
+    extra = len(shape) - len(narrow)
+    return tuple(range(extra)) + tuple(
+        extra + axis for axis, n in enumerate(narrow) if n == 1 and shape[extra + axis] != 1
+    )
 
 
 def total(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
@@ -232,10 +238,11 @@ def total(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = 
     other, and float32 stops counting at 2**24: a bias gradient over 2**25 rows is off by half.
     """
     if type(x) is not ndarray:
-        return x.sum(axis=axis, keepdims=keepdims)
+        return x.sum(axis=axis, keepdims=keepdims)  # a tensor, a number, an array of another library
     if x.size > TALL and axis is not None and x.dtype.kind == "f" and x.itemsize < 8:
         for i in (axis,) if isinstance(axis, int) else axis:
             rows = x.shape[i]
             if rows > TALL and x.strides[i] != x.itemsize:
                 x = np.add.reduceat(x, range(0, rows, 4096), axis=i)
-    return np.add.reduce(x, axis, None, None, keepdims)
+    summed: Array = add_up(x, axis=axis, keepdims=keepdims)
+    return summed

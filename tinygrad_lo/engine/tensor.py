@@ -9,10 +9,11 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine import dispatch
-from tinygrad_lo.engine.call import REAL, bad_dtype, constant, foreign, from_nested, register
-from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
+from tinygrad_lo.engine.call import constant, register
+from tinygrad_lo.engine.graph import Array, Label, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, sweep
+from tinygrad_lo.engine.values import REAL, as_data, foreign, must_be_float
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 
@@ -36,7 +37,9 @@ class Tensor(Node):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None
+    ) -> None:
         if type(data) is float and dtype is None:
             self._data = float64(data)
         elif type(data) is ndarray and dtype is None and data.dtype.kind in REAL and data.ndim:
@@ -80,7 +83,9 @@ class Tensor(Node):
         value = as_data(value, self.dtype if isinstance(value, (int, float, list)) else None)
         if self._needs:
             if value.shape != self.shape:
-                raise ShapeError(f"data of shape {value.shape} != {self.shape} of {quoted(self, 'the parameter')}")
+                raise ShapeError(
+                    f"data of shape {value.shape} != {self.shape} of {quoted(self, 'the parameter')}"
+                )
             if value.dtype != self.dtype:
                 raise DTypeError(
                     f"data of dtype {value.dtype} for {quoted(self, 'a parameter')} of dtype {self.dtype}; "
@@ -93,8 +98,8 @@ class Tensor(Node):
         """The gradient that backward passes have added up; None until something arrived."""
         if self._op is not None:
             raise GraphError(
-                f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by {self._op.name}; "
-                f"lo.grad(loss, {name_of(self) or 'S'}) gives it"
+                f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
+                f"{self._op.name}; lo.grad(loss, {name_of(self) or 'S'}) gives it"
             )
         return self._grad
 
@@ -126,7 +131,10 @@ class Tensor(Node):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if self._op is not None:
-            raise GraphError(f"only leaves can be frozen; {quoted(self, 'this tensor')} was made by {self._op.name}; use t.detach()")
+            raise GraphError(
+                f"only leaves can be frozen, and {quoted(self, 'this tensor')} was computed by "
+                f"{self._op.name}; use t.detach()"
+            )
         if value:
             must_be_float(self._data, self._data)
         self._needs = bool(value)
@@ -189,7 +197,10 @@ class Tensor(Node):
         return constant(self._data)  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        self._stay("float(t), math functions and assignment into an array", "use np.exp(t) and the like, or t.item() for the number")
+        self._stay(
+            "float(t), math functions and assignment into an array",
+            "use np.exp(t) and the like, or t.item() for the number",
+        )
         return float(self.item())
 
     def __int__(self) -> int:
@@ -212,7 +223,10 @@ class Tensor(Node):
 
     def _stay(self, what: str, instead: str) -> None:
         if self._needs:
-            raise GraphError(f"{what} would leave the graph of {quoted(self, 'this tensor')}, and its gradient would be lost; {instead}")
+            raise GraphError(
+                f"{what} would leave the graph of {quoted(self, 'this tensor')}, and its gradient would be "
+                f"lost; {instead}"
+            )
 
     def __bool__(self) -> bool:
         if self._data.size != 1:
@@ -370,11 +384,13 @@ class Tensor(Node):
     def __repr__(self) -> str:
         kind = type(self).__name__
         data = self._data
-        text = np.array2string(data, separator=", ", prefix=f"{kind}(") if isinstance(data, (ndarray, np.generic)) else repr(data)
+        text = repr(data)
+        if isinstance(data, (ndarray, np.generic)):
+            text = np.array2string(np.asarray(data), separator=", ", prefix=f"{kind}(")
         facts = [text]
         if name_of(self) is not None:
             facts.append(f"name={name_of(self)!r}")
-        if data.dtype.kind not in "fb" and data.size == 0 or data.dtype.kind == "f" and data.dtype != float64:
+        if data.dtype.kind == "f" and data.dtype != float64:
             facts.append(f"dtype={data.dtype}")
         if self._op is not None:
             facts.append(f"op={self._op.name}")
@@ -401,7 +417,7 @@ class Parameter(Tensor):
             data = data.copy()
         super().__init__(data, True, name, dtype)
 
-    def _rebound(self, other: Any) -> NoReturn:
+    def _rebound(self, _: Any) -> NoReturn:
         raise GraphError(
             f"this makes a new tensor instead of changing {quoted(self, 'the parameter')}; "
             f"write {name_of(self) or 'W'}.data -= … or use an optimizer"
@@ -413,64 +429,28 @@ class Parameter(Tensor):
 register(Tensor, Parameter)
 
 
-def as_data(value: Any, dtype: Any) -> Array:
-    """What a tensor holds: an exact ndarray, a NumPy number, or an array of another library."""
-    if isinstance(value, Node):
-        raise GraphError("cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so")
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        raise DTypeError(
-            f"cannot build a Tensor from {type(value).__name__}, whose arithmetic differs from an array's; "
-            f"pass np.asarray(...) of it, or .filled(...)"
-        )
-    if isinstance(value, (list, tuple)):
-        value = from_nested(value, "Tensor")
-    if not isinstance(value, (bool, int, float, np.generic, ndarray)):
-        if foreign(value):
-            return value if dtype is None else value.astype(dtype)
-        if hasattr(value, "to_numpy"):
-            raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; pass its .to_numpy()")
-        if isinstance(value, complex):
-            raise DTypeError("cannot build a Tensor from complex: complex numbers are not supported")
-        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; expected number, list or array")
-    data = np.asarray(value)
-    if data.dtype.kind not in REAL:
-        raise DTypeError(bad_dtype(data))
-    if dtype is not None:
-        wanted = np.dtype(dtype)
-        if wanted.kind not in REAL:
-            raise DTypeError(f"dtype {wanted} is not supported; use a float, int or bool type")
-        data = data.astype(wanted, copy=False)
-    return data if data.ndim else data[()]
-
-
-def must_be_float(given: Any, data: Array) -> None:
-    """Raise unless the data can carry a gradient, saying how to write what was given."""
-    if data.dtype.kind == "f":
-        return
-    hint = "dtype=float"
-    if data.dtype.kind in "iu" and data.size <= 4 and data.ndim <= 1:
-        numbers = ", ".join(f"{n}." for n in np.atleast_1d(data).tolist())
-        hint = f"{f'[{numbers}]' if data.ndim else numbers} or dtype=float"
-    raise DTypeError(f"{data.dtype} cannot require gradients; write {hint}")
-
-
 def start(root: Node, seed: Any) -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
     data = root._data
     if not root._needs:
+        where = root._label.where if isinstance(root._label, Label) else None
+        made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
         raise GraphError(
-            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what it was "
-            f"made from (run inside lo.anomaly() to see where it was made)"
+            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what "
+            f"it was made from ({made})"
         )
     if seed is None:
-        if type(data) is float64:
-            return ONE
+        one = ONES.get(type(data))
+        if one is not None:
+            return one
         if data.size != 1:
             raise GraphError(
                 f"backward() needs one number to start from, this tensor has shape {data.shape}; "
                 f"use .sum() or .mean(), or pass seed= of shape {data.shape}"
             )
-        return np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
+        return (
+            np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
+        )
     if isinstance(seed, Node):
         seed = seed._data
     if not foreign(seed):
@@ -480,7 +460,7 @@ def start(root: Node, seed: Any) -> Array:
     return seed
 
 
-ONE = float64(1.0)
+ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

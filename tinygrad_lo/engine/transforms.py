@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.call import constant, foreign
+from tinygrad_lo.engine.call import constant
 from tinygrad_lo.engine.graph import Array, Node, mode, quoted
 from tinygrad_lo.engine.sweep import pull_graph, sweep, walk
 from tinygrad_lo.engine.tensor import Tensor, start
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 
@@ -46,9 +47,9 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     if create_graph:
         # Rules that run on tensors under no_grad or in a scope of the user must not notice it.
         with mode("grad_off", False):
-            leaves, grads, kept = walk(output, constant(first), pull_graph, keep)
+            _, grads, kept = walk(output, constant(first), pull_graph, keep)
     else:
-        leaves, grads, kept = sweep(output, first, keep)
+        _, grads, kept = sweep(output, first, keep)
     results = []
     for target in wanted:
         g = kept.get(target._birth, grads.get(target._birth))

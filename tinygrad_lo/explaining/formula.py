@@ -79,7 +79,11 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if op.name == "power" and isinstance(node.inputs[1], int | float) and float(node.inputs[1]).is_integer():
+        if (
+            op.name == "power"
+            and isinstance(node.inputs[1], int | float)
+            and float(node.inputs[1]).is_integer()
+        ):
             return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
         if "{0}" in op.symbol:
             return op.symbol.format(*texts)

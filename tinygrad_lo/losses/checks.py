@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.call import foreign
 from tinygrad_lo.engine.graph import Array, Node, check
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
 
+UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 REDUCTIONS = ("mean", "sum", "none", "batchmean")
 
 
@@ -27,7 +28,7 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
         raise OptionError(f"{who}: reduction must be 'mean', 'sum', 'none' or 'batchmean', got {reduction!r}")
     if reduction == "none":
         return losses
-    shape = np.shape(losses)
+    shape = losses.shape
     s = total(losses)
     if reduction == "sum":
         return s
@@ -42,26 +43,29 @@ def must_have_samples(who: str, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"{who}: no samples left to average: the input has shape {shape}")
 
 
-def scores_of(who: str, scores: Any) -> Any:
-    """The scores: a tensor or an array with classes along its last axis."""
-    if not isinstance(scores, Node):
-        scores = scores if isinstance(scores, ndarray) or foreign(scores) else np.asarray(scores)
-    if scores.dtype.kind not in "fiu":
-        raise DTypeError(f"{who}: scores must be numbers, got dtype {scores.dtype}")
-    if scores.ndim == 0:
-        raise ShapeError(f"{who}: scores must have an axis of classes, got a 0-d {type(scores).__name__}")
-    must_have_samples(who, scores.shape)
-    return scores
+def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
+    """The scores, classes along their last axis: as given (tensor or array), and as plain data."""
+    if isinstance(scores, Node):
+        data = scores._data
+    else:
+        data = scores = scores if isinstance(scores, ndarray) or foreign(scores) else np.asarray(scores)
+    if data.dtype.kind not in "fiu":
+        raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
+    if data.ndim == 0:
+        raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
+    if 0 in data.shape:
+        must_have_samples(who, data.shape)
+    return scores, data
 
 
-def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
+def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = None) -> Any:
     """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor.
 
     Raises:   DTypeError: not integers.  ShapeError: not one for each row.
               LabelError: not one of the classes, naming the first bad row.
     """
-    if not isinstance(labels, Node):
-        labels = labels if isinstance(labels, ndarray) or foreign(labels) else np.asarray(labels)
+    if type(labels) is not ndarray and not isinstance(labels, Node) and not foreign(labels):
+        labels = np.asarray(labels)
     kind = labels.dtype.kind
     if kind == "b":
         raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
@@ -83,7 +87,12 @@ def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = Non
     def valid(y: Array) -> bool:
         if ignore_index is not None:
             y = y[y != ignore_index]
-        return not y.size or bool(unsigned(y).max() < classes)
+            if not y.size:
+                return True
+        if type(y) is ndarray and y.dtype.kind == "i":
+            y = y.view(UNSIGNED[y.dtype.itemsize])  # so that one maximum finds negative labels too
+            return bool(np.maximum.reduce(y, None) < classes)
+        return bool((y < classes).all() and (y >= 0).all())
 
     def complain(y: Array) -> Exception:
         bad = ((y < 0) | (y >= classes)) & (y != ignore_index if ignore_index is not None else True)
@@ -94,11 +103,6 @@ def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = Non
         return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
 
     return check(labels, valid, complain)
-
-
-def unsigned(y: Array) -> Array:
-    """The labels read as unsigned, so that one maximum finds negative ones too."""
-    return y.view(f"u{y.dtype.itemsize}") if y.dtype.kind == "i" else y
 
 
 def finite_number(who: str, name: str, value: Any, at_least: float = -math.inf) -> float:

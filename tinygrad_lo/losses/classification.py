@@ -14,10 +14,10 @@ from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
+from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DomainError, OptionError, ShapeError
-from tinygrad_lo.losses.checks import finite_number, labels_of, must_have_samples, one_of, reduce, scores_of
+from tinygrad_lo.losses.checks import finite_number, labels_of, one_of, reduce, scores_of
 
 
 def cross_entropy(
@@ -58,54 +58,55 @@ def cross_entropy(
     """
     began = tick()
     who = "cross_entropy"
-    scores = scores_of(who, scores)
-    classes = scores.shape[-1]
-    smoothing = finite_number(who, "label_smoothing", label_smoothing, 0.0)
-    if smoothing > 1:
+    scores, data = scores_of(who, scores)
+    classes = data.shape[-1]
+    if label_smoothing != 0.0 and finite_number(who, "label_smoothing", label_smoothing, 0.0) > 1:
         raise OptionError(f"{who}: label_smoothing must be in [0, 1], got {label_smoothing!r}")
-    base = finite_number(who, "base", base, 0.0)
-    if base in (0.0, 1.0):
+    if base != math.e and finite_number(who, "base", base, 0.0) in (0.0, 1.0):
         raise OptionError(f"{who}: base must be > 0 and not 1, got {base!r}")
-    weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    soft = is_distribution(target, scores)
+    weights = None if class_weights is None else class_weights_of(who, class_weights, data)
+    soft = np.shape(target) == data.shape
     if soft and ignore_index is not None:
         raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
     weight = keep = None
     if soft:
         q = distribution_of(who, target)
     else:
-        labels = labels_of(who, scores, target, ignore_index)
+        labels = labels_of(who, data, target, ignore_index)
         if ignore_index is not None:
             keep = not_equal(labels, ignore_index)
             check(keep, np.any, lambda kept: nothing_left(who, ignore_index, np.size(kept)))
             labels = where(keep, labels, 0)
-            keep = astype(keep, scores.dtype)
+            keep = expand_dims(astype(keep, data.dtype), -1)
         if weights is not None:
-            weight = pick(broadcast_to(weights, scores.shape), labels)[..., 0]
+            weight = pick(broadcast_to(weights, data.shape), labels)
             weight = weight if keep is None else multiply(weight, keep)
         elif keep is not None:
             weight = keep
 
-    if not soft and not smoothing:
+    # One loss a row, as a column until the end: (..., 1) meets s_y and the weights without a reshape.
+    if not soft and not label_smoothing:
         s_y = named(pick(scores, labels), "s_y")
-        losses = subtract(logsumexp(scores, -1, True), s_y)[..., 0]
+        losses = subtract(logsumexp(scores, -1, True), s_y)
         if weight is not None:
             losses = multiply(losses, weight)
     else:
         if not soft:
-            one = np.ones((*scores.shape[:-1], 1), scores.dtype)
+            one = np.ones((*data.shape[:-1], 1), data.dtype)
             q = put(one, labels, classes)
-        if smoothing:
-            q = add(multiply(q, 1.0 - smoothing), smoothing / classes)
+        if label_smoothing:
+            q = add(multiply(q, 1.0 - label_smoothing), label_smoothing / classes)
         log_p = named(subtract(scores, logsumexp(scores, -1, True)), "log p")
         if weights is not None:
             q = multiply(q, weights)
-        losses = negative(total(multiply(q, log_p), -1))
+        losses = negative(total(multiply(q, log_p), -1, True))
         if keep is not None:
             losses = multiply(losses, keep)
     if base != math.e:
         losses = divide(losses, math.log(base))
     losses = named(losses, "L_i")
+    if reduction == "none":
+        losses = reshape(losses, data.shape[:-1])
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
     out = reduce(who, losses, reduction, None if weight is None else total(weight))
     return scoped(who, began, out)
@@ -148,16 +149,16 @@ def multiclass_hinge(
     one_of(who, "power", power, (1, 2))
     one_of(who, "over", over, ("others", "all"))
     one_of(who, "combine", combine, ("sum", "mean", "max"))
-    scores = scores_of(who, scores)
-    labels = labels_of(who, scores, labels)
-    classes = scores.shape[-1]
+    scores, data = scores_of(who, scores)
+    labels = labels_of(who, data, labels)
+    classes = data.shape[-1]
 
     s_y = named(pick(scores, labels), "s_y")
     margins = relu(add(subtract(scores, s_y), delta))
     if over == "others":
         others = not_equal(expand_dims(labels, -1), np.arange(classes))
         if isinstance(scores, Node):
-            others = astype(others, scores.dtype)
+            others = astype(others, data.dtype)
             others = named(others if isinstance(others, Node) else Tensor(others), "j≠y")
         margins = multiply(margins, others)
     if power == 2:
@@ -170,11 +171,6 @@ def multiclass_hinge(
         if combine == "mean":
             losses = divide(losses, classes)
     return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
-
-
-def is_distribution(target: Any, scores: Any) -> bool:
-    """Whether the target gives a probability for each class rather than a label for each row."""
-    return bool(np.shape(target) == scores.shape)
 
 
 def distribution_of(who: str, target: Any) -> Any:
@@ -190,7 +186,9 @@ def distribution_of(who: str, target: Any) -> Any:
         for i, row in enumerate(flat):
             if not (row >= 0).all():
                 j = int(np.argmin(row >= 0))
-                return DomainError(f"{who}: target row {i} has the probability {row[j]} for class {j}; expected >= 0")
+                return DomainError(
+                    f"{who}: target row {i} has the probability {row[j]} for class {j}; expected >= 0"
+                )
             if not abs(row.sum() - 1.0) < 1e-4:
                 return DomainError(f"{who}: target row {i} sums to {row.sum():g}; probabilities sum to 1")
         return DomainError(f"{who}: the target rows are no distributions")
@@ -202,7 +200,9 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
     """A weight for each class, in the dtype of the scores."""
     w = np.asarray(weights._data if isinstance(weights, Node) else weights)
     if w.shape != scores.shape[-1:]:
-        raise ShapeError(f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}")
+        raise ShapeError(
+            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
+        )
     if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
         raise OptionError(f"{who}: class_weights must be finite and >= 0, got {w.tolist()}")
     return w.astype(scores.dtype if scores.dtype.kind == "f" else float)
@@ -210,4 +210,6 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
 
 def nothing_left(who: str, ignore_index: int | None, count: int) -> ShapeError:
     """The error for a batch of which every row is ignored."""
-    return ShapeError(f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})")
+    return ShapeError(
+        f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})"
+    )

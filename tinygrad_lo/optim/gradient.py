@@ -85,7 +85,7 @@ class SGD(Optimizer):
             return w - self.velocity_step(g, lr, state, group)
         move = lr * g
         # The temporary becomes the new parameter: one new array a step, not two.
-        return np.subtract(w, move, out=move) if isinstance(move, np.ndarray) else w - move
+        return np.subtract(w, move, move) if type(move) is np.ndarray else w - move
 
     def velocity_step(self, g: Array, lr: float, state: dict[str, Array], group: Group) -> Array:
         """How far to go with momentum; remembers the velocity v."""

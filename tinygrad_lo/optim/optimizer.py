@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import vdot
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
@@ -24,7 +25,11 @@ Check = Callable[[Any], str | None]  # None, or what the value must be
 
 def is_number(value: Any) -> bool:
     """Whether the value is a finite number, and no boolean."""
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool) and math.isfinite(value)
+    return (
+        isinstance(value, (int, float, np.integer, np.floating))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 def not_negative(value: Any) -> str | None:
@@ -57,7 +62,9 @@ class Group(dict[str, Any]):
         if name != "params":
             where = f"{self.owner}: group {self.number}"
             if name not in self.checks:
-                likely = SYNONYMS.get(name) or next(iter(difflib.get_close_matches(name, self.checks, 1)), None)
+                likely = SYNONYMS.get(name) or next(
+                    iter(difflib.get_close_matches(name, self.checks, 1)), None
+                )
                 hint = f"; did you mean {likely!r}?" if likely in self.checks else ""
                 raise OptionError(
                     f"{where} has the unknown option {name!r}{hint} Options are {', '.join(self.checks)}."
@@ -122,10 +129,14 @@ class Optimizer:
         names = {name_of(p): i for p, i in owners.items()}
         for p in params:
             if p in owners:
-                raise OptionError(f"{self}: {quoted(p, 'a parameter')} appears in groups {owners[p]} and {number}")
+                raise OptionError(
+                    f"{self}: {quoted(p, 'a parameter')} appears in groups {owners[p]} and {number}"
+                )
             name = name_of(p)
             if name is not None and name in names:
-                raise OptionError(f"{self}: {name!r} names two parameters, in groups {names[name]} and {number}")
+                raise OptionError(
+                    f"{self}: {name!r} names two parameters, in groups {names[name]} and {number}"
+                )
             owners[p] = names[name] = number
         options = {**self.defaults, **group, "params": params}
         made = Group(str(self), self.checks, number, options)
@@ -138,11 +149,14 @@ class Optimizer:
     def _as_groups(self, params: Any) -> list[Any]:
         if hasattr(params, "named_parameters"):
             params = params.named_parameters()
-        if isinstance(params, (Node, np.ndarray)):
-            raise OptionError(f"{self}: params is one {type(params).__name__}; wrap it in a list: [{name_of(params) or 'W'}]"
-                              if isinstance(params, Node) else f"{self}: params is an array; wrap it in lo.Parameter and a list")  # fmt: skip
+        if isinstance(params, Node):
+            raise OptionError(f"{self}: params is one tensor; wrap it in a list: [{name_of(params) or 'W'}]")
+        if isinstance(params, np.ndarray):
+            raise OptionError(f"{self}: params is an array; wrap it in lo.Parameter and in a list")
         if not isinstance(params, Iterable) or isinstance(params, (str, dict)):
-            raise OptionError(f"{self}: params must be a list of parameters or of groups, got {type(params).__name__}")
+            raise OptionError(
+                f"{self}: params must be a list of parameters or of groups, got {type(params).__name__}"
+            )
         found = list(params)
         if found and all(isinstance(item, dict) for item in found):
             return found
@@ -161,9 +175,13 @@ class Optimizer:
                 if isinstance(p, Node) and name_of(p) is None:
                     p.name = item[0]  # type: ignore[attr-defined]
             if not isinstance(p, Node):
-                raise OptionError(f"{self}: entry {i} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter")
+                raise OptionError(
+                    f"{self}: entry {i} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter"
+                )
             if p.op is not None:
-                raise OptionError(f"{self}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}")
+                raise OptionError(
+                    f"{self}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}"
+                )
             if not p._needs:
                 raise OptionError(f"{self}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter")
             found.append(p)
@@ -190,28 +208,26 @@ class Optimizer:
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
         state, rule = self.state, self.rule
-        screen, used = 0.0, False
+        live = []
+        screen = 0.0
         for group in self.param_groups:
             for p in group["params"]:
                 g = p._grad
                 if g is not None:
-                    used = True
-                    screen += np.vdot(g, g)  # finite if all of g is, and five times quicker to ask
-        if not used:
+                    live.append((p, g, group))
+                    screen += vdot(g, g)  # finite if all of g is, and the quickest to ask
+        if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
         if not screen < math.inf:
             self._must_be_finite()
-        for group in self.param_groups:
-            for p in group["params"]:
-                g = p._grad
-                if g is not None:
-                    if p._spent == 2:
-                        self._warn_about_zero_grad(p)
-                    mine = state.get(p)
-                    if mine is None:
-                        mine = state[p] = {}
-                    p._data = rule(p._data, g, mine, group)
-                    p._spent = 1
+        for p, g, group in live:
+            if p._spent == 2:
+                self._warn_about_zero_grad(p)
+            mine = state.get(p)
+            if mine is None:
+                mine = state[p] = {}
+            p._data = rule(p._data, g, mine, group)
+            p._spent = 1
         return result
 
     def _must_be_finite(self) -> None:
@@ -222,16 +238,16 @@ class Optimizer:
                     nans, infs = int(np.isnan(p._grad).sum()), int(np.isinf(p._grad).sum())
                     text = " and ".join(f"{n} {what}" for n, what in ((nans, "nan"), (infs, "inf")) if n)
                     raise NonFiniteError(
-                        f"{self}: grad of {quoted(p, 'a parameter')} has {text}, step skipped, state untouched; "
-                        f"lo.anomaly() around the forward and backward pass names the op"
+                        f"{self}: grad of {quoted(p, 'a parameter')} has {text}, step skipped, "
+                        f"state untouched; lo.anomaly() around the forward and backward pass names the op"
                     )
 
     def _warn_about_zero_grad(self, p: Node) -> None:
         if not self._warned:
             self._warned = True
             warnings.warn(
-                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then added to; "
-                f"call zero_grad() after step()",
+                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
+                f"added to; call zero_grad() after step()",
                 stacklevel=3,
             )
 
@@ -242,6 +258,8 @@ class Optimizer:
         lines = []
         for i, group in enumerate(self.param_groups):
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
-            names = ", ".join(name_of(p) or "×".join(map(str, p._data.shape)) or "scalar" for p in group["params"])
+            names = ", ".join(
+                name_of(p) or "×".join(map(str, p._data.shape)) or "scalar" for p in group["params"]
+            )
             lines.append(f"  group {i}: {options}  [{names}]")
         return f"{self}(\n" + "\n".join(lines) + "\n)"

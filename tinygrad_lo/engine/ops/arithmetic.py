@@ -77,4 +77,6 @@ not_equal = op("not_equal", operator.ne, (None, None), spelling="{0} != {1}", sy
 less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", about=NO_GRADIENT)
 less_equal = op("less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", about=NO_GRADIENT)
 greater = op("greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", about=NO_GRADIENT)
-greater_equal = op("greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT)
+greater_equal = op(
+    "greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,13 @@ minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min
              rules=(lambda g, y, a, b: g * (a < b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b < a) + 0.5 * g * (a == b)))  # fmt: skip
 
-where = op("where", lambda c, a, b: np.where(c, a, b)[()],
+
+def where_forward(c: Array, a: Array, b: Array) -> Array:
+    chosen: Array = np.where(c, a, b)
+    return chosen[()]
+
+
+where = op("where", where_forward,
            spelling="np.where({0}, {1}, {2})", symbol="{1} if {0} else {2}",
            about="The second input where the first is true, else the third.",
            rules=(None,
@@ -101,7 +108,7 @@ def sigmoid_forward(x: Array) -> Array:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
-sigmoid = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
+sigmoid: Callable[[Any], Any] = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
              about="1 / (1 + exp(-x)), finite and exact in both tails.",
              # 1 - y is 0 above x = 37; sigmoid(-x) is not.
              rules=(lambda g, y, x: g * (y * sigmoid(-x)),))  # fmt: skip
@@ -131,7 +138,7 @@ def clip_rule(g: Array, y: Array, x: Array, low: Any, high: Any) -> Array:
     return g if high is None else g * (x <= high)
 
 
-_clip = op("clip", lambda x, low, high: np.clip(x, low, high), (clip_rule,), options=True,
+_clip = op("clip", np.clip, (clip_rule,), options=True,
            spelling="np.clip({0}, {1}, {2})", symbol="clip({0}, {1}, {2})",
            about="The value, held between two bounds; slope 1 on them, 0 outside.",
            samples=((Shape(2, 3), -1.0, 1.0), (Shape(), None, 0.5), (Shape(4), -0.5, None)))  # fmt: skip
@@ -155,7 +162,7 @@ def number(who: str, option: str, value: Any) -> Any:
 
 
 _astype = op("astype", lambda x, dtype: x.astype(dtype), options=True,
-             spelling="{0}.astype('{1}')", symbol="{0} as {1}",
+             spelling="{0}.astype({1})", symbol="{0} as {1}",
              about="The same values in another floating-point type.",
              samples=((Shape(2, 3), np.dtype("float64")),),
              rules=(lambda g, y, x, dtype: g.astype(x.dtype),))  # fmt: skip

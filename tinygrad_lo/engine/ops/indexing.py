@@ -6,16 +6,19 @@ any order follow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.call import from_nested
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis
+from tinygrad_lo.engine.values import from_nested
 from tinygrad_lo.errors import IndexingError, ShapeError
+
+Call = Callable[..., Any]  # said where a rule names an op that stands below it
 
 # --------------------------------------------------------------------------------- x[i], any i
 
@@ -35,7 +38,9 @@ def plain_index(index: Any) -> Any:
 def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
     text = str(error)
     if "out of bounds" in text:
-        text = text.replace("is out of bounds for axis", "out of range for axis").replace("with size", "of size")
+        text = text.replace("is out of bounds for axis", "out of range for axis").replace(
+            "with size", "of size"
+        )
     return IndexingError(f"{text} (shape {np.shape(x)})")
 
 
@@ -59,7 +64,7 @@ def scatter_forward(g: Array, shape: tuple[int, ...], index: Any) -> Array:
     return out[()]
 
 
-scatter = op("scatter", scatter_forward, options=True,
+scatter: Call = op("scatter", scatter_forward, options=True,
              spelling="scatter({0}, {1}, {2})", symbol="scatter {0}",
              about="Zeros with the values added at an index: the derivative of taking them.",
              samples=((Shape(2), (3, 4), (slice(None, None, -2), 1)), (Shape(4), (5,), np.array([0, 2, 2, -1])),
@@ -112,7 +117,9 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
 
 def places(y: Array, classes: int) -> Array:
     """Where each row's label lies in the flat array of scores."""
-    return np.arange(0, y.size * classes, classes) + y.reshape(-1).astype(np.intp, copy=False)
+    if y.dtype.kind == "u":
+        y = y.astype(np.intp)  # uint64 + int64 would be float64
+    return row_starts(y.size, classes) + (y if y.ndim == 1 else y.reshape(-1))
 
 
 def pick_forward(s: Array, y: Array) -> Array:
@@ -132,7 +139,9 @@ def put_forward(g: Array, y: Array, classes: int) -> Array:
 
 
 def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception | None:
-    return ShapeError(f"pick: labels of shape {np.shape(y)} do not name one element in each row of {np.shape(s)}")
+    return ShapeError(
+        f"pick: labels of shape {np.shape(y)} do not name one element in each row of {np.shape(s)}"
+    )
 
 
 pick = op("pick", pick_forward, refuse=refuse_pick,
@@ -142,7 +151,7 @@ pick = op("pick", pick_forward, refuse=refuse_pick,
           rules=(lambda g, out, s, y: put(g, y, s.shape[-1]),
                  None))  # fmt: skip
 
-put = op("put", put_forward, refuse=refuse_pick,
+put: Call = op("put", put_forward, refuse=refuse_pick,
          spelling="np.where({1}[..., None] == np.arange({2}), {0}, 0)", symbol="put {0} at yᵢ",
          about="Rows of zeros with a value at each label: the derivative of picking it.",
          samples=((Shape(3, 1), np.array([0, 3, 1]), 4), (Shape(2, 2, 1), np.array([[0, 1], [2, 2]]), 3)),
@@ -159,7 +168,9 @@ def positions(n: int, size: int, stride: int, dilation: int) -> int:
     return (n - dilation * (size - 1) - 1) // stride + 1
 
 
-def windows_forward(x: Array, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Array:
+def windows_forward(
+    x: Array, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Array:
     first = x.ndim - len(size)
     sizes = zip(x.shape[first:], size, stride, dilation, strict=True)
     shape = (*x.shape[:first], *(positions(n, k, s, d) for n, k, s, d in sizes), *size)
@@ -173,17 +184,21 @@ def windows_forward(x: Array, size: tuple[int, ...], stride: tuple[int, ...], di
 
 
 def fold_forward(
-    g: Array, shape: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+    g: Array,
+    shape: tuple[int, ...],
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
 ) -> Array:
     # One strided addition for each place inside the window, never one for each window.
     out = np.zeros(shape, g.dtype)
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
     for place in np.ndindex(*size):
-        covered = tuple(
+        covered: tuple[Any, ...] = tuple(
             slice(d * k, d * k + s * (n - 1) + 1, s)
             for k, n, s, d in zip(place, counts, stride, dilation, strict=True)
         )
-        out[(..., *covered)] += g[(..., *place)]
+        out[..., *covered] += g[..., *place]
     return out
 
 
@@ -193,7 +208,7 @@ _windows = op("windows", windows_forward, options=True,
               samples=((Shape(2, 5), (3,), (2,), (1,)), (Shape(1, 5, 6), (2, 3), (2, 1), (1, 2)), (Shape(4, 4), (4, 4), (1, 1), (1, 1))),
               rules=(lambda g, y, x, size, stride, dilation: _fold(g, x.shape, size, stride, dilation),))  # fmt: skip
 
-_fold = op("fold", fold_forward, options=True,
+_fold: Call = op("fold", fold_forward, options=True,
            spelling="fold({0}, {1}, {2}, {3}, {4})", symbol="fold {0}",
            about="Windows added back to where they came from: the derivative of taking them.",
            samples=((Shape(2, 2, 3), (2, 5), (3,), (2,), (1,)), (Shape(1, 2, 2, 2, 3), (1, 5, 6), (2, 3), (2, 1), (1, 2))),
@@ -206,7 +221,9 @@ def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -
     Step by `stride` from window to window, by `dilation` from element to element inside one.
     """
     count = len(size)
-    steps = tuple((value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation))
+    steps = tuple(
+        (value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation)
+    )
     shape = np.shape(x)
     if count == 0 or len(shape) < count or any(len(step) != count for step in steps):
         raise ShapeError(f"windows: sizes {size}, stride {stride}, dilation {dilation} for shape {shape}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import string
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.ops.arithmetic import multiply
@@ -16,12 +16,18 @@ from tinygrad_lo.errors import DTypeError, ShapeError
 # -------------------------------------------------------------------------------------- matmul
 
 
+def matmul_forward(a: Array, b: Array) -> Array:
+    if type(a) is ndarray and type(b) is ndarray and a.ndim == 2 and b.ndim == 2:
+        return a.dot(b)  # the same BLAS call, half a microsecond sooner
+    return a @ b
+
+
 def matmul_by_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     if b.ndim == 1:  # (..., k) @ (k): every row of a meets the same vector
         return g * b if a.ndim == 1 else g[..., None] * b
     if a.ndim == 1:  # (k) @ (..., k, m): a was a row
         g = g[..., None, :]
-    return g @ (b.T if b.ndim == 2 else np.swapaxes(b, -1, -2))
+    return matmul(g, b.T if b.ndim == 2 else np.swapaxes(b, -1, -2))
 
 
 def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
@@ -33,7 +39,7 @@ def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
         if a.ndim > 2:
             a = a.reshape((-1, a.shape[-1]))
             g = g.reshape((-1, g.shape[-1]))
-        return a.T @ g
+        return matmul(a.T, g)
     return np.swapaxes(a, -1, -2) @ g
 
 
@@ -52,7 +58,7 @@ def refuse_matmul(error: Exception, a: Array, b: Array) -> Exception | None:
     return ShapeError(f"matmul: {m} @ {n}: the axes before the last two cannot be broadcast")
 
 
-matmul = op("matmul", operator.matmul, refuse=refuse_matmul,
+matmul = op("matmul", matmul_forward, refuse=refuse_matmul,
             spelling="{0} @ {1}", symbol="@",
             about="Matrix product, for all ranks that NumPy takes; leading axes broadcast.",
             samples=((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)), (Shape(3), Shape(3, 2)),

@@ -70,7 +70,7 @@ def plain_axis(who: str, axis: Any) -> Axis:
     if axis is None or type(axis) is int:
         return axis
     if isinstance(axis, (tuple, list)):
-        return tuple(plain_axis(who, i) for i in axis)  # type: ignore[misc]
+        return tuple(plain_axis(who, i) for i in axis)
     if isinstance(axis, np.integer):
         return int(axis)
     raise DTypeError(f"{who}: axis must be an int, a tuple of ints or None, got {axis!r}")
@@ -224,7 +224,7 @@ def product_of_others(x: Array) -> Array:
         x = np.concatenate([x, np.ones((*x.shape[:-1], size - n), x.dtype)], axis=-1)
     levels = [x]
     while levels[-1].shape[-1] > 1:
-        pairs = levels[-1].reshape((*x.shape[:-1], -1, 2))
+        pairs = levels[-1].reshape((*x.shape[:-1], levels[-1].shape[-1] // 2, 2))
         levels.append(pairs[..., 0] * pairs[..., 1])
     others = np.ones((*x.shape[:-1], 1), x.dtype)
     for level in reversed(levels[:-1]):
@@ -233,7 +233,7 @@ def product_of_others(x: Array) -> Array:
     return others[..., :n]
 
 
-_prod = op("prod", lambda x, axis, keepdims: np.multiply.reduce(x, axis, None, None, keepdims), (prod_rule,),
+_prod = op("prod", lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims), (prod_rule,),
            options=True, samples=(*SAMPLES, (Shape(5), 0, False)), refuse=refuse_axis("prod"),
            spelling="np.prod({0}, axis={1}, keepdims={2})", symbol="Π {0}",
            about="The product; of nothing, 1. Exact where elements are 0.")  # fmt: skip
@@ -282,8 +282,16 @@ def peak(x: Array, axis: Axis) -> Array:
     """max with keepdims; along the rows of a matrix by argmax, which is three times quicker."""
     if type(x) is ndarray and x.ndim == 2 and axis in (1, -1) and x.flags.c_contiguous and x.size:
         rows, columns = x.shape
-        return x.reshape(-1).take(x.argmax(1) + np.arange(0, rows * columns, columns)).reshape(rows, 1)
+        return x.reshape(-1).take(x.argmax(1) + row_starts(rows, columns)).reshape(rows, 1)
     return np.max(x, axis=axis, keepdims=True)
+
+
+@functools.lru_cache(maxsize=8)
+def row_starts(rows: int, columns: int) -> Array:
+    """Where each row begins in the flat array of a matrix; the same for every batch of a training."""
+    starts = np.arange(0, rows * columns, columns) if columns else np.zeros(rows, np.intp)
+    starts.flags.writeable = False
+    return starts
 
 
 _logsumexp = op("logsumexp", logsumexp_forward, options=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),

@@ -6,12 +6,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.call import anything, binary, foreign, no_broadcast, optioned, slow, unary
+from tinygrad_lo.engine.call import anything, binary, no_broadcast, optioned, slow, unary
 from tinygrad_lo.engine.graph import Array, Node, Op, Rule
+from tinygrad_lo.engine.sweep import unbroadcast
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import OptionError, ShapeError
 
 TABLE: dict[str, Op] = {}
@@ -20,7 +22,8 @@ TABLE: dict[str, Op] = {}
 class Shape(tuple[int, ...]):
     """Stands for an array of this shape in the samples of an entry: `Shape(2, 3)`."""
 
-    def __new__(cls, *sizes: int) -> Shape:
+    def __new__(cls, *sizes: int) -> Self:
+        """The shape with these sizes."""
         return super().__new__(cls, sizes)
 
 
@@ -88,7 +91,8 @@ def function_of(entry: Op, options: bool) -> Callable[..., Any]:
         call = optioned(entry) if options else unary(entry)
     call.__name__ = call.__qualname__ = entry.name
     call.__doc__ = f"{entry.about}\n\n    {entry.spelling}"
-    call.op = entry  # type: ignore[attr-defined]
+    call.op = entry  # type: ignore[union-attr]
+    entry.apply = call
     return call
 
 
@@ -166,6 +170,7 @@ def define_op(
     call.__name__ = call.__qualname__ = name
     call.__doc__ = entry.about
     call.op = entry  # type: ignore[attr-defined]
+    entry.apply = call
     return call
 
 
@@ -209,6 +214,7 @@ def checked_rule(name: str, i: int, rule: Rule | None) -> Rule | None:
                 raise ShapeError(
                     f"{name}: rule {i} returned shape {np.shape(part)} for an input of shape {shape}"
                 )
+            part = unbroadcast(part, shape)
         return part
 
     return run

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.call import no_broadcast
-from tinygrad_lo.engine.graph import Array, Node, same
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
 # ------------------------------------------------------------------------------------- reshape
@@ -159,7 +160,7 @@ _broadcast_to = op("broadcast_to", lambda x, shape: np.broadcast_to(x, shape)[()
                    refuse=refuse_broadcast, spelling="np.broadcast_to({0}, {1})", symbol="broadcast {0}",
                    about="The value repeated along new axes and axes of size 1.",
                    samples=((Shape(3), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), (2, 2)), (Shape(1, 3), (0, 3)), (Shape(), ())),
-                   rules=(same,))  # the sweep sums over what was stretched  # fmt: skip
+                   rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
 
 
 def broadcast_to(x: Any, shape: Any) -> Any:
@@ -207,12 +208,17 @@ def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
 
 def sequence(who: str, tensors: Any) -> list[Any]:
     """The tensors to join; a single tensor stands for its rows."""
-    if isinstance(tensors, Node) and np.ndim(tensors._data) == 0 or isinstance(tensors, (str, int, float)):
+    if (isinstance(tensors, Node) and np.ndim(tensors._data) == 0) or isinstance(tensors, (str, int, float)):
         raise DTypeError(f"{who}: expected a sequence of tensors, got {type(tensors).__name__}")
     return list(tensors)
 
 
-@composed("np.stack({0}, {1})", ([Shape(2, 3), Shape(2, 3)], 0), ([Shape(2), Shape(2), Shape(2)], -1), ([Shape(), Shape()], 0))
+@composed(
+    "np.stack({0}, {1})",
+    ([Shape(2, 3), Shape(2, 3)], 0),
+    ([Shape(2), Shape(2), Shape(2)], -1),
+    ([Shape(), Shape()], 0),
+)
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors of one shape along a new axis."""
     parts = sequence("stack", tensors)

@@ -1,0 +1,255 @@
+"""The DOT text: what it says, that it is the same in every run, and that both Graphviz take it."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_lo as lo
+from tinygrad_lo.drawing.cards import shown
+from tinygrad_lo.drawing.colors import LIGHT
+from tinygrad_lo.drawing.picture import draw
+from tinygrad_lo.drawing.render import render, squeezed, visible
+from tinygrad_lo.engine.ops.elementwise import relu
+
+SVG = "{http://www.w3.org/2000/svg}"
+HOSTILE = [
+    "</TABLE>",
+    "<<b>",
+    '"',
+    '"]; evil [label="',
+    "\\N",
+    "\\",
+    "a\\",
+    "&amp;",
+    "&",
+    "<b>bold</b>",
+    "<TABLE>",
+    "'",
+    " padded  name ",
+    "-->",
+    "]]>",
+    "line\nbreak",
+    "nul\x00",
+    "\ud800",
+    ' id="x" url(#a)',
+    "∂L/∂x",
+    "x" * 200,
+    "%s{}",
+]
+
+
+def text_of(source):
+    """The words of a DOT text, without markup."""
+    return re.sub(r"<[^<>]*>", "", source).replace("&#160;", " ")
+
+
+def test_both_renderers_show_every_value_and_edge(svm, backend):
+    svg = render(draw(svm).source, "svg", "loss").decode()
+    root = ET.fromstring(svg)
+    groups = [group.get("class") for group in root.iter(f"{SVG}g")]
+    assert (groups.count("node"), groups.count("edge"), groups.count("cluster")) == (15, 17, 3)
+    seen = visible(svg).split("\n")
+    for word in ["W", "j≠y", "margins", "data loss", "−0.667", "6.167", "×0.333", "forward"]:
+        assert any(word in run for run in seen), word
+
+
+def test_w_times_w_has_two_edges_after_rendering(backend):
+    w = lo.Parameter(3.0, name="w")
+    svg = render(draw(w * w).source, "svg").decode()
+    assert svg.count('class="edge"') == 2
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_are_text_everywhere(name, backend):
+    w = lo.Parameter([1.0, 2.0], name=name)
+    with lo.scope(name):
+        loss = (w * 2.0).sum().named(name)
+    svg = render(draw(loss, title=name).source, "svg", shown(name)).decode()
+    root = ET.fromstring(svg)
+    groups = [group.get("class") for group in root.iter(f"{SVG}g")]
+    assert (groups.count("node"), groups.count("edge"), groups.count("cluster")) == (3, 2, 1)
+    # title, scope, header of w and of the loss, formula of v1, and ∂name/∂value
+    assert squeezed(visible(svg)).count(squeezed(shown(name))) == 6
+    tips = [squeezed(a.get("{http://www.w3.org/1999/xlink}title") or "") for a in root.iter(f"{SVG}a")]
+    assert squeezed(shown(name)) in tips
+
+
+def test_an_empty_name_does_no_harm(backend):
+    assert b"<svg" in render(draw(lo.Parameter(1.0, name="") * 2.0, title="").source, "svg")
+
+
+PROGRAM = """
+import numpy as np, tinygrad_lo as lo
+from tinygrad_lo.drawing.picture import draw
+born = [lo.Tensor(1.0) for _ in range({born})]
+with lo.scope("a"):
+    w = lo.Parameter([1.0, 2.0], name="w")
+    loss = (w * np.array([1.0, 2.0]) + np.array([3.0, 4.0])).sum() * 2.0
+print(ascii(draw(loss).source))
+"""
+
+
+def test_the_same_graph_gives_the_same_text_in_every_process():
+    root = str(Path(lo.__file__).parents[1])
+    outs = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM.format(born=born)],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": root},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for born, seed in [(0, "1"), (50, "2"), (0, "77")]
+    }
+    assert len(outs) == 1
+
+
+def test_roles_have_their_frames():
+    loss = (lo.Tensor(2.0, name="x") * lo.Parameter(3.0, name="w")).named("loss")
+    x, w, y = re.findall(r"^n\d \[.*$", draw(loss).source, re.MULTILINE)
+    assert (f'COLOR="{LIGHT.frame}"' in x, LIGHT.parameter in w, LIGHT.loss in y) == (True, True, True)
+    assert LIGHT.parameter not in x + y
+
+
+def test_edges_show_the_gradient_that_flows_along_them():
+    x, a, b = (lo.Parameter(v, name=n) for v, n in ((-2.0, "x"), (4.0, "a"), (1.0, "b")))
+    loss = relu(x).named("h") + a * a * lo.Tensor(1.0, name="data") + b
+    source = draw(loss).source
+    edges = {
+        re.search(r'tooltip="(\w+ → \w+)', line)[1]: line for line in source.splitlines() if " -> " in line
+    }
+    assert "style=dashed" in edges["x → h"]
+    assert edges["x → h"].count("×0<") == 1
+    widths = {key: float(re.search(r"penwidth=([\d.]+)", line)[1]) for key, line in edges.items()}
+    assert widths["a → v1"] == max(widths.values()) == 3.4  # 4
+    assert widths["b → v4"] == pytest.approx(0.8 + 2.6 * 0.5, abs=0.01)  # √(1/4)
+    assert widths["data → v2"] == 0.8
+    assert "×" not in edges["data → v2"]
+
+
+def test_an_infinite_gradient_does_not_thin_the_others():
+    w, b = lo.Parameter(0.0, name="w"), lo.Parameter(1.0, name="b")
+    with np.errstate(all="ignore"):
+        loss = np.sqrt(w) + b
+    line = next(line for line in draw(loss).source.splitlines() if '"b →' in line)
+    assert "penwidth=3.40" in line
+
+
+def test_scopes_nest_and_two_with_one_title_stay_two():
+    w = lo.Parameter(2.0)
+    with lo.scope("outer"):
+        with lo.scope("inner"):
+            a = w * 2.0
+        with lo.scope("inner"):
+            b = w * 3.0
+    source = draw(a + b).source
+    assert source.count("<B>outer</B>") == 1
+    assert source.count("<B>inner</B>") == 2
+    assert re.search(
+        r"subgraph cluster_0 {\ngraph[^\n]*outer[^\n]*\n(n\d[^\n]*\n)?subgraph cluster_1 {\ngraph[^\n]*inner",
+        source,
+    )
+    assert source.count("{\n") == source.count("\n}")
+
+
+def test_a_scope_left_and_entered_again_by_the_order_of_births_is_one_frame(backend):
+    w = lo.Parameter(2.0)
+    with lo.scope("one"):
+        a = w * 2.0
+        with lo.scope("two"):
+            b = a * 3.0
+        c = a * b
+    svg = render(draw(c).source, "svg").decode()
+    assert svg.count('class="cluster"') == 2
+
+
+def test_the_legend_has_only_the_rows_that_apply():
+    w, x = lo.Parameter(3.0, name="w"), lo.Tensor(2.0, name="x")
+
+    def legend(loss, **options):
+        (line,) = (
+            line for line in draw(loss, **options).source.splitlines() if line.startswith("graph [tooltip")
+        )
+        return text_of(line)
+
+    everything = [
+        "parameter",
+        "data",
+        "constant",
+        "loss",
+        "grad",
+        "local derivative",
+        "no gradient flows",
+        "not reached",
+    ]
+    for loss, options, present in [
+        ((w * x).named("y"), {}, {"parameter", "data", "loss", "grad", "local derivative"}),
+        ((w * x).named("y"), {"gradient": False}, {"parameter", "data", "loss"}),
+        ((w * np.ones(2)).named("y"), {}, {"parameter", "constant"}),
+        (relu(-w).named("y"), {}, {"parameter", "loss", "grad", "local derivative", "no gradient flows"}),
+    ]:
+        assert {word for word in everything if word in legend(loss, **options)} == present
+
+
+def test_the_title_says_what_is_left_out(backend):
+    v = lo.Parameter(1.0, name="w")
+    for _ in range(30):
+        v = v + 1.0
+    picture = draw(v.named("loss"), max_nodes=10)
+    assert "the 10 nearest of 31 values" in text_of(picture.source)
+    shown_text = visible(render(picture.source, "svg", "loss").decode())
+    assert "… 21 more values" in shown_text
+    assert "nearest of" not in text_of(draw(v, max_nodes=31).source)
+
+
+def test_a_picture_without_gradient_shows_none():
+    w = lo.Parameter(3.0, name="w")
+    source = draw((w * 2.0).named("loss"), gradient=False).source
+    assert "grad" not in text_of(source)
+    assert "penwidth" not in source
+
+
+def test_digits_and_max_cells_are_obeyed():
+    w = lo.Parameter([1 / 3, 2.0, 3.0], name="w")
+    assert ">0.33333<" in draw(w, digits=5).source
+    assert "mean" in text_of(draw(w, max_cells=2).source)
+    assert "mean" not in text_of(draw(w, max_cells=3).source)
+
+
+def test_a_chain_of_20_000_values_needs_no_recursion():
+    v = lo.Parameter(1.0, name="w")
+    for _ in range(20_000):
+        v = v * 1.0001
+    began = time.perf_counter()
+    assert "the 100 nearest of 20001 values" in text_of(draw(v).source)
+    assert draw(v, max_nodes=30_000).source.count(" -> ") == 20_000
+    assert time.perf_counter() - began < 30  # 1.4 s on the machine where this was written
+
+
+def test_a_thousand_values_are_written_quickly():
+    v = lo.Parameter(1.0, name="w")
+    for _ in range(999):
+        v = v * 1.0001
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        draw(v, max_nodes=1000)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.5  # 0.05 s where this was written
+
+
+def test_a_thousand_scopes_inside_each_other_need_no_recursion():
+    w = lo.Parameter(1.0)
+    scopes = [lo.scope(f"s{i}") for i in range(2000)]
+    for scope in scopes:
+        scope.__enter__()
+    loss = w * 2.0
+    for scope in reversed(scopes):
+        scope.__exit__()
+    assert draw(loss).source.count("subgraph") == 2000

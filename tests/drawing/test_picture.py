@@ -1,0 +1,182 @@
+"""draw's options, and what a picture can do."""
+
+import re
+import sys
+import types
+import webbrowser
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinygrad_lo as lo
+from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
+from tinygrad_lo.drawing.picture import Picture, draw
+from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
+
+
+@pytest.fixture
+def picture():
+    w = lo.Parameter(3.0, name="w")
+    return draw((w * w).named("loss"))
+
+
+@pytest.mark.parametrize("value", [1.0, np.ones(3), "loss", None])
+def test_only_tensors_are_drawn(value):
+    with pytest.raises(DTypeError, match="expected a tensor"):
+        draw(value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"style": "circuit"}, "style is 'circuit'; it can be 'auto', 'cards'"),
+        ({"theme": "blue"}, "'light', 'dark'"),
+        ({"palette": "red"}, "'cs231n', 'colorblind'"),
+        ({"max_nodes": 0}, "whole number from 1 on"),
+        ({"max_nodes": 1.5}, "max_nodes is 1.5"),
+        ({"max_cells": -1}, "whole number from 0 on"),
+        ({"digits": 0}, "digits is 0"),
+        ({"digits": True}, "digits is True"),
+        ({"title": 3}, "title is text or None"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(OptionError, match=re.escape(message)):
+        draw(lo.Parameter(1.0), **options)
+
+
+def test_options_of_later_versions_are_not_swallowed():
+    with pytest.raises(TypeError, match="focus"):
+        draw(lo.Parameter(1.0), focus="w")
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("palette", PALETTES)
+def test_theme_and_palette_choose_the_colors(svm, theme, palette):
+    source = draw(svm, theme=theme, palette=palette).source
+    colors = COLORS[theme, palette]
+    for color in (colors.paper, colors.value, colors.gradient, colors.parameter, colors.scopes[2]):
+        assert color in source
+
+
+def test_drawing_changes_nothing(svm):
+    W = next(node for node in [svm, *parents(svm)] if node.name == "W")
+    draw(svm)
+    assert W.grad is None
+    svm.backward()
+    before = W.grad.copy()
+    draw(svm)
+    np.testing.assert_array_equal(W.grad, before)
+
+
+def parents(root):
+    found = [root]
+    for node in found:
+        found += [parent for parent in node.parents if parent is not None]
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".PNG"])
+def test_save_writes_by_suffix(picture, tmp_path, backend, suffix):
+    path = picture.save(tmp_path / f"loss{suffix}")
+    assert path == tmp_path / f"loss{suffix}"
+    magic = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix.lower()]
+    assert path.read_bytes().startswith(magic)
+
+
+def test_dot_files_need_no_graphviz(picture, tmp_path, no_backend):
+    path = picture.save(str(tmp_path / "loss.dot"))
+    assert isinstance(path, Path)
+    assert path.read_bytes() == picture.source.encode()
+    with pytest.raises(DrawingError):
+        picture.save(tmp_path / "loss.svg")
+    assert not (tmp_path / "loss.svg").exists()
+
+
+@pytest.mark.parametrize("name", ["loss", "loss.jpg", "loss.svg.gz", ".svg"])
+def test_other_suffixes_are_refused_by_name(picture, tmp_path, name):
+    with pytest.raises(OptionError, match=r"\.svg, \.png, \.pdf, \.dot"):
+        picture.save(tmp_path / name)
+
+
+def test_the_guard_asks_for_the_name_of_the_loss(tmp_path, backend):
+    with pytest.raises(DrawingError, match="does not show 'loss'"):
+        Picture("digraph { another }", "loss").save(tmp_path / "x.png")
+
+
+# ---------------------------------------------------------------------------------- notebooks
+
+
+def test_a_notebook_gets_html_svg_and_text(picture, backend):
+    bundle = picture._repr_mimebundle_()
+    assert list(bundle) == ["text/html", "image/svg+xml", "text/plain"]
+    assert bundle["text/html"].startswith('<div style="overflow:auto;max-width:100%"><svg')
+    assert bundle["image/svg+xml"].startswith("<?xml")
+    assert bundle["text/plain"] == repr(picture)
+    assert list(picture._repr_mimebundle_(include=["text/plain"])) == ["text/plain"]
+    assert list(picture._repr_mimebundle_(exclude={"text/html"})) == ["image/svg+xml", "text/plain"]
+
+
+def test_two_pictures_on_a_page_share_no_id(picture, svm, backend):
+    found = []
+    for each in (picture, draw(svm)):
+        html = each._repr_mimebundle_()["text/html"]
+        root = ET.fromstring(html)
+        ids = [element.get("id") for element in root.iter() if element.get("id")]
+        assert ids
+        assert len(ids) == len(set(ids))
+        found.append(set(ids))
+    assert not found[0] & found[1]
+
+
+def test_ids_in_names_are_text(backend):
+    name = '<g id="x"> url(#a) href="#b"'
+    html = draw(lo.Parameter(1.0, name=name) * 2.0)._repr_mimebundle_()["text/html"]
+    texts = [(element.text or "").replace("\xa0", " ") for element in ET.fromstring(html).iter()]
+    assert name in texts
+    assert any(name in value for element in ET.fromstring(html).iter() for value in element.attrib.values())
+
+
+def test_a_notebook_never_sees_an_exception(picture, no_backend):
+    bundle = picture._repr_mimebundle_()
+    assert list(bundle) == ["text/plain"]
+    assert "sudo apt install graphviz" in bundle["text/plain"]
+
+
+def test_a_picture_is_rendered_once(picture, monkeypatch):
+    calls = []
+    monkeypatch.setattr("tinygrad_lo.drawing.picture.render", lambda *args: calls.append(args) or b"<svg/>")
+    picture._repr_mimebundle_()
+    picture._repr_mimebundle_()
+    assert len(calls) == 1
+
+
+# --------------------------------------------------------------------------------------- show
+
+
+def test_show_opens_a_file(picture, monkeypatch, backend):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda uri: opened.append(uri) or True)
+    picture.show()
+    assert opened[0].startswith("file://")
+    assert Path(opened[0].removeprefix("file://")).read_bytes().startswith(b"<?xml")
+
+
+def test_show_says_where_the_file_is_when_nothing_opens_it(picture, monkeypatch, backend):
+    monkeypatch.setattr(webbrowser, "open", lambda uri: False)
+    with pytest.raises(DrawingError, match=r"picture\.svg"):
+        picture.show()
+
+
+def test_show_in_a_notebook_displays_below_the_cell(picture, monkeypatch):
+    displayed = []
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    display = types.ModuleType("IPython.display")
+    display.display = displayed.append
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    picture.show()
+    assert displayed == [picture]

@@ -1,0 +1,149 @@
+"""The colours of pictures: two themes times two palettes, and the tints of heat cells.
+
+A colour says which role a value plays: green is a value, red a gradient, blue a parameter, gold the
+loss. Position and caption say the same again, because red and green look alike to many readers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+# The strongest tint of a heat cell. More would take the numbers in it below a contrast of 4.5.
+STRONGEST = 0.30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colors:
+    """Every colour of a picture, as #rrggbb.
+
+    Attributes:
+        ink: names. muted: formulas, shapes, captions of scopes, exact zeros.
+        value, gradient: the ink of numbers; `_heat` is what tints their cells.
+        edge: along which a gradient flows. faint: along which none does.
+        scopes: backgrounds of scopes, taken in turn.
+        alarm: behind nan and infinities, under alarm_ink.
+    """
+
+    paper: str
+    card: str
+    header: str
+    ink: str
+    muted: str
+    frame: str
+    edge: str
+    faint: str
+    value: str
+    value_heat: str
+    gradient: str
+    gradient_heat: str
+    parameter: str
+    parameter_header: str
+    data_header: str
+    loss: str
+    loss_header: str
+    scope_frame: str
+    scopes: tuple[str, ...]
+    alarm: str = "#ffd33d"
+    alarm_ink: str = "#1f2328"
+
+    def heat(self, kind: str, strength: float) -> str:
+        """The background of a cell whose number is `strength` (0 to 1) of the largest one."""
+        color: str = getattr(self, f"{kind}_heat")
+        return blend(color, self.card, STRONGEST * strength)
+
+    def inks(self) -> list[tuple[str, str]]:
+        """Every (text, background) that a picture may contain."""
+        headers = [self.header, self.parameter_header, self.data_header, self.loss_header]
+        pairs = [
+            (ink, ground) for ink in (self.ink, self.muted) for ground in (self.paper, self.card, *headers)
+        ]
+        pairs += [
+            (ink, ground) for ink in (self.muted, self.gradient) for ground in (self.paper, *self.scopes)
+        ]
+        for kind, ink in (("value", self.value), ("gradient", self.gradient)):
+            pairs += [(ink, self.paper), (ink, self.card), (ink, self.heat(kind, 1.0))]
+        return [*pairs, (self.alarm_ink, self.alarm)]
+
+
+LIGHT = Colors(
+    paper="#ffffff",
+    card="#ffffff",
+    header="#f6f8fa",
+    ink="#1f2328",
+    muted="#57606a",
+    frame="#afb8c1",
+    edge="#57606a",
+    faint="#afb8c1",
+    value="#116329",
+    value_heat="#1a7f37",
+    gradient="#a40e26",
+    gradient_heat="#cf222e",
+    parameter="#0969da",
+    parameter_header="#ddf4ff",
+    data_header="#eaeef2",
+    loss="#9a6700",
+    loss_header="#fff8c5",
+    scope_frame="#d0d7de",
+    scopes=("#f1effb", "#eef6f1", "#fdf3ea", "#edf4fc"),
+)
+DARK = Colors(
+    paper="#0d1117",
+    card="#161b22",
+    header="#21262d",
+    ink="#f0f6fc",
+    muted="#a2abb6",
+    frame="#484f58",
+    edge="#9198a1",
+    faint="#6e7681",
+    value="#56d364",
+    value_heat="#2ea043",
+    gradient="#ff8d85",
+    gradient_heat="#f85149",
+    parameter="#4493f8",
+    parameter_header="#0c2d6b",
+    data_header="#21262d",
+    loss="#d4a72c",
+    loss_header="#3d2c00",
+    scope_frame="#30363d",
+    scopes=("#161424", "#101b16", "#1d1710", "#0f1a26"),
+)
+# Blue, vermilion and purple of Okabe and Ito (2008), "Color universal design", darkened or lightened
+# where they carry text.
+COLORS = {
+    ("light", "cs231n"): LIGHT,
+    ("dark", "cs231n"): DARK,
+    ("light", "colorblind"): replace(
+        LIGHT,
+        value="#004c7d",
+        value_heat="#0072b2",
+        gradient="#8a3700",
+        gradient_heat="#d55e00",
+        parameter="#8f3d6d",
+        parameter_header="#f7e8f1",
+    ),
+    ("dark", "colorblind"): replace(
+        DARK,
+        value="#6fc3f2",
+        value_heat="#0072b2",
+        gradient="#ffb27a",
+        gradient_heat="#d55e00",
+        parameter="#cc79a7",
+        parameter_header="#3f1f34",
+    ),
+}
+THEMES = ("light", "dark")
+PALETTES = ("cs231n", "colorblind")
+
+
+def channels(color: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255."""
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def blend(color: str, ground: str, alpha: float) -> str:
+    """What is seen where a colour covers the ground with this opacity.
+
+    Mixed here, because a transparent cell in a PDF is printed differently by every program.
+    """
+    mixed = zip(channels(color), channels(ground), strict=True)
+    return "#" + "".join(f"{round(alpha * above + (1 - alpha) * below):02x}" for above, below in mixed)

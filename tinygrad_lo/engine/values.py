@@ -1,0 +1,132 @@
+"""What may become a tensor: numbers, lists, arrays; and why anything else may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import float64, ndarray
+
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
+
+SCALARS = frozenset({float, int, bool, float64, np.float32})
+REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsigned, bool
+
+
+def as_data(value: Any, dtype: Any) -> Array:
+    """What a tensor holds: an exact ndarray, a NumPy number, or an array of another library."""
+    if isinstance(value, Node):
+        raise GraphError(
+            "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
+        )
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        raise DTypeError(
+            f"cannot build a Tensor from {type(value).__name__}, whose arithmetic differs from an array's; "
+            f"pass np.asarray(...) of it, or .filled(...)"
+        )
+    if isinstance(value, (list, tuple)):
+        value = from_nested(value, "Tensor")
+    if not isinstance(value, (bool, int, float, np.generic, ndarray)):
+        if foreign(value):
+            return value if dtype is None else value.astype(dtype)
+        if hasattr(value, "to_numpy"):
+            raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; pass its .to_numpy()")
+        if isinstance(value, complex):
+            raise DTypeError("cannot build a Tensor from complex: complex numbers are not supported")
+        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; expected number, list or array")
+    data = np.asarray(value)
+    if data.dtype.kind not in REAL:
+        raise DTypeError(bad_dtype(data))
+    if dtype is not None:
+        wanted = np.dtype(dtype)
+        if wanted.kind not in REAL:
+            raise DTypeError(f"dtype {wanted} is not supported; use a float, int or bool type")
+        data = data.astype(wanted, copy=False)
+    return data if data.ndim else data[()]
+
+
+def must_be_float(given: Any, data: Array) -> None:
+    """Raise unless the data can carry a gradient, saying how to write what was given."""
+    if data.dtype.kind == "f":
+        return
+    hint = "dtype=float"
+    if data.dtype.kind in "iu" and data.size <= 4 and data.ndim <= 1:
+        numbers = ", ".join(f"{n}." for n in np.atleast_1d(data).tolist())
+        hint = f"{f'[{numbers}]' if data.ndim else numbers} or dtype=float"
+    raise DTypeError(f"{data.dtype} cannot require gradients; write {hint}")
+
+
+def plain(value: Any, who: str) -> Array:
+    """`value` as data that an op can compute with, or an error that says why it is none."""
+    kind = type(value)
+    if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
+        return value
+    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
+        raise DTypeError(
+            f"{who}: cannot compute with {kind.__name__}, whose arithmetic differs from an array's; "
+            f"pass np.asarray(...) of it, or .filled(...)"
+        )
+    if isinstance(value, (list, tuple)):
+        value = from_nested(value, who)
+    if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
+        dtype = getattr(value, "dtype", None)
+        if dtype is None or dtype.kind in REAL:
+            return value
+        raise DTypeError(bad_dtype(value, f"{who}: "))
+    raise DTypeError(f"{who}: cannot compute with {kind.__name__}; expected a tensor, a number or an array")
+
+
+def foreign(value: Any) -> bool:
+    """Whether this is an array of another library that speaks both of NumPy's protocols."""
+    kind = type(value)
+    return (
+        hasattr(kind, "__array_function__")
+        and hasattr(kind, "__array_ufunc__")
+        and not isinstance(value, (Node, ndarray, np.generic))
+    )
+
+
+def from_nested(value: Any, who: str) -> Array:
+    """A list or tuple of numbers as an array; ragged lists are refused with the two lengths."""
+    if holds_tensor(value):
+        raise GraphError(
+            f"{who}: the list holds tensors, and an array made of it would leave the graph; "
+            f"use np.stack(...) or np.concatenate(...)"
+        )
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        lengths = [len(row) if isinstance(row, (list, tuple)) else None for row in value]
+        for i, length in enumerate(lengths):
+            if length != lengths[0]:
+                text = f"row 0 has length {lengths[0]}, row {i} has length {length}"
+                raise ShapeError(f"{who}: ragged list: {text}".replace("length None", "no length")) from error
+        raise ShapeError(f"{who}: ragged list: {error}") from error
+
+
+def holds_tensor(value: Any) -> bool:
+    """Whether a nested list or tuple has a tensor anywhere in it."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Node):
+            return True
+        if isinstance(item, (list, tuple)):
+            waiting += item
+    return False
+
+
+def bad_dtype(data: Array, who: str = "") -> str:
+    """Why an array of this dtype cannot take part."""
+    if data.dtype.kind == "c":
+        return f"{who}complex numbers are not supported, got dtype {data.dtype}; use .real or .imag"
+    if data.dtype.kind == "O":
+        flat = np.asarray(data).reshape(-1)
+        odd = next((i for i, x in enumerate(flat) if not isinstance(x, (int, float))), 0)
+        return (
+            f"{who}dtype object at index {odd}: {flat[odd]!r}; expected numbers"
+            if flat.size
+            else (f"{who}dtype object; expected numbers")
+        )
+    return f"{who}dtype {data.dtype} cannot be computed with; convert with .astype(float)"
