@@ -7,6 +7,7 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 from tinygrad_lo import data, engine, errors, losses, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.numerical import numerical_gradient
+from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.anomaly import anomaly
 from tinygrad_lo.engine.graph import named, no_grad, scope
 from tinygrad_lo.engine.ops import define_op
@@ -18,7 +19,8 @@ from tinygrad_lo.explaining.tree import tree
 __version__ = "0.1.0"
 
 __all__ = [
-    "Parameter", "Tensor", "anomaly", "data", "define_op", "engine", "errors", "grad", "gradcheck", "hessian",
-    "hvp", "jacobian", "losses", "named", "no_grad", "numerical_gradient", "optim", "scope", "seed", "tree",
-    "value_and_grad",
+    "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
+    "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
+    "losses", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
+    "seed", "errors", "engine",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.contents import collect
+from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.ops.elementwise import relu
 from tinygrad_lo.explaining.formula import Names
 
@@ -206,6 +207,14 @@ def test_stubs_count_what_both_of_them_hide_twice():
     assert [stub.behind for stub in contents.stubs] == [3, 3]
 
 
+def test_a_hidden_value_that_is_used_twice_counts_once():
+    v = lo.Parameter(1.0, name="w")
+    for _ in range(6):
+        v = v * v
+    (stub,) = contents_of(v, max_nodes=3).stubs
+    assert stub.behind == 4
+
+
 def test_uses_that_are_not_drawn_are_counted():
     w = lo.Parameter(1.0, name="w")
     v = w * w
@@ -223,3 +232,5 @@ def test_dask_arrays_stay_lazy():
     contents = contents_of((x @ w).sum())
     assert contents.differentiated
     assert "dask" in type(contents.values[-1].data).__module__
+    assert [edge.strength for edge in contents.edges] == [None, None, None]
+    assert "–" in draw((x @ w).sum()).source

@@ -137,8 +137,9 @@ def test_an_infinite_gradient_does_not_thin_the_others():
     w, b = lo.Parameter(0.0, name="w"), lo.Parameter(1.0, name="b")
     with np.errstate(all="ignore"):
         loss = np.sqrt(w) + b
-    line = next(line for line in draw(loss).source.splitlines() if '"b →' in line)
-    assert "penwidth=3.40" in line
+    to_v1, *to_v2 = [line for line in draw(loss).source.splitlines() if " -> " in line]
+    assert all("penwidth=3.40" in line for line in (to_v1, *to_v2))
+    assert "|gradient| ∞" in to_v1
 
 
 def test_scopes_nest_and_two_with_one_title_stay_two():
@@ -208,6 +209,13 @@ def test_the_title_says_what_is_left_out(backend):
     assert "nearest of" not in text_of(draw(v, max_nodes=31).source)
 
 
+def test_a_title_stands_in_place_of_the_name():
+    w = lo.Parameter(3.0, name="w")
+    assert "<B>my title</B>" in draw(w, title="my title").source
+    assert draw(w).source.count("<B>w</B>") == 2
+    assert draw(w, title="my title").source.count("<B>w</B>") == 1
+
+
 def test_a_picture_without_gradient_shows_none():
     w = lo.Parameter(3.0, name="w")
     source = draw((w * 2.0).named("loss"), gradient=False).source
@@ -218,6 +226,7 @@ def test_a_picture_without_gradient_shows_none():
 def test_digits_and_max_cells_are_obeyed():
     w = lo.Parameter([1 / 3, 2.0, 3.0], name="w")
     assert ">0.33333<" in draw(w, digits=5).source
+    assert "v1 × 0.12346" in draw(w * 1.0 * 0.123456789, digits=4).source
     assert "mean" in text_of(draw(w, max_cells=2).source)
     assert "mean" not in text_of(draw(w, max_cells=3).source)
 

@@ -107,7 +107,9 @@ def test_what_fontconfig_says_of_this_machine_is_no_error(stand_in):
 
 
 @posix
-@pytest.mark.parametrize("script", ["echo boom >&2; exit 3", "kill -9 $$", "true"])
+@pytest.mark.parametrize(
+    "script", ["echo boom >&2; exit 3", f"echo '{GOOD_SVG}'; exit 3", "kill -9 $$", "true"]
+)
 def test_a_dot_that_fails_or_says_nothing_is_an_error(stand_in, script):
     stand_in(script)
     with pytest.raises(DrawingError, match="ended with status"):

@@ -11,8 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, scopes
-from tinygrad_lo.engine.sweep import pull, walk
-from tinygrad_lo.engine.tensor import start
+from tinygrad_lo.engine.sweep import Part, pull, start, walk
 from tinygrad_lo.explaining.formula import Names, is_drawn
 
 # The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
@@ -231,12 +230,12 @@ def backward(root: Node, drawn: set[int]) -> Flow:
     """
     flow = Flow()
 
-    def watch(node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
+    def watch(node: Node, g: Array) -> Iterable[Part]:
         shown = node._birth in drawn
-        for i, (parent, part) in zip(receivers(node), pull(node, g), strict=True):
+        for i, parent, part in pull(node, g):
             if shown:
                 flow.strengths[node._birth, i] = largest(part)
-            yield parent, part
+            yield i, parent, part
         if shown:
             flow.slopes.update(slopes(node))
 
@@ -246,26 +245,12 @@ def backward(root: Node, drawn: set[int]) -> Flow:
     return flow
 
 
-def receivers(node: Node) -> list[int]:
-    """Which inputs `pull` yields a gradient for."""
-    op = node.op
-    assert op is not None  # only nodes with inputs are pulled
-    rules: Any = op.rules if op.arity is not None else op.rules * len(node.parents)
-    return [
-        i
-        for i, parent in enumerate(node.parents)
-        if parent is not None and parent._needs and rules[i] is not None
-    ]
-
-
 def slopes(node: Node) -> dict[Key, Array]:
     """The local derivatives between scalars: what the rules answer to a gradient of 1."""
-    places = receivers(node)
-    scalar = [i for i in places if np.ndim(node.inputs[i]) == 0]
-    if np.ndim(node._data) or not scalar:
+    if np.ndim(node._data) or not any(np.ndim(x) == 0 for x in node.inputs):
         return {}
-    parts = zip(places, pull(node, node._data.dtype.type(1)), strict=True)
-    return {(node._birth, i): part for i, (_, part) in parts if i in scalar}
+    parts = pull(node, node._data.dtype.type(1))
+    return {(node._birth, i): part for i, _, part in parts if np.ndim(node.inputs[i]) == 0}
 
 
 def largest(x: Array) -> float | None:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted
-from tinygrad_lo.engine.sweep import pull
+from tinygrad_lo.engine.sweep import Part, pull
 from tinygrad_lo.errors import MutationError, NonFiniteError
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
@@ -70,7 +70,7 @@ class Watch:
         value = np.asarray(data)[place]
         raise NonFiniteError(f"{op.name}: {why(op, inputs, data, place)} -> {value}; created at {where}")
 
-    def pull(self, node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
+    def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
         assert node._op is not None
         made_at = node._label if isinstance(node._label, Label) else None
@@ -86,7 +86,7 @@ class Watch:
                     )
         with np.errstate(all="ignore"):
             parts = list(pull(node, g))
-            for parent, part in parts:
+            for _, parent, part in parts:
                 if is_finite(g) and not is_finite(part):
                     place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
                     value = np.asarray(part)[place]

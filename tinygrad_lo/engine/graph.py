@@ -11,6 +11,7 @@ cycles: a graph dies with its loss, and the garbage collector finds nothing.
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import ContextDecorator
@@ -219,6 +220,9 @@ class Modes(threading.local):
     scope: Scope | None = None
     watch: Any = None  # the watcher of anomaly.py
 
+    def __init__(self) -> None:
+        self.before: list[Any] = []  # what the open blocks will set back; this runs once in each thread
+
 
 modes = Modes()
 
@@ -233,17 +237,20 @@ class mode(ContextDecorator):
     def __init__(self, switch: str, value: Any) -> None:
         self.switch = switch
         self.value = value
-        self.before: list[Any] = []
 
     def __enter__(self) -> Any:
-        self.before.append(getattr(modes, self.switch))
-        setattr(modes, self.switch, self.value)
+        return self.begin(self.value)
+
+    def begin(self, value: Any) -> Any:
+        """Set the switch. Nothing is kept on self: a decorated function may run in many threads."""
+        modes.before.append(getattr(modes, self.switch))
+        setattr(modes, self.switch, value)
         active.append(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
         active.pop()
-        setattr(modes, self.switch, self.before.pop())
+        setattr(modes, self.switch, modes.before.pop())
 
 
 def no_grad() -> mode:
@@ -296,8 +303,7 @@ class scope(mode):
         self.name = name
 
     def __enter__(self) -> Any:
-        self.value = Scope(self.name, modes.scope)
-        return super().__enter__()
+        return self.begin(Scope(self.name, modes.scope))
 
 
 def scoped(name: str, began: int, out: T) -> T:
@@ -316,23 +322,29 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
 
     The key tells two scopes with one title apart.
     """
-    nodes = list(nodes)
-    spans = []  # (began, ended, title), every loss among the nodes
+    nodes = sorted(nodes, key=lambda node: -node._birth)  # oldest first
+    spans = []  # (began, ended, title) of every loss among the nodes
     for node in nodes:
         if isinstance(node._label, Label):
             spans += [(began, node._birth, title) for title, began in node._label.spans]
-    # An outer loss begins before the ones inside it: -5 is earlier than -9.
-    spans.sort(key=lambda span: (-span[0], span[1]))
+    spans.sort(reverse=True)  # an outer loss begins before the ones inside it: -5 is earlier than -9
+    coming = iter([*spans, (-math.inf, 0, "")])
+    following = next(coming)
+    around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
     paths = {}
     for node in nodes:
-        path = []
+        while following[0] >= node._birth:
+            around.append(following)
+            following = next(coming)
+        around = [span for span in around if span[1] <= node._birth]
+        path: list[tuple[str, int]] = []
         found = node._label.scope if isinstance(node._label, Label) else None
         while found is not None:
             path.append((found.name, found.began))
             found = found.outer
         path.reverse()
         if node._op is not None:
-            path += [(title, t0) for t0, t1, title in spans if t1 <= node._birth <= t0]
+            path += [(title, int(began)) for began, _, title in around]
         paths[node._birth] = tuple(path)
     return paths
 
@@ -352,13 +364,13 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
     return [found[birth] for birth in sorted(found, reverse=True)]
 
 
-def check(x: T, valid: Callable[[Array], bool], complain: Callable[[Array], Exception]) -> T:
-    """Pass `x` through if `valid(its data)`, else raise `complain(its data)`.
+def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:
+    """Pass `x` through if `valid(its data, *facts)`, else raise `complain(its data, *facts)`.
 
     Losses examine their targets only through this and through ops, so that whoever records a loss
     knows everything that depends on the labels.
     """
     data = x._data if isinstance(x, Node) else x
-    if not valid(data):
-        raise complain(data)
+    if not valid(data, *facts):
+        raise complain(data, *facts)
     return x

@@ -16,12 +16,48 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, active, modes, quoted, same
-from tinygrad_lo.errors import MutationError
+from tinygrad_lo.engine.graph import Array, Label, Node, active, modes, quoted, same
+from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.errors import GraphError, MutationError, ShapeError
 
 Births = dict[int, Any]
+Part = tuple[int, Node, Array]  # which input of a node, the tensor there, and the gradient sent to it
 add_up: Any = np.add.reduce
 TALL = 2**16  # from this many rows on, float32 sums are made in blocks
+
+
+ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
+
+
+def start(root: Node, seed: Any) -> Array:
+    """The gradient that a backward pass starts from: the seed, or one."""
+    data = root._data
+    if not root._needs:
+        where = root._label.where if isinstance(root._label, Label) else None
+        made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
+        raise GraphError(
+            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what "
+            f"it was made from ({made})"
+        )
+    if seed is None:
+        one = ONES.get(type(data))
+        if one is not None:
+            return one
+        if data.size != 1:
+            raise GraphError(
+                f"backward() needs one number to start from, this tensor has shape {data.shape}; "
+                f"use .sum() or .mean(), or pass seed= of shape {data.shape}"
+            )
+        return (
+            np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
+        )
+    if isinstance(seed, Node):
+        seed = seed._data
+    if not foreign(seed):
+        seed = np.array(seed, dtype=data.dtype)[()]
+    if seed.shape != data.shape:
+        raise ShapeError(f"seed has shape {seed.shape}, the tensor {data.shape}")
+    return seed
 
 
 def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, Births, Births]:
@@ -29,23 +65,26 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
 
     Returns (leaves, gradients, kept), all by birth: the leaves that were reached, their gradients,
     and the gradients at the nodes whose births are in `keep`.
+
+    The newest node that has a gradient is in hand (`node`, `birth`, `g`), the next newest in `after`,
+    and only the others wait in the heap: along a chain nothing goes through heap or dictionaries.
     """
     if active and modes.watch is not None:
         return walk(root, seed, modes.watch.pull, keep)
-    birth = root._birth
-    nodes = {birth: root}
-    grads = {birth: seed}
+    nodes: Births = {}
+    grads: Births = {}
     kept: Births = {}
-    heap = [birth] if root._op is not None else []
-    while True:  # `while heap` never gets warm in CPython 3.11: half the speed in the first sweeps
-        if not heap:
-            break
-        birth = heappop(heap)
-        node: Any = nodes.pop(birth)
-        g = grads.pop(birth)
+    heap: list[int] = []
+    node: Any = root
+    birth = root._birth
+    g = seed
+    if root._op is None:
+        return {birth: root}, {birth: seed}, kept
+    while True:
         if keep and birth in keep:
             kept[birth] = g
         op = node._op
+        after: Any = None
         parent = node._pa
         if op.arity == 1:
             second = None
@@ -63,11 +102,11 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                 if type(part) is not float64 and part.shape != parent._data.shape:
                     part = unbroadcast(part, parent._data.shape)
         else:
-            for parent, part in pull(node, g):
+            for _, parent, part in pull(node, g):
                 receive(nodes, grads, heap, birth, parent, part, g)
-            continue
-        # The two halves below differ in nothing but the operand; a shared helper would cost a call
-        # for each edge, a tenth of the sweep.
+            parent = second = None
+        # The two blocks below differ in little but the operand; a shared helper would cost a call for
+        # each edge, a tenth of the sweep.
         if parent is not None:
             key = parent._birth
             if parent._op is None:
@@ -82,10 +121,12 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                     nodes[key] = parent
             elif key in grads:
                 grads[key] = grads[key] + part
-            else:
+            elif heap and heap[0] < key:
                 grads[key] = part
                 nodes[key] = parent
                 heappush(heap, key)
+            else:
+                after, after_birth, after_g = parent, key, part
         if second is not None:
             parent = node._pb
             if parent is not None and parent._needs:
@@ -103,19 +144,35 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                     else:
                         grads[key] = part
                         nodes[key] = parent
+                elif after is parent:
+                    after_g = after_g + part
                 elif key in grads:
                     grads[key] = grads[key] + part
+                elif after is not None and key < after_birth:
+                    grads[after_birth] = after_g
+                    nodes[after_birth] = after
+                    heappush(heap, after_birth)
+                    after, after_birth, after_g = parent, key, part
+                elif after is None and not (heap and heap[0] < key):
+                    after, after_birth, after_g = parent, key, part
                 else:
                     grads[key] = part
                     nodes[key] = parent
                     heappush(heap, key)
-    return nodes, grads, kept
+        if after is not None:
+            node, birth, g = after, after_birth, after_g
+        elif heap:
+            birth = heappop(heap)
+            node = nodes.pop(birth)
+            g = grads.pop(birth)
+        else:
+            return nodes, grads, kept
 
 
 def receive(
     nodes: Births, grads: Births, heap: list[int], birth: int, parent: Node, part: Array, g: Array
 ) -> None:
-    """Add `part`, sent by the node born at `birth`, to what has arrived at `parent`."""
+    """Add `part`, which the node born at `birth` made of `g`, to what has arrived at `parent`."""
     key = parent._birth
     if parent._op is None:
         if birth > parent._stamp:
@@ -133,12 +190,12 @@ def receive(
             heappush(heap, key)
 
 
-def pull(node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
-    """Run the node's rules on arrays: (parent, gradient that this node sends it), in order."""
+def pull(node: Node, g: Array) -> Iterable[Part]:
+    """Run the node's rules on arrays."""
     return contributions(node, g, node._data, node.inputs)
 
 
-def pull_graph(node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
+def pull_graph(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on tensors, so that the gradients are graphs themselves."""
     inputs = list(node.inputs)
     for i, parent in enumerate(node.parents):
@@ -149,7 +206,7 @@ def pull_graph(node: Node, g: Array) -> Iterable[tuple[Node, Array]]:
     return contributions(node, g, node, inputs)
 
 
-def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[tuple[Node, Array]]:
+def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[Part]:
     """What one node sends to each of its inputs that needs a gradient, one rule at a time."""
     op = node._op
     assert op is not None  # leaves are never pulled
@@ -162,13 +219,13 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
             shape = np.shape(parent._data)
             if np.shape(part) != shape:
                 part = unbroadcast(part, shape)
-            yield parent, part
+            yield i, parent, part
 
 
 def walk(
     root: Node,
     seed: Array,
-    work: Callable[[Node, Array], Iterable[tuple[Node, Array]]],
+    work: Callable[[Node, Array], Iterable[Part]],
     keep: Collection[int] = (),
 ) -> tuple[Births, Births, Births]:
     """`sweep`, with `work(node, g)` saying what each node sends to its parents."""
@@ -182,7 +239,7 @@ def walk(
         g = grads.pop(birth)
         if birth in keep:
             kept[birth] = g
-        for parent, part in work(node, g):
+        for _, parent, part in work(node, g):
             receive(nodes, grads, heap, birth, parent, part, g)
     return nodes, grads, kept
 

@@ -10,10 +10,10 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.engine import dispatch
 from tinygrad_lo.engine.call import constant, register
-from tinygrad_lo.engine.graph import Array, Label, Node, name_of, quoted, rename, tick
+from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.engine.sweep import deposit, sweep
-from tinygrad_lo.engine.values import REAL, as_data, foreign, must_be_float
+from tinygrad_lo.engine.sweep import deposit, start, sweep
+from tinygrad_lo.engine.values import REAL, as_data, must_be_float
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 
@@ -78,20 +78,7 @@ class Tensor(Node):
             # this moment hold that array and must refuse to run backward.
             self._stamp = tick()
             return
-        if isinstance(value, Node):
-            raise GraphError("data is an array, not a tensor; assign t.data or t.numpy()")
-        value = as_data(value, self.dtype if isinstance(value, (int, float, list)) else None)
-        if self._needs:
-            if value.shape != self.shape:
-                raise ShapeError(
-                    f"data of shape {value.shape} != {self.shape} of {quoted(self, 'the parameter')}"
-                )
-            if value.dtype != self.dtype:
-                raise DTypeError(
-                    f"data of dtype {value.dtype} for {quoted(self, 'a parameter')} of dtype {self.dtype}; "
-                    f"convert with .astype('{self.dtype}')"
-                )
-        self._data = value
+        self._data = fitting(self, value, "data") if self._needs else as_data(value, None)
 
     @property
     def grad(self) -> Array:
@@ -111,17 +98,7 @@ class Tensor(Node):
             self._grad = None
             self._spent = 0
             return
-        if isinstance(value, Node):
-            raise GraphError("grad is an array, not a tensor; assign t.data or t.numpy()")
-        value = as_data(value, self.dtype if isinstance(value, (int, float, list)) else None)
-        if value.shape != self.shape:
-            raise ShapeError(f"grad shape {value.shape} != {self.shape} of {quoted(self, 'the tensor')}")
-        if value.dtype != self.dtype:
-            raise DTypeError(
-                f"grad of dtype {value.dtype} for {quoted(self, 'a tensor')} of dtype {self.dtype}; "
-                f"convert with .astype('{self.dtype}')"
-            )
-        self._grad = value
+        self._grad = fitting(self, value, "grad")
 
     @property
     def requires_grad(self) -> bool:
@@ -429,38 +406,19 @@ class Parameter(Tensor):
 register(Tensor, Parameter)
 
 
-def start(root: Node, seed: Any) -> Array:
-    """The gradient that a backward pass starts from: the seed, or one."""
-    data = root._data
-    if not root._needs:
-        where = root._label.where if isinstance(root._label, Label) else None
-        made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
-        raise GraphError(
-            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what "
-            f"it was made from ({made})"
+def fitting(t: Tensor, value: Any, what: str) -> Array:
+    """A value to assign to .data or .grad of a tensor: an array of its shape and dtype."""
+    if isinstance(value, Node):
+        raise GraphError(f"{what} is an array, not a tensor; assign t.data or t.numpy()")
+    data = as_data(value, t.dtype if isinstance(value, (int, float, list)) else None)
+    who = quoted(t, "the tensor")
+    if data.shape != t.shape:
+        raise ShapeError(f"{what} shape {data.shape} != {t.shape} of {who}")
+    if data.dtype != t.dtype:
+        raise DTypeError(
+            f"{what} of dtype {data.dtype} for {who} of dtype {t.dtype}; convert with .astype('{t.dtype}')"
         )
-    if seed is None:
-        one = ONES.get(type(data))
-        if one is not None:
-            return one
-        if data.size != 1:
-            raise GraphError(
-                f"backward() needs one number to start from, this tensor has shape {data.shape}; "
-                f"use .sum() or .mean(), or pass seed= of shape {data.shape}"
-            )
-        return (
-            np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
-        )
-    if isinstance(seed, Node):
-        seed = seed._data
-    if not foreign(seed):
-        seed = np.array(seed, dtype=data.dtype)[()]
-    if seed.shape != data.shape:
-        raise ShapeError(f"seed has shape {seed.shape}, the tensor {data.shape}")
-    return seed
-
-
-ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
+    return data
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

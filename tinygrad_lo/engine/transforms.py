@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_lo.engine.call import constant
 from tinygrad_lo.engine.graph import Array, Node, mode, quoted
-from tinygrad_lo.engine.sweep import pull_graph, sweep, walk
-from tinygrad_lo.engine.tensor import Tensor, start
+from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
+from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 

@@ -82,27 +82,29 @@ def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = N
         if len(shape) == len(rows) == 1:
             raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels")
         raise ShapeError(f"{who}: labels must be {rows} for scores of shape {scores.shape}, got {shape}")
-    classes = scores.shape[-1]
+    return check(labels, in_range, out_of_range, who, scores.shape[-1], ignore_index)
 
-    def valid(y: Array) -> bool:
-        if ignore_index is not None:
-            y = y[y != ignore_index]
-            if not y.size:
-                return True
-        if type(y) is ndarray and y.dtype.kind == "i":
-            y = y.view(UNSIGNED[y.dtype.itemsize])  # so that one maximum finds negative labels too
-            return bool(np.maximum.reduce(y, None) < classes)
-        return bool((y < classes).all() and (y >= 0).all())
 
-    def complain(y: Array) -> Exception:
-        bad = ((y < 0) | (y >= classes)) & (y != ignore_index if ignore_index is not None else True)
-        place = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
-        value = int(y[place])
-        where = f"at row {place[0]}" if len(place) == 1 else f"at {place}"
-        hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
-        return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
+def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool:
+    """Whether every label is one of the classes, or the one to ignore."""
+    if ignore_index is not None:
+        y = y[y != ignore_index]
+        if not y.size:
+            return True
+    if type(y) is ndarray and y.dtype.kind == "i":
+        y = y.view(UNSIGNED[y.dtype.itemsize])  # so that one maximum finds negative labels too
+        return bool(np.maximum.reduce(y, None) < classes)
+    return bool((y < classes).all() and (y >= 0).all())
 
-    return check(labels, valid, complain)
+
+def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> LabelError:
+    """The error for the first label that is none."""
+    bad = ((y < 0) | (y >= classes)) & (y != ignore_index if ignore_index is not None else True)
+    place = tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+    value = int(y[place])
+    where = f"at row {place[0]}" if len(place) == 1 else f"at {place}"
+    hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
+    return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
 
 
 def finite_number(who: str, name: str, value: Any, at_least: float = -math.inf) -> float:

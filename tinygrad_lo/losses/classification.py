@@ -108,8 +108,9 @@ def cross_entropy(
     if reduction == "none":
         losses = reshape(losses, data.shape[:-1])
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
-    out = reduce(who, losses, reduction, None if weight is None else total(weight))
-    return scoped(who, began, out)
+    if weight is not None:
+        weight = check(total(weight), np.all, lambda _: weights_are_zero(who))
+    return scoped(who, began, reduce(who, losses, reduction, weight))
 
 
 def multiclass_hinge(
@@ -206,6 +207,11 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
     if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
         raise OptionError(f"{who}: class_weights must be finite and >= 0, got {w.tolist()}")
     return w.astype(scores.dtype if scores.dtype.kind == "f" else float)
+
+
+def weights_are_zero(who: str) -> ShapeError:
+    """The error for a batch whose classes all have the weight 0."""
+    return ShapeError(f"{who}: no samples left to average: class_weights are 0 for all labels of the batch")
 
 
 def nothing_left(who: str, ignore_index: int | None, count: int) -> ShapeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Node, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, multiply, square
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.errors import OptionError
+from tinygrad_lo.errors import DTypeError, OptionError
 
 
 def l2(params: Any, *, half: bool = False) -> Any:
@@ -41,6 +42,8 @@ def parameters(who: str, params: Any) -> list[Any]:
     """One tensor or array, or a list of them, as a list."""
     if isinstance(params, (Node, np.ndarray)):
         return [params]
+    if not isinstance(params, Iterable) or isinstance(params, str):
+        raise DTypeError(f"{who}: expected a tensor or a list of tensors, got {params!r}")
     found = [w if isinstance(w, Node) else np.asarray(w) for w in params]
     if not found:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")

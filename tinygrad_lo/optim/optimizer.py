@@ -65,9 +65,9 @@ class Group(dict[str, Any]):
                 likely = SYNONYMS.get(name) or next(
                     iter(difflib.get_close_matches(name, self.checks, 1)), None
                 )
-                hint = f"; did you mean {likely!r}?" if likely in self.checks else ""
+                hint = f"; did you mean {likely!r}?" if likely in self.checks else "."
                 raise OptionError(
-                    f"{where} has the unknown option {name!r}{hint} Options are {', '.join(self.checks)}."
+                    f"{where} has the unknown option {name!r}{hint} Options are {', '.join(self.checks)}"
                 )
             wrong = self.checks[name](value)
             if wrong is not None:
@@ -215,7 +215,7 @@ class Optimizer:
                 g = p._grad
                 if g is not None:
                     live.append((p, g, group))
-                    screen += vdot(g, g)  # finite if all of g is, and the quickest to ask
+                    screen += vdot(g, g)  # not finite if any of g is not; the quickest to ask
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
         if not screen < math.inf:
