@@ -172,27 +172,18 @@ def optioned(op: Op) -> Callable[..., Any]:
 def anything(op: Op) -> Callable[..., Any]:
     """The function of an op of any other arity, or without a derivative."""
     forward = op.forward
-    arity = op.arity
 
     def call(*inputs: Any) -> Any:
         if not active:
-            for x in inputs[:arity]:
-                if type(x) is not ndarray and type(x) not in SCALARS:
+            for x in inputs:
+                kind = type(x)
+                if kind not in SCALARS and (kind is not ndarray or x.dtype.kind not in REAL):
                     break
             else:
                 try:
                     return forward(*inputs)
                 except (TypeError, ValueError, IndexError) as error:
                     raise refusal(op, inputs, error) from error
-        return slow(op, *inputs)
-
-    return slow_call(op) if arity is None else call
-
-
-def slow_call(op: Op) -> Callable[..., Any]:
-    """The function of an op with any number of inputs."""
-
-    def call(*inputs: Any) -> Any:
         return slow(op, *inputs)
 
     return call

@@ -13,8 +13,17 @@ from tinygrad_lo.engine.call import constant, register
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import REAL, as_data, must_be_float
+from tinygrad_lo.engine.values import REAL, as_data, fitting, must_be_float
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
+
+
+def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operator for a tensor on the right: what stands on the left comes as `other`."""
+
+    def call(self: Any, other: Any) -> Any:
+        return op(other, self)
+
+    return call
 
 
 class Tensor(Node):
@@ -269,23 +278,12 @@ class Tensor(Node):
     def __pos__(self) -> Any:
         return self
 
-    def __radd__(self, other: Any) -> Any:
-        return arithmetic.add(other, self)
-
-    def __rsub__(self, other: Any) -> Any:
-        return arithmetic.subtract(other, self)
-
-    def __rmul__(self, other: Any) -> Any:
-        return arithmetic.multiply(other, self)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return arithmetic.divide(other, self)
-
-    def __rpow__(self, other: Any) -> Any:
-        return arithmetic.power(other, self)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return linear.matmul(other, self)
+    __radd__ = swapped(arithmetic.add)
+    __rsub__ = swapped(arithmetic.subtract)
+    __rmul__ = swapped(arithmetic.multiply)
+    __rtruediv__ = swapped(arithmetic.divide)
+    __rpow__ = swapped(arithmetic.power)
+    __rmatmul__ = swapped(linear.matmul)
 
     def __and__(self, other: Any) -> Any:
         return np.logical_and(self._data, dispatch.raw(other))
@@ -404,21 +402,6 @@ class Parameter(Tensor):
 
 
 register(Tensor, Parameter)
-
-
-def fitting(t: Tensor, value: Any, what: str) -> Array:
-    """A value to assign to .data or .grad of a tensor: an array of its shape and dtype."""
-    if isinstance(value, Node):
-        raise GraphError(f"{what} is an array, not a tensor; assign t.data or t.numpy()")
-    data = as_data(value, t.dtype if isinstance(value, (int, float, list)) else None)
-    who = quoted(t, "the tensor")
-    if data.shape != t.shape:
-        raise ShapeError(f"{what} shape {data.shape} != {t.shape} of {who}")
-    if data.dtype != t.dtype:
-        raise DTypeError(
-            f"{what} of dtype {data.dtype} for {who} of dtype {t.dtype}; convert with .astype('{t.dtype}')"
-        )
-    return data
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

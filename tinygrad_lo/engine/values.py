@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Node, quoted
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})
@@ -44,6 +44,22 @@ def as_data(value: Any, dtype: Any) -> Array:
             raise DTypeError(f"dtype {wanted} is not supported; use a float, int or bool type")
         data = data.astype(wanted, copy=False)
     return data if data.ndim else data[()]
+
+
+def fitting(t: Node, value: Any, what: str) -> Array:
+    """A value to assign to .data or .grad of a tensor: an array of its shape and dtype."""
+    if isinstance(value, Node):
+        raise GraphError(f"{what} is an array, not a tensor; assign t.data or t.numpy()")
+    data = as_data(value, t._data.dtype if isinstance(value, (int, float, list)) else None)
+    who = quoted(t, "the tensor")
+    if data.shape != t._data.shape:
+        raise ShapeError(f"{what} shape {data.shape} != {t._data.shape} of {who}")
+    if data.dtype != t._data.dtype:
+        raise DTypeError(
+            f"{what} of dtype {data.dtype} for {who} of dtype {t._data.dtype}; "
+            f"convert with .astype('{t._data.dtype}')"
+        )
+    return data
 
 
 def must_be_float(given: Any, data: Array) -> None:

@@ -66,23 +66,27 @@ def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = N
     """
     if type(labels) is not ndarray and not isinstance(labels, Node) and not foreign(labels):
         labels = np.asarray(labels)
-    kind = labels.dtype.kind
-    if kind == "b":
+    if labels.dtype.kind not in "iu" or labels.shape != scores.shape[:-1]:
+        refuse_labels(who, scores.shape, labels)
+    return check(labels, in_range, out_of_range, who, scores.shape[-1], ignore_index)
+
+
+def refuse_labels(who: str, wanted: tuple[int, ...], labels: Any) -> None:
+    """Raise for labels of another dtype, or not one for each row of scores of shape `wanted`."""
+    shape, rows = labels.shape, wanted[:-1]
+    if labels.dtype.kind == "b":
         raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
-    if kind not in "iu":
+    if labels.dtype.kind not in "iu":
         raise DTypeError(
             f"{who}: labels must be integers, got {labels.dtype}; use .astype(int); "
-            f"for probabilities pass shape {np.shape(scores)}"
+            f"for probabilities pass shape {wanted}"
         )
-    shape, rows = labels.shape, scores.shape[:-1]
-    if shape != rows:
-        if shape == (*rows, 1):
-            raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use labels[..., 0]"
-                             .replace("[..., 0]", "[:, 0]" if len(rows) == 1 else "[..., 0]"))  # fmt: skip
-        if len(shape) == len(rows) == 1:
-            raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels")
-        raise ShapeError(f"{who}: labels must be {rows} for scores of shape {scores.shape}, got {shape}")
-    return check(labels, in_range, out_of_range, who, scores.shape[-1], ignore_index)
+    if shape == (*rows, 1):
+        cure = "labels[:, 0]" if len(rows) == 1 else "labels[..., 0]"
+        raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use {cure}")
+    if len(shape) == len(rows) == 1:
+        raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels")
+    raise ShapeError(f"{who}: labels must be {rows} for scores of shape {wanted}, got {shape}")
 
 
 def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool:

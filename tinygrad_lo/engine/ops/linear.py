@@ -27,7 +27,7 @@ def matmul_by_left(g: Array, y: Array, a: Array, b: Array) -> Array:
         return g * b if a.ndim == 1 else g[..., None] * b
     if a.ndim == 1:  # (k) @ (..., k, m): a was a row
         g = g[..., None, :]
-    return matmul(g, b.T if b.ndim == 2 else np.swapaxes(b, -1, -2))
+    return matmul_forward(g, b.T if b.ndim == 2 else np.swapaxes(b, -1, -2))
 
 
 def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
@@ -39,7 +39,7 @@ def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
         if a.ndim > 2:
             a = a.reshape((-1, a.shape[-1]))
             g = g.reshape((-1, g.shape[-1]))
-        return matmul(a.T, g)
+        return matmul_forward(a.T, g)
     return np.swapaxes(a, -1, -2) @ g
 
 

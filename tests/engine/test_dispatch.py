@@ -1,0 +1,237 @@
+"""NumPy's functions on tensors: differentiable, answered as facts, or refused."""
+
+import numpy as np
+import pytest
+
+import tinygrad_lo as lo
+from tinygrad_lo.engine.dispatch import FACTS, FUNCTIONS, UFUNCS
+from tinygrad_lo.errors import LoError, UnsupportedError
+
+X = np.array([[0.3, 1.2, 0.7], [2.0, 0.4, 1.6]])
+INDEX = np.array([[2, 0], [1, 1]])
+
+# name, the call (with a tensor or an array in place of x); the same text runs on both.
+CALLS = {
+    "exp": np.exp,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "sqrt": np.sqrt,
+    "square": np.square,
+    "reciprocal": np.reciprocal,
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "tanh": np.tanh,
+    "abs": np.abs,
+    "fabs": np.fabs,
+    "negative": np.negative,
+    "add": lambda x: np.add(x, 2.0),
+    "subtract": lambda x: np.subtract(X, x),
+    "multiply": lambda x: np.multiply(x, x),
+    "divide": lambda x: np.divide(1.0, x),
+    "power": lambda x: np.power(x, 3),
+    "float_power": lambda x: np.float_power(x, 2.0),
+    "maximum": lambda x: np.maximum(x, 1.0),
+    "minimum": lambda x: np.minimum(1.0, x),
+    "logaddexp": lambda x: np.logaddexp(x, 0.5),
+    "matmul": lambda x: np.matmul(x, X.T),
+    "sum": np.sum,
+    "sum axis": lambda x: np.sum(x, axis=0),
+    "sum positional": lambda x: np.sum(x, 1),
+    "sum keepdims": lambda x: np.sum(x, axis=(0, 1), keepdims=True),
+    "mean": lambda x: np.mean(x, axis=1, keepdims=True),
+    "prod": lambda x: np.prod(x, axis=0),
+    "max": lambda x: np.max(x, axis=0),
+    "amax": np.amax,
+    "min": lambda x: np.min(x, axis=1),
+    "amin": np.amin,
+    "var": lambda x: np.var(x, axis=1, ddof=1),
+    "std": lambda x: np.std(x, axis=0, ddof=1, keepdims=True),
+    "norm": np.linalg.norm,
+    "norm axis": lambda x: np.linalg.norm(x, axis=1),
+    "clip": lambda x: np.clip(x, 0.5, 1.5),
+    "clip min": lambda x: np.clip(x, min=0.5),
+    "clip None": lambda x: np.clip(x, None, 1.5),
+    "where": lambda x: np.where(x > 1.0, x, 0.0),
+    "where both": lambda x: np.where(X > 1.0, x * 2.0, -x),
+    "reshape": lambda x: np.reshape(x, (3, -1)),
+    "ravel": np.ravel,
+    "transpose": np.transpose,
+    "transpose axes": lambda x: np.transpose(x, (1, 0)),
+    "swapaxes": lambda x: np.swapaxes(x, 0, 1),
+    "moveaxis": lambda x: np.moveaxis(x, 0, -1),
+    "expand_dims": lambda x: np.expand_dims(x, 1),
+    "squeeze": lambda x: np.squeeze(np.expand_dims(x, 0), axis=0),
+    "broadcast_to": lambda x: np.broadcast_to(x, (2, 2, 3)),
+    "concatenate": lambda x: np.concatenate([x, X, x * 2.0], axis=1),
+    "concatenate default": lambda x: np.concatenate((x, x)),
+    "concatenate flat": lambda x: np.concatenate([x, X], axis=None),
+    "concatenate with a list": lambda x: np.concatenate([x, [[1.0, 2.0, 3.0]]]),
+    "stack": lambda x: np.stack([x, X], axis=-1),
+    "stack rows": np.stack,
+    "stack with a number": lambda x: np.stack([x[0, 0], 1.0]),
+    "pad": lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=3.0),
+    "flip": lambda x: np.flip(x, axis=1),
+    "flip all": np.flip,
+    "take_along_axis": lambda x: np.take_along_axis(x, INDEX, axis=1),
+    "dot": lambda x: np.dot(x, X.T),
+    "dot of vectors": lambda x: np.dot(x[0], x[1]),
+    "dot left": lambda x: np.dot(X, x.T),
+    "einsum": lambda x: np.einsum("ij,kj->ik", x, X),
+    "einsum optimize": lambda x: np.einsum("ij,kj->ik", x, X, optimize=True),
+    "einsum implicit": lambda x: np.einsum("ba", x),
+    "einsum dots": lambda x: np.einsum("...j,kj->...k", x, X),
+    "windows": lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=1),
+    "windows 2": lambda x: np.lib.stride_tricks.sliding_window_view(x, (2, 2)),
+    "add.reduce": np.add.reduce,
+    "add.reduce axis": lambda x: np.add.reduce(x, axis=1, keepdims=True),
+    "add.reduce None": lambda x: np.add.reduce(x, axis=None),
+    "multiply.reduce": lambda x: np.multiply.reduce(x, 1),
+    "maximum.reduce": np.maximum.reduce,
+    "minimum.reduce": lambda x: np.minimum.reduce(x, axis=1),
+    "logaddexp.reduce": lambda x: np.logaddexp.reduce(x, axis=1),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_numpys_function_has_numpys_value_and_the_numerical_gradient(name):
+    call = CALLS[name]
+    x = lo.Parameter(X)
+    y = call(x)
+    expected = call(X)
+    assert type(y) is lo.Tensor
+    assert y.shape == np.shape(expected)
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-13)
+    weights = np.random.default_rng(0).uniform(0.5, 1.5, y.shape)
+    (y * weights).sum().backward()
+    numeric = lo.numerical_gradient(lambda v: (call(v) * weights).sum(), X)
+    np.testing.assert_allclose(x.grad, numeric, rtol=1e-7, atol=1e-8)
+
+
+def test_every_listed_function_is_tried_above():
+    tried = {name.split()[0].split(".")[0] for name in CALLS} | {"windows"}
+    names = {f.__name__ for f in [*UFUNCS, *FUNCTIONS]}
+    comparisons = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "sign"}
+    aliases = {"absolute": "abs", "sliding_window_view": "windows"}
+    assert {aliases.get(n, n) for n in names} - comparisons <= tried
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        np.argmax,
+        np.argmin,
+        lambda x: np.argmax(x, axis=1),
+        lambda x: np.argsort(x, axis=0),
+        np.isfinite,
+        np.isnan,
+        np.isinf,
+        np.signbit,
+        np.floor,
+        np.ceil,
+        np.rint,
+        np.trunc,
+        lambda x: np.round(x, 1),
+        lambda x: np.any(x > 1.0),
+        lambda x: np.all(x > 0.0, axis=0),
+        lambda x: np.logical_and(x > 0.5, x < 1.5),
+        lambda x: np.logical_or(x > 0.5, X < 1.5),
+        lambda x: np.logical_not(x > 0.5),
+        np.count_nonzero,
+        lambda x: np.nonzero(x > 1.0),
+        lambda x: np.allclose(x, X),
+        lambda x: np.array_equal(x, X),
+        lambda x: np.isclose(X, x),
+        np.zeros_like,
+        np.ones_like,
+        lambda x: np.full_like(x, 3.0),
+        np.shape,
+        np.ndim,
+        np.size,
+    ],
+)
+def test_facts_are_plain(call):
+    answer, expected = call(lo.Parameter(X)), call(X)
+    assert type(answer) is type(expected)
+    np.testing.assert_array_equal(answer, expected)
+
+
+def test_comparisons_and_sign_are_tensors_without_gradient():
+    x = lo.Parameter(X)
+    for f in (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal):
+        y = f(x, 1.2)
+        assert type(y) is lo.Tensor
+        assert not y.requires_grad
+        np.testing.assert_array_equal(y.numpy(), f(X, 1.2))
+    assert not np.sign(x).requires_grad
+
+
+def test_every_function_of_numpy_answers_or_raises_an_error_of_the_library():
+    """Nothing detaches: what is neither in the table nor a fact must refuse a tensor."""
+    x = lo.Parameter(X)
+    wrong = []
+    for name in sorted(np._core.umath.__all__ if hasattr(np._core.umath, "__all__") else dir(np)):
+        f = getattr(np, name, None)
+        if not isinstance(f, np.ufunc) or f in FACTS:
+            continue
+        try:
+            answer = f(*[x] * f.nin)
+        except (LoError, FloatingPointError):
+            continue
+        if not isinstance(answer, lo.Tensor):
+            wrong.append(name)
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda x: np.fft.fft(x), "np.fft.fft"),
+        (lambda x: np.cumsum(x), "np.cumsum"),
+        (lambda x: np.linalg.det(x @ x.T), "np.linalg.det"),
+        (lambda x: np.median(x), "np.median"),
+        (lambda x: np.sort(x), "np.sort"),
+        (lambda x: np.vstack([x, x]), "np.vstack"),
+        (lambda x: np.outer(x, x), "np.outer"),
+        (lambda x: np.cosh(x), "np.cosh"),
+        (lambda x: np.multiply.outer(x, x), "np.multiply"),
+        (lambda x: np.add.at(x, 0, 1.0), "np.add"),
+        (lambda x: np.histogram(x), "np.histogram"),
+        (lambda x: np.mod(x, 2.0), "np.remainder"),
+    ],
+)
+def test_other_functions_are_refused_by_name(call, name):
+    with pytest.raises(UnsupportedError, match=f"^{name}.* is not differentiable here"):
+        call(lo.Parameter(X))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: np.sum(x, out=np.zeros(())),
+        lambda x: np.sum(x, initial=1.0),
+        lambda x: np.mean(x, dtype=np.float32),
+        lambda x: np.max(x, initial=0.0),
+        lambda x: np.linalg.norm(x, 1),
+        lambda x: np.concatenate([x, x], dtype=np.float32),
+        lambda x: np.add.reduce(x, dtype=np.float32),
+        lambda x: np.add.reduce(x, where=X > 1.0),
+        lambda x: np.exp(x, dtype=np.float32),
+        lambda x: np.clip(x, 0.0, 1.0, where=X > 0.5),
+        lambda x: np.reshape(x, (3, 2), order="F"),
+        lambda x: np.lib.stride_tricks.sliding_window_view(x, 2, axis=0),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(call):
+    with pytest.raises(UnsupportedError, match=r"np\.|sliding"):
+        call(lo.Parameter(X))
+
+
+def test_a_tensor_hidden_in_a_list_is_found():
+    w = lo.Parameter([1.0, 2.0])
+    y = np.concatenate([[0.0], w])
+    y.sum().backward()
+    assert w.grad.tolist() == [1.0, 1.0]
