@@ -1,6 +1,6 @@
 """The SVM loss of lecture 002 with its regularizer: as text, in numbers, and as a picture.
 
-    python examples/svm_loss.py [folder for the picture]
+python examples/svm_loss.py [folder for the picture]
 """
 
 import sys

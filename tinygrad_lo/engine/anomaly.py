@@ -57,7 +57,7 @@ class Watch:
         where = caller()
         found = label(node)
         found.where = where
-        found.recorded = tuple(map(checksum, node.inputs))
+        found.recorded = checksums(node)
         self.must_be_finite(op, inputs, node._data, where)
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
@@ -68,7 +68,9 @@ class Watch:
                 return
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(data))[0])
         value = np.asarray(data)[place]
-        raise NonFiniteError(f"{op.name}: {why(op, inputs, data, place)} -> {value}; created at {where}")
+        raise NonFiniteError(
+            f"{op.name}: {why(op, inputs, data, place)} -> {value}; created at {where}{cure(op)}"
+        )
 
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
@@ -76,10 +78,11 @@ class Watch:
         made_at = node._label if isinstance(node._label, Label) else None
         where = made_at.where if made_at is not None and made_at.where else "a line outside anomaly()"
         if made_at is not None and made_at.recorded:
-            for i, (now, before) in enumerate(zip(node.inputs, made_at.recorded, strict=True)):
-                if checksum(now) != before:
+            for i, (now, before) in enumerate(zip(checksums(node), made_at.recorded, strict=True)):
+                if now != before:
                     parent = node.parents[i] if i < len(node.parents) else None
                     who = quoted(parent) if parent is not None else f"input {i}"
+                    who = "the output" if i == len(node.inputs) else who
                     raise MutationError(
                         f"{who} of {node._op.name} was changed after the forward pass had used it "
                         f"(created at {where}); run it again"
@@ -91,15 +94,9 @@ class Watch:
                     place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
                     value = np.asarray(part)[place]
                     at = np.asarray(parent._data)[place]
-                    cure = ""
-                    if node._op.name in ("log", "sqrt", "power", "divide", "reciprocal"):
-                        cure = (
-                            " If np.where discards this element, its gradient is still nan * 0 = nan: "
-                            "choose a safe input with np.where before the function, not after it."
-                        )
                     raise NonFiniteError(
                         f"gradient of {node._op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
-                        f"where the input is {at}; created at {where}.{cure}"
+                        f"where the input is {at}; created at {where}{cure(node._op)}"
                     )
         return parts
 
@@ -114,8 +111,25 @@ def is_finite(x: Any) -> bool:
     return bool(np.isfinite(x).all())
 
 
+def cure(op: Op) -> str:
+    """What helps when the bad element is one that np.where throws away afterwards."""
+    if op.name not in ("log", "log2", "log10", "log1p", "sqrt", "power", "divide", "reciprocal"):
+        return ""
+    return (
+        ". If np.where discards this element, its gradient is still nan * 0 = nan: choose a safe input with "
+        "np.where before the function, not after it"
+    )
+
+
+def checksums(node: Node) -> tuple[int, ...]:
+    """Of the inputs and the output of a node."""
+    return tuple(map(checksum, (*node.inputs, node._data)))
+
+
 def checksum(x: Any) -> int:
     """A number that changes when the array does; 0 for what cannot change."""
+    if isinstance(x, tuple):
+        return hash(tuple(map(checksum, x)))
     return zlib.crc32(np.ascontiguousarray(x).tobytes()) if isinstance(x, ndarray) else 0
 
 

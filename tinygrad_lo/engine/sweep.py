@@ -96,6 +96,8 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
         elif op.arity == 2:
             rule, second = op.rules
             if parent is None or not parent._needs or rule is None:
+                if parent is not None and birth > parent._stamp:
+                    raise changed(parent)
                 parent = None
             else:
                 part = g if rule is same else rule(g, node._data, node._a, node._b)
@@ -103,7 +105,7 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                     part = unbroadcast(part, parent._data.shape)
         else:
             for _, parent, part in pull(node, g):
-                receive(nodes, grads, heap, birth, parent, part, g)
+                receive(nodes, grads, heap, parent, part, g)
             parent = second = None
         # The two blocks below differ in little but the operand; a shared helper would cost a call for
         # each edge, a tenth of the sweep.
@@ -129,7 +131,12 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                 after, after_birth, after_g = parent, key, part
         if second is not None:
             parent = node._pb
-            if parent is not None and parent._needs:
+            if parent is None:
+                pass
+            elif not parent._needs:
+                if birth > parent._stamp:
+                    raise changed(parent)
+            else:
                 part = g if second is same else second(g, node._data, node._a, node._b)
                 if type(part) is not float64 and part.shape != parent._data.shape:
                     part = unbroadcast(part, parent._data.shape)
@@ -169,18 +176,12 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
             return nodes, grads, kept
 
 
-def receive(
-    nodes: Births, grads: Births, heap: list[int], birth: int, parent: Node, part: Array, g: Array
-) -> None:
-    """Add `part`, which the node born at `birth` made of `g`, to what has arrived at `parent`."""
+def receive(nodes: Births, grads: Births, heap: list[int], parent: Node, part: Array, g: Array) -> None:
+    """Add `part`, which a node made of `g`, to what has arrived at its parent."""
     key = parent._birth
-    if parent._op is None:
-        if birth > parent._stamp:
-            raise changed(parent)
-        # A leaf's gradient must be its own array: + hands the same g to both inputs, and views
-        # share memory with it.
-        if isinstance(part, ndarray) and (part is g or part.base is not None):
-            part = part.copy()
+    # A leaf's gradient must be its own array: + hands the same g to both inputs, views share memory.
+    if parent._op is None and isinstance(part, ndarray) and (part is g or part.base is not None):
+        part = part.copy()
     if key in grads:
         grads[key] = grads[key] + part
     else:
@@ -211,7 +212,11 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
     op = node._op
     assert op is not None  # leaves are never pulled
     for i, parent in enumerate(node.parents):
-        if parent is None or not parent._needs:
+        if parent is None:
+            continue
+        if parent._op is None and node._birth > parent._stamp:
+            raise changed(parent)
+        if not parent._needs:
             continue
         rule = op.rules[0 if op.arity is None else i]
         if rule is not None:
@@ -240,7 +245,7 @@ def walk(
         if birth in keep:
             kept[birth] = g
         for _, parent, part in work(node, g):
-            receive(nodes, grads, heap, birth, parent, part, g)
+            receive(nodes, grads, heap, parent, part, g)
     return nodes, grads, kept
 
 

@@ -69,11 +69,7 @@ class Tensor(Node):
     @property
     def data(self) -> Array:
         """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
-        if self._op is not None and type(self._data) is ndarray:
-            view = self._data.view()
-            view.flags.writeable = False
-            return view
-        return self._data
+        return self._data if self._op is None else closed(self._data)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -174,13 +170,11 @@ class Tensor(Node):
 
     def numpy(self) -> ndarray[Any, Any]:
         """The values as a read-only view: writing into a live graph is not possible through it."""
-        view = np.asarray(self._data).view()
-        view.flags.writeable = False
-        return view
+        return closed(np.asarray(self._data))  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
-        """The same values as a constant: no gradient flows through it."""
-        return constant(self._data)  # type: ignore[no-any-return]
+        """The same values as a constant: no gradient flows through it. Not a copy, so read-only."""
+        return constant(closed(self._data))  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
         self._stay(
@@ -402,6 +396,14 @@ class Parameter(Tensor):
 
 
 register(Tensor, Parameter)
+
+
+def closed(data: Array) -> Array:
+    """The array as a view that cannot be written through; numbers cannot anyway."""
+    if type(data) is ndarray:
+        data = data.view()
+        data.flags.writeable = False
+    return data
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

@@ -58,8 +58,11 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
                 f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
                 f"allow_unused=True gives None"
             )
-        if g is not None and g.dtype != target._data.dtype:
-            g = g.astype(target._data.dtype)
+        if g is not None:
+            if g.dtype != target._data.dtype:
+                g = g.astype(target._data.dtype)
+            elif isinstance(g, np.ndarray) and target._op is not None:
+                g = g.copy()  # + hands one array to both of its inputs
         results.append(g)
     return results[0] if single else results
 

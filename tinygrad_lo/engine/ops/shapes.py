@@ -201,16 +201,19 @@ _concatenate = op("concatenate", lambda *inputs: np.concatenate(inputs[:-1], inp
                   samples=((Shape(2, 3), Shape(1, 3), 0), (Shape(2, 3), Shape(2, 2), Shape(2, 0), -1), (Shape(4), 0)))  # fmt: skip
 
 
-def concatenate(tensors: Sequence[Any], axis: int = 0) -> Any:
-    """`np.concatenate` of a sequence of tensors and arrays."""
-    return _concatenate(*sequence("concatenate", tensors), plain_axis("concatenate", axis))
+def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
+    """`np.concatenate` of a sequence of tensors and arrays; axis=None flattens them first."""
+    parts = sequence("concatenate", tensors)
+    if axis is None:
+        parts, axis = [flatten(part) for part in parts], 0
+    return _concatenate(*parts, plain_axis("concatenate", axis))
 
 
 def sequence(who: str, tensors: Any) -> list[Any]:
-    """The tensors to join; a single tensor stands for its rows."""
+    """The tensors to join, numbers among them as arrays; a single tensor stands for its rows."""
     if (isinstance(tensors, Node) and np.ndim(tensors._data) == 0) or isinstance(tensors, (str, int, float)):
         raise DTypeError(f"{who}: expected a sequence of tensors, got {type(tensors).__name__}")
-    return list(tensors)
+    return [np.asarray(part) if isinstance(part, (int, float, list)) else part for part in tensors]
 
 
 @composed(
