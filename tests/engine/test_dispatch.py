@@ -7,7 +7,7 @@ import tinygrad_lo as lo
 from tinygrad_lo.engine.dispatch import FACTS, FUNCTIONS, UFUNCS
 from tinygrad_lo.errors import LoError, UnsupportedError
 
-X = np.array([[0.3, 1.2, 0.7], [2.0, 0.4, 1.6]])
+X = np.array([[0.3, 1.2, 0.7], [2.0, 0.4, 1.1]])
 INDEX = np.array([[2, 0], [1, 1]])
 
 # name, the call (with a tensor or an array in place of x); the same text runs on both.
@@ -173,7 +173,7 @@ def test_every_function_of_numpy_answers_or_raises_an_error_of_the_library():
     """Nothing detaches: what is neither in the table nor a fact must refuse a tensor."""
     x = lo.Parameter(X)
     wrong = []
-    for name in sorted(np._core.umath.__all__ if hasattr(np._core.umath, "__all__") else dir(np)):
+    for name in dir(np):
         f = getattr(np, name, None)
         if not isinstance(f, np.ufunc) or f in FACTS:
             continue

@@ -344,3 +344,30 @@ def test_composed_derivatives_are_the_numbers(entry, case, order, rng):
         call = entry.function
     made = fill(case, entry.domain, rng)
     assert derivative_gaps(call, made, positions(case), rng, order) < 2e-7
+
+
+@pytest.mark.parametrize(("op", "case"), entries("differentiable"))
+def test_the_layout_in_memory_changes_nothing(op, case, rng):
+    """Reversed, gapped and column-first inputs give what contiguous ones give, gradients too."""
+    made = inputs_of(op, case, rng)
+    where = [i for i in positions(case) if op.arity is None or (i < len(op.rules) and op.rules[i] is not None)]
+    results = []
+    for turn in (np.ascontiguousarray, turned):
+        args = list(made)
+        leaves = []
+        for i in where:
+            args[i] = Tensor(turn(made[i]) if np.ndim(made[i]) else made[i], requires_grad=True)
+            leaves.append(args[i])
+        y = op.apply(*args)
+        y.backward(seed=turn(np.linspace(-1.0, 1.0, y.size).reshape(y.shape)) if y.ndim else 0.5)
+        results.append([y.numpy(), *(leaf.grad for leaf in leaves)])
+    for plain, strange in zip(*results, strict=True):
+        np.testing.assert_allclose(plain, strange, rtol=1e-12, atol=1e-14)
+
+
+def turned(x: np.ndarray) -> np.ndarray:
+    """The same values in an array with gaps, column first and backwards in memory."""
+    roomy = np.full([2 * n for n in reversed(x.shape)], np.nan)
+    view = roomy.T[tuple(slice(None, None, -2) for _ in x.shape)]
+    view[...] = x
+    return view

@@ -114,7 +114,7 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
             if parent._op is None:
                 if birth > parent._stamp:
                     raise changed(parent)
-                if type(part) is not float64 and (part is g or part.base is not None):
+                if type(part) is ndarray and (part is g or part.base is not None):
                     part = part.copy()
                 if key in grads:
                     grads[key] = grads[key] + part
@@ -144,7 +144,7 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                 if parent._op is None:
                     if birth > parent._stamp:
                         raise changed(parent)
-                    if type(part) is not float64 and (part is g or part.base is not None):
+                    if type(part) is ndarray and (part is g or part.base is not None):
                         part = part.copy()
                     if key in grads:
                         grads[key] = grads[key] + part

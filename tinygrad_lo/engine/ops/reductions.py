@@ -272,7 +272,8 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     top = peak(x, axis)
-    if not np.vdot(top, top) < np.inf:  # the cheapest test that everything is finite
+    # vdot is the cheapest test that everything is finite; asking it of a lazy array would compute it.
+    if not isinstance(top, (ndarray, np.generic)) or not np.vdot(top, top) < np.inf:
         top = np.where(np.isfinite(top), top, 0)
     e = np.exp(x - top)
     if type(e) is ndarray and e.ndim == 2 and axis in (1, -1) and e.shape[1] <= NARROW:
