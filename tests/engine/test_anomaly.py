@@ -27,7 +27,7 @@ def test_the_first_op_that_goes_wrong_is_named_with_its_line():
         np.exp(b)
     text = str(caught.value)
     assert text.startswith("log: input 0.0 at (1,) -> -inf")
-    assert text.endswith(f"{HERE}:{line_of('the log of zero')}")
+    assert f"{HERE}:{line_of('the log of zero')}" in text
 
 
 @pytest.mark.parametrize(

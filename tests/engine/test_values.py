@@ -40,9 +40,9 @@ def test_everything_else_is_refused_as_data_and_as_an_operand(value):
 
 def test_dates_are_refused():
     days = np.array(["2020-01-01"], "M8[D]")
-    with pytest.raises(DTypeError, match="M8"):
+    with pytest.raises(DTypeError, match="datetime64"):
         lo.Tensor(days)
-    with pytest.raises(DTypeError, match="M8"):
+    with pytest.raises(DTypeError, match="datetime64"):
         plain(days, "add")
 
 

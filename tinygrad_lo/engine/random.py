@@ -35,6 +35,6 @@ def generator(rng: Any = None) -> np.random.Generator:
         return _shared
     if isinstance(rng, np.random.Generator):
         return rng
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool):
+    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
         return np.random.default_rng(rng)
-    raise OptionError(f"rng must be a numpy.random.Generator, an int or None, got {type(rng).__name__}")
+    raise OptionError(f"rng must be a numpy.random.Generator, an int >= 0 or None, got {rng!r}")

@@ -11,11 +11,12 @@ from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, not_equal, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
-from tinygrad_lo.engine.ops.reductions import logsumexp
+from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
 from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DomainError, OptionError, ShapeError
 from tinygrad_lo.losses.checks import finite_number, labels_of, one_of, reduce, scores_of
 
@@ -35,8 +36,8 @@ def cross_entropy(
     Takes scores (logits), not probabilities: it does the softmax itself, in a form that is finite at
     any finite scores. The target is a label for each row, or a distribution over the classes.
 
-        L_i = −log(e^(s_y) / Σ_j e^(s_j)) = log Σ_j e^(s_j) − s_y
-        with a distribution q:  L_i = −Σ_j q_j log p_j,  log p = s − log Σ_j e^(s_j)
+        L_i = −log p_y,  log p = log softmax s = s − log Σ_j e^(s_j)
+        with a distribution q:  L_i = −Σ_j q_j log p_j
         label_smoothing ε mixes in the uniform one:  q ← (1 − ε) q + ε / C
 
     Shapes:   scores (..., C); target (...) of ints, or (..., C) of probabilities; result () or, with
@@ -70,7 +71,7 @@ def cross_entropy(
         raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
     weight = keep = None
     if soft:
-        q = distribution_of(who, target)
+        q = distribution_of(who, target, data.dtype)
     else:
         labels = labels_of(who, data, target, ignore_index)
         if ignore_index is not None:
@@ -84,10 +85,10 @@ def cross_entropy(
         elif keep is not None:
             weight = keep
 
-    # One loss a row, as a column until the end: (..., 1) meets s_y and the weights without a reshape.
+    log_p = named(log_softmax(scores, -1), "log p")
+    # One loss a row, as a column until the end: (..., 1) meets the weights without a reshape.
     if not soft and not label_smoothing:
-        s_y = named(pick(scores, labels), "s_y")
-        losses = subtract(logsumexp(scores, -1, True), s_y)
+        losses = negative(pick(log_p, labels))
         if weight is not None:
             losses = multiply(losses, weight)
     else:
@@ -96,7 +97,6 @@ def cross_entropy(
             q = put(one, labels, classes)
         if label_smoothing:
             q = add(multiply(q, 1.0 - label_smoothing), label_smoothing / classes)
-        log_p = named(subtract(scores, logsumexp(scores, -1, True)), "log p")
         if weights is not None:
             q = multiply(q, weights)
         losses = negative(total(multiply(q, log_p), -1, True))
@@ -174,9 +174,13 @@ def multiclass_hinge(
     return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
 
 
-def distribution_of(who: str, target: Any) -> Any:
+def distribution_of(who: str, target: Any, dtype: Any) -> Any:
     """A distribution over the classes in every row: not negative, summing to 1."""
-    q = target if isinstance(target, Node) else np.asarray(target)
+    q = target
+    if not isinstance(q, Node) and not foreign(q):
+        q = np.asarray(q)
+        if q.dtype.kind in "fiub" and dtype.kind == "f":
+            q = q.astype(dtype)  # float64 targets must not turn a float32 loss into float64
 
     def valid(rows: Any) -> bool:
         # abs(nan) < x is false, so nan is refused as well

@@ -17,6 +17,7 @@ from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
 Axis = int | tuple[int, ...] | None
@@ -271,27 +272,42 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    top = finite_peak(x, axis)
+    y = np.log(sums(np.exp(x - top), axis)) + top
+    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+
+
+def log_softmax_forward(x: Array, axis: Axis) -> Array:
+    # Not x - logsumexp(x): at scores of 1e4, float32 would lose the digits that matter.
+    d = x - finite_peak(x, axis)
+    return d - np.log(sums(np.exp(d), axis))
+
+
+def finite_peak(x: Array, axis: Axis) -> Array:
+    """What to subtract before exp: the maximum with keepdims, or 0 where that is infinite."""
     top = peak(x, axis)
     # vdot is the cheapest test that everything is finite; asking it of a lazy array would compute it.
-    if not isinstance(top, (ndarray, np.generic)) or not np.vdot(top, top) < np.inf:
+    if foreign(top) or not np.vdot(top, top) < np.inf:
         top = np.where(np.isfinite(top), top, 0)
-    e = np.exp(x - top)
-    if type(e) is ndarray and e.ndim == 2 and axis in (1, -1) and e.shape[1] <= NARROW:
-        y = np.log(e.dot(ones(e.shape[1], e.dtype))).reshape(top.shape) + top
-    else:
-        y = np.log(total(e, axis, True)) + top
-    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+    return top
 
 
 NARROW = 128  # up to so many columns, a product with ones sums rows five times quicker than np.sum
 
 
+def sums(x: Array, axis: Axis) -> Array:
+    """Sums with keepdims, for softmax and its relatives."""
+    if type(x) is ndarray and x.ndim == 2 and axis in (1, -1) and x.shape[1] <= NARROW:
+        return x.dot(ones(x.shape[1], x.dtype))
+    return total(x, axis, True)
+
+
 @functools.lru_cache(maxsize=8)
 def ones(n: int, dtype: Any) -> Array:
-    """A vector of ones that nobody writes into."""
-    vector = np.ones(n, dtype)
-    vector.flags.writeable = False
-    return vector
+    """A column of ones that nobody writes into."""
+    column = np.ones((n, 1), dtype)
+    column.flags.writeable = False
+    return column
 
 
 def peak(x: Array, axis: Axis) -> Array:
@@ -321,3 +337,17 @@ _logsumexp = op("logsumexp", logsumexp_forward, options=True, samples=SAMPLES[:7
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ exp(x) along the axes. Its gradient is softmax."""
     return _logsumexp(x, plain_axis("logsumexp", axis), keepdims)
+
+
+_log_softmax = op("log_softmax", log_softmax_forward, options=True,
+                  samples=((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1)),
+                  refuse=refuse_axis("log_softmax"),
+                  spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
+                  symbol="log softmax {0}",
+                  about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
+                  rules=(lambda g, y, x, axis: g - np.exp(y) * sums(g, axis),))  # fmt: skip
+
+
+def log_softmax(x: Any, axis: Any = -1) -> Any:
+    """x − log Σ exp(x) along the axis: the logarithm of softmax, without computing softmax."""
+    return _log_softmax(x, plain_axis("log_softmax", axis))

@@ -13,8 +13,8 @@ import numpy as np
 from tinygrad_lo.engine.call import anything, binary, no_broadcast, optioned, slow, unary
 from tinygrad_lo.engine.graph import Array, Node, Op, Rule
 from tinygrad_lo.engine.sweep import unbroadcast
-from tinygrad_lo.engine.values import foreign
-from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.engine.values import REAL, foreign
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
 TABLE: dict[str, Op] = {}
 
@@ -145,7 +145,8 @@ def define_op(
         raise OptionError(f"define_op: the name must be an identifier, got {name!r}")
     if name in TABLE or name in COMPOSED:
         raise OptionError(f"define_op: the name {name!r} is taken; choose another")
-    if not rules or not all(rule is None or callable(rule) for rule in rules):
+    given = isinstance(rules, (list, tuple)) and len(rules) > 0
+    if not given or not all(rule is None or callable(rule) for rule in rules):
         raise OptionError(
             f"define_op: {name} needs one rule (a function, or None) for each input, got {rules!r}"
         )
@@ -190,7 +191,12 @@ def checked_forward(name: str, forward: Callable[..., Array]) -> Callable[..., A
         y = forward(*inputs, **options)
         if isinstance(y, Node):
             raise OptionError(f"{name}: forward works on plain arrays and must return one, got a tensor")
-        return y if foreign(y) else np.asarray(y)[()]
+        if foreign(y):
+            return y
+        data = np.asarray(y)[()]
+        if data.dtype.kind not in REAL:
+            raise DTypeError(f"{name}: forward must return numbers, got {type(y).__name__} ({data.dtype})")
+        return data
 
     return run
 
