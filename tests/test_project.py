@@ -280,6 +280,26 @@ def test_digits_reaches_its_accuracy_and_draws_its_pictures(tmp_path):
         assert "<svg" in Path(picture).read_text(encoding="utf-8")
 
 
+def test_the_svm_example_prints_its_tree_and_saves_its_picture(tmp_path):
+    script = ROOT / "examples" / "svm_loss.py"
+    done = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("loss = data_loss + λR(W) = 6.167")
+    assert "margins" in (tmp_path / "svm_loss.svg").read_text(encoding="utf-8")
+
+
+def test_every_example_has_a_test():
+    here = Path(__file__).read_text(encoding="utf-8")
+    for script in (ROOT / "examples").glob("*.py"):
+        assert f'"{script.name}"' in here, f"{script.name} runs in no test"
+
+
+def test_pictures_of_the_pages_exist():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).is_file(), f"{page.name} shows {target}, which is missing"
+
+
 def test_extras_pin_the_peers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "torch==2.13.0" in project["optional-dependencies"]["peers"]

@@ -21,10 +21,10 @@ def line_of(text):
 
 def test_the_first_op_that_goes_wrong_is_named_with_its_line():
     w = lo.Parameter([1.0, 0.0, -1.0])
-    with pytest.raises(NonFiniteError) as caught, lo.anomaly():
+    with lo.anomaly():
         a = w * 2.0
-        b = a.log()  # the log of zero
-        np.exp(b)
+        with pytest.raises(NonFiniteError) as caught:
+            a.log()  # the log of zero
     text = str(caught.value)
     assert text.startswith("log: input 0.0 at (1,) -> -inf")
     assert f"{HERE}:{line_of('the log of zero')}" in text
@@ -54,7 +54,7 @@ def test_a_sum_that_overflows_is_named():
 
 
 def test_plain_arrays_inside_an_op_are_watched_too():
-    with pytest.raises(NonFiniteError, match="l2|square"), lo.anomaly():
+    with pytest.raises(NonFiniteError, match=r"square"), lo.anomaly():
         lo.losses.l2(np.array([1e200]))
 
 
@@ -89,9 +89,10 @@ def test_healthy_computations_pass_unchanged(rng):
 
 def test_a_gradient_that_is_not_finite_is_named_with_the_line_of_the_forward_pass():
     w = lo.Parameter([4.0, 0.0], name="w")
-    with pytest.raises(NonFiniteError) as caught, lo.anomaly():
+    with lo.anomaly():
         y = np.sqrt(w).sum()  # the root of zero
-        y.backward()
+        with pytest.raises(NonFiniteError) as caught:
+            y.backward()
     text = str(caught.value)
     assert "gradient of sqrt by 'w'" in text
     assert "inf at (1,), where the input is 0.0" in text
@@ -111,13 +112,19 @@ def test_the_untaken_branch_of_where_is_named_with_the_cure():
     x = lo.Parameter([2.0, 0.0])
     with np.errstate(divide="ignore", invalid="ignore"):
         y = np.where(x.data > 0, np.log(x), 0.0).sum()
-    with pytest.raises(NonFiniteError, match=r"gradient of log.*choose a safe input with np\.where before"), lo.anomaly():
+    with (
+        pytest.raises(NonFiniteError, match=r"gradient of log.*choose a safe input with np\.where before"),
+        lo.anomaly(),
+    ):
         y.backward()
 
 
 def test_the_untaken_branch_is_named_with_the_cure_in_the_forward_pass():
     x = lo.Parameter([2.0, 0.0])
-    with pytest.raises(NonFiniteError, match=r"^log: input 0\.0 at \(1,\)[^$]*np\.where before"), lo.anomaly():
+    with (
+        pytest.raises(NonFiniteError, match=r"^log: input 0\.0 at \(1,\)[^$]*np\.where before"),
+        lo.anomaly(),
+    ):
         np.where(x.data > 0, np.log(x), 0.0)
 
 
@@ -133,7 +140,7 @@ def test_relu_of_nan_is_nan_and_its_origin_is_named():
     w = lo.Parameter([1.0, -1.0])
     with np.errstate(invalid="ignore"):
         assert np.isnan(np.sqrt(w).relu().data[1])
-    with pytest.raises(NonFiniteError, match="^sqrt"), lo.anomaly():
+    with pytest.raises(NonFiniteError, match=r"^sqrt"), lo.anomaly():
         np.sqrt(w).relu()
 
 
@@ -142,52 +149,59 @@ def test_relu_of_nan_is_nan_and_its_origin_is_named():
 
 def test_a_single_element_written_between_the_passes_is_found():
     W = lo.Parameter([[1.0, 2.0], [3.0, 4.0]], name="W")
-    with pytest.raises(MutationError, match=rf"'W' of multiply was changed.*{HERE}:\d+"), lo.anomaly():
+    with lo.anomaly():
         loss = (W * W).sum()
         W.data[0, 1] = 7.0
-        loss.backward()
+        with pytest.raises(MutationError, match=rf"'W' of multiply was changed.*{HERE}:\d+"):
+            loss.backward()
 
 
 def test_a_numpy_constant_written_between_the_passes_is_found():
     W, x = lo.Parameter([1.0, 2.0]), np.array([3.0, 4.0])
-    with pytest.raises(MutationError, match="input 1 of multiply was changed"), lo.anomaly():
+    with lo.anomaly():
         loss = (W * x).sum()
         x[0] = 0.0
-        loss.backward()
+        with pytest.raises(MutationError, match="input 1 of multiply was changed"):
+            loss.backward()
 
 
 def test_a_data_tensor_written_between_the_passes_is_found():
     W, x = lo.Parameter([1.0, 2.0]), lo.Tensor([3.0, 4.0], name="x")
-    with pytest.raises(MutationError, match="'x' of multiply was changed"), lo.anomaly():
+    with lo.anomaly():
         loss = (W * x).sum()
         x.data[0] = 0.0
-        loss.backward()
+        with pytest.raises(MutationError, match="'x' of multiply was changed"):
+            loss.backward()
 
 
 def test_labels_written_between_the_passes_are_found():
     s, labels = lo.Parameter([[1.0, 2.0], [3.0, 4.0]]), np.array([0, 1])
-    with pytest.raises(MutationError, match="changed"), lo.anomaly():
+    with lo.anomaly():
         loss = lo.losses.cross_entropy(s, labels)
         labels[0] = 1
-        loss.backward()
+        with pytest.raises(MutationError, match="changed"):
+            loss.backward()
 
 
 @pytest.mark.parametrize("index", [lambda i: i, lambda i: (i, slice(None))], ids=["alone", "in a tuple"])
 def test_an_index_written_between_the_passes_is_found(index):
     w, places = lo.Parameter(np.ones((3, 2))), np.array([0, 1])
-    with pytest.raises(MutationError, match="changed"), lo.anomaly():
+    with lo.anomaly():
         loss = w[index(places)].sum()
         places[0] = 2
-        loss.backward()
+        with pytest.raises(MutationError, match="changed"):
+            loss.backward()
 
 
-def test_an_output_written_between_the_passes_is_found():
-    """exp's rule uses its output, which detach() hands out without a copy."""
+def test_an_output_cannot_be_written_into():
+    """exp's rule uses its output, which detach() hands out without a copy, but not for writing."""
     w = lo.Parameter([1.0, 2.0])
-    with pytest.raises((MutationError, ValueError), match="changed|read-only"), lo.anomaly():
+    with lo.anomaly():
         y = np.exp(w)
-        y.detach().data[0] = 0.0
+        with pytest.raises(ValueError, match="read-only"):
+            y.detach().data[0] = 0.0
         y.sum().backward()
+    np.testing.assert_array_equal(w.grad, np.exp([1.0, 2.0]))
 
 
 # --------------------------------------------------------------------------------- where and who

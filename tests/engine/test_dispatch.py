@@ -189,17 +189,17 @@ def test_every_function_of_numpy_answers_or_raises_an_error_of_the_library():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (lambda x: np.fft.fft(x), "np.fft.fft"),
-        (lambda x: np.cumsum(x), "np.cumsum"),
+        (np.fft.fft, "np.fft.fft"),
+        (np.cumsum, "np.cumsum"),
         (lambda x: np.linalg.det(x @ x.T), "np.linalg.det"),
-        (lambda x: np.median(x), "np.median"),
-        (lambda x: np.sort(x), "np.sort"),
+        (np.median, "np.median"),
+        (np.sort, "np.sort"),
         (lambda x: np.vstack([x, x]), "np.vstack"),
         (lambda x: np.outer(x, x), "np.outer"),
-        (lambda x: np.cosh(x), "np.cosh"),
+        (np.cosh, "np.cosh"),
         (lambda x: np.multiply.outer(x, x), "np.multiply"),
         (lambda x: np.add.at(x, 0, 1.0), "np.add"),
-        (lambda x: np.histogram(x), "np.histogram"),
+        (np.histogram, "np.histogram"),
         (lambda x: np.mod(x, 2.0), "np.remainder"),
     ],
 )

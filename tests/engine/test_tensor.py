@@ -145,7 +145,9 @@ def test_iterating_gives_rows_with_gradients():
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, copy.copy, lambda t: pickle.loads(pickle.dumps(t))])
-@pytest.mark.parametrize("data", [2.0, [1.0, 2.0], np.ones((2, 2), np.float32)], ids=["scalar", "list", "float32"])
+@pytest.mark.parametrize(
+    "data", [2.0, [1.0, 2.0], np.ones((2, 2), np.float32)], ids=["scalar", "list", "float32"]
+)
 def test_leaves_are_copied_and_pickled_with_their_gradient(how, data):
     p = lo.Parameter(data, name="W")
     (p * p).sum().backward()
@@ -236,7 +238,9 @@ def test_a_float32_model_is_float32_throughout(rng):
 
 
 @pytest.mark.parametrize("number", [2, 2.0, True])
-@pytest.mark.parametrize("operation", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow])
+@pytest.mark.parametrize(
+    "operation", [operator.add, operator.sub, operator.mul, operator.truediv, operator.pow]
+)
 @pytest.mark.parametrize("shape", [(), (2,)])
 def test_python_numbers_are_weak_on_both_sides(operation, number, shape):
     t = lo.Parameter(np.full(shape, 1.5, np.float32))
@@ -336,4 +340,4 @@ def test_lists_beside_a_tensor_are_arrays():
     assert (p * [3.0, 4.0]).data.tolist() == [3.0, 8.0]
     assert ([3.0, 4.0] - p).data.tolist() == [2.0, 2.0]
     with pytest.raises(GraphError, match="list holds tensors"):
-        p + [p[0], p[1]]
+        p * [p[0], p[1]]

@@ -46,7 +46,8 @@ FUNCTIONS = {
         1.7,
     ),
     "norm, prod, std": (
-        lambda x: reductions.norm(np.stack([x, x * x])) * np.prod(np.stack([x, x + 1, x])) + np.std(np.stack([x, np.ones(())])),
+        lambda x: reductions.norm(np.stack([x, x * x])) * np.prod(np.stack([x, x + 1,
+        x])) + np.std(np.stack([x, np.ones(())])),
         lambda x: mpmath.sqrt(x**2 + x**4) * x * (x + 1) * x + abs(x - 1) / 2,
         0.6,
     ),
@@ -56,7 +57,8 @@ FUNCTIONS = {
         0.7,
     ),
     "matmul, einsum": (
-        lambda x: np.stack([x, x**0]) @ np.stack([np.stack([x, x * x]), np.stack([x**0, x])]) @ np.stack([x, x])
+        lambda x: np.stack([x, x**0]) @ np.stack([np.stack([x, x * x]), np.stack([x**0, x])]) @ np.stack([x,
+        x])
         + np.einsum("i,i,i->", *[np.stack([x, 2 * x])] * 3),
         lambda x: (x * x + 1) * x + (x * x * x + x) * x + x**3 + 8 * x**3,
         0.8,

@@ -8,7 +8,9 @@ from tinygrad_lo.engine.values import as_data, foreign, from_nested, holds_tenso
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 
-@pytest.mark.parametrize("value", [1.5, 2, True, np.float32(1.5), np.array(2.5), np.array([1.0]), [1, 2], ((1.0,), (2.0,))])
+@pytest.mark.parametrize(
+    "value", [1.5, 2, True, np.float32(1.5), np.array(2.5), np.array([1.0]), [1, 2], ((1.0,), (2.0,))]
+)
 def test_data_is_an_array_or_a_numpy_number(value):
     data = as_data(value, None)
     assert type(data) is np.ndarray or isinstance(data, np.generic)
@@ -30,7 +32,9 @@ def test_dtype_converts_to_what_can_take_part():
         as_data([1.0], "U1")
 
 
-@pytest.mark.parametrize("value", ["text", None, {1, 2}, {"a": 1}, object(), 1j, np.array(["a"]), [None], [[1.0], "b"]])
+@pytest.mark.parametrize(
+    "value", ["text", None, {1, 2}, {"a": 1}, object(), 1j, np.array(["a"]), [None], [[1.0], "b"]]
+)
 def test_everything_else_is_refused_as_data_and_as_an_operand(value):
     with pytest.raises((DTypeError, ShapeError)):
         as_data(value, None)

@@ -86,7 +86,9 @@ def test_the_gradient_of_the_hinge_counts_the_violated_margins():
 
 
 def test_cross_entropy_golden_numbers():
-    np.testing.assert_allclose(cross_entropy(LOGITS, LABELS, reduction="none"), [0.407606, 2.169846], atol=5e-7)
+    np.testing.assert_allclose(
+        cross_entropy(LOGITS, LABELS, reduction="none"), [0.407606, 2.169846], atol=5e-7
+    )
     assert cross_entropy(LOGITS, LABELS) == pytest.approx(1.288726, abs=5e-7)
     assert cross_entropy(LOGITS, LABELS, class_weights=[1, 2, 5]) == pytest.approx(1.876139, abs=5e-7)
     assert cross_entropy(LOGITS, LABELS, label_smoothing=0.1) == pytest.approx(1.322059, abs=5e-7)
@@ -101,7 +103,9 @@ def test_cross_entropy_of_the_cat():
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_cross_entropy_at_equal_scores_is_log_c(classes):
-    assert cross_entropy(np.zeros((4, classes)), np.zeros(4, int)) == pytest.approx(np.log(classes), rel=1e-15)
+    assert cross_entropy(np.zeros((4, classes)), np.zeros(4, int)) == pytest.approx(
+        np.log(classes), rel=1e-15
+    )
     assert cross_entropy(np.full((4, classes), 7.0), np.ones(4, int), base=classes) == pytest.approx(1.0)
 
 
@@ -118,7 +122,9 @@ DISTRIBUTION = np.array([[0.2, 0.5, 0.3], [1.0, 0.0, 0.0]])
 WEIGHTS = np.array([1.0, 2.0, 5.0])
 
 
-def by_hand(scores, target, *, label_smoothing=0.0, class_weights=None, ignore_index=None, base=np.e, reduction="mean"):
+def by_hand(
+    scores, target, *, label_smoothing=0.0, class_weights=None, ignore_index=None, base=np.e, reduction="mean"
+):
     """Cross-entropy as the slides write it: softmax, then logarithm, row by row."""
     classes = scores.shape[-1]
     rows = scores.reshape(-1, classes)
@@ -180,9 +186,7 @@ def test_derivatives_of_cross_entropy(scores, target, options):
 def slow_hinge(scores, labels, *, margin=1.0, power=1, over="others", combine="sum"):
     rows = []
     for row, y in zip(scores, labels, strict=True):
-        terms = [
-            max(0.0, s - row[y] + margin) ** power for j, s in enumerate(row) if over == "all" or j != y
-        ]
+        terms = [max(0.0, s - row[y] + margin) ** power for j, s in enumerate(row) if over == "all" or j != y]
         rows.append({"sum": sum(terms), "mean": sum(terms) / len(row), "max": max(terms)}[combine])
     return np.array(rows)
 
@@ -250,7 +254,11 @@ def test_rows_that_are_ignored_get_no_gradient():
 # ------------------------------------------------------------------------------ dtypes and tails
 
 
-@pytest.mark.parametrize("target", [LABELS, DISTRIBUTION.astype(np.float32), DISTRIBUTION.tolist()], ids=["labels", "float32", "list"])
+@pytest.mark.parametrize(
+    "target",
+    [LABELS, DISTRIBUTION.astype(np.float32), DISTRIBUTION.tolist()],
+    ids=["labels", "float32", "list"],
+)
 @pytest.mark.parametrize("weights", [None, WEIGHTS, [1, 2, 5]], ids=["none", "array", "list"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy_keeps_float32(target, weights, smoothing):

@@ -46,10 +46,12 @@ CASES = [
     ("momentum nan", lambda: sgd(momentum=np.nan), ["momentum must be in [0, 1), got nan"]),
     ("momentum negative", lambda: sgd(momentum=-0.1), ["momentum must be in [0, 1)"]),
     ("dampening nan", lambda: sgd(dampening=np.nan), ["dampening must be a finite number >= 0, got nan"]),
-    ("weight decay negative", lambda: sgd(weight_decay=-1), ["weight_decay must be a finite number >= 0, got -1"]),
+    ("weight decay negative", lambda: sgd(weight_decay=-1),
+     ["weight_decay must be a finite number >= 0, got -1"]),
     ("nesterov as a number", lambda: sgd(nesterov=1), ["nesterov must be True or False, got 1"]),
     ("lr_in_velocity as text", lambda: sgd(lr_in_velocity="no"), ["lr_in_velocity must be True or False"]),
-    ("nesterov without momentum", lambda: sgd(nesterov=True), ["nesterov needs momentum > 0 and dampening 0"]),
+    ("nesterov without momentum", lambda: sgd(nesterov=True),
+     ["nesterov needs momentum > 0 and dampening 0"]),
     ("nesterov with dampening", lambda: sgd(nesterov=True, momentum=0.9, dampening=0.1),
      ["nesterov needs momentum > 0 and dampening 0"]),
     # --------------------------------------------------------------------------------- parameters
@@ -84,7 +86,8 @@ CASES = [
     ("a bad lr assigned later", lambda: assigned("lr", np.nan), [FINITE + "nan"]),
     ("a bad lr in update", lambda: updated(lr=-1), [FINITE + "-1"]),
     ("an unknown key assigned later", lambda: assigned("rate", 0.1), ["unknown option 'rate'"]),
-    ("step before backward", lambda: sgd().step(), ["no parameter has a gradient; call loss.backward() first"]),
+    ("step before backward", lambda: sgd().step(),
+     ["no parameter has a gradient; call loss.backward() first"]),
 ]  # fmt: skip
 
 

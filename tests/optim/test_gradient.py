@@ -14,9 +14,12 @@ GOLDEN = {
     "momentum": ({"momentum": 0.9}, 1.0, [1.4, 2.08, 2.876, 3.6172]),
     "dampening": ({"momentum": 0.9, "dampening": 0.9}, 1.0, [1.4, 1.792, 2.16896, 2.52484480]),
     "nesterov": ({"momentum": 0.9, "nesterov": True}, 1.0, [1.76, 2.5552, 3.216704, 3.64964608]),
-    "lr falls, torch's velocity": ({"momentum": 0.9, "lr_in_velocity": False}, 0.1, [1.4, 2.08, 2.1596, 2.248048]),
-    "lr falls, the lecture's": ({"momentum": 0.9, "lr_in_velocity": True}, 0.1, [1.4, 2.08, 2.7104, 3.283552]),
-    "weight decay": ({"momentum": 0.9, "weight_decay": 0.1}, 1.0, [1.395, 2.064525, 2.843869875, 3.562286938]),
+    "lr falls, torch's velocity": ({"momentum": 0.9, "lr_in_velocity": False}, 0.1, [1.4, 2.08, 2.1596,
+     2.248048]),
+    "lr falls, the lecture's": ({"momentum": 0.9, "lr_in_velocity": True}, 0.1, [1.4, 2.08, 2.7104,
+     3.283552]),
+    "weight decay": ({"momentum": 0.9, "weight_decay": 0.1}, 1.0, [1.395, 2.064525, 2.843869875,
+     3.562286938]),
     "plain": ({}, 1.0, [1.4, 1.72, 1.976, 2.1808]),
 }  # fmt: skip
 
@@ -37,7 +40,9 @@ def test_golden_trajectories(case, shape):
         np.testing.assert_allclose(w.data, np.full(shape, value), atol=1e-9)
 
 
-@pytest.mark.parametrize("options", [options for options, factor, _ in GOLDEN.values() if factor == 1.0], ids=str)
+@pytest.mark.parametrize(
+    "options", [options for options, factor, _ in GOLDEN.values() if factor == 1.0], ids=str
+)
 def test_both_velocities_are_equal_while_the_learning_rate_is(options, rng):
     start, gradients = rng.standard_normal(3), rng.standard_normal((20, 3))
     ends = []
@@ -215,7 +220,9 @@ def test_a_forgotten_zero_grad_warns_once_at_the_users_line():
     backward(w)
     opt.step()
     backward(w)
-    with pytest.warns(UserWarning, match=r"gradient of 'W' was used by an earlier step.*zero_grad\(\)") as caught:
+    with pytest.warns(
+        UserWarning, match=r"gradient of 'W' was used by an earlier step.*zero_grad\(\)"
+    ) as caught:
         opt.step()
     assert [warning.filename for warning in caught] == [__file__]
     backward(w)
@@ -271,12 +278,8 @@ def test_a_closure_computes_the_loss_and_step_returns_it():
 def test_repr_shows_the_resolved_choices_and_the_names():
     W, b = lo.Parameter(np.zeros((2, 3)), name="W"), lo.Parameter(np.zeros(3))
     text = repr(SGD([{"params": [W, b]}, {"params": [lo.Parameter(1.0)], "lr": 0.5}], lr=0.1, momentum=0.9))
-    assert text == (
-        "SGD(\n"
-        "  group 0: lr=0.1, momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True  [W, 3]\n"
-        "  group 1: lr=0.5, momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True  [scalar]\n"
-        ")"
-    )
+    rest = "momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True"
+    assert text == (f"SGD(\n  group 0: lr=0.1, {rest}  [W, 3]\n  group 1: lr=0.5, {rest}  [scalar]\n)")
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
@@ -337,7 +340,9 @@ def test_a_thousand_steps_are_pytorchs(options, rng):
     ours = [lo.Parameter(x, name=n) for x, n in zip(starts, "Wb", strict=True)]
     theirs = [torch.tensor(x, requires_grad=True) for x in starts]
     special = {"lr": 0.003, "weight_decay": 0.0}
-    opt = SGD([{"params": [ours[0]]}, {"params": [ours[1]], **special}], lr=0.01, lr_in_velocity=False, **options)
+    opt = SGD(
+        [{"params": [ours[0]]}, {"params": [ours[1]], **special}], lr=0.01, lr_in_velocity=False, **options
+    )
     peer = torch.optim.SGD([{"params": [theirs[0]]}, {"params": [theirs[1]], **special}], lr=0.01, **options)
     for step in range(1000):
         if step == 500:

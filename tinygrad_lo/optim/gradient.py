@@ -92,7 +92,8 @@ class SGD(Optimizer):
         momentum = group["momentum"]
         pull = lr * g if group["lr_in_velocity"] else g
         v = state.get("v")
-        v = pull if v is None else momentum * v + (1.0 - group["dampening"]) * pull
+        # +pull is a copy: without lr in it, pull is the gradient itself, which is not ours to keep.
+        v = +pull if v is None else momentum * v + (1.0 - group["dampening"]) * pull
         state["v"] = v
         move = pull + momentum * v if group["nesterov"] else v
         return move if group["lr_in_velocity"] else lr * move

@@ -6,7 +6,7 @@ import difflib
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy import vdot
@@ -81,6 +81,13 @@ class Group(dict[str, Any]):
         """Assign several options, each of them checked."""
         for name, value in dict(*others, **options).items():
             self[name] = value
+
+    def __ior__(self, others: Any) -> Self:  # type: ignore[override]
+        self.update(others)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Group, (self.owner, self.checks, self.number, dict(self))
 
     def setdefault(self, name: str, default: Any = None) -> Any:
         """The option; assigned, and checked, if it was missing."""

@@ -75,7 +75,9 @@ def test_powers_of_zero_by_an_array_of_exponents(exponent):
     y.sum().backward()
     assert y.data.tolist() == [0.0**exponent, 2.0**exponent]
     assert w.grad.tolist() == [[0.0, 0.0], [1.0, 1.0], [0.0, 4.0], [0.0, 12.0]][exponent]
-    second = lo.grad(lo.grad((w ** np.full(2, exponent)).sum(), w, create_graph=True).sum() + 0.0 * w.sum(), w)
+    second = lo.grad(
+        lo.grad((w ** np.full(2, exponent)).sum(), w, create_graph=True).sum() + 0.0 * w.sum(), w
+    )
     assert second.tolist() == [[0.0, 0.0], [0.0, 0.0], [2.0, 2.0], [0.0, 12.0]][exponent]
 
 

@@ -74,7 +74,18 @@ def test_an_element_taken_twice_has_two_gradients_in_the_second_derivative():
     assert lo.grad(slope.sum(), w).tolist() == [12.0, 12.0]
 
 
-@pytest.mark.parametrize("index", [5, "a", 1.5, (0, 0, 0, 0), [0, 7], np.ones(5, bool), (slice(None), slice(None), slice(None), slice(None))])
+@pytest.mark.parametrize(
+    "index",
+    [
+        5,
+        "a",
+        1.5,
+        (0, 0, 0, 0),
+        [0, 7],
+        np.ones(5, bool),
+        (slice(None), slice(None), slice(None), slice(None)),
+    ],
+)
 def test_bad_indices_are_refused(index):
     with pytest.raises(LoError) as caught:
         lo.Tensor(np.zeros((3, 2, 4)))[index]
@@ -112,7 +123,9 @@ def test_pick_refuses_labels_that_do_not_fit():
         pick(lo.Tensor(np.zeros((2, 3))), np.array([0, 0, 0]))
 
 
-@pytest.mark.parametrize(("size", "stride", "dilation"), [((2,), 1, 1), ((3,), 2, 1), ((2,), 1, 3), ((2, 2), (2, 1), (1, 2))])
+@pytest.mark.parametrize(
+    ("size", "stride", "dilation"), [((2,), 1, 1), ((3,), 2, 1), ((2,), 1, 3), ((2, 2), (2, 1), (1, 2))]
+)
 def test_windows_overlap_and_their_gradients_add_up(size, stride, dilation, rng):
     x = rng.standard_normal((2, 4, 7))
     w = lo.Parameter(x)

@@ -55,7 +55,9 @@ def test_matmul_of_all_ranks(m, n, rng):
     assert b.grad.shape == n
 
 
-@pytest.mark.parametrize(("m", "n"), [(m, n) for m in LEFT for n in RIGHT if fits(m, n) and 0 not in m + n], ids=str)
+@pytest.mark.parametrize(
+    ("m", "n"), [(m, n) for m in LEFT for n in RIGHT if fits(m, n) and 0 not in m + n], ids=str
+)
 def test_second_derivatives_of_matmul(m, n, rng):
     a, b = lo.Parameter(rng.standard_normal(m)), lo.Parameter(rng.standard_normal(n))
     by_a, by_b = lo.grad(np.tanh(a @ b).sum(), [a, b], create_graph=True)
@@ -76,7 +78,8 @@ def test_matmul_with_an_array_on_either_side(order, rng):
 
 
 @pytest.mark.parametrize(
-    ("m", "n"), [((), ()), ((), (2,)), ((2,), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3), (3, 2)),
+    ("m", "n"), [((), ()), ((), (2,)), ((2,), ()), ((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((2, 3),
+     (3, 2)),
                  ((2, 2, 3), (3, 2)), ((2, 3), (2, 3, 2)), ((2, 1, 3), (2, 3, 4))], ids=str)  # fmt: skip
 def test_dot_is_numpys(m, n, rng):
     a, b = lo.Parameter(rng.standard_normal(m)), lo.Parameter(rng.standard_normal(n))
@@ -168,7 +171,14 @@ def test_einsum_of_random_subscripts(data):
 
 @pytest.mark.parametrize(
     ("subscripts", "shapes"),
-    [("ij->ijk", [(2, 3)]), ("ij", [(2,)]), ("i,i->", [(2,), (3,)]), ("i#->i", [(2, 2)]), ("ii->i", [(2, 3)]), ("i->ii", [(2,)])],
+    [
+        ("ij->ijk", [(2, 3)]),
+        ("ij", [(2,)]),
+        ("i,i->", [(2,), (3,)]),
+        ("i#->i", [(2, 2)]),
+        ("ii->i", [(2, 3)]),
+        ("i->ii", [(2,)]),
+    ],
 )
 def test_subscripts_that_do_not_fit_are_refused(subscripts, shapes):
     with pytest.raises(ShapeError, match="einsum"):

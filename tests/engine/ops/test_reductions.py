@@ -22,7 +22,9 @@ def gradient(f, x):
 def test_ties_share_the_gradient_equally(f):
     assert gradient(f, np.ones(4)).tolist() == [0.25] * 4
     assert gradient(lambda x: f(x, axis=0), np.zeros((2, 2))).tolist() == [[0.5, 0.5], [0.5, 0.5]]
-    assert gradient(lambda x: f(x, axis=1), [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])[0] == pytest.approx([1 / 3] * 3)
+    assert gradient(lambda x: f(x, axis=1), [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]])[0] == pytest.approx(
+        [1 / 3] * 3
+    )
 
 
 def test_the_one_extreme_gets_all():
@@ -66,7 +68,9 @@ def test_second_derivatives_of_norm_and_std_at_zero_are_finite():
     assert np.isfinite(lo.hessian(np.std)(np.ones(2))).all()
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(1e200, np.float64), (1e-200, np.float64), (1e30, np.float32), (1e-30, np.float32)])
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(1e200, np.float64), (1e-200, np.float64), (1e30, np.float32), (1e-30, np.float32)]
+)
 def test_norm_neither_overflows_nor_vanishes(size, dtype):
     x = np.array([3.0, 4.0], dtype) * dtype(size)
     w = lo.Parameter(x)

@@ -107,11 +107,15 @@ def test_a_rule_may_return_a_number_where_the_input_is_a_number(define):
     assert type(w.grad) is np.float64
 
 
-@pytest.mark.parametrize("rule", [lambda g, y, x: np.ones(3), lambda g, y, x: np.float64(1.0), lambda g, y, x: np.ones((1, 1))])
+@pytest.mark.parametrize(
+    "rule", [lambda g, y, x: np.ones(3), lambda g, y, x: np.float64(1.0), lambda g, y, x: np.ones((1, 1))]
+)
 def test_a_rule_of_another_shape_is_named(define, rule):
     wrong = define("wrong_shape", lambda x: x * 2, [rule])
     w = lo.Parameter([1.0, 2.0])
-    with pytest.raises(ShapeError, match=r"wrong_shape: rule 0 returned shape .* for an input of shape \(2,\)"):
+    with pytest.raises(
+        ShapeError, match=r"wrong_shape: rule 0 returned shape .* for an input of shape \(2,\)"
+    ):
         wrong(w).sum().backward()
     assert w.grad is None
 
@@ -129,7 +133,7 @@ def test_a_forward_that_returns_no_numbers_is_named(define):
 
 
 def test_a_forward_that_returns_a_tensor_is_refused(define):
-    wrapped = define("wrapped", lambda x: lo.Tensor(x), [lambda g, y, x: g])
+    wrapped = define("wrapped", lo.Tensor, [lambda g, y, x: g])
     with pytest.raises(OptionError, match="wrapped: forward works on plain arrays"):
         wrapped(lo.Parameter(1.0))
 
@@ -179,7 +183,7 @@ def test_one_rule_that_is_no_list_is_refused(define):
 
 def test_the_number_of_inputs_is_checked(define):
     cube = define("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
-    with pytest.raises(OptionError, match="cube takes 1 inputs?, got 2"):
+    with pytest.raises(OptionError, match=r"cube takes 1 inputs?, got 2"):
         cube(lo.Parameter(1.0), 3)
 
 
@@ -202,5 +206,5 @@ def test_an_op_under_no_grad_scope_and_anomaly(define):
         cube(w).backward()
     assert w.grad == 12.0
     blow_up = define("blow_up", lambda x: x * np.inf, [lambda g, y, x: g])
-    with pytest.raises(lo.errors.NonFiniteError, match="blow_up: input 2.0"), lo.anomaly():
+    with pytest.raises(lo.errors.NonFiniteError, match=r"blow_up: input 2\.0"), lo.anomaly():
         blow_up(w)

@@ -193,10 +193,10 @@ def checked_forward(name: str, forward: Callable[..., Array]) -> Callable[..., A
             raise OptionError(f"{name}: forward works on plain arrays and must return one, got a tensor")
         if foreign(y):
             return y
-        data = np.asarray(y)[()]
+        data: Array = np.asarray(y)
         if data.dtype.kind not in REAL:
             raise DTypeError(f"{name}: forward must return numbers, got {type(y).__name__} ({data.dtype})")
-        return data
+        return data[()]
 
     return run
 
