@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.graph import check, reachable, scopes
+from tinygrad_lo.engine.graph import active, check, reachable, scopes
 from tinygrad_lo.errors import DomainError, UnsupportedError
 from tinygrad_lo.losses import cross_entropy, l2
 
@@ -88,6 +88,15 @@ def test_no_grad_nests_and_ends_after_an_error():
     with pytest.raises(ZeroDivisionError), lo.no_grad():
         1 / 0
     assert (w * w).requires_grad
+
+
+def test_ops_are_quick_again_after_a_mode_has_ended():
+    """While `active` is not empty every op takes the slow path."""
+    with lo.no_grad(), lo.scope("a"), lo.anomaly():
+        assert len(active) == 3
+    with pytest.raises(ZeroDivisionError), lo.no_grad(), lo.anomaly():
+        1 / 0
+    assert active == []
 
 
 def test_no_grad_in_a_recursive_function_ends():

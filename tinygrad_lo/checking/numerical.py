@@ -10,6 +10,11 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array, Node, no_grad
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
+LOST = (
+    "numerical_gradient: the function drops the imaginary part (np.abs, a comparison or a float() inside "
+    "it), so the complex step would miss a slope; use method='central'"
+)
+
 
 def numerical_gradient(
     f: Callable[[Any], Any], x: Any, *, method: str = "central", h: float | None = None
@@ -63,7 +68,22 @@ def numerical_gradient(
             moved[place] = start[place] + 1j * step
             gradient[place] = imaginary(f(moved.copy())) / step
         moved[place] = start[place]
+    if method == "complex" and gradient.size:
+        must_keep_imaginary_parts(f, start, gradient)
     return gradient[()]
+
+
+def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array) -> None:
+    """Raise if central differences along one direction see a slope that the complex step does not."""
+    signs = np.where(np.arange(x.size) % 2, -1.0, 1.0).reshape(x.shape)
+    h = 1e-6 * max(1.0, float(np.abs(x).max()))
+    slope = (value(f, x + h * signs) - value(f, x - h * signs)) / (2 * h)
+    noise = 1e-9 * abs(value(f, x)) / h
+    if (
+        abs(slope - float((gradient * signs).sum()))
+        > 1e-3 * float(np.abs(gradient).sum()) + abs(slope) * 1e-3 + noise
+    ):
+        raise DTypeError(LOST)
 
 
 def value(f: Callable[[Any], Any], x: Array) -> float:
@@ -80,8 +100,5 @@ def imaginary(result: Any) -> float:
     """The imaginary part, if the function has kept one."""
     data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result._data)
     if data.size != 1 or data.dtype.kind != "c":
-        raise DTypeError(
-            "numerical_gradient: the function drops the imaginary part (np.abs, a comparison or a float() "
-            "inside it), so the complex step would see no slope; use method='central'"
-        )
+        raise DTypeError(LOST)
     return float(data.reshape(())[()].imag)

@@ -18,7 +18,7 @@ from numpy import ndarray
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Value, concrete
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import number, one_line, size
 
 LONGEST_NAME = 40
 LONGEST_FORMULA = 60
@@ -36,7 +36,7 @@ class Look:
 
 def shown(written: str, longest: int = LONGEST_NAME) -> str:
     """A name as it is drawn: in one line, without characters that no font has, and not too long."""
-    plain = "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
+    plain = one_line(written)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
 
 

@@ -37,7 +37,7 @@ class Names:
             if found is None:
                 kind = "v" if node.op is not None else "w" if node._needs else "x"
                 found = fresh(kind, counts, taken)
-            self._names[node._birth] = found
+            self._names[node._birth] = one_line(found)
         for node in self.nodes:
             for parent, value in zip(node.parents, node.inputs, strict=False):
                 if parent is None and isinstance(value, ndarray) and value.ndim and is_drawn(node, value):
@@ -79,15 +79,16 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if (
-            op.name == "power"
-            and isinstance(node.inputs[1], int | float)
-            and float(node.inputs[1]).is_integer()
-        ):
+        if op.name == "power" and is_whole(node.inputs[1]) and node.parents[1] is None:
             return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
         if "{0}" in op.symbol:
             return op.symbol.format(*texts)
         return f" {op.symbol} ".join(texts[:2])
+
+
+def one_line(written: str) -> str:
+    """A name in one line, without characters that control a terminal or that no font has."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
 
 
 def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
@@ -97,6 +98,11 @@ def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
         name = f"{kind}{counts[kind]}"
         if name not in taken:
             return name
+
+
+def is_whole(value: Any) -> bool:
+    """Whether this is a plain whole number, which as an exponent is drawn raised."""
+    return isinstance(value, int | float) and float(value).is_integer()
 
 
 def is_drawn(node: Node, value: Array) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node, scopes
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.explaining.formula import Names, number, one_line, size
 
 LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 
@@ -49,7 +49,7 @@ def tree(loss: Any) -> str:
         seen.add(node._birth)
         path = paths[node._birth]
         opened = [title for title, key in path if (title, key) not in outer]
-        lines.append(first + line(names, node) + "".join(f"  ‹{title}›" for title in opened))
+        lines.append(first + line(names, node) + "".join(f"  ‹{one_line(title)}›" for title in opened))
         inputs = [parent for parent in node.parents if parent is not None]
         for i, parent in reversed(list(enumerate(inputs))):
             if len(inputs) == 1:

@@ -109,11 +109,10 @@ def test_tails_are_finite_without_a_warning(f, x, value, derivative, dtype, shap
 
 
 def test_sigmoid_and_softplus_keep_their_digits_in_the_tails():
-    value, derivative = slope(elementwise.sigmoid, -40.0)
-    assert value == pytest.approx(np.exp(-40.0), rel=1e-14)
-    assert derivative == pytest.approx(np.exp(-40.0), rel=1e-14)
-    assert slope(elementwise.sigmoid, 40.0)[1] == pytest.approx(np.exp(-40.0), rel=1e-14)
-    assert slope(elementwise.softplus, -40.0)[0] == pytest.approx(np.exp(-40.0), rel=1e-14)
+    tiny = pytest.approx(np.exp(-40.0), rel=1e-14, abs=0.0)
+    assert slope(elementwise.sigmoid, -40.0) == (tiny, tiny)
+    assert slope(elementwise.sigmoid, 40.0) == (1.0, tiny)
+    assert slope(elementwise.softplus, -40.0) == (tiny, tiny)
     assert slope(np.log1p, 1e-18)[0] == 1e-18
     assert slope(np.expm1, 1e-18)[0] == 1e-18
 
