@@ -10,7 +10,7 @@ da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
 
 
 @pytest.fixture
-def _nothing_is_computed():
+def nothing_is_computed():
     def refuse(*args, **options):
         raise AssertionError("a lazy array was computed")
 
@@ -37,8 +37,9 @@ def gradient(loss, X, y, W):
     return value.data, W.grad
 
 
+@pytest.mark.usefixtures("nothing_is_computed")
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_and_its_gradient_stay_lazy(name, rng, _nothing_is_computed):
+def test_a_loss_and_its_gradient_stay_lazy(name, rng):
     X, y, W = numbers(rng)
     value, grad = gradient(LOSSES[name], da.from_array(X, chunks=(25, 5)), y, W)
     assert isinstance(value, da.Array)
@@ -54,7 +55,8 @@ def test_computed_it_equals_the_eager_one(name, rng):
     np.testing.assert_allclose(grad.compute(), eager, rtol=1e-12, atol=1e-15)
 
 
-def test_elementwise_ops_stay_lazy(rng, _nothing_is_computed):
+@pytest.mark.usefixtures("nothing_is_computed")
+def test_elementwise_ops_stay_lazy(rng):
     x = lo.Tensor(da.from_array(rng.uniform(0.5, 2.0, (20, 4)), chunks=(5, 4)), requires_grad=True)
     y = (np.exp(x) + np.log(x) * x.tanh() - x.relu() / 3.0).sum() + np.where(x > 1.0, x, 0.0).max()
     y.backward()

@@ -350,7 +350,9 @@ def test_composed_derivatives_are_the_numbers(entry, case, order, rng):
 def test_the_layout_in_memory_changes_nothing(op, case, rng):
     """Reversed, gapped and column-first inputs give what contiguous ones give, gradients too."""
     made = inputs_of(op, case, rng)
-    where = [i for i in positions(case) if op.arity is None or (i < len(op.rules) and op.rules[i] is not None)]
+    where = [
+        i for i in positions(case) if op.arity is None or (i < len(op.rules) and op.rules[i] is not None)
+    ]
     results = []
     for turn in (np.ascontiguousarray, turned):
         args = list(made)

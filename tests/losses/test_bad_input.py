@@ -112,7 +112,7 @@ CASES = [
      ["empty list", "was a generator used twice?"]),
     ("l2 of a used generator", lambda: l2(w for w in ()), errors.OptionError, ValueError, ["generator"]),
     ("l2 of None", lambda: l2(None), errors.LoError, Exception, ["l2", "None"]),
-    ("l2 of text", lambda: l2(["abc"]), errors.DTypeError, TypeError, ["<U3"]),
+    ("l2 of text", lambda: l2(["abc"]), errors.DTypeError, TypeError, ["l2", "str"]),
 ]  # fmt: skip
 
 

@@ -68,9 +68,9 @@ class Watch:
                 return
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(data))[0])
         value = np.asarray(data)[place]
-        raise NonFiniteError(
-            f"{op.name}: {why(op, inputs, data, place)} -> {value}; created at {where}{cure(op)}"
-        )
+        text = why(op, inputs, data, place)
+        result = "" if " gives " in text else f" -> {value}"
+        raise NonFiniteError(f"{op.name}: {text}{result}; created at {where}{cure(op)}")
 
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
@@ -141,7 +141,7 @@ def why(op: Op, inputs: list[Any], data: Array, place: tuple[int, ...]) -> str:
         try:
             values.append(np.broadcast_to(x, shape)[place])
         except ValueError:
-            return f"finite inputs gave a result that is not finite at {place}"
+            return f"finite inputs, and at {place}"
     if op.name == "power" and len(values) == 2 and values[0] < 0 and np.isnan(np.asarray(data)[place]):
         return f"negative base {values[0]} with fractional exponent {values[1]} gives nan at {place}"
     word = "input" if len(values) == 1 else "inputs"

@@ -202,7 +202,7 @@ def slow(op: Op, *inputs: Any) -> Any:
             raw.append(value._data)
         else:
             parents.append(None)
-            raw.append(plain(value, op.name))
+            raw.append(plain(value, op.name, "exponent" if op.name == "power" and i else "operand"))
     watch = modes.watch
     try:
         if watch is None:
@@ -261,7 +261,8 @@ def no_broadcast(name: str, *inputs: Array) -> Exception | None:
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:
-        text = " and ".join(str(shape) for shape in shapes)
+        *most, last = map(str, shapes)
+        text = f"{', '.join(most)} and {last}"
         for axis in range(-1, -1 - max(map(len, shapes)), -1):
             sizes = [shape[axis] for shape in shapes if len(shape) >= -axis and shape[axis] != 1]
             odd = next((size for size in sizes if size != sizes[0]), None)

@@ -153,10 +153,10 @@ def title(function: Any) -> str:
     return f"{path}.{getattr(function, '__name__', function)}"
 
 
-def unsupported(function: Any) -> UnsupportedError:
+def unsupported(function: Any, name: str = "") -> UnsupportedError:
     """The error for a NumPy function that has no rule here."""
     return UnsupportedError(
-        f"{title(function)} is not differentiable here; what is, is listed in docs/ops.md. "
+        f"{name or title(function)} is not differentiable here; what is, is listed in docs/ops.md. "
         f"For its value alone pass t.numpy() or t.detach().numpy(), or see lo.define_op"
     )
 
@@ -184,7 +184,9 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
         keepdims = options.pop("keepdims", False)
         refuse_options(f"{ufunc.__name__}.reduce", **options)
         return REDUCTIONS[ufunc](inputs[0], axis, keepdims)
-    if method != "__call__" or ufunc not in UFUNCS:
+    if method != "__call__":
+        raise unsupported(getattr(ufunc, method), f"np.{ufunc.__name__}.{method}")
+    if ufunc not in UFUNCS:
         raise unsupported(ufunc)
     refuse_options(ufunc.__name__, **options)
     return UFUNCS[ufunc](*inputs)

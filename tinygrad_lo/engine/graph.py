@@ -287,6 +287,7 @@ class scope(mode):
     Drawings show a scope as a frame, `lo.tree` as a heading, errors name it. Scopes nest. Every loss
     of the library opens one with its own name.
 
+    Raises:   UnsupportedError: the name is not text.
     Example:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter(2.0, name="w")
@@ -300,6 +301,8 @@ class scope(mode):
 
     def __init__(self, name: str) -> None:
         super().__init__("scope", None)
+        if not isinstance(name, str):
+            raise UnsupportedError(f"a scope's name is text, got {type(name).__name__}: {name!r}")
         self.name = name
 
     def __enter__(self) -> Any:

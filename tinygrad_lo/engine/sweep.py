@@ -29,24 +29,25 @@ TALL = 2**16  # from this many rows on, float32 sums are made in blocks
 ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 
 
-def start(root: Node, seed: Any) -> Array:
+def start(root: Node, seed: Any, who: str = "backward()") -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
     data = root._data
     if not root._needs:
         where = root._label.where if isinstance(root._label, Label) else None
         made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
         raise GraphError(
-            f"{quoted(root, 'this tensor')} does not require grad: nothing requires a gradient among what "
-            f"it was made from ({made})"
+            f"{who}: {quoted(root, 'this tensor')} does not require grad: nothing requires a gradient. Start "
+            f"from a value that was computed from a Parameter, outside of no_grad ({made})"
         )
     if seed is None:
         one = ONES.get(type(data))
         if one is not None:
             return one
         if data.size != 1:
+            seeded = f"pass seed= of shape {data.shape}" if who == "backward()" else "lo.jacobian"
             raise GraphError(
-                f"backward() needs one number to start from, this tensor has shape {data.shape}; "
-                f"use .sum() or .mean(), or pass seed= of shape {data.shape}"
+                f"{who} needs one number to start from, this tensor has shape {data.shape}; "
+                f"use .sum() or .mean(), or {seeded}"
             )
         return (
             np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1

@@ -14,7 +14,7 @@ from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import REAL, as_data, fitting, must_be_float
-from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
+from tinygrad_lo.errors import DTypeError, GraphError, ShapeError, UnsupportedError
 
 
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -178,8 +178,8 @@ class Tensor(Node):
 
     def __float__(self) -> float:
         self._stay(
-            "float(t), math functions and assignment into an array",
-            "use np.exp(t) and the like, or t.item() for the number",
+            "float(t)",
+            "use np.exp(t) and the like, or t.item() for the number (math.exp(t) and a[0] = t call float)",
         )
         return float(self.item())
 
@@ -287,6 +287,11 @@ class Tensor(Node):
 
     def __invert__(self) -> Any:
         return np.logical_not(self._data)
+
+    def _flat(self, _: Any) -> NoReturn:
+        raise UnsupportedError("// and % have no derivative here; for their values use t.numpy()")
+
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _flat
 
     def __getitem__(self, index: Any) -> Any:
         return indexing.getitem(self, indexing.plain_index(index))

@@ -43,7 +43,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     for target in wanted:
         must_be_tensor(target, "wrt")
     keep = {target._birth for target in wanted}
-    first = start(output, seed)
+    first = start(output, seed, "grad")
     if create_graph:
         # Rules that run on tensors under no_grad or in a scope of the user must not notice it.
         with mode("grad_off", False):

@@ -20,11 +20,7 @@ def as_data(value: Any, dtype: Any) -> Array:
         raise GraphError(
             "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
         )
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        raise DTypeError(
-            f"cannot build a Tensor from {type(value).__name__}, whose arithmetic differs from an array's; "
-            f"pass np.asarray(...) of it, or .filled(...)"
-        )
+    refuse_odd_arrays(value, "cannot build a Tensor from")
     if isinstance(value, (list, tuple)):
         value = from_nested(value, "Tensor")
     if not isinstance(value, (bool, int, float, np.generic, ndarray)):
@@ -73,16 +69,20 @@ def must_be_float(given: Any, data: Array) -> None:
     raise DTypeError(f"{data.dtype} cannot require gradients; write {hint}")
 
 
-def plain(value: Any, who: str) -> Array:
+def refuse_odd_arrays(value: Any, problem: str) -> None:
+    """Raise for the subclasses of ndarray whose arithmetic is not an array's."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{problem} MaskedArray, whose arithmetic skips elements; pass its .filled(...)")
+    if isinstance(value, np.matrix):
+        raise DTypeError(f"{problem} matrix, whose * is another one; pass np.asarray(...) of it")
+
+
+def plain(value: Any, who: str, role: str = "operand") -> Array:
     """`value` as data that an op can compute with, or an error that says why it is none."""
     kind = type(value)
     if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
         return value
-    if isinstance(value, (np.ma.MaskedArray, np.matrix)):
-        raise DTypeError(
-            f"{who}: cannot compute with {kind.__name__}, whose arithmetic differs from an array's; "
-            f"pass np.asarray(...) of it, or .filled(...)"
-        )
+    refuse_odd_arrays(value, f"{who}: cannot compute with")
     if isinstance(value, (list, tuple)):
         value = from_nested(value, who)
     if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
@@ -90,7 +90,7 @@ def plain(value: Any, who: str) -> Array:
         if dtype is None or dtype.kind in REAL:
             return value
         raise DTypeError(bad_dtype(value, f"{who}: "))
-    raise DTypeError(f"{who}: cannot compute with {kind.__name__}; expected a tensor, a number or an array")
+    raise DTypeError(f"{who}: {role} must be number or Tensor (or an array), got {kind.__name__}")
 
 
 def foreign(value: Any) -> bool:

@@ -37,12 +37,6 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
     return divide(s, math.prod(shape) if weight is None else weight)
 
 
-def must_have_samples(who: str, shape: tuple[int, ...]) -> None:
-    """Raise for an empty batch, whose mean would be nan."""
-    if 0 in shape:
-        raise ShapeError(f"{who}: no samples left to average: the input has shape {shape}")
-
-
 def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
     """The scores, classes along their last axis: as given (tensor or array), and as plain data."""
     if isinstance(scores, Node):
@@ -54,7 +48,9 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
     if data.ndim == 0:
         raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
     if 0 in data.shape:
-        must_have_samples(who, data.shape)
+        if data.shape[-1] == 0:
+            raise ShapeError(f"{who}: the scores have shape {data.shape}: no classes")
+        raise ShapeError(f"{who}: no samples left to average: the scores have shape {data.shape}")
     return scores, data
 
 
@@ -111,10 +107,15 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
 
 
+def is_finite_number(value: Any) -> bool:
+    """Whether the value is a finite number, and no boolean."""
+    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return okay and math.isfinite(value)
+
+
 def finite_number(who: str, name: str, value: Any, at_least: float = -math.inf) -> float:
     """An option that must be a finite number, as a Python float, which leaves every dtype alone."""
-    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not okay or not math.isfinite(value) or value < at_least:
+    if not is_finite_number(value) or value < at_least:
         bound = "" if at_least == -math.inf else f" and >= {at_least:g}"
         raise OptionError(f"{who}: {name} must be finite{bound}, got {value!r}")
     return float(value)

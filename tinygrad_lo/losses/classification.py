@@ -18,7 +18,14 @@ from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DomainError, OptionError, ShapeError
-from tinygrad_lo.losses.checks import finite_number, labels_of, one_of, reduce, scores_of
+from tinygrad_lo.losses.checks import (
+    finite_number,
+    is_finite_number,
+    labels_of,
+    one_of,
+    reduce,
+    scores_of,
+)
 
 
 def cross_entropy(
@@ -63,8 +70,8 @@ def cross_entropy(
     classes = data.shape[-1]
     if label_smoothing != 0.0 and finite_number(who, "label_smoothing", label_smoothing, 0.0) > 1:
         raise OptionError(f"{who}: label_smoothing must be in [0, 1], got {label_smoothing!r}")
-    if base != math.e and finite_number(who, "base", base, 0.0) in (0.0, 1.0):
-        raise OptionError(f"{who}: base must be > 0 and not 1, got {base!r}")
+    if base != math.e and (not is_finite_number(base) or base <= 0 or base == 1):
+        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
     soft = np.shape(target) == data.shape
     if soft and ignore_index is not None:

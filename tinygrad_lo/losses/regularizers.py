@@ -10,6 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Node, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, multiply, square
 from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.values import plain
 from tinygrad_lo.errors import DTypeError, OptionError
 
 
@@ -44,7 +45,7 @@ def parameters(who: str, params: Any) -> list[Any]:
         return [params]
     if not isinstance(params, Iterable) or isinstance(params, str):
         raise DTypeError(f"{who}: expected a tensor or a list of tensors, got {params!r}")
-    found = [w if isinstance(w, Node) else np.asarray(w) for w in params]
+    found = [w if isinstance(w, Node) else np.asarray(plain(w, who)) for w in params]
     if not found:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")
     return found

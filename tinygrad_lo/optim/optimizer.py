@@ -47,6 +47,11 @@ def flag(value: Any) -> str | None:
     return None if isinstance(value, bool) else "True or False"
 
 
+def twice(first: int, second: int) -> str:
+    """Where something stands that should stand once."""
+    return f"twice in group {first}" if first == second else f"in groups {first} and {second}"
+
+
 class Group(dict[str, Any]):
     """The options of some parameters. A dict that checks what is assigned: `group["lr"] = 0.1`."""
 
@@ -136,14 +141,10 @@ class Optimizer:
         names = {name_of(p): i for p, i in owners.items()}
         for p in params:
             if p in owners:
-                raise OptionError(
-                    f"{self}: {quoted(p, 'a parameter')} appears in groups {owners[p]} and {number}"
-                )
+                raise OptionError(f"{self}: {quoted(p, 'a parameter')} appears {twice(owners[p], number)}")
             name = name_of(p)
             if name is not None and name in names:
-                raise OptionError(
-                    f"{self}: {name!r} names two parameters, in groups {names[name]} and {number}"
-                )
+                raise OptionError(f"{self}: {name!r} names two parameters, {twice(names[name], number)}")
             owners[p] = names[name] = number
         options = {**self.defaults, **group, "params": params}
         made = Group(str(self), self.checks, number, options)

@@ -172,7 +172,9 @@ def astype(x: Any, dtype: Any) -> Any:
     """The tensor in another dtype; one that needs a gradient stays floating-point."""
     wanted = np.dtype(dtype)
     if isinstance(x, Node) and x._needs and wanted.kind != "f":
-        raise DTypeError(f"astype: {wanted} cannot carry gradients; use t.detach().astype({str(wanted)!r})")
+        raise DTypeError(
+            f"astype: {wanted} cannot carry gradients; to go on without, use t.detach().astype({str(wanted)!r})"
+        )
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return _astype(x, wanted)

@@ -37,11 +37,18 @@ def plain_index(index: Any) -> Any:
 
 def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
     text = str(error)
-    if "out of bounds" in text:
-        text = text.replace("is out of bounds for axis", "out of range for axis").replace(
-            "with size", "of size"
+    shape = np.shape(x)
+    parts = index if isinstance(index, tuple) else (index,)
+    if "too many indices" in text:
+        count = len([i for i in parts if i is not None and i is not Ellipsis])
+        return IndexingError(f"too many indices: {count} for shape {shape}")
+    if "only integers" in text or "must be of integer" in text:
+        odd = next(
+            (i for i in parts if isinstance(i, (float, str)) or np.asarray(i).dtype.kind == "f"), index
         )
-    return IndexingError(f"{text} (shape {np.shape(x)})")
+        text = f"an index is an int, a slice, None, '...', or an array of ints or bools, not {odd!r}"
+    text = text.replace("is out of bounds for axis", "out of range for axis").replace("with size", "of size")
+    return IndexingError(f"{text} (shape {shape})")
 
 
 getitem = op("getitem", lambda x, index: x[index][()],

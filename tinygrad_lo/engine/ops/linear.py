@@ -111,6 +111,8 @@ def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
         if len(full[-1]) != ndim or "." in full[-1]:
             raise ShapeError(f"einsum: {term!r} in {subscripts!r} does not fit an operand with {ndim} axes")
     if arrow:
+        if dots and "..." not in right:
+            raise ShapeError(f"einsum: {subscripts!r} has axes in '...' that its output leaves out")
         return full, right.replace("...", dots)
     letters = "".join(full)
     once = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots)

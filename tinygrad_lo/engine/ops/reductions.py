@@ -123,9 +123,8 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 @composed("np.mean({0}, axis={1}, keepdims={2})", *SAMPLES)
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum divided by how many there are; of nothing, an error."""
-    axis = plain_axis("mean", axis)
-    s = _sum(x, axis, keepdims)
-    return divide(s, count("mean", np.shape(x), axis))
+    axis, n = checked_count("mean", x, axis)
+    return divide(_sum(x, axis, keepdims), n)
 
 
 def count(who: str, shape: tuple[int, ...], axis: Axis, ddof: int = 0) -> int:
@@ -149,19 +148,19 @@ def how_many(shape: tuple[int, ...], axis: Axis) -> int:
 @composed("np.var({0}, axis={1}, keepdims={2})", *SAMPLES)
 def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
     """The mean squared distance from the mean; ddof=1 divides by n - 1."""
-    axis, n = spread_of("var", x, axis, ddof)
+    axis, n = checked_count("var", x, axis, ddof)
     return divide(_sum(square(subtract(x, mean(x, axis, True))), axis, keepdims), n)
 
 
 @composed("np.std({0}, axis={1}, keepdims={2})", *SAMPLES[:5], domain=(0.0, 2.0))
 def std(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
     """The root of var. Through the norm, whose slope at 0 is 0: a constant gets no nan."""
-    axis, n = spread_of("std", x, axis, ddof)
+    axis, n = checked_count("std", x, axis, ddof)
     return divide(norm(subtract(x, mean(x, axis, True)), axis, keepdims), math.sqrt(n))
 
 
-def spread_of(who: str, x: Any, axis: Any, ddof: Any) -> tuple[Axis, int]:
-    """The checked axis and the divisor of var and std."""
+def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int]:
+    """The checked axis, and the divisor of mean, var and std."""
     if not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
     axis = plain_axis(who, axis)
