@@ -156,7 +156,7 @@ def derivative_gaps(call, made, where, rng, order):
     first, second = run(2)
     if order == 1:
         first = [
-            np.zeros(x.shape) if g is None else np.asarray(g._data)
+            np.zeros(x.shape) if g is None else np.asarray(g._value)
             for g, x in zip(first, arrays, strict=True)
         ]
         return gap(first, differences(lambda: run(0), arrays))
@@ -281,16 +281,16 @@ def test_nothing_is_written_in_place(op, case, rng):
     for i in where:
         args[i] = Tensor(made[i], requires_grad=True)
     y = op.apply(*args)
-    if isinstance(y._data, np.ndarray) and y._data.flags.owndata:
-        y._data.flags.writeable = False
+    if isinstance(y._value, np.ndarray) and y._value.flags.owndata:
+        y._value.flags.writeable = False
     seed = np.ones(y.shape)
     seed.flags.writeable = False
     inputs = y.inputs
     for rule in op.rules:
         if op.arity is None:
-            [rule(k, seed, y._data, *inputs) for k in range(len(inputs) - 1)]
+            [rule(k, seed, y._value, *inputs) for k in range(len(inputs) - 1)]
         elif rule is not None:
-            rule(seed[()], y._data, *inputs)
+            rule(seed[()], y._value, *inputs)
     y.backward() if y.size == 1 else y.backward(seed=seed)
     for i in where:
         g = args[i].grad

@@ -146,12 +146,12 @@ def gradcheck(
         return f(*args)
 
     with as_float64(found):
-        begin = [leaf._data for leaf in leaves]
+        begin = [leaf._value for leaf in leaves]
         for point in range(points):
             for leaf, data in zip(leaves, begin, strict=True):
                 if point:
                     noise = 0.1 * rng.standard_normal(np.shape(data)) * np.maximum(1.0, np.abs(data))
-                    leaf._data = (data + noise)[()]
+                    leaf._value = (data + noise)[()]
             compare(report, call, leaves, rng, 1)
             if order == 2:
                 directions = [rng.standard_normal(leaf.shape) for leaf in leaves]
@@ -174,7 +174,7 @@ def parameters(params: Any) -> list[Any]:
 
 def as_input(value: Any, i: int) -> Any:
     """A float64 tensor to differentiate by, or anything else as it is."""
-    data = value._data if isinstance(value, Node) else value
+    data = value._value if isinstance(value, Node) else value
     if isinstance(data, (float, list, np.ndarray, np.generic)):
         array = np.asarray(data)
         if array.dtype.kind == "f":
@@ -186,14 +186,14 @@ def as_input(value: Any, i: int) -> Any:
 @contextmanager
 def as_float64(params: list[Any]) -> Iterator[None]:
     """The parameters hold float64 copies meanwhile, and their own arrays again afterwards."""
-    before = [p._data for p in params]
+    before = [p._value for p in params]
     try:
         for p in params:
-            p._data = np.array(p._data, dtype=float)[()]
+            p._value = np.array(p._value, dtype=float)[()]
         yield
     finally:
         for p, data in zip(params, before, strict=True):
-            p._data = data
+            p._value = data
 
 
 def slope(out: Any, leaves: list[Any], directions: list[Array]) -> Any:
@@ -208,15 +208,15 @@ def slope(out: Any, leaves: list[Any], directions: list[Array]) -> Any:
 
 def compare(report: Report, call: Callable[[], Any], leaves: list[Any], rng: Any, order: int) -> None:
     """Add a row for each derivative of call() by the leaves, at their present data."""
-    before = [np.array(leaf._data) for leaf in leaves]
+    before = [np.array(leaf._value) for leaf in leaves]
     out = call()
     for leaf, data in zip(leaves, before, strict=True):
-        if not np.array_equal(leaf._data, data, equal_nan=True):
+        if not np.array_equal(leaf._value, data, equal_nan=True):
             raise GraphError(
                 f"gradcheck: the function changes {quoted(leaf, 'a parameter')}; it must only read it"
             )
-    if not isinstance(out, Node) or np.size(out._data) != 1:
-        shape = np.shape(out._data) if isinstance(out, Node) else type(out).__name__
+    if not isinstance(out, Node) or np.size(out._value) != 1:
+        shape = np.shape(out._value) if isinstance(out, Node) else type(out).__name__
         raise GraphError(f"gradcheck: the function must return one number as a tensor, got {shape}")
     if out._needs:
         analytic = grad(out, leaves, allow_unused=True)
@@ -234,6 +234,8 @@ def compare(report: Report, call: Callable[[], Any], leaves: list[Any], rng: Any
             return float(call().item())
 
     base = value()
+    if not np.isfinite(base):
+        raise GraphError(f"gradcheck: the function's value is {base}; lo.anomaly() names the op that made it")
     if base != value():
         raise GraphError(
             "gradcheck: the function gives another value when called again; seed its randomness inside"
@@ -241,7 +243,7 @@ def compare(report: Report, call: Callable[[], Any], leaves: list[Any], rng: Any
     for leaf, g in zip(leaves, analytic, strict=True):
         name = name_of(leaf) or ("×".join(map(str, leaf.shape)) or "scalar") + " parameter"
         g = np.zeros(leaf.shape) if g is None else np.asarray(g)
-        start = np.asarray(leaf._data)
+        start = np.asarray(leaf._value)
         flat = np.arange(start.size)
         single = flat if start.size <= SAMPLE else np.sort(rng.choice(start.size, SAMPLE, replace=False))
         for i in single:
@@ -275,37 +277,47 @@ def check(
     analytic = float((g[moved] * direction[moved]).sum())  # elsewhere an inf would make 0 * inf
 
     def at(h: float) -> float:
-        leaf._data = (start + h * direction)[()]
+        leaf._value = (start + h * direction)[()]
         try:
             return value()
         finally:
-            leaf._data = start[()]
+            leaf._value = start[()]
 
     def row(numeric: float, bar: float, verdict: str) -> Row:
         largest = max(abs(analytic), abs(numeric))
         error = abs(analytic - numeric) / largest if largest else 0.0
         return Row(name, index, analytic, numeric, error, bar, verdict, order)
 
-    numeric, bar = derivative(at, base, float(np.abs(start[moved]).max()), rtol)
+    numeric, bar, h = derivative(at, base, float(np.abs(start[moved]).max()), rtol)
     largest = max(abs(analytic), abs(numeric))
     gap = abs(analytic - numeric)
     if analytic == numeric == 0.0:
         return row(numeric, bar, "ZERO")
     if np.isfinite(analytic) and bar <= rtol * largest and gap <= rtol * largest:
         return row(numeric, bar, "OK")
+    if analytic == 0.0 and vanishes(at):
+        return row(numeric, bar, "ZERO")
     if np.isfinite(analytic) and gap <= bar:
         return row(numeric, bar, "UNVERIFIABLE")
-    if at_kink(at, base, analytic):
+    if at_kink(at, base, analytic, h if bar <= rtol * abs(numeric) else 1e-6):
         return row(numeric, bar, "KINK")
     return row(numeric, bar, "FAIL")
 
 
-def derivative(at: Callable[[float], float], base: float, x: float, rtol: float) -> tuple[float, float]:
-    """The slope at 0 by central differences, and how far it may be off.
+def vanishes(at: Callable[[float], float]) -> bool:
+    """Whether the slope goes to 0 with h, like h² at the minimum of x⁴: then it is 0."""
+    wide, narrow = (abs(at(h) - at(-h)) / (2 * h) for h in (1e-2, 1e-4))
+    return narrow <= 1e-3 * wide
+
+
+def derivative(
+    at: Callable[[float], float], base: float, x: float, rtol: float
+) -> tuple[float, float, float]:
+    """The slope at 0 by central differences, how far it may be off, and the step that gave it.
 
     Tries the rungs of the ladder until the differences at h and at h/2 agree; the best rung wins.
     """
-    best, least = 0.0, np.inf
+    best, least, step = 0.0, np.inf, 1e-6
     for scale in dict.fromkeys((max(1.0, x), x)):
         if scale == 0.0:
             continue
@@ -317,23 +329,24 @@ def derivative(at: Callable[[float], float], base: float, x: float, rtol: float)
             noise = 8 * EPS * max(abs(above), abs(below), abs(base)) / h
             bar = abs(wide - narrow) + noise
             if bar < least:
-                best, least = narrow, bar
+                best, least, step = narrow, bar, h
             if bar <= rtol * abs(narrow):
-                return narrow, bar
-    return best, float(least)
+                return narrow, bar, h
+    return best, float(least), step
 
 
-def at_kink(at: Callable[[float], float], base: float, analytic: float) -> bool:
+def at_kink(at: Callable[[float], float], base: float, analytic: float, converged: float) -> bool:
     """Whether the one-sided slopes differ by a jump that stays when h shrinks, and enclose the gradient.
 
-    Curvature makes them differ as well, but in proportion to h.
+    Curvature makes them differ as well, but in proportion to h. The last h is the step at which the
+    central differences had converged: a kink near by, which that step no longer sees, is none here.
     """
     jumps = []
     sides: tuple[float, float] = (0.0, 0.0)
-    for h in (1e-4, 1e-6):
+    for h in (1e-4, 1e-6, min(converged, 1e-6)):
         sides = ((base - at(-h)) / h, (at(h) - base) / h)
         jumps.append(abs(sides[1] - sides[0]))
-    noise = 8 * EPS * abs(base) / 1e-6
+    noise = 8 * EPS * abs(base) / min(converged, 1e-6)
     slack = 1e-3 * max(map(abs, sides)) + noise
-    stays = jumps[1] > 0.5 * jumps[0] and jumps[1] > slack
+    stays = jumps[1] > 0.5 * jumps[0] and jumps[2] > 0.5 * jumps[1] and jumps[2] > slack
     return bool(stays and min(sides) - slack <= analytic <= max(sides) + slack)

@@ -43,9 +43,9 @@ def numerical_gradient(
         raise OptionError(
             f"numerical_gradient: method must be 'central', 'forward' or 'complex', got {method!r}"
         )
-    if h is not None and not (np.isfinite(h) and h > 0):
+    if h is not None and (not isinstance(h, (int, float)) or isinstance(h, bool) or not 0 < h < np.inf):
         raise OptionError(f"numerical_gradient: h must be finite and > 0, got {h!r}")
-    start = np.array(x._data if isinstance(x, Node) else x, dtype=float)
+    start = np.array(x._value if isinstance(x, Node) else x, dtype=float)
     moved = start.astype(complex) if method == "complex" else start.copy()
     gradient = np.zeros(start.shape)
     base = value(f, start) if method == "forward" else 0.0
@@ -58,6 +58,10 @@ def numerical_gradient(
             moved[place] = start[place] - step
             # What was really added, after rounding: x + h is not exactly h away from x.
             width = (start[place] + step) - (start[place] - step)
+            if width == 0:
+                raise OptionError(
+                    f"numerical_gradient: h={step!r} is lost beside x={start[place]!r}; use a larger one"
+                )
             gradient[place] = (above - value(f, moved)) / width
         elif method == "forward":
             step = h or 1e-8 * scale
@@ -90,7 +94,7 @@ def value(f: Callable[[Any], Any], x: Array) -> float:
     """f(x) as a float; f may return a number, an array of one element, or a tensor."""
     with no_grad():
         result = f(x.copy()[()])
-    data = result._data if isinstance(result, Node) else result
+    data = result._value if isinstance(result, Node) else result
     if np.size(data) != 1:
         raise GraphError(f"a gradient needs one number, but the function returned shape {np.shape(data)}")
     return float(np.asarray(data).reshape(())[()])
@@ -98,7 +102,7 @@ def value(f: Callable[[Any], Any], x: Array) -> float:
 
 def imaginary(result: Any) -> float:
     """The imaginary part, if the function has kept one."""
-    data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result._data)
+    data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result._value)
     if data.size != 1 or data.dtype.kind != "c":
         raise DTypeError(LOST)
     return float(data.reshape(())[()].imag)

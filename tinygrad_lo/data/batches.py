@@ -44,7 +44,7 @@ def minibatches(
                 raise GraphError(
                     f"minibatches: array {i} requires a gradient and would lose it; pass t.detach()"
                 )
-            array = array._data
+            array = array._value
         found.append(np.asarray(array))
         if found[-1].ndim == 0:
             raise ShapeError(f"minibatches: array {i} is 0-d; expected rows along the first axis")

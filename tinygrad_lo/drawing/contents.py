@@ -99,12 +99,12 @@ def collect(root: Node, names: Names, *, gradient: bool, max_nodes: int) -> Cont
     """The values nearest to the root, at most `max_nodes`, with the plain arrays that enter them."""
     drawn = nearest(root, max_nodes)
     nodes = [node for node in names.nodes if node._birth in drawn]
-    differentiated = gradient and root._needs and root._data.size == 1
+    differentiated = gradient and root._needs and root._value.size == 1
     flow = backward(root, drawn) if differentiated else Flow()
     paths = scopes(names.nodes)
     ids = {node._birth: f"n{i}" for i, node in enumerate(names.nodes)}
     uses = Counter(parent._birth for node in names.nodes for parent in node.parents if parent is not None)
-    seen = {root._birth: root._data}
+    seen = {root._birth: root._value}
     homes: dict[str, list[Path]] = {}  # of leaves and arrays: the scopes that they are used in
     arrays: dict[str, Value] = {}
     stubs: dict[int, Stub] = {}
@@ -169,7 +169,7 @@ def role(node: Node, root: Node) -> str:
         return "parameter" if node._needs else "data"
     if node is not root:
         return "value"
-    return "loss" if node._needs and node._data.size == 1 else "result"
+    return "loss" if node._needs and node._value.size == 1 else "result"
 
 
 def shared(paths: list[Path]) -> Path:
@@ -247,9 +247,9 @@ def backward(root: Node, drawn: set[int]) -> Flow:
 
 def slopes(node: Node) -> dict[Key, Array]:
     """The local derivatives between scalars: what the rules answer to a gradient of 1."""
-    if np.ndim(node._data) or not any(np.ndim(x) == 0 for x in node.inputs):
+    if np.ndim(node._value) or not any(np.ndim(x) == 0 for x in node.inputs):
         return {}
-    parts = pull(node, node._data.dtype.type(1))
+    parts = pull(node, node._value.dtype.type(1))
     return {(node._birth, i): part for i, _, part in parts if np.ndim(node.inputs[i]) == 0}
 
 

@@ -58,7 +58,7 @@ class Watch:
         found = label(node)
         found.where = where
         found.recorded = checksums(node)
-        self.must_be_finite(op, inputs, node._data, where)
+        self.must_be_finite(op, inputs, node._value, where)
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Raise if the result is the first that is not finite."""
@@ -93,7 +93,7 @@ class Watch:
                 if is_finite(g) and not is_finite(part):
                     place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
                     value = np.asarray(part)[place]
-                    at = np.asarray(parent._data)[place]
+                    at = np.asarray(parent._value)[place]
                     raise NonFiniteError(
                         f"gradient of {node._op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
                         f"where the input is {at}; created at {where}{cure(node._op)}"
@@ -123,7 +123,7 @@ def cure(op: Op) -> str:
 
 def checksums(node: Node) -> tuple[int, ...]:
     """Of the inputs and the output of a node."""
-    return tuple(map(checksum, (*node.inputs, node._data)))
+    return tuple(map(checksum, (*node.inputs, node._value)))
 
 
 def checksum(x: Any) -> int:

@@ -33,9 +33,14 @@ def register(tensor: type[Node], parameter: type[Node]) -> None:
 
 
 def constant(data: Array) -> Any:
-    """A tensor that remembers no inputs and needs no gradient."""
+    """A tensor that remembers no inputs and needs no gradient.
+
+    A view is copied: changed in place, the array that it looks into would change a live graph unseen.
+    """
+    if type(data) is ndarray and data.base is not None:
+        data = data.copy()
     out = new(TENSOR)
-    out._data = data
+    out._value = data
     out._needs = False
     out._op = out._label = out._grad = None
     out._stamp = out._spent = 0
@@ -53,18 +58,18 @@ def unary(op: Op) -> Callable[[Any], Any]:
         kind = type(x)
         try:
             if kind is TENSOR or kind is PARAMETER:
-                data = x._data
+                data = x._value
                 result = forward(data)
             elif kind is ndarray and x.dtype.kind in REAL:
                 return forward(x)
             else:
                 return slow(op, x)
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
         if not x._needs:
             return constant(result)
         out = new(TENSOR)
-        out._data = result
+        out._value = result
         out._needs = True
         out._op = op
         out._pa = x
@@ -86,11 +91,11 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             return slow(op, a, b)
         kind = type(a)
         if kind is TENSOR or kind is PARAMETER:
-            x = a._data
+            x = a._value
             needs = a._needs
             kind = type(b)
             if kind is TENSOR or kind is PARAMETER:
-                y = b._data
+                y = b._value
                 if b._needs:
                     needs = True
             elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
@@ -102,13 +107,13 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             x = a
             kind = type(b)
             if kind is TENSOR or kind is PARAMETER:
-                y = b._data
+                y = b._value
                 needs = b._needs
                 a = None
             elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
                 try:
                     return forward(a, b)
-                except (TypeError, ValueError, IndexError) as error:
+                except (TypeError, ValueError, IndexError, OverflowError) as error:
                     raise refusal(op, (a, b), error) from error
             else:
                 return slow(op, a, b)
@@ -116,12 +121,12 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             return slow(op, a, b)
         try:
             data = forward(x, y)
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, y), error) from error
         if not needs:
             return constant(data)
         out = new(TENSOR)
-        out._data = data
+        out._value = data
         out._needs = True
         out._op = op
         out._pa = a
@@ -145,18 +150,18 @@ def optioned(op: Op) -> Callable[..., Any]:
         kind = type(x)
         try:
             if kind is TENSOR or kind is PARAMETER:
-                data = x._data
+                data = x._value
                 result = forward(data, *options)
             elif kind is ndarray and x.dtype.kind in REAL:
                 return forward(x, *options)
             else:
                 return slow(op, x, *options)
-        except (TypeError, ValueError, IndexError) as error:
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x._needs:
             return constant(result)
         out = new(TENSOR)
-        out._data = result
+        out._value = result
         out._needs = True
         out._op = op
         out._pa = x
@@ -182,7 +187,7 @@ def anything(op: Op) -> Callable[..., Any]:
             else:
                 try:
                     return forward(*inputs)
-                except (TypeError, ValueError, IndexError) as error:
+                except (TypeError, ValueError, IndexError, OverflowError) as error:
                     raise refusal(op, inputs, error) from error
         return slow(op, *inputs)
 
@@ -199,7 +204,7 @@ def slow(op: Op, *inputs: Any) -> Any:
             raw.append(value)
         elif isinstance(value, Node):
             parents.append(value)
-            raw.append(value._data)
+            raw.append(value._value)
         else:
             parents.append(None)
             raw.append(plain(value, op.name, "exponent" if op.name == "power" and i else "operand"))
@@ -210,7 +215,7 @@ def slow(op: Op, *inputs: Any) -> Any:
         else:
             with np.errstate(all="ignore"):  # the watch says it better than NumPy's warning
                 data = op.forward(*raw)
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, OverflowError) as error:
         raise refusal(op, tuple(raw), error) from error
     nodes = [parent for parent in parents if parent is not None]
     if not nodes:
@@ -221,7 +226,7 @@ def slow(op: Op, *inputs: Any) -> Any:
         out = constant(data)
     else:
         out = new(TENSOR)
-        out._data = data
+        out._value = data
         out._needs = True
         out._op = op
         out._label = None
@@ -243,14 +248,14 @@ def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
     """The error for the reader, made from the one that NumPy raised."""
     if isinstance(error, LoError):
         return error
-    inputs = tuple(x._data if isinstance(x, Node) else x for x in inputs)
+    inputs = tuple(x._value if isinstance(x, Node) else x for x in inputs)
     if op.refuse is not None:
         better = op.refuse(error, *inputs)
         if better is not None:
             return better
     if isinstance(error, IndexError):
         return IndexingError(f"{op.name}: {error}")
-    if isinstance(error, TypeError):
+    if isinstance(error, (TypeError, OverflowError)):
         return DTypeError(f"{op.name}: {error}")
     return ShapeError(f"{op.name}: {error}")
 

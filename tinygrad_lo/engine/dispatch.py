@@ -106,7 +106,10 @@ def np_transpose(a: Any, axes: Any = None) -> Any:
     return shapes.transpose(a, axes)
 
 
-def np_clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def np_clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
+) -> Any:
+    refuse_options("clip", out=out)
     return elementwise.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
@@ -164,7 +167,7 @@ def unsupported(function: Any, name: str = "") -> UnsupportedError:
 def raw(value: Any) -> Any:
     """Tensors replaced by their arrays, also inside lists and tuples."""
     if isinstance(value, Node):
-        return value._data
+        return value._value
     if isinstance(value, (list, tuple)):
         return type(value)(raw(item) for item in value)
     return value

@@ -10,6 +10,7 @@ cycles: a graph dies with its loss, and the garbage collector finds nothing.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
 import threading
@@ -18,7 +19,7 @@ from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tinygrad_lo.errors import UnsupportedError
+from tinygrad_lo.errors import GraphError, UnsupportedError
 
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
 Array = Any
@@ -107,7 +108,6 @@ class Node:
         "_a",
         "_b",
         "_birth",
-        "_data",
         "_grad",
         "_label",  # None, a name, or a Label
         "_needs",
@@ -116,11 +116,12 @@ class Node:
         "_pb",
         "_spent",  # 0, or 1 after a step has used the gradient, or 2 when more was added since
         "_stamp",  # the birth clock when .data was last assigned
+        "_value",
     )
     _a: Any
     _b: Any
     _birth: int
-    _data: Array
+    _value: Array
     _grad: Array
     _label: str | Label | None
     _needs: bool
@@ -221,7 +222,8 @@ class Modes(threading.local):
     watch: Any = None  # the watcher of anomaly.py
 
     def __init__(self) -> None:
-        self.before: list[Any] = []  # what the open blocks will set back; this runs once in each thread
+        # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.
+        self.open: list[list[Any]] = []
 
 
 modes = Modes()
@@ -243,14 +245,33 @@ class mode(ContextDecorator):
 
     def begin(self, value: Any) -> Any:
         """Set the switch. Nothing is kept on self: a decorated function may run in many threads."""
-        modes.before.append(getattr(modes, self.switch))
+        modes.open.append([self, self.switch, getattr(modes, self.switch)])
         setattr(modes, self.switch, value)
         active.append(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        active.pop()
-        setattr(modes, self.switch, modes.before.pop())
+        # Blocks may end in another order than they began: a generator that holds one can be closed
+        # inside somebody else's. Then the later block takes over what there was before this one.
+        place = next((i for i in reversed(range(len(modes.open))) if modes.open[i][0] is self), None)
+        if place is None:
+            raise GraphError(f"{self.switch}: the block was entered in another thread than it is left in")
+        _, switch, old = modes.open.pop(place)
+        later = next((block for block in modes.open[place:] if block[1] == switch), None)
+        if later is None:
+            setattr(modes, switch, old)
+        else:
+            later[2] = old
+        active.remove(self)
+
+    def __call__(self, function: Any) -> Any:
+        """Decorate a function: it runs inside the block."""
+        if inspect.isgeneratorfunction(function):
+            raise UnsupportedError(
+                f"{function.__name__} is a generator function, which runs after the decorator has ended; "
+                f"write the with block inside it"
+            )
+        return super().__call__(function)
 
 
 def no_grad() -> mode:
@@ -373,7 +394,7 @@ def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], 
     Losses examine their targets only through this and through ops, so that whoever records a loss
     knows everything that depends on the labels.
     """
-    data = x._data if isinstance(x, Node) else x
+    data = x._value if isinstance(x, Node) else x
     if not valid(data, *facts):
         raise complain(data, *facts)
     return x

@@ -17,7 +17,7 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine.graph import Array, Label, Node, active, modes, quoted, same
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.values import as_data, foreign
 from tinygrad_lo.errors import GraphError, MutationError, ShapeError
 
 Births = dict[int, Any]
@@ -31,7 +31,7 @@ ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 
 def start(root: Node, seed: Any, who: str = "backward()") -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
-    data = root._data
+    data = root._value
     if not root._needs:
         where = root._label.where if isinstance(root._label, Label) else None
         made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
@@ -53,9 +53,9 @@ def start(root: Node, seed: Any, who: str = "backward()") -> Array:
             np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
         )
     if isinstance(seed, Node):
-        seed = seed._data
+        seed = seed._value
     if not foreign(seed):
-        seed = np.array(seed, dtype=data.dtype)[()]
+        seed = +as_data(seed, data.dtype)  # a copy: gradients must not be the caller's array
     if seed.shape != data.shape:
         raise ShapeError(f"seed has shape {seed.shape}, the tensor {data.shape}")
     return seed
@@ -87,27 +87,28 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
         op = node._op
         after: Any = None
         parent = node._pa
+        other = second = None
         if op.arity == 1:
-            second = None
             options = node._b
             if options:
-                part = op.rules[0](g, node._data, node._a, *options)
+                part = op.rules[0](g, node._value, node._a, *options)
             else:
-                part = op.rules[0](g, node._data, node._a)
+                part = op.rules[0](g, node._value, node._a)
         elif op.arity == 2:
             rule, second = op.rules
-            if parent is None or not parent._needs or rule is None:
-                if parent is not None and birth > parent._stamp:
+            other = node._pb
+            if parent is not None and (rule is None or not parent._needs):
+                if parent._op is None and birth > parent._stamp:
                     raise changed(parent)
                 parent = None
-            else:
-                part = g if rule is same else rule(g, node._data, node._a, node._b)
-                if type(part) is not float64 and part.shape != parent._data.shape:
-                    part = unbroadcast(part, parent._data.shape)
+            elif parent is not None:
+                part = g if rule is same else rule(g, node._value, node._a, node._b)
+                if type(part) is not float64 and part.shape != parent._value.shape:
+                    part = unbroadcast(part, parent._value.shape)
         else:
             for _, parent, part in pull(node, g):
                 receive(nodes, grads, heap, parent, part, g)
-            parent = second = None
+            parent = None
         # The two blocks below differ in little but the operand; a shared helper would cost a call for
         # each edge, a tenth of the sweep.
         if parent is not None:
@@ -130,17 +131,15 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                 heappush(heap, key)
             else:
                 after, after_birth, after_g = parent, key, part
-        if second is not None:
-            parent = node._pb
-            if parent is None:
-                pass
-            elif not parent._needs:
-                if birth > parent._stamp:
+        if other is not None:
+            parent = other
+            if second is None or not parent._needs:
+                if parent._op is None and birth > parent._stamp:
                     raise changed(parent)
             else:
-                part = g if second is same else second(g, node._data, node._a, node._b)
-                if type(part) is not float64 and part.shape != parent._data.shape:
-                    part = unbroadcast(part, parent._data.shape)
+                part = g if second is same else second(g, node._value, node._a, node._b)
+                if type(part) is not float64 and part.shape != parent._value.shape:
+                    part = unbroadcast(part, parent._value.shape)
                 key = parent._birth
                 if parent._op is None:
                     if birth > parent._stamp:
@@ -194,7 +193,7 @@ def receive(nodes: Births, grads: Births, heap: list[int], parent: Node, part: A
 
 def pull(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on arrays."""
-    return contributions(node, g, node._data, node.inputs)
+    return contributions(node, g, node._value, node.inputs)
 
 
 def pull_graph(node: Node, g: Array) -> Iterable[Part]:
@@ -202,7 +201,7 @@ def pull_graph(node: Node, g: Array) -> Iterable[Part]:
     inputs = list(node.inputs)
     for i, parent in enumerate(node.parents):
         if parent is not None:
-            if parent._op is None and parent._data is not inputs[i]:
+            if parent._op is None and parent._value is not inputs[i]:
                 raise changed(parent)
             inputs[i] = parent
     return contributions(node, g, node, inputs)
@@ -222,7 +221,7 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
         rule = op.rules[0 if op.arity is None else i]
         if rule is not None:
             part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
-            shape = np.shape(parent._data)
+            shape = np.shape(parent._value)
             if np.shape(part) != shape:
                 part = unbroadcast(part, shape)
             yield i, parent, part
@@ -254,10 +253,8 @@ def deposit(leaves: Births, grads: Births) -> None:
     """Add the gradients of a finished sweep to `.grad` of the leaves: the only writer of gradients."""
     for birth, g in grads.items():
         leaf = leaves[birth]
-        if not leaf._needs:  # frozen since the forward pass
-            continue
-        if type(g) is not float64 or type(leaf._data) is not float64:
-            dtype = leaf._data.dtype
+        if type(g) is not float64 or type(leaf._value) is not float64:
+            dtype = leaf._value.dtype
             if g.dtype is not dtype and g.dtype != dtype:
                 g = g.astype(dtype)
         if leaf._grad is None:
@@ -299,13 +296,25 @@ def total(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = 
 
     NumPy sums pairwise along the contiguous axis only. Down a column it adds one row after the
     other, and float32 stops counting at 2**24: a bias gradient over 2**25 rows is off by half.
+    float16, which stops at 2**11, is summed as float32.
     """
     if type(x) is not ndarray:
         return x.sum(axis=axis, keepdims=keepdims)  # a tensor, a number, an array of another library
-    if x.size > TALL and axis is not None and x.dtype.kind == "f" and x.itemsize < 8:
-        for i in (axis,) if isinstance(axis, int) else axis:
-            rows = x.shape[i]
-            if rows > TALL and x.strides[i] != x.itemsize:
-                x = np.add.reduceat(x, range(0, rows, 4096), axis=i)
+    if x.dtype.kind == "f" and x.itemsize < 8:
+        if x.itemsize == 2:
+            return add_up(x, axis=axis, keepdims=keepdims, dtype=np.float32).astype(x.dtype)
+        if x.size > TALL and axis is not None:
+            return blockwise(x, (axis,) if isinstance(axis, int) else axis, keepdims)
     summed: Array = add_up(x, axis=axis, keepdims=keepdims)
     return summed
+
+
+def blockwise(x: Array, axes: tuple[int, ...], keepdims: bool) -> Array:
+    """A sum over several axes, one after the other, long ones in blocks of 4096."""
+    shape = x.shape
+    axes = tuple(i % x.ndim for i in axes)
+    for i in axes:
+        if x.shape[i] > 4096 and x.strides[i] != x.itemsize:
+            x = np.add.reduceat(x, range(0, x.shape[i], 4096), axis=i)
+        x = add_up(x, axis=i, keepdims=True)
+    return x if keepdims else x.reshape([n for i, n in enumerate(shape) if i not in axes])[()]

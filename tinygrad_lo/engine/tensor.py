@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy import float64, ndarray
@@ -13,8 +13,8 @@ from tinygrad_lo.engine.call import constant, register
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import REAL, as_data, fitting, must_be_float
-from tinygrad_lo.errors import DTypeError, GraphError, ShapeError, UnsupportedError
+from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, must_be_float
+from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
 
 
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -50,14 +50,16 @@ class Tensor(Node):
         self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None
     ) -> None:
         if type(data) is float and dtype is None:
-            self._data = float64(data)
+            self._value = float64(data)
         elif type(data) is ndarray and dtype is None and data.dtype.kind in REAL and data.ndim:
-            self._data = data
+            self._value = data
         else:
-            self._data = as_data(data, dtype)
+            self._value = as_data(data, dtype)
+        if requires_grad is not True and requires_grad is not False:
+            raise OptionError(f"requires_grad is True or False, got {requires_grad!r}; a name is name=...")
         self._needs = requires_grad
         if requires_grad:
-            must_be_float(data, self._data)
+            must_be_float(data, self._value)
         self._op = self._label = self._grad = None
         self._stamp = self._spent = 0
         if name is not None:
@@ -69,7 +71,7 @@ class Tensor(Node):
     @property
     def data(self) -> Array:
         """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
-        return self._data if self._op is None else closed(self._data)
+        return self._value if self._op is None else closed(self._value)
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -78,12 +80,12 @@ class Tensor(Node):
                 f"{quoted(self)} was computed by {self._op.name}; .data of a value that is not a leaf "
                 f"cannot be assigned. Change the leaves and run the forward pass again"
             )
-        if value is self._data:
+        if value is self._value:
             # The same array came back: it was changed in place (p.data -= ...). Graphs older than
             # this moment hold that array and must refuse to run backward.
             self._stamp = tick()
             return
-        self._data = fitting(self, value, "data") if self._needs else as_data(value, None)
+        self._value = fitting(self, value, "data") if self._needs else as_data(value, None)
 
     @property
     def grad(self) -> Array:
@@ -104,6 +106,7 @@ class Tensor(Node):
             self._spent = 0
             return
         self._grad = fitting(self, value, "grad")
+        self._spent = 0
 
     @property
     def requires_grad(self) -> bool:
@@ -118,7 +121,10 @@ class Tensor(Node):
                 f"{self._op.name}; use t.detach()"
             )
         if value:
-            must_be_float(self._data, self._data)
+            must_be_float(self._value, self._value)
+        if value != self._needs:
+            # Graphs older than this moment have edges for the leaf as it was: they refuse to run.
+            self._stamp = tick()
         self._needs = bool(value)
 
     @property
@@ -138,22 +144,22 @@ class Tensor(Node):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape; () for a scalar."""
-        return self._data.shape  # type: ignore[no-any-return]
+        return self._value.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> Any:
         """The NumPy dtype."""
-        return self._data.dtype
+        return self._value.dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._data.ndim  # type: ignore[no-any-return]
+        return self._value.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size  # type: ignore[no-any-return]
+        return self._value.size  # type: ignore[no-any-return]
 
     @property
     def T(self) -> Any:
@@ -164,17 +170,17 @@ class Tensor(Node):
 
     def item(self) -> Any:
         """The one element as a Python number."""
-        if self._data.size != 1:
-            raise ShapeError(f"item() needs 1 element, got {self._data.size} (shape {self.shape})")
-        return self._data.item()
+        if self._value.size != 1:
+            raise ShapeError(f"item() needs 1 element, got {self._value.size} (shape {self.shape})")
+        return self._value.item()
 
     def numpy(self) -> ndarray[Any, Any]:
         """The values as a read-only view: writing into a live graph is not possible through it."""
-        return closed(np.asarray(self._data))  # type: ignore[no-any-return]
+        return closed(np.asarray(self._value))  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
-        """The same values as a constant: no gradient flows through it. Not a copy, so read-only."""
-        return constant(closed(self._data))  # type: ignore[no-any-return]
+        """A copy of the values as a constant: no gradient flows through it."""
+        return constant(+self._value)  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
         self._stay(
@@ -189,16 +195,17 @@ class Tensor(Node):
 
     def __index__(self) -> int:
         self._stay("use as an index", "use t.item() for the number")
-        if self._data.dtype.kind not in "iu":
+        if self._value.dtype.kind not in "iu":
             raise DTypeError(f"an index must be an integer, got {self.dtype}")
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._stay(
             "np.asarray(t)",
-            "use t.numpy() or t.detach(). (X.dot(W) leaves the graph in the same way; write X @ W.)",
+            "use t.numpy() or t.detach(). (X.dot(W) leaves the graph in the same way; write X @ W. "
+            "Of a list of tensors np.stack makes one.)",
         )
-        data = np.asarray(self._data, dtype=dtype)
+        data = np.asarray(self._value, dtype=dtype)
         return data.copy() if copy else data
 
     def _stay(self, what: str, instead: str) -> None:
@@ -209,19 +216,19 @@ class Tensor(Node):
             )
 
     def __bool__(self) -> bool:
-        if self._data.size != 1:
-            raise ShapeError(f"truth value of a {self._data.size}-element tensor; use .any() or .all()")
-        return bool(self._data)
+        if self._value.size != 1:
+            raise ShapeError(f"truth value of a {self._value.size}-element tensor; use .any() or .all()")
+        return bool(self._value)
 
     def __len__(self) -> int:
-        if not self._data.ndim:
+        if not self._value.ndim:
             raise ShapeError("len() of a scalar tensor; it has no axes")
-        return len(self._data)
+        return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._data.ndim:
+        if not self._value.ndim:
             raise ShapeError("a scalar tensor cannot be iterated over; it has no axes")
-        return (indexing.getitem(self, i) for i in range(len(self._data)))
+        return (indexing.getitem(self, i) for i in range(len(self._value)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._op is not None:
@@ -229,7 +236,7 @@ class Tensor(Node):
                 f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
                 f"by {self._op.name}; use y.detach()"
             )
-        return rebuild, (type(self), self._data, self._needs, name_of(self), self._grad)
+        return rebuild, (type(self), self._value, self._needs, name_of(self), self._grad)
 
     # ------------------------------------------------------------------------------- backward
 
@@ -280,13 +287,18 @@ class Tensor(Node):
     __rmatmul__ = swapped(linear.matmul)
 
     def __and__(self, other: Any) -> Any:
-        return np.logical_and(self._data, dispatch.raw(other))
+        return np.bitwise_and(self._value, dispatch.raw(other))
 
     def __or__(self, other: Any) -> Any:
-        return np.logical_or(self._data, dispatch.raw(other))
+        return np.bitwise_or(self._value, dispatch.raw(other))
+
+    def __xor__(self, other: Any) -> Any:
+        return np.bitwise_xor(self._value, dispatch.raw(other))
+
+    __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
 
     def __invert__(self) -> Any:
-        return np.logical_not(self._data)
+        return np.invert(self._value)
 
     def _flat(self, _: Any) -> NoReturn:
         raise UnsupportedError("// and % have no derivative here; for their values use t.numpy()")
@@ -326,17 +338,9 @@ class Tensor(Node):
     sigmoid = elementwise.sigmoid
     astype = elementwise.astype
 
-    def argmax(self, axis: SupportsIndex | None = None) -> Any:
-        """The index of the largest element, as plain integers: it has no gradient."""
-        return np.argmax(self._data, axis=axis)
-
-    def any(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """Whether any element is true, as a plain boolean."""
-        return np.any(self._data, axis=axis, keepdims=keepdims)
-
-    def all(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """Whether all elements are true, as a plain boolean."""
-        return np.all(self._data, axis=axis, keepdims=keepdims)
+    argmax = reductions.argmax
+    any = reductions.any
+    all = reductions.all
 
     # --------------------------------------------------------------------- NumPy's protocols
 
@@ -353,14 +357,15 @@ class Tensor(Node):
     # --------------------------------------------------------------------------------- as text
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if self._data.size == 1 and form else str(self)
+        return format(self.item(), form) if self._value.size == 1 and form else str(self)
 
     def __repr__(self) -> str:
         kind = type(self).__name__
-        data = self._data
-        text = repr(data)
+        data = self._value
         if isinstance(data, (ndarray, np.generic)):
             text = np.array2string(np.asarray(data), separator=", ", prefix=f"{kind}(")
+        else:
+            text = repr(data)
         facts = [text]
         if name_of(self) is not None:
             facts.append(f"name={name_of(self)!r}")
@@ -401,14 +406,6 @@ class Parameter(Tensor):
 
 
 register(Tensor, Parameter)
-
-
-def closed(data: Array) -> Array:
-    """The array as a view that cannot be written through; numbers cannot anyway."""
-    if type(data) is ndarray:
-        data = data.view()
-        data.flags.writeable = False
-    return data
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.call import constant
 from tinygrad_lo.engine.graph import Array, Node, mode, quoted
 from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
-from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
@@ -39,14 +39,16 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     """`grad` with the gradient that it starts from."""
     must_be_tensor(output, "output")
     single = isinstance(wrt, Node)
+    if not single and not isinstance(wrt, (list, tuple)):
+        raise DTypeError(f"grad: wrt must be a tensor or a list of tensors, got {type(wrt).__name__}")
     wanted: Sequence[Any] = [wrt] if single else list(wrt)
     for target in wanted:
         must_be_tensor(target, "wrt")
     keep = {target._birth for target in wanted}
     first = start(output, seed, "grad")
     if create_graph:
-        # Rules that run on tensors under no_grad or in a scope of the user must not notice it.
-        with mode("grad_off", False):
+        # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
+        with mode("grad_off", False), mode("scope", None):
             _, grads, kept = walk(output, constant(first), pull_graph, keep)
     else:
         _, grads, kept = sweep(output, first, keep)
@@ -59,8 +61,8 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
                 f"allow_unused=True gives None"
             )
         if g is not None:
-            if g.dtype != target._data.dtype:
-                g = g.astype(target._data.dtype)
+            if g.dtype != target._value.dtype:
+                g = g.astype(target._value.dtype)
             elif isinstance(g, np.ndarray) and target._op is not None:
                 g = g.copy()  # + hands one array to both of its inputs
         results.append(g)
@@ -80,12 +82,19 @@ def variables(
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     found = list(args)
     leaves = []
+    if len(dict.fromkeys(numbers)) < len(numbers):
+        raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
     for i in numbers:
         if not isinstance(i, int) or not -len(args) <= i < len(args):
             raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
         value = args[i]
         if isinstance(value, Node):
-            value = value._data
+            if value._needs and not isinstance(value, Parameter):
+                raise GraphError(
+                    f"{who}: argument {i} requires a gradient, which would be lost here; inside another "
+                    f"derivative use lo.grad(..., create_graph=True)"
+                )
+            value = value._value
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             value = float(value)
         found[i] = Tensor(value, requires_grad=True)
@@ -109,7 +118,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         found, leaves = variables("value_and_grad", args, argnums)
         out = depends(f(*found), "value_and_grad")
         results = grad(out, leaves)
-        return out._data, results[0] if isinstance(argnums, int) else tuple(results)
+        return out._value, results[0] if isinstance(argnums, int) else tuple(results)
 
     return run
 
@@ -128,13 +137,15 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     """A function that returns all first derivatives of f, one backward pass for each output element.
 
     Shapes:   f: (*in) -> (*out); the result is (*out, *in).
-    Raises:   GraphError: f's result does not depend on the argument.
+    Raises:   GraphError: f's result does not depend on the argument.  OptionError: argnums is no int.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
         array([[2., 0.],
                [0., 4.]])
     """
+    if not isinstance(argnums, int):
+        raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("jacobian", args, argnums)
@@ -188,7 +199,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         array([ 6., 12.])
     """
     found, (leaf,) = variables("hvp", (x,), 0)
-    v = v._data if isinstance(v, Node) else v if foreign(v) else np.asarray(v)
+    v = v._value if isinstance(v, Node) else v if foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
     slope = grad(depends(f(*found), "hvp"), leaf, create_graph=True)

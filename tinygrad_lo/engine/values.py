@@ -46,15 +46,23 @@ def fitting(t: Node, value: Any, what: str) -> Array:
     """A value to assign to .data or .grad of a tensor: an array of its shape and dtype."""
     if isinstance(value, Node):
         raise GraphError(f"{what} is an array, not a tensor; assign t.data or t.numpy()")
-    data = as_data(value, t._data.dtype if isinstance(value, (int, float, list)) else None)
+    data = as_data(value, t._value.dtype if isinstance(value, (int, float, list)) else None)
     who = quoted(t, "the tensor")
-    if data.shape != t._data.shape:
-        raise ShapeError(f"{what} shape {data.shape} != {t._data.shape} of {who}")
-    if data.dtype != t._data.dtype:
+    if data.shape != t._value.shape:
+        raise ShapeError(f"{what} shape {data.shape} != {t._value.shape} of {who}")
+    if data.dtype != t._value.dtype:
         raise DTypeError(
-            f"{what} of dtype {data.dtype} for {who} of dtype {t._data.dtype}; "
-            f"convert with .astype('{t._data.dtype}')"
+            f"{what} of dtype {data.dtype} for {who} of dtype {t._value.dtype}; "
+            f"convert with .astype('{t._value.dtype}')"
         )
+    return data
+
+
+def closed(data: Array) -> Array:
+    """The array as a view that cannot be written through; numbers cannot anyway."""
+    if type(data) is ndarray:
+        data = data.view()
+        data.flags.writeable = False
     return data
 
 
@@ -85,6 +93,8 @@ def plain(value: Any, who: str, role: str = "operand") -> Array:
     refuse_odd_arrays(value, f"{who}: cannot compute with")
     if isinstance(value, (list, tuple)):
         value = from_nested(value, who)
+    if isinstance(value, ndarray):
+        value = np.asarray(value)  # of a subclass, the plain array
     if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
         dtype = getattr(value, "dtype", None)
         if dtype is None or dtype.kind in REAL:

@@ -48,7 +48,10 @@ def tree(loss: Any) -> str:
             continue
         seen.add(node._birth)
         path = paths[node._birth]
-        opened = [title for title, key in path if (title, key) not in outer]
+        common = 0
+        while common < min(len(path), len(outer)) and path[common] == outer[common]:
+            common += 1
+        opened = [title for title, _ in path[common:]]
         lines.append(first + line(names, node) + "".join(f"  ‹{one_line(title)}›" for title in opened))
         inputs = [parent for parent in node.parents if parent is not None]
         for i, parent in reversed(list(enumerate(inputs))):
@@ -69,9 +72,9 @@ def line(names: Names, node: Node) -> str:
     parts = [names.of(node)]
     if node.op is not None:
         parts.append(names.formula(node))
-    shape = np.shape(node._data)
+    shape = np.shape(node._value)
     if not shape:
-        parts.append(number(node._data, 4))
+        parts.append(number(node._value, 4))
     text = " = ".join(parts)
     if shape:
         text += f"  {size(shape)}"

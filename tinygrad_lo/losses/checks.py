@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, check
 from tinygrad_lo.engine.ops.arithmetic import divide
+from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
@@ -40,11 +41,14 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
 def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
     """The scores, classes along their last axis: as given (tensor or array), and as plain data."""
     if isinstance(scores, Node):
-        data = scores._data
+        data = scores._value
     else:
         data = scores = scores if isinstance(scores, ndarray) or foreign(scores) else np.asarray(scores)
-    if data.dtype.kind not in "fiu":
-        raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
+    if data.dtype.kind != "f":
+        if data.dtype.kind not in "iu":
+            raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
+        scores = astype(scores, float)  # differences of unsigned integers would wrap around
+        data = scores._value if isinstance(scores, Node) else scores
     if data.ndim == 0:
         raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
     if 0 in data.shape:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, not_equal, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype, relu, where
+from tinygrad_lo.engine.ops.elementwise import astype, number, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -85,7 +85,9 @@ def cross_entropy(
             keep = not_equal(labels, ignore_index)
             check(keep, np.any, lambda kept: nothing_left(who, ignore_index, np.size(kept)))
             labels = where(keep, labels, 0)
-            keep = expand_dims(astype(keep, data.dtype), -1)
+            keep = expand_dims(keep, -1)
+            scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
+            keep = astype(keep, data.dtype)
         if weights is not None:
             weight = pick(broadcast_to(weights, data.shape), labels)
             weight = weight if keep is None else multiply(weight, keep)
@@ -210,7 +212,7 @@ def distribution_of(who: str, target: Any, dtype: Any) -> Any:
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
     """A weight for each class, in the dtype of the scores."""
-    w = np.asarray(weights._data if isinstance(weights, Node) else weights)
+    w = np.asarray(number(who, "class_weights", weights))
     if w.shape != scores.shape[-1:]:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"

@@ -25,11 +25,8 @@ Check = Callable[[Any], str | None]  # None, or what the value must be
 
 def is_number(value: Any) -> bool:
     """Whether the value is a finite number, and no boolean."""
-    return (
-        isinstance(value, (int, float, np.integer, np.floating))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    )
+    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    return okay and abs(value) < math.inf
 
 
 def not_negative(value: Any) -> str | None:
@@ -221,7 +218,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 g = p._grad
-                if g is not None:
+                if g is not None and p._needs:  # a frozen parameter stays
                     live.append((p, g, group))
                     screen += vdot(g, g)  # not finite if any of g is not; the quickest to ask
         if not live:
@@ -234,7 +231,7 @@ class Optimizer:
             mine = state.get(p)
             if mine is None:
                 mine = state[p] = {}
-            p._data = rule(p._data, g, mine, group)
+            p._value = rule(p._value, g, mine, group)
             p._spent = 1
         return result
 
@@ -267,7 +264,7 @@ class Optimizer:
         for i, group in enumerate(self.param_groups):
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
             names = ", ".join(
-                name_of(p) or "×".join(map(str, p._data.shape)) or "scalar" for p in group["params"]
+                name_of(p) or "×".join(map(str, p._value.shape)) or "scalar" for p in group["params"]
             )
             lines.append(f"  group {i}: {options}  [{names}]")
         return f"{self}(\n" + "\n".join(lines) + "\n)"

@@ -16,6 +16,7 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, quoted
 from tinygrad_lo.engine.ops.registry import Shape, op
+from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.errors import DTypeError, GraphError
 
 LN2 = math.log(2.0)
@@ -43,7 +44,7 @@ log1p = op("log1p", np.log1p, spelling="np.log1p({0})", symbol="log(1 + {0})", d
 
 expm1 = op("expm1", np.expm1, spelling="np.expm1({0})", symbol="exp({0}) − 1",
            about="exp(x) - 1, exact for small x.",
-           rules=(lambda g, y, x: g * (y + 1.0),))  # fmt: skip
+           rules=(lambda g, y, x: g * np.exp(x),))  # y + 1 has no digits left at -30  # fmt: skip
 
 sqrt = op("sqrt", np.sqrt, spelling="np.sqrt({0})", symbol="√{0}", domain=(0.5, 3.0),
           about="Square root; its slope at 0 is infinite.",
@@ -135,7 +136,9 @@ relu = op("relu", relu_forward, spelling="np.maximum({0}, 0)", symbol="max(0, {0
 def clip_rule(g: Array, y: Array, x: Array, low: Any, high: Any) -> Array:
     if low is not None:
         g = g * (x >= low)
-    return g if high is None else g * (x <= high)
+    if high is not None:
+        g = g * (x <= high)
+    return unbroadcast(g, x.shape)  # bounds may have more axes than x
 
 
 _clip = op("clip", np.clip, (clip_rule,), options=True,
@@ -157,7 +160,7 @@ def number(who: str, option: str, value: Any) -> Any:
                 f"{who}: no gradient flows to {option}, but {quoted(value)} requires one; "
                 f"pass t.detach() to use its value"
             )
-        return value._data
+        return value._value
     return value
 
 
@@ -170,7 +173,10 @@ _astype = op("astype", lambda x, dtype: x.astype(dtype), options=True,
 
 def astype(x: Any, dtype: Any) -> Any:
     """The tensor in another dtype; one that needs a gradient stays floating-point."""
-    wanted = np.dtype(dtype)
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError as error:
+        raise DTypeError(f"astype: {dtype!r} is no dtype") from error
     if isinstance(x, Node) and x._needs and wanted.kind != "f":
         raise DTypeError(
             f"astype: {wanted} cannot carry gradients; to go on without, use t.detach().astype({str(wanted)!r})"

@@ -25,14 +25,17 @@ Call = Callable[..., Any]  # said where a rule names an op that stands below it
 
 def plain_index(index: Any) -> Any:
     """An index as NumPy takes it: tensors of ints or bools as arrays, lists as arrays."""
-    if isinstance(index, tuple):
-        return tuple(plain_index(i) for i in index)
+    return tuple(map(plain_part, index)) if isinstance(index, tuple) else plain_part(index)
+
+
+def plain_part(index: Any) -> Any:
+    """One part of an index; what NumPy would make an array of is made one here, so that repeats show."""
     if isinstance(index, Node):
-        return index._data
-    if isinstance(index, list):
-        found = from_nested(index, "index")
-        return found.astype(np.intp) if found.size == 0 else found
-    return index
+        return index._value
+    if index is None or index is Ellipsis or isinstance(index, (int, slice, np.generic, ndarray, str, float)):
+        return index
+    found = from_nested(index, "index") if isinstance(index, (list, tuple)) else np.asarray(index)
+    return found.astype(np.intp) if found.size == 0 else found
 
 
 def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.ops.arithmetic import multiply
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.engine.sweep import total
 from tinygrad_lo.errors import DTypeError, ShapeError
 
 # -------------------------------------------------------------------------------------- matmul
@@ -37,8 +39,9 @@ def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
         return (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
     if b.ndim == 2:  # a batch times one matrix is one tall matrix times it
         if a.ndim > 2:
-            a = a.reshape((-1, a.shape[-1]))
-            g = g.reshape((-1, g.shape[-1]))
+            rows = math.prod(a.shape[:-1])  # -1 would not be known for a batch of nothing
+            a = a.reshape((rows, a.shape[-1]))
+            g = g.reshape((rows, g.shape[-1]))
         return matmul_forward(a.T, g)
     return np.swapaxes(a, -1, -2) @ g
 
@@ -121,7 +124,15 @@ def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
 
 def einsum_forward(*inputs: Any) -> Array:
     *operands, subscripts = inputs
-    return np.einsum(subscripts, *operands, optimize=len(operands) > 1)[()]
+    left, _, out = subscripts.partition("->")
+    terms = left.split(",")
+    for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
+        # A letter that nobody else has is summed first, and by `total`: einsum adds float32 naively.
+        axes = tuple(i for i, c in enumerate(term) if subscripts.count(c) == 1 and c not in out)
+        if axes and type(x) is ndarray:
+            operands[k] = total(x, axes)
+            terms[k] = "".join(c for i, c in enumerate(term) if i not in axes)
+    return np.einsum(f"{','.join(terms)}->{out}", *operands, optimize=len(operands) > 1)[()]
 
 
 def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
@@ -136,14 +147,17 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
     unused = iter(c for c in string.ascii_letters if c not in subscripts)
     wanted = terms[i]
     sources = [(out, g)] + [(t, x) for k, (t, x) in enumerate(zip(terms, operands, strict=True)) if k != i]
-    known = "".join(term for term, _ in sources)
+    sizes: dict[str, int] = {}
+    for term, x in sources:
+        for letter, n in zip(term, x.shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 0))
     target = ""
     for letter, n in zip(wanted, operands[i].shape, strict=True):
         if letter in target:
             fresh = next(unused)
             sources.append((letter + fresh, np.eye(n, dtype=g.dtype)))
             letter = fresh
-        elif letter not in known:
+        elif sizes.get(letter, 1) != n or letter not in sizes:  # or its axis has size 1 everywhere else
             sources.append((letter, np.ones(n, g.dtype)))
         target += letter
     return einsum(f"{','.join(term for term, _ in sources)}->{target}", *(x for _, x in sources))

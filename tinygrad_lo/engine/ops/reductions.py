@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
+from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total
 from tinygrad_lo.engine.values import foreign
@@ -62,12 +64,14 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
     if isinstance(g, (ndarray, np.generic)):
         out = np.empty(shape, g.dtype)
         out[...] = g
-        return out
+        return out[()] if shape == () else out
     return np.broadcast_to(g, shape)
 
 
-def plain_axis(who: str, axis: Any) -> Axis:
-    """The axis argument as an int, a tuple of ints, or None."""
+def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
+    """The axis argument as an int, a tuple of ints, or None; of a scalar x, no axis exists."""
+    if axis is not None and x is not None and np.ndim(x) == 0 and axis != ():
+        raise ShapeError(f"{who}: axis {axis} out of range for 0-D: a scalar has no axes")
     if axis is None or type(axis) is int:
         return axis
     if isinstance(axis, (tuple, list)):
@@ -85,6 +89,32 @@ def refuse_axis(name: str) -> Any:
         return bad_axes(name, np.ndim(x), axes) or empty(name, x)
 
     return refuse
+
+
+def fact(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -> Any:
+    """argmax, any, all: plain answers, with our error for an axis that is none."""
+    data = x._value if isinstance(x, Node) else x
+    try:
+        return f(data, axis=axis, **options)
+    except (ValueError, TypeError) as error:
+        axes = plain_axis(name, axis)
+        problem = bad_axes(name, np.ndim(data), (axes,) if isinstance(axes, int) else axes or ())
+        raise problem or ShapeError(f"{name}: {error}") from error
+
+
+def argmax(x: Any, axis: Any = None) -> Any:
+    """The index of the largest element, as plain integers: it has no gradient."""
+    return fact("argmax", np.argmax, x, axis)
+
+
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether any element is true, as a plain boolean."""
+    return fact("any", np.any, x, axis, keepdims=keepdims)
+
+
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Whether all elements are true, as a plain boolean."""
+    return fact("all", np.all, x, axis, keepdims=keepdims)
 
 
 def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
@@ -117,10 +147,23 @@ _sum = op("sum", total, options=True, samples=SAMPLES, refuse=refuse_axis("sum")
 
 def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.sum`. float32 columns above 2**16 rows are summed in blocks, which NumPy does not."""
-    return _sum(x, axis if axis is None or type(axis) is int else plain_axis("sum", axis), keepdims)
+    return _sum(x, axis if axis is None else plain_axis("sum", axis, x), keepdims)
+
+
+def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
+    """For float16, whose sums overflow at 65504, compute in float32 and return float16."""
+
+    @functools.wraps(f)
+    def run(x: Any, *args: Any, **options: Any) -> Any:
+        if getattr(x, "dtype", None) == np.float16:
+            return astype(f(astype(x, np.float32), *args, **options), np.float16)
+        return f(x, *args, **options)
+
+    return run
 
 
 @composed("np.mean({0}, axis={1}, keepdims={2})", *SAMPLES)
+@in_float32
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The sum divided by how many there are; of nothing, an error."""
     axis, n = checked_count("mean", x, axis)
@@ -146,6 +189,7 @@ def how_many(shape: tuple[int, ...], axis: Axis) -> int:
 
 
 @composed("np.var({0}, axis={1}, keepdims={2})", *SAMPLES)
+@in_float32
 def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
     """The mean squared distance from the mean; ddof=1 divides by n - 1."""
     axis, n = checked_count("var", x, axis, ddof)
@@ -153,6 +197,7 @@ def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> A
 
 
 @composed("np.std({0}, axis={1}, keepdims={2})", *SAMPLES[:5], domain=(0.0, 2.0))
+@in_float32
 def std(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
     """The root of var. Through the norm, whose slope at 0 is 0: a constant gets no nan."""
     axis, n = checked_count("std", x, axis, ddof)
@@ -163,7 +208,7 @@ def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int
     """The checked axis, and the divisor of mean, var and std."""
     if not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
-    axis = plain_axis(who, axis)
+    axis = plain_axis(who, axis, x)
     shape = np.shape(x)
     problem = bad_axes(who, len(shape), () if axis is None else (axis,) if isinstance(axis, int) else axis)
     if problem is not None:
@@ -192,12 +237,12 @@ _min = op("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdim
 
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.max`; tied elements share the gradient equally."""
-    return _max(x, plain_axis("max", axis), keepdims)
+    return _max(x, plain_axis("max", axis, x), keepdims)
 
 
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.min`; tied elements share the gradient equally."""
-    return _min(x, plain_axis("min", axis), keepdims)
+    return _min(x, plain_axis("min", axis, x), keepdims)
 
 
 def prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -241,7 +286,7 @@ _prod = op("prod", lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keep
 
 def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.prod`, with gradients that are exact where elements are 0."""
-    return _prod(x, plain_axis("prod", axis), keepdims)
+    return _prod(x, plain_axis("prod", axis, x), keepdims)
 
 
 def norm_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -264,7 +309,7 @@ _norm = op("norm", norm_forward, (norm_rule,), options=True, samples=SAMPLES, re
 
 def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares along the axes (all of them by default)."""
-    return _norm(x, plain_axis("norm", axis), keepdims)
+    return _norm(x, plain_axis("norm", axis, x), keepdims)
 
 
 # ----------------------------------------------------------------------------------- logsumexp
@@ -335,7 +380,7 @@ _logsumexp = op("logsumexp", logsumexp_forward, options=True, samples=SAMPLES[:7
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ exp(x) along the axes. Its gradient is softmax."""
-    return _logsumexp(x, plain_axis("logsumexp", axis), keepdims)
+    return _logsumexp(x, plain_axis("logsumexp", axis, x), keepdims)
 
 
 _log_softmax = op("log_softmax", log_softmax_forward, options=True,

@@ -131,7 +131,8 @@ def define_op(
 
     Shapes:   a rule returns the shape of its input, or one broadcast from it, which is summed back.
     Raises:   OptionError: the name is taken, is no identifier, or there are no rules.
-              ShapeError: (when called) a rule returned a shape that does not fit its input.
+              ShapeError, DTypeError: (when called) a rule returned a shape that does not fit its input,
+              or the forward or a rule no numbers.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
@@ -151,6 +152,13 @@ def define_op(
             f"define_op: {name} needs one rule (a function, or None) for each input, got {rules!r}"
         )
     holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
+    if symbol is not None and "{" not in symbol and len(rules) != 2:
+        symbol = f"{symbol}({holes})"
+    for template in (symbol, spelling):
+        try:
+            (template or "").format(*"abcdefghijklmnopqrstuvwxyz"[: len(rules)])
+        except (IndexError, KeyError, ValueError) as error:
+            raise OptionError(f"define_op: {name}: {template!r} names an input that is not there") from error
     entry = Op(
         name=name,
         forward=checked_forward(name, forward),
@@ -209,7 +217,10 @@ def checked_rule(name: str, i: int, rule: Rule | None) -> Rule | None:
     def run(g: Array, y: Array, *inputs: Any, **options: Any) -> Array:
         part = rule(g, y, *inputs, **options)
         if not isinstance(part, Node) and not foreign(part):
-            part = np.asarray(part)[()]
+            part = np.asarray(part)
+            if part.dtype.kind not in REAL:
+                raise DTypeError(f"{name}: rule {i} must return numbers, got {part.dtype}")
+            part = part[()]
         shape = np.shape(inputs[i])
         if np.shape(part) != shape:
             try:

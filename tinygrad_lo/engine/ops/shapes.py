@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.call import no_broadcast
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
@@ -60,7 +59,9 @@ def flatten(x: Any) -> Any:
 def expand_dims(x: Any, axis: Any) -> Any:
     """New axes of size 1 at the given places."""
     axis = plain_axis("expand_dims", axis)
-    axes = axis if isinstance(axis, tuple) else (axis or 0,)
+    if axis is None:
+        raise DTypeError("expand_dims: axis must be an int or a tuple of ints, got None")
+    axes = axis if isinstance(axis, tuple) else (axis,)
     ndim = np.ndim(x) + len(axes)
     problem = bad_axes("expand_dims", ndim, axes)
     if problem is not None:
@@ -151,9 +152,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
 
 
 def refuse_broadcast(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
-    return no_broadcast("broadcast_to", x, np.broadcast_to(0.0, shape)) or ShapeError(
-        f"broadcast_to: shape {np.shape(x)} does not fit into {shape}"
-    )
+    return ShapeError(f"broadcast_to: shape {np.shape(x)} cannot be broadcast to {shape}")
 
 
 _broadcast_to = op("broadcast_to", lambda x, shape: np.broadcast_to(x, shape)[()], options=True,
@@ -211,7 +210,7 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
 
 def sequence(who: str, tensors: Any) -> list[Any]:
     """The tensors to join, numbers among them as arrays; a single tensor stands for its rows."""
-    if (isinstance(tensors, Node) and np.ndim(tensors._data) == 0) or isinstance(tensors, (str, int, float)):
+    if (isinstance(tensors, Node) and np.ndim(tensors._value) == 0) or isinstance(tensors, (str, int, float)):
         raise DTypeError(f"{who}: expected a sequence of tensors, got {type(tensors).__name__}")
     return [np.asarray(part) if isinstance(part, (int, float, list)) else part for part in tensors]
 
