@@ -388,3 +388,25 @@ def test_hinge_with_mean_is_pytorchs(torch, power, margin, reduction, rng):
     out.sum().backward()
     np.testing.assert_allclose(out.numpy(), value, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(s.grad, gradient, rtol=1e-12, atol=1e-12)
+
+
+# ---------------------------------------------------------------- what a hostile reader found
+
+
+def test_integer_scores_do_not_wrap():
+    assert multiclass_hinge(np.array([[3, 5, 1]], np.uint8), [0]) == 3.0
+    assert cross_entropy(np.array([[200, 0]], np.uint8), [0]) == pytest.approx(0.0)
+
+
+def test_ignored_rows_count_nowhere_even_when_they_are_nan():
+    scores = lo.Parameter([[1.0, 2.0], [np.nan, 0.0]])
+    loss = cross_entropy(scores, [0, -1], ignore_index=-1)
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log(1.0 + np.e))
+    assert np.isfinite(scores.grad).all()
+    assert scores.grad[1].tolist() == [0.0, 0.0]
+
+
+def test_class_weights_that_want_a_gradient_are_refused():
+    with pytest.raises(lo.errors.GraphError, match="class_weights"):
+        cross_entropy(np.eye(3), [0, 1, 2], class_weights=lo.Parameter([1.0, 2.0, 3.0]))
