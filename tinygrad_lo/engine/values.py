@@ -103,6 +103,11 @@ def plain(value: Any, who: str, role: str = "operand") -> Array:
     raise DTypeError(f"{who}: {role} must be number or Tensor (or an array), got {kind.__name__}")
 
 
+def shape_of(x: Any) -> tuple[int, ...]:
+    """np.shape, without the detour through NumPy's protocols that a tensor would take."""
+    return x._value.shape if isinstance(x, Node) else np.shape(x)
+
+
 def foreign(value: Any) -> bool:
     """Whether this is an array of another library that speaks both of NumPy's protocols."""
     kind = type(value)

@@ -15,7 +15,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.values import from_nested
+from tinygrad_lo.engine.values import from_nested, shape_of
 from tinygrad_lo.errors import IndexingError, ShapeError
 
 Call = Callable[..., Any]  # said where a rule names an op that stands below it
@@ -85,7 +85,7 @@ scatter: Call = op("scatter", scatter_forward, options=True,
 @composed("np.flip({0}, {1})", (Shape(2, 3), None), (Shape(2, 3), 0), (Shape(2, 3, 2), (0, -1)))
 def flip(x: Any, axis: Any = None) -> Any:
     """The order of elements reversed along the axes."""
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
     axis = plain_axis("flip", axis)
     axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
     problem = bad_axes("flip", ndim, axes)
@@ -107,7 +107,7 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     axis = plain_axis("take_along_axis", axis)
     if axis is None:
         return getitem(x.reshape(-1), indices)
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
     problem = bad_axes("take_along_axis", ndim, (axis,))
     if problem is None and (indices.ndim != ndim or indices.dtype.kind not in "iu"):
         problem = ShapeError(
@@ -117,7 +117,7 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     if problem is not None:
         raise problem
     axis %= ndim
-    index = list(np.ix_(*(np.arange(n) for n in np.shape(x))))
+    index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
     return getitem(x, tuple(index))
 
@@ -234,7 +234,7 @@ def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -
     steps = tuple(
         (value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation)
     )
-    shape = np.shape(x)
+    shape = shape_of(x)
     if count == 0 or len(shape) < count or any(len(step) != count for step in steps):
         raise ShapeError(f"windows: sizes {size}, stride {stride}, dilation {dilation} for shape {shape}")
     for n, k, s, d in zip(shape[-count:], size, *steps, strict=True):

@@ -13,6 +13,7 @@ from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.ops.arithmetic import multiply
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError
 
 # -------------------------------------------------------------------------------------- matmul
@@ -81,7 +82,7 @@ matmul = op("matmul", matmul_forward, refuse=refuse_matmul,
 )
 def dot(a: Any, b: Any) -> Any:
     """`np.dot`: inner product of vectors, product of matrices, * for numbers."""
-    m, n = np.shape(a), np.shape(b)
+    m, n = shape_of(a), shape_of(b)
     if not m or not n:
         return multiply(a, b)
     if len(n) <= 2:
@@ -181,5 +182,5 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """`np.einsum` with its subscripts as text, implicit or explicit, '...' included."""
     if not isinstance(subscripts, str):
         raise DTypeError(f"einsum: subscripts come first, as text, got {type(subscripts).__name__}")
-    terms, out = explicit(subscripts, [np.ndim(x) for x in operands])
+    terms, out = explicit(subscripts, [len(shape_of(x)) for x in operands])
     return _einsum(*operands, f"{','.join(terms)}->{out}")

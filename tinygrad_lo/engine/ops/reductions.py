@@ -19,7 +19,7 @@ from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.values import foreign, shape_of
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
 Axis = int | tuple[int, ...] | None
@@ -70,7 +70,7 @@ def spread(g: Array, shape: tuple[int, ...]) -> Array:
 
 def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
     """The axis argument as an int, a tuple of ints, or None; of a scalar x, no axis exists."""
-    if axis is not None and x is not None and np.ndim(x) == 0 and axis != ():
+    if axis is not None and x is not None and shape_of(x) == () and axis != ():
         raise ShapeError(f"{who}: axis {axis} out of range for 0-D: a scalar has no axes")
     if axis is None or type(axis) is int:
         return axis
@@ -209,7 +209,7 @@ def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int
     if not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
     axis = plain_axis(who, axis, x)
-    shape = np.shape(x)
+    shape = shape_of(x)
     problem = bad_axes(who, len(shape), () if axis is None else (axis,) if isinstance(axis, int) else axis)
     if problem is not None:
         raise problem
@@ -316,24 +316,19 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
-    top = finite_peak(x, axis)
+    top = peak(x, axis)
+    # An infinite maximum must not be subtracted from itself. vdot is the cheapest test that all of it
+    # is finite; asking it of a lazy array would compute that.
+    if foreign(top) or not np.vdot(top, top) < np.inf:
+        top = np.where(np.isfinite(top), top, 0)
     y = np.log(sums(np.exp(x - top), axis)) + top
     return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
 
 
 def log_softmax_forward(x: Array, axis: Axis) -> Array:
     # Not x - logsumexp(x): at scores of 1e4, float32 would lose the digits that matter.
-    d = x - finite_peak(x, axis)
+    d = x - peak(x, axis)
     return d - np.log(sums(np.exp(d), axis))
-
-
-def finite_peak(x: Array, axis: Axis) -> Array:
-    """What to subtract before exp: the maximum with keepdims, or 0 where that is infinite."""
-    top = peak(x, axis)
-    # vdot is the cheapest test that everything is finite; asking it of a lazy array would compute it.
-    if foreign(top) or not np.vdot(top, top) < np.inf:
-        top = np.where(np.isfinite(top), top, 0)
-    return top
 
 
 NARROW = 128  # up to so many columns, a product with ones sums rows five times quicker than np.sum

@@ -14,6 +14,7 @@ from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import unbroadcast
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
 # ------------------------------------------------------------------------------------- reshape
@@ -52,7 +53,7 @@ def plain_shape(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
 @composed("np.ravel({0})", (Shape(2, 3),), (Shape(),))
 def flatten(x: Any) -> Any:
     """All elements in one row."""
-    return reshape(x, (np.size(x),))
+    return reshape(x, (math.prod(shape_of(x)),))
 
 
 @composed("np.expand_dims({0}, {1})", (Shape(2, 3), 0), (Shape(2, 3), -1), (Shape(3), (0, 2)), (Shape(), 0))
@@ -62,19 +63,19 @@ def expand_dims(x: Any, axis: Any) -> Any:
     if axis is None:
         raise DTypeError("expand_dims: axis must be an int or a tuple of ints, got None")
     axes = axis if isinstance(axis, tuple) else (axis,)
-    ndim = np.ndim(x) + len(axes)
+    ndim = len(shape_of(x)) + len(axes)
     problem = bad_axes("expand_dims", ndim, axes)
     if problem is not None:
         raise problem
     new_axes = {i % ndim for i in axes}
-    sizes = iter(np.shape(x))
+    sizes = iter(shape_of(x))
     return _reshape(x, tuple(1 if i in new_axes else next(sizes) for i in range(ndim)))
 
 
 @composed("np.squeeze({0}, {1})", (Shape(2, 1, 3), 1), (Shape(1, 3, 1), None), (Shape(1, 3, 1), (0, -1)))
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Without the axes of size 1, or without the given ones, which must have size 1."""
-    shape = np.shape(x)
+    shape = shape_of(x)
     axis = plain_axis("squeeze", axis)
     if axis is None:
         axis = tuple(i for i, n in enumerate(shape) if n == 1)
@@ -121,7 +122,7 @@ def transpose(x: Any, *axes: Any) -> Any:
 @composed("np.swapaxes({0}, {1}, {2})", (Shape(2, 3, 4), 0, -1), (Shape(2, 3), 0, 1))
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
     order = list(range(ndim))
     problem = bad_axes("swapaxes", ndim, (axis1,)) or bad_axes("swapaxes", ndim, (axis2,))
     if problem is not None:
@@ -133,7 +134,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 @composed("np.moveaxis({0}, {1}, {2})", (Shape(2, 3, 4), 0, -1), (Shape(2, 3, 4), (0, 1), (1, 2)))
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places, the rest in their order."""
-    ndim = np.ndim(x)
+    ndim = len(shape_of(x))
     sources = (source,) if isinstance(source, int) else tuple(source)
     places = (destination,) if isinstance(destination, int) else tuple(destination)
     problem = bad_axes("moveaxis", ndim, sources) or bad_axes("moveaxis", ndim, places)
@@ -225,7 +226,7 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors of one shape along a new axis."""
     parts = sequence("stack", tensors)
     for part in parts[1:]:
-        if np.shape(part) != np.shape(parts[0]):
+        if shape_of(part) != shape_of(parts[0]):
             raise ShapeError(f"stack: all shapes must be equal: {np.shape(parts[0])} and {np.shape(part)}")
     return concatenate([expand_dims(part, axis) for part in parts], axis)
 
@@ -245,10 +246,10 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     if mode != "constant":
         raise UnsupportedError(f"pad: only mode='constant' has a derivative rule here, got {mode!r}")
     try:
-        widths = np.broadcast_to(pad_width, (np.ndim(x), 2))
+        widths = np.broadcast_to(pad_width, (len(shape_of(x)), 2))
     except ValueError as error:
         raise ShapeError(
-            f"pad: pad_width {pad_width!r} does not give (before, after) for each of {np.ndim(x)} axes"
+            f"pad: pad_width {pad_width!r} does not give (before, after) for each of {len(shape_of(x))} axes"
         ) from error
     if widths.dtype.kind not in "iu" or (widths < 0).any():
         raise ShapeError(f"pad: widths are ints >= 0, got {pad_width!r}")
