@@ -23,6 +23,7 @@ FLOORS = [
     "errors",
     "engine.graph",
     "engine.values",
+    "engine.caller",
     "engine.call",
     "engine.sweep",
     "engine.ops.registry",

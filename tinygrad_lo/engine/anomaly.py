@@ -8,21 +8,17 @@ somebody wrote into the array in between.
 
 from __future__ import annotations
 
-import os
-import sys
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.caller import caller
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted
 from tinygrad_lo.engine.sweep import Part, pull
 from tinygrad_lo.errors import MutationError, NonFiniteError
-
-PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 def anomaly() -> mode:
@@ -146,11 +142,3 @@ def why(op: Op, inputs: list[Any], data: Array, place: tuple[int, ...]) -> str:
         return f"negative base {values[0]} with fractional exponent {values[1]} gives nan at {place}"
     word = "input" if len(values) == 1 else "inputs"
     return f"{word} {', '.join(str(v) for v in values)} at {place}"
-
-
-def caller() -> str:
-    """file:line of the innermost frame that is not this package's."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -12,7 +12,7 @@ from tinygrad_lo.engine.graph import Array, Node, check
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
@@ -36,6 +36,53 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
     if reduction == "batchmean":
         return divide(s, shape[0] if shape else 1)
     return divide(s, math.prod(shape) if weight is None else weight)
+
+
+def pair_of(
+    who: str, prediction: Any, target: Any, names: tuple[str, str] = ("prediction", "target")
+) -> tuple[Any, Any]:
+    """Two inputs of one shape that is not empty: tensors as they are, all else as float arrays.
+
+    A plain array beside a tensor takes the tensor's dtype, so that float64 data does not turn a
+    float32 loss into float64.
+
+    Raises:   ShapeError: different shapes, which would broadcast or worse; nothing to average.
+    """
+    p, t = (
+        x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who)) for x in (prediction, target)
+    )
+    if p.shape != t.shape:
+        raise ShapeError(mismatch(who, p.shape, t.shape, names))
+    if 0 in p.shape:
+        raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {p.shape}")
+    dtype = next((x.dtype for x in (p, t) if isinstance(x, Node) and x.dtype.kind == "f"), None)
+    return as_float(p, dtype), as_float(t, dtype)
+
+
+def as_float(x: Any, dtype: Any) -> Any:
+    """The input in floating point; plain arrays in the given dtype."""
+    if isinstance(x, Node):
+        return x if x._value.dtype.kind == "f" else astype(x, dtype or float)
+    wanted = dtype if dtype is not None else x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    return x if x.dtype == wanted else x.astype(wanted)
+
+
+def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str, str]) -> str:
+    """What is wrong with two shapes, and how to make them one."""
+    text = f"{who}: {names[0]} {p} vs {names[1]} {t}"
+    try:
+        text += f" would broadcast to {np.broadcast_shapes(p, t)}"
+    except ValueError:
+        return f"{text}; losses do not broadcast, both need one shape"
+    if p == (*t, 1):
+        return f"{text}; use {names[1]}[..., None] or {names[0]}[..., 0]".replace(
+            "[..., ", "[:, " if len(t) == 1 else "[..., "
+        )
+    if t == (*p, 1):
+        return f"{text}; use {names[0]}[..., None] or {names[1]}[..., 0]".replace(
+            "[..., ", "[:, " if len(p) == 1 else "[..., "
+        )
+    return f"{text}; losses do not broadcast, give both one shape"
 
 
 def scores_of(who: str, scores: Any) -> tuple[Any, Array]:

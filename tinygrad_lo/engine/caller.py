@@ -1,0 +1,35 @@
+"""Where in the user's script we are: the innermost line that is not this package's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from types import FrameType
+
+PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+_warned: dict[tuple[str, int, str], None] = {}
+
+
+def user_frame() -> FrameType:
+    """The frame of that line."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+def caller() -> str:
+    """That line as file:line."""
+    frame = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def warn_once(kind: str, message: str) -> None:
+    """A UserWarning at the user's line, once for each line and kind of warning."""
+    frame = user_frame()
+    key = (frame.f_code.co_filename, frame.f_lineno, kind)
+    if key not in _warned:
+        _warned[key] = None
+        warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)
