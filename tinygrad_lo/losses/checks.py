@@ -48,6 +48,8 @@ def pair_of(
 
     Raises:   ShapeError: different shapes, which would broadcast or worse; nothing to average.
     """
+    p: Any
+    t: Any
     p, t = (
         x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who)) for x in (prediction, target)
     )
@@ -55,7 +57,7 @@ def pair_of(
         raise ShapeError(mismatch(who, p.shape, t.shape, names))
     if 0 in p.shape:
         raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {p.shape}")
-    dtype = next((x.dtype for x in (p, t) if isinstance(x, Node) and x.dtype.kind == "f"), None)
+    dtype = next((x._value.dtype for x in (p, t) if isinstance(x, Node) and x._value.dtype.kind == "f"), None)
     return as_float(p, dtype), as_float(t, dtype)
 
 
@@ -74,14 +76,10 @@ def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str,
         text += f" would broadcast to {np.broadcast_shapes(p, t)}"
     except ValueError:
         return f"{text}; losses do not broadcast, both need one shape"
-    if p == (*t, 1):
-        return f"{text}; use {names[1]}[..., None] or {names[0]}[..., 0]".replace(
-            "[..., ", "[:, " if len(t) == 1 else "[..., "
-        )
-    if t == (*p, 1):
-        return f"{text}; use {names[0]}[..., None] or {names[1]}[..., 0]".replace(
-            "[..., ", "[:, " if len(p) == 1 else "[..., "
-        )
+    for long, short, order in ((p, t, names), (t, p, names[::-1])):
+        if long == (*short, 1):
+            every = ":" if len(short) == 1 else "..."
+            return f"{text}; use {order[1]}[{every}, None] or {order[0]}[{every}, 0]"
     return f"{text}; losses do not broadcast, give both one shape"
 
 
