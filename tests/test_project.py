@@ -40,8 +40,14 @@ FLOORS = [
     "engine.anomaly",
     "engine.random",
     "engine",
+    "nn.activations",
+    "nn.functional",
+    "nn",
     "losses.checks",
+    "losses.regression",
     "losses.classification",
+    "losses.information",
+    "losses.metric",
     "losses.regularizers",
     "losses",
     "optim.optimizer",
@@ -154,7 +160,8 @@ def test_names_are_defined_once():
 def public() -> list[tuple[str, object]]:
     """Every public name: of the package, of its public rooms, of its classes."""
     found = []
-    for title, room in [("lo", lo), ("lo.losses", lo.losses), ("lo.optim", lo.optim), ("lo.data", lo.data)]:
+    for title in ("lo", "lo.losses", "lo.optim", "lo.data", "lo.nn"):
+        room = lo if title == "lo" else getattr(lo, title.removeprefix("lo."))
         found += [(f"{title}.{name}", getattr(room, name)) for name in room.__all__]
     found += [(f"lo.errors.{n}", v) for n, v in vars(lo.errors).items() if isinstance(v, type)]
     for cls in (lo.Tensor, lo.Parameter, lo.optim.SGD):

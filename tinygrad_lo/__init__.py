@@ -4,7 +4,7 @@ Tensors build a graph, losses are formulas on it, `backward()` brings the gradie
 them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
 """
 
-from tinygrad_lo import data, engine, errors, losses, optim
+from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.numerical import numerical_gradient
 from tinygrad_lo.drawing.picture import draw
@@ -21,6 +21,6 @@ __version__ = "0.1.0"
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
-    "losses", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
+    "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
     "seed", "errors", "engine",
 ]  # fmt: skip

@@ -234,3 +234,12 @@ def test_dask_arrays_stay_lazy():
     assert "dask" in type(contents.values[-1].data).__module__
     assert [edge.strength for edge in contents.edges] == [None, None, None]
     assert "–" in draw((x @ w).sum()).source
+
+
+def test_log_probabilities_show_their_probabilities():
+    scores = lo.Parameter([[3.2, 5.1, -1.7]], name="s")
+    loss = lo.losses.cross_entropy(scores, [0])
+    source = lo.draw(loss).source
+    assert "p = e^(log p)" in source
+    for figure in ("0.13", "0.869", "0.000968"):
+        assert f">{figure}<" in source

@@ -59,6 +59,7 @@ def test_computed_it_equals_the_eager_one(name, rng):
 def test_elementwise_ops_stay_lazy(rng):
     x = lo.Tensor(da.from_array(rng.uniform(0.5, 2.0, (20, 4)), chunks=(5, 4)), requires_grad=True)
     y = (np.exp(x) + np.log(x) * x.tanh() - x.relu() / 3.0).sum() + np.where(x > 1.0, x, 0.0).max()
+    y = y + x.norm() + lo.losses.mse(x, np.zeros((20, 4)))
     y.backward()
     assert isinstance(x.grad, da.Array)
 

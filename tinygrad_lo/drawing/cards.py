@@ -65,15 +65,17 @@ def card(value: Value, look: Look) -> str:
         "data": (colors.frame, colors.data_header, 1),
         "constant": (colors.frame, colors.data_header, 1),
     }.get(value.role, (colors.frame, colors.header, 1))
-    columns = [("value", value.data)]
+    columns = [("value", "value", value.data)]
+    if value.also is not None:
+        columns.append((text(value.also[0]), "value", value.also[1]))
     if value.expects:
-        columns.append(("gradient", value.gradient))
-    tables = [numbers(kind, data, np.shape(value.data), look) for kind, data in columns]
+        columns.append(("grad", "gradient", value.gradient))
+    tables = [numbers(kind, data, np.shape(value.data), look) for _, kind, data in columns]
     captions = ""
-    if value.expects:
+    if len(columns) > 1:
         captions = "".join(
-            f'<TD CELLPADDING="1">{font(f"<I>{word}</I>", color, 9)}</TD>'
-            for word, color in (("value", colors.value), ("grad", colors.gradient))
+            f'<TD CELLPADDING="1">{font(f"<I>{word}</I>", getattr(colors, kind), 9)}</TD>'
+            for word, kind, _ in columns
         )
         captions = f"<TR>{captions}</TR>"
     title = f'<TD COLSPAN="{len(columns)}" BGCOLOR="{ground}">{header(value, colors)}</TD>'

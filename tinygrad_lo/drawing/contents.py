@@ -31,6 +31,7 @@ class Value:
             gradient starts there).
         expects: whether a gradient belongs here; when it is None all the same, none arrived.
         unseen: how many of its uses are not drawn.
+        also: a second view of the value, under a caption: probabilities beside their logarithms.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Value:
     expects: bool = False
     gradient: Array | None = None
     unseen: int = 0
+    also: tuple[str, Array] | None = None
 
 
 @dataclass(slots=True)
@@ -158,9 +160,18 @@ def collect(root: Node, names: Names, *, gradient: bool, max_nodes: int) -> Cont
                 expects=differentiated and node._needs,
                 gradient=flow.gradients.get(birth),
                 unseen=uses[birth],
+                also=second_view(node, names.of(node)),
             )
         )
     return Contents(len(names.nodes), len(nodes), differentiated, values, list(stubs.values()), edges)
+
+
+def second_view(node: Node, name: str) -> tuple[str, Array] | None:
+    """Log-probabilities show their probabilities as well: p = e^(log p)."""
+    if node.op is None or node.op.name != "log_softmax" or concrete(node._value) is None:
+        return None
+    title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
+    return title, np.exp(node._value)
 
 
 def role(node: Node, root: Node) -> str:

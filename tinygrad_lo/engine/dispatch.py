@@ -24,7 +24,8 @@ UFUNCS: dict[Any, Callable[..., Any]] = {
         arithmetic.less, arithmetic.less_equal, arithmetic.greater, arithmetic.greater_equal,
         elementwise.exp, elementwise.log, elementwise.log2, elementwise.log10, elementwise.log1p,
         elementwise.expm1, elementwise.sqrt, elementwise.sin, elementwise.cos, elementwise.tan,
-        elementwise.tanh, elementwise.sign, elementwise.abs, elementwise.maximum, elementwise.minimum,
+        elementwise.tanh, elementwise.arcsin, elementwise.arccos, elementwise.arctan, elementwise.sinh,
+        elementwise.cosh, elementwise.sign, elementwise.abs, elementwise.maximum, elementwise.minimum,
         elementwise.logaddexp, linear.matmul,
     )
 }  # fmt: skip
@@ -125,6 +126,29 @@ def np_take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     return indexing.take_along_axis(arr, indices, axis)
 
 
+def np_sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    # kind= and stable= change speed and the order of equals; ours is stable, which suits all of them.
+    refuse_options("sort", order=order)
+    return indexing.sort(a, axis)
+
+
+def np_cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    refuse_options("cumsum", dtype=dtype, out=out)
+    return linear.cumsum(a, axis)
+
+
+def np_outer(a: Any, b: Any, out: Any = None) -> Any:
+    refuse_options("outer", out=out)
+    return linear.outer(a, b)
+
+
+def np_trace(
+    a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None, out: Any = None
+) -> Any:
+    refuse_options("trace", dtype=dtype, out=out)
+    return linear.trace(a, offset, axis1, axis2)
+
+
 def np_where(condition: Any, x: Any, y: Any) -> Any:
     return elementwise.where(condition, x, y)
 
@@ -145,6 +169,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.swapaxes: shapes.swapaxes, np.moveaxis: shapes.moveaxis, np.expand_dims: shapes.expand_dims,
     np.squeeze: shapes.squeeze, np.broadcast_to: shapes.broadcast_to, np.concatenate: shapes.concatenate,
     np.stack: shapes.stack, np.pad: shapes.pad, np.flip: np_flip, np.take_along_axis: np_take_along_axis,
+    np.sort: np_sort, np.roll: shapes.roll, np.split: shapes.split, np.array_split: shapes.array_split,
+    np.cumsum: np_cumsum, np.outer: np_outer, np.tensordot: linear.tensordot, np.tril: linear.tril,
+    np.triu: linear.triu, np.diagonal: linear.diagonal, np.diag: linear.diag, np.trace: np_trace,
     np.dot: linear.dot, np.einsum: np_einsum, np.lib.stride_tricks.sliding_window_view: np_windows,
 }  # fmt: skip
 

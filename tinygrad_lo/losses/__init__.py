@@ -1,6 +1,32 @@
 """The losses of the lectures: (prediction, target) in that order, options as keywords."""
 
-from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge
-from tinygrad_lo.losses.regularizers import l2
+from tinygrad_lo.losses.classification import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge,
+    multiclass_hinge,
+    nll,
+    squared_hinge,
+)
+from tinygrad_lo.losses.information import distribution_cross_entropy, entropy, information, kl_divergence
+from tinygrad_lo.losses.metric import (
+    contrastive,
+    cosine_similarity,
+    hard_negatives,
+    pairwise_distance,
+    semi_hard_negatives,
+    triplet,
+)
+from tinygrad_lo.losses.regression import gaussian_nll, huber, mae, mse, msle
+from tinygrad_lo.losses.regularizers import elastic_net, l1, l2
 
-__all__ = ["cross_entropy", "l2", "multiclass_hinge"]
+__all__ = [
+    "mse", "mae", "msle", "huber", "gaussian_nll",
+    "cross_entropy", "nll", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "hinge", "squared_hinge", "multiclass_hinge",
+    "information", "entropy", "distribution_cross_entropy", "kl_divergence",
+    "triplet", "contrastive", "cosine_similarity", "pairwise_distance",
+    "hard_negatives", "semi_hard_negatives",
+    "l1", "l2", "elastic_net",
+]  # fmt: skip

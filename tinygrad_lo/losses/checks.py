@@ -10,10 +10,10 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, check
 from tinygrad_lo.engine.ops.arithmetic import divide
-from tinygrad_lo.engine.ops.elementwise import astype
+from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import foreign, plain
-from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
+from tinygrad_lo.engine.values import foreign, is_finite_number, plain
+from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 REDUCTIONS = ("mean", "sum", "none", "batchmean")
@@ -43,30 +43,17 @@ def pair_of(
 ) -> tuple[Any, Any]:
     """Two inputs of one shape that is not empty: tensors as they are, all else as float arrays.
 
-    A plain array beside a tensor takes the tensor's dtype, so that float64 data does not turn a
-    float32 loss into float64.
+    A plain array takes the dtype of a tensor beside it, else of the first input, so that float64 data
+    does not turn a float32 loss into float64.
 
     Raises:   ShapeError: different shapes, which would broadcast or worse; nothing to average.
     """
-    p: Any
-    t: Any
-    p, t = (
-        x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who)) for x in (prediction, target)
-    )
+    p, t = floats(who, prediction, target)
     if p.shape != t.shape:
         raise ShapeError(mismatch(who, p.shape, t.shape, names))
     if 0 in p.shape:
         raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {p.shape}")
-    dtype = next((x._value.dtype for x in (p, t) if isinstance(x, Node) and x._value.dtype.kind == "f"), None)
-    return as_float(p, dtype), as_float(t, dtype)
-
-
-def as_float(x: Any, dtype: Any) -> Any:
-    """The input in floating point; plain arrays in the given dtype."""
-    if isinstance(x, Node):
-        return x if x._value.dtype.kind == "f" else astype(x, dtype or float)
-    wanted = dtype if dtype is not None else x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    return x if x.dtype == wanted else x.astype(wanted)
+    return p, t
 
 
 def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str, str]) -> str:
@@ -156,22 +143,144 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     return LabelError(f"{who}: label {value} {where}; allowed 0..{classes - 1}{hint}")
 
 
-def is_finite_number(value: Any) -> bool:
-    """Whether the value is a finite number, and no boolean."""
-    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return okay and math.isfinite(value)
-
-
-def finite_number(who: str, name: str, value: Any, at_least: float = -math.inf) -> float:
-    """An option that must be a finite number, as a Python float, which leaves every dtype alone."""
-    if not is_finite_number(value) or value < at_least:
-        bound = "" if at_least == -math.inf else f" and >= {at_least:g}"
-        raise OptionError(f"{who}: {name} must be finite{bound}, got {value!r}")
-    return float(value)
-
-
 def one_of(who: str, name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     """Raise unless an option is one of its values."""
     if isinstance(value, bool) or value not in allowed:
         text = " or ".join(repr(choice) for choice in allowed)
         raise OptionError(f"{who}: {name} must be {text}, got {value!r}")
+
+
+def distribution_of(who: str, target: Any, dtype: Any) -> Any:
+    """A distribution over the classes in every row: not negative, summing to 1.
+
+    A plain one takes the dtype of the scores: float64 targets must not turn a float32 loss into float64.
+    """
+    q = target if isinstance(target, Node) or foreign(target) else np.asarray(plain(target, who))
+    q = check(as_float(q, dtype), in_unit_interval, outside_of_unit, who, "target", "")
+    return check(q, sums_to_one, wrong_sum, who, "target")
+
+
+def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
+    """A weight for each class, in the dtype of the scores."""
+    w = np.asarray(number(who, "class_weights", weights))
+    if w.shape != scores.shape[-1:]:
+        raise ShapeError(
+            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
+        )
+    if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
+        raise OptionError(f"{who}: class_weights must be finite and >= 0, got {w.tolist()}")
+    return w.astype(scores.dtype if scores.dtype.kind == "f" else float)
+
+
+def weights_are_zero(who: str) -> ShapeError:
+    """The error for a batch whose classes all have the weight 0."""
+    return ShapeError(f"{who}: no samples left to average: class_weights are 0 for all labels of the batch")
+
+
+def nothing_left(who: str, ignore_index: int | None, count: int) -> ShapeError:
+    """The error for a batch of which every row is ignored."""
+    return ShapeError(
+        f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})"
+    )
+
+
+LOGITS = "; pass scores to binary_cross_entropy_with_logits"
+
+
+def in_unit_interval(x: Array, *_: Any) -> bool:
+    """Whether all of it lies in [0, 1]; nan does not."""
+    return bool(((x >= 0) & (x <= 1)).all())
+
+
+def outside_of_unit(x: Array, who: str, what: str, hint: str) -> DomainError:
+    """The error for the first element outside [0, 1]."""
+    return DomainError(f"{who}: {what} {first_bad(x, (x >= 0) & (x <= 1))} outside [0, 1]{hint}")
+
+
+def first_place(bad: Array) -> tuple[int, ...]:
+    """Where the first true element stands."""
+    return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+
+
+def saturated(p: Any, y: Any) -> bool:
+    """Whether a probability is exactly 0 or 1 although the target is another."""
+    a, b = (x._value if isinstance(x, Node) else x for x in (p, y))
+    if foreign(a) or foreign(b):
+        return False  # asking a lazy array would compute it
+    return bool((((a == 0) & (b > 0)) | ((a == 1) & (b < 1))).any())
+
+
+def pos_weight_of(who: str, weight: Any, z: Any) -> Any:
+    """The weight of positive targets: a number, or one for each output, in the dtype of the scores."""
+    w = np.asarray(number(who, "pos_weight", weight))
+    if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
+        raise OptionError(f"{who}: pos_weight must be finite and >= 0, got {weight!r}")
+    if w.ndim and w.shape != z.shape[-1:]:
+        raise ShapeError(f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs")
+    return w.astype(z.dtype)[()]
+
+
+def not_plus_minus(who: str, y: Array) -> LabelError:
+    """The error for the first label that is not -1 or +1."""
+    place = first_place(~(np.abs(y) == 1))
+    return LabelError(
+        f"{who}: label {np.asarray(y)[place]:g} at {place}; allowed -1 and +1; use 2*y - 1 for 0/1"
+    )
+
+
+def above_zero(who: str, x: Array) -> DomainError:
+    """The error for the first log-probability above 0."""
+    place = first_place(x > 1e-6)
+    return DomainError(
+        f"{who}: log-probability {np.asarray(x)[place]:g} at {place} is above 0; pass log_softmax(scores), "
+        f"or scores to cross_entropy"
+    )
+
+
+def is_softmax(x: Node) -> bool:
+    """Whether the graph says that this value is the output of softmax: e to a log-softmax."""
+    parent = x.parents[0] if x.op is not None and x.op.name == "exp" else None
+    return parent is not None and parent.op is not None and parent.op.name == "log_softmax"
+
+
+def positive(who: str, name: str, value: Any) -> float:
+    """An option that must be a finite number above 0, as a Python float."""
+    if not is_finite_number(value) or value <= 0:
+        raise OptionError(f"{who}: {name} must be finite and > 0, got {value!r}")
+    return float(value)
+
+
+def flag(who: str, name: str, value: Any) -> None:
+    """Raise unless an option is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise OptionError(f"{who}: {name} must be True or False, got {value!r}")
+
+
+def unit_of(who: str, base: Any) -> float:
+    """One digit of the base in nats, by which to divide: log(base), exactly 1 for base e."""
+    if not is_finite_number(base) or base <= 0 or base == 1:
+        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
+    return math.log(base)
+
+
+def first_bad(x: Array, good: Array) -> str:
+    """The first value that is not good, and its place."""
+    place = first_place(np.logical_not(good))
+    return f"{x[place]} at {place}" if place else f"{x}"
+
+
+def sums_to_one(p: Array, who: str, name: str) -> bool:
+    """Whether every row does, as far as its dtype can tell."""
+    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p)).all())
+
+
+def wrong_sum(p: Array, who: str, name: str) -> DomainError:
+    """The error for the first row that does not."""
+    sums = np.reshape(p.sum(-1), -1)
+    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p)))
+    return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1")
+
+
+def tolerance(p: Array) -> float:
+    """How far from 1 a sum may be: 1e-4, and in float16 what rounding alone can do."""
+    return max(1e-4, float(np.finfo(p.dtype).eps))

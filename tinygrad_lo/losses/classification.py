@@ -7,24 +7,37 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, not_equal, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype, number, relu, where
+from tinygrad_lo.engine.ops.elementwise import astype, bernoulli, relu, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import foreign
-from tinygrad_lo.errors import DomainError, OptionError, ShapeError
+from tinygrad_lo.engine.values import finite_number
+from tinygrad_lo.errors import OptionError
 from tinygrad_lo.losses.checks import (
-    finite_number,
-    is_finite_number,
+    LOGITS,
+    above_zero,
+    class_weights_of,
+    distribution_of,
+    in_unit_interval,
+    is_softmax,
     labels_of,
+    not_plus_minus,
+    nothing_left,
     one_of,
+    outside_of_unit,
+    pair_of,
+    pos_weight_of,
     reduce,
+    saturated,
     scores_of,
+    unit_of,
+    weights_are_zero,
 )
 
 
@@ -70,9 +83,14 @@ def cross_entropy(
     classes = data.shape[-1]
     if label_smoothing != 0.0 and finite_number(who, "label_smoothing", label_smoothing, 0.0) > 1:
         raise OptionError(f"{who}: label_smoothing must be in [0, 1], got {label_smoothing!r}")
-    if base != math.e and (not is_finite_number(base) or base <= 0 or base == 1):
-        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
+    unit = 1.0 if base == math.e else unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
+    if isinstance(scores, Node) and is_softmax(scores):
+        warn_once(
+            who,
+            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
+            f"into softmax, or pass log_softmax(...) to nll",
+        )
     soft = np.shape(target) == data.shape
     if soft and ignore_index is not None:
         raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
@@ -97,7 +115,7 @@ def cross_entropy(
     log_p = named(log_softmax(scores, -1), "log p")
     # One loss a row, as a column until the end: (..., 1) meets the weights without a reshape.
     if not soft and not label_smoothing:
-        losses = negative(pick(log_p, labels))
+        losses = negative(named(pick(log_p, labels), "log p_y"))
         if weight is not None:
             losses = multiply(losses, weight)
     else:
@@ -111,8 +129,8 @@ def cross_entropy(
         losses = negative(total(multiply(q, log_p), -1, True))
         if keep is not None:
             losses = multiply(losses, keep)
-    if base != math.e:
-        losses = divide(losses, math.log(base))
+    if unit != 1.0:
+        losses = divide(losses, unit)
     losses = named(losses, "L_i")
     if reduction == "none":
         losses = reshape(losses, data.shape[:-1])
@@ -183,52 +201,152 @@ def multiclass_hinge(
     return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
 
 
-def distribution_of(who: str, target: Any, dtype: Any) -> Any:
-    """A distribution over the classes in every row: not negative, summing to 1."""
-    q = target
-    if not isinstance(q, Node) and not foreign(q):
-        q = np.asarray(q)
-        if q.dtype.kind in "fiub" and dtype.kind == "f":
-            q = q.astype(dtype)  # float64 targets must not turn a float32 loss into float64
+def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
+    """Negative log-likelihood of the right classes, given log-probabilities.
 
-    def valid(rows: Any) -> bool:
-        # abs(nan) < x is false, so nan is refused as well
-        return bool((rows >= 0).all() and (np.abs(rows.sum(-1) - 1.0) < 1e-4).all())
+    The second half of `cross_entropy`: nll(log_softmax(s), y) is cross_entropy(s, y).
 
-    def complain(rows: Any) -> Exception:
-        flat = np.reshape(rows, (-1, rows.shape[-1]))
-        for i, row in enumerate(flat):
-            if not (row >= 0).all():
-                j = int(np.argmin(row >= 0))
-                return DomainError(
-                    f"{who}: target row {i} has the probability {row[j]} for class {j}; expected >= 0"
-                )
-            if not abs(row.sum() - 1.0) < 1e-4:
-                return DomainError(f"{who}: target row {i} sums to {row.sum():g}; probabilities sum to 1")
-        return DomainError(f"{who}: the target rows are no distributions")
+        L_i = −log p_y
 
-    return check(q, valid, complain)
+    Shapes:   log_probabilities (..., C); labels (...) of ints; result () or, with reduction="none",
+              (...).
+    Units:    those of the logarithm: nats for log_softmax.
+    Raises:   DomainError: a log-probability above 0; scores or probabilities were passed.
+              LabelError, DTypeError, ShapeError: as cross_entropy.
+    Source:   lectures 001 and 004; as in PyTorch.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
+        1.3863
+    """
+    began = tick()
+    who = "nll"
+    log_p, data = scores_of(who, log_probabilities)
+    log_p = check(log_p, lambda x: not (x > 1e-6).any(), lambda x: above_zero(who, x))
+    labels = labels_of(who, data, labels)
+    losses = negative(named(pick(log_p, labels), "log p_y"))
+    if reduction == "none":
+        losses = reshape(losses, data.shape[:-1])
+    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
 
 
-def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
-    """A weight for each class, in the dtype of the scores."""
-    w = np.asarray(number(who, "class_weights", weights))
-    if w.shape != scores.shape[-1:]:
-        raise ShapeError(
-            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
+# ------------------------------------------------------------------------------- two classes
+
+
+def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
+    """Cross-entropy of yes-or-no answers, given probabilities.
+
+    Prefer `binary_cross_entropy_with_logits`, which takes the scores before the sigmoid: a probability
+    that has been rounded to 0 or 1 no longer knows how wrong it is.
+
+        L = −(y log p + (1 − y) log(1 − p))
+
+    Shapes:   p, y: equal, any; result () or, with reduction="none", that shape. Several outputs for
+              each sample (sum over outputs, mean over samples) are reduction="batchmean".
+    Units:    nats.
+    At the edges: logarithms end at −100; the gradient is (p − y) / max(p (1 − p), 1e-12), large and not
+              0 where a saturated answer is wrong, and a warning names the form with logits.
+    Raises:   DomainError: p or y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
+    Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> round(float(lo.losses.binary_cross_entropy(np.array([0.5]), np.array([1.0]))), 4)  # ln 2
+        0.6931
+    """
+    began = tick()
+    who = "binary_cross_entropy"
+    p, y = pair_of(who, p, y, ("probability", "target"))
+    p = check(p, in_unit_interval, outside_of_unit, who, "probability", LOGITS)
+    y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
+    if saturated(p, y):
+        warn_once(
+            who,
+            "binary_cross_entropy: a probability is exactly 0 or 1, and wrong: how wrong was lost when it "
+            "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
         )
-    if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
-        raise OptionError(f"{who}: class_weights must be finite and >= 0, got {w.tolist()}")
-    return w.astype(scores.dtype if scores.dtype.kind == "f" else float)
+    return scoped(who, began, reduce(who, named(bernoulli(p, y), "L"), reduction))
 
 
-def weights_are_zero(who: str) -> ShapeError:
-    """The error for a batch whose classes all have the weight 0."""
-    return ShapeError(f"{who}: no samples left to average: class_weights are 0 for all labels of the batch")
+def binary_cross_entropy_with_logits(
+    z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
+) -> Any:
+    """Cross-entropy of yes-or-no answers, given scores: the sigmoid is inside, and exact at any score.
+
+        L = w y · softplus(−z) + (1 − y) · softplus(z),   softplus(−z) = −log σ(z)
+
+    pos_weight w multiplies the loss of positive targets: w > 1 where they are rare.
+
+    Shapes:   z, y: equal, any; pos_weight: a number, or one for each output (last axis); result () or,
+              with reduction="none", the shape of z. Lecture 001 is reduction="batchmean".
+    Units:    nats.
+    At the edges: finite in value and gradient at any finite score; at z = 0 the loss is log 2.
+    Raises:   DomainError: y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
+              OptionError: pos_weight is not finite and >= 0.
+    Source:   lectures 001 and 004; as in PyTorch.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> z, y = np.array([0.0, 1e4]), np.array([1.0, 0.0])
+        >>> lo.losses.binary_cross_entropy_with_logits(z, y, reduction="none").round(4)
+        array([6.931e-01, 1.000e+04])
+    """
+    began = tick()
+    who = "binary_cross_entropy_with_logits"
+    if isinstance(z, Node) and z.op is not None and z.op.name == "sigmoid":
+        warn_once(who, f"{who}: the scores are the output of sigmoid, which this loss applies itself")
+    z, y = pair_of(who, z, y, ("scores", "target"))
+    y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
+    positive = multiply(y, named(softplus(negative(z)), "−log h"))
+    if pos_weight is not None:
+        positive = multiply(positive, pos_weight_of(who, pos_weight, z))
+    losses = add(positive, multiply(subtract(1.0, y), named(softplus(z), "−log(1−h)")))
+    return scoped(who, began, reduce(who, named(losses, "L"), reduction))
 
 
-def nothing_left(who: str, ignore_index: int | None, count: int) -> ShapeError:
-    """The error for a batch of which every row is ignored."""
-    return ShapeError(
-        f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})"
-    )
+def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """The loss of the two-class SVM: the score should be on the side of y, by a margin.
+
+        L = max(0, Δ − y s),   y in {−1, +1}
+
+    Shapes:   score, y: equal, any; result () or, with reduction="none", that shape.
+    Units:    the margin Δ has the unit of the score.
+    At the edges: the slope where y s = Δ is 0.
+    Raises:   LabelError: y is not −1 or +1.  ShapeError: the shapes differ, or nothing to average.
+              OptionError: the margin is not finite.
+    Source:   lecture 003. Keras maps labels 0/1; optax takes them silently and wrongly.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> s, y = np.array([0.3, -2.0, 0.8, 1.5]), np.array([1, -1, -1, 1])
+        >>> lo.losses.hinge(s, y, reduction="none")
+        array([0.7, 0. , 1.8, 0. ])
+    """
+    began = tick()
+    return scoped("hinge", began, reduce("hinge", margins_of("hinge", score, y, margin), reduction))
+
+
+def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """The hinge loss squared: smooth where the margin is met, harder on those far off.
+
+        L = max(0, Δ − y s)²,   y in {−1, +1}
+
+    Shapes:   score, y: equal, any; result () or, with reduction="none", that shape.
+    Units:    the unit of the score squared.
+    Raises:   LabelError: y is not −1 or +1.  ShapeError: the shapes differ, or nothing to average.
+              OptionError: the margin is not finite.
+    Source:   lecture 003.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> s, y = np.array([0.3, -2.0, 0.8, 1.5]), np.array([1, -1, -1, 1])
+        >>> round(float(lo.losses.squared_hinge(s, y)), 4)  # (0.49 + 3.24) / 4
+        0.9325
+    """
+    began = tick()
+    margins = margins_of("squared_hinge", score, y, margin)
+    return scoped("squared_hinge", began, reduce("squared_hinge", square(margins), reduction))
+
+
+def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
+    """max(0, Δ − y s), the labels checked."""
+    delta = finite_number(who, "margin", margin)
+    score, y = pair_of(who, score, y, ("score", "y"))
+    y = check(y, lambda x: bool((np.abs(x) == 1).all()), lambda x: not_plus_minus(who, x))
+    return named(relu(subtract(delta, multiply(y, score))), "margins")

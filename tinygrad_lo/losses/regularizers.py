@@ -2,16 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, multiply, square
+from tinygrad_lo.engine.ops.elementwise import abs as absolute
+from tinygrad_lo.engine.ops.elementwise import as_float
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import plain
+from tinygrad_lo.engine.values import finite_number, plain
 from tinygrad_lo.errors import DTypeError, OptionError
+from tinygrad_lo.losses.checks import flag
+
+
+def l1(params: Any) -> Any:
+    """The sum of absolute weights: it pushes weights to exactly 0, so that few are left.
+
+        R(W) = Σ |W|
+
+    Leave the biases out of the list, as the lectures do.
+
+    Shapes:   a tensor or array of any shape, or a list of them; result ().
+    Units:    the weight's.
+    At the edges: its slope at a weight of 0 is 0; everywhere else it is −1 or 1, however small the weight.
+    Raises:   OptionError: an empty list (was a generator used twice?).  DTypeError: no tensors.
+    Source:   lectures 000 and 002.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> float(lo.losses.l1([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l1([[1.0, 0.0, 0.0, 0.0]]))
+        (1.0, 1.0)
+    """
+    began = tick()
+    return scoped("l1", began, summed(absolute, parameters("l1", params)))
 
 
 def l2(params: Any, *, half: bool = False) -> Any:
@@ -24,7 +48,8 @@ def l2(params: Any, *, half: bool = False) -> Any:
 
     Shapes:   a tensor or array of any shape, or a list of them; result ().
     Units:    the weight's unit squared; factors differ by author: Σ W² (lectures 000, 002), ½ ‖W‖² (004).
-    Raises:   OptionError: an empty list (was a generator used twice?).
+    Raises:   OptionError: an empty list (was a generator used twice?), a half that is neither True nor
+              False.  DTypeError: no tensors.
     Source:   lectures 000 and 002.
     Example:
         >>> import tinygrad_lo as lo
@@ -32,20 +57,58 @@ def l2(params: Any, *, half: bool = False) -> Any:
         (0.25, 1.0)
     """
     began = tick()
-    out = None
-    for w in parameters("l2", params):
-        s = total(square(w))
-        out = s if out is None else add(out, s)
+    flag("l2", "half", half)
+    out = summed(square, parameters("l2", params))
     return scoped("l2", began, multiply(out, 0.5) if half else out)
+
+
+def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
+    """Both prices at once: few weights, and those that are left small.
+
+        R(W) = l1 Σ |W| + l2 Σ W²
+
+    The lectures write it with one strength, in two ways: lecture 000 as β L2 + (1 − β) L1, which is
+    `elastic_net(params, l1=1 - beta, l2=beta)`; lecture 002 as Σ β W² + |W|, which is
+    `elastic_net(params, l1=1.0, l2=beta)`. Both times a regularization strength λ.
+
+    Shapes:   a tensor or array of any shape, or a list of them; result ().
+    Units:    l1 is a price for each unit of weight, l2 for each unit squared.
+    At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
+    Raises:   OptionError: a strength that is negative or not finite, an empty list.  DTypeError: no
+              tensors.
+    Source:   lectures 000 and 002; Zou and Hastie 2005. scikit-learn puts a ½ before its Σ W².
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> float(lo.losses.elastic_net([[3.0, -4.0]], l1=10.0, l2=1.0))
+        95.0
+    """
+    began = tick()
+    who = "elastic_net"
+    first, second = finite_number(who, "l1", l1, 0.0), finite_number(who, "l2", l2, 0.0)
+    weights = parameters(who, params)
+    out = multiply(summed(absolute, weights), first)
+    if second:  # 0 times a square that overflowed would be nan
+        out = add(out, multiply(summed(square, weights), second))
+    return scoped(who, began, out)
+
+
+def summed(price: Callable[[Any], Any], weights: list[Any]) -> Any:
+    """The price of every weight, added up."""
+    out = None
+    for w in weights:
+        s = total(price(w))
+        out = s if out is None else add(out, s)
+    return out
 
 
 def parameters(who: str, params: Any) -> list[Any]:
     """One tensor or array, or a list of them, as a list."""
     if isinstance(params, (Node, np.ndarray)):
-        return [params]
+        params = [params]
     if not isinstance(params, Iterable) or isinstance(params, str):
         raise DTypeError(f"{who}: expected a tensor or a list of tensors, got {params!r}")
-    found = [w if isinstance(w, Node) else np.asarray(plain(w, who)) for w in params]
+    # In floating point: the square of a small integer would wrap around.
+    found = [as_float(w if isinstance(w, Node) else np.asarray(plain(w, who)), None) for w in params]
     if not found:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")
     return found

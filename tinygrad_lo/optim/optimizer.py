@@ -12,6 +12,7 @@ import numpy as np
 from numpy import vdot
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted
+from tinygrad_lo.engine.values import is_finite_number
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 
 # What other libraries call an option.
@@ -23,20 +24,14 @@ SYNONYMS = {
 Check = Callable[[Any], str | None]  # None, or what the value must be
 
 
-def is_number(value: Any) -> bool:
-    """Whether the value is a finite number, and no boolean."""
-    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return okay and abs(value) < math.inf
-
-
 def not_negative(value: Any) -> str | None:
     """lr, weight_decay."""
-    return None if is_number(value) and value >= 0 else "a finite number >= 0"
+    return None if is_finite_number(value) and value >= 0 else "a finite number >= 0"
 
 
 def fraction(value: Any) -> str | None:
     """momentum and other shares of the past."""
-    return None if is_number(value) and 0 <= value < 1 else "in [0, 1)"
+    return None if is_finite_number(value) and 0 <= value < 1 else "in [0, 1)"
 
 
 def flag(value: Any) -> str | None:

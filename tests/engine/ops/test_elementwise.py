@@ -156,3 +156,63 @@ def test_astype_passes_the_gradient_back_in_its_own_dtype():
     assert w.grad.dtype == np.float64
     assert w.grad.tolist() == [3.0, 3.0]
     assert lo.Tensor([1.5]).astype(int).data.tolist() == [1]
+
+
+# ----------------------------------------------------------- inverse and hyperbolic functions
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("f", "x", "value", "derivative"),
+    [
+        (np.arcsin, 0.0, 0.0, 1.0),
+        (np.arcsin, 0.6, 0.6435011087932844, 1.25),
+        (np.arccos, 0.0, np.pi / 2, -1.0),
+        (np.arccos, -0.8, 2.498091544796509, -1 / 0.6),
+        (np.arctan, 0.0, 0.0, 1.0),
+        (np.arctan, 1.0, np.pi / 4, 0.5),
+        (np.arctan, -1e4, -1.5706963267952299, 1 / (1 + 1e8)),
+        (np.sinh, 0.0, 0.0, 1.0),
+        (np.sinh, np.log(2.0), 0.75, 1.25),
+        (np.cosh, 0.0, 1.0, 0.0),
+        (np.cosh, -np.log(2.0), 1.25, -0.75),
+    ],
+)
+def test_angles_and_hyperbolas(f, x, value, derivative, dtype, shape):
+    found = slope(f, x, dtype, shape)
+    np.testing.assert_allclose(found, (value, derivative), rtol=10 * np.finfo(dtype).eps)
+
+
+def test_arcsin_keeps_its_digits_near_one():
+    """1 - x² would have lost half of them; exact is 1 / √(d (2 - d)) at x = 1 - d."""
+    d = 2.0**-40
+    w = lo.Parameter([1.0 - d, d - 1.0])
+    (np.arcsin(w) - np.arccos(w)).sum().backward()
+    np.testing.assert_allclose(w.grad, 2.0 / np.sqrt(d * (2.0 - d)), rtol=1e-15)
+
+
+def test_second_derivatives_of_the_arcs_by_hand():
+    x = 0.6
+    for f, second in (
+        (np.arcsin, x / 0.8**3),
+        (np.arccos, -x / 0.8**3),
+        (np.arctan, -2 * x / (1 + x * x) ** 2),
+        (np.sinh, np.sinh(x)),
+        (np.cosh, np.cosh(x)),
+    ):
+        w = lo.Parameter(x)
+        assert lo.grad(lo.grad(f(w), w, create_graph=True), w) == pytest.approx(second, rel=1e-14)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("name", ["arcsin", "arccos", "arctan", "sinh", "cosh"])
+def test_inverse_and_hyperbolic_functions_equal_torch(name, rng):
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+    x = rng.uniform(-0.99, 0.99, 50)
+    w, t = lo.Parameter(x), torch.tensor(x, requires_grad=True)
+    y, other = getattr(np, name)(w), getattr(torch, name)(t)
+    y.sum().backward()
+    other.sum().backward()
+    np.testing.assert_allclose(y.data, other.detach().numpy(), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(w.grad, t.grad.numpy(), rtol=1e-12)

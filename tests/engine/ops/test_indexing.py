@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.ops.indexing import pick, put, windows
-from tinygrad_lo.errors import IndexingError, LoError, ShapeError
+from tinygrad_lo.engine.ops.indexing import pick, put, sort, windows
+from tinygrad_lo.errors import DTypeError, IndexingError, LoError, ShapeError, UnsupportedError
 
 INDICES = [
     0,
@@ -144,3 +144,137 @@ def test_windows_overlap_and_their_gradients_add_up(size, stride, dilation, rng)
 def test_windows_that_do_not_fit_are_refused(arguments):
     with pytest.raises(ShapeError, match="window"):
         windows(lo.Tensor(np.zeros((2, 4, 7))), *arguments)
+
+
+# --------------------------------------------------------------------------------- sorted order
+
+
+def test_sort_sends_each_gradient_to_where_its_element_was():
+    w = lo.Parameter([3.0, 1.0, 2.0])
+    y = np.sort(w)
+    y.backward(seed=[10.0, 20.0, 30.0])
+    assert y.data.tolist() == [1.0, 2.0, 3.0]
+    assert w.grad.tolist() == [30.0, 10.0, 20.0]
+
+
+def test_of_equals_the_first_stays_the_first():
+    w = lo.Parameter([[2.0, 1.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    np.sort(w).backward(seed=[[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]])
+    assert w.grad.tolist() == [[3.0, 1.0, 4.0, 2.0], [1.0, 2.0, 3.0, 4.0]]
+    many = lo.Parameter(np.arange(1000.0) % 2)  # short rows are sorted stably by any method
+    np.sort(many).backward(seed=np.arange(1000.0))
+    np.testing.assert_array_equal(many.grad[::2], np.arange(500.0))
+    np.testing.assert_array_equal(many.grad[1::2], np.arange(500.0, 1000.0))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3, None])
+def test_sort_along_any_axis(axis, rng):
+    x = rng.permutation(24).astype(float).reshape(2, 3, 4)
+    for values in (x, np.asfortranarray(x), x[::-1, :, ::2], np.round(x / 5)):
+        w = lo.Parameter(values)
+        np.testing.assert_array_equal(np.sort(w, axis).numpy(), np.sort(values, axis))
+        np.testing.assert_array_equal(sort(values, axis), np.sort(values, axis))
+    weights = rng.standard_normal(np.sort(x, axis).shape)
+    assert lo.gradcheck(lambda v: (np.sort(v, axis) ** 3 * weights).sum(), x / 10 - 1.17, order=2)
+
+
+def test_sort_takes_what_numpys_takes():
+    assert sort([2.0, 1.0]).tolist() == [1.0, 2.0]
+    assert sort(np.array([3, 1], np.int8)).dtype == np.int8
+    assert np.sort(lo.Parameter(np.float32([2, 1]))).dtype == np.float32
+    assert np.sort(lo.Parameter([np.nan, 1.0, -np.inf])).data.tolist()[:2] == [-np.inf, 1.0]
+    assert np.sort(lo.Parameter(2.0), axis=None).data.tolist() == [2.0]
+    x = np.array([2.0, 1.0])
+    sort(x)
+    assert x.tolist() == [2.0, 1.0]
+
+
+def test_sort_refuses_axes_that_are_none():
+    with pytest.raises(ShapeError, match=r"^sort: axis -1 out of range for 0-D: a scalar has no axes"):
+        np.sort(lo.Parameter(2.0))
+    with pytest.raises(ShapeError, match=r"^sort: axis 2 out of range for 2-D, allowed -2\.\.1"):
+        sort(np.zeros((2, 2)), 2)
+    for axis in ((0, 1), 1.0, "0"):
+        with pytest.raises(DTypeError, match=r"^sort: axis must be"):
+            np.sort(lo.Parameter([[1.0]]), axis)
+
+
+def test_the_order_follows_the_data_and_is_no_constant():
+    """Whoever runs the op again on other numbers gets those sorted: the order is not in the graph."""
+    y = np.sort(lo.Parameter([3.0, 1.0, 2.0]))
+    assert y.op.forward(np.array([1.0, 3.0, 2.0]), np.array([1.0, 3.0, 2.0]), 0).tolist() == [1.0, 2.0, 3.0]
+    assert y.parents[0] is y.parents[1]
+
+
+# --------------------------------------------------------------------- lazy arrays: lazy, or refused
+
+
+@pytest.fixture
+def lazily():
+    """An array as Dask holds it, and no scheduler that would compute it."""
+    dask = pytest.importorskip("dask", reason="needs the extra 'dask'")
+    da = pytest.importorskip("dask.array", reason="needs the extra 'dask'")
+
+    def refuse(*args, **options):
+        raise AssertionError("a lazy array was computed")
+
+    with dask.config.set(scheduler=refuse):
+        yield lambda x: lo.Tensor(da.from_array(x, chunks=2), requires_grad=True)
+
+
+LAZY = {
+    "one row": lambda x: x[1] * 1.0,
+    "a number": lambda x: x[1, -1],
+    "slices": lambda x: x[1:, :-2],
+    "backwards": lambda x: x[::-1, 3:0:-1],
+    "a new axis": lambda x: x[None, :, 2],
+    "dots": lambda x: x[..., None, 0],
+    "dots before": lambda x: x[..., 1:3],
+    "dots after": lambda x: x[2, ...],
+    "nothing": lambda x: x[:, 2:2],
+    "flip": np.flip,
+    "roll by nothing": lambda x: np.roll(x, 0, 1),
+    "roll": lambda x: np.roll(x, 3, 1),
+    "roll flat": lambda x: np.roll(x, 2),
+    "split": lambda x: np.split(x, 3)[1] * np.split(x, [2, 4])[0][:1, :],
+    "cumsum": lambda x: np.cumsum(x, 1),
+    "cumsum flat": np.cumsum,
+    "triu": lambda x: np.triu(x, 1),
+    "tril": np.tril,
+    "outer": lambda x: np.outer(x, np.arange(3.0)),
+    "tensordot": lambda x: np.tensordot(x, np.ones((5, 4)), ((1,), (0,))),
+    "arctan": np.arctan,
+}
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_a_lazy_array_stays_lazy_forward_and_back(name, lazily, rng):
+    import dask
+
+    values = rng.standard_normal((3, 5))
+    x, w = lazily(values), lo.Parameter(values)
+    y, expected = LAZY[name](x), LAZY[name](w)
+    seed = rng.standard_normal(expected.shape)
+    (y * seed).sum().backward()
+    (expected * seed).sum().backward()
+    assert not isinstance(y.data, np.ndarray)
+    assert not isinstance(x.grad, np.ndarray)
+    with dask.config.set(scheduler="synchronous"):
+        np.testing.assert_allclose(y.data.compute(), expected.numpy(), rtol=1e-13)
+        np.testing.assert_allclose(x.grad.compute(), w.grad, rtol=1e-12, atol=1e-13)
+
+
+def test_what_would_compute_a_lazy_array_refuses(lazily, rng):
+    x = lazily(rng.standard_normal((3, 5)))
+    with pytest.raises(
+        UnsupportedError, match=r"^sort: the order of a lazy array of shape \(3, 5\) is not known"
+    ):
+        np.sort(x)
+    with pytest.raises(UnsupportedError, match=r"^indexing: a lazy array"):
+        np.take_along_axis(x, np.zeros((3, 1), int), axis=1)
+    with pytest.raises(UnsupportedError, match=r"^indexing: a lazy array"):
+        np.trace(x)
+    for index in (np.array([0, 0, 2]), slice(None, None, 2)):
+        y = x[index].sum()
+        with pytest.raises(UnsupportedError, match=r"^scatter: the gradient of indexing by"):
+            y.backward()

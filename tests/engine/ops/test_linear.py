@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinygrad_lo as lo
-from tinygrad_lo.errors import ShapeError
+from tinygrad_lo.engine.ops import linear
+from tinygrad_lo.errors import DTypeError, LoError, ShapeError
 
 LEFT = [(3,), (2, 3), (5, 2, 3), (4, 1, 2, 3), (1, 2, 3), (0, 2, 3)]
 RIGHT = [(3,), (3, 2), (5, 3, 2), (5, 3, 1), (4, 1, 3, 2), (1, 3, 2), (0, 3, 2)]
@@ -183,3 +184,215 @@ def test_einsum_of_random_subscripts(data):
 def test_subscripts_that_do_not_fit_are_refused(subscripts, shapes):
     with pytest.raises(ShapeError, match="einsum"):
         np.einsum(subscripts, *(lo.Tensor(np.ones(shape)) for shape in shapes))
+
+
+# ------------------------------------------------------------ outer, tensordot and running sums
+
+
+def compare(call, *arrays, rng):
+    """Value as NumPy's on arrays and tensors, gradient and second derivatives as the numbers."""
+    expected = np.asarray(call(*arrays))
+    y = call(*(lo.Parameter(x) for x in arrays))
+    assert type(y) is lo.Tensor
+    assert y.shape == expected.shape
+    assert y.dtype == expected.dtype
+    np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
+    weights = rng.uniform(0.5, 1.5, expected.shape)
+    assert lo.gradcheck(lambda *leaves: (np.tanh(call(*leaves)) * weights).sum(), *arrays, order=2)
+
+
+TENSORDOTS = [
+    ((2, 3, 4), (3, 4, 2), 2),
+    ((2, 3), (3, 2), np.int64(1)),
+    ((2,), (3,), 0),
+    ((2, 3), (4, 2), (0, 1)),
+    ((2, 3, 4), (4, 5, 2), ([0, -1], [2, 0])),
+    ((3, 2), (2, 3), ((0, 1), (1, 0))),
+    ((2, 1, 3), (3, 1), ((2, 1), (0, 1))),
+    ((2, 3), (2, 3), ((), ())),
+]
+
+
+@pytest.mark.parametrize(("m", "n", "axes"), TENSORDOTS, ids=str)
+def test_tensordot_is_numpys(m, n, axes, rng):
+    a, b = rng.uniform(-1, 1, m), rng.uniform(-1, 1, n)
+    np.testing.assert_allclose(linear.tensordot(a, b, axes), np.tensordot(a, b, axes), rtol=1e-13)
+    compare(lambda a, b: np.tensordot(a, b, axes), a, b, rng=rng)
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "axes", "words"),
+    [
+        ((2, 3), (4, 2), 1, r"\(2, 3\) and \(4, 2\): axis 1 of a has size 3, axis 0 of b has 4"),
+        ((2, 3), (1, 2), 1, "axis 1 of a has size 3, axis 0 of b has 1"),
+        ((2, 3), (3, 2), 3, r"axes=3 must be between 0 and 2 for shapes \(2, 3\) and \(3, 2\)"),
+        ((2, 3), (3, 2), -1, "axes=-1 must be between 0 and 2"),
+        ((2, 3), (3, 2), ((0, 1), (1,)), "2 axes of a, but 1 of b; every axis needs a partner"),
+        ((2, 3), (3, 2), (2, 0), "axis 2 out of range for 2-D"),
+        ((2, 2), (2, 2), ((0, -2), (0, 1)), r"duplicate axis -2 in \(0, -2\)"),
+        ((2, 2), (2, 2), 1.5, "axes must be an int, or two ints or lists of ints, got 1.5"),
+        ((2, 2), (2, 2), (0.5, 1), "axes must be an int or a sequence of ints, got 0.5"),
+        ((2, 2), (2, 2), (0, 1, 1), "axes must be an int, or two ints or lists of ints"),
+    ],
+    ids=str,
+)
+def test_tensordot_refuses(m, n, axes, words):
+    with pytest.raises(LoError, match=f"^tensordot: .*{words}"):
+        np.tensordot(lo.Parameter(np.ones(m)), np.ones(n), axes)
+
+
+@pytest.mark.parametrize(
+    ("m", "n"), [((3,), (4,)), ((2, 2), (3,)), ((), (2,)), ((), ()), ((1,), (2, 1))], ids=str
+)
+def test_outer_flattens_both(m, n, rng):
+    a, b = rng.uniform(-1, 1, m)[()], rng.uniform(-1, 1, n)[()]
+    np.testing.assert_array_equal(linear.outer(a, b), np.outer(a, b))
+    compare(np.outer, a, b, rng=rng)
+
+
+def test_outer_and_cumsum_keep_float32_and_read_lists():
+    w = lo.Parameter(np.float32([1.0, 2.0]))
+    assert np.outer(w, w).dtype == np.cumsum(w).dtype == np.float32
+    assert linear.outer([1.0, 2.0], [3.0]).tolist() == [[3.0], [6.0]]
+    assert linear.cumsum([1, 2, 3]).tolist() == [1, 3, 6]
+    assert linear.cumsum(np.array([True, True])).tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -3, None])
+def test_cumsum_along_any_axis(axis, rng):
+    for x in (rng.uniform(-1, 1, (2, 3, 2)), rng.uniform(-1, 1, (4, 3, 4)).T[::-2, :, ::2]):
+        np.testing.assert_allclose(linear.cumsum(x, axis), np.cumsum(x, axis), rtol=1e-15)
+        compare(lambda v: np.cumsum(v, axis), x, rng=rng)
+
+
+def test_cumsum_gives_an_element_the_gradients_of_all_later_sums():
+    w = lo.Parameter([1.0, 2.0, 3.0])
+    y = np.cumsum(w)
+    y.backward(seed=[1.0, 10.0, 100.0])
+    assert y.data.tolist() == [1.0, 3.0, 6.0]
+    assert w.grad.tolist() == [111.0, 110.0, 100.0]
+
+
+def test_cumsum_refuses_axes_that_are_none():
+    with pytest.raises(ShapeError, match=r"^cumsum: axis 1 out of range for 1-D, allowed -1\.\.0"):
+        np.cumsum(lo.Parameter([1.0]), 1)
+    with pytest.raises(ShapeError, match=r"^cumsum: axis 0 out of range for 0-D"):
+        np.cumsum(lo.Parameter(1.0), 0)
+    with pytest.raises(DTypeError, match=r"^cumsum: axis must be one int, got \(0, 1\)"):
+        np.cumsum(lo.Parameter([[1.0]]), (0, 1))
+
+
+# ----------------------------------------------------------------------- triangles and diagonals
+
+
+@pytest.mark.parametrize("k", [-9, -2, -1, 0, 1, 2, 9])
+@pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 2), (2, 3, 3), (0, 2)], ids=str)
+def test_triangles_are_numpys(shape, k, rng):
+    x = rng.uniform(-1, 1, shape)
+    for call in (np.triu, np.tril):
+        for values in (x, np.asfortranarray(x), x[..., ::-1, :]):
+            w = lo.Parameter(values)
+            y = call(w, k)
+            np.testing.assert_array_equal(y.numpy(), call(values, k))
+            seed = rng.standard_normal(y.shape)
+            y.backward(seed=seed)
+            np.testing.assert_array_equal(w.grad, call(seed, k))
+
+
+def test_what_a_triangle_leaves_out_may_be_anything():
+    w = lo.Parameter(np.float32([[1.0, np.inf], [np.nan, 2.0]]))
+    y = np.triu(np.tril(w))
+    y.sum().backward()
+    assert y.dtype == np.float32
+    assert y.data.tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    assert w.grad.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+    assert linear.triu([[1, 2], [3, 4]]).tolist() == [[1, 2], [0, 4]]
+    assert linear.tril(np.ones((2, 2), np.int8)).dtype == np.int8
+
+
+@pytest.mark.parametrize("k", [-4, -1, 0, 1, 3, 9])
+@pytest.mark.parametrize("shape", [(3,), (1,), (0,), (3, 3), (2, 4), (4, 2)], ids=str)
+def test_diag_both_ways(shape, k, rng):
+    x = rng.uniform(-1, 1, shape)
+    for values in (x, x[::-1]):
+        w = lo.Parameter(values)
+        y = np.diag(w, k)
+        np.testing.assert_array_equal(y.numpy(), np.diag(values, k))
+        np.testing.assert_array_equal(linear.diag(values, k), np.diag(values, k))
+        seed = rng.standard_normal(y.shape)
+        y.backward(seed=seed)
+        wanted = np.zeros_like(values)
+        if values.ndim == 1:
+            wanted = np.diag(seed, k)
+        else:
+            wanted.reshape(-1)[np.diag(np.arange(x.size).reshape(shape), k)] = seed
+        np.testing.assert_array_equal(w.grad, wanted)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [((3, 3), {}), ((2, 4), {"offset": 1}), ((4, 2), {"offset": -2}), ((2, 3), {"offset": 9}),
+     ((3, 2, 2), {}), ((2, 3, 2), {"axis1": 0, "axis2": 2}),
+     ((2, 3, 4), {"offset": -1, "axis1": -1, "axis2": -2})],
+    ids=str,
+)  # fmt: skip
+def test_trace_and_diagonal_of_any_axes(shape, options, rng):
+    x = rng.uniform(-1, 1, shape)
+    for call in (np.trace, np.diagonal):
+        if np.size(call(x, **options)) and options.get("offset") != 9:
+            compare(lambda v, call=call: call(v, **options), x, rng=rng)
+        np.testing.assert_allclose(call(lo.Parameter(x), **options).numpy(), call(x, **options), rtol=1e-14)
+
+
+def test_the_trace_of_a_product_by_hand():
+    """d tr(A B) / dA = Bᵀ."""
+    a, b = lo.Parameter([[1.0, 2.0], [3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])
+    np.trace(a @ b).backward()
+    assert a.grad.tolist() == b.T.tolist()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: np.triu(lo.Tensor([1.0])), ShapeError, r"triu: needs a matrix, .* got shape \(1,\)"),
+        (lambda: np.tril(lo.Tensor(1.0)), ShapeError, r"tril: needs a matrix, .* got shape \(\)"),
+        (lambda: np.tril(lo.Tensor([[1.0]]), 0.5), DTypeError, "tril: k must be an int"),
+        (lambda: np.triu(lo.Tensor([[1.0]]), (0,)), DTypeError, r"triu: k must be an int, got \(0,\)"),
+        (lambda: np.diag(lo.Tensor(1.0)), ShapeError, r"diag: needs a vector or a matrix, got shape \(\)"),
+        (lambda: np.diag(lo.Tensor(np.ones((1, 1, 1)))), ShapeError, "diag: .* see np.diagonal"),
+        (lambda: np.diag(lo.Tensor([1.0]), None), DTypeError, "diag: k must be an int"),
+        (lambda: np.trace(lo.Tensor([1.0])), ShapeError, r"trace: needs a matrix, .* got shape \(1,\)"),
+        (lambda: np.trace(lo.Tensor([[1.0]]), 0, 0, 2), ShapeError, "trace: axis 2 out of range for 2-D"),
+        (lambda: np.trace(lo.Tensor([[1.0]]), 0, 1, -1), ShapeError, "trace: axis1=1 and axis2=-1 are"),
+        (lambda: np.diagonal(lo.Tensor([[1.0]]), 1.0), DTypeError, "diagonal: offset must be an int"),
+    ],
+)  # fmt: skip
+def test_triangles_and_diagonals_refuse(call, error, words):
+    with pytest.raises(error, match=f"^{words}"):
+        call()
+
+
+@pytest.mark.peers
+def test_linear_functions_equal_torch(rng):
+    torch = pytest.importorskip("torch", reason="needs the extra 'peers'")
+    x, axes = rng.standard_normal((4, 4)), ((0, 1), (1, 0))
+    pairs = [
+        (lambda a: np.cumsum(a, 1), lambda a: torch.cumsum(a, 1)),
+        (lambda a: np.triu(a, 1), lambda a: torch.triu(a, 1)),
+        (lambda a: np.tril(a, -1), lambda a: torch.tril(a, -1)),
+        (np.diag, torch.diag),
+        (lambda a: np.diag(a[0], -1), lambda a: torch.diag(a[0], -1)),
+        (np.trace, torch.trace),
+        (lambda a: np.outer(a[0], a[1]), lambda a: torch.outer(a[0], a[1])),
+        (lambda a: np.tensordot(a, x, axes), lambda a: torch.tensordot(a, torch.tensor(x), axes)),
+        (lambda a: np.roll(a, (1, 2), (0, 1)), lambda a: torch.roll(a, (1, 2), (0, 1))),
+        (lambda a: np.sort(a, 0), lambda a: torch.sort(a, 0)[0]),
+    ]  # fmt: skip
+    for ours, theirs in pairs:
+        w, t = lo.Parameter(x), torch.tensor(x, requires_grad=True)
+        y, z = ours(w), theirs(t)
+        seed = rng.standard_normal(y.shape)
+        (y * seed).sum().backward()
+        (z * torch.tensor(seed)).sum().backward()
+        np.testing.assert_allclose(y.numpy(), z.detach().numpy(), rtol=1e-12, atol=1e-14)
+        np.testing.assert_allclose(w.grad, t.grad.numpy(), rtol=1e-12, atol=1e-14)

@@ -17,6 +17,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine.graph import Array, Node, quoted
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import unbroadcast
+from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DTypeError, GraphError
 
 LN2 = math.log(2.0)
@@ -65,6 +66,27 @@ tan = op("tan", np.tan, spelling="np.tan({0})", symbol="tan({0})", domain=(-1.0,
 tanh = op("tanh", np.tanh, spelling="np.tanh({0})", symbol="tanh({0})",
           about="Hyperbolic tangent, between -1 and 1.",
           rules=(lambda g, y, x: g * (1.0 - y * y),))  # fmt: skip
+
+arcsin = op("arcsin", np.arcsin, spelling="np.arcsin({0})", symbol="arcsin({0})", domain=(-0.9, 0.9),
+            about="The angle in radians with this sine; its slope at -1 and 1 is infinite.",
+            # (1 - x)(1 + x) keeps the digits near 1 that 1 - x² loses.
+            rules=(lambda g, y, x: g / np.sqrt((1.0 - x) * (1.0 + x)),))  # fmt: skip
+
+arccos = op("arccos", np.arccos, spelling="np.arccos({0})", symbol="arccos({0})", domain=(-0.9, 0.9),
+            about="The angle in radians with this cosine; its slope at -1 and 1 is infinite.",
+            rules=(lambda g, y, x: -g / np.sqrt((1.0 - x) * (1.0 + x)),))  # fmt: skip
+
+arctan = op("arctan", np.arctan, spelling="np.arctan({0})", symbol="arctan({0})",
+            about="The angle in radians with this tangent.",
+            rules=(lambda g, y, x: g / (1.0 + x * x),))  # fmt: skip
+
+sinh = op("sinh", np.sinh, spelling="np.sinh({0})", symbol="sinh({0})",
+          about="Hyperbolic sine.",
+          rules=(lambda g, y, x: g * np.cosh(x),))  # fmt: skip
+
+cosh = op("cosh", np.cosh, spelling="np.cosh({0})", symbol="cosh({0})",
+          about="Hyperbolic cosine.",
+          rules=(lambda g, y, x: g * np.sinh(x),))  # fmt: skip
 
 sign = op("sign", np.sign, (None,), spelling="np.sign({0})", symbol="sign({0})",
           about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.")  # fmt: skip
@@ -118,6 +140,31 @@ softplus = op("softplus", lambda x: np.logaddexp(x, 0), spelling="np.logaddexp({
               symbol="log(1 + exp({0}))",
               about="log(1 + exp(x)), the smooth relu, finite at any x.",
               rules=(lambda g, y, x: g * sigmoid(x),))  # fmt: skip
+
+
+def logs(p: Array) -> tuple[Array, Array]:
+    """log p and log(1 - p), both ending at -100, without a warning at 0 and 1."""
+    log_p = np.maximum(np.log(np.where(p > 0, p, 1)), -100)
+    log_not = np.maximum(np.log1p(-np.where(p < 1, p, 0)), -100)
+    return np.where(p > 0, log_p, -100), np.where(p < 1, log_not, -100)
+
+
+def bernoulli_forward(p: Array, y: Array) -> Array:
+    log_p, log_not = logs(p)
+    return -(y * log_p + (1 - y) * log_not)
+
+
+def bernoulli_by_target(g: Array, out: Array, p: Array, y: Array) -> Array:
+    log_p, log_not = logs(p)
+    return g * (log_not - log_p)
+
+
+bernoulli = op("bernoulli", bernoulli_forward, domain=((0.1, 0.9), (0.1, 0.9)),
+               spelling="-({1} * np.maximum(np.log({0}), -100) + (1 - {1}) * np.maximum(np.log1p(-{0}), -100))",
+               symbol="−({1} log {0} + (1 − {1}) log(1 − {0}))",
+               about="Cross-entropy of a yes-or-no answer; logarithms end at -100, the slope at 1e12.",
+               rules=(lambda g, out, p, y: g * ((p - y) / np.maximum(p * (1 - p), 1e-12)),
+                      bernoulli_by_target))  # fmt: skip
 
 
 def relu_forward(x: Array) -> Array:
@@ -184,3 +231,31 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return _astype(x, wanted)
+
+
+def as_float(x: Any, dtype: Any = None) -> Any:
+    """A floating-point tensor as it is; anything else in the given dtype, or in its own if it has one."""
+    if isinstance(x, Node):
+        return x if x._value.dtype.kind == "f" else astype(x, dtype or float)
+    wanted = dtype if dtype is not None else x.dtype if x.dtype.kind == "f" else np.dtype(float)
+    return x if x.dtype == wanted else x.astype(wanted)
+
+
+def floats(who: str, *inputs: Any) -> list[Any]:
+    """Inputs that are computed with together, in floating point; None stays None.
+
+    Plain arrays take the dtype of the first tensor, or of the first input when there is none, so that
+    float64 data beside float32 weights does not make everything float64. Integers would wrap.
+    """
+    found: list[Any] = [
+        x if x is None or isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))[()] for x in inputs
+    ]
+    dtypes = [x._value.dtype for x in found if isinstance(x, Node)]
+    dtypes += [x.dtype for x in found[:1] if not isinstance(x, Node)]
+    dtype = next((one for one in dtypes if one.kind == "f"), None)
+    return [None if x is None else as_float(x, dtype) for x in found]
+
+
+def floating(who: str, x: Any) -> Any:
+    """One input in floating point."""
+    return x if isinstance(x, Node) and x._value.dtype.kind == "f" else floats(who, x)[0]

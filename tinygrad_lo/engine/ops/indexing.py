@@ -15,8 +15,9 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.values import from_nested, shape_of
-from tinygrad_lo.errors import IndexingError, ShapeError
+from tinygrad_lo.engine.ops.shapes import flatten, one_axis
+from tinygrad_lo.engine.values import foreign, from_nested, plain, shape_of
+from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 
 Call = Callable[..., Any]  # said where a rule names an op that stands below it
 
@@ -54,7 +55,14 @@ def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
     return IndexingError(f"{text} (shape {shape})")
 
 
-getitem = op("getitem", lambda x, index: x[index][()],
+def getitem_forward(x: Array, index: Any) -> Array:
+    try:
+        return x[index][()]
+    except NotImplementedError as error:  # Dask's, of several integer arrays at once
+        raise UnsupportedError(f"indexing: a lazy array of shape {x.shape} refuses: {error}") from error
+
+
+getitem = op("getitem", getitem_forward,
              options=True, refuse=refuse_index,
              spelling="{0}[{1}]", symbol="{0}[{1}]",
              about="Elements by slices, integers, integer arrays, masks, None and '...'.",
@@ -65,13 +73,46 @@ getitem = op("getitem", lambda x, index: x[index][()],
 
 
 def scatter_forward(g: Array, shape: tuple[int, ...], index: Any) -> Array:
-    out = np.zeros(shape, g.dtype)
     parts = index if isinstance(index, tuple) else (index,)
+    if type(g) is not ndarray and foreign(g):
+        return padded(g, shape, parts)
+    out = np.zeros(shape, g.dtype)
     if any(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in parts):
         np.add.at(out, index, g)  # an element taken twice gets two gradients
     else:
         out[index] = g
     return out[()]
+
+
+def padded(g: Array, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Array:
+    """Scatter for lazy arrays, which writing into zeros would compute: ints and slices only need a pad."""
+    at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    parts = (*parts[:at], *(slice(None),) * (len(shape) - named), *parts[at + 1 :])
+    view: list[Any] = []  # gives g the axes of the result, and turns back what was reversed
+    widths = []
+    sizes = iter(shape)
+    for part in parts:
+        if part is None:
+            view.append(0)
+        elif isinstance(part, slice) and part.step in (None, 1, -1):
+            n = next(sizes)
+            taken = range(n)[part]
+            first = min(taken, default=0)
+            view.append(slice(None, None, part.step))
+            widths.append((first, n - first - len(taken)))
+        elif type(part) is int or isinstance(part, np.integer):
+            n = next(sizes)
+            view.append(None)
+            widths.append((int(part) % n, n - 1 - int(part) % n))
+        else:
+            raise UnsupportedError(
+                f"scatter: the gradient of indexing by {part!r} would compute a lazy array of shape {shape}; "
+                f"index it by ints and slices of step 1 or -1, or pass x.compute()"
+            )
+    if 0 in g.shape:  # Dask's pad divides by the size
+        return np.zeros_like(g, shape=shape)
+    return np.pad(g[tuple(view)], widths)
 
 
 scatter: Call = op("scatter", scatter_forward, options=True,
@@ -120,6 +161,68 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
     return getitem(x, tuple(index))
+
+
+# ------------------------------------------------------------------------------- sorted order
+
+
+def order_of(by: Array, axis: int) -> Array:
+    """The positions that sort `by`. Stable: of equals, the first stays the first."""
+    return np.argsort(by, axis=axis, kind="stable")
+
+
+def sort_by_forward(x: Array, by: Array, axis: int) -> Array:
+    if foreign(x) or foreign(by):
+        raise UnsupportedError(
+            f"sort: the order of a lazy array of shape {np.shape(by)} is not known before it is computed; "
+            f"pass x.compute(), or np.max and np.min if the extremes are enough"
+        )
+    return np.take_along_axis(x, order_of(by, axis), axis)
+
+
+def unsort_forward(g: Array, by: Array, axis: int) -> Array:
+    out = np.empty(g.shape, g.dtype)
+    np.put_along_axis(out, order_of(by, axis), g, axis)
+    return out
+
+
+# The order is found from `by` wherever it is needed, never kept as an index: so a recorded graph that
+# is run again on other numbers sorts those.
+sort_by = op("sort_by", sort_by_forward,
+             spelling="np.take_along_axis({0}, np.argsort({1}, {2}, kind='stable'), {2})",
+             symbol="sort {0} by {1}",
+             about="Elements in the order that sorts others of the same shape; no gradient to those.",
+             samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1),
+                      (Shape(3, 2), np.array([[0.5, 1.0], [0.1, 1.0], [0.3, -1.0]]), 0), (Shape(0, 3), np.zeros((0, 3)), 0)),
+             rules=(lambda g, y, x, by, axis: unsort(g, by, axis),
+                    None,
+                    None))  # fmt: skip
+
+unsort: Call = op("unsort", unsort_forward,
+            spelling="np.take_along_axis({0}, np.argsort(np.argsort({1}, {2}, kind='stable'), {2}), {2})",
+            symbol="unsort {0} by {1}",
+            about="Elements put back to where sorting others took them from: the derivative of sort_by.",
+            samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1)),
+            rules=(lambda h, y, g, by, axis: sort_by(h, by, axis),
+                   None,
+                   None))  # fmt: skip
+
+
+@composed(
+    "np.sort({0}, {1})",
+    (Shape(5), -1),
+    (Shape(3, 4), 0),
+    (Shape(2, 3, 4), -2),
+    (Shape(2, 3), None),
+    (Shape(), None),
+    (Shape(0, 3), 1),
+)
+def sort(x: Any, axis: Any = -1) -> Any:
+    """The elements in ascending order along an axis; of equals, the first stays the first."""
+    x = x if isinstance(x, Node) else plain(x, "sort")
+    if axis is None:
+        x, axis = x if len(shape_of(x)) == 1 else flatten(x), 0
+    return sort_by(x, x, one_axis("sort", axis, x))
 
 
 # ------------------------------------------------------- one element of each row: picking a label

@@ -1,19 +1,24 @@
-"""The table, part 6: products of matrices and tensors."""
+"""The table, part 6: products of matrices and tensors; diagonals, triangles and running sums."""
 
 from __future__ import annotations
 
 import math
 import string
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import multiply
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
+from tinygrad_lo.engine.ops.reductions import bad_axes, refuse_axis, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
+from tinygrad_lo.engine.ops.shapes import flatten, ints, moveaxis, one_axis, reshape
 from tinygrad_lo.engine.sweep import total
-from tinygrad_lo.engine.values import shape_of
+from tinygrad_lo.engine.values import plain, shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError
 
 # -------------------------------------------------------------------------------------- matmul
@@ -184,3 +189,179 @@ def einsum(subscripts: str, *operands: Any) -> Any:
         raise DTypeError(f"einsum: subscripts come first, as text, got {type(subscripts).__name__}")
     terms, out = explicit(subscripts, [len(shape_of(x)) for x in operands])
     return _einsum(*operands, f"{','.join(terms)}->{out}")
+
+
+@composed(
+    "np.outer({0}, {1})",
+    (Shape(3), Shape(4)),
+    (Shape(2, 2), Shape(3)),
+    (Shape(), Shape(2)),
+    (Shape(0), Shape(2)),
+)
+def outer(a: Any, b: Any) -> Any:
+    """Every element of a times every element of b, both flattened: a matrix."""
+    m, n = math.prod(shape_of(a)), math.prod(shape_of(b))
+    # As a product of a column and a row, whose rules are products with a vector: no m x n temporaries.
+    return matmul(reshape(a, (m, 1)), reshape(b, (1, n)))
+
+
+@composed(
+    "np.tensordot({0}, {1}, {2})",
+    (Shape(2, 3, 4), Shape(3, 4, 2), 2),
+    (Shape(2, 3), Shape(3, 2), 1),
+    (Shape(2), Shape(3), 0),
+    (Shape(2, 3), Shape(4, 2), (0, 1)),
+    (Shape(2, 3, 4), Shape(4, 5, 2), ((0, -1), (2, 0))),
+    (Shape(2, 3), Shape(2, 3), ((), ())),
+)
+def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
+    """Products summed over the last axes of a and the first of b, or over the given pairs of axes."""
+    m, n = shape_of(a), shape_of(b)
+    left, right = paired_axes(axes, m, n)
+    letters = iter(string.ascii_letters)
+    if len(m) + len(n) - len(left) > len(string.ascii_letters):
+        raise ShapeError(f"tensordot: {m} and {n} have more axes than einsum has letters")
+    of_a = [next(letters) for _ in m]
+    of_b = [of_a[left[right.index(k)]] if k in right else next(letters) for k in range(len(n))]
+    out = [c for i, c in enumerate(of_a) if i not in left] + [c for k, c in enumerate(of_b) if k not in right]
+    return einsum(f"{''.join(of_a)},{''.join(of_b)}->{''.join(out)}", a, b)
+
+
+def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """The axes of tensordot as two lists of ints from 0 up, whose sizes agree pair by pair."""
+    if isinstance(axes, (int, np.integer)) and not isinstance(axes, bool):
+        if not 0 <= axes <= min(len(m), len(n)):
+            raise ShapeError(
+                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
+            )
+        pairs = [tuple(range(len(m) - axes, len(m))), tuple(range(axes))]
+    elif isinstance(axes, (tuple, list)) and len(axes) == 2:
+        pairs = [ints("tensordot", "axes", part) for part in axes]
+    else:
+        raise DTypeError(f"tensordot: axes must be an int, or two ints or lists of ints, got {axes!r}")
+    left, right = pairs
+    problem = bad_axes("tensordot", len(m), left) or bad_axes("tensordot", len(n), right)
+    if problem is None and len(left) != len(right):
+        problem = ShapeError(
+            f"tensordot: {len(left)} axes of a, but {len(right)} of b; every axis needs a partner"
+        )
+    if problem is not None:
+        raise problem
+    for i, k in zip(left, right, strict=True):
+        if m[i] != n[k]:  # also a size of 1, which einsum would stretch
+            raise ShapeError(
+                f"tensordot: {m} and {n}: axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}"
+            )
+    return [i % len(m) for i in left], [k % len(n) for k in right]
+
+
+# ---------------------------------------------------------------- running sums: the triangle of ones
+
+_cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axis), options=True, refuse=refuse_axis("cumsum"),
+             spelling="np.cumsum({0}, {1})", symbol="cumsum {0}",
+             about="The sums of the first 1, 2, 3, ... elements along an axis.",
+             samples=((Shape(4), 0), (Shape(2, 3), 1), (Shape(3, 2), 0), (Shape(2, 3, 2), 1), (Shape(0, 3), 0)),
+             # An element is in its own sum and in all later ones, so the gradient runs from the end.
+             rules=(lambda g, y, x, axis: flip(_cumsum(flip(g, axis), axis), axis),))  # fmt: skip
+
+
+def cumsum(x: Any, axis: Any = None) -> Any:
+    """`np.cumsum`; axis=None flattens first."""
+    x = x if isinstance(x, Node) else plain(x, "cumsum")
+    if axis is None:
+        x, axis = x if len(shape_of(x)) == 1 else flatten(x), 0
+    return _cumsum(x, one_axis("cumsum", axis, x))
+
+
+# ----------------------------------------------------------------------- triangles and diagonals
+
+
+def whole(who: str, option: str, value: Any) -> int:
+    """An option that is one int."""
+    found = ints(who, option, value)
+    if np.ndim(value) or len(found) != 1:
+        raise DTypeError(f"{who}: {option} must be an int, got {value!r}")
+    return found[0]
+
+
+def triangle(who: str, m: Any, k: Any) -> Any:
+    """Where a matrix of this size lies on or below its diagonal number k."""
+    shape = shape_of(m)
+    if len(shape) < 2:
+        raise ShapeError(f"{who}: needs a matrix, 2 axes or more, got shape {shape}")
+    return np.tri(shape[-2], shape[-1], whole(who, "k", k), bool)
+
+
+TRIANGLES = ((Shape(3, 3), 0), (Shape(2, 4), 1), (Shape(4, 2), -2), (Shape(2, 3, 3), 0), (Shape(0, 3), 0))
+
+
+@composed("np.tril({0}, {1})", *TRIANGLES)
+def tril(m: Any, k: int = 0) -> Any:
+    """The matrix with zeros above its diagonal number k (0 the main one, 1 the one above it)."""
+    return where(triangle("tril", m, k), m, 0)
+
+
+@composed("np.triu({0}, {1})", *TRIANGLES)
+def triu(m: Any, k: int = 0) -> Any:
+    """The matrix with zeros below its diagonal number k (0 the main one, 1 the one above it)."""
+    return where(triangle("triu", m, whole("triu", "k", k) - 1), 0, m)
+
+
+DIAGONALS = (
+    (Shape(3, 3), 0, 0, 1),
+    (Shape(2, 4), 1, 0, 1),
+    (Shape(4, 2), -1, 1, 0),
+    (Shape(2, 3, 4), 0, -1, 0),
+    (Shape(2, 2), 5, 0, 1),
+)
+
+
+@composed("np.diagonal({0}, {1}, {2}, {3})", *DIAGONALS)
+def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The diagonal of two axes as the last axis; offset 1 is the one above the main diagonal."""
+    return diagonal_of("diagonal", a, offset, axis1, axis2)
+
+
+def diagonal_of(who: str, a: Any, offset: Any, axis1: Any, axis2: Any) -> Any:
+    shape = shape_of(a)
+    if len(shape) < 2:
+        raise ShapeError(f"{who}: needs a matrix, 2 axes or more, got shape {shape}")
+    axes = one_axis(who, axis1, a), one_axis(who, axis2, a)
+    if axes[0] == axes[1]:
+        raise ShapeError(f"{who}: axis1={axis1} and axis2={axis2} are the same axis of shape {shape}")
+    k = whole(who, "offset", offset)
+    rows, columns = shape[axes[0]], shape[axes[1]]
+    above, below = max(k, 0), max(-k, 0)
+    i = np.arange(max(0, min(rows - below, columns - above)))
+    if axes != (len(shape) - 2, len(shape) - 1):
+        a = moveaxis(a, axes, (-2, -1))
+    return getitem(a, (..., i + below, i + above))
+
+
+@composed(
+    "np.diag({0}, {1})",
+    (Shape(3), 0),
+    (Shape(2), 1),
+    (Shape(2), -2),
+    (Shape(0), 1),
+    (Shape(2, 3), 1),
+    (Shape(3, 3), 0),
+)
+def diag(v: Any, k: int = 0) -> Any:
+    """A vector as the diagonal number k of a matrix of zeros; of a matrix, that diagonal."""
+    shape = shape_of(v)
+    k = whole("diag", "k", k)
+    if len(shape) == 2:
+        return diagonal_of("diag", v, k, 0, 1)
+    if len(shape) != 1:
+        raise ShapeError(f"diag: needs a vector or a matrix, got shape {shape}; see np.diagonal")
+    n = shape[0] + abs(k)
+    start = k if k > 0 else -k * n
+    # From one diagonal element to the next are n + 1 steps through the rows of the matrix.
+    return reshape(scatter(v, (n * n,), slice(start, start + shape[0] * (n + 1), n + 1)), (n, n))
+
+
+@composed("np.trace({0}, {1}, {2}, {3})", *DIAGONALS)
+def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    """The sum of a diagonal."""
+    return sum(diagonal_of("trace", a, offset, axis1, axis2), -1)

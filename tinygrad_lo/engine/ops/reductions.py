@@ -290,6 +290,8 @@ def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def norm_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
+    if foreign(x):
+        return np.sqrt(np.square(x).sum(axis=axis, keepdims=keepdims))
     # Scaled by the largest element, so that squares neither overflow nor vanish.
     top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
     scale = np.where((top > 0) & np.isfinite(top), top, 1).astype(top.dtype)

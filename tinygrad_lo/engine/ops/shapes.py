@@ -14,7 +14,7 @@ from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import unbroadcast
-from tinygrad_lo.engine.values import shape_of
+from tinygrad_lo.engine.values import plain, shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
 # ------------------------------------------------------------------------------------- reshape
@@ -255,3 +255,94 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
         raise ShapeError(f"pad: widths are ints >= 0, got {pad_width!r}")
     value = number("pad", "constant_values", constant_values)
     return _pad(x, tuple((int(before), int(after)) for before, after in widths), value)
+
+
+# --------------------------------------------------------------------------------- roll and split
+
+
+def one_axis(who: str, axis: Any, x: Any) -> int:
+    """The axis argument where there can be only one, as an int from 0 up."""
+    found = plain_axis(who, axis, x)
+    if not isinstance(found, int):
+        raise DTypeError(f"{who}: axis must be one int, got {axis!r}")
+    ndim = len(shape_of(x))
+    problem = bad_axes(who, ndim, (found,))
+    if problem is not None:
+        raise problem
+    return found % ndim
+
+
+def ints(who: str, option: str, value: Any) -> tuple[int, ...]:
+    """An int or a sequence of ints as a tuple of them."""
+    value = value._value if isinstance(value, Node) else value
+    try:
+        return tuple(operator.index(n) for n in ((value,) if np.ndim(value) == 0 else value))
+    except TypeError as error:
+        raise DTypeError(f"{who}: {option} must be an int or a sequence of ints, got {value!r}") from error
+
+
+@composed(
+    "np.roll({0}, {1}, {2})",
+    (Shape(5), 2, None),
+    (Shape(2, 3), -1, None),
+    (Shape(2, 3), 4, 1),
+    (Shape(2, 3), (1, 2), (0, -1)),
+    (Shape(2, 3), 1, (0, 1)),
+    (Shape(3), 0, 0),
+    (Shape(), 1, None),
+    (Shape(0, 3), 1, 0),
+)
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    """The elements moved on along axes, those that leave at the end coming in at the start."""
+    a = a if isinstance(a, Node) else plain(a, "roll")
+    shape = shape_of(a)
+    shifts = ints("roll", "shift", shift)
+    if axis is None and len(shape) != 1:
+        return reshape(rolled(flatten(a), sum(shifts), 0), shape)
+    axis = 0 if axis is None else axis
+    axes = [one_axis("roll", i, a) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))]
+    if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes; give one, or one for each axis")
+    for by, i in np.broadcast(shifts, axes):
+        a = rolled(a, by, i)
+    return a
+
+
+def rolled(a: Any, shift: int, axis: int) -> Any:
+    """The end of one axis moved before its start."""
+    n = shape_of(a)[axis]
+    cut = n - shift % n if n else 0
+    lead = (slice(None),) * axis
+    return concatenate([a[(*lead, slice(cut, None))], a[(*lead, slice(cut))]], axis)
+
+
+@composed("np.split({0}, {1}, {2})")
+def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """A list of parts along an axis: so many of equal size, or what lies between the indices."""
+    return parts_of("split", ary, indices_or_sections, axis)
+
+
+@composed("np.array_split({0}, {1}, {2})")
+def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Like split, for sections that do not divide, too: the first ones get one element more."""
+    return parts_of("array_split", ary, indices_or_sections, axis)
+
+
+def parts_of(who: str, ary: Any, cuts: Any, axis: Any) -> list[Any]:
+    ary = ary if isinstance(ary, Node) else plain(ary, who)
+    axis = one_axis(who, axis, ary)
+    n = shape_of(ary)[axis]
+    places = ints(who, "indices_or_sections", cuts)
+    if np.ndim(cuts._value if isinstance(cuts, Node) else cuts) == 0:
+        (sections,) = places
+        if sections < 1:
+            raise ShapeError(f"{who}: the number of sections must be 1 or more, got {sections}")
+        each, more = divmod(n, sections)
+        if more and who == "split":
+            raise ShapeError(
+                f"split: {n} elements on axis {axis} do not divide into {sections} equal sections "
+                f"(shape {shape_of(ary)}); give the indices to cut at, or use np.array_split"
+            )
+        places = tuple(each * i + min(i, more) for i in range(1, sections))
+    lead = (slice(None),) * axis
+    return [ary[(*lead, slice(*ends))] for ends in zip((0, *places), (*places, None), strict=True)]

@@ -1,0 +1,388 @@
+"""Losses of distances: embeddings of one class close together, of two classes far apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, check, named, scoped, tick
+from tinygrad_lo.engine.ops.arithmetic import add, divide, equal, multiply, square, subtract
+from tinygrad_lo.engine.ops.elementwise import floats, relu, where
+from tinygrad_lo.engine.ops.reductions import norm
+from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.ops.shapes import expand_dims
+from tinygrad_lo.engine.values import finite_number, foreign, shape_of
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    IndexingError,
+    LabelError,
+    NonFiniteError,
+    OptionError,
+    ShapeError,
+)
+from tinygrad_lo.losses.checks import one_of, pair_of, reduce
+
+DISTANCES = ("squared", "euclidean")
+
+
+def triplet(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    margin: float = 1.0,
+    distance: str | Callable[[Any, Any], Any] = "squared",
+    reduction: str = "mean",
+) -> Any:
+    """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
+
+    Anchor and positive show the same thing, the negative another. Only the order of the distances
+    counts, not their size. The distance is "squared" (the sum of squared differences), "euclidean"
+    (its root), or a function of two (..., d) inputs that returns (...).
+
+        L_i = max(0, d_p − d_n + α),  d_p = D(a_i, p_i),  d_n = D(a_i, n_i)
+
+    Shapes:   anchor, positive, negative: equal, (..., d); result () or, with reduction="none", (...).
+    Units:    the margin α has the unit of the distance: squared for distance="squared".
+    At the edges: 0, with slope 0, where the margin is exactly met. The slope of the Euclidean distance
+              between equal points is 0.
+    Raises:   ShapeError: three shapes that are not equal, an empty batch, a distance function that
+              does not give one number a row.  OptionError: a margin that is negative or not finite,
+              an unknown distance.  GraphError: a distance function that leaves the graph.
+    Source:   lecture 001 and FaceNet (Schroff et al. 2015, eq. 3): squared. Lecture 003 takes any D.
+              PyTorch and optax are "euclidean"; PyTorch adds 1e-6 to each difference, this does not.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> a, p, n = np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([[0.0, 1.5]])
+        >>> float(lo.losses.triplet(a, p, n, distance="euclidean"))  # 1 − 1.5 + 1
+        0.5
+        >>> float(lo.losses.triplet(a, p, n))  # 1 − 2.25 + 1 is below 0
+        0.0
+    """
+    began = tick()
+    who = "triplet"
+    alpha = finite_number(who, "margin", margin, 0.0)
+    if not callable(distance) and distance not in DISTANCES:
+        raise OptionError(
+            f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
+        )
+    anchor, positive, negative = floats(who, anchor, positive, negative)
+    if not anchor.shape == positive.shape == negative.shape:
+        raise ShapeError(
+            f"{who}: anchor {anchor.shape}, positive {positive.shape}, negative {negative.shape}; "
+            f"losses do not broadcast, give all three one shape"
+        )
+    features(who, "anchor, positive and negative", anchor)
+
+    d_p = named(apart(who, distance, anchor, positive), "d_p")
+    d_n = named(apart(who, distance, anchor, negative), "d_n")
+    losses = named(relu(add(subtract(d_p, d_n), alpha)), "L_i")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+    """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
+
+    Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between
+    two. A dissimilar pair farther apart than m costs nothing.
+
+        L_i = (1 − y) ½ D² + y ½ max(0, m − D)²,  D = ‖a_i − b_i‖
+
+    Shapes:   a, b: equal, (..., d); y: (...) of ints, 0 similar, 1 dissimilar; result () or, with
+              reduction="none", (...).
+    Units:    the margin m has the unit of the embeddings; the loss has that unit squared.
+    At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0: there is no direction
+              in which to push.
+    Raises:   LabelError: a label that is not 0 or 1.  DTypeError: labels that are no integers.
+              ShapeError: a and b of two shapes, not one label for each pair, an empty batch.
+              OptionError: a margin that is negative or not finite.
+    Source:   lecture 003; Hadsell, Chopra, LeCun 2006, eq. 4. Chainer has y = 1 for similar pairs.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> a, b = np.zeros((2, 2)), np.array([[0.3, 0.4], [0.3, 0.4]])  # D = 0.5 in both
+        >>> lo.losses.contrastive(a, b, [0, 1], margin=2.0, reduction="none")  # ½ 0.5², ½ (2 − 0.5)²
+        array([0.125, 1.125])
+    """
+    began = tick()
+    who = "contrastive"
+    m = finite_number(who, "margin", margin, 0.0)
+    a, b = pair_of(who, a, b, ("a", "b"))
+    features(who, "a and b", a)
+    y = integers(who, "y", y, a.shape[:-1], "pairs")
+    y = every(
+        y,
+        lambda y: (y == 0) | (y == 1),
+        lambda at, i, v: LabelError(f"{who}: label {v} {at}; allowed 0 (similar) and 1 (dissimilar)"),
+    )
+
+    r = named(subtract(a, b), "r")
+    D = named(norm(r, -1), "D")
+    dissimilar = equal(y, 1)
+    # Not the square of D: at D = 0 the norm has a kink, and curvature 1 would be lost there. And chosen
+    # before squaring: what is far apart and dissimilar costs nothing, however far.
+    pulled = named(total(square(where(expand_dims(dissimilar, -1), 0.0, r)), -1), "(1 − y) D²")
+    pushed = named(square(where(dissimilar, relu(subtract(m, D)), 0.0)), "y max(0, m − D)²")
+    losses = named(multiply(add(pulled, pushed), 0.5), "L_i")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def cosine_similarity(a: Any, b: Any) -> Any:
+    """The cosine of the angle between two vectors: 1 same direction, 0 at right angles, −1 opposite.
+
+    It compares directions and ignores lengths, which makes it the usual similarity of features.
+    `1 − cosine_similarity` is a distance that `triplet` takes.
+
+        cos θ = a · b / (‖a‖ ‖b‖)
+
+    Shapes:   a, b: equal, (..., d); result (...), one number a row.
+    Units:    none; from −1 to 1, up to rounding.
+    At the edges: a zero vector has no direction: value 0, gradient 0.
+    Raises:   ShapeError: two shapes, no rows, or a single number.
+    Source:   lecture 003 (similar images have features of high cosine similarity). PyTorch divides
+              by at least 1e-8 and so gives a zero vector a gradient of 1e8.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> a = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+        >>> b = np.array([[3.0, 4.0], [0.0, 2.0], [-5.0, 0.0]])
+        >>> lo.losses.cosine_similarity(a, b)
+        array([ 0.6,  0. , -1. ])
+    """
+    began = tick()
+    who = "cosine_similarity"
+    a, b = pair_of(who, a, b, ("a", "b"))
+    features(who, "a and b", a)
+    # Through unit vectors: a · b alone would overflow where the cosine does not.
+    directions = named(unit(a), "a/‖a‖"), named(unit(b), "b/‖b‖")
+    cosine = named(total(multiply(*directions), -1), "cos θ")
+    return scoped(who, began, cosine)
+
+
+def unit(x: Any) -> Any:
+    """The vectors along the last axis with length 1; zero vectors stay, and get no gradient."""
+    length = norm(x, -1, True)
+    nothing = equal(length, 0)
+    return where(nothing, 0.0, divide(x, where(nothing, 1.0, length)))
+
+
+def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
+    """How far every row of A is from every row of B, through their differences.
+
+    The quicker ‖a‖² + ‖b‖² − 2 a·b cancels for points that are close together, and can turn
+    negative. The differences take n · m · d numbers of memory.
+
+        D_ij = ‖A_i − B_j‖          distance="squared":  D_ij = ‖A_i − B_j‖²
+
+    Shapes:   A (n, d), B (m, d); result (n, m).
+    Units:    of the rows, or that unit squared.
+    At the edges: the slope at distance 0 is 0.
+    Raises:   ShapeError: A or B is no matrix, or their rows have two lengths.  OptionError: an unknown
+              distance.
+    Source:   lecture 003 (a ranking of all images by their distance from a query); as
+              torch.cdist(compute_mode="donot_use_mm_for_euclid_dist").
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> lo.losses.pairwise_distance([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])
+        array([[5., 0.]])
+    """
+    began = tick()
+    who = "pairwise_distance"
+    one_of(who, "distance", distance, DISTANCES)
+    A, B = floats(who, A, B)
+    for name, x in (("A", A), ("B", B)):
+        if len(x.shape) != 2:
+            raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
+    if A.shape[1] != B.shape[1]:
+        raise ShapeError(
+            f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
+            f"have no distance, give both one length"
+        )
+    D = apart(who, distance, expand_dims(A, 1), expand_dims(B, 0))
+    return scoped(who, began, named(D, "D"))
+
+
+# -------------------------------------------------------------------------------------- mining
+
+
+def hard_negatives(embeddings: Any, labels: Any) -> Array:
+    """For each row as an anchor, its hardest negative: the nearest row that has another label.
+
+    These are the mistakes a ranking is about to make. Use as `E[hard_negatives(E, labels)]` for the
+    third input of `triplet`; the choice itself has no gradient.
+
+        n_i = argmin_j ‖x_i − x_j‖  over all j with y_j ≠ y_i;  of equally near rows the first
+
+    Shapes:   embeddings (n, d), labels (n,) of ints, any values; result (n,) of ints.
+    Raises:   LabelError: all labels are equal, so that no row has a negative.  NonFiniteError: nan or
+              inf among the embeddings.  DTypeError: labels that are no integers.  ShapeError:
+              embeddings that are no matrix, not one label for each row, no rows.
+    Source:   lecture 003 (the most similar of the wrong ones).
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> points = np.array([[0.0], [1.0], [3.0], [9.0]])
+        >>> lo.losses.hard_negatives(points, [0, 0, 1, 1])
+        array([2, 2, 1, 1])
+    """
+    x, y = minable("hard_negatives", embeddings, labels)
+    return by_blocks(x, y, lambda d, other, rows: nearest(d, other))
+
+
+def semi_hard_negatives(
+    embeddings: Any, labels: Any, positives: Any, *, margin: float, distance: str = "squared"
+) -> Array:
+    """For each anchor a negative farther than its positive, but by less than the margin.
+
+    The hardest negatives can make a network collapse early in training; these are wrong in margin
+    only. Of several, the nearest is taken. Where no row is in that range, it is the hardest one, as
+    in `hard_negatives`. Take the margin and the distance of the `triplet` that follows.
+
+        n_i = argmin_j D(x_i, x_j)  over y_j ≠ y_i  and  d_p < D(x_i, x_j) < d_p + α,
+        d_p = D(x_i, x_(positives_i))
+
+    Shapes:   embeddings (n, d), labels (n,) and positives (n,) of ints; result (n,) of ints.
+    Units:    the margin α has the unit of the distance: squared for distance="squared".
+    At the edges: both bounds exclude equality. A row alone in its class may be its own positive.
+    Raises:   as hard_negatives, and  IndexingError: a positive that is no row.  LabelError: a positive
+              of another class.  OptionError: a margin that is negative or not finite, an unknown
+              distance.
+    Source:   FaceNet (Schroff et al. 2015, section 3.2, squared distances). TensorFlow Addons ignores
+              the margin here and falls back to the farthest negative.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> points = np.array([[0.0], [1.0], [0.5], [1.2]])  # 0.5 is nearer to 0 than its positive 1
+        >>> lo.losses.semi_hard_negatives(points, [0, 0, 1, 1], [1, 0, 3, 2], margin=1.0)
+        array([3, 3, 0, 0])
+    """
+    who = "semi_hard_negatives"
+    alpha = finite_number(who, "margin", margin, 0.0)
+    one_of(who, "distance", distance, DISTANCES)
+    x, y = minable(who, embeddings, labels)
+    p = data_of(integers(who, "positives", positives, y.shape, "rows"))
+    p = every(
+        p,
+        lambda p: (p >= 0) & (p < len(x)),
+        lambda at, i, v: IndexingError(f"{who}: positives[{i}] is {v}, but the rows are 0..{len(x) - 1}"),
+    )
+    p = every(
+        p,
+        lambda p: y[p] == y,
+        lambda at, i, v: LabelError(
+            f"{who}: positives[{i}] is row {v} with label {y[v]}, but row {i} has label {y[i]}; "
+            f"a positive has its anchor's label"
+        ),
+    )
+
+    def choose(d: Array, other: Array, rows: slice) -> Array:
+        d = np.sqrt(d) if distance == "euclidean" else d
+        # A masked sum, because gathers would compute a lazy array; and the same number as in the row.
+        d_p = np.where(p[rows, None] == np.arange(len(x)), d, 0.0).sum(1, keepdims=True)
+        semi = other & (d > d_p) & (d < d_p + alpha)
+        return np.where(semi.any(1), nearest(d, semi), nearest(d, other))
+
+    return by_blocks(x, y, choose)
+
+
+BLOCK = 1 << 22  # differences held at once while mining: 32 MiB
+
+
+def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]) -> Array:
+    """What `choose(squared distances, whether the labels differ, which rows)` finds, block by block."""
+    step = max(1, BLOCK // max(1, x.shape[0] * x.shape[1]))
+    found = []
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        # Squared, since roots would round equal distances apart, and ties go to the first row.
+        d = pairwise_distance(x[rows], x, distance="squared")
+        found.append(choose(d, y[rows, None] != y, rows))
+    return np.concatenate(found)
+
+
+def nearest(d: Array, allowed: Array) -> Array:
+    """In each row, where the smallest of the allowed distances stands."""
+    return np.argmin(np.where(allowed, d, np.inf), axis=1)
+
+
+def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
+    """Embeddings as finite rows in float64, and a label for each, of at least two classes."""
+    x = data_of(floats(who, embeddings)[0])
+    if len(x.shape) != 2:
+        raise ShapeError(f"{who}: embeddings must be rows (n, d), got shape {x.shape}")
+    if x.shape[0] == 0:
+        raise ShapeError(f"{who}: no samples: the embeddings have shape {x.shape}")
+    y = data_of(integers(who, "labels", labels, x.shape[:1], "rows"))
+    x = every(
+        x,
+        np.isfinite,
+        lambda at, i, v: NonFiniteError(f"{who}: the embeddings hold {v} {at}; distances need numbers"),
+    )
+    y = check(
+        y,
+        lambda y: bool((y != y[0]).any()),
+        lambda y: LabelError(
+            f"{who}: row 0 has no negative: all {len(y)} rows have the label {y[0]}; use two classes or more"
+        ),
+    )
+    return x.astype(float), y
+
+
+def data_of(x: Any) -> Array:
+    """The plain array: a choice of rows has no gradient."""
+    return x._value if isinstance(x, Node) else x
+
+
+# -------------------------------------------------------------------------------------- checks
+
+
+def features(who: str, names: str, x: Any) -> None:
+    """Raise unless there are rows, with an axis of features at the end."""
+    if not x.shape:
+        raise ShapeError(f"{who}: {names} must have an axis of features, got one number")
+    if 0 in x.shape:
+        raise ShapeError(f"{who}: no samples left to average: {names} have shape {x.shape}")
+
+
+def apart(who: str, distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    """The distances between rows."""
+    if distance == "squared":
+        return total(square(subtract(a, b)), -1)
+    if distance == "euclidean":
+        return norm(subtract(a, b), -1)
+    assert callable(distance)
+    d = distance(a, b)
+    if shape_of(d) != a.shape[:-1]:
+        raise ShapeError(
+            f"{who}: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
+            f"expected {a.shape[:-1]}, one number for each row"
+        )
+    if not isinstance(d, Node) and any(isinstance(x, Node) and x._needs for x in (a, b)):
+        raise GraphError(
+            f"{who}: distance returned {type(d).__name__} for tensors that require gradients: it left "
+            f"the graph; compute with operators and NumPy functions of its inputs"
+        )
+    return d
+
+
+def integers(who: str, name: str, y: Any, shape: tuple[int, ...], what: str) -> Any:
+    """Integers of a shape; a tensor of them stays a tensor."""
+    if not isinstance(y, Node) and not foreign(y):
+        y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        hint = "; use .astype(int)" if y.dtype.kind in "bf" else ""
+        raise DTypeError(f"{who}: {name} must be integers, got {y.dtype}{hint}")
+    if y.shape != shape:
+        hint = f"; use {name}[..., 0]" if y.shape == (*shape, 1) else ""
+        raise ShapeError(f"{who}: {name} must be {shape}, one for each of the {what}, got {y.shape}{hint}")
+    return y
+
+
+def every(x: Any, good: Callable[[Array], Array], complain: Callable[[str, int, Any], Exception]) -> Any:
+    """Check what must hold everywhere; `complain` learns where first it does not, and the value there."""
+
+    def error(data: Array) -> Exception:
+        place = tuple(int(i) for i in np.argwhere(~good(data))[0])
+        at = f"at row {place[0]}" if len(place) == 1 else f"at {place}"
+        return complain(at, place[0] if place else 0, data[place])
+
+    return check(x, lambda data: bool(good(data).all()), error)

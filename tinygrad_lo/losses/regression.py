@@ -1,0 +1,223 @@
+"""Losses of numbers: how far predictions are from the values they should have."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, check, named, scoped, tick
+from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
+from tinygrad_lo.engine.ops.elementwise import abs as absolute
+from tinygrad_lo.engine.ops.elementwise import as_float, clip, log, log1p, sqrt
+from tinygrad_lo.engine.values import foreign, plain
+from tinygrad_lo.errors import DomainError, ShapeError
+from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of
+
+HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
+    """The mean squared error: large mistakes cost much more than small ones.
+
+        L_i = r²,  r = prediction − target          half=True:  L_i = ½ r²
+
+    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape. The mean
+              is over all elements; "batchmean" sums over the outputs of a sample and averages samples.
+    Units:    the target's unit squared.
+    At the edges: value and slope are 0 at r = 0. float32 overflows above |r| = 1.8e19.
+    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: an unknown reduction,
+              a half that is neither True nor False.
+    Source:   lecture 003. Lecture 001, 1/2m Σ‖h − y‖², is half=True, reduction="batchmean"; lecture 004
+              is reduction="batchmean". PyTorch and Keras have no half.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> float(lo.losses.mse([1.0, 2.0, 6.0], [1.0, 4.0, 5.0], reduction="sum"))
+        5.0
+        >>> float(lo.losses.mse([0.0], [1.0], half=True, reduction="batchmean"))
+        0.5
+    """
+    began = tick()
+    who = "mse"
+    flag(who, "half", half)
+    p, t = pair_of(who, prediction, target)
+    r = named(subtract(p, t), "r")
+    losses = named(square(r), "r²")
+    if half:
+        losses = named(multiply(losses, 0.5), "½r²")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
+    """The mean absolute error: each mistake costs its size, so outliers do not dominate.
+
+        L_i = |r|,  r = prediction − target
+
+    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
+    Units:    the target's.
+    At the edges: its slope at r = 0 is 0; everywhere else it is −1 or 1, however small r is.
+    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: an unknown reduction.
+    Source:   lecture 003; PyTorch's l1_loss.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> float(lo.losses.mae([1.0, 2.0, 6.0], [1.0, 4.0, 5.0]))
+        1.0
+    """
+    began = tick()
+    who = "mae"
+    p, t = pair_of(who, prediction, target)
+    r = named(subtract(p, t), "r")
+    losses = named(absolute(r), "|r|")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
+    """The mean squared logarithmic error: it asks for the ratio, not for the difference.
+
+    30 predicted as 20 costs about as much as 30000 predicted as 20000, and more to predict too little
+    than as much too much.
+
+        L_i = r²,  r = log(1 + prediction) − log(1 + target)
+
+    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
+    Units:    none; base=10 divides the loss by (log 10)².
+    At the edges: value and slope are 0 at r = 0; the slope grows without bound towards −1.
+    Raises:   DomainError: a value that is not above −1, with its place.  ShapeError: the shapes differ,
+              or nothing to average.  OptionError: a bad base, an unknown reduction.
+    Source:   lecture 003, whose worked numbers are in base 10; Keras clips what is below 0 instead.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> round(float(lo.losses.msle([20.0], [30.0], base=10)), 5)
+        0.02861
+        >>> round(float(lo.losses.msle([20.0], [10.0], base=10)), 5)
+        0.07886
+    """
+    began = tick()
+    who = "msle"
+    unit = unit_of(who, base)
+    p, t = pair_of(who, prediction, target)
+    check(p, above_minus_one, too_low, who, "prediction")
+    check(t, above_minus_one, too_low, who, "target")
+    r = subtract(named(log1p(p), "log(1 + p)"), named(log1p(t), "log(1 + t)"))
+    if unit != 1.0:
+        r = divide(r, unit)
+    losses = named(square(named(r, "r")), "r²")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
+    """Squared error for small mistakes, absolute error for large ones.
+
+    Smooth at 0 like mse, and like mae not dominated by outliers.
+
+        L_i = ½ r²          where |r| <= δ,    r = prediction − target
+        L_i = δ|r| − ½ δ²   beyond
+
+    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ and has the
+    gradient c.
+
+    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
+    Units:    delta has the unit of the target; the loss has that unit squared.
+    At the edges: at |r| = δ both branches and their slopes agree; the second derivative there is 1, the
+              one of the inside. The slope at r = 0 is 0. No overflow at |r| = 1e30 in float32.
+    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: delta is not finite
+              and above 0, an unknown reduction.
+    Source:   lecture 003; Huber 1964; PyTorch's huber_loss (its smooth_l1_loss is this divided by δ).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> losses = lo.losses.huber([1.0, 5.0], [0.0, 0.0], delta=2.0, reduction="none")
+        >>> losses.tolist()
+        [0.5, 8.0]
+    """
+    began = tick()
+    who = "huber"
+    d = positive(who, "delta", delta)
+    p, t = pair_of(who, prediction, target)
+    r = named(subtract(p, t), "r")
+    # A δ beyond all numbers of the dtype never clips; as a bound NumPy could not convert it.
+    d = min(d, float(np.finfo(r.dtype).max))
+    c = named(clip(r, -d, d), "c")
+    losses = named(multiply(c, subtract(r, multiply(c, 0.5))), "L_i")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+def gaussian_nll(
+    prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
+) -> Any:
+    """The negative log-likelihood of the target under a normal distribution around the prediction.
+
+    With one variance for all it has the minimum of mse, but not its value. A variance for each element
+    may be a tensor: gradients flow to it, so that a model can learn how sure it is.
+
+        L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance
+
+    full=False leaves out ½ log 2π, which no gradient sees; log σ stays.
+
+    Shapes:   prediction, target: equal, any; variance: one number, or the same shape; result () or,
+              with reduction="none", that shape.
+    Units:    nats; the variance has the target's unit squared.
+    At the edges: unlike other losses it is negative where the density is above 1. The variance is not
+              clamped.
+    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: a variance that is not
+              finite and above 0, an unknown reduction.  DomainError: such an element of a variance.
+    Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
+              full=False by default and raises variances below 1e-6 to it.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> losses = lo.losses.gaussian_nll([0.0, 1.0], [1.0, 1.0], variance=0.5, reduction="none")
+        >>> losses.round(6).tolist()
+        [1.572365, 0.572365]
+    """
+    began = tick()
+    who = "gaussian_nll"
+    flag(who, "full", full)
+    p, t = pair_of(who, prediction, target)
+    r = named(subtract(p, t), "r")
+    constant = HALF_LOG_2PI if full else 0.0
+    sigma: Any
+    shift: Any
+    if isinstance(variance, (Node, np.ndarray, list, tuple)) or foreign(variance):
+        sigma = named(sqrt(variances(who, variance, r)), "σ")
+        shift = add(named(log(sigma), "log σ"), constant)
+    else:
+        sigma = math.sqrt(positive(who, "variance", variance))
+        shift = math.log(sigma) + constant
+    z = named(divide(r, sigma), "z")
+    losses = named(add(multiply(square(z), 0.5), shift), "L_i")
+    return scoped(who, began, reduce(who, losses, reduction))
+
+
+# --------------------------------------------------------------------------------------- checks
+
+
+def variances(who: str, variance: Any, r: Any) -> Any:
+    """One variance for each residual, or one for all; a tensor stays a tensor."""
+    v = variance if isinstance(variance, Node) or foreign(variance) else np.asarray(plain(variance, who))
+    if v.shape not in ((), r.shape):
+        raise ShapeError(
+            f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
+        )
+    v = as_float(v, r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    return check(v, all_positive, not_positive, who, "variance")
+
+
+def above_minus_one(x: Array, who: str, name: str) -> bool:
+    """Whether log(1 + x) is finite everywhere; nan is not."""
+    return bool((x > -1).all())
+
+
+def too_low(x: Array, who: str, name: str) -> DomainError:
+    """The error for the first value of which log(1 + x) is none."""
+    return DomainError(f"{who}: log(1 + x) needs x > -1, got {first_bad(x, x > -1)} of the {name}")
+
+
+def all_positive(x: Array, who: str, name: str) -> bool:
+    """Whether every element is finite and above 0."""
+    return bool(((x > 0) & (x < math.inf)).all())
+
+
+def not_positive(x: Array, who: str, name: str) -> DomainError:
+    """The error for the first element that is not."""
+    good = (x > 0) & (x < math.inf)
+    return DomainError(f"{who}: {name} must be finite and > 0, got {first_bad(x, good)}")

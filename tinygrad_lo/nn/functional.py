@@ -1,0 +1,346 @@
+"""Layers as functions: dropout, batch normalization, convolution and pooling.
+
+They keep nothing: weights and running statistics are arguments. Images are (N, C, H, W).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
+from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
+from tinygrad_lo.engine.ops.elementwise import floating, floats, sqrt
+from tinygrad_lo.engine.ops.indexing import positions, windows
+from tinygrad_lo.engine.ops.linear import matmul
+from tinygrad_lo.engine.ops.reductions import max as largest
+from tinygrad_lo.engine.ops.reductions import mean
+from tinygrad_lo.engine.ops.shapes import pad, reshape, transpose
+from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.values import finite_number, foreign, shape_of
+from tinygrad_lo.errors import DomainError, DTypeError, OptionError, ShapeError, UnsupportedError
+from tinygrad_lo.nn.activations import dtype_of
+
+Pair = tuple[int, int]
+
+
+def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
+    """Throw a random part of the values away, so that no unit relies on another one.
+
+    Inverted: what is kept grows by 1/(1 − p) in training, so nothing has to change afterwards.
+
+        y = x · m / (1 − p),  m = 0 with probability p, else 1
+
+    Shapes:   x: any; result: that shape.
+    At the edges: p = 0, or training=False: x unchanged; p = 1: zeros. The mask does not depend on the
+              dtype: one seed drops the same values in float32 and in float64.
+    Raises:   OptionError: p is not in [0, 1], or rng is no generator.
+    Source:   lectures 000 and 002; p is the probability of dropping (PyTorch, Keras), not of keeping.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> y = lo.nn.dropout(np.ones(1000), 0.75, rng=0)
+        >>> np.unique(y)
+        array([0., 4.])
+        >>> lo.nn.dropout(np.ones(3), 0.75, training=False)
+        array([1., 1., 1.])
+    """
+    began = tick()
+    p = finite_number("dropout", "p", p, 0.0, 1.0)
+    source = generator(rng)
+    if not training or p == 0.0:
+        return x
+    x = floating("dropout", x)
+    scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
+    mask: Any = (source.random(shape_of(x)) >= p) * dtype_of(x).type(scale)
+    if isinstance(x, Node):
+        mask = named(Tensor(mask), "mask")
+    return scoped("dropout", began, multiply(x, mask))
+
+
+def batch_norm(
+    x: Any,
+    weight: Any = None,
+    bias: Any = None,
+    *,
+    running_mean: Any = None,
+    running_var: Any = None,
+    training: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    """Each channel shifted and scaled to mean 0 and variance 1, then to a learned mean and scale.
+
+    In training the statistics are the batch's own, and gradients flow through them. The running ones,
+    plain NumPy arrays, are **updated in place** then, and used instead when training is over.
+
+        x̂ = (x − μ) / √(σ² + eps),  y = weight · x̂ + bias
+        running ← (1 − momentum) · running + momentum · batch
+
+    Shapes:   x (N, C) or (N, C, ...), μ and σ² over all axes but axis 1; weight, bias, running_mean,
+              running_var (C,); result: the shape of x.
+    At the edges: a constant channel gives the bias.
+    Raises:   ShapeError: one value per channel in training, whose variance is nothing; wrong shapes.
+              OptionError: no running statistics to use, or only one of them; momentum outside [0, 1],
+              eps <= 0.  DTypeError: running statistics that cannot be updated in place.
+              DomainError: a negative running_var.  UnsupportedError: lazy arrays with running statistics.
+    Source:   Ioffe and Szegedy 2015, algorithm 1; lectures 000 and 002. As in PyTorch σ² divides by n,
+              the running variance by n − 1, and momentum is the weight of the new batch (Keras: of the old).
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> means, variances = np.zeros(1), np.ones(1)
+        >>> y = lo.nn.batch_norm([[1.0], [3.0]], running_mean=means, running_var=variances)
+        >>> y.round(3).tolist(), means.tolist(), variances.round(3).tolist()
+        ([[-1.0], [1.0]], [0.2], [1.1])
+    """
+    began = tick()
+    who = "batch_norm"
+    x, weight, bias = floats(who, x, weight, bias)
+    shape = shape_of(x)
+    if len(shape) < 2:
+        raise ShapeError(f"{who}: x must be (N, C) or (N, C, ...), got shape {shape}")
+    channels = shape[1]
+    column = (channels,) + (1,) * (len(shape) - 2)
+    for name, value in (("weight", weight), ("bias", bias)):
+        if value is not None:
+            must_have_shape(who, name, value, (channels,))
+    share = finite_number(who, "momentum", momentum, 0.0, 1.0)
+    if finite_number(who, "eps", eps) <= 0.0:
+        raise OptionError(f"{who}: eps must be > 0, got {eps!r}")
+    running = running_of(who, running_mean, running_var, channels, training)
+
+    if training:
+        axes = (0, *range(2, len(shape)))
+        count = math.prod(shape[i] for i in axes)
+        if count < 2:
+            raise ShapeError(
+                f"{who}: training needs more than one value per channel, got {count} (shape {shape}); "
+                f"use a larger batch, or training=False"
+            )
+        if running and foreign(x._value if isinstance(x, Node) else x):
+            raise UnsupportedError(f"{who}: running statistics of a lazy array would compute it; pass none")
+        average = named(mean(x, axes, True), "μ")
+        centered = subtract(x, average)
+        variance = named(mean(square(centered), axes, True), "σ²")
+        for old, new, factor in zip(running, (average, variance), (1.0, count / (count - 1)), strict=False):
+            batch = (new._value if isinstance(new, Node) else new).reshape(channels)
+            old += share * (factor * batch - old)
+    else:
+        # Copies: a later step of training changes the arrays, this graph must not notice.
+        average, variance = (old.astype(dtype_of(x)).reshape(column) for old in running)
+        centered = subtract(x, average)
+    out = named(divide(centered, sqrt(add(variance, float(eps)))), "x̂")
+    if weight is not None:
+        out = multiply(out, reshape(weight, column))
+    if bias is not None:
+        out = add(out, reshape(bias, column))
+    return scoped(who, began, out)
+
+
+def conv2d(
+    x: Any, weight: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1
+) -> Any:
+    """Every filter laid over every place of every image: one product and sum for each.
+
+    All windows become columns of one matrix, so all of it is one matrix product. As in every library of
+    the field the filter is not flipped (in mathematics this is a cross-correlation).
+
+        y[n, o, i, j] = bias[o] + Σ_{c, k, l} weight[o, c, k, l] · x[n, c, i s + k d, j s + l d]
+        with the stride s and the dilation d
+
+    Shapes:   x (N, C, H, W), weight (O, C, kh, kw), bias (O,); result (N, O, oh, ow) with
+              oh = ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1, ow likewise. stride, padding
+              and dilation: an int, or a pair for height and width. Padding is with zeros.
+    Raises:   ShapeError: axes or channels do not fit, or the window is larger than the padded image.
+              OptionError: stride or dilation < 1, padding < 0.  UnsupportedError: lazy arrays.
+    Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
+        >>> lo.nn.conv2d(x, np.ones((1, 1, 2, 2)))[0, 0]
+        array([[ 8., 12.],
+               [20., 24.]])
+    """
+    began = tick()
+    who = "conv2d"
+    x, weight, bias = floats(who, x, weight, bias)
+    n, channels, height, width = images(who, x)
+    if len(shape_of(weight)) != 4:
+        raise ShapeError(f"{who}: weight must be (O, C, kh, kw), got shape {shape_of(weight)}")
+    filters, depth, *size = shape_of(weight)
+    if depth != channels:
+        raise ShapeError(
+            f"{who}: x has {channels} channels (shape {shape_of(x)}) but the filters expect {depth} "
+            f"(weight of shape {shape_of(weight)}); axis 1 of both must agree"
+        )
+    if bias is not None:
+        must_have_shape(who, "bias", bias, (filters,))
+    steps, gaps = pair(who, "stride", stride, 1), pair(who, "dilation", dilation, 1)
+    border = pair(who, "padding", padding, 0)
+    kh, kw = size
+    must_fit(who, (height, width), (kh, kw), border, gaps)
+
+    patches = windows(padded(x, border, 0.0), (kh, kw), steps, gaps)
+    oh, ow = shape_of(patches)[2:4]
+    # Windows as columns rather than rows: then the innermost axis of every copy, there and back, is a
+    # row of the image instead of the few elements of a window: all of it takes 0.6 of the time.
+    columns = reshape(transpose(patches, (1, 4, 5, 0, 2, 3)), (channels * kh * kw, n * oh * ow))
+    out = matmul(reshape(weight, (filters, channels * kh * kw)), named(columns, "columns"))
+    if bias is not None:
+        out = add(out, reshape(bias, (filters, 1)))
+    out = transpose(reshape(out, (filters, n, oh, ow)), (1, 0, 2, 3))
+    return scoped(who, began, out)
+
+
+def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
+    """The largest value of each window: whether a feature is anywhere there.
+
+        y[n, c, i, j] = max over the window at (i·stride, j·stride) of x[n, c]
+
+    Shapes:   x (N, C, H, W); size: an int, or a pair for height and width, as stride (the size unless
+              given) and padding; result (N, C, oh, ow) with oh = ⌊(H + 2 padding − size) / stride⌋ + 1.
+    At the edges: padded cells never win; ties share the gradient equally (PyTorch: the first gets all).
+    Raises:   ShapeError: x is not (N, C, H, W), or the window is larger than the padded image.
+              OptionError: size or stride < 1, padding < 0 or above half the size.
+              UnsupportedError: lazy arrays.
+    Source:   as in PyTorch, ties excepted.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+        >>> lo.nn.max_pool2d(x, 2)[0, 0]
+        array([[ 5.,  7.],
+               [13., 15.]])
+    """
+    began = tick()
+    cells = pooled("max_pool2d", x, size, stride, padding, -math.inf)
+    return scoped("max_pool2d", began, largest(cells, 0))
+
+
+def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
+    """The mean of each window: a smaller, smoother image.
+
+        y[n, c, i, j] = 1/(kh·kw) · Σ over the window at (i·stride, j·stride) of x[n, c]
+
+    Shapes:   x (N, C, H, W); size: an int, or a pair for height and width, as stride (the size unless
+              given) and padding; result (N, C, oh, ow) with oh = ⌊(H + 2 padding − size) / stride⌋ + 1.
+    At the edges: padded cells are zeros and are counted, which darkens the border.
+    Raises:   ShapeError: x is not (N, C, H, W), or the window is larger than the padded image.
+              OptionError: size or stride < 1, padding < 0 or above half the size.
+              UnsupportedError: lazy arrays.
+    Source:   LeCun et al. 1998 (subsampling); PyTorch, whose count_include_pad=False leaves padding out.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+        >>> lo.nn.avg_pool2d(x, 2)[0, 0]
+        array([[ 2.5,  4.5],
+               [10.5, 12.5]])
+    """
+    began = tick()
+    cells = pooled("avg_pool2d", x, size, stride, padding, 0.0)
+    return scoped("avg_pool2d", began, mean(cells, 0))
+
+
+# ------------------------------------------------------------------------------------ what they share
+
+
+def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float) -> Any:
+    """The windows of a pooling, their cells along the first axis: (kh·kw, N, C, oh, ow)."""
+    x = floating(who, x)
+    _, _, height, width = images(who, x)
+    window = pair(who, "size", size, 1)
+    steps = window if stride is None else pair(who, "stride", stride, 1)
+    widths = pair(who, "padding", padding, 0)
+    for p, k in zip(widths, window, strict=True):
+        if 2 * p > k:
+            raise OptionError(
+                f"{who}: padding {p} is more than half of the window's size {k}; "
+                f"windows of nothing but padding have no value"
+            )
+    must_fit(who, (height, width), window, widths, (1, 1))
+    patches = windows(padded(x, widths, border), window, steps)
+    # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
+    cells = math.prod(window)
+    return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (cells, *shape_of(patches)[:4]))
+
+
+def images(who: str, x: Any) -> tuple[int, ...]:
+    """The shape of a batch of images."""
+    shape = shape_of(x)
+    if len(shape) != 4:
+        cure = "; add the axis of the batch with x[None]" if len(shape) == 3 else ""
+        raise ShapeError(f"{who}: x must be (N, C, H, W), got shape {shape}{cure}")
+    if foreign(x._value if isinstance(x, Node) else x):
+        raise UnsupportedError(
+            f"{who}: windows need a NumPy array; map the function over the lazy array's blocks"
+        )
+    return shape
+
+
+def padded(x: Any, widths: Pair, value: float) -> Any:
+    """The images with a border of a value; as they are when it has no width."""
+    if widths == (0, 0):
+        return x
+    (top, left) = widths
+    return pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=value)
+
+
+def pair(who: str, name: str, value: Any, at_least: int) -> Pair:
+    """An option for height and width: one int for both, or two."""
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    ints = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in both)
+    if not ints or len(both) != 2 or min(both) < at_least:
+        raise OptionError(
+            f"{who}: {name} must be an int >= {at_least}, or two of them (height, width), got {value!r}"
+        )
+    return int(both[0]), int(both[1])
+
+
+def must_fit(who: str, image: Pair, size: Pair, padding: Pair, dilation: Pair) -> None:
+    """Raise unless a window has at least one place in the padded image."""
+    if min(size) < 1:
+        raise ShapeError(f"{who}: the window has size {size[0]}×{size[1]}; it needs at least one cell")
+    fits = [
+        positions(n + 2 * p, k, 1, d) >= 1 for n, k, p, d in zip(image, size, padding, dilation, strict=True)
+    ]
+    if not all(fits):
+        height, width = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
+        spread = f" (with dilation {dilation}: {height}×{width})" if dilation != (1, 1) else ""
+        border = f" with padding {padding}" if padding != (0, 0) else ""
+        raise ShapeError(
+            f"{who}: the window of {size[0]}×{size[1]}{spread} is larger than the input of "
+            f"{image[0]}×{image[1]}{border}; use a smaller window or more padding"
+        )
+
+
+def must_have_shape(who: str, name: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless there is one number for each channel or filter."""
+    if shape_of(value) != shape:
+        raise ShapeError(
+            f"{who}: {name} must have shape {shape}, one for each channel, got {shape_of(value)}"
+        )
+
+
+def running_of(who: str, average: Any, variance: Any, channels: int, training: bool) -> tuple[Array, ...]:
+    """The running statistics, both or none, fit to be updated in place."""
+    if (average is None) != (variance is None):
+        missing = "running_mean" if average is None else "running_var"
+        raise OptionError(f"{who}: {missing} is missing; give both running statistics, or none")
+    if average is None:
+        if not training:
+            raise OptionError(f"{who}: training=False needs running_mean and running_var, got None")
+        return ()
+    for name, value in (("running_mean", average), ("running_var", variance)):
+        if type(value) is not ndarray or value.dtype.kind != "f":
+            kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
+            raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
+        must_have_shape(who, name, value, (channels,))
+        if training and not value.flags.writeable:
+            raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")
+    if not training and (variance < 0).any():
+        raise DomainError(
+            f"{who}: running_var[{int(np.argmax(variance < 0))}] is {variance.min():g}; a variance is >= 0"
+        )
+    return average, variance
