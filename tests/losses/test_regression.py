@@ -247,10 +247,11 @@ def test_names_and_scopes():
     for loss, text in seen.items():
         assert f"‹{loss.__name__}›" in text
         assert "r = " in text
-    assert "r² = " in seen[mse]
-    assert "½r² = " in lo.tree(mse(p, [1.0, 1.0], half=True))
-    assert "|r| = " in seen[mae]
-    assert "log(1 + p) = " in seen[msle]
+    assert "L_i = r²" in seen[mse]
+    assert "× 0.5" in lo.tree(mse(p, [1.0, 1.0], half=True))
+    assert "L_i = |r|" in seen[mae]
+    assert "= log(1 + p)" in seen[msle]
+    assert "target  2  data" in seen[mse]
     assert "c = clip(r" in seen[huber]
     assert "z = r ÷" in seen[gaussian_nll]
 

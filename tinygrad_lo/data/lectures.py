@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ScoreTable:
     """Scores of some images, the labels of the images, and what the classes are called."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
-_warned: dict[tuple[str, int, str], None] = {}
+_warned: dict[tuple[object, ...], None] = {}
 
 
 def user_frame() -> FrameType:
@@ -29,7 +29,10 @@ def caller() -> str:
 def warn_once(kind: str, message: str) -> None:
     """A UserWarning at the user's line, once for each line and kind of warning."""
     frame = user_frame()
-    key = (frame.f_code.co_filename, frame.f_lineno, kind)
+    name = frame.f_code.co_filename
+    # Every input of an interactive session is line 1 of "<stdin>": there the code tells lines apart.
+    code = (frame.f_code.co_code, str(frame.f_code.co_consts)) if name.startswith("<") else ()
+    key = (name, frame.f_lineno, kind, code)
     if key not in _warned:
+        warnings.warn_explicit(message, UserWarning, name, frame.f_lineno)
         _warned[key] = None
-        warnings.warn_explicit(message, UserWarning, frame.f_code.co_filename, frame.f_lineno)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -166,8 +167,9 @@ def bad_dtype(data: Array, who: str = "") -> str:
 
 def is_finite_number(value: Any) -> bool:
     """Whether the value is a finite number, and no boolean."""
-    okay = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    return okay and abs(value) < math.inf
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, (float, np.integer, np.floating)) and math.isfinite(value)
 
 
 def finite_number(

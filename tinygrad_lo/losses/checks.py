@@ -12,7 +12,8 @@ from tinygrad_lo.engine.graph import Array, Node, check
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import foreign, is_finite_number, plain
+from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.values import foreign, from_nested, is_finite_number, plain
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
@@ -29,13 +30,19 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
         raise OptionError(f"{who}: reduction must be 'mean', 'sum', 'none' or 'batchmean', got {reduction!r}")
     if reduction == "none":
         return losses
+    if losses.dtype == np.float16 and reduction != "sum":  # a sum that float16 does not hold
+        wide = None if weight is None else astype(weight, np.float32)
+        return astype(reduce(who, astype(losses, np.float32), reduction, wide), np.float16)
     shape = losses.shape
+    if not shape:
+        return losses if weight is None or reduction != "mean" else divide(losses, weight)
     s = total(losses)
     if reduction == "sum":
         return s
-    if reduction == "batchmean":
-        return divide(s, shape[0] if shape else 1)
-    return divide(s, math.prod(shape) if weight is None else weight)
+    n = shape[0] if reduction == "batchmean" else math.prod(shape)
+    if weight is None or reduction == "batchmean":
+        return s if n == 1 else divide(s, n)
+    return divide(s, weight)
 
 
 def pair_of(
@@ -48,11 +55,16 @@ def pair_of(
 
     Raises:   ShapeError: different shapes, which would broadcast or worse; nothing to average.
     """
+    for x in (prediction, target):
+        if x is None:
+            plain(x, who)
     p, t = floats(who, prediction, target)
     if p.shape != t.shape:
         raise ShapeError(mismatch(who, p.shape, t.shape, names))
     if 0 in p.shape:
         raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {p.shape}")
+    if isinstance(p, Node) and not isinstance(t, Node) and not foreign(t):
+        t = Tensor(t, name=names[1])  # so that trees and drawings call it by its name
     return p, t
 
 
@@ -75,7 +87,7 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
     if isinstance(scores, Node):
         data = scores._value
     else:
-        data = scores = scores if isinstance(scores, ndarray) or foreign(scores) else np.asarray(scores)
+        data = scores = as_array(who, scores)
     if data.dtype.kind != "f":
         if data.dtype.kind not in "iu":
             raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
@@ -90,6 +102,15 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
     return scores, data
 
 
+def as_array(who: str, x: Any) -> Array:
+    """Lists as arrays, whatever their dtype, which has its own errors; None and the like are refused."""
+    if foreign(x):
+        return x
+    return (
+        from_nested(x, who) if isinstance(x, (list, tuple)) else np.asarray(plain(x, who) if x is None else x)
+    )
+
+
 def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = None) -> Any:
     """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor.
 
@@ -97,7 +118,7 @@ def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = N
               LabelError: not one of the classes, naming the first bad row.
     """
     if type(labels) is not ndarray and not isinstance(labels, Node) and not foreign(labels):
-        labels = np.asarray(labels)
+        labels = as_array(who, labels)
     if labels.dtype.kind not in "iu" or labels.shape != scores.shape[:-1]:
         refuse_labels(who, scores.shape, labels)
     return check(labels, in_range, out_of_range, who, scores.shape[-1], ignore_index)
@@ -145,7 +166,7 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
 
 def one_of(who: str, name: str, value: Any, allowed: tuple[Any, ...]) -> None:
     """Raise unless an option is one of its values."""
-    if isinstance(value, bool) or value not in allowed:
+    if isinstance(value, bool) or not isinstance(value, (str, int)) or value not in allowed:
         text = " or ".join(repr(choice) for choice in allowed)
         raise OptionError(f"{who}: {name} must be {text}, got {value!r}")
 
@@ -167,9 +188,7 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
         )
-    if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
-        raise OptionError(f"{who}: class_weights must be finite and >= 0, got {w.tolist()}")
-    return w.astype(scores.dtype if scores.dtype.kind == "f" else float)
+    return weights_in(who, "class_weights", w, scores.dtype)
 
 
 def weights_are_zero(who: str) -> ShapeError:
@@ -213,11 +232,20 @@ def saturated(p: Any, y: Any) -> bool:
 def pos_weight_of(who: str, weight: Any, z: Any) -> Any:
     """The weight of positive targets: a number, or one for each output, in the dtype of the scores."""
     w = np.asarray(number(who, "pos_weight", weight))
-    if w.dtype.kind not in "fiu" or not np.isfinite(w).all() or (w < 0).any():
-        raise OptionError(f"{who}: pos_weight must be finite and >= 0, got {weight!r}")
+    w = weights_in(who, "pos_weight", w, z.dtype)
     if w.ndim and w.shape != z.shape[-1:]:
         raise ShapeError(f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs")
-    return w.astype(z.dtype)[()]
+    return w[()]
+
+
+def weights_in(who: str, name: str, w: Array, dtype: Any) -> Array:
+    """Weights that are finite and not negative, also after they took the dtype of the scores."""
+    if w.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):
+            cast = w.astype(dtype)
+        if np.isfinite(cast).all() and (cast >= 0).all():
+            return cast
+    raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
 
 
 def not_plus_minus(who: str, y: Array) -> LabelError:
@@ -237,10 +265,34 @@ def above_zero(who: str, x: Array) -> DomainError:
     )
 
 
+# Ops that leave probabilities what they are.
+HARMLESS = ("reshape", "getitem", "astype", "transpose", "clip")
+
+
 def is_softmax(x: Node) -> bool:
-    """Whether the graph says that this value is the output of softmax: e to a log-softmax."""
-    parent = x.parents[0] if x.op is not None and x.op.name == "exp" else None
-    return parent is not None and parent.op is not None and parent.op.name == "log_softmax"
+    """Whether the graph says that this value is the output of softmax.
+
+    That is e to a log-softmax, or e^x divided by its sum, perhaps reshaped, sliced or clipped since.
+    """
+    found: Node | None = x
+    while found is not None and made_by(found, *HARMLESS):
+        found = found.parents[0]
+    if found is None:
+        return False
+    if made_by(found, "exp"):
+        return made_by(found.parents[0], "log_softmax")
+    if not made_by(found, "divide"):
+        return False
+    top, below = found.parents
+    if not made_by(top, "exp") or not made_by(below, "sum"):
+        return False
+    summed = below.parents[0] if below is not None else None
+    return made_by(summed, "exp") and top is not None and summed is not None and top.parents == summed.parents
+
+
+def made_by(x: Node | None, *names: str) -> bool:
+    """Whether this value was made by one of these ops."""
+    return x is not None and x.op is not None and x.op.name in names
 
 
 def positive(who: str, name: str, value: Any) -> float:
@@ -271,16 +323,21 @@ def first_bad(x: Array, good: Array) -> str:
 
 def sums_to_one(p: Array, who: str, name: str) -> bool:
     """Whether every row does, as far as its dtype can tell."""
-    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p)).all())
+    return bool((np.abs(p.sum(-1, dtype=wide(p)) - 1.0) <= tolerance(p)).all())
 
 
 def wrong_sum(p: Array, who: str, name: str) -> DomainError:
     """The error for the first row that does not."""
-    sums = np.reshape(p.sum(-1), -1)
+    sums = np.reshape(p.sum(-1, dtype=wide(p)), -1)
     row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p)))
     return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1")
 
 
+def wide(p: Array) -> Any:
+    """The dtype to sum probabilities in: float16 would round the sum itself."""
+    return np.float32 if p.dtype == np.float16 else p.dtype
+
+
 def tolerance(p: Array) -> float:
-    """How far from 1 a sum may be: 1e-4, and in float16 what rounding alone can do."""
-    return max(1e-4, float(np.finfo(p.dtype).eps))
+    """How far from 1 a sum may be: 1e-4, and in float16 what rounding each of the terms can do."""
+    return max(1e-4, float(np.finfo(p.dtype).eps) * math.sqrt(p.shape[-1]))

@@ -9,7 +9,16 @@ import numpy as np
 
 from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
-from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, not_equal, square, subtract
+from tinygrad_lo.engine.ops.arithmetic import (
+    add,
+    divide,
+    greater,
+    multiply,
+    negative,
+    not_equal,
+    square,
+    subtract,
+)
 from tinygrad_lo.engine.ops.elementwise import astype, bernoulli, relu, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax
@@ -67,7 +76,9 @@ def cross_entropy(
     At the edges: at equal scores the loss is log C. Rows labelled ignore_index count nowhere.
     Raises:   LabelError: a label that is no class.  DTypeError: labels that are no integers.
               ShapeError: no label for each row, or no rows left.  DomainError: a distribution that is
-              negative or does not sum to 1.  OptionError: smoothing outside [0, 1], a bad base.
+              negative or does not sum to 1.  OptionError: smoothing outside [0, 1], a base that is not
+              above 1, bad class_weights, ignore_index with a distribution. Warns when the scores are the
+              output of softmax.
     Source:   lectures 000 and 002 (their worked 0.89 is in base 10); as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -81,9 +92,11 @@ def cross_entropy(
     who = "cross_entropy"
     scores, data = scores_of(who, scores)
     classes = data.shape[-1]
-    if label_smoothing != 0.0 and finite_number(who, "label_smoothing", label_smoothing, 0.0) > 1:
-        raise OptionError(f"{who}: label_smoothing must be in [0, 1], got {label_smoothing!r}")
-    unit = 1.0 if base == math.e else unit_of(who, base)
+    if type(label_smoothing) is not float or label_smoothing != 0.0:
+        label_smoothing = finite_number(who, "label_smoothing", label_smoothing, 0.0, 1.0)
+    if ignore_index is not None and (isinstance(ignore_index, bool) or not isinstance(ignore_index, int)):
+        raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
+    unit = 1.0 if type(base) is float and base == math.e else unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
     if isinstance(scores, Node) and is_softmax(scores):
         warn_once(
@@ -97,6 +110,8 @@ def cross_entropy(
     weight = keep = None
     if soft:
         q = distribution_of(who, target, data.dtype)
+        if isinstance(scores, Node) and not isinstance(q, Node):
+            q = Tensor(q, name="q")
     else:
         labels = labels_of(who, data, target, ignore_index)
         if ignore_index is not None:
@@ -113,6 +128,8 @@ def cross_entropy(
             weight = keep
 
     log_p = named(log_softmax(scores, -1), "log p")
+    if soft and not label_smoothing and not (isinstance(q, Node) and q._needs):
+        log_p = where(greater(q, 0.0), log_p, 0.0)  # 0 log 0 = 0, for classes that are masked out
     # One loss a row, as a column until the end: (..., 1) meets the weights without a reshape.
     if not soft and not label_smoothing:
         losses = negative(named(pick(log_p, labels), "log p_y"))
@@ -133,9 +150,9 @@ def cross_entropy(
         losses = divide(losses, unit)
     losses = named(losses, "L_i")
     if reduction == "none":
-        losses = reshape(losses, data.shape[:-1])
+        losses = named(reshape(losses, data.shape[:-1]), "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
-    if weight is not None:
+    if weight is not None and reduction == "mean":
         weight = check(total(weight), np.all, lambda _: weights_are_zero(who))
     return scoped(who, began, reduce(who, losses, reduction, weight))
 
@@ -160,7 +177,7 @@ def multiclass_hinge(
     Shapes:   scores (..., C), labels (...) of ints; result () or, with reduction="none", (...).
     Units:    the margin Δ has the unit of the scores.
     At the edges: 0 once every margin is met; its slope where s_j − s_y + Δ = 0 is 0. At equal scores
-              the loss is Δ (C − 1).
+              the loss is Δ (C − 1) with power=1 and combine="sum".
     Raises:   LabelError, DTypeError, ShapeError: as cross_entropy.  OptionError: power is not 1 or 2,
               unknown over or combine, a margin that is not finite.
     Source:   lectures 000 and 002; Weston and Watkins 1999. PyTorch divides by C.
@@ -244,8 +261,9 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     Shapes:   p, y: equal, any; result () or, with reduction="none", that shape. Several outputs for
               each sample (sum over outputs, mean over samples) are reduction="batchmean".
     Units:    nats.
-    At the edges: logarithms end at −100; the gradient is (p − y) / max(p (1 − p), 1e-12), large and not
-              0 where a saturated answer is wrong, and a warning names the form with logits.
+    At the edges: logarithms end at −100; the gradient by p is (p − y) / max(p (1 − p), 1e-12), large
+              where a saturated answer is wrong. Through a saturated sigmoid nothing of it arrives at the
+              score: hence the warning, which names the form with logits.
     Raises:   DomainError: p or y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
     Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums.
     Example:
@@ -292,7 +310,11 @@ def binary_cross_entropy_with_logits(
     began = tick()
     who = "binary_cross_entropy_with_logits"
     if isinstance(z, Node) and z.op is not None and z.op.name == "sigmoid":
-        warn_once(who, f"{who}: the scores are the output of sigmoid, which this loss applies itself")
+        warn_once(
+            who,
+            f"{who}: the scores are the output of sigmoid, which this loss applies itself; pass what "
+            "went into sigmoid, or pass probabilities to binary_cross_entropy",
+        )
     z, y = pair_of(who, z, y, ("scores", "target"))
     y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
     positive = multiply(y, named(softplus(negative(z)), "−log h"))

@@ -294,7 +294,12 @@ def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
         # Squared, since roots would round equal distances apart, and ties go to the first row.
-        d = pairwise_distance(x[rows], x, distance="squared")
+        with np.errstate(over="ignore"):
+            d = pairwise_distance(x[rows], x, distance="squared")
+        if not np.isfinite(d).all():
+            raise NonFiniteError(
+                "mining: squared distances between these embeddings exceed float64; scale them down"
+            )
         found.append(choose(d, y[rows, None] != y, rows))
     return np.concatenate(found)
 

@@ -43,9 +43,9 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
     flag(who, "half", half)
     p, t = pair_of(who, prediction, target)
     r = named(subtract(p, t), "r")
-    losses = named(square(r), "r²")
+    losses = named(square(r), "L_i")
     if half:
-        losses = named(multiply(losses, 0.5), "½r²")
+        losses = named(multiply(losses, 0.5), "L_i")
     return scoped(who, began, reduce(who, losses, reduction))
 
 
@@ -68,7 +68,7 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     who = "mae"
     p, t = pair_of(who, prediction, target)
     r = named(subtract(p, t), "r")
-    losses = named(absolute(r), "|r|")
+    losses = named(absolute(r), "L_i")
     return scoped(who, began, reduce(who, losses, reduction))
 
 
@@ -99,10 +99,10 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
     p, t = pair_of(who, prediction, target)
     check(p, above_minus_one, too_low, who, "prediction")
     check(t, above_minus_one, too_low, who, "target")
-    r = subtract(named(log1p(p), "log(1 + p)"), named(log1p(t), "log(1 + t)"))
+    r = subtract(log1p(p), log1p(t))
     if unit != 1.0:
         r = divide(r, unit)
-    losses = named(square(named(r, "r")), "r²")
+    losses = named(square(named(r, "r")), "L_i")
     return scoped(who, began, reduce(who, losses, reduction))
 
 

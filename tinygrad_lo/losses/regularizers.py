@@ -86,9 +86,12 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     who = "elastic_net"
     first, second = finite_number(who, "l1", l1, 0.0), finite_number(who, "l2", l2, 0.0)
     weights = parameters(who, params)
-    out = multiply(summed(absolute, weights), first)
-    if second:  # 0 times a square that overflowed would be nan
-        out = add(out, multiply(summed(square, weights), second))
+    # A strength of 0 leaves its sum out: 0 times a sum that overflowed would be nan.
+    parts = [(absolute, first), (square, second)]
+    priced = [multiply(summed(price, weights), strength) for price, strength in parts if strength]
+    if not priced:
+        priced = [multiply(w, 0.0).sum() for w in weights[:1]]
+    out = priced[0] if len(priced) == 1 else add(*priced)
     return scoped(who, began, out)
 
 

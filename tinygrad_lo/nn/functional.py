@@ -51,9 +51,9 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     began = tick()
     p = finite_number("dropout", "p", p, 0.0, 1.0)
     source = generator(rng)
+    x = floating("dropout", x)
     if not training or p == 0.0:
         return x
-    x = floating("dropout", x)
     scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
     mask: Any = (source.random(shape_of(x)) >= p) * dtype_of(x).type(scale)
     if isinstance(x, Node):

@@ -163,7 +163,8 @@ bernoulli = op("bernoulli", bernoulli_forward, domain=((0.1, 0.9), (0.1, 0.9)),
                spelling="-({1} * np.maximum(np.log({0}), -100) + (1 - {1}) * np.maximum(np.log1p(-{0}), -100))",
                symbol="−({1} log {0} + (1 − {1}) log(1 − {0}))",
                about="Cross-entropy of a yes-or-no answer; logarithms end at -100, the slope at 1e12.",
-               rules=(lambda g, out, p, y: g * ((p - y) / np.maximum(p * (1 - p), 1e-12)),
+               # In float16, 1e-12 is 0: its smallest normal number takes over.
+               rules=(lambda g, out, p, y: g * ((p - y) / np.maximum(p * (1 - p), np.maximum(1e-12, np.finfo(p.dtype).tiny).item())),
                       bernoulli_by_target))  # fmt: skip
 
 
