@@ -42,6 +42,10 @@ FLOORS = [
     "engine",
     "nn.activations",
     "nn.functional",
+    "nn.base",
+    "nn.initial",
+    "nn.units",
+    "nn.modules",
     "nn",
     "losses.checks",
     "losses.regression",
@@ -50,12 +54,23 @@ FLOORS = [
     "losses.metric",
     "losses.regularizers",
     "losses",
+    "optim.groups",
     "optim.optimizer",
     "optim.gradient",
+    "optim.adaptive",
+    "optim.adam",
+    "optim.schedule",
+    "optim.schedules",
+    "optim.clipping",
+    "optim.search",
+    "optim.average",
     "optim",
+    "data.toy",
     "data.lectures",
     "data.batches",
     "data",
+    "safefile",
+    "checkpoint",
     "explaining.formula",
     "explaining.tree",
     "explaining",
@@ -294,6 +309,21 @@ def test_the_svm_example_prints_its_tree_and_saves_its_picture(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("loss = data_loss + λR(W) = 6.167")
     assert "margins" in (tmp_path / "svm_loss.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("script", "pictures"),
+    [("moons.py", ["moons.png"]), ("descent.py", ["descent_surface.png", "descent_zigzag.png"])],
+)
+def test_examples_with_pictures_run(script, pictures, tmp_path):
+    pytest.importorskip("matplotlib", reason="needs the extra 'examples'")
+    command = [sys.executable, ROOT / "examples" / script, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    for picture in pictures:
+        assert (tmp_path / picture).stat().st_size > 10_000
+    if script == "moons.py":
+        assert float(re.findall(r"accuracy ([\d.]+) on fresh", done.stdout)[0]) >= 0.97
 
 
 def test_every_example_has_a_test():

@@ -7,6 +7,7 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.numerical import numerical_gradient
+from tinygrad_lo.checkpoint import load, save
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.anomaly import anomaly
 from tinygrad_lo.engine.graph import named, no_grad, scope
@@ -22,5 +23,5 @@ __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
     "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
-    "seed", "errors", "engine",
+    "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip

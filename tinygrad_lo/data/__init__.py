@@ -1,6 +1,7 @@
-"""Data to learn from: mini-batches, and the numbers of the slides."""
+"""Data to learn from: toy problems, mini-batches, and the numbers of the slides."""
 
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.batches import minibatches
+from tinygrad_lo.data.toy import blobs, circles, noisy_curve, spirals, two_moons, xor
 
-__all__ = ["lectures", "minibatches"]
+__all__ = ["two_moons", "spirals", "circles", "blobs", "xor", "noisy_curve", "minibatches", "lectures"]

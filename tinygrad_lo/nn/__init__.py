@@ -1,4 +1,4 @@
-"""Activations, and layers as functions."""
+"""Activations, layers as functions, and modules that hold their parameters."""
 
 from tinygrad_lo.nn.activations import (
     crelu,
@@ -14,9 +14,28 @@ from tinygrad_lo.nn.activations import (
     softplus,
     tanh,
 )
+from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import avg_pool2d, batch_norm, conv2d, dropout, max_pool2d
+from tinygrad_lo.nn.modules import Dropout, Flatten, Linear, Sequential
+from tinygrad_lo.nn.units import (
+    ELU,
+    CReLU,
+    LeakyReLU,
+    LogSoftmax,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    Softmax,
+    Softminus,
+    Softplus,
+    Tanh,
+)
 
 __all__ = [
+    "Module", "Linear", "Sequential", "Flatten", "Dropout",
+    "ReLU", "LeakyReLU", "PReLU", "ReLU6", "CReLU", "ELU",
+    "Sigmoid", "Tanh", "Softplus", "Softminus", "Softmax", "LogSoftmax",
     "relu", "leaky_relu", "prelu", "relu6", "crelu", "elu",
     "sigmoid", "tanh", "softplus", "softminus", "softmax", "log_softmax",
     "dropout", "batch_norm", "conv2d", "max_pool2d", "avg_pool2d",

@@ -1,5 +1,27 @@
-"""Optimizers with parameter groups: each is its update rule."""
+"""Optimizers with parameter groups: each is its update rule. Schedules, clipping, search, averages."""
 
+from tinygrad_lo.optim.adam import Adam, AdamW, NAdam
+from tinygrad_lo.optim.adaptive import Adadelta, Adagrad, RMSprop
+from tinygrad_lo.optim.average import Average
+from tinygrad_lo.optim.clipping import clip_grad_norm, clip_grad_value
 from tinygrad_lo.optim.gradient import SGD
+from tinygrad_lo.optim.groups import split_decay
+from tinygrad_lo.optim.schedules import (
+    CosineLR,
+    ExponentialLR,
+    InverseLR,
+    MultiStepLR,
+    OneCycleLR,
+    ReduceOnPlateau,
+    SequentialLR,
+    StepLR,
+    WarmupLR,
+)
+from tinygrad_lo.optim.search import random_search
 
-__all__ = ["SGD"]
+__all__ = [
+    "SGD", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "NAdam",
+    "StepLR", "MultiStepLR", "ExponentialLR", "InverseLR", "CosineLR",
+    "WarmupLR", "OneCycleLR", "ReduceOnPlateau", "SequentialLR",
+    "clip_grad_norm", "clip_grad_value", "split_decay", "Average", "random_search",
+]  # fmt: skip

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy import ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.errors import OptionError
-from tinygrad_lo.optim.optimizer import Check, Group, Optimizer, flag, fraction, not_negative
+from tinygrad_lo.optim.optimizer import Check, Group, Optimizer, decayed, flag, fraction, not_negative
+
+
+def descend(w: Array, g: Array, lr: Any) -> Array:
+    """Gradient descent. The temporary becomes the new parameter: one new array a step, not two."""
+    move = lr * g
+    return subtract(w, move, move) if type(move) is ndarray else w - move
 
 
 class SGD(Optimizer):
     """Gradient descent, with momentum, Nesterov's look-ahead and weight decay.
 
         g ← ∇f(w) + weight_decay · w
-        without momentum:            w ← w − lr · g
-        momentum μ:                  v ← μ v + (1 − dampening) · lr · g       w ← w − v
-        nesterov:                                                             w ← w − (lr · g + μ v)
-        lr_in_velocity=False:        v ← μ v + (1 − dampening) · g            w ← w − lr · v
+        without momentum:
+        w ← w − lr · g
+        with momentum:
+        v ← momentum · v + (1 − dampening) · lr · g
+        w ← w − v
+        and with nesterov:
+        w ← w − (lr · g + momentum · v)
+        lr_in_velocity=False:
+        v ← momentum · v + (1 − dampening) · g
+        w ← w − lr · v
+        w ← w − lr · (g + momentum · v)
 
     The first velocity is the first gradient itself, without dampening. With a constant learning rate
     both forms of the velocity are equal; when it changes, the lectures' form keeps old steps as they
@@ -36,6 +50,14 @@ class SGD(Optimizer):
         >>> opt.step()  # W: 2 − 0.1 (1 + 0.5 · 2);  b: 1 − 0.1 · 2
         >>> print(W.data, b.data)
         [1.8] [0.8]
+        >>> print(opt.formula())
+        SGD
+          group 0  [W]
+            g ← ∇f(w) + 0.5 · w
+            w ← w − 0.1 · g
+          group 1  [b]
+            g ← ∇f(w)
+            w ← w − 0.1 · g
     """
 
     checks: ClassVar[dict[str, Check]] = {
@@ -46,6 +68,8 @@ class SGD(Optimizer):
         "weight_decay": not_negative,
         "lr_in_velocity": flag,
     }
+    memory: ClassVar[dict[str, str]] = {"v": "array?"}
+    squares: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -68,32 +92,69 @@ class SGD(Optimizer):
             lr_in_velocity=lr_in_velocity,
         )
 
-    def check_group(self, group: Group) -> None:
+    @staticmethod
+    def conflict(options: Mapping[str, Any], /) -> str | None:
         """Nesterov's form has no meaning without momentum, or with dampening."""
-        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
-            raise OptionError(
-                f"SGD: group {group.number}: nesterov needs momentum > 0 and dampening 0, got "
-                f"momentum={group['momentum']}, dampening={group['dampening']}"
+        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+            return (
+                f"nesterov needs momentum > 0 and dampening 0, got "
+                f"momentum={options['momentum']}, dampening={options['dampening']}"
             )
+        return None
 
-    def rule(self, w: Array, g: Array, state: dict[str, Array], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
         lr = group["lr"]
-        if group["weight_decay"]:
-            g = g + group["weight_decay"] * w
         if group["momentum"]:
-            return w - self.velocity_step(g, lr, state, group)
-        move = lr * g
-        # The temporary becomes the new parameter: one new array a step, not two.
-        return np.subtract(w, move, move) if type(move) is np.ndarray else w - move
+            return self.with_velocity(w, decayed(w, g, group), lr, state, group)
+        return descend(w, decayed(w, g, group), lr)
 
-    def velocity_step(self, g: Array, lr: float, state: dict[str, Array], group: Group) -> Array:
-        """How far to go with momentum; remembers the velocity v."""
-        momentum = group["momentum"]
-        pull = lr * g if group["lr_in_velocity"] else g
+    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+        """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
+        if group["momentum"] or group["weight_decay"]:
+            super().update(params, grads, group)
+            return
+        lr = group["lr"]
+        if {*map(type, grads)} == {ndarray} and len(dtypes := {g.dtype for g in grads}) == 1:
+            lr = np.array(lr, dtypes.pop())  # NumPy multiplies by it sooner than by a Python float
+        for p, g in zip(params, grads, strict=True):
+            p._value = descend(p._value, g, lr)
+            p._spent = 1
+
+    def with_velocity(self, w: Array, g: Array, lr: float, state: dict[str, Any], group: Group) -> Array:
+        """The step with momentum; remembers the velocity v."""
+        momentum, dampening = group["momentum"], group["dampening"]
+        ours = group["lr_in_velocity"]
+        pull = np.multiply(g, lr, np.empty_like(w)) if ours else g
+        del g  # with weight decay it is an array of its own, and another one is needed
         v = state.get("v")
-        # +pull is a copy: without lr in it, pull is the gradient itself, which is not ours to keep.
-        v = +pull if v is None else momentum * v + (1.0 - group["dampening"]) * pull
-        state["v"] = v
-        move = pull + momentum * v if group["nesterov"] else v
-        return move if group["lr_in_velocity"] else lr * move
+        if v is None:
+            v = state["v"] = np.copy(pull)
+        else:
+            v *= momentum
+            v += (1.0 - dampening) * pull if dampening else pull
+        if group["nesterov"]:
+            move = np.multiply(v, momentum, np.empty_like(w))
+            move += pull
+            v = move
+        else:
+            move = pull if ours else np.empty_like(w)
+        if not ours:
+            v = np.multiply(v, lr, move)
+        return subtract(w, v, move)
+
+    def equations(self, group: Mapping[str, Any]) -> list[str]:
+        """The rule as text, a line each, with the group's numbers in it."""
+        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        lines = [f"g ← ∇f(w) + {decay} · w" if decay else "g ← ∇f(w)"]
+        if not momentum:
+            return [*lines, f"w ← w − {lr} · g"]
+        share = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
+        if group["lr_in_velocity"]:
+            pull, move = f"{lr} · g", "v"
+            ahead = f"w ← w − ({lr} · g + {momentum} · v)"
+        else:
+            pull, move = "g", f"{lr} · v"
+            ahead = f"w ← w − {lr} · (g + {momentum} · v)"
+        lines.append(f"v ← {momentum} · v + {share}{pull}")
+        return [*lines, ahead if group["nesterov"] else f"w ← w − {move}"]

@@ -1,42 +1,42 @@
-"""Optimizer: parameter groups, options that are checked, and the step that applies an update rule."""
+"""Optimizer: the step that applies an update rule to groups of parameters, and its state."""
 
 from __future__ import annotations
 
 import difflib
-import math
+import operator
 import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Self
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy import vdot
+from numpy import ndarray, vdot
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted
-from tinygrad_lo.engine.values import is_finite_number
-from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
+from tinygrad_lo.engine.values import fitting
+from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
+from tinygrad_lo.optim.groups import (
+    Check,
+    Group,
+    flag,
+    fraction,
+    fractions,
+    groups_of,
+    not_negative,
+    parameters_of,
+    positive,
+    split_decay,
+)
 
-# What other libraries call an option.
-SYNONYMS = {
-    "learning_rate": "lr", "alpha": "lr", "eta": "lr", "step_size": "lr", "decay": "weight_decay",
-    "wd": "weight_decay", "l2": "weight_decay", "beta": "momentum", "mu": "momentum", "parameters": "params",
-}  # fmt: skip
+__all__ = [
+    "Check", "Group", "Optimizer", "decayed", "flag", "fraction", "fractions", "not_negative", "positive",
+    "split_decay",
+]  # fmt: skip
 
-Check = Callable[[Any], str | None]  # None, or what the value must be
-
-
-def not_negative(value: Any) -> str | None:
-    """lr, weight_decay."""
-    return None if is_finite_number(value) and value >= 0 else "a finite number >= 0"
-
-
-def fraction(value: Any) -> str | None:
-    """momentum and other shares of the past."""
-    return None if is_finite_number(value) and 0 <= value < 1 else "in [0, 1)"
-
-
-def flag(value: Any) -> str | None:
-    """True or False."""
-    return None if isinstance(value, bool) else "True or False"
+EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
+SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("_spent")
+SMALL = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
 
 def twice(first: int, second: int) -> str:
@@ -44,53 +44,18 @@ def twice(first: int, second: int) -> str:
     return f"twice in group {first}" if first == second else f"in groups {first} and {second}"
 
 
-class Group(dict[str, Any]):
-    """The options of some parameters. A dict that checks what is assigned: `group["lr"] = 0.1`."""
+def lazy(x: Any) -> bool:
+    """Whether this is a Dask collection: numbers that nobody has computed yet."""
+    return hasattr(type(x), "__dask_graph__")
 
-    def __init__(self, owner: str, checks: dict[str, Check], number: int, options: dict[str, Any]) -> None:
-        super().__init__()
-        self.owner = owner
-        self.checks = checks
-        self.number = number
-        for name, value in options.items():
-            self[name] = value
 
-    def __setitem__(self, name: str, value: Any) -> None:
-        if name != "params":
-            where = f"{self.owner}: group {self.number}"
-            if name not in self.checks:
-                likely = SYNONYMS.get(name) or next(
-                    iter(difflib.get_close_matches(name, self.checks, 1)), None
-                )
-                hint = f"; did you mean {likely!r}?" if likely in self.checks else "."
-                raise OptionError(
-                    f"{where} has the unknown option {name!r}{hint} Options are {', '.join(self.checks)}"
-                )
-            wrong = self.checks[name](value)
-            if wrong is not None:
-                raise OptionError(f"{where}: {name} must be {wrong}, got {value!r}")
-            if not isinstance(value, bool):
-                # A Python float leaves a float32 model float32; an np.float64 would not.
-                value = float(value)
-        super().__setitem__(name, value)
-
-    def update(self, *others: Any, **options: Any) -> None:
-        """Assign several options, each of them checked."""
-        for name, value in dict(*others, **options).items():
-            self[name] = value
-
-    def __ior__(self, others: Any) -> Self:  # type: ignore[override]
-        self.update(others)
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Group, (self.owner, self.checks, self.number, dict(self))
-
-    def setdefault(self, name: str, default: Any = None) -> Any:
-        """The option; assigned, and checked, if it was missing."""
-        if name not in self:
-            self[name] = default
-        return self[name]
+def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
+    """The gradient of the loss and of ½ weight_decay · w², in an array of its own if they differ."""
+    if not group["weight_decay"]:
+        return g
+    total = np.multiply(w, group["weight_decay"])
+    total += g
+    return total
 
 
 class Optimizer:
@@ -101,21 +66,38 @@ class Optimizer:
     """
 
     checks: ClassVar[dict[str, Check]] = {}
+    # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
+    # without), "count" or "number".
+    memory: ClassVar[dict[str, str]] = {}
+    squares: ClassVar[bool] = True  # whether the rule squares gradients, which must not overflow
 
     def __init__(self, params: Any, **defaults: Any) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
-        self.state: dict[Node, dict[str, Array]] = {}
+        self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
         self._warned = False
-        groups = self._as_groups(params)
+        groups = groups_of(str(self), params)
         if not groups:
             raise OptionError(f"{self}: empty parameter list (was a generator used twice?)")
         for group in groups:
             self.add_param_group(group)
 
-    def rule(self, w: Array, g: Array, state: dict[str, Array], group: Group) -> Array:
-        """The new value of one parameter. Writes into no array; keeps what it remembers in `state`."""
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+        """The new value of one parameter, in a new array; keeps what it remembers in `state`.
+
+        Writes neither into `w` nor into `g`. What it allocates is the new value and at most one
+        array besides; arrays of the state are its own and change in place.
+        """
         raise NotImplementedError
+
+    def equations(self, group: Mapping[str, Any]) -> list[str]:
+        """The rule as text, a line each, with the group's numbers in it."""
+        raise NotImplementedError
+
+    @staticmethod
+    def conflict(options: Mapping[str, Any], /) -> str | None:  # noqa: ARG004
+        """Why these options do not go together, or None."""
+        return None
 
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": [b], "weight_decay": 0.0}`.
@@ -126,7 +108,7 @@ class Optimizer:
         number = len(self.param_groups)
         if not isinstance(group, dict) or "params" not in group:
             raise OptionError(f"{self}: a group is a dict with 'params', got {group!r}")
-        params = self._as_parameters(group["params"])
+        params = parameters_of(str(self), group["params"])
         if not params:
             raise OptionError(f"{self}: group {number}: empty parameter list (was a generator used twice?)")
         owners = {p: i for i, g in enumerate(self.param_groups) for p in g["params"]}
@@ -139,53 +121,7 @@ class Optimizer:
                 raise OptionError(f"{self}: {name!r} names two parameters, {twice(names[name], number)}")
             owners[p] = names[name] = number
         options = {**self.defaults, **group, "params": params}
-        made = Group(str(self), self.checks, number, options)
-        self.check_group(made)
-        self.param_groups.append(made)
-
-    def check_group(self, group: Group) -> None:
-        """Raise for options that do not go together."""
-
-    def _as_groups(self, params: Any) -> list[Any]:
-        if hasattr(params, "named_parameters"):
-            params = params.named_parameters()
-        if isinstance(params, Node):
-            raise OptionError(f"{self}: params is one tensor; wrap it in a list: [{name_of(params) or 'W'}]")
-        if isinstance(params, np.ndarray):
-            raise OptionError(f"{self}: params is an array; wrap it in lo.Parameter and in a list")
-        if not isinstance(params, Iterable) or isinstance(params, (str, dict)):
-            raise OptionError(
-                f"{self}: params must be a list of parameters or of groups, got {type(params).__name__}"
-            )
-        found = list(params)
-        if found and all(isinstance(item, dict) for item in found):
-            return found
-        return [{"params": found}] if found else []
-
-    def _as_parameters(self, params: Any) -> list[Any]:
-        if isinstance(params, Node):
-            params = [params]
-        if hasattr(params, "named_parameters"):
-            params = params.named_parameters()
-        found = []
-        for i, item in enumerate(params):
-            p = item
-            if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-                p = item[1]
-                if isinstance(p, Node) and name_of(p) is None:
-                    p.name = item[0]  # type: ignore[attr-defined]
-            if not isinstance(p, Node):
-                raise OptionError(
-                    f"{self}: entry {i} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter"
-                )
-            if p.op is not None:
-                raise OptionError(
-                    f"{self}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}"
-                )
-            if not p._needs:
-                raise OptionError(f"{self}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter")
-            found.append(p)
-        return found
+        self.param_groups.append(Group(type(self), number, options))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
@@ -194,62 +130,244 @@ class Optimizer:
                 p._grad = None
                 p._spent = 0
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+    def step(self, closure: Callable[[], Any] | None = None, *, evaluate: Iterable[Any] = ()) -> Any:
         """Change every parameter that has a gradient by the update rule.
 
         A closure is called first, and its result returned: it computes the loss and the gradients.
         Parameters get new arrays; the old ones, which a live graph may hold, stay as they are.
 
+        `evaluate=[loss]` is for lazy (Dask) data: all gradients and these losses are computed in one
+        pass over it, and the list of their values is returned instead. The losses then hold their
+        values, the parameters their gradients. With plain tensors it only returns the values.
+
         Raises:   OptionError: no parameter has a gradient.
-                  NonFiniteError: a gradient has nan or inf; nothing was changed.
-                  DTypeError: the argument is no function.
+                  NonFiniteError: a gradient has nan or inf, or is so large that the square which the
+                  rule takes of it is not finite; nothing was changed.
+                  DTypeError: the argument is no function, or evaluate is no list of losses.
         """
         if closure is not None and not callable(closure):
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
-        state, rule = self.state, self.rule
-        live = []
-        screen = 0.0
+        live: list[Any] = []
+        grads: list[Array] = []
+        owners = []  # each group with how many parameters come before its own, and before the next one's
         for group in self.param_groups:
+            began = len(live)
             for p in group["params"]:
                 g = p._grad
                 if g is not None and p._needs:  # a frozen parameter stays
-                    live.append((p, g, group))
-                    screen += vdot(g, g)  # not finite if any of g is not; the quickest to ask
+                    live.append(p)
+                    grads.append(g)
+            owners.append((group, began, len(live)))
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        if not screen < math.inf:
-            self._must_be_finite()
-        for p, g, group in live:
-            if p._spent == 2:
-                self._warn_about_zero_grad(p)
-            mine = state.get(p)
-            if mine is None:
-                mine = state[p] = {}
-            p._value = rule(p._value, g, mine, group)
-            p._spent = 1
-        return result
-
-    def _must_be_finite(self) -> None:
-        """Raise, naming the first parameter whose gradient is not finite."""
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p._grad is not None and not np.isfinite(p._grad).all():
-                    nans, infs = int(np.isnan(p._grad).sum()), int(np.isinf(p._grad).sum())
-                    text = " and ".join(f"{n} {what}" for n, what in ((nans, "nan"), (infs, "inf")) if n)
-                    raise NonFiniteError(
-                        f"{self}: grad of {quoted(p, 'a parameter')} has {text}, step skipped, "
-                        f"state untouched; lo.anomaly() around the forward and backward pass names the op"
-                    )
-
-    def _warn_about_zero_grad(self, p: Node) -> None:
-        if not self._warned:
+        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
+            result = self._evaluate(evaluate, live) or result
+            grads = [p._grad for p in live]
+        # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays are
+        # asked as one.
+        asked = [np.concatenate(grads, None)] if sum(map(SIZE, grads)) < SMALL else grads
+        if not all(map(isfinite, map(vdot, asked, asked))):
+            self._must_be_finite(live)
+        if 2 in map(SPENT, live) and not self._warned:
             self._warned = True
+            p = next(p for p in live if p._spent == 2)
             warnings.warn(
                 f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
                 f"added to; call zero_grad() after step()",
-                stacklevel=3,
+                stacklevel=2,
             )
+        for group, began, end in owners:
+            if began < end:
+                self.update(live[began:end], grads[began:end], group)
+        return result
+
+    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+        """Apply the rule to these parameters of a group."""
+        state, rule = self.state, self.rule
+        for p, g in zip(params, grads, strict=True):
+            new = rule(p._value, g, state[p], group)
+            p._value = new if new.ndim else new[()]  # a scalar holds a number, not an array
+            p._spent = 1
+
+    def _evaluate(self, evaluate: Iterable[Any], params: list[Any]) -> list[Any]:
+        """Compute lazy gradients and losses, all at once, in place. The values of the losses."""
+        if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+            raise DTypeError(f"{self}: evaluate takes a list of losses: evaluate=[loss]")
+        losses = list(evaluate)
+        for i, loss in enumerate(losses):
+            if not isinstance(loss, Node):
+                raise DTypeError(f"{self}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+        pending = [p for p in params if lazy(p._grad)]
+        unknown = [loss for loss in losses if lazy(loss._value)]
+        if pending or unknown:
+            from dask.base import compute
+
+            wanted = [*(p._grad for p in pending), *(loss._value for loss in unknown)]
+            done: list[Any] = list(compute(*wanted))  # type: ignore[no-untyped-call]
+            fitted = [fitting(p, g, "grad") for p, g in zip(pending, done, strict=False)]
+            for p, g in zip(pending, fitted, strict=True):
+                p._grad = g
+            for loss, value in zip(unknown, done[len(pending) :], strict=True):
+                loss._value = value[()] if isinstance(value, ndarray) and not value.ndim else value
+        return [loss._value for loss in losses]
+
+    def _must_be_finite(self, params: list[Any]) -> None:
+        """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
+        for p in params:
+            g, who = p._grad, f"{self}: grad of {quoted(p, 'a parameter')}"
+            if not np.isfinite(g).all():
+                nans, infs = int(np.isnan(g).sum()), int(np.isinf(g).sum())
+                text = " and ".join(f"{n} {what}" for n, what in ((nans, "nan"), (infs, "inf")) if n)
+                raise NonFiniteError(
+                    f"{who} has {text}, step skipped, state untouched; "
+                    f"lo.anomaly() around the forward and backward pass names the op"
+                )
+            largest = float(abs(g).max()) if g.size else 0.0
+            if self.squares and largest >= float(np.finfo(g.dtype).max) ** 0.5:
+                raise NonFiniteError(
+                    f"{who} reaches {largest:g}, whose square overflows {g.dtype}, step skipped, state "
+                    f"untouched; clip the gradients or scale the loss"
+                )
+
+    # ------------------------------------------------------------------------- state, saved and loaded
+
+    def _names(self) -> dict[str, Node]:
+        """The parameters by name, or by position over all groups where they have none."""
+        params = [p for group in self.param_groups for p in group["params"]]
+        found: dict[str, Node] = {}
+        for i, p in enumerate(params):
+            name = str(i) if name_of(p) is None else str(name_of(p))
+            if name in found:
+                raise OptionError(f"{self}: {name!r} stands for two parameters; give each a name of its own")
+            found[name] = p
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later run needs to go on: class, options of each group, state by parameter name.
+
+        Arrays are copies. A parameter without a name goes by its position: "0", "1", ...
+
+        Raises:   OptionError: two parameters have one name.
+        """
+        names = {p: name for name, p in self._names().items()}
+        groups = [
+            {"names": [names[p] for p in group["params"]], **{k: group[k] for k in self.checks}}
+            for group in self.param_groups
+        ]
+        state = {
+            name: {k: np.array(x) if isinstance(x, (ndarray, np.generic)) else x for k, x in mine.items()}
+            for p, name in names.items()
+            if (mine := self.state.get(p))
+        }
+        return {"class": str(self), "groups": groups, "state": state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict()` gave: options of the groups, and the state of each parameter.
+
+        Parameters are matched by name, so their order may have changed; one that goes by its position,
+        here or there, is matched by position. Either everything is taken over, or nothing.
+
+        Raises:   CheckpointError: of another class, for other parameters, groups or shapes; an unknown
+                  option or an impossible value.
+        """
+        try:
+            options, states = self._matched(state)
+        except OptionError as error:
+            raise CheckpointError(f"{error}; nothing was changed") from error
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+            raise CheckpointError(
+                f"{self}: this is no state_dict of an optimizer ({type(error).__name__}: {error}); "
+                f"nothing was changed"
+            ) from error
+        for group, new in zip(self.param_groups, options, strict=True):
+            dict.update(group, new)
+        self.state = defaultdict(dict, states)
+
+    def _matched(self, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[Node, dict[str, Any]]]:
+        """The saved options for each group and the saved state for each parameter, all examined."""
+        if saved["class"] != str(self):
+            raise self._unfit(f"the state is of {saved['class']}")
+        groups = [(list(group["names"]), group) for group in saved["groups"]]
+        there = [name for names, _ in groups for name in names]
+        here = self._names()
+        unnamed = {i for i, p in enumerate(here.values()) if name_of(p) is None}
+        partner: dict[Any, str] = {}  # the saved name of each parameter
+        for i, (name, p) in enumerate(here.items()):
+            if name in there:
+                partner[p] = name
+            elif i < len(there) and there[i] not in here and (i in unnamed or there[i] == str(i)):
+                partner[p] = there[i]
+        missing = [name for name, p in here.items() if p not in partner]
+        left = [name for name in there if name not in partner.values()]
+        if missing or left or len(there) != len(here):
+            close = [word for name in left for word in difflib.get_close_matches(str(name), missing, 1)]
+            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            raise self._unfit(f"missing: {missing}, unexpected: {left}{hint}")
+        options = []
+        for group in self.param_groups:
+            wanted = {partner[p] for p in group["params"]}
+            same = next((entry for names, entry in groups if set(names) == wanted), None)
+            if same is None:
+                raise self._unfit(f"group {group.number} holds {sorted(wanted)}, and no saved group does")
+            given = {k: x for k, x in same.items() if k != "names"}
+            lacking = [k for k in self.checks if k not in given]
+            if lacking:
+                raise self._unfit(f"group {group.number} has no {lacking[0]!r}")
+            options.append(group.checked(given))
+        strange = [name for name in saved["state"] if name not in there]
+        if strange:
+            raise self._unfit(f"unexpected: {strange}")
+        states = {
+            p: self._remembered(p, name, saved["state"][name])
+            for p, name in partner.items()
+            if saved["state"].get(name)
+        }
+        return options, states
+
+    def _remembered(self, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
+        """The state of one parameter, copied."""
+        w = p._value
+        found: dict[str, Any] = {}
+        for key in [k for k, kind in self.memory.items() if k not in saved and kind != "array?"]:
+            raise self._unfit(f"the state of {name!r} has no {key!r}")
+        for key, x in saved.items():
+            kind = self.memory.get(key)
+            if kind is None:
+                raise self._unfit(f"the state of {name!r} has an unknown {key!r}")
+            if kind == "count":
+                found[key] = operator.index(x)
+            elif kind == "number":
+                found[key] = float(x)
+            elif np.shape(x) != w.shape:
+                raise self._unfit(f"{key} of {name!r} is {np.shape(x)} in the state, the parameter {w.shape}")
+            elif x.dtype != w.dtype:
+                raise self._unfit(f"{key} of {name!r} is {x.dtype} in the state, the parameter {w.dtype}")
+            else:
+                found[key] = np.array(x)
+            if not np.isfinite(found[key]).all() or (kind == "count" and found[key] < 0):
+                raise self._unfit(f"{key} of {name!r} is not finite, or negative")
+        return found
+
+    def _unfit(self, problem: str) -> CheckpointError:
+        return CheckpointError(f"{self}: {problem}; nothing was changed")
+
+    # ----------------------------------------------------------------------------------------- as text
+
+    def formula(self) -> str:
+        """The update rule with the numbers of this optimizer, once for all groups that share them."""
+        blocks: dict[str, list[Group]] = {}
+        for group in self.param_groups:
+            text = "\n".join(f"    {line}" for line in self.equations(group))
+            blocks.setdefault(text, []).append(group)
+        lines = [str(self)]
+        for text, groups in blocks.items():
+            numbers = ", ".join(str(group.number) for group in groups)
+            names = ", ".join(name for group in groups for name in titles(group))
+            lines += [f"  group{'s' if len(groups) > 1 else ''} {numbers}  [{names}]", text]
+        return "\n".join(lines)
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -258,8 +376,10 @@ class Optimizer:
         lines = []
         for i, group in enumerate(self.param_groups):
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
-            names = ", ".join(
-                name_of(p) or "×".join(map(str, p._value.shape)) or "scalar" for p in group["params"]
-            )
-            lines.append(f"  group {i}: {options}  [{names}]")
+            lines.append(f"  group {i}: {options}  [{', '.join(titles(group))}]")
         return f"{self}(\n" + "\n".join(lines) + "\n)"
+
+
+def titles(group: Group) -> list[str]:
+    """The names of a group's parameters, or their shapes."""
+    return [name_of(p) or "×".join(map(str, p._value.shape)) or "scalar" for p in group["params"]]

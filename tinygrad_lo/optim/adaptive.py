@@ -1,0 +1,310 @@
+"""Optimizers that give each weight a step of its own, by how large its gradients have been.
+
+Every rule computes in one array (`move`) that becomes the new value, so a step allocates no more
+than that, and one array besides where weight decay or a numerator needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.optim.optimizer import (
+    Check,
+    Group,
+    Optimizer,
+    decayed,
+    flag,
+    fraction,
+    not_negative,
+    positive,
+)
+
+
+def blend(average: Array, x: Array, old: float, scratch: Array) -> None:
+    """average ← old · average + (1 − old) · x, in place. `scratch` may be `x`."""
+    average *= old
+    average += np.multiply(x, 1.0 - old, scratch)
+
+
+def gradient_line(group: Mapping[str, Any]) -> str:
+    """How weight decay enters the gradient, as text."""
+    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
+
+
+class Adagrad(Optimizer):
+    """Steps divided by the root of the sum of all squared gradients so far.
+
+    For sparse features: a weight that rarely sees a gradient keeps its large steps. The sum only
+    grows, so all steps shrink in the end; RMSprop and Adadelta forget instead.
+
+        g ← ∇f(w) + weight_decay · w
+        G ← G + g²
+        w ← w − lr · g / √(G + eps)
+        eps_inside_sqrt=False:
+        w ← w − lr · g / (√G + eps)
+
+    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
+              range or unknown.
+    Source:   lecture 003; Duchi, Hazan, Singer 2011. Keras and optax have eps inside the root as the
+              lecture; PyTorch is eps_inside_sqrt=False, eps=1e-10.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter([1.0, 1.0])
+        >>> opt = Adagrad([w], lr=0.5)
+        >>> w.grad = np.array([3.0, 0.01])
+        >>> opt.step()  # the first step is lr, whatever the gradient
+        >>> w.data.round(3)
+        array([0.5, 0.5])
+    """
+
+    checks: ClassVar[dict[str, Check]] = {
+        "lr": not_negative,
+        "eps": positive,
+        "eps_inside_sqrt": flag,
+        "weight_decay": not_negative,
+    }
+    memory: ClassVar[dict[str, str]] = {"G": "array"}
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.01,
+        *,
+        eps: float = 1e-8,
+        eps_inside_sqrt: bool = True,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, eps=eps, eps_inside_sqrt=eps_inside_sqrt, weight_decay=weight_decay)
+
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+        """One step of one parameter."""
+        g = decayed(w, g, group)
+        if not state:
+            state["G"] = np.zeros_like(w)
+        G = state["G"]
+        move = np.multiply(g, g, np.empty_like(w))
+        G += move
+        root(G, group, move)
+        np.divide(g, move, move)
+        move *= group["lr"]
+        return np.subtract(w, move, move)
+
+    def equations(self, group: Mapping[str, Any]) -> list[str]:
+        """The rule as text, a line each, with the group's numbers in it."""
+        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_text('G', group)}"]
+
+
+def root(v: Array, group: Mapping[str, Any], out: Array) -> None:
+    """√(v + eps) or √v + eps. `out` may be `v`."""
+    if group["eps_inside_sqrt"]:
+        np.add(v, group["eps"], out)
+        np.sqrt(out, out)
+    else:
+        np.sqrt(v, out)
+        out += group["eps"]
+
+
+def root_text(v: str, group: Mapping[str, Any]) -> str:
+    """The same as text."""
+    if group["eps_inside_sqrt"]:
+        return f"√({v} + {group['eps']})"
+    return f"({'√' + v if v.isidentifier() else f'√({v})'} + {group['eps']})"
+
+
+class RMSprop(Optimizer):
+    """Steps divided by the root of a moving average of squared gradients.
+
+    Adagrad that forgets. With centered, it divides by an estimate of the standard deviation; with
+    momentum, by which the steps so divided are accumulated.
+
+        g ← ∇f(w) + weight_decay · w
+        v ← decay · v + (1 − decay) · g²
+        w ← w − lr · g / (√v + eps)
+        eps_inside_sqrt=True:
+        w ← w − lr · g / √(v + eps)
+        centered=True, with v − m² in place of v (never below 0):
+        m ← decay · m + (1 − decay) · g
+        w ← w − lr · g / (√(v − m²) + eps)
+        w ← w − lr · g / √(v − m² + eps)
+        momentum, with the same four denominators:
+        u ← momentum · u + g / (√v + eps)
+        u ← momentum · u + g / √(v + eps)
+        u ← momentum · u + g / (√(v − m²) + eps)
+        u ← momentum · u + g / √(v − m² + eps)
+        w ← w − lr · u
+
+    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
+              range or unknown.
+    Source:   lecture 003; Tieleman and Hinton 2012, lecture 6.5; Graves 2013 for centered. PyTorch and
+              the lecture have eps outside the root, Keras and optax inside, which is a factor 40 in
+              the first step of gradients near 1e-6. PyTorch's decay (alpha) is 0.99.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter([1.0])
+        >>> opt = RMSprop([w], lr=0.1, decay=0.75)
+        >>> w.grad = np.array([3.0])
+        >>> opt.step()  # g / √(0.25 g²) = 2
+        >>> w.data.round(6)
+        array([0.8])
+    """
+
+    checks: ClassVar[dict[str, Check]] = {
+        "lr": not_negative,
+        "decay": fraction,
+        "eps": positive,
+        "eps_inside_sqrt": flag,
+        "momentum": fraction,
+        "centered": flag,
+        "weight_decay": not_negative,
+    }
+    memory: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 0.01,
+        *,
+        decay: float = 0.9,
+        eps: float = 1e-8,
+        eps_inside_sqrt: bool = False,
+        momentum: float = 0.0,
+        centered: bool = False,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            decay=decay,
+            eps=eps,
+            eps_inside_sqrt=eps_inside_sqrt,
+            momentum=momentum,
+            centered=centered,
+            weight_decay=weight_decay,
+        )
+
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+        """One step of one parameter."""
+        g = decayed(w, g, group)
+        if not state:
+            state["v"] = np.zeros_like(w)
+        v, decay = state["v"], group["decay"]
+        move = np.multiply(g, g, np.empty_like(w))
+        blend(v, move, decay, move)
+        if group["centered"]:
+            m = self.kept(state, "m", w)
+            blend(m, g, decay, move)
+            np.multiply(m, m, move)
+            np.subtract(v, move, move)
+            np.maximum(move, 0.0, out=move)  # of equal gradients the variance is 0, or rounding below it
+            root(move, group, move)
+        else:
+            root(v, group, move)
+        np.divide(g, move, move)
+        if group["momentum"]:
+            u = self.kept(state, "u", w)
+            u *= group["momentum"]
+            u += move
+            np.multiply(u, group["lr"], move)
+        else:
+            move *= group["lr"]
+        return np.subtract(w, move, move)
+
+    @staticmethod
+    def kept(state: dict[str, Any], name: str, w: Array) -> Array:
+        """An array of the state that only some options need: it begins at 0 when they are first met."""
+        found = state.get(name)
+        if found is None:
+            found = state[name] = np.zeros_like(w)
+        return found
+
+    def equations(self, group: Mapping[str, Any]) -> list[str]:
+        """The rule as text, a line each, with the group's numbers in it."""
+        lr, decay, momentum = group["lr"], group["decay"], group["momentum"]
+        lines = [gradient_line(group), f"v ← {decay} · v + (1 − {decay}) · g²"]
+        if group["centered"]:
+            lines.append(f"m ← {decay} · m + (1 − {decay}) · g")
+        ratio = f"g / {root_text('v − m²' if group['centered'] else 'v', group)}"
+        if not momentum:
+            return [*lines, f"w ← w − {lr} · {ratio}"]
+        return [*lines, f"u ← {momentum} · u + {ratio}", f"w ← w − {lr} · u"]
+
+
+class Adadelta(Optimizer):
+    """Steps as large as recent steps were, by the ratio of two moving averages: no rate to choose.
+
+    The step has the unit of the weight, which no other rule here has. It starts slowly: the first
+    steps are near √eps.
+
+        g ← ∇f(w) + weight_decay · w
+        v ← rho · v + (1 − rho) · g²
+        Δ ← √(u + eps) / √(v + eps) · g
+        u ← rho · u + (1 − rho) · Δ²
+        w ← w − lr · Δ
+
+    Units:    Δ has the unit of w; lr is a pure number, 1 in the paper.
+    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
+              range or unknown.
+    Source:   lecture 003 names it; Zeiler 2012, algorithm 1. The same everywhere.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter([1.0])
+        >>> opt = Adadelta([w], rho=0.75, eps=0.25)
+        >>> w.grad = np.array([np.sqrt(3.0)])
+        >>> opt.step()  # v = 0.75, u = 0: Δ = 0.5 / 1 · √3
+        >>> w.data.round(3)
+        array([0.134])
+    """
+
+    checks: ClassVar[dict[str, Check]] = {
+        "lr": not_negative,
+        "rho": fraction,
+        "eps": positive,
+        "weight_decay": not_negative,
+    }
+    memory: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        *,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+        """One step of one parameter."""
+        g = decayed(w, g, group)
+        if not state:
+            state.update(v=np.zeros_like(w), u=np.zeros_like(w))
+        v, u, rho, eps = state["v"], state["u"], group["rho"], group["eps"]
+        move = np.multiply(g, g, np.empty_like(w))
+        blend(v, move, rho, move)
+        np.add(v, eps, move)
+        np.sqrt(move, move)
+        np.divide(g, move, move)
+        del g  # with weight decay it is an array of ours, and another one is needed
+        other = np.add(u, eps, np.empty_like(w))
+        np.sqrt(other, other)
+        move *= other
+        np.multiply(move, move, other)
+        blend(u, other, rho, other)
+        move *= group["lr"]
+        return np.subtract(w, move, move)
+
+    def equations(self, group: Mapping[str, Any]) -> list[str]:
+        """The rule as text, a line each, with the group's numbers in it."""
+        rho, eps = group["rho"], group["eps"]
+        return [
+            gradient_line(group),
+            f"v ← {rho} · v + (1 − {rho}) · g²",
+            f"Δ ← √(u + {eps}) / √(v + {eps}) · g",
+            f"u ← {rho} · u + (1 − {rho}) · Δ²",
+            f"w ← w − {group['lr']} · Δ",
+        ]

@@ -1,0 +1,169 @@
+"""Exponentially weighted averages of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.values import is_finite_number
+from tinygrad_lo.errors import CheckpointError, GraphError, NonFiniteError, OptionError
+from tinygrad_lo.optim.clipping import named_leaves
+
+
+def copied(x: Array) -> Array:
+    """A new array of the same values; NumPy's numbers cannot change anyway."""
+    return x.copy() if hasattr(x, "copy") else x
+
+
+class Average:
+    """The exponentially weighted average of parameters, often better than their last values.
+
+    It starts at the values that the parameters have when it is made. Call `update()` after each step
+    of the optimizer, measure with `with average.applied():`.
+
+        avg ← alpha · x + (1 − alpha) · avg
+
+    alpha weights the NEW value: a small alpha remembers long, about 1/alpha updates.
+
+    Raises:   OptionError: alpha outside (0, 1]; an empty list, no leaves, a parameter or name twice.
+    Source:   lecture 003, EWMA ← αx + (1−α) EWMA. RMSprop's γ, and the decay of PyTorch's
+              get_ema_multi_avg_fn, weight the old value: decay = 1 − alpha.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter([0.0], name="w")
+        >>> average = lo.optim.Average([w], alpha=0.5)
+        >>> for value in (4.0, 8.0):
+        ...     w.data = [value]
+        ...     average.update()  # 0.5 · 4 + 0.5 · 0 = 2, then 0.5 · 8 + 0.5 · 2
+        >>> average.values["w"]
+        array([5.])
+        >>> with average.applied():
+        ...     print(w.data)
+        [5.]
+        >>> print(w.data)
+        [8.]
+    """
+
+    def __init__(self, params: Any, alpha: float) -> None:
+        if not is_finite_number(alpha) or not 0 < alpha <= 1:
+            raise OptionError(f"Average: alpha must be in (0, 1], got {alpha!r}")
+        self.alpha = float(alpha)
+        self.updates = 0
+        self._params: dict[str, Any] = {}
+        for i, (own, p) in enumerate(named_leaves("Average", params)):
+            name = str(i) if own is None else own
+            if name in self._params:
+                raise OptionError(f"Average: {name!r} names two parameters")
+            self._params[name] = p
+        self._averages = {name: copied(p._value) for name, p in self._params.items()}
+        self._applied = 0
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """The averages by name, or by position where a parameter has none; copies."""
+        return {name: copied(average) for name, average in self._averages.items()}
+
+    def update(self) -> None:
+        """Move every average towards the parameter's present value.
+
+        Raises:   NonFiniteError: a parameter has nan or inf, which an average never forgets; no
+                  average was changed.  GraphError: inside applied().
+        """
+        if self._applied:
+            raise GraphError("Average: update() inside applied(), where the parameters hold the averages")
+        for name, p in self._params.items():
+            if not np.isfinite(p._value).all():
+                bad = "nan" if np.isnan(p._value).any() else "inf"
+                raise NonFiniteError(f"Average: {name!r} has {bad}; no average was changed")
+        alpha, rest = self.alpha, 1.0 - self.alpha
+        for name, p in self._params.items():
+            self._averages[name] = alpha * p._value + rest * self._averages[name]
+        self.updates += 1
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Put the averages into the parameters for the length of a `with` block.
+
+        Afterwards the parameters hold the very arrays that they held before.
+
+        Raises:   GraphError, at the end of the block: a parameter was changed inside it, and the
+                  change is lost.
+        """
+        held = {name: p._value for name, p in self._params.items()}
+        # Copies: what is written into a parameter must not get into the averages.
+        given = self.values
+        for name, p in self._params.items():
+            p._value = given[name]
+        stamps = {name: p._stamp for name, p in self._params.items()}
+        self._applied += 1
+        try:
+            yield
+        finally:
+            self._applied -= 1
+            changed = [
+                name
+                for name, p in self._params.items()
+                if p._value is not given[name] or p._stamp != stamps[name]
+            ]
+            for name, p in self._params.items():
+                p._value = held[name]
+        # Not reached when the block raised: its own exception says more.
+        if changed:
+            raise GraphError(
+                f"Average: {', '.join(map(repr, changed))} changed inside applied(); the change is lost. "
+                f"Train outside the block"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averages, as copies, with alpha and the number of updates."""
+        return {"class": "Average", "alpha": self.alpha, "updates": self.updates, "values": self.values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the averages of a state_dict; all of them or none.
+
+        Raises:   CheckpointError: another alpha, missing or unexpected names, other shapes or dtypes,
+                  values that are not finite; nothing was changed.
+        """
+        if not isinstance(state, dict) or state.get("class") != "Average":
+            raise refusal("this is no state of an Average")
+        missing = [name for name in ("alpha", "updates", "values") if name not in state]
+        if missing:
+            raise refusal(f"the state misses {missing}")
+        if state["alpha"] != self.alpha:
+            raise refusal(f"the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}")
+        updates, values = state["updates"], state["values"]
+        if not isinstance(updates, (int, np.integer)) or isinstance(updates, bool) or updates < 0:
+            raise refusal(f"updates must be an int >= 0, got {updates!r}")
+        if not isinstance(values, dict):
+            raise refusal(f"values must be a dict of arrays, got {type(values).__name__}")
+        missing = [name for name in self._params if name not in values]
+        unexpected = [name for name in values if name not in self._params]
+        if missing or unexpected:
+            raise refusal(f"missing: {missing}, unexpected: {unexpected}")
+        for name, mine in self._averages.items():
+            theirs = values[name]
+            shape, dtype = np.shape(theirs), getattr(theirs, "dtype", None)
+            if shape != mine.shape or dtype is None or dtype != mine.dtype:  # NumPy: None == float64
+                raise refusal(
+                    f"{name!r} is {shape} of {dtype} in the state, {mine.shape} of {mine.dtype} in the model"
+                )
+            if not np.isfinite(theirs).all():
+                raise refusal(f"{name!r} has nan or inf in the state")
+        # [()] makes a number of a 0-d array, as which files bring back the scalars.
+        self._averages = {
+            name: copied(values[name]) if mine.ndim else values[name][()]
+            for name, mine in self._averages.items()
+        }
+        self.updates = int(updates)
+
+    def __repr__(self) -> str:
+        return f"Average(alpha={self.alpha!r}) of {len(self._params)} parameters after {self.updates} updates"
+
+
+def refusal(text: str) -> CheckpointError:
+    """Why a state was not taken."""
+    return CheckpointError(f"Average: {text}; nothing was changed")

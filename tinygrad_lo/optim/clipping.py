@@ -1,0 +1,174 @@
+"""Gradients that are kept from becoming too large, by their norm or one by one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy import float64
+
+from tinygrad_lo.engine.graph import Array, Node, name_of
+from tinygrad_lo.engine.values import foreign, is_finite_number
+from tinygrad_lo.errors import NonFiniteError, OptionError
+
+
+def named_leaves(who: str, params: Any) -> list[tuple[str | None, Any]]:
+    """(name or None, parameter) for a list of parameters, of pairs, or a model.
+
+    The name in a pair or in a model comes before the parameter's own: it is the unique one.
+
+    Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
+    """
+    if isinstance(params, Node):
+        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{name_of(params) or 'W'}]")
+    if hasattr(params, "named_parameters"):
+        params = params.named_parameters()
+    if not isinstance(params, Iterable) or isinstance(params, (str, dict, set, frozenset, np.ndarray)):
+        raise OptionError(f"{who}: params must be a list of parameters, got {type(params).__name__}")
+    found: dict[Any, str | None] = {}
+    for i, item in enumerate(params):
+        name, p = None, item
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            name, p = item
+        if not isinstance(p, Node):
+            raise OptionError(
+                f"{who}: entry {i} is {type(p).__name__}, not a parameter; params is a list of parameters, "
+                f"of (name, parameter) pairs, or a model"
+            )
+        name = name_of(p) if name is None else name
+        text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
+        if p.op is not None:
+            raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
+        if p in found:
+            raise OptionError(f"{who}: {text} is in the list twice")
+        found[p] = name
+    if not found:
+        raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
+    return [(name, p) for p, name in found.items()]
+
+
+def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
+    """(quoted name, parameter) of those that have a gradient and are not frozen.
+
+    Raises:   OptionError: none has.
+    """
+    leaves = named_leaves(who, params)
+    live = [
+        (f"parameter {i}" if name is None else repr(name), p)
+        for i, (name, p) in enumerate(leaves)
+        if p._grad is not None and p._needs
+    ]
+    if not live:
+        raise OptionError(f"{who}: no parameter has a gradient; call loss.backward() first")
+    return live
+
+
+def bound(who: str, name: str, value: Any) -> float:
+    """An upper bound: above 0; inf bounds nothing."""
+    if value != math.inf and not (is_finite_number(value) and value > 0):
+        raise OptionError(f"{who}: {name} must be > 0, got {value!r}")
+    return float(value)
+
+
+def norm_of(g: Array) -> float:
+    """√Σg² in float64, also where the squares would leave its range; inf or nan if g has one."""
+    g = g.astype(float64, copy=False)
+    if not foreign(g):
+        square = float(np.vdot(g, g))  # the quickest; enough where no square was lost
+        if 1e-280 < square < math.inf:
+            return math.sqrt(square)
+    largest = float(abs(g).max()) if g.size else 0.0
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    # By a power of two nothing is rounded: the result is the one of the plain formula.
+    exponent = math.frexp(largest)[1]
+    g = np.ldexp(g, -exponent) if abs(exponent) > 400 else g
+    root = math.sqrt(float((g * g).sum()))
+    if abs(exponent) <= 400:
+        return root
+    try:
+        return math.ldexp(root, exponent)
+    except OverflowError:
+        return math.inf
+
+
+def clip_grad_norm(params: Any, max_norm: float) -> float:
+    """Shrink all gradients together so that their norm is at most max_norm; give the norm before.
+
+    The direction stays: one factor for all. Gradients within the bound stay as they are; others are
+    new arrays of the same dtype, nothing is written in place. Call it between backward() and step().
+    With max_norm=inf it only measures. The norm is a number, so lazy gradients are computed here.
+
+        norm = √(Σ over parameters and elements of g²)
+        g ← g · max_norm / norm     if norm > max_norm
+
+    Raises:   NonFiniteError: a norm is nan or inf, by the parameter's name; nothing was changed.
+              OptionError: max_norm <= 0 or nan; a list that is empty or has no gradient in it.
+    Source:   Pascanu, Mikolov and Bengio 2013, algorithm 1. PyTorch divides by norm + 1e-6.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> W, b = lo.Parameter([1.0], name="W"), lo.Parameter([1.0], name="b")
+        >>> (3 * W + 4 * b).sum().backward()  # gradients 3 and 4: the norm is 5
+        >>> lo.optim.clip_grad_norm([W, b], max_norm=1.0)
+        5.0
+        >>> print(W.grad, b.grad)
+        [0.6] [0.8]
+    """
+    who = "clip_grad_norm"
+    most = bound(who, "max_norm", max_norm)
+    live = with_gradients(who, params)
+    norms = [norm_of(p._grad) for _, p in live]
+    for (name, _), norm in zip(live, norms, strict=True):
+        if not math.isfinite(norm):
+            raise NonFiniteError(
+                f"{who}: norm of {name} is {norm}, nothing was clipped; "
+                f"lo.anomaly() around the forward and backward pass names the op"
+            )
+    total = math.hypot(*norms)  # scales by itself
+    if total == math.inf:
+        raise NonFiniteError(
+            f"{who}: the norm of all {len(live)} gradients together is inf, nothing was clipped"
+        )
+    if total > most:
+        share = most / total
+        for _, p in live:
+            g = p._grad
+            # In float64: a small share is no normal number of float32 or float16.
+            p._grad = g * share if g.dtype == float64 else (g.astype(float64) * share).astype(g.dtype)
+    return total
+
+
+def clip_grad_value(params: Any, limit: float) -> None:
+    """Cut every element of every gradient to [−limit, limit]. This changes the direction.
+
+    The gradients become new arrays of the same dtype, nothing is written in place.
+
+        g ← min(max(g, −limit), limit)
+
+    Raises:   NonFiniteError: a gradient has nan or inf, by the parameter's name; nothing was changed.
+              OptionError: limit <= 0 or nan; a list that is empty or has no gradient in it.
+    Source:   torch.nn.utils.clip_grad_value_, which lets nan through and cuts inf.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> W = lo.Parameter([1.0, 1.0], name="W")
+        >>> (W * [3.0, -0.5]).sum().backward()
+        >>> lo.optim.clip_grad_value([W], limit=1.0)
+        >>> W.grad
+        array([ 1. , -0.5])
+    """
+    who = "clip_grad_value"
+    most = bound(who, "limit", limit)
+    live = with_gradients(who, params)
+    for name, p in live:
+        if not np.isfinite(p._grad).all():
+            bad = "nan" if np.isnan(p._grad).any() else "inf"
+            raise NonFiniteError(
+                f"{who}: grad of {name} has {bad}, nothing was clipped; "
+                f"lo.anomaly() around the forward and backward pass names the op"
+            )
+    for _, p in live:
+        # A limit beyond the dtype's range would overflow in the comparison.
+        most_here = min(most, float(np.finfo(p._grad.dtype).max))
+        p._grad = np.clip(p._grad, -most_here, most_here)

@@ -1,0 +1,419 @@
+"""Learning rates that change with the step: each schedule is its formula lr(t)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from bisect import bisect_right
+from typing import Any
+
+from tinygrad_lo.engine.values import finite_number
+from tinygrad_lo.errors import NonFiniteError, OptionError
+from tinygrad_lo.optim.optimizer import Optimizer
+from tinygrad_lo.optim.schedule import Schedule, above_zero, glide, is_float, is_whole, loss_as_float, whole
+
+# OneCycleLR: the share of the steps that rise, and last rate / first rate; as PyTorch's defaults.
+RISING = 0.3
+LAST = 1e-4
+
+
+class StepLR(Schedule):
+    """Multiply the learning rate by `factor` every so many steps: a staircase.
+
+        lr(t) = lr₀ · factor^⌊t / every⌋
+
+    Raises:   OptionError: every is no int >= 1, factor is not finite or not > 0.
+    Source:   the step decay of the field; torch.optim.lr_scheduler.StepLR (step_size, gamma).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.StepLR(opt, every=2, factor=0.5)
+        >>> for _ in range(5):
+        ...     print(opt.param_groups[0]["lr"], end=" ")
+        ...     schedule.step()  # after opt.step()
+        0.8 0.8 0.4 0.4 0.2
+    """
+
+    option_names = ("every", "factor")
+
+    def __init__(self, opt: Optimizer, every: int, factor: float = 0.1) -> None:
+        self.every = whole("StepLR", "every", every)
+        self.factor = above_zero("StepLR", "factor", factor)
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] * self.factor ** (t // self.every)
+
+
+class MultiStepLR(Schedule):
+    """Multiply the learning rate by `factor` at the given steps.
+
+        lr(t) = lr₀ · factor^(number of entries of `at` that are <= t)
+
+    Raises:   OptionError: at is no rising list of ints >= 1, factor is not finite or not > 0.
+    Source:   torch.optim.lr_scheduler.MultiStepLR (milestones, gamma).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.MultiStepLR(opt, at=[1, 3], factor=0.5)
+        >>> for _ in range(4):
+        ...     print(opt.param_groups[0]["lr"], end=" ")
+        ...     schedule.step()
+        0.8 0.4 0.4 0.2
+    """
+
+    option_names = ("at", "factor")
+
+    def __init__(self, opt: Optimizer, at: Any, factor: float = 0.1) -> None:
+        rising = isinstance(at, (list, tuple)) and all(is_whole(n, 1) for n in at)
+        if not rising or not at or not all(a < b for a, b in itertools.pairwise(at)):
+            raise OptionError(f"MultiStepLR: at must be a rising list of ints >= 1, got {at!r}")
+        self.at = [int(n) for n in at]
+        self.factor = above_zero("MultiStepLR", "factor", factor)
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] * self.factor ** bisect_right(self.at, t)
+
+
+class ExponentialLR(Schedule):
+    """Multiply the learning rate by `factor` at every step; with factor > 1 it grows.
+
+        lr(t) = lr₀ · factor^t
+
+    Raises:   OptionError: factor is not finite or not > 0; the rate has outgrown the floats.
+    Source:   torch.optim.lr_scheduler.ExponentialLR (gamma).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.ExponentialLR(opt, factor=0.5)
+        >>> schedule.step()
+        >>> schedule.step()
+        >>> schedule
+        ExponentialLR(factor=0.5), step 2, lr 0.2
+    """
+
+    option_names = ("factor",)
+
+    def __init__(self, opt: Optimizer, factor: float) -> None:
+        self.factor = above_zero("ExponentialLR", "factor", factor)
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] * self.factor**t
+
+
+class InverseLR(Schedule):
+    """Let the learning rate fall like 1/t: quickly at first, never to 0.
+
+        lr(t) = lr₀ / (1 + rate · t)
+
+    Raises:   OptionError: rate is not finite or < 0.
+    Source:   Keras' InverseTimeDecay; meets the conditions of Robbins and Monro 1951 (Σ lr = ∞, Σ lr² < ∞).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.6)
+        >>> schedule = lo.optim.InverseLR(opt, rate=0.5)
+        >>> for _ in range(4):
+        ...     schedule.step()
+        >>> opt.param_groups[0]["lr"]  # 0.6 / (1 + 0.5 · 4)
+        0.19999999999999998
+    """
+
+    option_names = ("rate",)
+
+    def __init__(self, opt: Optimizer, rate: float) -> None:
+        self.rate = finite_number("InverseLR", "rate", rate, 0.0)
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] / (1.0 + self.rate * t)
+
+
+class CosineLR(Schedule):
+    """Let the learning rate glide down to `minimum` on half a cosine, and stay there.
+
+        lr(t) = minimum + (lr₀ − minimum) · (1 + cos(π t / steps)) / 2     for t <= steps
+
+    Raises:   OptionError: steps is no int >= 1; minimum is not finite, < 0, or above a group's lr.
+    Source:   Loshchilov and Hutter 2017, eq. 5. PyTorch's CosineAnnealingLR climbs again after `steps`.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.CosineLR(opt, steps=2)
+        >>> for _ in range(4):
+        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
+        ...     schedule.step()
+        0.8 0.4 0.0 0.0
+    """
+
+    option_names = ("steps", "minimum")
+
+    def __init__(self, opt: Optimizer, steps: int, minimum: float = 0.0) -> None:
+        self.steps = whole("CosineLR", "steps", steps)
+        self.minimum = finite_number("CosineLR", "minimum", minimum, 0.0)
+        super().__init__(opt)
+
+    def check_group(self, i: int, lr: float) -> None:
+        """The lr must not rise to its minimum."""
+        if self.minimum > lr:
+            raise OptionError(f"CosineLR: minimum {self.minimum!r} is above the lr {lr!r} of group {i}")
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return glide(self.initial[i], self.minimum, min(t / self.steps, 1.0))
+
+
+class WarmupLR(Schedule):
+    """Raise the learning rate in equal steps from near 0 to the group's own, and stay there.
+
+        lr(t) = lr₀ · min(1, (t + 1) / steps)
+
+    The first step learns already, with lr₀ / steps; step number `steps` is the first full one.
+
+    Raises:   OptionError: steps is no int >= 1.
+    Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.WarmupLR(opt, steps=4)
+        >>> for _ in range(5):
+        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
+        ...     schedule.step()
+        0.2 0.4 0.6 0.8 0.8
+    """
+
+    option_names = ("steps",)
+
+    def __init__(self, opt: Optimizer, steps: int) -> None:
+        self.steps = whole("WarmupLR", "steps", steps)
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] * min(1.0, (t + 1) / self.steps)
+
+
+class OneCycleLR(Schedule):
+    """One cycle: up from the group's learning rate to `peak`, then down to nearly nothing.
+
+        lr₀ to peak        on half a cosine, until t = 0.3 steps − 1
+        peak to lr₀ / 10⁴  on half a cosine, until t = steps − 1; there it stays
+
+    `peak` is one number, or a list with one for each group. The momentum stays as it is.
+
+    Raises:   OptionError: steps is no int >= 1; a peak that is not finite, below its group's lr, or
+              missing for a group.
+    Source:   Smith and Topin 2018. PyTorch's OneCycleLR starts from peak / 25 instead of the group's
+              lr, and moves the momentum unless cycle_momentum=False.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.1)
+        >>> schedule = lo.optim.OneCycleLR(opt, peak=0.5, steps=10)
+        >>> for _ in range(3):
+        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
+        ...     schedule.step()
+        0.1 0.3 0.5
+    """
+
+    option_names = ("peak", "steps")
+
+    def __init__(self, opt: Optimizer, peak: Any, steps: int) -> None:
+        self.steps = whole("OneCycleLR", "steps", steps)
+        self.peak: Any
+        if isinstance(peak, (list, tuple)):
+            self.peak = [above_zero("OneCycleLR", f"peak of group {i}", x) for i, x in enumerate(peak)]
+            groups = len(opt.param_groups) if isinstance(opt, Optimizer) else len(peak)
+            if len(peak) != groups:
+                raise OptionError(
+                    f"OneCycleLR: {len(peak)} peaks for {groups} groups; give one number for all"
+                )
+        else:
+            self.peak = above_zero("OneCycleLR", "peak", peak)
+        super().__init__(opt)
+
+    def peak_of(self, i: int) -> float:
+        """The highest lr of group i."""
+        return float(self.peak[i] if isinstance(self.peak, list) else self.peak)
+
+    def check_group(self, i: int, lr: float) -> None:
+        """A peak is above where the climb begins."""
+        if isinstance(self.peak, list) and i >= len(self.peak):
+            raise OptionError(f"OneCycleLR: group {i} was added, but there are {len(self.peak)} peaks")
+        if self.peak_of(i) < lr:
+            raise OptionError(f"OneCycleLR: peak {self.peak_of(i)!r} is below the lr {lr!r} of group {i}")
+
+    def lr(self, t: int, i: int) -> float:
+        """The formula."""
+        top, end = RISING * self.steps - 1, self.steps - 1
+        lr, peak = self.initial[i], self.peak_of(i)
+        if t <= top:
+            return glide(lr, peak, t / top)
+        return glide(peak, lr * LAST, min((t - top) / (end - top), 1.0))
+
+
+class ReduceOnPlateau(Schedule):
+    """Multiply the learning rate by `factor` when the loss has not improved for a while.
+
+        better:    loss < best − threshold · |best|
+        lr = lr₀ · factor^cuts;  one cut after `patience` steps without a better loss, at the next such step
+
+    Call `step(loss)` with the loss of an epoch, of validation data for choice.
+
+    Raises:   OptionError: factor outside (0, 1), patience no int >= 0, threshold outside [0, 1].
+              NonFiniteError: a loss that is nan or inf.
+    Source:   torch.optim.lr_scheduler.ReduceLROnPlateau, whose threshold is wrong for losses below 0.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> schedule = lo.optim.ReduceOnPlateau(opt, factor=0.5, patience=1)
+        >>> for loss in (3.0, 2.0, 2.0, 2.0):
+        ...     schedule.step(loss)
+        ...     print(opt.param_groups[0]["lr"], end=" ")
+        0.8 0.8 0.8 0.4
+    """
+
+    option_names = ("factor", "patience", "threshold")
+
+    def __init__(
+        self, opt: Optimizer, factor: float = 0.1, patience: int = 10, *, threshold: float = 1e-4
+    ) -> None:
+        self.factor = above_zero("ReduceOnPlateau", "factor", factor, 1.0)
+        self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
+        self.threshold = finite_number("ReduceOnPlateau", "threshold", threshold, 0.0, 1.0)
+        self.best: float | None = None
+        self.bad = 0  # steps in a row without a better loss
+        self.cuts = 0
+        super().__init__(opt)
+
+    def lr(self, _: int, i: int) -> float:
+        """The formula."""
+        return self.initial[i] * self.factor**self.cuts
+
+    def step(self, loss: Any) -> None:  # type: ignore[override]
+        """Take note of a loss, and cut the learning rates if it was one too many without progress.
+
+        Raises:   NonFiniteError: the loss is nan or inf.  ShapeError: it is not one number.
+        """
+        value = loss_as_float("ReduceOnPlateau", loss)
+        if not math.isfinite(value):
+            raise NonFiniteError(
+                f"ReduceOnPlateau: the loss of step {self.t} is {value}; nothing was changed"
+            )
+        self._look()
+        if self.best is None or value < self.best - self.threshold * abs(self.best):
+            self.best, self.bad = value, 0
+        else:
+            self.bad += 1
+        if self.bad > self.patience:
+            self.bad = 0
+            self.cuts += 1
+        super().step()
+
+    def progress(self) -> dict[str, Any]:
+        """What it remembers of the losses; best is None before the first."""
+        return {"best": self.best, "bad": self.bad, "cuts": self.cuts}
+
+    def check_state(self, state: Any) -> None:
+        """The counters as well."""
+        super().check_state(state)
+        best, bad, cuts = (state[name] for name in self.progress())
+        if not (is_whole(bad, 0) and is_whole(cuts, 0) and (best is None or is_float(best))):
+            raise self._refusal(f"impossible counters: best={best!r}, bad={bad!r}, cuts={cuts!r}")
+
+    def take(self, state: dict[str, Any]) -> None:
+        """The counters as well."""
+        super().take(state)
+        self.best, self.bad, self.cuts = state["best"], int(state["bad"]), int(state["cuts"])
+
+
+class SequentialLR(Schedule):
+    """One schedule after the other, each for its number of steps; the last one goes on.
+
+        lr(t) = lr of the first schedule at t                      for t < its steps
+                lr of the second at t − (steps of the first)       after that, and so on
+
+    Step this one, never the schedules in it. Each starts from the groups' own learning rates.
+
+    Raises:   OptionError: no schedules, one of another optimizer, one that has stepped already or
+              that needs the loss, steps that are no ints >= 1.
+    Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> warmup, halve = lo.optim.WarmupLR(opt, 2), lo.optim.ExponentialLR(opt, 0.5)
+        >>> schedule = lo.optim.SequentialLR(opt, [(warmup, 2), (halve, 3)])
+        >>> for _ in range(5):
+        ...     print(opt.param_groups[0]["lr"], end=" ")
+        ...     schedule.step()
+        0.4 0.8 0.8 0.4 0.2
+    """
+
+    option_names = ("steps",)
+
+    def __init__(self, opt: Optimizer, schedules: Any) -> None:
+        who = "SequentialLR"
+        if not isinstance(schedules, (list, tuple)) or not schedules:
+            raise OptionError(f"{who}: schedules must be a list of (schedule, steps), got {schedules!r}")
+        self.schedules: list[Schedule] = []
+        self.steps: list[int] = []
+        for i, pair in enumerate(schedules):
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
+                raise OptionError(f"{who}: entry {i} must be (schedule, steps), got {pair!r}")
+            schedule, steps = pair
+            if isinstance(schedule, ReduceOnPlateau):
+                raise OptionError(
+                    f"{who}: entry {i}, ReduceOnPlateau, needs the loss at each step; step it alone"
+                )
+            if schedule.optimizer is not opt:
+                raise OptionError(f"{who}: entry {i}, {schedule}, belongs to another optimizer")
+            if schedule.t:
+                raise OptionError(
+                    f"{who}: entry {i}, {schedule}, is at step {schedule.t} already; use a new one"
+                )
+            schedule._meet()
+            self.schedules.append(schedule)
+            self.steps.append(whole(who, f"steps of entry {i}", steps))
+        super().__init__(opt)
+
+    def lr(self, t: int, i: int) -> float:
+        """The rate of the schedule whose turn it is."""
+        for schedule, steps in zip(self.schedules[:-1], self.steps, strict=False):
+            if t < steps:
+                return schedule.lr(t, i)
+            t -= steps
+        return self.schedules[-1].lr(t, i)
+
+    def _meet(self) -> None:
+        """New groups start alike in every schedule."""
+        for schedule in self.schedules:
+            schedule._meet()
+        super()._meet()
+
+    def progress(self) -> dict[str, Any]:
+        """The schedules hold the initial rates they start from."""
+        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
+
+    def check_state(self, state: Any) -> None:
+        """The schedules as well."""
+        super().check_state(state)
+        inner, count = state["schedules"], len(self.schedules)
+        if not isinstance(inner, list) or len(inner) != count:
+            raise self._refusal(f"schedules must be a list of {count} states, got {inner!r}")
+        for schedule, its in zip(self.schedules, inner, strict=True):
+            schedule.check_state(its)
+
+    def take(self, state: dict[str, Any]) -> None:
+        """The schedules as well."""
+        super().take(state)
+        for schedule, its in zip(self.schedules, state["schedules"], strict=True):
+            schedule.take(its)
+
+    def described(self) -> str:
+        """The schedules and their steps."""
+        pairs = zip(self.schedules, self.steps, strict=True)
+        return f"{self}([{', '.join(f'({schedule.described()}, {steps})' for schedule, steps in pairs)}])"
