@@ -30,7 +30,7 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
         raise OptionError(f"{who}: reduction must be 'mean', 'sum', 'none' or 'batchmean', got {reduction!r}")
     if reduction == "none":
         return losses
-    if losses.dtype == np.float16 and reduction != "sum":  # a sum that float16 does not hold
+    if losses.dtype.itemsize == 2 and reduction != "sum":  # a sum that float16 does not hold
         wide = None if weight is None else astype(weight, np.float32)
         return astype(reduce(who, astype(losses, np.float32), reduction, wide), np.float16)
     shape = losses.shape
@@ -267,6 +267,7 @@ def above_zero(who: str, x: Array) -> DomainError:
 
 # Ops that leave probabilities what they are.
 HARMLESS = ("reshape", "getitem", "astype", "transpose", "clip")
+SUSPECTS = frozenset({"exp", "divide", *HARMLESS})  # what made the last step of a softmax, perhaps
 
 
 def is_softmax(x: Node) -> bool:

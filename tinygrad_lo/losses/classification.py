@@ -30,6 +30,7 @@ from tinygrad_lo.engine.values import finite_number
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.losses.checks import (
     LOGITS,
+    SUSPECTS,
     above_zero,
     class_weights_of,
     distribution_of,
@@ -98,7 +99,12 @@ def cross_entropy(
         raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
     unit = 1.0 if type(base) is float and base == math.e else unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
-    if isinstance(scores, Node) and is_softmax(scores):
+    if (
+        isinstance(scores, Node)
+        and scores._op is not None
+        and scores._op.name in SUSPECTS
+        and is_softmax(scores)
+    ):
         warn_once(
             who,
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "

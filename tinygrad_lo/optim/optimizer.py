@@ -166,7 +166,8 @@ class Optimizer:
             grads = [p._grad for p in live]
         # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays are
         # asked as one.
-        asked = [np.concatenate(grads, None)] if sum(map(SIZE, grads)) < SMALL else grads
+        many = len(grads) > 8 and sum(map(SIZE, grads)) < SMALL
+        asked = [np.concatenate(grads, None)] if many else grads
         if not all(map(isfinite, map(vdot, asked, asked))):
             self._must_be_finite(live)
         if 2 in map(SPENT, live) and not self._warned:
