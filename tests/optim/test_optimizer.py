@@ -385,3 +385,31 @@ def test_frozen_parameters_are_neither_changed_nor_screened():
     before = b.data.copy()
     opt.step()
     assert np.array_equal(b.data, before)
+
+
+def test_a_frozen_parameter_may_be_given_and_stays():
+    layers = lo.nn.Sequential(lo.nn.Linear(2, 2, rng=0), lo.nn.Linear(2, 2, rng=1))
+    for p in layers[0].parameters():
+        p.requires_grad = False
+    before = [p.data.copy() for p in layers.parameters()]
+    optimizer = lo.optim.SGD(layers, lr=0.1)
+    layers(np.ones((1, 2))).sum().backward()
+    optimizer.step()
+    after = [p.data for p in layers.parameters()]
+    assert [np.array_equal(a, b) for a, b in zip(before, after, strict=True)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda group: group.__setitem__("params", group["params"] * 2),
+        lambda group: group.pop("lr"),
+        lambda group: group.__delitem__("lr"),
+        lambda group: group.clear(),
+    ],
+)
+def test_a_group_keeps_its_parameters_and_options(change):
+    optimizer = lo.optim.SGD([lo.Parameter([1.0])], lr=0.1)
+    with pytest.raises(lo.errors.OptionError):
+        change(optimizer.param_groups[0])
+    assert optimizer.param_groups[0]["lr"] == 0.1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, name_of, quoted
+from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.engine.values import finite_number, is_finite_number
 from tinygrad_lo.errors import OptionError
 
@@ -70,6 +71,8 @@ class Group(dict[str, Any]):
         found: dict[str, Any] = {}
         for name, value in options.items():
             if name == "params":
+                if "params" in self:
+                    raise OptionError(f"{where}: the parameters of a group are fixed; use add_param_group")
                 found[name] = value
                 continue
             if name not in checks:
@@ -101,6 +104,11 @@ class Group(dict[str, Any]):
     def update(self, *others: Any, **options: Any) -> None:
         """Assign several options: all of them, or if one is refused, none."""
         super().update(self.checked(dict(*others, **options)))
+
+    def _keeps(self, *_: Any) -> NoReturn:
+        raise OptionError(f"{self.kind.__name__}: group {self.number}: a group keeps all its options")
+
+    __delitem__ = pop = popitem = clear = _keeps
 
     def __ior__(self, others: Any) -> Self:  # type: ignore[override]
         self.update(others)
@@ -157,7 +165,7 @@ def parameters_of(who: str, params: Any) -> list[Any]:
             )
         if p.op is not None:
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}")
-        if not p._needs:
+        if not p._needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter")
         found.append(p)
     return found
