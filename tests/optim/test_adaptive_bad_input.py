@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 import tinygrad_lo as lo
@@ -52,3 +53,32 @@ def test_bad_options_are_refused_in_words(kind, options, words):
 def test_names_of_other_libraries_are_understood(kind, key, meant):
     with pytest.raises(errors.OptionError, match=f"unknown option '{key}'; did you mean '{meant}'"):
         kind([{"params": [lo.Parameter([1.0])], key: 0.5}])
+
+
+def test_a_layer_moved_to_another_model_goes_by_its_new_name():
+    layer = lo.nn.Linear(2, 2, rng=0)
+    lo.optim.SGD(lo.nn.Sequential(layer, lo.nn.Linear(2, 2)), lr=0.1)
+    moved = lo.nn.Sequential(lo.nn.Linear(2, 2, rng=1), layer)
+    for params in (moved, lo.optim.split_decay(moved, 0.1)):
+        optimizer = lo.optim.SGD(params, lr=0.1)
+        names = [name for group in optimizer.state_dict()["groups"] for name in group["names"]]
+        assert sorted(names) == ["0.bias", "0.weight", "1.bias", "1.weight"]
+
+
+def test_pairs_tell_two_models_apart():
+    encoder, decoder = lo.nn.Sequential(lo.nn.Linear(2, 2)), lo.nn.Sequential(lo.nn.Linear(2, 2))
+    pairs = [(f"e.{n}", p) for n, p in encoder.named_parameters()]
+    pairs += [(f"d.{n}", p) for n, p in decoder.named_parameters()]
+    optimizer = lo.optim.Adam(pairs)
+    assert optimizer.state_dict()["groups"][0]["names"] == [
+        "e.0.weight",
+        "e.0.bias",
+        "d.0.weight",
+        "d.0.bias",
+    ]
+
+
+def test_an_eps_that_the_dtype_rounds_to_zero_is_refused():
+    with pytest.raises(lo.errors.OptionError, match="eps 1e-08 is 0 in float16"):
+        lo.optim.Adam([lo.Parameter(np.ones(2, np.float16))])
+    lo.optim.Adam([lo.Parameter(np.ones(2, np.float16))], eps=1e-3)

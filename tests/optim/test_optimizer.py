@@ -83,12 +83,11 @@ def test_a_parameter_that_never_had_a_gradient_has_no_state():
     assert b not in other.state
 
 
-def test_two_parameters_with_one_name_are_refused():
+def test_names_are_those_at_construction():
     a, b = params(a=(1,), b=(1,))
     opt = SGD([a, b], 0.1)
     b.name = "a"
-    with pytest.raises(errors.OptionError, match="'a' stands for two parameters"):
-        opt.state_dict()
+    assert opt.state_dict()["groups"][0]["names"] == ["a", "b"]
 
 
 # ------------------------------------------------------------------------------------- loading

@@ -143,8 +143,12 @@ def groups_of(who: str, params: Any) -> list[Any]:
     return [{"params": found}] if found else []
 
 
-def parameters_of(who: str, params: Any) -> list[Any]:
-    """The parameters of a group. A pair names its parameter, if that has no name yet."""
+def parameters_of(who: str, params: Any) -> list[tuple[str | None, Any]]:
+    """The parameters of a group with their names: a pair's or a model's first, else the parameter's own.
+
+    A model's dotted name is the unique one; a parameter's own may stem from another model that it is
+    in. A pair also names its parameter, if that has no name yet.
+    """
     if isinstance(params, Node):
         params = [params]
     if hasattr(params, "named_parameters"):
@@ -154,9 +158,9 @@ def parameters_of(who: str, params: Any) -> list[Any]:
     refuse_set(who, params)
     found = []
     for i, item in enumerate(params):
-        p = item
+        p, name = item, None
         if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-            p = item[1]
+            name, p = item
             if isinstance(p, Node) and name_of(p) is None:
                 p.name = item[0]  # type: ignore[attr-defined]
         if not isinstance(p, Node):
@@ -167,7 +171,10 @@ def parameters_of(who: str, params: Any) -> list[Any]:
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}")
         if not p._needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter")
-        found.append(p)
+        own = name_of(p)
+        # "0.weight" says more than the "weight" by which the inner layer alone knows it.
+        longer = own is not None and name is not None and own.endswith(f".{name}")
+        found.append((own if name is None or longer else name, p))
     return found
 
 
@@ -200,9 +207,12 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     for group in groups_of(who, model):
         if "params" not in group:
             raise OptionError(f"{who}: a group is a dict with 'params', got {group!r}")
-        params = parameters_of(who, group["params"])
+        named = parameters_of(who, group["params"])
         for flat, decay in ((False, weight_decay), (True, 0.0)):
-            part = [p for p in params if (p._value.ndim < 2) == flat]
+            # A pair only where the name is not the parameter's own.
+            part = [
+                p if name == name_of(p) else (name, p) for name, p in named if (p._value.ndim < 2) == flat
+            ]
             if part:
                 found.append({**group, "params": part, "weight_decay": decay})
     if not found:

@@ -74,6 +74,7 @@ class Optimizer:
     def __init__(self, params: Any, **defaults: Any) -> None:
         self.defaults = defaults
         self.param_groups: list[Group] = []
+        self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
         self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
         self._warned = False
         groups = groups_of(str(self), params)
@@ -108,20 +109,28 @@ class Optimizer:
         number = len(self.param_groups)
         if not isinstance(group, dict) or "params" not in group:
             raise OptionError(f"{self}: a group is a dict with 'params', got {group!r}")
-        params = parameters_of(str(self), group["params"])
+        named = parameters_of(str(self), group["params"])
+        params = [p for _, p in named]
         if not params:
             raise OptionError(f"{self}: group {number}: empty parameter list (was a generator used twice?)")
         owners = {p: i for i, g in enumerate(self.param_groups) for p in g["params"]}
-        names = {name_of(p): i for p, i in owners.items()}
-        for p in params:
+        names = {self.names.get(p): i for p, i in owners.items()}
+        for name, p in named:
             if p in owners:
                 raise OptionError(f"{self}: {quoted(p, 'a parameter')} appears {twice(owners[p], number)}")
-            name = name_of(p)
             if name is not None and name in names:
                 raise OptionError(f"{self}: {name!r} names two parameters, {twice(names[name], number)}")
             owners[p] = names[name] = number
         options = {**self.defaults, **group, "params": params}
-        self.param_groups.append(Group(type(self), number, options))
+        made = Group(type(self), number, options)
+        for p in params:
+            if "eps" in made and p._value.dtype.type(made["eps"]) == 0:
+                raise OptionError(
+                    f"{self}: group {number}: eps {made['eps']} is 0 in {p._value.dtype}, the dtype of "
+                    f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
+                )
+        self.param_groups.append(made)
+        self.names.update((p, name) for name, p in named if name is not None)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
@@ -238,7 +247,7 @@ class Optimizer:
         params = [p for group in self.param_groups for p in group["params"]]
         found: dict[str, Node] = {}
         for i, p in enumerate(params):
-            name = str(i) if name_of(p) is None else str(name_of(p))
+            name = self.names.get(p, str(i))
             if name in found:
                 raise OptionError(f"{self}: {name!r} stands for two parameters; give each a name of its own")
             found[name] = p
@@ -294,7 +303,7 @@ class Optimizer:
         groups = [(list(group["names"]), group) for group in saved["groups"]]
         there = [name for names, _ in groups for name in names]
         here = self._names()
-        unnamed = {i for i, p in enumerate(here.values()) if name_of(p) is None}
+        unnamed = {i for i, p in enumerate(here.values()) if p not in self.names}
         partner: dict[Any, str] = {}  # the saved name of each parameter
         for i, (name, p) in enumerate(here.items()):
             if name in there:
