@@ -8,6 +8,7 @@ from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.numerical import numerical_gradient
 from tinygrad_lo.checkpoint import load, save
+from tinygrad_lo.compiling.compile import compile
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.anomaly import anomaly
 from tinygrad_lo.engine.graph import named, no_grad, scope
@@ -15,6 +16,9 @@ from tinygrad_lo.engine.ops import define_op
 from tinygrad_lo.engine.random import seed
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.transforms import grad, hessian, hvp, jacobian, value_and_grad
+from tinygrad_lo.explaining.derivative import formula
+from tinygrad_lo.explaining.explain import explain
+from tinygrad_lo.explaining.source import source
 from tinygrad_lo.explaining.tree import tree
 
 __version__ = "0.1.0"
@@ -23,5 +27,7 @@ __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
     "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
+    "explain", "formula", "source",
+    "compile",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip

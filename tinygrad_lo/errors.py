@@ -60,6 +60,10 @@ class DrawingError(LoError, RuntimeError):
     """A picture could not be rendered, usually because no Graphviz was found."""
 
 
+class NotFollowedError(GraphError, AttributeError):
+    """What a recorded function asks of an array could not be replayed on another one."""
+
+
 class StaleError(LoError, RuntimeError):
     """A compiled function met a world that differs from the one it was recorded in."""
 

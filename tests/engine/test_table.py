@@ -9,28 +9,12 @@ import functools
 
 import numpy as np
 import pytest
+from samples import cases, fill, inputs_of, positions
 
-from tinygrad_lo.engine.graph import Node, Op
+from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
-
-UNARY = (Shape(), Shape(0), Shape(4), Shape(2, 3), "turned")
-BINARY = (
-    (Shape(), Shape()),
-    (Shape(3), Shape()),
-    (Shape(2, 1), Shape(1, 3)),
-    (Shape(0, 3), Shape(1, 3)),
-    ("turned", Shape(2)),
-)
-TERNARY = (
-    (Shape(), Shape(), Shape()),
-    (Shape(3), Shape(), Shape(3)),
-    (Shape(2, 1), Shape(1, 3), Shape(2, 3)),
-    (Shape(0, 3), Shape(1, 3), Shape()),
-    (Shape(2), "turned", Shape(1)),
-)
-
 
 # What the spellings use that NumPy does not have, written once more and differently.
 
@@ -58,48 +42,18 @@ def fold(g, shape, size, stride, dilation):
     return out.reshape(shape)
 
 
-HELPERS = {"np": np, "scatter": scatter, "windows": windows, "fold": fold}
+def gather(arrays, pattern):
+    x, *indices = arrays
+    return x[tuple(indices[part] if type(part).__name__ == "Slot" else part for part in pattern)]
 
 
-def cases(op: Op) -> list[tuple]:
-    if op.samples:
-        return list(op.samples)
-    if op.arity == 1:
-        return [(shape,) for shape in UNARY]
-    return list(BINARY if op.arity == 2 else TERNARY)
+def regather(arrays, option):
+    (g, *indices), (shape, pattern) = arrays, option
+    return scatter(g, shape, tuple(indices[p] if type(p).__name__ == "Slot" else p for p in pattern))
 
 
-def fill(case, domain, rng):
-    """The case with arrays in place of shapes; "turned" is a transposed view with gaps."""
-    domains = domain if isinstance(domain[0], tuple) else (domain,) * len(case)
-    made = []
-    for i, item in enumerate(case):
-        low, high = domains[i] if i < len(domains) else domains[-1]
-        if isinstance(item, str) and item == "turned":
-            made.append(rng.uniform(low, high, (4, 6)).T[::2, ::2])
-        elif isinstance(item, Shape):
-            made.append(rng.uniform(low, high, item)[()])
-        elif isinstance(item, list):
-            made.append([rng.uniform(low, high, shape)[()] for shape in item])
-        else:
-            made.append(item)
-    return made
-
-
-def inputs_of(op: Op, case, rng):
-    made = fill(case, op.domain, rng)
-    if op.name == "where":
-        made[0] = np.asarray(made[0]) > 0
-    return made
-
-
-def positions(case) -> list[int]:
-    """Which inputs are arrays of numbers, to differentiate by."""
-    return [
-        i
-        for i, item in enumerate(case)
-        if isinstance(item, Shape) or (isinstance(item, str) and item == "turned")
-    ]
+HELPERS = {"np": np, "gather": gather, "regather": regather, "scatter": scatter}
+HELPERS |= {"windows": windows, "fold": fold}
 
 
 def differences(value, arrays, h=1e-5):

@@ -48,6 +48,34 @@ def constant(data: Array) -> Any:
     return out
 
 
+def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...], *, needs: bool) -> Any:
+    """The node of an op of any arity, its slots filled."""
+    out = new(TENSOR)
+    out._value = data
+    out._needs = needs
+    out._op = op
+    out._label = None
+    if op.arity == 1:
+        out._pa, out._a, out._b = parents[0], raw[0], raw[1:]
+    elif op.arity == 2:
+        out._pa, out._pb, out._a, out._b = (*parents, *raw)
+    else:
+        out._pa, out._a = parents, raw
+    out._birth = tick()
+    return out
+
+
+def unneeded(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...]) -> Any:
+    """A result that no gradient flows through.
+
+    What was computed from data alone is a constant. A comparison of parameters, and what is computed
+    from that, remembers where it comes from: printed or drawn, it is no data.
+    """
+    if any(p is not None and (p._needs or p._op is not None) for p in parents):
+        return node_of(op, data, parents, raw, needs=False)
+    return constant(data)
+
+
 def unary(op: Op) -> Callable[[Any], Any]:
     """The function of an op with one input and no options."""
     forward = op.forward
@@ -67,7 +95,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
         if not x._needs:
-            return constant(result)
+            return unneeded(op, result, (x,), (data,))
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -124,7 +152,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, y), error) from error
         if not needs:
-            return constant(data)
+            return unneeded(op, data, (a, b), (x, y))
         out = new(TENSOR)
         out._value = data
         out._needs = True
@@ -159,7 +187,7 @@ def optioned(op: Op) -> Callable[..., Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x._needs:
-            return constant(result)
+            return unneeded(op, result, (x,), (data, *options))
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -196,6 +224,8 @@ def anything(op: Op) -> Callable[..., Any]:
 
 def slow(op: Op, *inputs: Any) -> Any:
     """Call an op with inputs of any class, in any mode."""
+    if modes.recording is not None:
+        return modes.recording.call(op, inputs)
     arity = len(inputs) - 1 if op.arity is None else op.arity
     parents: list[Any] = []
     raw: list[Any] = []
@@ -222,21 +252,12 @@ def slow(op: Op, *inputs: Any) -> Any:
         if watch is not None:
             watch.computed(op, raw, data)
         return data
-    if modes.grad_off or not op.differentiable or not any(node._needs for node in nodes):
+    if modes.grad_off:
         out = constant(data)
+    elif op.differentiable and any(node._needs for node in nodes):
+        out = node_of(op, data, tuple(parents), tuple(raw), needs=True)
     else:
-        out = new(TENSOR)
-        out._value = data
-        out._needs = True
-        out._op = op
-        out._label = None
-        if op.arity == 1:
-            out._pa, out._a, out._b = parents[0], raw[0], tuple(raw[1:])
-        elif op.arity == 2:
-            out._pa, out._pb, out._a, out._b = (*parents, *raw)
-        else:
-            out._pa, out._a = tuple(parents), tuple(raw)
-        out._birth = tick()
+        out = unneeded(op, data, tuple(parents), tuple(raw))
     if modes.scope is not None:
         label(out).scope = modes.scope
     if watch is not None:

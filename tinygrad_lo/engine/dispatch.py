@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.beside import fact
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
 
@@ -191,15 +191,6 @@ def unsupported(function: Any, name: str = "") -> UnsupportedError:
     )
 
 
-def raw(value: Any) -> Any:
-    """Tensors replaced by their arrays, also inside lists and tuples."""
-    if isinstance(value, Node):
-        return value._value
-    if isinstance(value, (list, tuple)):
-        return type(value)(raw(item) for item in value)
-    return value
-
-
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Answer `ufunc(*inputs)` when one of the inputs is a tensor."""
     if "out" in options:
@@ -208,7 +199,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
             f"array, which would leave the graph; write a = a + t"
         )
     if method == "__call__" and ufunc in FACTS:
-        return ufunc(*raw(inputs), **raw_options(options))
+        return fact(ufunc, inputs, options)
     if method == "reduce" and ufunc in REDUCTIONS:
         axis = options.pop("axis", inputs[1] if len(inputs) > 1 else 0)
         keepdims = options.pop("keepdims", False)
@@ -225,7 +216,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
 def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Answer `function(*args, **options)` when one of the arguments is a tensor."""
     if function in FACTS:
-        return function(*raw(args), **raw_options(options))
+        return fact(function, args, options)
     ours = FUNCTIONS.get(function)
     if ours is None:
         raise unsupported(function)
@@ -243,6 +234,22 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         raise
 
 
-def raw_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments with tensors replaced by their arrays."""
-    return {name: raw(value) for name, value in options.items()}
+# ------------------------------------------------------------------------- Python's operators
+
+
+def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operator for a tensor on the right: what stands on the left comes as `other`."""
+
+    def call(self: Any, other: Any) -> Any:
+        return op(other, self)
+
+    return call
+
+
+def plain_answer(function: Any) -> Callable[..., Any]:
+    """The operator that asks a NumPy function without a derivative."""
+
+    def call(self: Any, *others: Any) -> Any:
+        return fact(function, (self, *others), {})
+
+    return call

@@ -49,6 +49,8 @@ class Op:
         samples: inputs for the generated tests, shapes standing for arrays, when the op cannot take
             arrays of any shape.
         refuse: turns the exception that NumPy raised into the error that a reader needs.
+        composite: the forward is written with functions that take tensors too: run on tensors, it shows
+            its steps, from which programs are printed.
         apply: the quickest function that calls it.
     """
 
@@ -62,6 +64,7 @@ class Op:
     domain: tuple[Any, ...] = (-2.0, 2.0)
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
+    composite: bool = False
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property
@@ -104,6 +107,7 @@ class Node:
         leaves:   _op is None;  _grad _stamp _spent, which only leaves have
     """
 
+    plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
     __slots__ = (
         "_a",
         "_b",
@@ -220,6 +224,7 @@ class Modes(threading.local):
     grad_off: bool = False
     scope: Scope | None = None
     watch: Any = None  # the watcher of anomaly.py
+    recording: Any = None  # what writes down every op, for a program: explaining/recording.py
 
     def __init__(self) -> None:
         # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.
@@ -386,15 +391,3 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             found[node._birth] = node
             waiting += [parent for parent in node.parents if parent is not None]
     return [found[birth] for birth in sorted(found, reverse=True)]
-
-
-def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:
-    """Pass `x` through if `valid(its data, *facts)`, else raise `complain(its data, *facts)`.
-
-    Losses examine their targets only through this and through ops, so that whoever records a loss
-    knows everything that depends on the labels.
-    """
-    data = x._value if isinstance(x, Node) else x
-    if not valid(data, *facts):
-        raise complain(data, *facts)
-    return x

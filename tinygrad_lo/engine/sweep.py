@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
+from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Label, Node, active, modes, quoted, same
 from tinygrad_lo.engine.values import as_data, foreign
 from tinygrad_lo.errors import GraphError, MutationError, ShapeError
@@ -70,6 +71,7 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
     The newest node that has a gradient is in hand (`node`, `birth`, `g`), the next newest in `after`,
     and only the others wait in the heap: along a chain nothing goes through heap or dictionaries.
     """
+    leave("a backward pass", root)
     if active and modes.watch is not None:
         return walk(root, seed, modes.watch.pull, keep)
     nodes: Births = {}
@@ -254,6 +256,8 @@ def deposit(leaves: Births, grads: Births) -> None:
     for birth, g in grads.items():
         leaf = leaves[birth]
         if type(g) is not float64 or type(leaf._value) is not float64:
+            if type(g) is ndarray and not g.ndim:
+                g = g[()]
             dtype = leaf._value.dtype
             if g.dtype is not dtype and g.dtype != dtype:
                 g = g.astype(dtype)

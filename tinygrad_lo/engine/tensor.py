@@ -9,21 +9,13 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine import dispatch
-from tinygrad_lo.engine.call import constant, register
+from tinygrad_lo.engine.beside import branch, leave
+from tinygrad_lo.engine.call import register
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, must_be_float
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
-
-
-def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """The operator for a tensor on the right: what stands on the left comes as `other`."""
-
-    def call(self: Any, other: Any) -> Any:
-        return op(other, self)
-
-    return call
 
 
 class Tensor(Node):
@@ -71,6 +63,7 @@ class Tensor(Node):
     @property
     def data(self) -> Array:
         """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
+        leave(".data", self)
         return self._value if self._op is None else closed(self._value)
 
     @data.setter
@@ -85,6 +78,7 @@ class Tensor(Node):
             # this moment hold that array and must refuse to run backward.
             self._stamp = tick()
             return
+        leave("assigning .data", self)
         self._value = fitting(self, value, "data") if self._needs else as_data(value, None)
 
     @property
@@ -95,12 +89,14 @@ class Tensor(Node):
                 f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
                 f"{self._op.name}; lo.grad(loss, {name_of(self) or 'S'}) gives it"
             )
+        leave(".grad", self)
         return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
         if self._op is not None:
             raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is none")
+        leave("assigning .grad", self)
         if value is None:
             self._grad = None
             self._spent = 0
@@ -172,15 +168,17 @@ class Tensor(Node):
         """The one element as a Python number."""
         if self._value.size != 1:
             raise ShapeError(f"item() needs 1 element, got {self._value.size} (shape {self.shape})")
+        leave("t.item()", self)
         return self._value.item()
 
     def numpy(self) -> ndarray[Any, Any]:
         """The values as a read-only view: writing into a live graph is not possible through it."""
+        leave("t.numpy()", self)
         return closed(np.asarray(self._value))  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
         """A copy of the values as a constant: no gradient flows through it."""
-        return constant(+self._value)  # type: ignore[no-any-return]
+        return elementwise.detach(self)  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
         self._stay(
@@ -209,6 +207,7 @@ class Tensor(Node):
         return data.copy() if copy else data
 
     def _stay(self, what: str, instead: str) -> None:
+        leave(what, self)
         if self._needs:
             raise GraphError(
                 f"{what} would leave the graph of {quoted(self, 'this tensor')}, and its gradient would be "
@@ -218,7 +217,7 @@ class Tensor(Node):
     def __bool__(self) -> bool:
         if self._value.size != 1:
             raise ShapeError(f"truth value of a {self._value.size}-element tensor; use .any() or .all()")
-        return bool(self._value)
+        return branch(self, bool(self._value))
 
     def __len__(self) -> int:
         if not self._value.ndim:
@@ -279,26 +278,16 @@ class Tensor(Node):
     def __pos__(self) -> Any:
         return self
 
-    __radd__ = swapped(arithmetic.add)
-    __rsub__ = swapped(arithmetic.subtract)
-    __rmul__ = swapped(arithmetic.multiply)
-    __rtruediv__ = swapped(arithmetic.divide)
-    __rpow__ = swapped(arithmetic.power)
-    __rmatmul__ = swapped(linear.matmul)
+    __radd__ = dispatch.swapped(arithmetic.add)
+    __rsub__ = dispatch.swapped(arithmetic.subtract)
+    __rmul__ = dispatch.swapped(arithmetic.multiply)
+    __rtruediv__ = dispatch.swapped(arithmetic.divide)
+    __rpow__ = dispatch.swapped(arithmetic.power)
+    __rmatmul__ = dispatch.swapped(linear.matmul)
 
-    def __and__(self, other: Any) -> Any:
-        return np.bitwise_and(self._value, dispatch.raw(other))
-
-    def __or__(self, other: Any) -> Any:
-        return np.bitwise_or(self._value, dispatch.raw(other))
-
-    def __xor__(self, other: Any) -> Any:
-        return np.bitwise_xor(self._value, dispatch.raw(other))
-
+    __and__, __or__, __xor__ = map(dispatch.plain_answer, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-
-    def __invert__(self) -> Any:
-        return np.invert(self._value)
+    __invert__ = dispatch.plain_answer(np.invert)
 
     def _flat(self, _: Any) -> NoReturn:
         raise UnsupportedError("// and % have no derivative here; for their values use t.numpy()")
@@ -306,7 +295,7 @@ class Tensor(Node):
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _flat
 
     def __getitem__(self, index: Any) -> Any:
-        return indexing.getitem(self, indexing.plain_index(index))
+        return indexing.at(self, index)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise GraphError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, quoted
+from tinygrad_lo.engine.graph import Array, Node, modes, quoted
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})
@@ -19,6 +19,8 @@ REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsig
 def as_data(value: Any, dtype: Any) -> Array:
     """What a tensor holds: an exact ndarray, a NumPy number, or an array of another library."""
     if isinstance(value, Node):
+        if value.plain and modes.recording is not None:
+            return modes.recording.stand_in(value, dtype)
         raise GraphError(
             "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
         )

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, check
+from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.graph import Array, Node, named
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -80,6 +81,13 @@ def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str,
             every = ":" if len(short) == 1 else "..."
             return f"{text}; use {order[1]}[{every}, None] or {order[0]}[{every}, 0]"
     return f"{text}; losses do not broadcast, give both one shape"
+
+
+def shown(x: Any, name: str, beside: Any) -> Any:
+    """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
+    if isinstance(x, Node):
+        return named(x, name) if x._label is None else x
+    return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
 
 
 def scores_of(who: str, scores: Any) -> tuple[Any, Array]:

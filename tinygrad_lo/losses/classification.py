@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
+from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import (
     add,
     divide,
@@ -46,6 +47,7 @@ from tinygrad_lo.losses.checks import (
     reduce,
     saturated,
     scores_of,
+    shown,
     unit_of,
     weights_are_zero,
 )
@@ -124,12 +126,12 @@ def cross_entropy(
             keep = not_equal(labels, ignore_index)
             check(keep, np.any, lambda kept: nothing_left(who, ignore_index, np.size(kept)))
             labels = where(keep, labels, 0)
-            keep = expand_dims(keep, -1)
+            keep = shown(expand_dims(keep, -1), "kept", scores)
             scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
-            keep = astype(keep, data.dtype)
+            keep = shown(astype(keep, data.dtype), "kept as numbers", scores)
         if weights is not None:
             weight = pick(broadcast_to(weights, data.shape), labels)
-            weight = weight if keep is None else multiply(weight, keep)
+            weight = shown(weight if keep is None else multiply(weight, keep), "w_y", scores)
         elif keep is not None:
             weight = keep
 
@@ -149,7 +151,7 @@ def cross_entropy(
             q = add(multiply(q, 1.0 - label_smoothing), label_smoothing / classes)
         if weights is not None:
             q = multiply(q, weights)
-        losses = negative(total(multiply(q, log_p), -1, True))
+        losses = negative(total(multiply(shown(q, "q", scores), log_p), -1, True))
         if keep is not None:
             losses = multiply(losses, keep)
     if unit != 1.0:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, check, named, scoped, tick
+from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
 from tinygrad_lo.engine.ops.elementwise import as_float, log, where
 from tinygrad_lo.engine.ops.reductions import sum as total

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, check, named, scoped, tick
+from tinygrad_lo.engine.beside import check, leave
+from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, equal, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import floats, relu, where
 from tinygrad_lo.engine.ops.reductions import norm
@@ -334,6 +335,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
 
 def data_of(x: Any) -> Array:
     """The plain array: a choice of rows has no gradient."""
+    leave("mining negatives", x)
     return x._value if isinstance(x, Node) else x
 
 

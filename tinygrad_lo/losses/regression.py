@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, check, named, scoped, tick
+from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
 from tinygrad_lo.engine.ops.elementwise import as_float, clip, log, log1p, sqrt

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
+from tinygrad_lo.engine.beside import effect
+from tinygrad_lo.engine.call import slow
+from tinygrad_lo.engine.graph import Array, Node, Op, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import floating, floats, sqrt
+from tinygrad_lo.engine.ops.elementwise import astype, floating, floats, sqrt
 from tinygrad_lo.engine.ops.indexing import positions, windows
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -50,15 +52,24 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     """
     began = tick()
     p = finite_number("dropout", "p", p, 0.0, 1.0)
-    source = generator(rng)
+    generator(rng)  # refuses what is none
     x = floating("dropout", x)
     if not training or p == 0.0:
         return x
     scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
-    mask: Any = (source.random(shape_of(x)) >= p) * dtype_of(x).type(scale)
+    mask = slow(random_mask, shape_of(x), p, scale, dtype_of(x), rng)
     if isinstance(x, Node):
         mask = named(Tensor(mask), "mask")
     return scoped("dropout", began, multiply(x, mask))
+
+
+def draw_mask(shape: tuple[int, ...], p: float, scale: float, dtype: Any, rng: Any) -> Array:
+    """Zeros with probability p, else the scale that makes up for them."""
+    return (generator(rng).random(shape) >= p) * dtype.type(scale)
+
+
+# Not in the table: it has no input, and its value is another one each time.
+random_mask = Op("random_mask", draw_mask, (), "mask", "mask", "0 with probability p, else 1 / (1 - p).", 0)
 
 
 def batch_norm(
@@ -126,11 +137,10 @@ def batch_norm(
         centered = subtract(x, average)
         variance = named(mean(square(centered), axes, True), "σ²")
         for old, new, factor in zip(running, (average, variance), (1.0, count / (count - 1)), strict=False):
-            batch = (new._value if isinstance(new, Node) else new).reshape(channels)
-            old += share * (factor * batch - old)
+            effect(move, new, old, share, factor)
     else:
         # Copies: a later step of training changes the arrays, this graph must not notice.
-        average, variance = (old.astype(dtype_of(x)).reshape(column) for old in running)
+        average, variance = (reshape(astype(old, dtype_of(x)), column) for old in running)
         centered = subtract(x, average)
     out = named(divide(centered, sqrt(add(variance, float(eps)))), "x̂")
     if weight is not None:
@@ -138,6 +148,11 @@ def batch_norm(
     if bias is not None:
         out = add(out, reshape(bias, column))
     return scoped(who, began, out)
+
+
+def move(batch: Array, running: Array, share: float, factor: float) -> None:
+    """Move a running statistic, in place, by a share of its distance from the batch's own."""
+    running += share * (factor * batch.reshape(running.shape) - running)
 
 
 def conv2d(

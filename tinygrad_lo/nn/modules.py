@@ -66,7 +66,7 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         """x @ W + b."""
         weight = self.weight
-        if not isinstance(x, Node) or x._value.dtype.kind != "f":
+        if not isinstance(x, Node) or x.plain or x._value.dtype.kind != "f":
             x = floats("Linear", x, weight)[0]  # plain float64 data leave a float32 layer float32
         shape, expected = shape_of(x), weight._value.shape[0]
         if not shape or shape[-1] != expected:

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy import ndarray, vdot
 
-from tinygrad_lo.engine.graph import Array, Node, name_of, quoted
+from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted
 from tinygrad_lo.engine.values import fitting
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import (
@@ -135,6 +136,8 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
         for group in self.param_groups:
+            if active:
+                leave("zero_grad()", *group["params"])
             for p in group["params"]:
                 p._grad = None
                 p._spent = 0
@@ -168,6 +171,8 @@ class Optimizer:
                     live.append(p)
                     grads.append(g)
             owners.append((group, began, len(live)))
+        if active:
+            leave("step()", *live)
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):

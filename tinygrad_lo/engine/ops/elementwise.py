@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, quoted
+from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.call import constant
+from tinygrad_lo.engine.graph import Array, Node, active, modes, quoted
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.engine.values import foreign, plain
@@ -132,7 +134,7 @@ def sigmoid_forward(x: Array) -> Array:
 
 
 sigmoid: Callable[[Any], Any] = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
-             about="1 / (1 + exp(-x)), finite and exact in both tails.",
+             about="1 / (1 + exp(-x)), finite and exact in both tails.", composite=True,
              # 1 - y is 0 above x = 37; sigmoid(-x) is not.
              rules=(lambda g, y, x: g * (y * sigmoid(-x)),))  # fmt: skip
 
@@ -159,7 +161,7 @@ def bernoulli_by_target(g: Array, out: Array, p: Array, y: Array) -> Array:
     return g * (log_not - log_p)
 
 
-bernoulli = op("bernoulli", bernoulli_forward, domain=((0.1, 0.9), (0.1, 0.9)),
+bernoulli = op("bernoulli", bernoulli_forward, composite=True, domain=((0.1, 0.9), (0.1, 0.9)),
                spelling="-({1} * np.maximum(np.log({0}), -100) + (1 - {1}) * np.maximum(np.log1p(-{0}), -100))",
                symbol="−({1} log {0} + (1 − {1}) log(1 − {0}))",
                about="Cross-entropy of a yes-or-no answer; logarithms end at -100, the slope at 1e12.",
@@ -200,6 +202,17 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     return _clip(x, number("clip", "a_min", a_min), number("clip", "a_max", a_max))
 
 
+_detach = op("detach", lambda x: x.copy(), (None,), spelling="{0}.copy()", symbol="detach {0}",
+             about="The same values as a constant: no gradient flows through it.")  # fmt: skip
+
+
+def detach(x: Any) -> Any:
+    """A copy of the values that no gradient flows through, and that holds on to no graph."""
+    if active and modes.recording is not None:
+        return _detach(x)
+    return constant(x._value.copy())
+
+
 def number(who: str, option: str, value: Any) -> Any:
     """An option without a derivative: a plain number or array, not a tensor that wants a gradient."""
     if isinstance(value, Node):
@@ -208,6 +221,7 @@ def number(who: str, option: str, value: Any) -> Any:
                 f"{who}: no gradient flows to {option}, but {quoted(value)} requires one; "
                 f"pass t.detach() to use its value"
             )
+        leave(f"{who}: {option}", value)
         return value._value
     return value
 
@@ -236,10 +250,10 @@ def astype(x: Any, dtype: Any) -> Any:
 
 def as_float(x: Any, dtype: Any = None) -> Any:
     """A floating-point tensor as it is; anything else in the given dtype, or in its own if it has one."""
-    if isinstance(x, Node):
+    if isinstance(x, Node) and not x.plain:
         return x if x._value.dtype.kind == "f" else astype(x, dtype or float)
     wanted = dtype if dtype is not None else x.dtype if x.dtype.kind == "f" else np.dtype(float)
-    return x if x.dtype == wanted else x.astype(wanted)
+    return x if x.dtype == wanted else _astype(x, wanted)
 
 
 def floats(who: str, *inputs: Any) -> list[Any]:
@@ -251,8 +265,8 @@ def floats(who: str, *inputs: Any) -> list[Any]:
     found: list[Any] = [
         x if x is None or isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))[()] for x in inputs
     ]
-    dtypes = [x._value.dtype for x in found if isinstance(x, Node)]
-    dtypes += [x.dtype for x in found[:1] if not isinstance(x, Node)]
+    dtypes = [x._value.dtype for x in found if isinstance(x, Node) and not x.plain]
+    dtypes += [x.dtype for x in found[:1] if not isinstance(x, Node) or x.plain]
     dtype = next((one for one in dtypes if one.kind == "f"), None)
     return [None if x is None else as_float(x, dtype) for x in found]
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
@@ -32,11 +33,43 @@ def plain_index(index: Any) -> Any:
 def plain_part(index: Any) -> Any:
     """One part of an index; what NumPy would make an array of is made one here, so that repeats show."""
     if isinstance(index, Node):
+        leave(
+            "a mask as an index (how much it takes is not known; write np.where, or multiply by the mask)",
+            index,
+        )
         return index._value
     if index is None or index is Ellipsis or isinstance(index, (int, slice, np.generic, ndarray, str, float)):
         return index
     found = from_nested(index, "index") if isinstance(index, (list, tuple)) else np.asarray(index)
     return found.astype(np.intp) if found.size == 0 else found
+
+
+class Slot(int):
+    """The place of an index array in an index: number 0, 1, ... of those that are inputs."""
+
+
+def at(x: Any, index: Any) -> Any:
+    """`x[index]` as users write it; tensors of ints among the indices are inputs of the op, as labels are."""
+    parts = index if isinstance(index, tuple) else (index,)
+    inputs = [part for part in parts if isinstance(part, Node) and part._value.dtype.kind in "iu"]
+    if not inputs:
+        return getitem(x, plain_index(index))
+    # An array of ints beside them becomes an input too, so that all are written down in one way.
+    slots = [part for part in map(plain_int_array, parts) if part is not None]
+    numbers = iter(range(len(slots)))
+    pattern = tuple(plain_part(p) if plain_int_array(p) is None else Slot(next(numbers)) for p in parts)
+    return gather(x, *slots, pattern)
+
+
+def plain_int_array(part: Any) -> Any:
+    """A part of an index that is an array or tensor of ints, or None."""
+    data = part._value if isinstance(part, Node) else part
+    return part if isinstance(data, (ndarray, np.integer)) and data.dtype.kind in "iu" else None
+
+
+def filled_in(pattern: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The index with the arrays in their slots."""
+    return tuple(arrays[part] if type(part) is Slot else part for part in pattern)
 
 
 def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
@@ -123,6 +156,38 @@ scatter: Call = op("scatter", scatter_forward, options=True,
              rules=(lambda h, y, g, shape, index: getitem(h, index),))  # fmt: skip
 
 
+def gather_forward(*inputs: Any) -> Array:
+    x, *arrays, pattern = inputs
+    return getitem_forward(x, filled_in(pattern, tuple(arrays)))
+
+
+def regather_forward(*inputs: Any) -> Array:
+    g, *arrays, (shape, pattern) = inputs
+    return scatter_forward(g, shape, filled_in(pattern, tuple(arrays)))
+
+
+def refuse_gather(error: Exception, *inputs: Any) -> Exception | None:
+    x, *arrays, pattern = inputs
+    return refuse_index(error, x, filled_in(pattern, tuple(arrays)))
+
+
+ROWS, BOTH = (Slot(0),), (Slot(0), slice(None), Slot(1))
+
+gather: Call = op("gather", gather_forward, arity=None, refuse=refuse_gather,
+            rules=(lambda i, g, y, x, *more: regather(g, *more[:-1], (x.shape, more[-1])),),
+            spelling="gather({0}, {1})", symbol="{0} at {1}",
+            about="Elements at indices that are inputs: other indices, other elements.",
+            samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ROWS), (Shape(5), np.array([[0, 4], [1, 1]]), ROWS),
+                     (Shape(3, 2, 4), np.array([0, 2]), np.array([3, -1]), BOTH)))  # fmt: skip
+
+regather: Call = op("regather", regather_forward, arity=None,
+              rules=(lambda i, h, y, g, *more: gather(h, *more[:-1], more[-1][1]),),
+              spelling="regather({0}, {1})", symbol="scatter {0}",
+              about="Zeros with elements added at indices: the derivative of taking them.",
+              samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ((4, 3), ROWS)), (Shape(2, 2), np.array([[0, 4], [1, 1]]), ((5,), ROWS)),
+                       (Shape(2, 2), np.array([0, 2]), np.array([3, -1]), ((3, 2, 4), BOTH))))  # fmt: skip
+
+
 @composed("np.flip({0}, {1})", (Shape(2, 3), None), (Shape(2, 3), 0), (Shape(2, 3, 2), (0, -1)))
 def flip(x: Any, axis: Any = None) -> Any:
     """The order of elements reversed along the axes."""
@@ -144,10 +209,10 @@ def flip(x: Any, axis: Any = None) -> Any:
 )
 def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     """For each position, the element that an index names along one axis."""
-    indices = np.asarray(plain_index(indices))
+    indices = indices if isinstance(indices, Node) else np.asarray(plain_index(indices))
     axis = plain_axis("take_along_axis", axis)
     if axis is None:
-        return getitem(x.reshape(-1), indices)
+        return at(x.reshape(-1), indices)
     ndim = len(shape_of(x))
     problem = bad_axes("take_along_axis", ndim, (axis,))
     if problem is None and (indices.ndim != ndim or indices.dtype.kind not in "iu"):
@@ -160,7 +225,7 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     axis %= ndim
     index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
-    return getitem(x, tuple(index))
+    return at(x, tuple(index))
 
 
 # ------------------------------------------------------------------------------- sorted order
@@ -286,13 +351,11 @@ def windows_forward(
 ) -> Array:
     first = x.ndim - len(size)
     sizes = zip(x.shape[first:], size, stride, dilation, strict=True)
-    shape = (*x.shape[:first], *(positions(n, k, s, d) for n, k, s, d in sizes), *size)
-    moves = x.strides[first:]
-    strides = (
-        *x.strides[:first],
-        *(step * s for step, s in zip(moves, stride, strict=True)),
-        *(step * d for step, d in zip(moves, dilation, strict=True)),
-    )
+    counts = [positions(n, k, s, d) for n, k, s, d in sizes]
+    between = [step * s for step, s in zip(x.strides[first:], stride, strict=True)]
+    inside = [step * d for step, d in zip(x.strides[first:], dilation, strict=True)]
+    shape = (*x.shape[:first], *counts, *size)
+    strides = (*x.strides[:first], *between, *inside)
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
@@ -307,10 +370,8 @@ def fold_forward(
     out = np.zeros(shape, g.dtype)
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
     for place in np.ndindex(*size):
-        covered: tuple[Any, ...] = tuple(
-            slice(d * k, d * k + s * (n - 1) + 1, s)
-            for k, n, s, d in zip(place, counts, stride, dilation, strict=True)
-        )
+        corners = zip(place, counts, stride, dilation, strict=True)
+        covered: list[Any] = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
         out[..., *covered] += g[..., *place]
     return out
 

@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.reductions import bad_axes, refuse_axis, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten, ints, moveaxis, one_axis, reshape
 from tinygrad_lo.engine.sweep import total
-from tinygrad_lo.engine.values import plain, shape_of
+from tinygrad_lo.engine.values import foreign, plain, shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError
 
 # -------------------------------------------------------------------------------------- matmul
@@ -135,7 +135,7 @@ def einsum_forward(*inputs: Any) -> Array:
     for k, (term, x) in enumerate(zip(terms, operands, strict=True)):
         # A letter that nobody else has is summed first, and by `total`: einsum adds float32 naively.
         axes = tuple(i for i, c in enumerate(term) if subscripts.count(c) == 1 and c not in out)
-        if axes and type(x) is ndarray:
+        if axes and not foreign(x):
             operands[k] = total(x, axes)
             terms[k] = "".join(c for i, c in enumerate(term) if i not in axes)
     return np.einsum(f"{','.join(terms)}->{out}", *operands, optimize=len(operands) > 1)[()]
@@ -175,7 +175,7 @@ def refuse_einsum(error: Exception, *inputs: Any) -> Exception | None:
     return ShapeError(f"einsum: {subscripts!r} does not fit shapes {shapes}: {error}")
 
 
-_einsum = op("einsum", einsum_forward, (einsum_rule,), arity=None, refuse=refuse_einsum,
+_einsum = op("einsum", einsum_forward, (einsum_rule,), arity=None, refuse=refuse_einsum, composite=True,
              spelling="np.einsum({1}, *{0})", symbol="einsum {0}",
              about="Sums of products, as the subscripts say.",
              samples=((Shape(2, 3), Shape(3, 4), "ij,jk->ik"), (Shape(3, 3), "ii->i"), (Shape(3, 3), "ii->"), (Shape(2, 3), "ij->j"),

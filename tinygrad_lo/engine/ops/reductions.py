@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.beside import fact
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.sweep import total
+from tinygrad_lo.engine.sweep import total, unbroadcast
 from tinygrad_lo.engine.values import foreign, shape_of
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
@@ -61,11 +62,28 @@ def lift(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
 
 def spread(g: Array, shape: tuple[int, ...]) -> Array:
     """Broadcast to a shape; a real array, because one fill is quicker than NumPy's view."""
-    if isinstance(g, (ndarray, np.generic)):
-        out = np.empty(shape, g.dtype)
-        out[...] = g
-        return out[()] if shape == () else out
-    return np.broadcast_to(g, shape)
+    return filled(g, shape) if isinstance(g, (ndarray, np.generic)) else _full(g, shape)
+
+
+def filled(g: Array, shape: tuple[int, ...]) -> Array:
+    if not isinstance(g, (ndarray, np.generic)):
+        return np.broadcast_to(g, shape)  # of a lazy array, a view
+    out = np.empty(shape, g.dtype)
+    out[...] = g
+    return out[()] if shape == () else out
+
+
+def without(y: Array, shape: tuple[int, ...]) -> Array:
+    """The result of a reduction without the reduced axes; of all axes, a number."""
+    y = y.reshape(shape)
+    return y if isinstance(y, Node) else y[()]
+
+
+_full = op("full", filled, options=True,
+           spelling="np.full({1}, {0})", symbol="fill {0}",
+           about="The value in every place of a shape: what becomes of the gradient of a sum.",
+           samples=((Shape(), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), ())),
+           rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
 
 
 def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
@@ -91,30 +109,30 @@ def refuse_axis(name: str) -> Any:
     return refuse
 
 
-def fact(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -> Any:
+def along(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -> Any:
     """argmax, any, all: plain answers, with our error for an axis that is none."""
-    data = x._value if isinstance(x, Node) else x
     try:
-        return f(data, axis=axis, **options)
+        return fact(f, (x,), {"axis": axis, **options})
     except (ValueError, TypeError) as error:
         axes = plain_axis(name, axis)
-        problem = bad_axes(name, np.ndim(data), (axes,) if isinstance(axes, int) else axes or ())
+        shape = shape_of(x)
+        problem = bad_axes(name, len(shape), (axes,) if isinstance(axes, int) else axes or ())
         raise problem or ShapeError(f"{name}: {error}") from error
 
 
 def argmax(x: Any, axis: Any = None) -> Any:
     """The index of the largest element, as plain integers: it has no gradient."""
-    return fact("argmax", np.argmax, x, axis)
+    return along("argmax", np.argmax, x, axis)
 
 
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether any element is true, as a plain boolean."""
-    return fact("any", np.any, x, axis, keepdims=keepdims)
+    return along("any", np.any, x, axis, keepdims=keepdims)
 
 
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements are true, as a plain boolean."""
-    return fact("all", np.all, x, axis, keepdims=keepdims)
+    return along("all", np.all, x, axis, keepdims=keepdims)
 
 
 def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
@@ -293,10 +311,10 @@ def norm_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     if foreign(x):
         return np.sqrt(np.square(x).sum(axis=axis, keepdims=keepdims))
     # Scaled by the largest element, so that squares neither overflow nor vanish.
-    top = np.max(np.abs(x), axis=axis, keepdims=True, initial=0)
-    scale = np.where((top > 0) & np.isfinite(top), top, 1).astype(top.dtype)
+    top = total(x, axis, True) if 0 in shape_of(x) else np.max(np.abs(x), axis=axis, keepdims=True)
+    scale = np.where(top > 0, np.where(top < np.inf, top, 1), 1).astype(top.dtype)
     y = scale * np.sqrt(total(np.square(x / scale), axis, True))
-    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+    return y if keepdims else without(y, dropped(shape_of(x), axis))
 
 
 def norm_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -304,7 +322,7 @@ def norm_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array
     return lift(g, x, axis, keepdims) * (x / lift(length, x, axis, keepdims))
 
 
-_norm = op("norm", norm_forward, (norm_rule,), options=True, samples=SAMPLES, refuse=refuse_axis("norm"),
+_norm = op("norm", norm_forward, (norm_rule,), options=True, composite=True, samples=SAMPLES, refuse=refuse_axis("norm"),
            spelling="np.sqrt(np.sum(np.square({0}), axis={1}, keepdims={2}))", symbol="‖{0}‖",
            about="Euclidean length; slope 0 at 0, no overflow before the result does.")  # fmt: skip
 
@@ -320,11 +338,11 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     top = peak(x, axis)
     # An infinite maximum must not be subtracted from itself. vdot is the cheapest test that all of it
-    # is finite; asking it of a lazy array would compute that.
-    if foreign(top) or not np.vdot(top, top) < np.inf:
-        top = np.where(np.isfinite(top), top, 0)
+    # is finite; a lazy array would be computed by it, and a program must do without the question.
+    if isinstance(top, Node) or foreign(top) or not np.vdot(top, top) < np.inf:
+        top = np.where(np.abs(top) < np.inf, top, 0)
     y = np.log(sums(np.exp(x - top), axis)) + top
-    return y if keepdims else y.reshape(dropped(np.shape(x), axis))[()]
+    return y if keepdims else without(y, dropped(shape_of(x), axis))
 
 
 def log_softmax_forward(x: Array, axis: Axis) -> Array:
@@ -338,7 +356,8 @@ NARROW = 128  # up to so many columns, a product with ones sums rows five times 
 
 def sums(x: Array, axis: Axis) -> Array:
     """Sums with keepdims, for softmax and its relatives."""
-    if type(x) is ndarray and x.ndim == 2 and axis in (1, -1) and x.shape[1] <= NARROW:
+    # In float64 it is np.sum that is printed in a program, which must agree to the last bit.
+    if type(x) is ndarray and x.ndim == 2 and axis in (1, -1) and x.shape[1] <= NARROW and x.itemsize < 8:
         return x.dot(ones(x.shape[1], x.dtype))
     return total(x, axis, True)
 
@@ -367,7 +386,7 @@ def row_starts(rows: int, columns: int) -> Array:
     return starts
 
 
-_logsumexp = op("logsumexp", logsumexp_forward, options=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),
+_logsumexp = op("logsumexp", logsumexp_forward, options=True, composite=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),
                 spelling="np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims={2})",
                 symbol="log Σ exp({0})",
                 about="log of the sum of exponentials, finite at any finite scores.",
@@ -380,7 +399,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _logsumexp(x, plain_axis("logsumexp", axis, x), keepdims)
 
 
-_log_softmax = op("log_softmax", log_softmax_forward, options=True,
+_log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=True,
                   samples=((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1)),
                   refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",

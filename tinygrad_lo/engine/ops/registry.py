@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import inspect
+import keyword
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -55,6 +57,7 @@ def op(
     samples: tuple[tuple[Any, ...], ...] = (),
     refuse: Callable[..., Exception | None] | None = None,
     options: bool = False,
+    composite: bool = False,
 ) -> Callable[..., Any]:
     """Enter an op into the table; returns the function that calls it, its record as `.op`.
 
@@ -73,6 +76,7 @@ def op(
         domain=domain,
         samples=samples,
         refuse=refuse,
+        composite=composite,
     )
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
@@ -142,7 +146,7 @@ def define_op(
         12.0
         >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
     """
-    if not isinstance(name, str) or not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise OptionError(f"define_op: the name must be an identifier, got {name!r}")
     if name in TABLE or name in COMPOSED:
         raise OptionError(f"define_op: the name {name!r} is taken; choose another")
@@ -159,6 +163,8 @@ def define_op(
             (template or "").format(*"abcdefghijklmnopqrstuvwxyz"[: len(rules)])
         except (IndexError, KeyError, ValueError) as error:
             raise OptionError(f"define_op: {name}: {template!r} names an input that is not there") from error
+    if spelling is not None:
+        must_be_numpy(name, spelling, len(rules))
     entry = Op(
         name=name,
         forward=checked_forward(name, forward),
@@ -181,6 +187,21 @@ def define_op(
     call.op = entry  # type: ignore[attr-defined]
     entry.apply = call
     return call
+
+
+def must_be_numpy(name: str, spelling: str, count: int) -> None:
+    """Raise unless a spelling is one expression of its inputs and of NumPy, since programs are printed from it."""
+    holes = [f"x{i}_" for i in range(count)]
+    try:
+        tree = ast.parse(spelling.format(*holes), mode="eval")
+    except SyntaxError as error:
+        raise OptionError(f"define_op: {name}: the spelling {spelling!r} is no expression") from error
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in ("np", *holes):
+            raise OptionError(
+                f"define_op: {name}: the spelling {spelling!r} names {node.id!r}; it may use its inputs "
+                f"({{0}}, {{1}}, ...) and np only. Leave it out, and programs call the forward itself"
+            )
 
 
 def bound(entry: Op, options: dict[str, Any]) -> Op:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
@@ -274,6 +275,7 @@ def one_axis(who: str, axis: Any, x: Any) -> int:
 
 def ints(who: str, option: str, value: Any) -> tuple[int, ...]:
     """An int or a sequence of ints as a tuple of them."""
+    leave(f"{who}: {option}", value)
     value = value._value if isinstance(value, Node) else value
     try:
         return tuple(operator.index(n) for n in ((value,) if np.ndim(value) == 0 else value))

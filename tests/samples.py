@@ -1,0 +1,63 @@
+"""Inputs for every entry of the table: made from what the entry says of itself."""
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.ops import Shape
+
+UNARY = (Shape(), Shape(0), Shape(4), Shape(2, 3), "turned")
+BINARY = (
+    (Shape(), Shape()),
+    (Shape(3), Shape()),
+    (Shape(2, 1), Shape(1, 3)),
+    (Shape(0, 3), Shape(1, 3)),
+    ("turned", Shape(2)),
+)
+TERNARY = (
+    (Shape(), Shape(), Shape()),
+    (Shape(3), Shape(), Shape(3)),
+    (Shape(2, 1), Shape(1, 3), Shape(2, 3)),
+    (Shape(0, 3), Shape(1, 3), Shape()),
+    (Shape(2), "turned", Shape(1)),
+)
+
+
+def cases(op: Op) -> list[tuple]:
+    if op.samples:
+        return list(op.samples)
+    if op.arity == 1:
+        return [(shape,) for shape in UNARY]
+    return list(BINARY if op.arity == 2 else TERNARY)
+
+
+def fill(case, domain, rng):
+    """The case with arrays in place of shapes; "turned" is a transposed view with gaps."""
+    domains = domain if isinstance(domain[0], tuple) else (domain,) * len(case)
+    made = []
+    for i, item in enumerate(case):
+        low, high = domains[i] if i < len(domains) else domains[-1]
+        if isinstance(item, str) and item == "turned":
+            made.append(rng.uniform(low, high, (4, 6)).T[::2, ::2])
+        elif isinstance(item, Shape):
+            made.append(rng.uniform(low, high, item)[()])
+        elif isinstance(item, list):
+            made.append([rng.uniform(low, high, shape)[()] for shape in item])
+        else:
+            made.append(item)
+    return made
+
+
+def inputs_of(op: Op, case, rng):
+    made = fill(case, op.domain, rng)
+    if op.name == "where":
+        made[0] = np.asarray(made[0]) > 0
+    return made
+
+
+def positions(case) -> list[int]:
+    """Which inputs are arrays of numbers, to differentiate by."""
+    return [
+        i
+        for i, item in enumerate(case)
+        if isinstance(item, Shape) or (isinstance(item, str) and item == "turned")
+    ]

@@ -1,0 +1,1 @@
+"""The recorded program, run instead of the graph."""

@@ -1,0 +1,359 @@
+"""lo.compile: record a function once, then run its program instead of building its graph."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.compiling.arrays import MISS
+from tinygrad_lo.compiling.guards import Guards
+from tinygrad_lo.compiling.recorded import Recorded, define, is_data
+from tinygrad_lo.engine.caller import warn_once
+from tinygrad_lo.engine.graph import Node, modes, quoted
+from tinygrad_lo.engine.sweep import deposit, start, sweep
+from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.errors import GraphError, LoError, OptionError, StaleError, UnsupportedError
+from tinygrad_lo.explaining.program import Program
+from tinygrad_lo.explaining.recording import Data, Recording
+from tinygrad_lo.explaining.spelling import Taken
+from tinygrad_lo.nn.base import Module
+
+KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
+MOST = 64  # recordings of one function that are made; then it runs on the engine
+
+
+def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
+    """A function that returns f's loss and adds its gradients, by a program recorded from f.
+
+    `compiled(*args)` does what `loss = f(*args); loss.backward()` does, several times as fast: the first
+    call records the forward and the backward pass as one NumPy program (numbers only: as one Python
+    program), later calls run that. Buffers are reused between calls.
+
+        step = lo.compile(loss_of)
+        for X, y in batches:
+            optimizer.zero_grad()
+            loss = step(X, y)
+            optimizer.step()
+
+    Array arguments and labels are inputs; parameters are read afresh, random masks drawn again, labels
+    checked again. Another shape, dtype or Python number, another number in a closure, a global, a list
+    or a function that f calls, a layer's training flag, another branch taken on a tensor's value, or
+    another set of parameters that require gradients leads to another recording. Attributes of other
+    objects are not seen: therefore calls 2, 4, 8, 16, ... of a recording run f as well and compare
+    (`check=False` does not). What Python does in f besides computing, like printing, happens only when f
+    runs.
+
+    `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
+
+    Args:     f takes positional arguments and returns one number as a tensor.
+    Returns:  a function of the same arguments; its value is a NumPy number.
+    Raises:   OptionError: f takes *args or keywords.  Called, it raises what f raises, and
+              GraphError: f's result is no single number, or a value leaves the graph inside f (float(t),
+              t.item(), .data): what Python computes from it could not be run again.
+              StaleError: program and engine disagree, because f reads something that is not seen.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> w = lo.Parameter([1.0, 2.0])
+        >>> step = lo.compile(lambda x: ((w * x) ** 2).sum())
+        >>> float(step(np.array([1.0, 0.5]))), w.grad
+        (2.0, array([2., 1.]))
+    """
+    if not callable(f):
+        raise OptionError(f"compile: expected a function, got {type(f).__name__}")
+    if check is not True and check is not False:
+        raise OptionError(f"compile: check must be True or False, got {check!r}")
+    try:
+        takes = f.forward if isinstance(f, Module) else f
+        parameters = list(inspect.signature(takes).parameters.values())
+    except ValueError as error:
+        raise OptionError(f"compile: {name_of(f)} is built in and does not say what it takes") from error
+    for p in parameters:
+        if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.kind is p.KEYWORD_ONLY and p.default is p.empty):
+            raise OptionError(
+                f"compile: {name_of(f)} takes {p}, but a program has a fixed number of positional arguments; "
+                f"write them out"
+            )
+    parameters = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+    return Compiler(f, [p.name for p in parameters], check).function(parameters)
+
+
+def name_of(f: Any) -> str:
+    """The function's name, for messages."""
+    return getattr(f, "__name__", type(f).__name__)
+
+
+class Compiler:
+    """The recordings of one function, the last used first."""
+
+    def __init__(self, f: Callable[..., Any], names: list[str], check: bool) -> None:
+        self.f = f
+        self.names = names
+        self.check = check
+        self.recordings: list[Recorded] = []
+        self.made = 0
+        self.lock = threading.RLock()
+        self.defaults = getattr(f, "__defaults__", None)
+        self.compiled: Any = None
+        self.use: Any = None
+
+    def function(self, parameters: list[inspect.Parameter]) -> Any:
+        """What users call: a function with f's own parameters, by position."""
+        defaults = {f"default_{p.name}": p.default for p in parameters if p.default is not p.empty}
+        given = ", ".join(
+            p.name + f"=default_{p.name}" * (f"default_{p.name}" in defaults) for p in parameters
+        )
+        args = ", ".join(self.names)
+        slash = ", /" if parameters else ""
+        taken = Taken(*self.names)
+        run, miss, out, MISSED, use, entry = map(taken.fresh, ("run", "miss", "out", "MISS", "use", "entry"))
+        text = (
+            f"def make({run}, {miss}, {MISSED}):\n"
+            f"    def compiled({given}{slash}):\n"
+            f"        {out} = {run}({args})\n"
+            f"        return {miss}({args}) if {out} is {MISSED} else {out}\n"
+            f"    def {use}({entry}):\n"
+            f"        nonlocal {run}\n"
+            f"        {run} = {entry}\n"
+            f"    return compiled, {use}\n"
+        )
+        compiled, self.use = define(text, "make", defaults)(lambda *_: MISS, self.miss, MISS)
+        functools.update_wrapper(compiled, self.f)
+        compiled.source = "not recorded yet: the program is written at the first call"
+        compiled.verify = self.verify
+        self.compiled = compiled
+        return compiled
+
+    def miss(self, *args: Any) -> Any:
+        """The last used recording does not hold: find another one, or make one."""
+        if modes.recording is not None:
+            raise GraphError(
+                f"compile: {name_of(self.f)} is compiled, and is called inside another function that is: it "
+                f"would add its gradients and return a plain number. Call what it was made of, or "
+                f"{name_of(self.f)}.__wrapped__, which is the same"
+            )
+        if getattr(self.f, "__defaults__", None) is not self.defaults:
+            raise StaleError(f"compile: {name_of(self.f)} has got other defaults since; compile it again")
+        if modes.grad_off or modes.watch is not None or modes.scope is not None:
+            return self.run_engine(args)
+        out = self.find(args)
+        if out is not MISS:
+            return out
+        with self.lock:
+            out = self.find(args)  # another thread may have made it meanwhile
+            return self.record(args) if out is MISS else out
+
+    def find(self, args: tuple[Any, ...]) -> Any:
+        """Run the first recording that holds."""
+        for recorded in list(self.recordings):
+            out = recorded.entry(*args)
+            if out is not MISS:
+                self.take(recorded)
+                return out
+        return MISS
+
+    def take(self, recorded: Recorded) -> None:
+        """Make a recording the one that is tried first."""
+        with self.lock:
+            self.recordings = [recorded, *(other for other in self.recordings if other is not recorded)][
+                :KEPT
+            ]
+        self.use(recorded.entry)
+        self.compiled.source = recorded.text
+
+    def drop(self, recorded: Recorded) -> None:
+        """Forget a recording."""
+        with self.lock:
+            self.recordings = [other for other in self.recordings if other is not recorded]
+        self.use(lambda *_: MISS)
+
+    def record(self, args: tuple[Any, ...]) -> Any:
+        """Run f on the engine, and keep what it did as a program."""
+        who = name_of(self.f)
+        if self.made >= MOST:
+            warn_once(
+                "compile",
+                f"compile: {who} was recorded {MOST} times, because something that it reads is new each time "
+                f"(a Python number as an argument, a counter, a shape); from now on such calls run on the "
+                f"engine. Pass what changes as an array",
+            )
+            return self.run_engine(args)
+        self.made += 1
+        guards = Guards(self.f)
+        wrapped = tuple(self.wrap(*pair) for pair in zip(args, self.names, strict=True))
+        with Recording("inside a compiled function") as recording:
+            out = self.f(*wrapped)
+        number = one_number(who, out)
+        program = Program(out, recording)
+        first = program.first
+        due = self.due if self.check else None
+        self.take(Recorded(program, guards, args, wrapped, due, self.readable))
+        grads = {leaf._birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
+        deposit({leaf._birth: leaf for leaf, _ in first}, grads)
+        return number
+
+    def wrap(self, value: Any, name: str) -> Any:
+        """An argument as f sees it while it is recorded: data as tensors, whose way can be followed."""
+        if isinstance(value, Node):
+            if value._op is not None:
+                raise GraphError(
+                    f"compile: the argument {name} was computed outside of {name_of(self.f)}, where its "
+                    f"gradient would be lost; compute it inside, or pass {name}.detach()"
+                )
+            return value
+        if is_data(value):
+            return Data(value, name=name)
+        if foreign(value):
+            raise UnsupportedError(
+                f"compile: the argument {name} is a {type(value).__module__} array, but programs run on "
+                f"NumPy arrays; call the function itself"
+            )
+        if isinstance(value, (list, tuple, dict)) and holds_data(value):
+            raise OptionError(
+                f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
+                f"argument of its own"
+            )
+        return value
+
+    def run_engine(self, args: tuple[Any, ...]) -> Any:
+        """What the program stands for."""
+        out = self.f(*args)
+        number = one_number(name_of(self.f), out)
+        if out._needs:
+            leaves, grads, _ = sweep(out, start(out, None))
+            deposit(leaves, grads)
+        return number
+
+    def readable(self, error: Exception, *args: Any) -> Any:
+        """NumPy has refused what a program gave it: the engine says what is wrong in readable words."""
+        if isinstance(error, LoError):
+            raise error
+        return self.run_engine(args)
+
+    # ------------------------------------------------------------------------------- checking
+
+    def due(self, recorded: Recorded, *args: Any) -> Any:
+        """A call that checks itself: the program's answer, if the engine gives the same."""
+        recorded.recharge(1)
+        out = self.compare(recorded, args)
+        if out is MISS:
+            return MISS
+        recorded.calls *= 2
+        recorded.recharge(recorded.calls)
+        number, *gradients = out
+        leaves = {leaf._birth: leaf for leaf in recorded.leaves}
+        deposit(leaves, dict(zip(leaves, gradients, strict=True)))
+        return number
+
+    def compare(self, recorded: Recorded, args: tuple[Any, ...]) -> Any:
+        """The program's (value, *gradients); raises StaleError where the engine's are others."""
+        # The program first: if it turns out that Python branches elsewhere, nothing must have happened yet.
+        state = recorded.save()
+        found = recorded.outputs(*args)
+        if found is MISS:
+            return MISS
+        recorded.restore(state)
+        out = self.f(*args)
+        number = one_number(name_of(self.f), out)
+        leaves: dict[int, Any] = {}
+        grads: dict[int, Any] = {}
+        if out._needs:
+            leaves, grads, _ = sweep(out, start(out, None))
+            grads = {birth: np.asarray(g, leaves[birth]._value.dtype)[()] for birth, g in grads.items()}
+        ours = dict(zip([leaf._birth for leaf in recorded.leaves], found[1:], strict=True))
+        coarse = recorded.coarse
+        problem = difference({0: found[0], **ours}, {0: number, **grads}, leaves, coarse)
+        if problem is not None:
+            # Rounding alone can differ by more than that, where values cancel: then the program line by
+            # line, without the shortcuts of the quick one, must agree with the engine.
+            after = recorded.save()
+            recorded.restore(state)
+            exact, noise = recorded.interpret(args)
+            recorded.restore(after)
+            problem = difference(
+                dict(zip([0, *ours], exact, strict=True)), {0: number, **grads}, leaves, coarse, noise
+            )
+        if problem is not None:
+            self.drop(recorded)
+            raise StaleError(
+                f"compile: {name_of(self.f)} was recorded, but now {problem}: it reads something that no "
+                f"guard sees, such as an attribute of an object, random numbers of its own, or the clock. "
+                f"Pass that as an argument, or keep it in a variable of its own. (The recording was dropped; "
+                f"the next call records anew.)"
+            )
+        return found
+
+    def verify(self, *args: Any) -> None:
+        """Compare program and engine on these arguments, changing no gradient; StaleError if they differ."""
+        for recorded in list(self.recordings):
+            if recorded.fits(*args):
+                state = recorded.save()
+                found = self.compare(recorded, args)
+                recorded.restore(state)
+                if found is not MISS:
+                    return
+        raise GraphError(
+            f"verify: no recording of {name_of(self.f)} fits these arguments; call it with them first"
+        )
+
+
+def one_number(who: str, out: Any) -> Any:
+    """The value of a loss as a NumPy number."""
+    if not isinstance(out, Node):
+        raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
+    if foreign(out._value):
+        raise UnsupportedError(
+            f"compile: {who} computes with {type(out._value).__module__} arrays, but programs run on NumPy "
+            f"arrays; call the function itself"
+        )
+    if out._value.size != 1:
+        raise GraphError(
+            f"compile: {who} must return one number, got shape {out._value.shape}; use .sum() or .mean()"
+        )
+    data = out._value
+    return data.reshape(-1)[0] if isinstance(data, ndarray) else data
+
+
+def holds_data(value: Any) -> bool:
+    """Whether a container has arrays or tensors in it."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += item.values()
+        elif isinstance(item, (list, tuple)):
+            waiting += item
+        elif isinstance(item, (ndarray, Node)):
+            return True
+    return False
+
+
+def difference(
+    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
+) -> str | None:
+    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
+    if ours.keys() != theirs.keys():
+        return "the parameters that get a gradient are others"
+    for birth, found in ours.items():
+        a, b = np.asarray(found), np.asarray(theirs[birth])
+        if not close(a, b, relative, noise):
+            if not birth:
+                return f"its value is {a} by the program and {b} by the engine"
+            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
+    return None
+
+
+def close(a: Any, b: Any, relative: float, noise: float) -> bool:
+    """Whether two results are the same but for rounding."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    finite = np.isfinite(b)
+    if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
+        return False
+    scale = float(np.abs(b[finite]).max(initial=0.0))
+    return bool((np.abs(a[finite] - b[finite]) <= relative * scale + noise).all())

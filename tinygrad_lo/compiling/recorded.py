@@ -1,0 +1,313 @@
+"""One recording of a function, ready to run: questions first, then the program, then the gradients.
+
+The text of the entry is written for the recording: it asks whether everything is as it was recorded,
+reads parameters and data afresh, runs the step, and adds the gradients as `backward()` would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import float64, ndarray
+
+from tinygrad_lo.compiling.arrays import MISS
+from tinygrad_lo.compiling.guards import Guards
+from tinygrad_lo.compiling.kernels import array_code
+from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
+from tinygrad_lo.engine.beside import Check
+from tinygrad_lo.engine.caller import PACKAGE
+from tinygrad_lo.engine.graph import Node, active, modes
+from tinygrad_lo.engine.random import generator
+from tinygrad_lo.explaining.formula import memory
+from tinygrad_lo.explaining.program import Program
+
+# -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
+MINUS_ZERO = float64(-0.0)
+INLINE = 200  # lines of a scalar program up to which it is written into the entry
+
+
+class Recorded:
+    """A recording that can be run.
+
+    Attributes:
+        entry: takes f's arguments; answers with the value, or with MISS where the recording does not hold.
+        fits: takes f's arguments; whether the recording is for such (which way it branches is not asked).
+        outputs: takes f's arguments; answers with (value, *gradients) without asking or adding anything.
+        recharge: sets the number of calls until the next one that checks itself.
+        text: the program that runs.
+        leaves: the tensors that get gradients.
+        coarse: how far results may differ from the engine's, relative to their largest element.
+    """
+
+    entry: Callable[..., Any]
+    fits: Callable[..., bool]
+    outputs: Callable[..., Any]
+    inputs_of: Callable[..., list[Any]]
+    recharge: Callable[[int], None]
+
+    def __init__(
+        self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...],
+        due: Callable[..., Any] | None, readable: Callable[..., Any],
+    ) -> None:  # fmt: skip
+        self.leaves = [leaf for leaf, _ in program.gradients]
+        self.calls = 1
+        sizes = [
+            line.dtype.itemsize for line in program.lines if line.kind == "line" and line.dtype.kind == "f"
+        ]
+        self.coarse = {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
+        self.questions: list[str] = []
+        self.reads: list[str] = []  # lines that read the leaves
+        self.names: dict[str, Any] = {
+            "nd": ndarray, "MISS": MISS, "active": active, "in_mode": in_mode, "pool": [],
+            "minus_zero": MINUS_ZERO, "to_float": float, "bits_of": as_bits,
+            "due": due, "readable": readable, "recorded": self,
+        }  # fmt: skip
+        lines = program.lines
+        effects = [line for line in lines if line.kind == "effect" and type(line.op.action) is not Check]
+        self.branches = any(line.op.action is None for line in effects)
+        self.written = [fact for line in effects for fact in line.args[1:] if type(fact) is ndarray]
+        self.sources = [line.args[-1] for line in lines if line.kind == "line" and line.op.arity == 0]
+        self._ask_arguments(args, guards)
+        inputs = self._read_leaves(program, guards, args, wrapped)
+        self.questions += guards.questions
+        self.names |= guards.names
+        self.program = program
+        if is_scalar(program):
+            code: Any = ScalarCode(program)
+            self.names["step"] = define(code.text, "step", code.names)
+            self.names["exact"] = self._exact
+            self.scalar: ScalarCode | None = code
+        else:
+            code = array_code(program)
+            self.names["instance"] = define(code.text, "instance", code.names)
+            self.scalar = None
+        self.inputs = inputs
+        text = self._text(program, [f"x{i}" for i in range(len(args))], checks=due is not None)
+        self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = define(text, "make", self.names)(
+            1
+        )
+        self.text = f"{code.text}\n\n{text}"
+
+    def _name(self, thing: Any, hint: str = "k") -> str:
+        for name, known in self.names.items():
+            if known is thing:
+                return name
+        name = f"{hint}{len(self.names)}"
+        self.names[name] = thing
+        return name
+
+    # --------------------------------------------------------------- what must be as it was
+
+    def _ask_like(self, reading: str, data: Any) -> None:
+        """Ask whether an array is of the recorded kind, shape and dtype."""
+        if type(data) is ndarray:
+            dtype = self._name(data.dtype, "dtype")
+            self.questions.append(f"type({reading}) is nd and {reading}.shape == {data.shape}")
+            self.questions.append(f"({reading}.dtype is {dtype} or {reading}.dtype == {dtype})")
+        else:
+            self.questions.append(f"type({reading}) is {self._name(type(data), 'kind')}")
+
+    def _ask_arguments(self, args: tuple[Any, ...], guards: Guards) -> None:
+        for i, value in enumerate(args):
+            first = next(k for k, other in enumerate(args) if other is value)
+            if first < i and isinstance(value, Node):
+                self.questions.append(f"x{i} is x{first}")
+            elif isinstance(value, Node) and value._needs:
+                self.questions.append(f"x{i} is {self._name(value, 'p')}")
+            elif isinstance(value, Node):
+                kind = self._name(type(value), "kind")
+                self.questions.append(f"type(x{i}) is {kind} and x{i}._op is None and not x{i}._needs")
+                self._ask_like(f"x{i}._value", value._value)
+            elif is_data(value):
+                self._ask_like(f"x{i}", value)
+            else:
+                guards.visit(value, f"x{i}")
+
+    def _read_leaves(
+        self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]
+    ) -> list[str]:
+        """The texts that the step is called with, one for each leaf."""
+        readings = {
+            given._birth: f"x{i}._value" if isinstance(args[i], Node) else f"x{i}"
+            for i, given in reversed(list(enumerate(wrapped)))  # of one given twice, the first
+            if isinstance(given, Node)
+        }
+        places: dict[Any, list[str]] = {}
+        for reading, array in guards.arrays.items():
+            places.setdefault(memory(array), []).append(reading)
+        steady = program.recording.steady
+        inputs: list[str] = []
+        afresh: dict[str, None] = {}
+        for leaf in program.leaves:
+            node, data = leaf.ref, leaf.ref._value
+            text = f"w{len(inputs)}"
+            if node._needs:
+                p = self._name(node, "p")
+                self.reads.append(f"{text} = {p}._value")
+                self.questions.append(f"{p}._needs")
+                self._ask_like(text, data)
+            elif node._birth in readings:
+                text = readings[node._birth]
+            elif (
+                node._birth > program.recording.began
+            ):  # a tensor from before the call: the user may assign its data
+                t = self._name(node, "t")
+                self.reads.append(f"{text} = {t}._value")
+                self.questions.append(f"not {t}._needs")
+                self._ask_like(text, data)
+            elif type(data) is ndarray and len(found := places.get(memory(data), [])) == 1:
+                self.reads.append(f"{text} = {found[0]}")
+                self._ask_like(text, data)
+                afresh[found[0]] = None
+            elif type(data) is ndarray and found:  # under several names, of which any may get another array
+                text = self._name(guards.arrays[found[0]])
+                self.questions += [f"{reading} is {text}" for reading in found]
+                afresh |= dict.fromkeys(found)
+            else:  # made by f in Python: nobody knows from what
+                text = self._name(data.copy())
+                steady = False
+            inputs.append(text)
+        for reading, array in guards.arrays.items():
+            if any(array is written for written in self.written):  # running statistics: which, not what
+                self.questions.append(f"{reading} is {self._name(array)}")
+            elif not steady or reading not in afresh:
+                self.questions.append(f"bits_of({reading}) == {self._name(as_bits(array))}")
+        return inputs
+
+    # ------------------------------------------------------------------------------- the entry
+
+    def _text(self, program: Program, arguments: list[str], *, checks: bool) -> str:
+        """Python source of `make(left)`, which returns the entry, fits, outputs and recharge."""
+        self.given = given = ", ".join(arguments)
+        asked = "\n            and ".join(self.questions) or "True"
+        asked = f"(\n            {asked}\n        )"
+        results = ["loss", *(f"g{i}" for i in range(len(self.leaves)))]
+        value = "loss.reshape(-1)[0]" if program.loss.shape else "loss"
+        wrapped = [f"minus_zero + {name}" if self.scalar else name for name in [value, *results[1:]]]
+        unpack = f"{', '.join(results)}, = out"
+        run = self._run()
+        entry = [
+            *["nonlocal left"] * checks, *self.reads,
+            f"if (active and in_mode()) or not {asked}:", "    return MISS",
+            *["left -= 1", "if left <= 0:", f"    return due(recorded, {given})"] * checks,
+        ]  # fmt: skip
+        if self.scalar is not None and len(self.scalar.rows) <= INLINE:
+            entry += self._inline(results)
+        else:
+            entry += [*run, unpack]
+        for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
+            p = self._name(leaf, "p")
+            entry += [f"{name} = {data}"] * (name != data)
+            entry += [f"if {p}._grad is None:", f"    {p}._grad = {name}", "else:"]
+            entry += [f"    {p}._grad = {p}._grad + {name}", f"    if {p}._spent:", f"        {p}._spent = 2"]
+        entry.append(f"return {wrapped[0]}")
+        functions = {
+            f"entry({given})": entry,
+            f"fits({given})": [*self.reads, f"return bool{asked}"],
+            f"inputs({given})": [*self.reads, f"return [{', '.join(self.inputs)}]"],
+            f"outputs({given})": [*self.reads, *run, unpack, f"return {', '.join(wrapped)},"],
+            "recharge(count)": ["nonlocal left", "left = count"],
+        }
+        rows = ["def make(left):"]
+        for head, body in functions.items():
+            rows += [f"    def {head}:", *(f"        {row}" for row in body), ""]
+        return "\n".join([*rows, "    return entry, fits, inputs, outputs, recharge", ""])
+
+    def _run(self) -> list[str]:
+        """Lines that call the step and leave its results in `out`."""
+        inputs = ", ".join(self.inputs)
+        if self.scalar is not None:
+            floats = ", ".join(f"to_float({text})" for text in self.inputs)
+            return [
+                "try:",
+                f"    out = step({floats})",
+                "except (ArithmeticError, ValueError):",
+                f"    out = exact({inputs})",
+            ]
+        run = [
+            "try:", "    step = pool.pop()", "except IndexError:", "    step = instance()",
+            "try:", f"    out = step({inputs})", "except (IndexError, TypeError, ValueError) as error:",
+            f"    return readable(error, {self.given})", "pool.append(step)",
+        ]  # fmt: skip
+        if self.branches:
+            careful = bool(self.written or self.sources)
+            run = [*["state = recorded.save()"] * careful, *run, "if out is MISS:"]
+            run += ["    recorded.restore(state)"] * careful + ["    return MISS"]
+        return run
+
+    def _inline(self, results: list[str]) -> list[str]:
+        """The step written into the entry: for a short one a call is a tenth of the time."""
+        code = self.scalar
+        assert code is not None
+        self.names |= code.names
+        begin = [f"{name} = to_float({text})" for name, text in zip(code.arguments, self.inputs, strict=True)]
+        end = [f"{name} = {text}" for name, text in zip(results, code.results, strict=True) if name != text]
+        exact = f"    {', '.join(results)}, = exact({', '.join(self.inputs)})"
+        # Registers and results have names of their own, so the order of the last lines does not matter.
+        return [
+            "try:",
+            *(f"    {row}" for row in [*begin, *code.rows, *end]),
+            "except (ArithmeticError, ValueError):",
+            exact,
+        ]
+
+    def _exact(self, *inputs: Any) -> Any:
+        """Run the program on NumPy's numbers."""
+        if "instance" not in self.names:
+            code = array_code(self.program)
+            self.names["instance"] = define(code.text, "instance", code.names)
+        return self.names["instance"]()(*map(float64, inputs))
+
+    def interpret(self, args: tuple[Any, ...]) -> tuple[list[Any], float]:
+        """The results line by line, by the ops' own forwards, and what rounding can do on the way."""
+        return self.program.run(self.inputs_of(*args))
+
+    # --------------------------------------------------------------------- what a run changes
+
+    def save(self) -> list[Any]:
+        """The state of what the program changes beside gradients: running statistics, random numbers."""
+        states = [generator(source).bit_generator.state for source in self.sources if not is_seed(source)]
+        return [states, [array.copy() for array in self.written]]
+
+    def restore(self, state: list[Any]) -> None:
+        """Set back what a run has changed."""
+        states, arrays = state
+        sources = [source for source in self.sources if not is_seed(source)]
+        for source, before in zip(sources, states, strict=True):
+            generator(source).bit_generator.state = before
+        for array, before in zip(self.written, arrays, strict=True):
+            array[...] = before
+
+
+def in_mode() -> bool:
+    """Whether a mode is on in this thread: no_grad, a scope, anomaly() or a recording."""
+    return modes.recording is not None or modes.grad_off or modes.watch is not None or modes.scope is not None
+
+
+def is_data(value: Any) -> bool:
+    """Whether an argument is an input of the program: an array of numbers, or a NumPy float."""
+    if type(value) is ndarray:
+        return value.dtype.kind in "fiub"
+    return isinstance(value, np.floating)
+
+
+def is_seed(source: Any) -> bool:
+    """Whether a random mask starts from a number of its own each time."""
+    return isinstance(source, (int, np.integer))
+
+
+def as_bits(array: Any) -> Any:
+    """What tells the contents of two arrays apart."""
+    if type(array) is not ndarray:
+        return None
+    return array.dtype.str, array.shape, array.tobytes()
+
+
+def define(text: str, name: str, names: dict[str, Any]) -> Any:
+    """Run a text that defines a function, and get that."""
+    namespace = names if name == "make" else dict(names)
+    # As a file of the package, so that warnings point at the line that called it.
+    exec(compile(text, f"{PACKAGE}<program>", "exec"), namespace)
+    return namespace[name]

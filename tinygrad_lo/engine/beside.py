@@ -1,0 +1,96 @@
+"""What happens beside the graph, said in a way that a recording sees.
+
+A function that is recorded runs again without its Python: only ops are replayed. So whatever else
+depends on values goes through here: checks of data, updates of running statistics, and the refusal
+to let values leave the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, active, modes
+
+T = TypeVar("T")
+
+
+def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:
+    """Pass `x` through if `valid(its data, *facts)`, else raise `complain(its data, *facts)`.
+
+    Losses examine their targets only through this and through ops, so that whoever records a loss
+    knows everything that depends on the labels.
+    """
+    data = x._value if isinstance(x, Node) else x
+    if not valid(data, *facts):
+        raise complain(data, *facts)
+    if active and modes.recording is not None:
+        modes.recording.effect(Check(valid, complain), x, facts)
+    return x
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A validity check as a recorded program runs it again: on other data, in the same place."""
+
+    valid: Callable[..., bool]
+    complain: Callable[..., Exception]
+
+    def __call__(self, data: Array, *facts: Any) -> None:
+        """Raise unless the data is valid."""
+        if not self.valid(data, *facts):
+            raise self.complain(data, *facts)
+
+
+def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:
+    """Run `action(data of x, *facts)`, which changes something outside the graph, now and whenever replayed.
+
+    Arrays among the facts may be written into; nothing else may.
+    """
+    action(x._value if isinstance(x, Node) else x, *facts)
+    if active and modes.recording is not None:
+        modes.recording.effect(action, x, facts)
+
+
+def leave(how: str, *values: Any) -> None:
+    """Raise if a value is about to leave the graph of a function that is being recorded.
+
+    What Python computes from it could not be replayed.
+    """
+    if active and modes.recording is not None and any(isinstance(value, Node) for value in values):
+        modes.recording.leave(how, values)
+
+
+def branch(condition: Node, answer: bool) -> bool:
+    """The truth of a tensor, on which Python is about to branch: a recording holds only while it stays so."""
+    if active and modes.recording is not None:
+        modes.recording.guard(condition, answer)
+    return answer
+
+
+def fact(function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """What a NumPy function without a derivative says of tensors: a plain answer.
+
+    A recording gets it as a tensor instead, so that it sees what becomes of it.
+    """
+    if active and modes.recording is not None and function not in OF_SHAPES:
+        return modes.recording.fact(function, values, options)
+    return function(*raw(values), **{name: raw(value) for name, value in options.items()})
+
+
+# Answered from shapes and dtypes alone.
+OF_SHAPES = frozenset(
+    {np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.shape, np.ndim, np.size, np.result_type}
+)
+
+
+def raw(value: Any) -> Any:
+    """Tensors replaced by their arrays, also inside lists and tuples."""
+    if isinstance(value, Node):
+        return value._value
+    if isinstance(value, (list, tuple)):
+        return type(value)(raw(item) for item in value)
+    return value

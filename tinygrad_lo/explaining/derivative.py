@@ -1,0 +1,365 @@
+"""`lo.formula`: the derivative of an op or of a small expression as text, from its rules."""
+
+from __future__ import annotations
+
+import inspect
+import string
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.dispatch import UFUNCS
+from tinygrad_lo.engine.graph import Array, Node, Op, quoted
+from tinygrad_lo.engine.ops import COMPOSED, TABLE, Composed, Shape
+from tinygrad_lo.engine.sweep import Part, contributions, stretched, total, walk
+from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
+from tinygrad_lo.explaining.expression import (
+    ATOM,
+    COMPARISON,
+    POSTFIX,
+    PRODUCT,
+    Expression,
+    Line,
+    Option,
+    Piece,
+    Symbols,
+    inside,
+    write,
+)
+from tinygrad_lo.explaining.formula import Names, size
+
+SMALL = 12  # ops; a larger expression is shown by its last op
+LONG = 160  # characters of one line
+ARRIVING = "g"
+
+
+def formula(op_or_tensor: Any) -> str:
+    """The derivative of an op, or of a small expression, as text.
+
+    It is made by running the derivative rules on named symbols, so it is what the engine computes, for
+    ops of your own (`lo.define_op`) too. Ops are given by name, as their function (`lo.nn.relu`,
+    `np.exp`) or as `tensor.op`. Of a tensor it shows the expression in its leaves and the derivative by
+    each of them; when that would be long, its last op with the names of the graph.
+
+        ∂L/∂a = (arriving gradient g = ∂L/∂y) × (local derivative ∂y/∂a)
+
+    At the edges: `(a > b)` counts as 1 where it holds and as 0 elsewhere. What broadcasting repeated
+              is summed back by the engine, which is no part of an op's formula.
+    Raises:   OptionError: no such op.  UnsupportedError: a rule that runs on arrays only, or a value
+              that is neither an op nor a tensor.  GraphError: the tensor is a leaf.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> print(lo.formula("multiply"))
+        y = a × b
+        ∂L/∂a = g × b
+        ∂L/∂b = g × a
+        where g = ∂L/∂y
+        >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
+        >>> print(lo.formula(((x * w - 1.0) ** 2).named("loss")))
+        loss = (x × w − 1)²
+        ∂loss/∂w = 2 × (x × w − 1) × x
+    """
+    if isinstance(op_or_tensor, Node):
+        return of_tensor(op_or_tensor)
+    found = find(op_or_tensor)
+    return of_op(found) if isinstance(found, Op) else of_composed(found)
+
+
+def find(wanted: Any) -> Op | Composed:
+    """The entry of the table that is meant."""
+    if isinstance(wanted, Op):
+        return wanted
+    if isinstance(wanted, str):
+        entry = TABLE.get(wanted) or COMPOSED.get(wanted)
+        if entry is None:
+            raise OptionError(
+                f"formula: there is no op {wanted!r}; the ops are {', '.join(sorted([*TABLE, *COMPOSED]))}"
+            )
+        return entry
+    if isinstance(wanted, np.ufunc):
+        wanted = UFUNCS.get(wanted, wanted)
+    record = getattr(wanted, "op", None)
+    if isinstance(record, Op):
+        return record
+    name = getattr(wanted, "__name__", "")
+    if callable(wanted) and (name in TABLE or name in COMPOSED):
+        room = getattr(wanted, "__module__", "") or ""
+        if room.split(".")[0] in ("tinygrad_lo", "numpy"):
+            return TABLE.get(name) or COMPOSED[name]
+    if callable(wanted):
+        raise UnsupportedError(
+            f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
+            f"result, e.g. lo.formula(f(x))"
+        )
+    raise UnsupportedError(
+        f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
+        f"{wanted!r}"
+    )
+
+
+# ----------------------------------------------------------------------------------------- of an op
+
+
+def of_op(op: Op) -> str:
+    """What the op computes, and the derivative by each input."""
+    if op.samples:
+        text = derived(op, op.samples[0])
+        if max(map(len, text.splitlines())) > LONG:
+            # Rules that walk along an axis grow with it: two elements show what they do.
+            text = derived(op, (Shape(2), None, *op.samples[0][2:]))
+            text += "\n(shown for x of 2 elements)"
+        return text
+    problem: Exception | None = None
+    for shape in (Shape(), Shape(3), Shape(3, 3)):
+        try:
+            return derived(op, (shape,) * (op.arity or 2))
+        except Exception as error:  # a user's rule may raise anything
+            problem = problem or error
+    raise UnsupportedError(
+        f"formula: the rules of {op.name} could not be run on symbols ({why(problem)}); rules that use "
+        f"operators and NumPy functions can. Where it takes arrays of certain shapes only, pass a tensor "
+        f"that it made"
+    ) from problem
+
+
+def why(error: Exception | None) -> str:
+    """What went wrong when a rule met symbols."""
+    if isinstance(error, GraphError):
+        return "it asks for the values of its inputs"  # float(x), x.item()
+    return f"{type(error).__name__}: {error}"
+
+
+def derived(op: Op, sample: tuple[Any, ...]) -> str:
+    """The formulas of an op, from its rules run on a sample of inputs."""
+    arriving, output, names = parameters(op, sample)
+    pieces = {name: Piece(name) for name in (arriving, output, *names)}
+    with Symbols() as symbols:
+        raw = filled(op, sample)
+        y = op.forward(*raw)
+        given = []
+        for name, value in zip(names, raw, strict=True):
+            if isinstance(value, (ndarray, np.generic, float)):
+                given.append(symbols.give(name, value))
+            else:
+                given.append(value)
+                symbols.options.append((value, name))
+        result = symbols.give(output, y)
+        g = symbols.give(arriving, np.ones(np.shape(y))[()])
+        count = len(sample) - 1 if op.arity is None else op.arity
+        args = [
+            symbols.symbol(name, value) if i < count else Option(value, None if op.arity is None else name)
+            for i, (name, value) in enumerate(zip(names, raw, strict=True))
+        ]
+        forward = Expression((Line(op, tuple(args), np.shape(y)),))
+        lines = [f"{output} = {said(write(forward, pieces))}"]
+        without = []
+        # None and small ints are the same object wherever they stand; these say which option is meant.
+        symbols.options = [(v, n) for v, n in symbols.options if isinstance(v, (tuple, slice, np.dtype))]
+        for i, name in enumerate(names[:count]):
+            rule = op.rules[0 if op.arity is None else i]
+            if rule is None:
+                without += [name] if isinstance(raw[i], (ndarray, np.generic)) else []
+                continue
+            part = rule(i, g, result, *given) if op.arity is None else rule(g, result, *given)
+            lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
+    if without:
+        lines.append(f"no gradient to {', '.join(without)}")
+    if op.differentiable:
+        lines.append(f"where {arriving} = ∂L/∂{output}")
+    if op.arity is None:
+        shapes = zip(names, sample[:-1], strict=False)
+        lines.append(f"(shown for {', '.join(f'{name} of {size(shape)}' for name, shape in shapes)})")
+    return "\n".join(lines)
+
+
+def said(piece: Piece) -> str:
+    """The right-hand side of `y = ...`; a comparison in parentheses, as it may have a = of its own."""
+    return f"({piece.text})" if piece.level == COMPARISON else piece.text
+
+
+def parameters(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
+    """What the rules call the arriving gradient, the output and the inputs."""
+    count = len(sample)
+    for rule in op.rules:
+        if rule is not None:
+            found = inspect.signature(rule).parameters.values()
+            if len(found) == count + 2 and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in found):
+                arriving, output, *names = (p.name for p in found)
+                words = op.symbol.split()  # `sort x by by` would puzzle
+                letters = string.ascii_lowercase
+                return arriving, output, [letters[i] if n in words else n for i, n in enumerate(names)]
+    return ARRIVING, "y", ["x"] if count == 1 else list(string.ascii_lowercase[:count])
+
+
+def filled(op: Op, sample: tuple[Any, ...]) -> list[Any]:
+    """The sample with arrays in place of shapes, inside the op's domain."""
+    domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(sample)
+    raw = []
+    for i, item in enumerate(sample):
+        if isinstance(item, Shape):
+            low, high = domains[min(i, len(domains) - 1)]
+            raw.append(np.linspace(low, high, int(np.prod(item)) + 2)[1:-1].reshape(item)[()])
+        else:
+            raw.append(item)
+    return raw
+
+
+def of_composed(entry: Composed) -> str:
+    """The formulas of a function that is written with ops, for its first sample."""
+    if not entry.samples:
+        raise UnsupportedError(f"formula: {entry.name} gives several tensors; pass one of them")
+    sample = entry.samples[0]
+    listed = isinstance(sample[0], list)
+    parts = (*sample[0], *sample[1:]) if listed else sample
+    shapes = [item for item in parts if isinstance(item, Shape)]
+    names = ["x"] if len(shapes) == 1 else list(string.ascii_lowercase[: len(shapes)])
+    with Symbols() as symbols:
+        leaves = []
+        for name, shape in zip(names, shapes, strict=True):
+            low, high = entry.domain
+            data = np.linspace(low, high, int(np.prod(shape)) + 2)[1:-1].reshape(shape)[()]
+            leaf = symbols.give(name, data)
+            leaf._needs = True
+            leaves.append(leaf)
+        waiting = iter(leaves)
+        given = [next(waiting) if isinstance(item, Shape) else item for item in parts]
+        first = len(sample[0]) if listed else 0
+        y = entry.function(given[:first], *given[first:]) if listed else entry.function(*given)
+        g = symbols.give(ARRIVING, np.ones(np.shape(y._value))[()])
+        text = derivatives(
+            symbols, y, g, list(zip(names, leaves, strict=True)), "y", {ARRIVING: Piece(ARRIVING)}
+        )
+    text.append("where g = ∂L/∂y")
+    shown = ", ".join(
+        f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)
+    )
+    return "\n".join([*text, f"(shown for {shown})"])
+
+
+# ------------------------------------------------------------------------------------- of a tensor
+
+
+def of_tensor(y: Any) -> str:
+    """The expression in its leaves with its derivatives, or its last op."""
+    leave("lo.formula", y)
+    if y.op is None:
+        raise GraphError(
+            f"formula: {quoted(y, 'this tensor')} is a leaf: it was given, or computed where nothing needed "
+            f"a gradient, so no op is known that made it"
+        )
+    names = Names([y])
+    try:
+        if sum(node.op is not None for node in names.nodes) <= SMALL:
+            text = whole(y, names)
+            if max(map(len, text)) <= LONG:
+                return "\n".join(text)
+        return "\n".join(last(y, names))
+    except MutationError:
+        raise
+    except Exception as error:
+        raise UnsupportedError(
+            f"formula: a rule in the graph of {quoted(y, 'this tensor')} runs on arrays only ({why(error)}); "
+            f"rules that use operators and NumPy functions run on symbols"
+        ) from error
+
+
+def whole(y: Node, names: Names) -> list[str]:
+    """The expression in its leaves, and its derivative by each leaf that needs a gradient."""
+    scalar = np.shape(y._value) == ()
+    title = names.of(y)
+    with Symbols() as symbols:
+        leaves = [node for node in names.nodes if node.op is None]
+        pieces = {ARRIVING: Piece(ARRIVING)}
+        for node in leaves:
+            symbols.known[node._birth] = symbol = symbols.symbol(f"n{node._birth}", node._value)
+            pieces[symbol.key] = Piece(names.of(node))
+        for name, array in names.arrays.items():
+            key = f"a{name}"
+            symbols.known[symbols.recording.tensor_of(array)._birth] = symbols.symbol(key, array)
+            pieces[key] = Piece(name)
+        g = y._value.dtype.type(1) if scalar else symbols.give(ARRIVING, np.ones(y._value.shape))
+        wanted = [(names.of(node), node) for node in leaves if node._needs]
+        text = derivatives(symbols, y, g, wanted, title, pieces, top=title if scalar else "L")
+    return text if scalar else [*text, f"where g = ∂L/∂{title}"]
+
+
+def derivatives(
+    symbols: Symbols,
+    y: Any,
+    g: Any,
+    leaves: list[tuple[str, Any]],
+    title: str,
+    pieces: dict[str, Piece],
+    top: str = "L",
+) -> list[str]:
+    """`y = ...` and `∂L/∂x = ...` for each leaf, by a backward pass over symbols."""
+    pieces = {**{name: Piece(name) for name, _ in leaves}, **pieces}
+
+    def pull(node: Node, g: Array) -> Iterable[Part]:
+        inputs = list(node.inputs)
+        for i, parent in enumerate(node.parents):
+            if parent is not None:
+                inputs[i] = parent
+            elif type(inputs[i]) is ndarray:
+                inputs[i] = symbols.recording.tensor_of(inputs[i])
+        return contributions(node, g, node, inputs)
+
+    lines = [f"{title} = {said(write(symbols.expression(y), pieces))}"]
+    _, grads, _ = walk(y, g, pull)
+    for name, leaf in leaves:
+        if leaf._birth in grads:
+            text = write(symbols.expression(grads[leaf._birth]), pieces).text
+            lines.append(f"∂{top}/∂{name} = {text}")
+    return lines
+
+
+def last(y: Any, names: Names) -> list[str]:
+    """The op that made the tensor, with the names of the graph."""
+    lines = [f"{names.of(y)} = {names.formula(y)}"]
+    parts: dict[str, list[Piece]] = {}  # of a value that is used twice, both
+    for i, parent in enumerate(y.parents):
+        if parent is not None and parent._needs:
+            local = local_expression(y, i, np.ones(np.shape(y._value))[()])
+            if local is not None:
+                parts.setdefault(names.of(parent), []).append(write(local, pieces_of(y, names)))
+    for name, pieces in parts.items():
+        text = pieces[0].text if len(pieces) == 1 else " + ".join(inside(piece, PRODUCT) for piece in pieces)
+        lines.append(f"∂L/∂{name} = {text}")
+    return [*lines, f"where g = ∂L/∂{names.of(y)}"]
+
+
+def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Piece]:
+    """The names of a node's inputs, output and arriving gradient, by key."""
+    found = {"g": Piece(arriving, ATOM if arriving == ARRIVING else POSTFIX), "y": Piece(names.of(node))}
+    for i, text in enumerate(names.operands(node)):
+        found[str(i)] = Piece(text)
+    return found
+
+
+def local_expression(
+    node: Any, i: int, g: Array, symbolic: bool = True, summed: bool = True
+) -> Expression | None:
+    """What the rule for input i does, over "g", "y" and the inputs "0", "1", ...; None without a rule.
+
+    With `symbolic=False` it runs on the number g: of 1, that is the local derivative. With
+    `summed=False` what broadcasting repeated is not summed.
+    """
+    op = node.op
+    rule = op.rules[0 if op.arity is None else i]
+    if rule is None:
+        return None
+    with Symbols() as symbols:
+        arriving = symbols.give("g", g) if symbolic else g
+        y = symbols.give("y", node._value)
+        inputs = list(node.inputs)
+        for k, parent in enumerate(node.parents):
+            if parent is not None or type(inputs[k]) is ndarray:
+                inputs[k] = symbols.give(str(k), inputs[k])
+        part = rule(i, arriving, y, *inputs) if op.arity is None else rule(arriving, y, *inputs)
+        axes = stretched(np.shape(part), np.shape(node.inputs[i]))
+        if axes and summed:
+            part = total(part, axes)
+        return symbols.expression(part)

@@ -1,0 +1,203 @@
+"""Writing down every op while a function runs: also those that need no gradient, and what happens beside.
+
+While a recording is open in a thread, each op of that thread makes a node, so that it is known how the
+result comes from the data. Plain arrays stay plain for the user's code; the recording remembers which
+tensor stands for which array, and finds it again when the array enters the next op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.call import node_of, refusal
+from tinygrad_lo.engine.graph import Array, Node, Op, label, mode, modes, name_of, quoted, rename, tick
+from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.values import plain
+from tinygrad_lo.errors import GraphError, NotFollowedError
+from tinygrad_lo.explaining.formula import memory
+
+
+class Data(Tensor):
+    """Stands for a plain array while a function is recorded; what is computed from such alone is such."""
+
+    __slots__ = ()
+    plain = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotFollowedError(
+            f"inside a compiled function {quoted(self, 'an array')} is followed as a tensor, which has no "
+            f".{name}; use a NumPy function that tensors take, or do it outside and pass the result in"
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Effect:
+    """What happened beside the graph at some birth: an action on a value, or a branch taken on one.
+
+    Attributes:
+        action: called with the value's data and the facts; None for a branch.
+        answer: the truth of the value that Python branched on.
+    """
+
+    birth: int
+    node: Node
+    action: Callable[..., None] | None = None
+    facts: tuple[Any, ...] = ()
+    answer: bool = True
+
+
+class Recording(mode):
+    """Inside `with Recording() as recording:` every op of this thread is written down.
+
+    Attributes:
+        effects: checks, updates and branches, in the order in which they happened.
+        steady: whether every number and array in it is known to come from somewhere that can be watched.
+    """
+
+    def __init__(self, where: str = "while a program is written down") -> None:
+        super().__init__("recording", None)
+        self.where = where
+        self.effects: list[Effect] = []
+        self.steady = True
+        self.arrays: dict[tuple[Any, ...], Node] = {}
+        self.began = tick()
+
+    def __enter__(self) -> Any:
+        return self.begin(self)
+
+    def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
+        """Run an op and write it down: `slow`, for whoever is being recorded."""
+        arity = len(inputs) - 1 if op.arity is None else op.arity
+        parents: list[Any] = []
+        raw: list[Any] = []
+        tensors = False
+        for i, value in enumerate(inputs):
+            if i >= arity:
+                if holds_array(value):
+                    self.steady = False
+                    value = frozen(value)
+                raw.append(value)
+            elif isinstance(value, Node):
+                tensors = True
+                value = self.origin(value)
+                parents.append(value)
+                raw.append(value._value)
+            else:
+                value = plain(value, op.name)
+                raw.append(value)
+                parents.append(self.tensor_of(value) if type(value) is ndarray else None)
+                self.steady = self.steady and not isinstance(value, np.generic)
+        try:
+            data = op.forward(*raw)
+        except (TypeError, ValueError, IndexError, OverflowError) as error:
+            raise refusal(op, tuple(raw), error) from error
+        if arity and not any(parent is not None for parent in parents):
+            return data
+        needs = not modes.grad_off and op.differentiable and any(p is not None and p._needs for p in parents)
+        out = node_of(op, data, tuple(parents), tuple(raw), needs=needs)
+        if all(parent is None or parent.plain for parent in parents):
+            out.__class__ = Data
+        if modes.scope is not None:
+            label(out).scope = modes.scope
+        if tensors:
+            return out
+        if type(data) is ndarray:
+            self.arrays[memory(data)] = out
+        else:
+            self.steady = False
+        return data
+
+    def origin(self, node: Node) -> Node:
+        """The tensor that a leaf made of a plain array inside the recording stands for: what made the array.
+
+        Of a tensor from before the recording, the data may be assigned: it stands for itself.
+        """
+        if node._op is not None or node._needs or node._birth > self.began:
+            return node
+        data = node._value
+        made = self.arrays.get(memory(data)) if type(data) is ndarray else None
+        if made is None:
+            return node
+        if name_of(made) is None and (name := name_of(node)) is not None:
+            rename(made, name)
+        return made
+
+    def tensor_of(self, array: Array) -> Node:
+        """The tensor that stands for a plain array: the op that made it, or a leaf."""
+        key = memory(array)
+        if key not in self.arrays:
+            leaf = Data(0.0)
+            leaf._value = array  # kept alive, so that no other array gets its place in memory
+            self.arrays[key] = leaf
+        return self.arrays[key]
+
+    def stand_in(self, node: Node, dtype: Any) -> Array:
+        """The array of an argument from which f makes a tensor: that tensor stands for the argument."""
+        data = node._value
+        if type(data) is not ndarray or (dtype is not None and np.dtype(dtype) != data.dtype):
+            self.leave("Tensor(x) of a number, or in another dtype,", (node,))
+        self.arrays.setdefault(memory(data), node)
+        return data
+
+    def fact(self, function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Ask a NumPy function without a derivative, as an op."""
+        name = function.__name__
+        places = [i for i, value in enumerate(values) if isinstance(value, (Node, ndarray))]
+        rest = [value for i, value in enumerate(values) if i not in places] + list(options.values())
+        if any(map(holds_array, rest)):
+            self.leave(f"np.{name}", (*values, *options.values()))
+
+        def forward(*raw: Any) -> Array:
+            given = list(values)
+            for i, value in zip(places, raw, strict=True):
+                given[i] = value
+            answer = function(*given, **options)
+            if isinstance(answer, tuple):
+                self.leave(f"np.{name}", values)
+            return np.asarray(answer)[()]
+
+        texts = [f"{{{places.index(i)}}}" if i in places else repr(v) for i, v in enumerate(values)]
+        spelling = ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
+        op = Op(name, forward, (None,) * len(places), f"np.{name}({spelling})", name, "", len(places))
+        return self.call(op, tuple(values[i] for i in places))
+
+    def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
+        """Write down what was done with a value beside the graph."""
+        node = self.origin(x) if isinstance(x, Node) else self.tensor_of(x) if type(x) is ndarray else None
+        if node is not None:
+            self.effects.append(Effect(tick(), node, action, facts))
+
+    def guard(self, condition: Node, answer: bool) -> None:
+        """Write down which way Python went."""
+        self.effects.append(Effect(tick(), self.origin(condition), answer=answer))
+
+    def leave(self, how: str, values: tuple[Any, ...]) -> NoReturn:
+        """Refuse to give a value to Python."""
+        node = next((value for value in values if isinstance(value, Node)), None)
+        who = quoted(node) if node is not None else "a value"
+        raise GraphError(
+            f"{how} {self.where}: {who} would leave the graph, and what Python computes from it could not "
+            f"be run again on other data. Compute with operators and NumPy functions, or do it outside and "
+            f"pass the result as an argument"
+        )
+
+
+def frozen(value: Any) -> Any:
+    """An option as it is now: what its arrays become later must not change the recording."""
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(frozen, value))
+    return value.copy() if isinstance(value, ndarray) else value
+
+
+def holds_array(value: Any) -> bool:
+    """Whether an option is, or holds, an array or tensor."""
+    if isinstance(value, (tuple, list)):
+        return any(map(holds_array, value))
+    return isinstance(value, (Node, ndarray))

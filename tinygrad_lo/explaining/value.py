@@ -1,0 +1,50 @@
+"""One value of a program: what it is, what makes it, and what is known of it before it runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+VIEWS = frozenset({"transpose", "reshape", "getitem", "broadcast_to", "windows", "einsum"})
+Path = tuple[tuple[str, int], ...]
+
+
+class Value:
+    """One value of a program: a statement's result, a parameter, data, or a constant number.
+
+    Attributes:
+        kind: "line", "parameter", "data", "constant", or "effect" (a statement without a result).
+        op: what makes a line; of an effect, its Effect.
+        args: values, then options, as the op takes them.
+        ref: the leaf tensor behind a parameter or data; the number of a constant.
+        name: the user's name; of the gradient by a value S, "dS".
+        scope: the titles around it, outermost first, each with a key; of a backward line, those of the
+            forward line that it belongs to.
+        backward: whether it belongs to the backward pass.
+        contiguous: whether its rows follow each other in memory, on which the last bit of sums depends.
+    """
+
+    __slots__ = ("args", "backward", "contiguous", "dtype", "kind", "name", "op", "ref", "scope", "shape")
+
+    def __init__(self, kind: str, data: Any, ref: Any = None, op: Any = None, args: Any = ()) -> None:
+        self.kind = kind
+        self.ref = ref
+        self.op = op
+        self.args: tuple[Any, ...] = args
+        self.shape: tuple[int, ...] = np.shape(data)
+        self.dtype: Any = data.dtype if hasattr(data, "dtype") else type(data)
+        self.contiguous: bool = data.flags.c_contiguous if isinstance(data, ndarray) else True
+        self.name: str | None = None
+        self.scope: Path = ()
+        self.backward = False
+
+    def __repr__(self) -> str:
+        what = self.op.name if self.kind == "line" else self.kind
+        return f"Value({what} {self.shape} {self.name or ''})"
+
+    @property
+    def inputs(self) -> list[Value]:
+        """The values among the arguments."""
+        return [arg for arg in self.args if isinstance(arg, Value)]
