@@ -6,7 +6,10 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 
 from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
+from tinygrad_lo.checking.homework import check_gradient
+from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.numerical import numerical_gradient
+from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checkpoint import load, save
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.anomaly import anomaly
@@ -22,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
-    "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
+    "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient",
+    "check_gradient", "check_loss", "check_step", "draw", "tree",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
