@@ -94,7 +94,24 @@ FLOORS = [
     "compiling.compile",
     "compiling",
     "checking.numerical",
+    "checking.slopes",
+    "checking.diagnosis",
+    "checking.report",
+    "checking.recording",
+    "checking.culprit",
+    "checking.comparison",
     "checking.gradcheck",
+    "checking.samples",
+    "checking.loss_conventions",
+    "checking.step_conventions",
+    "checking.student",
+    "checking.mistakes",
+    "checking.homework",
+    "checking.loss",
+    "checking.step",
+    "checking.exercise",
+    "checking.command",
+    "checking.__main__",
     "checking",
     "drawing.colors",
     "drawing.contents",
@@ -332,7 +349,11 @@ def test_the_svm_example_prints_its_tree_and_saves_its_picture(tmp_path):
 
 @pytest.mark.parametrize(
     ("script", "pictures"),
-    [("moons.py", ["moons.png"]), ("descent.py", ["descent_surface.png", "descent_zigzag.png"])],
+    [
+        ("moons.py", ["moons.png"]),
+        ("descent.py", ["descent_surface.png", "descent_zigzag.png"]),
+        ("gradient_cost.py", ["gradient_cost.svg"]),
+    ],
 )
 def test_examples_with_pictures_run(script, pictures, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra 'examples'")
@@ -343,6 +364,9 @@ def test_examples_with_pictures_run(script, pictures, tmp_path):
         assert (tmp_path / picture).stat().st_size > 10_000
     if script == "moons.py":
         assert float(re.findall(r"accuracy ([\d.]+) on fresh", done.stdout)[0]) >= 0.97
+    if script == "gradient_cost.py":
+        ratios = [float(line.split()[-1]) for line in done.stdout.splitlines()[1:-1]]
+        assert ratios[-1] > 30 * ratios[0], "finite differences cost one loss a weight, backprop does not"
 
 
 def test_every_example_has_a_test():

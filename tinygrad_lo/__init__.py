@@ -6,7 +6,10 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 
 from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
+from tinygrad_lo.checking.homework import check_gradient
+from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.numerical import numerical_gradient
+from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checkpoint import load, save
 from tinygrad_lo.compiling.compile import compile
 from tinygrad_lo.drawing.picture import draw
@@ -26,8 +29,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
-    "losses", "nn", "optim", "data", "gradcheck", "numerical_gradient", "draw", "tree",
-    "explain", "formula", "source",
-    "compile",
+    "losses", "nn", "optim", "data", "compile",
+    "draw", "tree", "explain", "formula", "source",
+    "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip

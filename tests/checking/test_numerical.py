@@ -115,3 +115,59 @@ def test_the_complex_step_refuses_a_part_that_drops_the_imaginary_part():
 def test_the_complex_step_refuses_tensors():
     with pytest.raises(DTypeError):
         lo.numerical_gradient(lambda x: (lo.Tensor(x) ** 2).sum(), X, method="complex")
+
+
+# ------------------------------------------------------------------- lists and dicts of arrays
+
+
+@pytest.mark.parametrize(("method", "rtol"), [("central", 1e-7), ("forward", 1e-4), ("complex", 1e-14)])
+def test_the_result_is_built_like_the_argument(method, rtol):
+    x = {"W": X, "layers": [(np.array([1.0, 2.0]), 3.0), [[4.0, 5.0]]]}
+
+    def g(p):
+        (b, c), rows = p["layers"]
+        return np.sum(p["W"] ** 2) * c + np.sum(b**3) * rows[0, 1] + c * rows[0, 0]
+
+    found = lo.numerical_gradient(g, x, method=method)
+    assert list(found) == ["W", "layers"]
+    assert isinstance(found["layers"][0], tuple)
+    np.testing.assert_allclose(found["W"], 6.0 * X, rtol=rtol)
+    np.testing.assert_allclose(found["layers"][0][0], [15.0, 60.0], rtol=rtol)
+    np.testing.assert_allclose(found["layers"][0][1], (X**2).sum() + 4.0, rtol=rtol)
+    np.testing.assert_allclose(found["layers"][1], [[3.0, 9.0]], rtol=rtol)
+
+
+def test_a_list_of_numbers_is_an_array_and_a_list_of_arrays_is_none():
+    assert isinstance(lo.numerical_gradient(lambda x: (x * x).sum(), [1.0, 2.0]), np.ndarray)
+    found = lo.numerical_gradient(lambda p: p[0].sum() * p[1], [np.ones(2), np.float64(3.0)])
+    assert isinstance(found, list)
+    assert found[0].tolist() == pytest.approx([3.0, 3.0])
+    assert lo.numerical_gradient(lambda p: 1.0, {}) == {}
+
+
+def test_functions_that_spoil_a_structure_get_a_new_one_each_time():
+    x = {"a": np.array([1.0, 2.0]), "b": np.array([3.0])}
+
+    def spoil(p):
+        result = (p["a"] ** 2).sum() * p["b"][0]
+        p["a"][:] = 9.0
+        p["b"] = None
+        return result
+
+    found = lo.numerical_gradient(spoil, x)
+    np.testing.assert_allclose(found["a"], [6.0, 12.0], rtol=1e-8)
+    np.testing.assert_allclose(found["b"], [5.0], rtol=1e-8)
+    assert x["a"].tolist() == [1.0, 2.0]
+
+
+def test_what_is_no_number_is_named_by_its_place():
+    with pytest.raises(DTypeError, match=r"x\['b'\]\[1\] is no array of numbers, but str"):
+        lo.numerical_gradient(lambda p: 0.0, {"a": X, "b": [X, "text"]})
+    with pytest.raises(DTypeError, match="x is no array of numbers, but NoneType"):
+        lo.numerical_gradient(lambda p: 0.0, None)
+
+
+def test_a_step_lost_beside_the_value_is_refused():
+    for method in ("central", "forward"):
+        with pytest.raises(OptionError, match=r"h=1e-12 is lost beside x=.*1000000000"):
+            lo.numerical_gradient(f, 1e9, method=method, h=1e-12)

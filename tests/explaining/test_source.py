@@ -105,7 +105,7 @@ SHOWN = {
             # backward
             db = np.sum(dS, axis=0)  # (4,)
             dW = X.T @ dS  # (3, 4)
-            return loss, {'W': dW, 'b': db}
+            return loss, {"W": dW, "b": db}
         ''',
     svm: '''
         import numpy as np
@@ -146,7 +146,7 @@ SHOWN = {
 
             # backward
             dW = v5 + v8  # (3, 4)
-            return loss, {'W': dW}
+            return loss, {"W": dW}
         ''',
     mlp: '''
         import numpy as np
@@ -175,7 +175,7 @@ SHOWN = {
             v4 = dH * (H > 0)  # (5, 6)
             db1 = np.sum(v4, axis=0)  # (6,)
             dW1 = X.T @ v4  # (3, 6)
-            return loss, {'W1': dW1, 'b1': db1, 'W2': dW2, 'b2': db2}
+            return loss, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
         ''',
     micrograd: '''
         import numpy as np
@@ -205,7 +205,7 @@ SHOWN = {
             v17 = v16 + v16
             da = v14 - v12 - v10 + v15 * b + v17
             db = v12 + v14 + v15 * (3 * b ** 2) + v15 * a + v17
-            return loss, {'a': da, 'b': db}
+            return loss, {"a": da, "b": db}
         ''',
 }
 

@@ -18,7 +18,7 @@ LOST = (
 
 def numerical_gradient(
     f: Callable[[Any], Any], x: Any, *, method: str = "central", h: float | None = None
-) -> Array:
+) -> Any:
     """The gradient of f at x by finite differences, one coordinate at a time.
 
     Costs one or two evaluations of f for each element of x, which is why nobody trains with it, and
@@ -28,16 +28,21 @@ def numerical_gradient(
         forward:  (f(x + h) − f(x)) / h            error about h
         complex:  Im f(x + ih) / h                 exact to rounding
 
-    Shapes:   x: any; f(x): one number; the result: x's shape, float64.
+    Shapes:   x: an array of any shape, or a list, tuple or dict of such, which may nest; f(x): one
+              number; the result: built like x, in float64. A list of plain numbers is an array.
     Units:    h has the unit of x; central h = 1e-5·max(1, |x|), forward 1e-8·max(1, |x|), complex 1e-20.
     Raises:   OptionError: unknown method, h <= 0.  GraphError: f returns several numbers.
-              DTypeError: method="complex" with an f that drops the imaginary part (np.abs,
-              comparisons, tensors).
+              DTypeError: x holds something that is no number; method="complex" with an f that drops the
+              imaginary part (np.abs, comparisons, tensors).
     Source:   lecture 000, the finite-difference table with h = 1e-4.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> lo.numerical_gradient(lambda w: (w * w).sum(), np.array([1.0, -2.0])).round(6)
         array([ 2., -4.])
+        >>> params = {"W": np.array([3.0, 1.0]), "b": 2.0}
+        >>> g = lo.numerical_gradient(lambda p: (p["W"] * p["b"]).sum(), params)
+        >>> g["W"].round(6), float(round(g["b"], 6))
+        (array([2., 2.]), 4.0)
     """
     if method not in ("central", "forward", "complex"):
         raise OptionError(
@@ -45,7 +50,19 @@ def numerical_gradient(
         )
     if h is not None and (not isinstance(h, (int, float)) or isinstance(h, bool) or not 0 < h < np.inf):
         raise OptionError(f"numerical_gradient: h must be finite and > 0, got {h!r}")
-    start = np.array(x._value if isinstance(x, Node) else x, dtype=float)
+    start = each(as_floats, x)
+
+    def by(part: Array, path: Path) -> Array:
+        def f_of_part(moved: Array) -> Any:
+            return f(each(lambda other, at: moved if at == path else other.copy()[()], start))
+
+        return coordinates(f_of_part, part, method, h)
+
+    return each(by, start)
+
+
+def coordinates(f: Callable[[Any], Any], start: Array, method: str, h: float | None) -> Array:
+    """The lecture's loop: move one coordinate, look at the loss, move it back."""
     moved = start.astype(complex) if method == "complex" else start.copy()
     gradient = np.zeros(start.shape)
     base = value(f, start) if method == "forward" else 0.0
@@ -58,23 +75,76 @@ def numerical_gradient(
             moved[place] = start[place] - step
             # What was really added, after rounding: x + h is not exactly h away from x.
             width = (start[place] + step) - (start[place] - step)
-            if width == 0:
-                raise OptionError(
-                    f"numerical_gradient: h={step!r} is lost beside x={start[place]!r}; use a larger one"
-                )
-            gradient[place] = (above - value(f, moved)) / width
+            gradient[place] = (above - value(f, moved)) / must_move(width, step, start[place])
         elif method == "forward":
             step = h or 1e-8 * scale
             moved[place] = start[place] + step
-            gradient[place] = (value(f, moved) - base) / (moved[place] - start[place])
+            width = moved[place] - start[place]
+            gradient[place] = (value(f, moved) - base) / must_move(width, step, start[place])
         else:
             step = h or 1e-20
             moved[place] = start[place] + 1j * step
-            gradient[place] = imaginary(f(moved.copy())) / step
+            gradient[place] = imaginary(f(moved.copy()[()])) / step
         moved[place] = start[place]
     if method == "complex" and gradient.size:
         must_keep_imaginary_parts(f, start, gradient)
     return gradient[()]
+
+
+def must_move(width: float, step: float, x: float) -> float:
+    """The step as it was after rounding, unless nothing of it is left."""
+    if width == 0:
+        raise OptionError(f"numerical_gradient: h={step!r} is lost beside x={x!r}; use a larger one")
+    return width
+
+
+# ---------------------------------------------------------------------- arrays in lists and dicts
+
+Path = tuple[Any, ...]  # the indices and keys that lead to an array
+
+
+def each(work: Callable[[Any, Path], Any], x: Any, path: Path = ()) -> Any:
+    """A structure built like x, each of its arrays replaced by work(array, path).
+
+    Dicts, tuples and lists are structures, except for a list of plain numbers, which is an array.
+    """
+    if isinstance(x, dict):
+        return {key: each(work, part, (*path, key)) for key, part in x.items()}
+    if isinstance(x, (list, tuple)) and not is_numbers(x):
+        made = [each(work, part, (*path, i)) for i, part in enumerate(x)]
+        if isinstance(x, list):
+            return made
+        return type(x)(*made) if hasattr(x, "_fields") else tuple(made)
+    return work(x, path)
+
+
+def parts(x: Any) -> list[tuple[Path, Any]]:
+    """The arrays of a structure with their paths, in order."""
+    found: list[tuple[Path, Any]] = []
+    each(lambda part, path: found.append((path, part)), x)
+    return found
+
+
+def is_numbers(x: Any) -> bool:
+    """Whether this is a list of numbers, or of lists of numbers: an array written out."""
+    return bool(x) and all(
+        is_numbers(item) if isinstance(item, (list, tuple)) else isinstance(item, (int, float)) for item in x
+    )
+
+
+def as_floats(x: Any, path: Path) -> Array:
+    """An array of float64, its own copy."""
+    data = x._value if isinstance(x, Node) else x
+    try:
+        return np.array(data if data is not None else "None", dtype=float)  # NumPy reads None as nan
+    except (TypeError, ValueError) as error:
+        at = "x" + "".join(f"[{step!r}]" for step in path)
+        raise DTypeError(
+            f"numerical_gradient: {at} is no array of numbers, but {type(x).__name__}"
+        ) from error
+
+
+# ------------------------------------------------------------------------------------ one value
 
 
 def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array) -> None:

@@ -176,7 +176,7 @@ class Printer:
                 g = gradients[leaf.ref]
                 pairs[key] = tidy(self.result(g, again=g in given))
                 given[g] = None
-        result = [f"{key!r}: {name}" for key, name in pairs.items()]
+        result = [f"{quoted_key(key)}: {name}" for key, name in pairs.items()]
         loss = tidy(self.result(self.program.loss))
         body += wrapped(f"    return {loss}, {{", result, "}")
         functions = [part for function in self.functions for part in ("", "", function)]
@@ -240,6 +240,12 @@ class Printer:
         if line.name is None:
             return self.taken.numbered("v")
         return self.taken.fresh(identifier(line.name, "v"))
+
+
+def quoted_key(key: str) -> str:
+    """A name as a key of the dict, in double quotes unless that takes escapes."""
+    plain = key.isprintable() and not any(c in key for c in '"\\')
+    return f'"{key}"' if plain else repr(key)
 
 
 def section_of(line: Value) -> str:

@@ -82,7 +82,7 @@ def without(y: Array, shape: tuple[int, ...]) -> Array:
 _full = op("full", filled, options=True,
            spelling="np.full({1}, {0})", symbol="fill {0}",
            about="The value in every place of a shape: what becomes of the gradient of a sum.",
-           samples=((Shape(), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), ())),
+           samples=((Shape(2, 1), (2, 3)), (Shape(), (2, 3)), (Shape(), ())),
            rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
 
 

@@ -1,0 +1,272 @@
+"""Which op is wrong: every recorded node's own rules, at the inputs that it was called with.
+
+A rule is checked alone: the product of a random vector and the op's Jacobian, by the rule and by
+differences of the op's forward. What happens downstream plays no part, so a rule is also found where
+the gradient that arrives at it is zero, and a right rule is never blamed for a wrong one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.checking.diagnosis import diagnose
+from tinygrad_lo.checking.recording import place_of
+from tinygrad_lo.checking.report import Fault
+from tinygrad_lo.checking.slopes import Slope, judge, wrong_ones
+from tinygrad_lo.engine.call import slow
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.sweep import unbroadcast
+from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.transforms import grad
+
+SINGLE = 256  # elements of an input that are measured one by one
+ENOUGH = 20  # faults after which the search ends
+NODES = 5000  # nodes of one graph that are looked at
+
+
+@dataclass
+class Claim:
+    """A function of one array, and what a rule says its gradient is."""
+
+    rule: int
+    value: Callable[[Array], float]
+    x: Array
+    gradient: Array
+    eps: float
+    sizes: list[int]
+    mirrored: Array | None = None  # minus the gradient for -g: the same, if the rule is linear in g
+
+
+def wrong_rules(nodes: Iterable[Node], rng: np.random.Generator, rtol: float, order: int = 1) -> list[Fault]:
+    """The faults of these nodes' rules, oldest node first; order 2 differentiates the rules themselves."""
+    found: list[Fault] = []
+    nodes = list(nodes)
+    if len(nodes) > NODES:
+        nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
+    for node in nodes:
+        assert node._op is not None
+        found += faults(node._op, inputs_of(node), needed(node), rng, rtol, order, place_of(node))
+        if len(found) >= ENOUGH:
+            break
+    return found
+
+
+def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
+    """Faults of the same ops at random inputs of their domain: where this point has not been."""
+    found: list[Fault] = []
+    for node in {node._op.name: node for node in nodes if node._op is not None}.values():
+        op = node._op
+        assert op is not None
+        inputs = inputs_of(node)
+        largest = max((np.size(inputs[i]) for i in needed(node)), default=1)
+        for _ in range(max(1, 4 // max(1, largest))):
+            moved = list(inputs)
+            for i in needed(node):
+                low, high = op.domain[min(i, len(op.domain) - 1)] if nested(op.domain) else op.domain
+                moved[i] = rng.uniform(low, high, np.shape(inputs[i]))
+            wrong = faults(op, moved, needed(node), rng, rtol, 1, place_of(node))
+            if wrong:
+                found.append(wrong[0])
+                break
+    return found
+
+
+def nested(domain: tuple[Any, ...]) -> bool:
+    """Whether each input has a domain of its own."""
+    return isinstance(domain[0], tuple)
+
+
+def inputs_of(node: Node) -> list[Any]:
+    """The recorded inputs, floating-point data in double precision."""
+    return [
+        x.astype(float) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f" else x
+        for x in node.inputs
+    ]
+
+
+def needed(node: Node) -> list[int]:
+    """The inputs to which a gradient flows."""
+    return [i for i, parent in enumerate(node.parents) if parent is not None and parent._needs]
+
+
+def faults(
+    op: Op,
+    inputs: list[Any],
+    wanted: list[int],
+    rng: np.random.Generator,
+    rtol: float,
+    order: int,
+    where: str | None,
+) -> list[Fault]:
+    """What is wrong with an op's rules for the inputs `wanted`."""
+    with np.errstate(all="ignore"):
+        claims = first_order if order == 1 else second_order
+        wrong = ((claim, refuted(claim, rng, rtol)) for claim in claims(op, inputs, wanted, rng))
+        return [Fault(op.name, where, claim.rule, *found, order) for claim, found in wrong if found]
+
+
+def gradient_by(op: Op, i: int, g: Array, y: Array, inputs: list[Any]) -> Array | None:
+    """What the rule for input i gives, on arrays or on tensors; None if there is no rule."""
+    rule = op.rules[0 if op.arity is None else i]
+    if rule is None:
+        return None
+    part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
+    shape = np.shape(inputs[i])
+    return part if np.shape(part) == shape else unbroadcast(part, shape)
+
+
+def first_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Generator) -> Iterator[Claim]:
+    """u · op(x) as a function of each input x, with the gradient that the rule gives for u.
+
+    u is positive: at a tie or kink with weights of both signs, no subgradient need lie between the
+    one-sided slopes.
+    """
+    y = op.forward(*inputs)
+    if not np.isfinite(y).all():
+        return
+    u = rng.uniform(0.5, 1.5, np.shape(y))[()]
+    found = {}
+    for i in wanted:
+        gradient = gradient_by(op, i, u, y, inputs)
+        if gradient is None:
+            continue
+        found[i] = gradient
+        mirrored = gradient_by(op, i, -u, y, inputs)
+
+        def value(x: Array, i: int = i) -> float:
+            return float((u * op.forward(*inputs[:i], x, *inputs[i + 1 :])).sum())
+
+        yield Claim(i, value, inputs[i], gradient, eps_of(y), sizes_of(inputs, y), -np.asarray(mirrored))
+    if len(found) == 2 and tied(*(inputs[i] for i in found)):
+        # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
+        i, j = found
+
+        def shifted(x: Array) -> float:
+            moved = list(inputs)
+            moved[i], moved[j] = x, inputs[j] + (x - inputs[i])
+            return float((u * op.forward(*moved)).sum())
+
+        yield Claim(i, shifted, inputs[i], found[i] + found[j], eps_of(y), sizes_of(inputs, y))
+
+
+def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Generator) -> Iterator[Claim]:
+    """What a rule gives, weighted, as a function of g and of each input; its gradient by tensors."""
+    y = op.forward(*inputs)
+    if not np.isfinite(y).all():
+        return
+    start = [*inputs, rng.uniform(0.5, 1.5, np.shape(y))[()]]  # the arriving gradient stands last
+    for i in wanted:
+        weights = rng.uniform(0.5, 1.5, np.shape(inputs[i]))[()]
+
+        def rule_value(arguments: list[Any], i: int = i, weights: Array = weights) -> Any:
+            *values, g = arguments
+            tensors = any(isinstance(x, Node) for x in arguments)
+            out = slow(op, *values) if tensors else op.forward(*values)
+            part = gradient_by(op, i, g, out, values)
+            return None if part is None else (part * weights).sum()
+
+        moving = [*wanted, len(inputs)]
+        leaves = {j: Tensor(start[j], requires_grad=True) for j in moving}
+        total = rule_value([leaves.get(j, x) for j, x in enumerate(start)])
+        if total is None:
+            continue
+        found: list[Any] = [None] * len(moving)
+        if isinstance(total, Node) and total._needs:
+            found = grad(total, list(leaves.values()), allow_unused=True)
+        for j, gradient in zip(moving, found, strict=True):
+
+            def value(x: Array, j: int = j) -> float:
+                return float(rule_value([*start[:j], x, *start[j + 1 :]]))
+
+            gradient = np.zeros(np.shape(start[j])) if gradient is None else gradient
+            yield Claim(i, value, start[j], gradient, eps_of(y), sizes_of(inputs, y))
+
+
+def tied(a: Array, b: Array) -> bool:
+    """Whether two inputs of one shape are equal somewhere."""
+    return np.shape(a) == np.shape(b) and bool(np.any(np.asarray(a) == np.asarray(b)))
+
+
+def eps_of(y: Array) -> float:
+    """The rounding of the arithmetic that made this."""
+    return float(np.finfo(y.dtype).eps) if y.dtype.kind == "f" else 2.0**-52
+
+
+def sizes_of(inputs: list[Any], y: Array) -> list[int]:
+    """The sizes over which a rule could wrongly have averaged."""
+    arrays = [x for x in [*inputs, y] if isinstance(x, np.ndarray)]
+    return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
+
+
+Wrong = tuple[tuple[int, ...], float, float, float, str | None]  # index, x, analytic, numeric, cause
+
+
+def refuted(claim: Claim, rng: np.random.Generator, rtol: float) -> Wrong | None:
+    """The element at which the claim is most wrong, with the likely cause; None if it holds."""
+    x, gradient = np.asarray(claim.x), np.asarray(claim.gradient)
+    if x.size == 0:
+        return None
+
+    def described(k: int, numeric: float, cause: str | None) -> Wrong:
+        index = tuple(int(n) for n in np.unravel_index(k, x.shape))
+        return index, float(x[index]), float(gradient[index]), numeric, cause
+
+    if not np.isfinite(gradient).all():
+        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, "not finite")
+    if claim.mirrored is not None:
+        off = np.abs(gradient - claim.mirrored)
+        if off.max() > 1e-9 * np.abs(gradient).max():
+            k = int(np.argmax(off))
+            return described(k, float(claim.mirrored.flat[k]), "not linear")
+    d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
+    base = claim.value(claim.x)
+
+    def along(indices: Array) -> Slope:
+        part = np.zeros(x.shape)
+        part.flat[indices] = d.flat[indices]
+        size = float(np.abs(x.flat[indices]).max())
+        analytic = float((gradient * part).sum())
+        return judge(lambda h: claim.value((x + h * part)[()]), base, analytic, size, rtol, claim.eps)
+
+    every = np.arange(x.size)
+    together = along(every).verdict
+    if together in ("OK", "ZERO"):
+        return None
+    if x.size > SINGLE:
+        bad = wrong_ones(lambda some: along(some).verdict, every, 8) if together == "FAIL" else []
+        every = np.union1d(bad, rng.choice(x.size, SINGLE, replace=False)).astype(int)
+    slopes = [along(np.array([k])) for k in every]
+    wrong = np.array([slope.verdict == "FAIL" for slope in slopes])
+    if not wrong.any():
+        kinks = every[[slope.verdict == "KINK" for slope in slopes]]
+        shared = kinks.size > 1 and claim.mirrored is not None  # at kinks, second derivatives jump
+        numeric = slope_of_ties(claim, x, kinks, base) if shared else None
+        analytic = float(gradient.flat[kinks].sum())
+        if numeric is None or abs(analytic - numeric) <= 1e-2 * max(abs(analytic), abs(numeric)):
+            return None
+        place, at, _, _, _ = described(int(kinks[0]), 0.0, None)
+        return place, at, analytic, numeric, "ties"
+    numbers = np.array([slope.numeric for slope in slopes]) / d.flat[every]
+    claimed = gradient.flat[every]
+    shape = x.shape if every.size == x.size else every.shape
+    measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
+    worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
+    return described(int(every[worst]), float(numbers[worst]), diagnose(*measured, sizes=claim.sizes))
+
+
+def slope_of_ties(claim: Claim, x: Array, kinks: Array, base: float) -> float | None:
+    """The slope when all elements at kinks grow together; None if that is a kink as well.
+
+    Tied elements of a maximum that grow together stay tied, and the maximum grows by as much: each
+    share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks,
+    because each is weighted by another random number.
+    """
+    part = np.zeros(x.shape)
+    part.flat[kinks] = 1.0
+    h = 1e-6 * max(1.0, float(np.abs(x.flat[kinks]).max()))
+    left, right = ((claim.value((x + step * part)[()]) - base) / step for step in (-h, h))
+    return right if abs(right - left) <= 1e-4 * max(abs(left), abs(right)) else None

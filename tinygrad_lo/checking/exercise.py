@@ -1,0 +1,64 @@
+"""An exercise: a function to fill in, a check of it, and a hint for each mistake that the check can name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.errors import LoError
+
+
+def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
+    """Run the checks of an exercise in order and print what they find; 0 if all pass, else 1.
+
+    `task` is the text of the exercise, its file's docstring. It is printed where a function is not
+    filled in yet, which it says by raising NotImplementedError. A hint is looked up by the report's
+    cause, or by words of what was said.
+
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> def square(x):
+        ...     return (x**2).sum(), x
+        >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
+        >>> grade("Square.", lambda: lo.check_gradient(square, np.array([3.0, 1.0])), hints=hints)
+        check_gradient of square FAILED
+          the gradient by x is half what it should be: look for a ½, or for the 2 of a square
+        ...
+        Hint: the derivative of x² is 2x
+        1
+    """
+    for check in checks:
+        try:
+            report = check()
+        except (NotImplementedError, LoError) as problem:
+            if unfilled := to_fill_in(problem):
+                print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+            else:
+                print(f"{problem}{hint_for(None, str(problem), hints or {})}")
+            return 1
+        said = " ".join(report.said) if isinstance(report, Homework) else str(report)
+        print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints or {})}\n")
+        if not report:
+            return 1
+    print("Well done.")
+    return 0
+
+
+def to_do(what: str) -> Any:
+    """Stands where something is to be filled in: it says what, and stops."""
+    raise NotImplementedError(what)
+
+
+def to_fill_in(problem: BaseException | None) -> BaseException | None:
+    """The NotImplementedError from which an exception came, if one did."""
+    while problem is not None and not isinstance(problem, NotImplementedError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def hint_for(cause: str | None, said: str, hints: Mapping[str, str]) -> str:
+    """The first hint whose key is the cause, or stands in what was said."""
+    found = (f"\n\nHint: {hint}" for key, hint in hints.items() if key == cause or key in said)
+    return next(found, "")

@@ -1,0 +1,145 @@
+"""What a gradient check found: a report that is true or false, and reads as a table with its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygrad_lo.checking.diagnosis import sentence
+from tinygrad_lo.errors import GradcheckError
+
+WORDS = {
+    "OK": "agree",
+    "ZERO": "are zero on both sides",
+    "KINK": "lie at kinks, with a valid subgradient",
+    "UNVERIFIABLE": "could not be verified",
+    "FAIL": "disagree",
+}
+SHOWN_FIRST = ("FAIL", "UNVERIFIABLE", "KINK", "OK", "ZERO")
+
+
+@dataclass
+class Row:
+    """One compared number: d f / d name[index]."""
+
+    name: str
+    index: tuple[int, ...] | str
+    analytic: float
+    numeric: float
+    error: float  # |analytic - numeric| / the larger of the two
+    bar: float  # how far the numeric one can be off
+    verdict: str  # OK, ZERO, KINK, UNVERIFIABLE or FAIL
+    order: int = 1
+    point: int = 0  # 0 is the one that was given
+
+    @property
+    def place(self) -> str:
+        """The element as text: W[0, 2]."""
+        if isinstance(self.index, str):
+            place = f"{self.name} {self.index}"
+        else:
+            place = self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+        place += f" (order {self.order})" if self.order > 1 else ""
+        return place + (f" (point {self.point + 1})" if self.point else "")
+
+
+@dataclass
+class Fault:
+    """A rule that is wrong at the inputs with which its op was called."""
+
+    op: str
+    where: str | None  # file:line of the user's code that called it
+    rule: int  # which input it differentiates by
+    index: tuple[int, ...]
+    x: float  # the input's element there
+    analytic: float
+    numeric: float
+    cause: str | None
+    order: int = 1
+
+    def __str__(self) -> str:
+        called = f", called at {self.where}" if self.where else ""
+        element = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        what = "its rule" if self.order == 1 else "the derivative of its rule"
+        return (
+            f"{self.op}{called}: by input {self.rule}{element} = {self.x:.6g}, {what} gives "
+            f"{self.analytic:.6g}, differences {self.numeric:.6g}"
+        )
+
+
+@dataclass
+class Report:
+    """The report of a gradient check: true if nothing failed and something was verified.
+
+    Attributes:
+        rows: one for each compared derivative.
+        cause: what kind of mistake it looks like: "sign", "factor 2", "mean or sum", "transpose",
+            "regularizer", "disconnected", "some elements", "not finite", "ties", "not linear"; None if
+            nothing fits.
+        culprit: the name of the op whose rule is wrong, or None.
+        where: file:line of the code that called it.
+        faults: every wrong rule, with the numbers that show it.
+        unverified: what these points cannot show, in sentences. It does not make the report false.
+    """
+
+    rtol: float
+    rows: list[Row] = field(default_factory=list)
+    cause: str | None = None
+    faults: list[Fault] = field(default_factory=list)
+    unverified: list[str] = field(default_factory=list)
+
+    @property
+    def culprit(self) -> str | None:
+        """The name of the op whose rule is wrong, or None."""
+        return self.faults[0].op if self.faults else None
+
+    @property
+    def where(self) -> str | None:
+        """The file and line that called the culprit."""
+        return self.faults[0].where if self.faults else None
+
+    def count(self, verdict: str) -> int:
+        """How many rows have this verdict."""
+        return sum(row.verdict == verdict for row in self.rows)
+
+    def __bool__(self) -> bool:
+        if self.count("FAIL") or self.faults:
+            return False
+        return self.count("ZERO") + self.count("UNVERIFIABLE") < len(self.rows) or (
+            self.count("ZERO") == len(self.rows) > 0
+        )
+
+    def raise_if_failed(self) -> None:
+        """Raise GradcheckError with this report as its message, unless the check passed."""
+        if not self:
+            raise GradcheckError(str(self))
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
+        outcome = "passed" if self else "FAILED"
+        head = f"gradcheck {outcome}: of {len(self.rows)} derivatives {counts} (rtol {self.rtol:g})"
+        return "\n".join([head, *(f"  {line}" for line in [*self.table(), *self.reasons()])])
+
+    def table(self) -> list[str]:
+        """The twelve rows that matter most, worst first."""
+        shown = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -row.error))[:12]
+        cells = [("derivative by", "analytic", "numeric", "rel. error", "verdict")]
+        for row in shown:
+            numbers = (f"{row.analytic:.6g}", f"{row.numeric:.6g}", f"{row.error:.1e}")
+            cells.append((row.place, *numbers, row.verdict))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in cells
+        ]
+        left = len(self.rows) - len(shown)
+        return [*lines, f"… and {left} more"] if left else lines
+
+    def reasons(self) -> list[str]:
+        """Cause, culprit, and what is not known."""
+        lines = [f"cause: {self.cause}: {sentence(self.cause)}"] if self.cause else []
+        lines += [f"culprit: {fault}" for fault in self.faults[:1]]
+        others = {(fault.op, fault.where, fault.rule): fault for fault in reversed(self.faults[1:])}
+        lines += [f"also wrong: {fault}" for fault in list(others.values())[:3]]
+        if self.faults and not self.count("FAIL"):
+            lines.append("It changes no derivative at this point, where no gradient reaches it.")
+        return lines + [f"unverified: {note}" for note in self.unverified]

@@ -1,0 +1,85 @@
+"""Arguments on which losses are compared: each a draw of some samples, with several outputs or one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Args = tuple[Any, ...]
+Draw = Callable[[np.random.Generator, int, int], Args]  # (rng, samples, classes or outputs) -> arguments
+
+
+def columns(n: int, c: int) -> tuple[int, ...]:
+    """(n, c), or (n,) for one output."""
+    return (n, c) if c > 1 else (n,)
+
+
+def numbers(rng: Any, n: int, c: int) -> Args:
+    """Predictions and targets, with residuals on both sides of 1."""
+    return rng.normal(0.0, 1.5, columns(n, c)), rng.normal(0.0, 1.5, columns(n, c))
+
+
+def amounts(rng: Any, n: int, c: int) -> Args:
+    """Positive predictions and targets."""
+    return rng.uniform(0.2, 8.0, columns(n, c)), rng.uniform(0.2, 8.0, columns(n, c))
+
+
+def scores_labels(rng: Any, n: int, c: int) -> Args:
+    """Scores and labels."""
+    return rng.normal(0.0, 1.5, (n, max(c, 3))), rng.integers(0, max(c, 3), n)
+
+
+def logs_labels(rng: Any, n: int, c: int) -> Args:
+    """Log-probabilities and labels."""
+    scores, labels = scores_labels(rng, n, c)
+    return scores - np.log(np.exp(scores).sum(-1, keepdims=True)), labels
+
+
+def chances(rng: Any, n: int, c: int) -> Args:
+    """Probabilities and answers of 0 and 1, of which every batch has both."""
+    y = rng.integers(0, 2, columns(n, c)).astype(float)
+    y.ravel()[:2] = (0.0, 1.0)
+    return rng.uniform(0.05, 0.95, y.shape), y
+
+
+def logits(rng: Any, n: int, c: int) -> Args:
+    """Scores before the sigmoid, and answers."""
+    _, y = chances(rng, n, c)
+    return rng.normal(0.0, 1.5, y.shape), y
+
+
+def sides(rng: Any, n: int, c: int) -> Args:
+    """Scores, and answers of -1 and +1."""
+    z, y = logits(rng, n, c)
+    return z, 2.0 * y - 1.0
+
+
+def distributions(rng: Any, n: int, c: int) -> Args:
+    """Two distributions a row."""
+    p, q = rng.uniform(0.1, 1.0, (2, n, max(c, 3)))
+    return p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
+
+
+def triples(rng: Any, n: int, c: int) -> Args:
+    """Anchors, positives and negatives, of which some meet the margin."""
+    a = rng.normal(size=(n, max(c, 2)))
+    return a, a + 0.5 * rng.normal(size=a.shape), a + 0.6 * rng.normal(size=a.shape)
+
+
+def pairs(rng: Any, n: int, c: int) -> Args:
+    """Embeddings and whether they are of two kinds; of these, some are nearer than the margin."""
+    a = rng.normal(size=(n, max(c, 2)))
+    y = np.arange(n) % 2
+    return a, a + 0.5 * rng.normal(size=a.shape), y
+
+
+def vectors(rng: Any, n: int, c: int) -> Args:
+    """Two vectors a row."""
+    return rng.normal(size=(n, max(c, 2))), rng.normal(size=(n, max(c, 2)))
+
+
+def weights(rng: Any, n: int, c: int) -> Args:
+    """A weight matrix."""
+    return (rng.normal(size=columns(n, c)),)

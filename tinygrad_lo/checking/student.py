@@ -1,0 +1,269 @@
+"""A student's own function, called with care: on copies, twice, and refused in a sentence of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    MutationError,
+    NonFiniteError,
+    ShapeError,
+)
+
+Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
+
+
+def title(fn: Any) -> str:
+    """What a function is called in a report."""
+    return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def is_numbers(x: Any) -> bool:
+    """Whether this is a number, or lists of nothing but numbers: one array, not several."""
+    if isinstance(x, (list, tuple)):
+        return bool(x) and all(map(is_numbers, x))
+    return isinstance(x, (int, float, np.generic))
+
+
+def parts(x: Any, name: str = "x") -> dict[str, Any]:
+    """An array, a list of arrays or a dict of arrays as a dict of what it holds."""
+    if isinstance(x, Mapping):
+        return {str(key): value for key, value in x.items()}
+    if isinstance(x, (list, tuple)) and not is_numbers(x):
+        return {f"{name}[{i}]": value for i, value in enumerate(x)}
+    return {name: x}
+
+
+def leaves_of(who: str, x: Any) -> Leaves:
+    """What a gradient is taken by, as float64 copies.
+
+    Raises:   DTypeError: something that is no array of floating-point numbers.  ShapeError: nothing.
+    """
+    found = {}
+    for name, value in parts(x).items():
+        data = np.asarray(value._value if isinstance(value, Node) else value)
+        if data.dtype.kind in "iub":
+            hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
+            raise DTypeError(f"{who}: {name} is {data.dtype}; a gradient needs floating point: {hint}")
+        if data.dtype.kind != "f":
+            raise DTypeError(
+                f"{who}: {name} must be an array of numbers, or x a list or dict of arrays, "
+                f"got {described(value, data)}"
+            )
+        if not np.isfinite(data).all():
+            raise NonFiniteError(f"{who}: {name} has nan or inf; choose a point where the loss is finite")
+        found[name] = np.array(data, dtype=float)
+    if not sum(data.size for data in found.values()):
+        raise ShapeError(f"{who}: x has no elements, so there is no gradient to check")
+    return found
+
+
+def rebuilt(x: Any, leaves: Leaves) -> Any:
+    """The structure of x with copies of these arrays; a number is a number."""
+    copies = [np.array(data)[()] for data in leaves.values()]
+    if isinstance(x, Mapping):
+        return dict(zip(x, copies, strict=True))
+    if isinstance(x, (list, tuple)) and not is_numbers(x):
+        return type(x)(copies) if type(x) in (list, tuple) else copies
+    return copies[0]
+
+
+def copied(args: Sequence[Any]) -> list[Any]:
+    """Arguments that a function may spoil: arrays as copies."""
+    return [np.array(a)[()] if isinstance(a, (np.ndarray, np.generic)) else a for a in args]
+
+
+@contextlib.contextmanager
+def calling(*, heard: bool = False) -> Iterator[None]:
+    """Around a call: what a function prints is heard once, not hundreds of times.
+
+    NumPy's warnings are not: what they warn of is refused in a sentence when it arrives.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(np.errstate(all="ignore"))
+        if not heard:
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        yield
+
+
+def number_of(who: str, what: str, value: Any, *, finite: bool = True) -> float:
+    """One floating-point number that a student's function returned.
+
+    Raises:   DTypeError: no number, an integer, a tensor.  ShapeError: several.  NonFiniteError: nan.
+    """
+    data = numbers_of(who, what, value, finite=finite)
+    if data.size != 1:
+        raise ShapeError(f"{who}: {what} has shape {data.shape}, but a loss is one number: sum or average it")
+    return float(data.reshape(()))
+
+
+def numbers_of(who: str, what: str, value: Any, *, finite: bool = True) -> Array:
+    """What a student's function returned as a float64 array of its own."""
+    if value is None:
+        raise DTypeError(f"{who}: {what} is None; does the function end with return?")
+    if isinstance(value, Node):
+        raise DTypeError(
+            f"{who}: {what} is a Tensor; this checks NumPy functions, lo.gradcheck checks those of tensors"
+        )
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(f"{who}: {what} is a masked array, of which some elements have no value; fill them")
+    try:
+        data = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{who}: {what} is a ragged list, no array: {error}") from error
+    if data.dtype.kind in "iub":
+        raise DTypeError(
+            f"{who}: {what} is {described(value, data)}, an integer; something rounds it: start sums with "
+            f"0.0, divide with /, and give np.zeros no integer dtype"
+        )
+    if data.dtype.kind != "f":
+        raise DTypeError(f"{who}: {what} must be numbers, got {described(value, data)}")
+    if finite and not np.isfinite(data).all():
+        bad = np.asarray(data)[~np.isfinite(data)]
+        place = f" at {[int(i) for i in np.argwhere(~np.isfinite(data))[0]]}" if data.ndim else ""
+        raise NonFiniteError(
+            f"{who}: {what} is {bad[0]}{place}: is there a log or a root of something not above 0, "
+            f"a division by 0, or an exp of something large?"
+        )
+    return np.array(data, dtype=float)
+
+
+def wide_enough(who: str, what: str, value: Any) -> None:
+    """Raise for float32 and float16, of which finite differences leave nothing."""
+    dtype = np.asarray(value).dtype
+    if dtype.itemsize < 8:
+        raise DTypeError(
+            f"{who}: {what} is {dtype}, although all that was given is float64; while you check, compute in "
+            f"float64: leave out astype, and give np.zeros no dtype"
+        )
+
+
+def described(value: Any, data: Array) -> str:
+    """A wrong result in few words: a short value itself, else its type and dtype."""
+    if data.size <= 4 and len(repr(value)) <= 40:
+        return repr(value)
+    return f"{type(value).__name__} of {data.dtype}"
+
+
+def is_pair(result: Any) -> bool:
+    """Whether a function returned (loss, gradient)."""
+    return isinstance(result, tuple) and len(result) == 2
+
+
+def pair_of(who: str, result: Any) -> tuple[Any, Any]:
+    """The two things that a function returns, or an error that says what it returned."""
+    if is_pair(result):
+        first, second = result
+        return first, second
+    if result is None:
+        what = "None (does it end with return?)"
+    elif isinstance(result, tuple):
+        what = f"{len(result)} values"
+    elif isinstance(result, list):
+        what = "a list (write return loss, gradient, without brackets)"
+    else:
+        what = f"one {type(result).__name__}"
+    raise DTypeError(f"{who}: the function must return two things, (loss, gradient), but it returned {what}")
+
+
+def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
+    """The gradient that a function returned, array by array, each with the shape of what it is by.
+
+    Raises:   DTypeError: another structure, no floating-point numbers.  ShapeError: another shape.
+              NonFiniteError: nan or inf.
+    """
+    several = isinstance(x, Mapping) or (isinstance(x, (list, tuple)) and not is_numbers(x))
+    if isinstance(x, Mapping):
+        if not isinstance(gradient, Mapping) or set(gradient) != set(x):
+            got = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
+            raise DTypeError(
+                f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
+                f"names, got {got}"
+            )
+        given = [gradient[key] for key in x]
+    elif several:
+        if not isinstance(gradient, (list, tuple)) or len(gradient) != len(x):
+            got = f"{len(gradient)}" if isinstance(gradient, (list, tuple)) else type(gradient).__name__
+            raise DTypeError(
+                f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}"
+            )
+        given = list(gradient)
+    else:
+        given = [gradient]
+    found = {}
+    for (name, data), value in zip(leaves.items(), given, strict=True):
+        what = f"the gradient by {name}"
+        g = numbers_of(who, what, value)
+        if g.shape != data.shape:
+            hint = ""
+            if data.ndim == 2 and g.shape == data.shape[::-1]:
+                hint = "; it looks transposed: return its .T"
+            elif not data.ndim:
+                hint = "; return one number"
+            elif g.ndim == data.ndim + 1 and g.shape[1:] == data.shape:
+                hint = "; is the sum over the samples (axis 0) missing?"
+            elif g.size == 1:
+                hint = "; one number for each element is needed"
+            raise ShapeError(f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{hint}")
+        found[name] = g
+    return found
+
+
+def unchanged(who: str, name: str, before: Array, after: Any) -> None:
+    """Raise if a function wrote into an array that it was given."""
+    if not np.array_equal(before, np.asarray(after), equal_nan=True):
+        raise MutationError(
+            f"{who}: the function changes {name} in place (x -= ..., x[i] = ..., np.add(..., out=x)); "
+            f"it must only read it: work on a copy, {name.rsplit(maxsplit=1)[-1]}.copy()"
+        )
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two results are equal to the bit."""
+    return len(a) == len(b) and all(
+        np.array_equal(np.asarray(p), np.asarray(q), equal_nan=True) for p, q in zip(a, b, strict=True)
+    )
+
+
+def again(who: str, what: str) -> GraphError:
+    """The error for a function that is no function."""
+    return GraphError(
+        f"{who}: the function gives another {what} when it is called again with the same input; is a "
+        f"gradient kept between the calls and added to, or is something random? Start from zeros, seed inside"
+    )
+
+
+def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves]:
+    """What the function says at x, after it has shown that it can be trusted.
+
+    Raises:   LoError: one of its classes for each way in which it cannot.
+    """
+    results = []
+    for heard in (True, False):
+        given = rebuilt(x, leaves)
+        with calling(heard=heard):
+            loss, gradient = pair_of(who, fn(given))
+        for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
+            unchanged(who, name, before, after)
+        if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
+            raise ShapeError(
+                f"{who}: the first thing returned has the shape of x, the second is one number; "
+                f"return (loss, gradient) in this order"
+            )
+        value = number_of(who, "the loss", loss)
+        wide_enough(who, "the loss", loss)
+        results.append((value, gradient_of(who, x, leaves, gradient)))
+    (value, found), (second, repeated) = results
+    if value != second:
+        raise again(who, "loss")
+    if not same(list(found.values()), list(repeated.values())):
+        raise again(who, "gradient")
+    return value, found
