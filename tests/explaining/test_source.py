@@ -138,14 +138,10 @@ SHOWN = {
             dL_i = np.full((5,), 0.2)  # (5,)
             v6 = np.reshape(dL_i, (5, 1)) * j_y * (v1 > 0)  # (5, 4)
             ds_y = np.reshape(np.sum(-v6, axis=1), (5, 1))  # (5, 1)
-            v7 = np.where(y1[..., None] == np.arange(4), ds_y, 0)  # (5, 4)
+            dS = v6 + np.where(y1[..., None] == np.arange(4), ds_y, 0)  # (5, 4)
 
             # backward: data
-            dS = v6 + v7  # (5, 4)
-            v8 = X.T @ dS  # (3, 4)
-
-            # backward
-            dW = v5 + v8  # (3, 4)
+            dW = v5 + X.T @ dS  # (3, 4)
             return loss, {"W": dW}
         ''',
     mlp: '''

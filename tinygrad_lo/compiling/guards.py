@@ -73,7 +73,6 @@ class Guards:
         if f.__code__.co_filename.startswith((PACKAGE, *LIBRARIES)):
             return
         self.functions.append(f)
-        self.questions.append(f"{self.name(f)}.__code__ is {self.name(f.__code__)}")
         for cell in f.__closure__ or ():
             try:
                 self.visit(cell.cell_contents, f"{self.name(cell)}.cell_contents")

@@ -20,6 +20,7 @@ from tinygrad_lo.engine.beside import Check
 from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.formula import memory
 from tinygrad_lo.explaining.program import Program
 
@@ -88,7 +89,8 @@ class Recorded:
         self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = define(text, "make", self.names)(
             1
         )
-        self.text = f"{code.text}\n\n{text}"
+        count = sum(line.kind == "line" for line in lines)
+        self.text = f"# {count} statements\n{code.text}\n\n{text}"
 
     def _name(self, thing: Any, hint: str = "k") -> str:
         for name, known in self.names.items():
@@ -147,7 +149,8 @@ class Recorded:
                 p = self._name(node, "p")
                 self.reads.append(f"{text} = {p}._value")
                 self.questions.append(f"{p}._needs")
-                self._ask_like(text, data)
+                if type(data) is not float64 or type(node) is not Parameter:  # such a one stays such a one
+                    self._ask_like(text, data)
             elif node._birth in readings:
                 text = readings[node._birth]
             elif (

@@ -6,6 +6,7 @@ raises, and the call is repeated by the NumPy program.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -118,8 +119,8 @@ class ScalarCode:
         templates = {line: template(line) for line in program.lines}
         uses: dict[Value, int] = dict.fromkeys(self.outputs, 2)
         for line, text in templates.items():
-            for i, arg in enumerate(operands(line)):
-                uses[arg] = uses.get(arg, 0) + text.count(f"{{{i}}}")
+            for arg, count in zip(operands(line), counts(text), strict=False):
+                uses[arg] = uses.get(arg, 0) + count
         # What each value reads when it is written inside another one; one that has a name reads itself.
         reads: dict[Value, list[Value]] = {leaf: [leaf] for leaf in program.leaves}
         last: dict[Value, Value] = {}  # a named value -> the last named line that reads it
@@ -142,7 +143,7 @@ class ScalarCode:
                 ends.setdefault(line, []).append(value)
         self.rows: list[str] = []
         free: list[str] = []
-        count = 0
+        registers = 0
         for line in program.lines:
             text = templates[line].format(*map(self.operand, operands(line)))
             if reads[line] != [line]:
@@ -152,7 +153,7 @@ class ScalarCode:
             if free:
                 register = free.pop()
             else:
-                register, count = f"r{count}", count + 1
+                register, registers = f"r{registers}", registers + 1
             self.texts[line] = register
             self.rows.append(f"{register} = {text}")
         self.results = [self.operand(value) for value in self.outputs]
@@ -165,6 +166,12 @@ class ScalarCode:
             return self.texts[value]
         number = float(value.ref)
         return repr(number) if number >= 0.0 else f"({number!r})"
+
+
+@functools.cache
+def counts(text: str) -> tuple[int, ...]:
+    """How often each operand stands in a text."""
+    return tuple(text.count(f"{{{i}}}") for i in range(3))
 
 
 def operands(line: Value) -> tuple[Value, ...]:

@@ -18,7 +18,7 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Label, Node, active, modes, quoted, same
-from tinygrad_lo.engine.values import as_data, foreign
+from tinygrad_lo.engine.values import as_data, foreign, shape_of
 from tinygrad_lo.errors import GraphError, MutationError, ShapeError
 
 Births = dict[int, Any]
@@ -71,9 +71,10 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
     The newest node that has a gradient is in hand (`node`, `birth`, `g`), the next newest in `after`,
     and only the others wait in the heap: along a chain nothing goes through heap or dictionaries.
     """
-    leave("a backward pass", root)
-    if active and modes.watch is not None:
-        return walk(root, seed, modes.watch.pull, keep)
+    if active:
+        leave("a backward pass", root)
+        if modes.watch is not None:
+            return walk(root, seed, modes.watch.pull, keep)
     nodes: Births = {}
     grads: Births = {}
     kept: Births = {}
@@ -223,8 +224,8 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
         rule = op.rules[0 if op.arity is None else i]
         if rule is not None:
             part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
-            shape = np.shape(parent._value)
-            if np.shape(part) != shape:
+            shape = shape_of(parent)
+            if shape_of(part) != shape:
                 part = unbroadcast(part, shape)
             yield i, parent, part
 

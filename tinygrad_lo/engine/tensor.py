@@ -11,7 +11,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine import dispatch
 from tinygrad_lo.engine.beside import branch, leave
 from tinygrad_lo.engine.call import register
-from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, rename, tick
+from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted, rename, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, must_be_float
@@ -63,7 +63,8 @@ class Tensor(Node):
     @property
     def data(self) -> Array:
         """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
-        leave(".data", self)
+        if active:
+            leave(".data", self)
         return self._value if self._op is None else closed(self._value)
 
     @data.setter
@@ -78,8 +79,10 @@ class Tensor(Node):
             # this moment hold that array and must refuse to run backward.
             self._stamp = tick()
             return
-        leave("assigning .data", self)
-        self._value = fitting(self, value, "data") if self._needs else as_data(value, None)
+        if active:
+            leave("assigning .data", self)
+        keeps = self._needs or isinstance(self, Parameter)  # its shape and dtype, for optimizers and programs
+        self._value = fitting(self, value, "data") if keeps else as_data(value, None)
 
     @property
     def grad(self) -> Array:
@@ -89,11 +92,16 @@ class Tensor(Node):
                 f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
                 f"{self._op.name}; lo.grad(loss, {name_of(self) or 'S'}) gives it"
             )
-        leave(".grad", self)
+        if active:
+            leave(".grad", self)
         return self._grad
 
     @grad.setter
     def grad(self, value: Any) -> None:
+        if value is None and self._op is None and not active:
+            self._grad = None
+            self._spent = 0
+            return
         if self._op is not None:
             raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is none")
         leave("assigning .grad", self)

@@ -10,13 +10,14 @@ never used is dropped (see simplify.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, reachable, scopes
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, reachable, scopes, tick
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
@@ -47,7 +48,7 @@ class Program:
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
         self._scope: Path = ()
         self._backward = False
-        self._owners: dict[int, int] = {}  # backward nodes -> the forward node whose rule made them
+        self._marks: list[tuple[float, int]] = []  # (birth of the first backward node, its forward node)
 
         loss = self.recording.origin(loss)
         effects = self.recording.effects
@@ -102,9 +103,13 @@ class Program:
             if birth in grads and grads[birth].dtype != node._value.dtype:
                 grads[birth] = grads[birth].astype(node._value.dtype)
         asked = [*kept.values(), *grads.values()]
+        marks = iter([*self._marks, (-math.inf, 0)])
+        (began, owner), following = (0.0, 0), next(marks)
         for node in reachable(asked):
             if node._birth not in self._values and node._op is not None:
-                self._scope = self._paths.get(self._owners.get(node._birth, 0), ())
+                while node._birth < following[0]:
+                    (began, owner), following = following, next(marks)
+                self._scope = self._paths.get(owner, ()) if began else ()
                 self._add(node)
         for birth, g in [*kept.items(), *grads.items()]:
             value = self.value_of(g)
@@ -122,15 +127,9 @@ class Program:
                 inputs[i] = parent
             elif type(inputs[i]) is ndarray:
                 inputs[i] = self.recording.tensor_of(inputs[i])
-        for part in contributions(node, g, node, inputs):
-            made = part[2]
-            fresh = [made] if isinstance(made, Node) else []
-            while fresh:
-                one = fresh.pop()
-                if one._birth not in self._owners and one._op is not None and one._birth not in self._values:
-                    self._owners[one._birth] = node._birth
-                    fresh += [parent for parent in one.parents if parent is not None]
-            yield part
+        # What is born from here on, until the next node is pulled, belongs to this one.
+        self._marks.append((tick(), node._birth))
+        return contributions(node, g, node, inputs)
 
     def _add(self, node: Node, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
@@ -200,7 +199,10 @@ class Program:
             return same
         key = None
         if op.arity != 0:
-            key = (op, *map(key_of, args))
+            key = (
+                op,
+                *[arg if type(arg) is Value and arg.kind != "constant" else key_of(arg) for arg in args],
+            )
             if key in self._known:
                 return self._known[key]
         made.scope = self._scope

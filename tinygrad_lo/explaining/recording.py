@@ -77,7 +77,8 @@ class Recording(mode):
         arity = len(inputs) - 1 if op.arity is None else op.arity
         parents: list[Any] = []
         raw: list[Any] = []
-        tensors = False
+        tensors = needs = False
+        plainly = True
         for i, value in enumerate(inputs):
             if i >= arity:
                 if holds_array(value):
@@ -86,9 +87,12 @@ class Recording(mode):
                 raw.append(value)
             elif isinstance(value, Node):
                 tensors = True
-                value = self.origin(value)
+                if value._op is None:
+                    value = self.origin(value)
                 parents.append(value)
                 raw.append(value._value)
+                needs = needs or value._needs
+                plainly = plainly and value.plain
             else:
                 value = plain(value, op.name)
                 raw.append(value)
@@ -98,11 +102,11 @@ class Recording(mode):
             data = op.forward(*raw)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, tuple(raw), error) from error
-        if arity and not any(parent is not None for parent in parents):
+        if not tensors and arity and not any(parent is not None for parent in parents):
             return data
-        needs = not modes.grad_off and op.differentiable and any(p is not None and p._needs for p in parents)
+        needs = needs and not modes.grad_off and op.differentiable
         out = node_of(op, data, tuple(parents), tuple(raw), needs=needs)
-        if all(parent is None or parent.plain for parent in parents):
+        if plainly:
             out.__class__ = Data
         if modes.scope is not None:
             label(out).scope = modes.scope
@@ -198,6 +202,8 @@ def frozen(value: Any) -> Any:
 
 def holds_array(value: Any) -> bool:
     """Whether an option is, or holds, an array or tensor."""
+    if value is None or type(value) is bool:
+        return False
     if isinstance(value, (tuple, list)):
         return any(map(holds_array, value))
     return isinstance(value, (Node, ndarray))
