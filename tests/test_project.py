@@ -86,6 +86,7 @@ FLOORS = [
     "explaining.spelling",
     "explaining.source",
     "explaining",
+    "compiling.names",
     "compiling.guards",
     "compiling.scalars",
     "compiling.arrays",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.graph import Array, Op, name_of
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.explaining.program import Program
@@ -57,7 +58,7 @@ class ArrayCode:
     def __init__(self, program: Program, kernels: dict[str, Kernel]) -> None:
         self.program = program
         self.kernels = kernels
-        self.names: dict[str, Any] = {"np": np, "MISS": MISS, "empty": np.empty, "dot": np.dot}
+        self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
         self.texts: dict[Value, str] = {}
@@ -149,7 +150,7 @@ class ArrayCode:
 
     def generic(self, line: Value) -> None:
         """Call the op's own forward."""
-        function = self.name(line.op.forward, line.op.name)
+        function = self.names.name(line.op.forward, line.op.name)
         args = ", ".join(
             self.text_of(arg) if isinstance(arg, Value) else self.constant(arg) for arg in line.args
         )
@@ -194,7 +195,7 @@ class ArrayCode:
         if effect.action is None:
             self.run(f"if {'not ' if effect.answer else ''}{value}: return MISS")
             return
-        action = self.name(effect.action, "check")
+        action = self.names.name(effect.action, "check")
         self.run(f"{action}({', '.join([value, *map(self.constant, effect.facts)])})")
 
     def _result(self, value: Value) -> str:
@@ -208,22 +209,13 @@ class ArrayCode:
 
     # ----------------------------------------------------------------------------------- names
 
-    def name(self, thing: Any, hint: str) -> str:
-        """A name for something that the text uses."""
-        for name, known in self.names.items():
-            if known is thing:
-                return name
-        name = f"{identifier(hint, 'f')}_{len(self.names)}"
-        self.names[name] = thing
-        return name
-
     def constant(self, thing: Any) -> str:
         """An option or a number, as text or by name."""
         if type(thing) in (int, bool, str, type(None)):
             return repr(thing)
         if type(thing) is float and thing - thing == 0.0:
             return repr(thing)
-        return self.name(thing, "k")
+        return self.names.name(thing, "k")
 
     def text_of(self, value: Value) -> str:
         """A value as an operand."""
@@ -236,7 +228,7 @@ class ArrayCode:
         dtype = np.result_type(beside, value.ref)
         known = f"0-d {value.ref!r} {dtype}"
         if known not in self.fixed:
-            self.fixed[known] = self.name(zero_dimensional(value.ref, dtype), "k")
+            self.fixed[known] = self.names.name(zero_dimensional(value.ref, dtype), "k")
         return self.fixed[known]
 
 

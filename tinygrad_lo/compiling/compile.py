@@ -14,8 +14,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.compiling.arrays import MISS
-from tinygrad_lo.compiling.guards import Guards
-from tinygrad_lo.compiling.recorded import Recorded, define, is_data
+from tinygrad_lo.compiling.guards import Guards, parts
+from tinygrad_lo.compiling.names import define
+from tinygrad_lo.compiling.recorded import FILE, Recorded, is_data
 from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Node, modes, quoted
 from tinygrad_lo.engine.sweep import deposit, start, sweep
@@ -124,7 +125,7 @@ class Compiler:
             f"        {run} = {entry}\n"
             f"    return compiled, {use}\n"
         )
-        compiled, self.use = define(text, "make", defaults)(lambda *_: MISS, self.miss, MISS)
+        compiled, self.use = define(text, "make", defaults, FILE)(lambda *_: MISS, self.miss, MISS)
         functools.update_wrapper(compiled, self.f)
         compiled.source = "not recorded yet: the program is written at the first call"
         compiled.verify = self.verify
@@ -216,7 +217,9 @@ class Compiler:
                 f"compile: the argument {name} is a {type(value).__module__} array, but programs run on "
                 f"NumPy arrays; call the function itself"
             )
-        if isinstance(value, (list, tuple, dict)) and holds_data(value):
+        if isinstance(value, (list, tuple, dict)) and any(
+            isinstance(part, (ndarray, Node)) for part in parts(value)
+        ):
             raise OptionError(
                 f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
                 f"argument of its own"
@@ -335,20 +338,6 @@ def one_number(who: str, out: Any) -> Any:
         )
     data = out._value
     return data.reshape(-1)[0] if isinstance(data, ndarray) else data
-
-
-def holds_data(value: Any) -> bool:
-    """Whether a container has arrays or tensors in it."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += item.values()
-        elif isinstance(item, (list, tuple)):
-            waiting += item
-        elif isinstance(item, (ndarray, Node)):
-            return True
-    return False
 
 
 def difference(

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.explaining.formula import memory
 from tinygrad_lo.nn.base import Module
 
 PLAIN = (int, float, bool, str, type(None), complex, bytes)
@@ -41,32 +41,23 @@ class Guards:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.questions: list[str] = []
-        self.names: dict[str, Any] = {"nd": ndarray, "same": operator.is_, "bits": bits, "bytes_of": bytes_of}
+        self.names = Namespace(nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of)
         self.arrays: dict[str, Array] = {}
         self.functions: list[Any] = []
         self.modules: list[Module] = []
         self.containers: list[Any] = []  # lists may contain each other
         self._follow(f)
 
-    def name(self, thing: Any) -> str:
-        """A name for an object that a question mentions."""
-        for name, known in self.names.items():
-            if known is thing:
-                return name
-        name = f"_{len(self.names)}"
-        self.names[name] = thing
-        return name
-
     def _follow(self, f: Any) -> None:
         """The function, and what it reads."""
         if isinstance(f, functools.partial):
-            self.visit(f, self.name(f))
+            self.visit(f, self.names.name(f))
             return
         if isinstance(f, types.MethodType):
-            self.visit(f.__self__, self.name(f.__self__))
+            self.visit(f.__self__, self.names.name(f.__self__))
             f = f.__func__
         if isinstance(f, Module):
-            self.visit(f, self.name(f))
+            self.visit(f, self.names.name(f))
             f = type(f).__call__
         if not isinstance(f, types.FunctionType) or any(f is known for known in self.functions):
             return
@@ -75,16 +66,16 @@ class Guards:
         self.functions.append(f)
         for cell in f.__closure__ or ():
             try:
-                self.visit(cell.cell_contents, f"{self.name(cell)}.cell_contents")
+                self.visit(cell.cell_contents, f"{self.names.name(cell)}.cell_contents")
             except ValueError:
                 continue  # a cell that is not filled yet
         for name in globals_of(f.__code__):
             if name in f.__globals__:
-                self.visit(f.__globals__[name], f"{self.name(f.__globals__)}[{name!r}]")
+                self.visit(f.__globals__[name], f"{self.names.name(f.__globals__)}[{name!r}]")
         for place, value in enumerate(f.__defaults__ or ()):
-            self.visit(value, f"{self.name(f)}.__defaults__[{place}]")
+            self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]")
         for key, value in (f.__kwdefaults__ or {}).items():
-            self.visit(value, f"{self.name(f)}.__kwdefaults__[{key!r}]")
+            self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]")
 
     def visit(self, value: Any, reading: str) -> None:
         """Ask about one thing that is read by an expression."""
@@ -98,28 +89,28 @@ class Guards:
             elif type(value) in PLAIN or isinstance(value, np.generic):
                 self._same_number(value, reading)
             elif any(value is known for known in self.containers):
-                self.questions.append(f"{reading} is {self.name(value)}")
+                self.questions.append(f"{reading} is {self.names.name(value)}")
             elif type(value) in (list, tuple):
                 waiting += self._entries(value, reading, enumerate(value))
             elif type(value) is dict:
                 waiting += self._entries(value, reading, value.items())
             elif isinstance(value, functools.partial):
-                self.questions.append(f"{reading} is {self.name(value)}")
-                known = self.name(value)
+                self.questions.append(f"{reading} is {self.names.name(value)}")
+                known = self.names.name(value)
                 waiting += [(value.args, f"{known}.args"), (value.keywords, f"{known}.keywords")]
                 waiting.append((value.func, f"{known}.func"))
             elif isinstance(value, Module):
                 if not any(value is known for known in self.modules):
                     self.modules.append(value)
-                    self.questions.append(f"{reading} is {self.name(value)}")
-                    waiting.append((vars(value), f"{self.name(vars(value))}"))
+                    self.questions.append(f"{reading} is {self.names.name(value)}")
+                    waiting.append((vars(value), f"{self.names.name(vars(value))}"))
             else:
-                self.questions.append(f"{reading} is {self.name(value)}")
+                self.questions.append(f"{reading} is {self.names.name(value)}")
                 if isinstance(value, (types.FunctionType, types.MethodType)):
                     self._follow(value)
 
     def _same_number(self, value: Any, reading: str) -> None:
-        known = self.name(value)
+        known = self.names.name(value)
         question = f"{reading} is {known}"
         if value is not None and type(value) is not bool:
             question = f"({question} or bits({reading}) == {bits(value)!r})"
@@ -128,10 +119,10 @@ class Guards:
     def _entries(self, value: Any, reading: str, entries: Any) -> list[tuple[Any, str]]:
         """The entries of a container, to be asked about in turn; or all of them in one question."""
         self.containers.append(value)
-        kind = self.name(type(value))
+        kind = self.names.name(type(value))
         self.questions.append(f"type({reading}) is {kind} and len({reading}) == {len(value)}")
         if type(value) is dict:  # the same keys in the same order
-            keys = self.name(tuple(value))
+            keys = self.names.name(tuple(value))
             self.questions.append(
                 f"all(map(same, {reading}, {keys}))"
                 if not is_plain(list(value))
@@ -140,13 +131,13 @@ class Guards:
         flat = list(value.values()) if type(value) is dict else list(value)
         if flat and all(isinstance(item, Node) for item in flat):
             values = f"{reading}.values()" if type(value) is dict else reading
-            self.questions.append(f"all(map(same, {values}, {self.name(tuple(flat))}))")
+            self.questions.append(f"all(map(same, {values}, {self.names.name(tuple(flat))}))")
             return []
         if len(flat) > MOST and is_plain(value):
-            exact = not has_numpy(value)
+            exact = not any(isinstance(part, np.generic) for part in parts(value))
             ask = "bytes_of" if exact else "bits"
             known = bytes_of(value) if exact else bits(value)
-            self.questions.append(f"{ask}({reading}) == {self.name(known)}")
+            self.questions.append(f"{ask}({reading}) == {self.names.name(known)}")
             return []
         found = []
         for key, item in entries:
@@ -157,20 +148,6 @@ class Guards:
 def bytes_of(value: Any) -> bytes:
     """Numbers and text in nested containers as bytes: quick, and exact. (Version 2 knows no references.)"""
     return marshal.dumps(value, 2)
-
-
-def has_numpy(value: Any) -> bool:
-    """Whether a plain container has NumPy numbers in it."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, (list, tuple)):
-            waiting += item
-        elif isinstance(item, dict):
-            waiting += item.values()
-        elif isinstance(item, np.generic):
-            return True
-    return False
 
 
 def bits(value: Any) -> Any:
@@ -184,8 +161,8 @@ def bits(value: Any) -> Any:
     return (type(value).__name__, repr(value))
 
 
-def is_plain(value: Any) -> bool:
-    """Whether a container holds nothing but numbers and text, also inside."""
+def parts(value: Any) -> Iterator[Any]:
+    """What is in nested lists, tuples and dicts, without these."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -193,9 +170,13 @@ def is_plain(value: Any) -> bool:
             waiting += item
         elif isinstance(item, dict):
             waiting += item.values()
-        elif type(item) not in PLAIN and not isinstance(item, np.generic):
-            return False
-    return True
+        else:
+            yield item
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a container holds nothing but numbers and text, also inside."""
+    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in parts(value))
 
 
 def globals_of(code: types.CodeType) -> Iterator[str]:
@@ -209,8 +190,3 @@ def globals_of(code: types.CodeType) -> Iterator[str]:
                 seen[str(step.argval)] = None
         waiting += [const for const in one.co_consts if isinstance(const, types.CodeType)]
     return iter(seen)
-
-
-def same_memory(a: Array, b: Array) -> bool:
-    """Whether two arrays are one: the same place, read in the same way."""
-    return a is b or memory(a) == memory(b)

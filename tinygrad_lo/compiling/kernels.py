@@ -43,14 +43,14 @@ def elementwise(code: ArrayCode, line: Value) -> bool:
             texts.append(widened(code, arg, line))
         else:
             texts.append(code.operand(arg, beside))
-    write(code, line, code.name(UFUNCS[name], name), texts, keyword=name in KEYWORD_OUT)
+    write(code, line, code.names.name(UFUNCS[name], name), texts, keyword=name in KEYWORD_OUT)
     return True
 
 
 def widened(code: ArrayCode, mask: Value, like: Value) -> str:
     """A mask as numbers: multiplying by booleans takes twice as long as this and multiplying by floats."""
     scratch = code.once(f"empty({mask.shape}, {str(like.dtype)!r})")
-    code.run(f"{code.name(np.copyto, 'copyto')}({scratch}, {code.texts[mask]})")
+    code.run(f"{code.names.name(np.copyto, 'copyto')}({scratch}, {code.texts[mask]})")
     return scratch
 
 
@@ -67,7 +67,7 @@ def relu(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line.args[0].dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write(code, line, code.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True)
+    write(code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True)
     return True
 
 
@@ -75,8 +75,8 @@ def softplus(code: ArrayCode, line: Value) -> bool:
     (x,) = line.args
     if not line.shape or x.dtype != line.dtype:
         return False
-    zero = code.name(np.zeros((), line.dtype), "zero")
-    write(code, line, code.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
+    zero = code.names.name(np.zeros((), line.dtype), "zero")
+    write(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
     return True
 
 
@@ -85,7 +85,7 @@ def matmul(code: ArrayCode, line: Value) -> bool:
     if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f" or not line.shape:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
-    function = "dot" if plain else code.name(np.matmul, "matmul")
+    function = "dot" if plain else code.names.name(np.matmul, "matmul")
     write(code, line, function, [code.text_of(a), code.text_of(b)])
     return True
 
@@ -122,7 +122,7 @@ def total(code: ArrayCode, line: Value) -> bool:
         return True
     if x.dtype.itemsize < 8 and size > TALL:
         return False  # the op sums it in blocks
-    reduce = code.name(np.add.reduce, "total")
+    reduce = code.names.name(np.add.reduce, "total")
     out = code.out(line)
     code_out = "None" if out is None else out
     statement = f"{reduce}({text}, {axes if axis is not None else None}, None, {code_out}, {keepdims})"
@@ -149,10 +149,10 @@ def largest(code: ArrayCode, line: Value) -> bool:
         return False
     rows, columns = x.shape
     places = code.once(f"empty({rows}, 'intp')")
-    starts = code.name(row_starts(rows, columns), "starts")
+    starts = code.names.name(row_starts(rows, columns), "starts")
     out = code.buffer(line)
     code.run(f"{code.texts[x]}.argmax(1, {places})")
-    code.run(f"{code.name(np.add, 'add')}({places}, {starts}, {places})")
+    code.run(f"{code.names.name(np.add, 'add')}({places}, {starts}, {places})")
     code.run(f"{code.flat(x)}.take({places}, None, {code.once(f'{out}.reshape(-1)')}, 'clip')")
     return True
 
@@ -166,8 +166,8 @@ def places(code: ArrayCode, labels: Value, columns: int) -> str | None:
         name = f"c{len(code.fixed)}"
         code.fixed[key] = name
         code.made.append(f"{name} = empty({labels.shape}, 'intp')")
-        starts = code.name(row_starts(labels.shape[0], columns), "starts")
-        code.run(f"{code.name(np.add, 'add')}({starts}, {code.texts[labels]}, {name})")
+        starts = code.names.name(row_starts(labels.shape[0], columns), "starts")
+        code.run(f"{code.names.name(np.add, 'add')}({starts}, {code.texts[labels]}, {name})")
     return code.fixed[key]
 
 
@@ -199,10 +199,10 @@ def full(code: ArrayCode, line: Value) -> bool:
         return False
     if value.kind == "constant":
         number = np.array(value.ref, line.dtype)
-        code.texts[line] = code.once(f"np.full({shape}, {code.name(number, 'k')})")
+        code.texts[line] = code.once(f"np.full({shape}, {code.names.name(number, 'k')})")
         return True
     out = code.buffer(line)
-    code.run(f"{code.name(np.copyto, 'copyto')}({out}, {code.texts[value]})")
+    code.run(f"{code.names.name(np.copyto, 'copyto')}({out}, {code.texts[value]})")
     return True
 
 
@@ -211,7 +211,7 @@ def astype(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line in code.outputs or x.kind == "constant" or line.dtype.kind not in "fb":
         return False
     out = code.buffer(line)
-    code.run(f"{code.name(np.copyto, 'copyto')}({out}, {code.texts[x]}, 'unsafe')")
+    code.run(f"{code.names.name(np.copyto, 'copyto')}({out}, {code.texts[x]}, 'unsafe')")
     return True
 
 
@@ -235,7 +235,9 @@ def reshape(code: ArrayCode, line: Value) -> bool:
         return True
     # Of a view that is made once, a flat form may be a copy, which must be made at each call.
     out = code.buffer(line)
-    code.run(f"{code.name(np.copyto, 'copyto')}({code.once(f'{out}.reshape({x.shape})')}, {code.texts[x]})")
+    code.run(
+        f"{code.names.name(np.copyto, 'copyto')}({code.once(f'{out}.reshape({x.shape})')}, {code.texts[x]})"
+    )
     return True
 
 
@@ -257,13 +259,13 @@ def broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if x.kind == "constant" or not shape:
         return False
-    code.view(line, f"{code.name(np.broadcast_to, 'broadcast_to')}({code.texts[x]}, {shape})")
+    code.view(line, f"{code.names.name(np.broadcast_to, 'broadcast_to')}({code.texts[x]}, {shape})")
     return True
 
 
 def windows(code: ArrayCode, line: Value) -> bool:
     options = ", ".join(map(code.constant, line.args[1:]))
-    code.view(line, f"{code.name(line.op.forward, 'windows')}({code.texts[line.args[0]]}, {options})")
+    code.view(line, f"{code.names.name(line.op.forward, 'windows')}({code.texts[line.args[0]]}, {options})")
     return True
 
 

@@ -15,6 +15,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards
 from tinygrad_lo.compiling.kernels import array_code
+from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
 from tinygrad_lo.engine.beside import Check
 from tinygrad_lo.engine.caller import PACKAGE
@@ -26,6 +27,7 @@ from tinygrad_lo.explaining.program import Program
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
+FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
 INLINE = 200  # lines of a scalar program up to which it is written into the entry
 
 
@@ -60,10 +62,10 @@ class Recorded:
         self.coarse = {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
         self.questions: list[str] = []
         self.reads: list[str] = []  # lines that read the leaves
-        self.names: dict[str, Any] = {
-            "nd": ndarray, "MISS": MISS, "active": active, "in_mode": in_mode, "pool": [],
-            "minus_zero": MINUS_ZERO, "to_float": float, "bits_of": as_bits,
-            "due": due, "readable": readable, "recorded": self,
+        self.names = guards.names
+        self.names |= {
+            "MISS": MISS, "active": active, "in_mode": in_mode, "pool": [], "minus_zero": MINUS_ZERO,
+            "to_float": float, "bits_of": as_bits, "due": due, "readable": readable, "recorded": self,
         }  # fmt: skip
         lines = program.lines
         effects = [line for line in lines if line.kind == "effect" and type(line.op.action) is not Check]
@@ -73,43 +75,34 @@ class Recorded:
         self._ask_arguments(args, guards)
         inputs = self._read_leaves(program, guards, args, wrapped)
         self.questions += guards.questions
-        self.names |= guards.names
         self.program = program
+        self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
         if is_scalar(program):
             code: Any = ScalarCode(program)
-            self.names["step"] = define(code.text, "step", code.names)
+            self.names["step"] = define(code.text, "step", code.names, FILE)
             self.names["exact"] = self._exact
             self.scalar: ScalarCode | None = code
         else:
             code = array_code(program)
-            self.names["instance"] = define(code.text, "instance", code.names)
+            self.names["instance"] = define(code.text, "instance", code.names, FILE)
             self.scalar = None
         self.inputs = inputs
         text = self._text(program, [f"x{i}" for i in range(len(args))], checks=due is not None)
-        self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = define(text, "make", self.names)(
-            1
-        )
+        functions = define(text, "make", self.names, FILE)(1)
+        self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = functions
         count = sum(line.kind == "line" for line in lines)
         self.text = f"# {count} statements\n{code.text}\n\n{text}"
-
-    def _name(self, thing: Any, hint: str = "k") -> str:
-        for name, known in self.names.items():
-            if known is thing:
-                return name
-        name = f"{hint}{len(self.names)}"
-        self.names[name] = thing
-        return name
 
     # --------------------------------------------------------------- what must be as it was
 
     def _ask_like(self, reading: str, data: Any) -> None:
         """Ask whether an array is of the recorded kind, shape and dtype."""
         if type(data) is ndarray:
-            dtype = self._name(data.dtype, "dtype")
+            dtype = self.names.name(data.dtype, "dtype")
             self.questions.append(f"type({reading}) is nd and {reading}.shape == {data.shape}")
             self.questions.append(f"({reading}.dtype is {dtype} or {reading}.dtype == {dtype})")
         else:
-            self.questions.append(f"type({reading}) is {self._name(type(data), 'kind')}")
+            self.questions.append(f"type({reading}) is {self.names.name(type(data), 'kind')}")
 
     def _ask_arguments(self, args: tuple[Any, ...], guards: Guards) -> None:
         for i, value in enumerate(args):
@@ -117,9 +110,9 @@ class Recorded:
             if first < i and isinstance(value, Node):
                 self.questions.append(f"x{i} is x{first}")
             elif isinstance(value, Node) and value._needs:
-                self.questions.append(f"x{i} is {self._name(value, 'p')}")
+                self.questions.append(f"x{i} is {self.names.name(value, 'p')}")
             elif isinstance(value, Node):
-                kind = self._name(type(value), "kind")
+                kind = self.names.name(type(value), "kind")
                 self.questions.append(f"type(x{i}) is {kind} and x{i}._op is None and not x{i}._needs")
                 self._ask_like(f"x{i}._value", value._value)
             elif is_data(value):
@@ -146,7 +139,7 @@ class Recorded:
             node, data = leaf.ref, leaf.ref._value
             text = f"w{len(inputs)}"
             if node._needs:
-                p = self._name(node, "p")
+                p = self.names.name(node, "p")
                 self.reads.append(f"{text} = {p}._value")
                 self.questions.append(f"{p}._needs")
                 if type(data) is not float64 or type(node) is not Parameter:  # such a one stays such a one
@@ -156,7 +149,7 @@ class Recorded:
             elif (
                 node._birth > program.recording.began
             ):  # a tensor from before the call: the user may assign its data
-                t = self._name(node, "t")
+                t = self.names.name(node, "t")
                 self.reads.append(f"{text} = {t}._value")
                 self.questions.append(f"not {t}._needs")
                 self._ask_like(text, data)
@@ -165,18 +158,18 @@ class Recorded:
                 self._ask_like(text, data)
                 afresh[found[0]] = None
             elif type(data) is ndarray and found:  # under several names, of which any may get another array
-                text = self._name(guards.arrays[found[0]])
+                text = self.names.name(guards.arrays[found[0]])
                 self.questions += [f"{reading} is {text}" for reading in found]
                 afresh |= dict.fromkeys(found)
             else:  # made by f in Python: nobody knows from what
-                text = self._name(data.copy())
+                text = self.names.name(data.copy())
                 steady = False
             inputs.append(text)
         for reading, array in guards.arrays.items():
             if any(array is written for written in self.written):  # running statistics: which, not what
-                self.questions.append(f"{reading} is {self._name(array)}")
+                self.questions.append(f"{reading} is {self.names.name(array)}")
             elif not steady or reading not in afresh:
-                self.questions.append(f"bits_of({reading}) == {self._name(as_bits(array))}")
+                self.questions.append(f"bits_of({reading}) == {self.names.name(as_bits(array))}")
         return inputs
 
     # ------------------------------------------------------------------------------- the entry
@@ -201,7 +194,7 @@ class Recorded:
         else:
             entry += [*run, unpack]
         for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
-            p = self._name(leaf, "p")
+            p = self.names.name(leaf, "p")
             entry += [f"{name} = {data}"] * (name != data)
             entry += [f"if {p}._grad is None:", f"    {p}._grad = {name}", "else:"]
             entry += [f"    {p}._grad = {p}._grad + {name}", f"    if {p}._spent:", f"        {p}._spent = 2"]
@@ -258,10 +251,10 @@ class Recorded:
 
     def _exact(self, *inputs: Any) -> Any:
         """Run the program on NumPy's numbers."""
-        if "instance" not in self.names:
+        if self.on_numpy is None:
             code = array_code(self.program)
-            self.names["instance"] = define(code.text, "instance", code.names)
-        return self.names["instance"]()(*map(float64, inputs))
+            self.on_numpy = define(code.text, "instance", code.names, FILE)
+        return self.on_numpy()(*map(float64, inputs))
 
     def interpret(self, args: tuple[Any, ...]) -> tuple[list[Any], float]:
         """The results line by line, by the ops' own forwards, and what rounding can do on the way."""
@@ -306,11 +299,3 @@ def as_bits(array: Any) -> Any:
     if type(array) is not ndarray:
         return None
     return array.dtype.str, array.shape, array.tobytes()
-
-
-def define(text: str, name: str, names: dict[str, Any]) -> Any:
-    """Run a text that defines a function, and get that."""
-    namespace = names if name == "make" else dict(names)
-    # As a file of the package, so that warnings point at the line that called it.
-    exec(compile(text, f"{PACKAGE}<program>", "exec"), namespace)
-    return namespace[name]
