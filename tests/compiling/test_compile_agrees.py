@@ -98,10 +98,9 @@ def test_random_graphs(seed):
     leaves = random_leaves(np.random.default_rng(seed))
 
     def f(c):
-        c = c if isinstance(c, lo.Tensor) else lo.Tensor(c)
-        return random_loss(np.random.default_rng(seed + 10_000), [*leaves[:2], c])
+        return random_loss(np.random.default_rng(seed + 10_000), [*leaves[:2], lo.Tensor(c)])
 
     c = np.random.default_rng(seed + 1).standard_normal((N, M))
-    if f(lo.Tensor(c)).requires_grad:
+    if f(c).requires_grad:
         with np.errstate(all="ignore"):
             agree(f, leaves[:2], c)

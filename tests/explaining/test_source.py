@@ -135,7 +135,7 @@ SHOWN = {
             v5 = 0.1 * (2.0 * W)  # (3, 4)
 
             # backward: data / multiclass_hinge
-            dL_i = np.full((5,), 0.2)  # (5,)
+            dL_i = np.full(5, 0.2)  # (5,)
             v6 = np.reshape(dL_i, (5, 1)) * j_y * (v1 > 0)  # (5, 4)
             ds_y = np.reshape(np.sum(-v6, axis=1), (5, 1))  # (5, 1)
             dS = v6 + np.where(y1[..., None] == np.arange(4), ds_y, 0)  # (5, 4)

@@ -11,33 +11,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.graph import Array, Op, name_of
 from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.explaining.formula import one_line
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.recording import Effect
+from tinygrad_lo.explaining.source import section_of
 from tinygrad_lo.explaining.spelling import identifier
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.explaining.value import ELEMENTWISE, FRESH, Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
 BUFFERED = frozenset("fbi")  # kinds of dtype that are kept in buffers
-
-
-def ufunc_of(name: str) -> Any:
-    """NumPy's function of this name, if it computes what the op does, element by element."""
-    found = getattr(np, name, None)
-    return found if isinstance(found, np.ufunc) and found.nout == 1 and name != "matmul" else None
-
-
-UFUNCS = {name: ufunc for name in TABLE if (ufunc := ufunc_of(name)) is not None}
-ELEMENTWISE = frozenset({*UFUNCS, "relu", "softplus"})
-# Their results never share memory with their inputs.
-FRESH = frozenset({
-    *ELEMENTWISE, "matmul", "sum", "max", "min", "prod", "pick", "put", "full", "astype", "where",
-    "concatenate", "pad", "clip", "sort_by", "unsort", "cumsum", "scatter", "regather", "fold",
-    "detach", "random_mask",
-})  # fmt: skip
 
 
 class Miss:
@@ -67,6 +54,7 @@ class ArrayCode:
         self.fixed: dict[Any, str] = {}
         self.free: dict[tuple[Any, ...], list[str]] = {}
         self.count = 0
+        self.section = ""
         arguments = []
         for i, leaf in enumerate(program.leaves):
             self.texts[leaf] = f"{identifier(name_of(leaf.ref) or 'x', 'x')}_{i}"
@@ -135,12 +123,18 @@ class ArrayCode:
     # ------------------------------------------------------------------------------ statements
 
     def _line(self, line: Value) -> None:
+        """Write one statement, under the name that the value has for readers."""
+        section = section_of(line)
+        if section != self.section and section:
+            self.rows.append(f"# {section}")
+        self.section = section
         op: Op = line.op
-        kernel = (
-            self.kernels.get(op.name) if TABLE.get(op.name) is op else None
-        )  # a user's op may be a namesake
+        # By name only if it is the table's own: a user's op with options is a record of its own.
+        kernel = self.kernels.get(op.name) if TABLE.get(op.name) is op else None
         if kernel is None or not kernel(self, line):
             self.generic(line)
+        if line.name is not None and self.rows:
+            self.rows[-1] += f"  # {one_line(line.name)}"
 
     def out(self, line: Value) -> str | None:
         """A buffer to write the line's value into, or None where it is made anew."""
@@ -208,6 +202,13 @@ class ArrayCode:
         return text
 
     # ----------------------------------------------------------------------------------- names
+
+    def legend(self) -> list[str]:
+        """What the constants in the text are."""
+        numbers = {
+            name: thing for name, thing in self.names.items() if type(thing) is ndarray and not thing.ndim
+        }
+        return [f"# {name} = {thing}" for name, thing in numbers.items()]
 
     def constant(self, thing: Any) -> str:
         """An option or a number, as text or by name."""

@@ -55,7 +55,7 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
 
     Args:     f takes positional arguments and returns one number as a tensor.
-    Returns:  a function of the same arguments; its value is a NumPy number.
+    Returns:  a function of the same arguments, given by position; its value is a NumPy number.
     Raises:   OptionError: f takes *args or keywords.  Called, it raises what f raises, and
               GraphError: f's result is no single number, or a value leaves the graph inside f (float(t),
               t.item(), .data): what Python computes from it could not be run again.
@@ -192,6 +192,12 @@ class Compiler:
         with collector_off():
             with Recording("inside a compiled function") as recording:
                 out = self.f(*wrapped)
+            if recording.refused is not None:
+                raise recording.refused  # f has caught it, and went on without the number
+            if isinstance(out, Data):
+                raise GraphError(
+                    f"compile: {who} computes with its array arguments alone, without any tensor"
+                )
             number = one_number(who, out)
             program = Program(out, recording)
             first = program.first
@@ -246,7 +252,10 @@ class Compiler:
     def due(self, recorded: Recorded, *args: Any) -> Any:
         """A call that checks itself: the program's answer, if the engine gives the same."""
         recorded.recharge(1)
-        out = self.compare(recorded, args)
+        try:
+            out = self.compare(recorded, args)
+        except (IndexError, TypeError, ValueError) as error:
+            return self.readable(error, *args)
         if out is MISS:
             return MISS
         recorded.calls *= 2
@@ -263,6 +272,7 @@ class Compiler:
         found = recorded.outputs(*args)
         if found is MISS:
             return MISS
+        after_program = recorded.save()
         recorded.restore(state)
         out = self.f(*args)
         number = one_number(name_of(self.f), out)
@@ -272,25 +282,38 @@ class Compiler:
             leaves, grads, _ = sweep(out, start(out, None))
             grads = {birth: np.asarray(g, leaves[birth]._value.dtype)[()] for birth, g in grads.items()}
         ours = dict(zip([leaf._birth for leaf in recorded.leaves], found[1:], strict=True))
-        coarse = recorded.coarse
-        problem = difference({0: found[0], **ours}, {0: number, **grads}, leaves, coarse)
+        tolerance = recorded.tolerance
+        problem = difference({0: found[0], **ours}, {0: number, **grads}, leaves, tolerance)
         if problem is not None:
             # Rounding alone can differ by more than that, where values cancel: then the program line by
             # line, without the shortcuts of the quick one, must agree with the engine.
             after = recorded.save()
+            if after[0] != after_program[0] and grads.keys() == ours.keys() and recorded.doubts < 3:
+                # Another thread has drawn random numbers in between: this time nothing can be said.
+                recorded.doubts += 1
+                return (number, *(grads[leaf._birth] for leaf in recorded.leaves))
             recorded.restore(state)
             exact, noise = recorded.interpret(args)
             recorded.restore(after)
-            problem = difference(
-                dict(zip([0, *ours], exact, strict=True)), {0: number, **grads}, leaves, coarse, noise
-            )
+            engine = {0: number, **grads}
+            stated = dict(zip([0, *ours], exact, strict=True))
+            problem = difference(stated, engine, leaves, tolerance, noise)
+            if problem is None and difference({0: found[0], **ours}, engine, leaves, tolerance, noise):
+                self.drop(recorded)
+                warn_once(
+                    f"quick {name_of(self.f)}",
+                    f"compile: the quick form of the program of {name_of(self.f)} disagrees with the "
+                    f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which please report. "
+                    f"The engine's result is returned, and the recording dropped",
+                )
+                return (number, *(grads[leaf._birth] for leaf in recorded.leaves))
         if problem is not None:
             self.drop(recorded)
             raise StaleError(
                 f"compile: {name_of(self.f)} was recorded, but now {problem}: it reads something that no "
-                f"guard sees, such as an attribute of an object, random numbers of its own, or the clock. "
-                f"Pass that as an argument, or keep it in a variable of its own. (The recording was dropped; "
-                f"the next call records anew.)"
+                f"guard sees, such as an attribute of an object, random numbers of its own, the clock, or "
+                f"the class of its arguments. Pass that as an argument, or keep it in a variable of its own. "
+                f"(The recording was dropped; the next call records anew.)"
             )
         return found
 
@@ -332,6 +355,8 @@ def one_number(who: str, out: Any) -> Any:
             f"compile: {who} computes with {type(out._value).__module__} arrays, but programs run on NumPy "
             f"arrays; call the function itself"
         )
+    if out._value.dtype.kind != "f":
+        raise GraphError(f"compile: {who} must return a loss in floating point, got {out._value.dtype}")
     if out._value.size != 1:
         raise GraphError(
             f"compile: {who} must return one number, got shape {out._value.shape}; use .sum() or .mean()"

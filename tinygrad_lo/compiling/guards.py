@@ -14,7 +14,7 @@ import marshal
 import operator
 import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -46,36 +46,48 @@ class Guards:
         self.functions: list[Any] = []
         self.modules: list[Module] = []
         self.containers: list[Any] = []  # lists may contain each other
-        self._follow(f)
+        if isinstance(f, (types.FunctionType, types.MethodType)):
+            self._follow(f)
+        else:
+            self.visit(f, self.names.name(f))
 
     def _follow(self, f: Any) -> None:
         """The function, and what it reads."""
-        if isinstance(f, functools.partial):
-            self.visit(f, self.names.name(f))
-            return
         if isinstance(f, types.MethodType):
             self.visit(f.__self__, self.names.name(f.__self__))
             f = f.__func__
-        if isinstance(f, Module):
-            self.visit(f, self.names.name(f))
-            f = type(f).__call__
+        if not isinstance(f, types.FunctionType):
+            # A function in a wrapping (functools.lru_cache), a module's forward, an object that is called.
+            wrapped = getattr(f, "__wrapped__", None)
+            f = wrapped or (type(f).forward if isinstance(f, Module) else type(f).__call__)
         if not isinstance(f, types.FunctionType) or any(f is known for known in self.functions):
             return
         if f.__code__.co_filename.startswith((PACKAGE, *LIBRARIES)):
             return
         self.functions.append(f)
-        for cell in f.__closure__ or ():
+        names = names_in(f.__code__)
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
-                self.visit(cell.cell_contents, f"{self.names.name(cell)}.cell_contents")
+                found = cell.cell_contents
             except ValueError:
                 continue  # a cell that is not filled yet
-        for name in globals_of(f.__code__):
+            self.visit(found, f"{self.names.name(cell)}.cell_contents")
+            self._visit_module(found, names.get(name, {}))
+        for name, attributes in names.items():
             if name in f.__globals__:
                 self.visit(f.__globals__[name], f"{self.names.name(f.__globals__)}[{name!r}]")
+                self._visit_module(f.__globals__[name], attributes)
         for place, value in enumerate(f.__defaults__ or ()):
             self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]")
         for key, value in (f.__kwdefaults__ or {}).items():
             self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]")
+
+    def _visit_module(self, found: Any, attributes: Iterable[str]) -> None:
+        """What a function reads of a module that the user has written: numbers, and functions to follow."""
+        if isinstance(found, types.ModuleType) and is_users(found):
+            for attribute in attributes:
+                if hasattr(found, attribute):
+                    self.visit(getattr(found, attribute), f"{self.names.name(found)}.{attribute}")
 
     def visit(self, value: Any, reading: str) -> None:
         """Ask about one thing that is read by an expression."""
@@ -104,10 +116,28 @@ class Guards:
                     self.modules.append(value)
                     self.questions.append(f"{reading} is {self.names.name(value)}")
                     waiting.append((vars(value), f"{self.names.name(vars(value))}"))
+                    for kind in type(value).__mro__:
+                        if kind is not object and not kind.__module__.startswith("tinygrad_lo."):
+                            waiting += self._class_entries(kind)
             else:
                 self.questions.append(f"{reading} is {self.names.name(value)}")
-                if isinstance(value, (types.FunctionType, types.MethodType)):
+                if callable(value):
                     self._follow(value)
+
+    def _class_entries(self, kind: type) -> list[tuple[Any, str]]:
+        """Numbers and functions that stand in the class of a user's layer."""
+        name = self.names.name(kind)
+        found = []
+        for key, entry in vars(kind).items():
+            if key.startswith("__"):
+                continue
+            inner = entry.fget if isinstance(entry, property) else getattr(entry, "__func__", entry)
+            if isinstance(inner, types.FunctionType):
+                self.questions.append(f"{name}.__dict__[{key!r}] is {self.names.name(entry)}")
+                self._follow(inner)
+            elif type(entry) in PLAIN:
+                found.append((entry, f"{name}.__dict__[{key!r}]"))
+        return found
 
     def _same_number(self, value: Any, reading: str) -> None:
         known = self.names.name(value)
@@ -179,14 +209,26 @@ def is_plain(value: Any) -> bool:
     return all(type(part) in PLAIN or isinstance(part, np.generic) for part in parts(value))
 
 
-def globals_of(code: types.CodeType) -> Iterator[str]:
-    """The global names that a function reads, also in the functions written inside it."""
-    seen: dict[str, None] = {}
+def names_in(code: types.CodeType) -> dict[str, dict[str, None]]:
+    """The global and outer names that a function reads, each with the attributes that it asks of it."""
+    seen: dict[str, dict[str, None]] = {}
     waiting = [code]
     while waiting:
         one = waiting.pop()
+        before = ""
         for step in dis.get_instructions(one):
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                seen[str(step.argval)] = None
+            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF"):
+                before = str(step.argval)
+                seen.setdefault(before, {})
+            else:
+                if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and before:
+                    seen[before][str(step.argval)] = None
+                before = ""
         waiting += [const for const in one.co_consts if isinstance(const, types.CodeType)]
-    return iter(seen)
+    return seen
+
+
+def is_users(module: types.ModuleType) -> bool:
+    """Whether a module is a file of the user's."""
+    file = getattr(module, "__file__", None) or PACKAGE
+    return not file.startswith((PACKAGE, *LIBRARIES))

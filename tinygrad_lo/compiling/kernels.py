@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.compiling.arrays import UFUNCS, ArrayCode, Kernel
+from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.sweep import TALL
 from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.explaining.value import UFUNCS, Value
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
 
@@ -252,7 +252,9 @@ def getitem(code: ArrayCode, line: Value) -> bool:
 def basic(index: Any) -> bool:
     """Whether an index makes a view."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or isinstance(part, (slice, int)) for part in parts)
+    return all(
+        part is None or part is Ellipsis or type(part) is int or isinstance(part, slice) for part in parts
+    )
 
 
 def broadcast_to(code: ArrayCode, line: Value) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tinygrad_lo.engine.graph import Node, name_of
 from tinygrad_lo.explaining.spelling import identifier
 from tinygrad_lo.nn.base import Itself
 
@@ -19,6 +20,8 @@ class Namespace(dict[str, Any]):
         """The name of an object, which gets one when it is first mentioned."""
         key = Itself(thing)
         if key not in self._names:
+            if isinstance(thing, Node):
+                hint = name_of(thing) or "tensor"
             self._names[key] = f"{identifier(hint, 'k')}_{len(self)}"
             self[self._names[key]] = thing
         return self._names[key]

@@ -6,6 +6,7 @@ reads parameters and data afresh, runs the step, and adds the gradients as `back
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +23,7 @@ from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.explaining.formula import memory
+from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.program import Program
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
@@ -41,7 +42,7 @@ class Recorded:
         recharge: sets the number of calls until the next one that checks itself.
         text: the program that runs.
         leaves: the tensors that get gradients.
-        coarse: how far results may differ from the engine's, relative to their largest element.
+        tolerance: how far results may differ from the engine's, relative to their largest element.
     """
 
     entry: Callable[..., Any]
@@ -56,10 +57,12 @@ class Recorded:
     ) -> None:  # fmt: skip
         self.leaves = [leaf for leaf, _ in program.gradients]
         self.calls = 1
+        self.doubts = 0  # checks that said nothing, because another thread drew random numbers meanwhile
         sizes = [
             line.dtype.itemsize for line in program.lines if line.kind == "line" and line.dtype.kind == "f"
         ]
-        self.coarse = {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
+        # What adding many terms in another order can lose.
+        self.tolerance = {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
         self.questions: list[str] = []
         self.reads: list[str] = []  # lines that read the leaves
         self.names = guards.names
@@ -90,8 +93,11 @@ class Recorded:
         text = self._text(program, [f"x{i}" for i in range(len(args))], checks=due is not None)
         functions = define(text, "make", self.names, FILE)(1)
         self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = functions
+        program.forget()
         count = sum(line.kind == "line" for line in lines)
-        self.text = f"# {count} statements\n{code.text}\n\n{text}"
+        legend = "".join(f"{line}\n" for line in (code.legend() if self.scalar is None else []))
+        entry = text[text.index("    def entry(") : text.index("    def fits(")]
+        self.text = f"# {count} statements\n{legend}{code.text}\n{textwrap.dedent(entry).rstrip()}\n"
 
     # --------------------------------------------------------------- what must be as it was
 
@@ -139,17 +145,16 @@ class Recorded:
             node, data = leaf.ref, leaf.ref._value
             text = f"w{len(inputs)}"
             if node._needs:
-                p = self.names.name(node, "p")
+                p = self.names.name(node)
                 self.reads.append(f"{text} = {p}._value")
                 self.questions.append(f"{p}._needs")
                 if type(data) is not float64 or type(node) is not Parameter:  # such a one stays such a one
                     self._ask_like(text, data)
             elif node._birth in readings:
                 text = readings[node._birth]
-            elif (
-                node._birth > program.recording.began
-            ):  # a tensor from before the call: the user may assign its data
-                t = self.names.name(node, "t")
+            elif node._birth > program.recording.began:
+                # A tensor from before the call, whose data the user may assign.
+                t = self.names.name(node)
                 self.reads.append(f"{text} = {t}._value")
                 self.questions.append(f"not {t}._needs")
                 self._ask_like(text, data)
@@ -194,7 +199,7 @@ class Recorded:
         else:
             entry += [*run, unpack]
         for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
-            p = self.names.name(leaf, "p")
+            p = self.names.name(leaf)
             entry += [f"{name} = {data}"] * (name != data)
             entry += [f"if {p}._grad is None:", f"    {p}._grad = {name}", "else:"]
             entry += [f"    {p}._grad = {p}._grad + {name}", f"    if {p}._spent:", f"        {p}._spent = 2"]
@@ -203,7 +208,12 @@ class Recorded:
             f"entry({given})": entry,
             f"fits({given})": [*self.reads, f"return bool{asked}"],
             f"inputs({given})": [*self.reads, f"return [{', '.join(self.inputs)}]"],
-            f"outputs({given})": [*self.reads, *run, unpack, f"return {', '.join(wrapped)},"],
+            f"outputs({given})": [
+                *self.reads,
+                *self._run(readable=False),
+                unpack,
+                f"return {', '.join(wrapped)},",
+            ],
             "recharge(count)": ["nonlocal left", "left = count"],
         }
         rows = ["def make(left):"]
@@ -211,7 +221,7 @@ class Recorded:
             rows += [f"    def {head}:", *(f"        {row}" for row in body), ""]
         return "\n".join([*rows, "    return entry, fits, inputs, outputs, recharge", ""])
 
-    def _run(self) -> list[str]:
+    def _run(self, *, readable: bool = True) -> list[str]:
         """Lines that call the step and leave its results in `out`."""
         inputs = ", ".join(self.inputs)
         if self.scalar is not None:
@@ -222,11 +232,13 @@ class Recorded:
                 "except (ArithmeticError, ValueError):",
                 f"    out = exact({inputs})",
             ]
-        run = [
-            "try:", "    step = pool.pop()", "except IndexError:", "    step = instance()",
-            "try:", f"    out = step({inputs})", "except (IndexError, TypeError, ValueError) as error:",
-            f"    return readable(error, {self.given})", "pool.append(step)",
-        ]  # fmt: skip
+        run = ["try:", "    step = pool.pop()", "except IndexError:", "    step = instance()"]
+        call = f"out = step({inputs})"
+        if readable:
+            run += ["try:", f"    {call}", "except (IndexError, TypeError, ValueError) as error:"]
+            run += [f"    return readable(error, {self.given})", "pool.append(step)"]
+        else:
+            run += [call, "pool.append(step)"]
         if self.branches:
             careful = bool(self.written or self.sources)
             run = [*["state = recorded.save()"] * careful, *run, "if out is MISS:"]

@@ -57,26 +57,24 @@ TEXTS = {
 
 MATHS: dict[str, Any] = {
     name: getattr(math, name)
-    for name in (
-        [
-            "exp",
-            "log",
-            "log2",
-            "log10",
-            "log1p",
-            "expm1",
-            "sqrt",
-            "sin",
-            "cos",
-            "tan",
-            "tanh",
-            "asin",
-            "acos",
-            "atan",
-            "sinh",
-            "cosh",
-        ]
-    )
+    for name in [
+        "exp",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "expm1",
+        "sqrt",
+        "sin",
+        "cos",
+        "tan",
+        "tanh",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+    ]
 }
 NAMES: dict[str, Any] = {**MATHS, "power": power, "logaddexp": logaddexp, "nan": math.nan, "inf": math.inf}
 

@@ -65,15 +65,23 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
     return out
 
 
-def unneeded(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...]) -> Any:
-    """A result that no gradient flows through.
+def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Call an op of the table; a result computed from a comparison, too, remembers where it comes from.
 
-    What was computed from data alone is a constant. A comparison of parameters, and what is computed
-    from that, remembers where it comes from: printed or drawn, it is no data.
+    For masks that a loss or an activation makes of masks: printed, the loss must compute them again.
     """
-    if any(p is not None and (p._needs or p._op is not None) for p in parents):
-        return node_of(op, data, parents, raw, needs=False)
-    return constant(data)
+    out = function(*inputs)
+    if (
+        isinstance(out, Node)
+        and out._op is None
+        and not modes.grad_off
+        and any(isinstance(x, Node) and (x._needs or x._op is not None) for x in inputs)
+    ):
+        op: Op = function.op  # type: ignore[attr-defined]
+        parents = tuple(x if isinstance(x, Node) else None for x in inputs)
+        raw = tuple(x._value if isinstance(x, Node) else x for x in inputs)
+        return node_of(op, out._value, parents, raw, needs=False)
+    return out
 
 
 def unary(op: Op) -> Callable[[Any], Any]:
@@ -95,7 +103,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
         if not x._needs:
-            return unneeded(op, result, (x,), (data,))
+            return constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -152,7 +160,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, y), error) from error
         if not needs:
-            return unneeded(op, data, (a, b), (x, y))
+            return constant(data)
         out = new(TENSOR)
         out._value = data
         out._needs = True
@@ -187,7 +195,7 @@ def optioned(op: Op) -> Callable[..., Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x._needs:
-            return unneeded(op, result, (x,), (data, *options))
+            return constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -252,12 +260,12 @@ def slow(op: Op, *inputs: Any) -> Any:
         if watch is not None:
             watch.computed(op, raw, data)
         return data
-    if modes.grad_off:
+    if modes.grad_off or not any(node._needs for node in nodes):
         out = constant(data)
-    elif op.differentiable and any(node._needs for node in nodes):
-        out = node_of(op, data, tuple(parents), tuple(raw), needs=True)
     else:
-        out = unneeded(op, data, tuple(parents), tuple(raw))
+        # A comparison of parameters has no gradient, but remembers what it was made of: printed or
+        # drawn, it is no data. What is computed from it alone is, and holds on to no graph.
+        out = node_of(op, data, tuple(parents), tuple(raw), needs=op.differentiable)
     if modes.scope is not None:
         label(out).scope = modes.scope
     if watch is not None:

@@ -88,6 +88,8 @@ class Tensor(Node):
     def grad(self) -> Array:
         """The gradient that backward passes have added up; None until something arrived."""
         if self._op is not None:
+            if not self._needs:
+                return None
             raise GraphError(
                 f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
                 f"{self._op.name}; lo.grad(loss, {name_of(self) or 'S'}) gives it"
@@ -238,12 +240,12 @@ class Tensor(Node):
         return (indexing.getitem(self, i) for i in range(len(self._value)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._op is not None:
+        if self._op is not None and self._needs:
             raise GraphError(
                 f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
                 f"by {self._op.name}; use y.detach()"
             )
-        return rebuild, (type(self), self._value, self._needs, name_of(self), self._grad)
+        return rebuild, (type(self), self._value, self._needs, name_of(self), self.grad)
 
     # ------------------------------------------------------------------------------- backward
 

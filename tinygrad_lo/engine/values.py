@@ -70,6 +70,11 @@ def closed(data: Array) -> Array:
     return data
 
 
+def memory(value: Array) -> tuple[Any, ...]:
+    """What tells two arrays apart while both are alive: where they lie, and how they are read."""
+    return (value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype))
+
+
 def must_be_float(given: Any, data: Array) -> None:
     """Raise unless the data can carry a gradient, saying how to write what was given."""
     if data.dtype.kind == "f":

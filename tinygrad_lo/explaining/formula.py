@@ -12,6 +12,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, reachable
+from tinygrad_lo.engine.values import memory
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -110,11 +111,6 @@ def is_drawn(node: Node, value: Array) -> bool:
     assert node.op is not None
     position = next(i for i, other in enumerate(node.inputs) if other is value)
     return "{" not in node.op.symbol or f"{{{position}}}" in node.op.symbol or node.op.arity is None
-
-
-def memory(value: Array) -> tuple[Any, ...]:
-    """What tells two arrays apart while both are alive: where they lie, and how they are read."""
-    return (value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype))
 
 
 def option(value: Any) -> str:

@@ -21,7 +21,7 @@ from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, reachable, 
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import memory
+from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.recording import Effect, Recording
 from tinygrad_lo.explaining.simplify import simplified
 from tinygrad_lo.explaining.value import Path, Value
@@ -52,7 +52,7 @@ class Program:
 
         loss = self.recording.origin(loss)
         effects = self.recording.effects
-        forward = reachable([loss, *(effect.node for effect in effects)])
+        forward = reachable([loss, *(effect.node for effect in effects if effect.node is not None)])
         self._paths = scopes(forward)
         with self.recording, mode("scope", None), mode("grad_off", False):
             self._forward(forward, effects)
@@ -66,6 +66,18 @@ class Program:
         used |= dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
         leaves = [value for value in used if value.kind in ("parameter", "data")]
         self.leaves = sorted(leaves, key=lambda value: -value.ref._birth)
+
+    def forget(self) -> None:
+        """Let go of the numbers it was recorded with: what runs again needs none of them."""
+        self.first = []
+        self._values.clear()
+        self.recording = Recording()
+        for line in self.lines:
+            if line.kind == "effect":
+                line.op.node = None
+        for leaf in self.leaves:
+            if leaf.ref.plain:
+                leaf.ref._value = None
 
     # -------------------------------------------------------------------------------- writing down
 
@@ -85,6 +97,7 @@ class Program:
             effect = next(waiting, None)
 
     def _happen(self, effect: Effect) -> None:
+        assert effect.node is not None
         line = Value("effect", 0.0, op=effect, args=(self.value_of(effect.node), *effect.facts))
         line.scope = self._scope
         self.lines.append(line)

@@ -17,9 +17,8 @@ from numpy import ndarray
 from tinygrad_lo.engine.call import node_of, refusal
 from tinygrad_lo.engine.graph import Array, Node, Op, label, mode, modes, name_of, quoted, rename, tick
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import plain
+from tinygrad_lo.engine.values import memory, plain
 from tinygrad_lo.errors import GraphError, NotFollowedError
-from tinygrad_lo.explaining.formula import memory
 
 
 class Data(Tensor):
@@ -28,13 +27,43 @@ class Data(Tensor):
     __slots__ = ()
     plain = True
 
+    def _write(self, _: Any) -> NoReturn:
+        raise NotFollowedError(
+            "inside a compiled function, an operator like += would write into an array in place, which the "
+            "program would not do; write x = x + ..."
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _write
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name in TENSORS_ONLY:
+            raise NotFollowedError(
+                f"{quoted(self, 'this')} is an array, inside a compiled function as outside, and has no "
+                f".{name}; use a function such as lo.nn.relu(x) or np.exp(x), or make a tensor of it with "
+                f"lo.Tensor(x)"
+            )
         raise NotFollowedError(
             f"inside a compiled function {quoted(self, 'an array')} is followed as a tensor, which has no "
             f".{name}; use a NumPy function that tensors take, or do it outside and pass the result in"
         )
+
+
+def absent(name: str) -> property:
+    """An attribute that is not there, so that __getattr__ is asked."""
+
+    def get(self: Data) -> NoReturn:
+        raise AttributeError(name)
+
+    return property(get)
+
+
+# What users find on tensors and not on arrays, f must not find while it is recorded, either.
+OWN = ("op", "parents", "inputs", "plain")
+TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
+for hidden in TENSORS_ONLY:
+    setattr(Data, hidden, absent(hidden))
 
 
 @dataclass(eq=False, slots=True)
@@ -47,7 +76,7 @@ class Effect:
     """
 
     birth: int
-    node: Node
+    node: Node | None  # None when the program has been written
     action: Callable[..., None] | None = None
     facts: tuple[Any, ...] = ()
     answer: bool = True
@@ -58,6 +87,7 @@ class Recording(mode):
 
     Attributes:
         effects: checks, updates and branches, in the order in which they happened.
+        refused: the error for a value that Python asked for, which it may have caught.
         steady: whether every number and array in it is known to come from somewhere that can be watched.
     """
 
@@ -66,6 +96,7 @@ class Recording(mode):
         self.where = where
         self.effects: list[Effect] = []
         self.steady = True
+        self.refused: GraphError | None = None  # the first value that Python asked for
         self.arrays: dict[tuple[Any, ...], Node] = {}
         self.began = tick()
 
@@ -87,12 +118,12 @@ class Recording(mode):
                 raw.append(value)
             elif isinstance(value, Node):
                 tensors = True
+                plainly = plainly and value.plain  # of what f has: a tensor made of an argument is a tensor
                 if value._op is None:
                     value = self.origin(value)
                 parents.append(value)
                 raw.append(value._value)
                 needs = needs or value._needs
-                plainly = plainly and value.plain
             else:
                 value = plain(value, op.name)
                 raw.append(value)
@@ -186,11 +217,13 @@ class Recording(mode):
         """Refuse to give a value to Python."""
         node = next((value for value in values if isinstance(value, Node)), None)
         who = quoted(node) if node is not None else "a value"
-        raise GraphError(
+        error = GraphError(
             f"{how} {self.where}: {who} would leave the graph, and what Python computes from it could not "
             f"be run again on other data. Compute with operators and NumPy functions, or do it outside and "
             f"pass the result as an argument"
         )
+        self.refused = self.refused or error
+        raise error
 
 
 def frozen(value: Any) -> Any:

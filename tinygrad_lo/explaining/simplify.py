@@ -16,8 +16,8 @@ from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.explaining.value import Value
 
 
-class Program(Protocol):
-    """What a rewrite may ask of the program that is being written."""
+class Writer(Protocol):
+    """What a rewrite may ask of the program: a value for a statement, or for a number."""
 
     def emit(self, op: Op, args: tuple[Any, ...], data: Any) -> Value:
         """The value of a statement."""
@@ -26,18 +26,18 @@ class Program(Protocol):
         """A number as a value."""
 
 
-Rewrite = Callable[[Program, Value, Any], Value | None]
+Rewrite = Callable[[Writer, Value, Any], Value | None]
 UNARY = ("negative",)
 BINARY = ("add", "subtract", "multiply", "divide")
 NUMERIC = frozenset({*UNARY, *BINARY, "power", "square", "reciprocal", "sqrt", "exp", "log", "astype"})
 
 
-def simplified(program: Program, line: Value, data: Any) -> Value | None:
+def simplified(writer: Writer, line: Value, data: Any) -> Value | None:
     """An older value that is the same as this line, a simpler new one, or None."""
     if line.op.name in NUMERIC and all(map(is_number, line.args[: line.op.arity])):
-        return program.constant(data)
+        return writer.constant(data)
     rewrite = REWRITES.get(line.op.name)
-    return None if rewrite is None else rewrite(program, line, data)
+    return None if rewrite is None else rewrite(writer, line, data)
 
 
 def is_number(value: Any, *wanted: float) -> bool:
@@ -56,42 +56,42 @@ def alike(a: Value, b: Value) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype
 
 
-def add(program: Program, line: Value, data: Any) -> Value | None:
+def add(writer: Writer, line: Value, data: Any) -> Value | None:
     a, b = line.args
     if made_by(b, "negative"):
-        return program.emit(TABLE["subtract"], (a, b.args[0]), data)
+        return writer.emit(TABLE["subtract"], (a, b.args[0]), data)
     if made_by(a, "negative"):
-        return program.emit(TABLE["subtract"], (b, a.args[0]), data)
-    return unfilled(program, line, data)
+        return writer.emit(TABLE["subtract"], (b, a.args[0]), data)
+    return unfilled(writer, line, data)
 
 
-def subtract(program: Program, line: Value, data: Any) -> Value | None:
+def subtract(writer: Writer, line: Value, data: Any) -> Value | None:
     a, b = line.args
     if made_by(b, "negative"):
-        return program.emit(TABLE["add"], (a, b.args[0]), data)
+        return writer.emit(TABLE["add"], (a, b.args[0]), data)
     if is_number(b) and b.ref < 0:
-        return program.emit(TABLE["add"], (a, program.constant(-b.ref)), data)
-    return unfilled(program, line, data)
+        return writer.emit(TABLE["add"], (a, writer.constant(-b.ref)), data)
+    return unfilled(writer, line, data)
 
 
-def multiply(program: Program, line: Value, data: Any) -> Value | None:
+def multiply(writer: Writer, line: Value, data: Any) -> Value | None:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
         if made_by(other, "astype") and other.args[0].dtype.kind == "b" and other.dtype == x.dtype:
             args = tuple(other.args[0] if arg is other else arg for arg in line.args)
-            return program.emit(line.op, args, data)  # True counts as 1, False as 0
-    return unfilled(program, line, data)
+            return writer.emit(line.op, args, data)  # True counts as 1, False as 0
+    return unfilled(writer, line, data)
 
 
-def divide(program: Program, line: Value, data: Any) -> Value | None:
+def divide(writer: Writer, line: Value, data: Any) -> Value | None:
     x, other = line.args
     if is_number(other, 1) and alike(x, line):
         return x  # type: ignore[no-any-return]
-    return unfilled(program, line, data)
+    return unfilled(writer, line, data)
 
 
-def unfilled(program: Program, line: Value, data: Any) -> Value | None:
+def unfilled(writer: Writer, line: Value, data: Any) -> Value | None:
     """full(shape, c) * x is c * x, where x is laid out as the filled array is."""
     a, b = line.args
     for place, (filled, other) in enumerate(((a, b), (b, a))):
@@ -101,69 +101,69 @@ def unfilled(program: Program, line: Value, data: Any) -> Value | None:
         if is_number(other) and is_number(inner):
             folded = line.op.forward(*(inner.ref if arg is filled else arg.ref for arg in line.args))
             if folded.dtype == line.dtype:
-                return program.emit(filled.op, (program.constant(folded), line.shape), data)
+                return writer.emit(filled.op, (writer.constant(folded), line.shape), data)
         if (
             getattr(other, "shape", ()) == line.shape
             and other.contiguous
             and (not is_number(inner) or np.result_type(inner.ref, other.dtype) == line.dtype)
         ):
-            return program.emit(line.op, (other, inner) if place else (inner, other), data)
+            return writer.emit(line.op, (other, inner) if place else (inner, other), data)
     return None
 
 
-def negative(program: Program, line: Value, data: Any) -> Value | None:
+def negative(writer: Writer, line: Value, data: Any) -> Value | None:
     (x,) = line.args
     if made_by(x, "negative"):
         return x.args[0]  # type: ignore[no-any-return]
     if made_by(x, "full") and is_number(x.args[0]):
-        return program.emit(x.op, (program.constant(-x.args[0].ref), line.shape), data)
+        return writer.emit(x.op, (writer.constant(-x.args[0].ref), line.shape), data)
     return None
 
 
-def power(program: Program, line: Value, data: Any) -> Value | None:
+def power(writer: Writer, line: Value, data: Any) -> Value | None:
     x, exponent = line.args
     return x if is_number(exponent, 1) and alike(x, line) else None
 
 
-def put(program: Program, line: Value, data: Any) -> Value | None:
+def put(writer: Writer, line: Value, data: Any) -> Value | None:
     value, labels, classes = line.args
     if made_by(value, "full") and is_number(value.args[0]) and value.shape == (*labels.shape, 1):
-        return program.emit(line.op, (value.args[0], labels, classes), data)
+        return writer.emit(line.op, (value.args[0], labels, classes), data)
     return None
 
 
-def total(program: Program, line: Value, data: Any) -> Value | None:
+def total(writer: Writer, line: Value, data: Any) -> Value | None:
     x, axis, keepdims = line.args
     # Rows of zeros with one value each: their sums are these values.
     if made_by(x, "put") and keepdims and axis in (-1, len(x.shape) - 1):
         value = x.args[0]
-        return value if value.shape else program.emit(TABLE["full"], (value, line.shape), data)
+        return value if value.shape else writer.emit(TABLE["full"], (value, line.shape), data)
     return None
 
 
-def unmoved(program: Program, line: Value, data: Any) -> Value | None:
+def unmoved(writer: Writer, line: Value, data: Any) -> Value | None:
     """The same shape and dtype again: nothing happens. (Of full, only to rows that follow each other.)"""
     x = line.args[0]
     if alike(x, line) and (line.op.name != "full" or x.contiguous):
         return x  # type: ignore[no-any-return]
     if is_number(x) and line.op.name == "reshape":
-        return program.emit(TABLE["full"], (x, line.shape), data)
+        return writer.emit(TABLE["full"], (x, line.shape), data)
     if line.op.name == "reshape" and made_by(x, "reshape") and x.contiguous:
-        return program.emit(line.op, (x.args[0], *line.args[1:]), data) if x.args[0].contiguous else None
+        return writer.emit(line.op, (x.args[0], *line.args[1:]), data) if x.args[0].contiguous else None
     return None
 
 
-def getitem(program: Program, line: Value, data: Any) -> Value | None:
+def getitem(writer: Writer, line: Value, data: Any) -> Value | None:
     x, index = line.args
     return x if isinstance(index, tuple) and not index else None
 
 
-def scatter(program: Program, line: Value, data: Any) -> Value | None:
+def scatter(writer: Writer, line: Value, data: Any) -> Value | None:
     g, shape, index = line.args
     return g if isinstance(index, tuple) and not index and g.shape == shape else None
 
 
-def transpose(program: Program, line: Value, data: Any) -> Value | None:
+def transpose(writer: Writer, line: Value, data: Any) -> Value | None:
     x, axes = line.args
     if len(line.shape) < 2:
         return x  # type: ignore[no-any-return]

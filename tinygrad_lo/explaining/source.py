@@ -9,8 +9,9 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.sweep import start
+from tinygrad_lo.engine.values import memory
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.explaining.formula import memory, one_line
+from tinygrad_lo.explaining.formula import one_line
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.spelling import (
     Taken,
@@ -23,7 +24,7 @@ from tinygrad_lo.explaining.spelling import (
     statements,
     tidy,
 )
-from tinygrad_lo.explaining.value import VIEWS, Value
+from tinygrad_lo.explaining.value import FRESH, Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
 LONG = 88  # a line, its shape not counted, is not longer if it can be helped
@@ -161,7 +162,7 @@ class Printer:
         if value.kind == "constant":
             data = np.asarray(value.ref)
             return f"np.{data.dtype}({number(data.item(), [])})"
-        shares = again or value.kind != "line" or value.op.name in VIEWS
+        shares = again or value.kind != "line" or value.op.name not in FRESH
         return f"({self.expression(value)}).copy()" if shares and value.shape else self.expression(value)
 
     def text(self) -> Source:

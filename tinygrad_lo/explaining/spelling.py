@@ -121,7 +121,8 @@ def where(line: Value, text: Text) -> str:
 
 def indexed(line: Value, text: Text) -> str:
     x, *arrays, pattern = line.args
-    return f"({text(x)})[{index(filled_in(pattern, tuple(arrays)), text)}]"
+    where = filled_in(pattern, tuple(arrays))
+    return f"({text(x)})[{index(where[0] if len(where) == 1 else where, text)}]"
 
 
 def transpose(line: Value, text: Text) -> str:
@@ -153,7 +154,7 @@ def put(line: Value, text: Text) -> str:
 def full(line: Value, text: Text) -> str:
     x, shape = line.args
     value = number(x.ref, []) if x.kind == "constant" else text(x)
-    return f"np.full({shape}, {value})"
+    return f"np.full({shape[0] if len(shape) == 1 else shape}, {value})"
 
 
 def cast(line: Value, text: Text) -> str:

@@ -16,6 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.sweep import Part, pull, start, stretched, walk
+from tinygrad_lo.engine.values import memory
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import (
@@ -32,7 +33,7 @@ from tinygrad_lo.explaining.expression import (
     inside,
     write,
 )
-from tinygrad_lo.explaining.formula import Names, memory, number, size
+from tinygrad_lo.explaining.formula import Names, number, size
 
 MOVING = frozenset({
     "reshape", "transpose", "getitem", "scatter", "gather", "regather", "put", "pick", "pad", "concatenate",

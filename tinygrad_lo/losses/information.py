@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
 from tinygrad_lo.engine.ops.elementwise import as_float, log, where
@@ -152,8 +153,8 @@ def log_of(p: Any, name: str) -> Any:
 
 def infinite_where_missed(terms: Any, p: Any, q: Any) -> Any:
     """The terms, inf where q rules out what p allows."""
-    missed = where(greater(q, 0.0), 0.0, p)
-    return where(greater(missed, 0.0), math.inf, terms)
+    missed = remembered(where, greater(q, 0.0), 0.0, p)
+    return where(remembered(greater, missed, 0.0), math.inf, terms)
 
 
 def in_unit(nats: Any, unit: float) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops import elementwise, reductions
 from tinygrad_lo.engine.ops.arithmetic import add, greater_equal, less_equal, multiply, negative
@@ -270,7 +271,8 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
 
 def bent(x: Any, slope: Any) -> Any:
     """The input where it is positive, times a slope elsewhere, 0 included: its slope is the left one."""
-    return multiply(x, where(less_equal(x, 0.0), slope, dtype_of(x).type(1.0)))
+    below = less_equal(x, 0.0)
+    return multiply(x, remembered(where, below, slope, dtype_of(x).type(1.0)))
 
 
 def dtype_of(x: Any) -> Any:

@@ -51,7 +51,8 @@ def power_by_base(g: Array, y: Array, a: Array, b: Array) -> Array:
         # x**0 is 1 everywhere: slope 0 also at x = 0, where b * a**(b-1) would be 0 * inf.
         return g * (b * a ** (b - 1)) if b != 0 else g * 0.0
     # Only where the base is 0: elsewhere the slope must still depend on b, for second derivatives.
-    return g * (b * a ** np.where(b == 0, np.where(a == 0, 1, b - 1), b - 1))
+    # [()], because a power of numbers and one of arrays can differ in the last bit.
+    return g * (b * a ** np.where(b == 0, np.where(a == 0, 1, b - 1), b - 1)[()])
 
 
 def power_by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.call import constant
+from tinygrad_lo.engine.call import constant, remembered
 from tinygrad_lo.engine.graph import Array, Node, active, modes, quoted
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import unbroadcast
@@ -245,7 +245,7 @@ def astype(x: Any, dtype: Any) -> Any:
         )
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
-    return _astype(x, wanted)
+    return remembered(_astype, x, wanted)  # a mask as numbers is still a mask
 
 
 def as_float(x: Any, dtype: Any = None) -> Any:
