@@ -303,8 +303,8 @@ class Compiler:
                 warn_once(
                     f"quick {name_of(self.f)}",
                     f"compile: the quick form of the program of {name_of(self.f)} disagrees with the "
-                    f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which please report. "
-                    f"The engine's result is returned, and the recording dropped",
+                    f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which "
+                    f"please report. The engine's result is returned, and the recording dropped",
                 )
                 return (number, *(grads[leaf._birth] for leaf in recorded.leaves))
         if problem is not None:

@@ -6,7 +6,6 @@ reads parameters and data afresh, runs the step, and adds the gradients as `back
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -96,8 +95,8 @@ class Recorded:
         program.forget()
         count = sum(line.kind == "line" for line in lines)
         legend = "".join(f"{line}\n" for line in (code.legend() if self.scalar is None else []))
-        entry = text[text.index("    def entry(") : text.index("    def fits(")]
-        self.text = f"# {count} statements\n{legend}{code.text}\n{textwrap.dedent(entry).rstrip()}\n"
+        entry = text[: text.index("    def fits(")]
+        self.text = f"# {count} statements\n{legend}{code.text}\n{entry.rstrip()}\n"
 
     # --------------------------------------------------------------- what must be as it was
 
