@@ -7,6 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing import render
+from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.elementwise import relu
 from tinygrad_lo.engine.ops.indexing import pick
 
@@ -47,3 +48,17 @@ def no_backend(monkeypatch):
     """A machine without Graphviz."""
     monkeypatch.setenv(render.VARIABLE, "none")
     monkeypatch.setattr(render, "has_pygraphviz", lambda: False)
+
+
+@pytest.fixture
+def define():
+    """Ops of a test's own, which leave the table with it."""
+    made = []
+
+    def enter(name, *args, **options):
+        made.append(name)
+        return lo.define_op(name, *args, **options)
+
+    yield enter
+    for name in made:
+        TABLE.pop(name, None)

@@ -1,5 +1,6 @@
 """draw's options, and what a picture can do."""
 
+import inspect
 import re
 import sys
 import types
@@ -31,7 +32,7 @@ def test_only_tensors_are_drawn(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"style": "circuit"}, "style is 'circuit'; it can be 'auto', 'cards'"),
+        ({"style": "boxes"}, "style is 'boxes'; it can be 'auto', 'cards', 'circuit', 'overview'"),
         ({"theme": "blue"}, "'light', 'dark'"),
         ({"palette": "red"}, "'cs231n', 'colorblind'"),
         ({"max_nodes": 0}, "whole number from 1 on"),
@@ -47,9 +48,13 @@ def test_impossible_options_are_refused(options, message):
         draw(lo.Parameter(1.0), **options)
 
 
-def test_options_of_later_versions_are_not_swallowed():
-    with pytest.raises(TypeError, match="focus"):
-        draw(lo.Parameter(1.0), focus="w")
+def test_there_are_these_options_and_no_more():
+    assert list(inspect.signature(draw).parameters) == [
+        "loss", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus", "title",
+        "check",
+    ]  # fmt: skip
+    with pytest.raises(TypeError, match="depth"):
+        draw(lo.Parameter(1.0), depth=3)
 
 
 @pytest.mark.parametrize("theme", THEMES)

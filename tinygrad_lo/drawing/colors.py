@@ -21,6 +21,7 @@ class Colors:
         value, gradient: the ink of numbers; `_heat` is what tints their cells.
         edge: along which a gradient flows. faint: along which none does.
         scopes: backgrounds of scopes, taken in turn.
+        parameter_ink, loss_ink: names in circuits. gate: the ground of its circles.
         alarm: behind nan and infinities, under alarm_ink.
     """
 
@@ -38,9 +39,12 @@ class Colors:
     gradient_heat: str
     parameter: str
     parameter_header: str
+    parameter_ink: str
     data_header: str
     loss: str
     loss_header: str
+    loss_ink: str
+    gate: str
     scope_frame: str
     scopes: tuple[str, ...]
     alarm: str = "#ffd33d"
@@ -57,12 +61,12 @@ class Colors:
         pairs = [
             (ink, ground) for ink in (self.ink, self.muted) for ground in (self.paper, self.card, *headers)
         ]
-        pairs += [
-            (ink, ground) for ink in (self.muted, self.gradient) for ground in (self.paper, *self.scopes)
-        ]
+        open_air = (self.ink, self.muted, self.value, self.gradient, self.parameter_ink, self.loss_ink)
+        pairs += [(ink, ground) for ink in open_air for ground in (self.paper, *self.scopes)]
+        pairs += [(self.ink, self.gate), (self.alarm_ink, self.alarm)]
         for kind, ink in (("value", self.value), ("gradient", self.gradient)):
             pairs += [(ink, self.paper), (ink, self.card), (ink, self.heat(kind, 1.0))]
-        return [*pairs, (self.alarm_ink, self.alarm)]
+        return pairs
 
 
 LIGHT = Colors(
@@ -80,9 +84,12 @@ LIGHT = Colors(
     gradient_heat="#cf222e",
     parameter="#0969da",
     parameter_header="#ddf4ff",
+    parameter_ink="#0757b5",
     data_header="#eaeef2",
     loss="#9a6700",
     loss_header="#fff8c5",
+    loss_ink="#7d5300",
+    gate="#f1eefb",
     scope_frame="#d0d7de",
     scopes=("#f1effb", "#eef6f1", "#fdf3ea", "#edf4fc"),
 )
@@ -101,9 +108,12 @@ DARK = Colors(
     gradient_heat="#f85149",
     parameter="#4493f8",
     parameter_header="#0c2d6b",
+    parameter_ink="#6cb0ff",
     data_header="#21262d",
     loss="#d4a72c",
     loss_header="#3d2c00",
+    loss_ink="#e3b341",
+    gate="#1f2333",
     scope_frame="#30363d",
     scopes=("#161424", "#101b16", "#1d1710", "#0f1a26"),
 )
@@ -120,6 +130,7 @@ COLORS = {
         gradient_heat="#d55e00",
         parameter="#8f3d6d",
         parameter_header="#f7e8f1",
+        parameter_ink="#8f3d6d",
     ),
     ("dark", "colorblind"): replace(
         DARK,
@@ -129,6 +140,7 @@ COLORS = {
         gradient_heat="#d55e00",
         parameter="#cc79a7",
         parameter_header="#3f1f34",
+        parameter_ink="#e39cc4",
     ),
 }
 THEMES = ("light", "dark")

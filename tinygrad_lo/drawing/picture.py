@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import importlib
 import re
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from tinygrad_lo.drawing.cards import Look, shown
-from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
-from tinygrad_lo.drawing.contents import collect
-from tinygrad_lo.drawing.dot import cards
-from tinygrad_lo.drawing.render import FORMATS, render
-from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
-from tinygrad_lo.explaining.formula import Names
+import numpy as np
 
-STYLES = ("auto", "cards")
+from tinygrad_lo.drawing.cards import Look, shown
+from tinygrad_lo.drawing.collapse import related
+from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
+from tinygrad_lo.drawing.contents import Contents, collect
+from tinygrad_lo.drawing.dot import dot
+from tinygrad_lo.drawing.numeric import read
+from tinygrad_lo.drawing.render import FORMATS, render
+from tinygrad_lo.drawing.stepper import Page, page
+from tinygrad_lo.engine.graph import Node, quoted, scopes
+from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
+from tinygrad_lo.explaining.formula import Names, one_line
+
+STYLES = ("auto", "cards", "circuit", "overview")
 
 
 def draw(
@@ -34,32 +40,40 @@ def draw(
     max_nodes: int = 100,
     max_cells: int = 16,
     digits: int = 3,
+    focus: Any = None,
     title: str | None = None,
+    check: Any = None,
 ) -> Picture:
-    """The graph of a value as a picture: names, formulas, values and gradients, inputs at the top.
+    """The graph of a value as a picture: names, formulas, values and gradients, from inputs to loss.
 
-    Each value is a card `name = formula  shape` with its value (green) and the gradient of the loss by
-    it (red), computed for the picture: no `.grad` changes, and `backward()` need not have been called.
-    Parameters have a blue frame, the loss a gold one; a `lo.scope` is a frame around what was made in
-    it. An edge is as wide as the root of the largest gradient sent back along it, and dashed where
-    that is exactly 0. Between scalars it carries the local derivative. `lo.tree` prints the same
-    graph as text.
+    Values are green, the gradient of the loss by them red, computed for the picture: no `.grad` changes,
+    and `backward()` need not have been called. Parameters are blue, the loss is gold; a `lo.scope` is a
+    frame around what was made in it. An edge is as wide as the root of the largest gradient sent back
+    along it, and dashed where that is exactly 0; between scalars it has the local derivative.
+    docs/drawing.md shows every style. `lo.tree` prints the same graph as text.
 
-    style: "cards", or "auto", which picks the style that fits (so far: cards).
+    style: "cards", one card for each value with its formula and its tables, from top to bottom;
+        "circuit", gates with the value above the wire and the gradient below, from left to right;
+        "overview", one box for each scope. "auto" takes an overview of more than max_nodes values,
+        else cards if any value is an array, else a circuit.
     theme: "light" or "dark". palette: "cs231n" or "colorblind". title: in place of the loss's name.
     gradient: False draws values only. digits: significant ones in tables; numbers alone get one more.
-    max_nodes: of a larger graph, the values nearest to the loss; the title says so.
+    max_nodes: a larger graph is collapsed by scope, the deepest first, and then cut to what is nearest
+        to the loss; the title says so.
     max_cells: arrays with a longer side, or with more than two, show mean, std, min and max.
+    focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn.
+    check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
 
     Shapes:   loss: any. Gradients are drawn when it has one element and needs a gradient.
     At the edges: a gradient that never arrived is a dash, not 0; nan and infinities are marked.
-    Raises:   DTypeError: not a tensor.  OptionError: an option with an impossible value.
+    Raises:   DTypeError: not a tensor.  OptionError: an option with an impossible value, a focus that
+              is not in the graph, a check of another loss.
               MutationError: a parameter was changed in place after the forward pass.
     Example:
         >>> import tinygrad_lo as lo
         >>> from tinygrad_lo.drawing.picture import draw
         >>> w = lo.Parameter(3.0, name="w")
-        >>> picture = draw((w * w).named("loss"))
+        >>> picture = draw((w * w).named("loss"), style="cards")
         >>> picture.source.startswith("digraph"), picture.source.count("n0 -> n1")
         (True, 2)
     """
@@ -74,10 +88,81 @@ def draw(
     if title is not None and not isinstance(title, str):
         raise OptionError(f"draw: title is text or None, got {title!r}")
     names = Names([loss], digits)
-    contents = collect(loss, names, gradient=gradient, max_nodes=max_nodes)
+    contents, style = shown_as(loss, names, style, gradient, max_nodes, focused(names, focus))
+    said = "" if check is None else checked(contents, names, check)
     name = names.of(loss)
+
+    def paint(look: Look) -> str:
+        return dot(contents, look, name if title is None else title, style, said)
+
     look = Look(COLORS[theme, palette], max_cells, digits)
-    return Picture(cards(contents, look, name if title is None else title), name)
+    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, gradient=gradient))
+
+
+def shown_as(
+    loss: Node, names: Names, style: str, gradient: bool, max_nodes: int, focus: list[Node]
+) -> tuple[Contents, str]:
+    """What is drawn, and in which style."""
+    many = len(related(names.nodes, focus) if focus else names.nodes) > max_nodes
+    scoped = any(scopes(names.nodes).values()) if many and style == "auto" else False
+    contents = collect(
+        loss,
+        names,
+        gradient=gradient,
+        max_nodes=max_nodes,
+        overview=style == "overview" or scoped,
+        focus=focus,
+    )
+    if style == "auto":
+        arrays = any(np.ndim(value.data) for value in contents.values)
+        style = "overview" if contents.groups else "cards" if arrays else "circuit"
+    return contents, style
+
+
+def focused(names: Names, focus: Any) -> list[Node]:
+    """The values that the picture is to be about."""
+    if focus is None:
+        return []
+    if isinstance(focus, str):
+        found = [node for node in names.nodes if names.of(node) == one_line(focus)]
+        if found:
+            return found
+        known = [names.of(node) for node in names.nodes]
+        near = difflib.get_close_matches(focus, known, 3) or known[-3:]
+        raise OptionError(
+            f"draw: focus is {focus!r}, and no value of this graph has that name; "
+            f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
+        )
+    if not isinstance(focus, Node):
+        raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
+    if not any(node is focus for node in names.nodes):
+        raise OptionError(
+            f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
+        )
+    return [focus]
+
+
+def checked(contents: Contents, names: Names, check: Any) -> str:
+    """Lay a gradient check's report over the values; the sentence for the title."""
+    places = {f"n{place}": node for place, node in enumerate(names.nodes)}
+    if not contents.differentiated:
+        raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
+    found = read(check, names.nodes, contents.gradients)
+    faults = {fault.op for fault in check.faults}
+
+    def wrong(node: Node) -> bool:
+        return node.op is not None and node.op.name in faults
+
+    for value in contents.values:
+        node = places.get(value.id)
+        if node is not None:
+            value.numeric = found.get(node._birth)
+            value.wrong = wrong(node)
+    for group in contents.groups:
+        members = [places[id] for id in group.members]
+        group.numeric = [found[node._birth] for node in members if node._birth in found]
+        group.wrong = any(map(wrong, members))
+    return "gradcheck passed ✓" if check else "gradcheck FAILED ✗"
 
 
 def one_of(option: str, value: Any, allowed: Collection[str]) -> None:
@@ -102,10 +187,12 @@ class Picture:
         <Picture of w: save("w.svg"), show() or .source>
     """
 
-    def __init__(self, source: str, name: str) -> None:
+    def __init__(self, source: str, name: str, pages: Callable[[], Page] | None = None) -> None:
         self._source = source
+        self._pages = pages
         self._name = shown(name)
         self._svg: bytes | None = None
+        self._page: Page | None = None
 
     @property
     def source(self) -> str:
@@ -115,6 +202,8 @@ class Picture:
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file: .svg, .png, .pdf, or .dot, which needs no Graphviz.
 
+        An .html file is the page that steps through the graph: see `steps`.
+
         Raises:   OptionError: another suffix.  DrawingError: no Graphviz was found that works.
         """
         path = Path(path)
@@ -123,10 +212,26 @@ class Picture:
             path.write_text(self._source, encoding="utf-8", newline="\n")
         elif format in FORMATS:
             path.write_bytes(self._render(format))
+        elif format == "html":
+            path.write_text(self.steps().html, encoding="utf-8", newline="\n")
         else:
-            known = ", ".join(f".{known}" for known in (*FORMATS, "dot"))
+            known = ", ".join(f".{known}" for known in (*FORMATS, "dot", "html"))
             raise OptionError(f"save: cannot write {path.name!r}; the suffix can be {known}")
         return path
+
+    def steps(self) -> Page:
+        """The page that steps through the graph, forward and backward; a notebook shows it.
+
+        It is one file that needs no network. docs/stepping.md says what it can do.
+
+        Raises:   DrawingError: no Graphviz was found that works, or the graph is too large to step through.
+                  MutationError: a parameter was changed in place after the forward pass.
+        """
+        if self._pages is None:
+            raise DrawingError("this picture was not made by lo.draw, so there is no graph to step through")
+        if self._page is None:
+            self._page = self._pages()
+        return self._page
 
     def show(self) -> None:
         """Display the picture: in a notebook below the cell, elsewhere in the program that opens SVG.

@@ -175,11 +175,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
         mode("watch", None),
         np.errstate(all="ignore"),
     ):  # steps show nan and ∞; they need not warn of them as well
-        found.forward = [
-            Computed(places[node._birth], names.of(node), names.formula(node), put_in(node), node._value)
-            for node in names.nodes
-            if node.op is not None
-        ]
+        found.forward = computed(names)
         leaves, grads, _ = walk(loss, seed, watch)
     complete: dict[int, bool] = {}
     for step in reversed(found.backward):
@@ -189,6 +185,15 @@ def steps(loss: Any, who: str = "steps") -> Steps:
         g, dtype = grads[birth], leaves[birth]._value.dtype
         found.gradients[places[birth]] = g if g.dtype == dtype else g.astype(dtype)
     return found
+
+
+def computed(names: Names) -> list[Computed]:
+    """The forward pass of a graph: every value that was computed, oldest first."""
+    return [
+        Computed(place, names.of(node), names.formula(node), put_in(node), node._value)
+        for place, node in enumerate(names.nodes)
+        if node.op is not None
+    ]
 
 
 def shown(value: Array) -> str:
