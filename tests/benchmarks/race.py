@@ -277,7 +277,9 @@ def record_row(work: Work, rounds: int) -> Row:
         first = (time.process_time() - begin) * 1e6
         compiled(*data)  # the second call is checked against the engine, the third is as all others
         costs.append(first - microseconds(lambda: compiled(*data), 1))  # noqa: B023 - called at once
-        lines = int(str(compiled.source).split()[1])  # "# 30 statements": a line of text may hold several
+        # A line of the program is a line of its text; where one holds several statements, each counts.
+        text = str(compiled.source)
+        lines = max(len(text.splitlines()), int(text.split()[1]))
     cost = statistics.median(costs)
     detail = f"{duration(cost)} / {lines} lines"
     return Row(

@@ -6,6 +6,7 @@ reads parameters and data afresh, runs the step, and adds the gradients as `back
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -36,8 +37,6 @@ class Recorded:
 
     Attributes:
         entry: takes f's arguments; answers with the value, or with MISS where the recording does not hold.
-        fits: takes f's arguments; whether the recording is for such (which way it branches is not asked).
-        outputs: takes f's arguments; answers with (value, *gradients) without asking or adding anything.
         recharge: sets the number of calls until the next one that checks itself.
         text: the program that runs.
         leaves: the tensors that get gradients.
@@ -45,9 +44,6 @@ class Recorded:
     """
 
     entry: Callable[..., Any]
-    fits: Callable[..., bool]
-    outputs: Callable[..., Any]
-    inputs_of: Callable[..., list[Any]]
     recharge: Callable[[int], None]
 
     def __init__(
@@ -81,7 +77,8 @@ class Recorded:
         self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
         if is_scalar(program):
             code: Any = ScalarCode(program)
-            self.names["step"] = define(code.text, "step", code.names, FILE)
+            if len(code.rows) > INLINE:
+                self.names["step"] = define(code.text, "step", code.names, FILE)
             self.names["exact"] = self._exact
             self.scalar: ScalarCode | None = code
         else:
@@ -90,13 +87,11 @@ class Recorded:
             self.scalar = None
         self.inputs = inputs
         text = self._text(program, [f"x{i}" for i in range(len(args))], checks=due is not None)
-        functions = define(text, "make", self.names, FILE)(1)
-        self.entry, self.fits, self.inputs_of, self.outputs, self.recharge = functions
+        self.entry, self.recharge = define(text, "make", self.names, FILE)(1)
         program.forget()
         count = sum(line.kind == "line" for line in lines)
         legend = "".join(f"{line}\n" for line in (code.legend() if self.scalar is None else []))
-        entry = text[: text.index("    def fits(")]
-        self.text = f"# {count} statements\n{legend}{code.text}\n{entry.rstrip()}\n"
+        self.text = f"# {count} statements\n{legend}{code.text}\n{text}"
 
     # --------------------------------------------------------------- what must be as it was
 
@@ -203,22 +198,39 @@ class Recorded:
             entry += [f"if {p}._grad is None:", f"    {p}._grad = {name}", "else:"]
             entry += [f"    {p}._grad = {p}._grad + {name}", f"    if {p}._spent:", f"        {p}._spent = 2"]
         entry.append(f"return {wrapped[0]}")
-        functions = {
-            f"entry({given})": entry,
-            f"fits({given})": [*self.reads, f"return bool{asked}"],
-            f"inputs({given})": [*self.reads, f"return [{', '.join(self.inputs)}]"],
-            f"outputs({given})": [
-                *self.reads,
-                *self._run(readable=False),
-                unpack,
-                f"return {', '.join(wrapped)},",
+        # What only checks need is not written before the first check.
+        self.later = {
+            "fits": [*self.reads, f"return bool{asked}"],
+            "inputs_of": [*self.reads, f"return [{', '.join(self.inputs)}]"],
+            "outputs": [
+                *self.reads, *self._run(readable=False), unpack, f"return {', '.join(wrapped)},",
             ],
-            "recharge(count)": ["nonlocal left", "left = count"],
-        }
-        rows = ["def make(left):"]
-        for head, body in functions.items():
-            rows += [f"    def {head}:", *(f"        {row}" for row in body), ""]
-        return "\n".join([*rows, "    return entry, fits, inputs, outputs, recharge", ""])
+        }  # fmt: skip
+        rows = ["def make(left):", f"    def entry({given}):", *(f"        {row}" for row in entry)]
+        rows += ["", "    def recharge(count):", "        nonlocal left", "        left = count"]
+        return "\n".join([*rows, "", "    return entry, recharge", ""])
+
+    def _define(self, name: str) -> Any:
+        """One of the functions that only checks need."""
+        if self.scalar is not None and "step" not in self.names:
+            self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
+        rows = [f"def {name}({self.given}):", *(f"    {row}" for row in self.later[name]), ""]
+        return define("\n".join(rows), name, self.names, FILE)
+
+    @functools.cached_property
+    def fits(self) -> Callable[..., bool]:
+        """Takes f's arguments: whether the recording is for such. (Which way it branches is not asked.)"""
+        return self._define("fits")  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def inputs_of(self) -> Callable[..., list[Any]]:
+        """Takes f's arguments: what the step is called with."""
+        return self._define("inputs_of")  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def outputs(self) -> Callable[..., Any]:
+        """Takes f's arguments: (value, *gradients), without asking or adding anything."""
+        return self._define("outputs")  # type: ignore[no-any-return]
 
     def _run(self, *, readable: bool = True) -> list[str]:
         """Lines that call the step and leave its results in `out`."""
