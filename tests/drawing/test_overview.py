@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+import tinygrad_lo as lo
 from tinygrad_lo.drawing.cards import Look
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.contents import Group
@@ -82,3 +83,11 @@ def test_lazy_arrays_are_not_computed():
 
 def test_counted():
     assert [counted(1, "op"), counted(1000, "op")] == ["1 op", "1,000 ops"]
+
+
+def test_wide_tables_become_statistics(rng):
+    net = lo.nn.Sequential(lo.nn.Linear(4, 16), lo.nn.ReLU(), lo.nn.Linear(16, 3))
+    loss = lo.losses.cross_entropy(net(rng.standard_normal((8, 4))), rng.integers(0, 3, 8))
+    source = lo.draw(loss, style="overview").source
+    assert "std" in source
+    assert source.count("<TD") < 400

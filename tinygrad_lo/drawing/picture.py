@@ -30,6 +30,9 @@ from tinygrad_lo.explaining.formula import Names, one_line
 STYLES = ("auto", "cards", "circuit", "overview")
 
 
+OVERVIEW_CELLS = 5  # the longest side of a table in an overview
+
+
 def draw(
     loss: Any,
     *,
@@ -60,7 +63,8 @@ def draw(
     gradient: False draws values only. digits: significant ones in tables; numbers alone get one more.
     max_nodes: a larger graph is collapsed by scope, the deepest first, and then cut to what is nearest
         to the loss; the title says so.
-    max_cells: arrays with a longer side, or with more than two, show mean, std, min and max.
+    max_cells: arrays with a longer side (in an overview, longer than 5), or with more than two sides, show
+    mean, std, min and max.
     focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn.
     check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
 
@@ -95,7 +99,9 @@ def draw(
     def paint(look: Look) -> str:
         return dot(contents, look, name if title is None else title, style, said)
 
-    look = Look(COLORS[theme, palette], max_cells, digits)
+    # An overview runs from left to right: wide tables would make it a scroll.
+    cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
+    look = Look(COLORS[theme, palette], cells, digits)
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, gradient=gradient))
 
 
