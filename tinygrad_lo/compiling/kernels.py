@@ -8,6 +8,7 @@ find the maximum of rows three times quicker than np.max.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -92,44 +93,42 @@ def matmul(code: ArrayCode, line: Value) -> bool:
 
 def total(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
-    if (
-        x.kind == "constant"
-        or not x.shape
-        or x.dtype.kind != "f"
-        or x.dtype.itemsize == 2
-        or x.dtype != line.dtype
-    ):
+    if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
-    text = code.texts[x]
-    size = int(np.prod(x.shape))
-    axes = tuple(range(len(x.shape))) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = tuple(sorted(i % len(x.shape) for i in axes))
-    if (
-        axes == tuple(range(len(x.shape)))
-        and not keepdims
-        and size <= SHORT
-        and (x in code.buffers or len(x.shape) == 1)
-    ):
-        code.assign(line, f"dot({code.flat(x)}, {ones(code, size, x)})")
+    rank = len(x.shape)
+    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    axes = tuple(sorted(i % rank for i in axes))
+    if by_dot(code, line, axes):
         return True
-    if len(x.shape) == 2 and axes == (0,) and x.shape[0] <= SHORT:
-        row = ones(code, (1, x.shape[0]) if keepdims else x.shape[0], x)
-        write(code, line, "dot", [row, text])
-        return True
-    if len(x.shape) == 2 and axes == (1,) and x.shape[1] <= SHORT:
-        column = ones(code, (x.shape[1], 1) if keepdims else x.shape[1], x)
-        write(code, line, "dot", [text, column])
-        return True
+    size = math.prod(x.shape)
     if x.dtype.itemsize < 8 and size > TALL:
         return False  # the op sums it in blocks
     reduce = code.names.name(np.add.reduce, "total")
     out = code.out(line)
-    code_out = "None" if out is None else out
-    statement = f"{reduce}({text}, {axes if axis is not None else None}, None, {code_out}, {keepdims})"
+    call = f"{reduce}({code.texts[x]}, {None if axis is None else axes}, None, {out}, {keepdims})"
     if out is None:
-        code.assign(line, statement)
+        code.assign(line, call)
     else:
-        code.run(statement)
+        code.run(call)
+    return True
+
+
+def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
+    """A sum of few terms as a product with ones: of all elements, or of the rows or columns of a matrix."""
+    x, _, keepdims = line.args
+    text = code.texts[x]
+    if axes == tuple(range(len(x.shape))) and not keepdims and (x in code.buffers or len(x.shape) == 1):
+        size = math.prod(x.shape)
+        if size <= SHORT:
+            code.assign(line, f"dot({code.flat(x)}, {ones(code, size, x)})")
+            return True
+    if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
+        return False
+    n = x.shape[axes[0]]
+    if axes == (0,):
+        write(code, line, "dot", [ones(code, (1, n) if keepdims else n, x), text])
+    else:
+        write(code, line, "dot", [text, ones(code, (n, 1) if keepdims else n, x)])
     return True
 
 
@@ -157,8 +156,8 @@ def largest(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def places(code: ArrayCode, labels: Value, columns: int) -> str | None:
-    """Where each row's label lies in the flat array; computed once for the pick and for the put."""
+def label_places(code: ArrayCode, labels: Value, columns: int) -> str | None:
+    """`indexing.places` into a buffer, once for the pick and for the put: where each row's label lies."""
     if labels.dtype.kind not in "iu" or labels.dtype == np.uint64 or len(labels.shape) != 1:
         return None
     key = ("places", labels, columns)
@@ -173,7 +172,7 @@ def places(code: ArrayCode, labels: Value, columns: int) -> str | None:
 
 def pick(code: ArrayCode, line: Value) -> bool:
     scores, labels = line.args
-    where = places(code, labels, scores.shape[-1]) if len(scores.shape) == 2 else None
+    where = label_places(code, labels, scores.shape[-1]) if len(scores.shape) == 2 else None
     if where is None or line in code.outputs:
         return False
     out = code.buffer(line)
@@ -183,7 +182,7 @@ def pick(code: ArrayCode, line: Value) -> bool:
 
 def put(code: ArrayCode, line: Value) -> bool:
     value, labels, classes = line.args
-    where = places(code, labels, classes.ref)
+    where = label_places(code, labels, classes.ref)
     if where is None or line in code.outputs or len(line.shape) != 2:
         return False
     text = code.operand(value, line.dtype) if value.kind == "constant" else code.flat(value)

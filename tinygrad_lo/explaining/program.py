@@ -10,7 +10,6 @@ never used is dropped (see simplify.py).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -48,7 +47,7 @@ class Program:
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
         self._scope: Path = ()
         self._backward = False
-        self._marks: list[tuple[float, int]] = []  # (birth of the first backward node, its forward node)
+        self._marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
 
         loss = self.recording.origin(loss)
         effects = self.recording.effects
@@ -116,13 +115,11 @@ class Program:
             if birth in grads and grads[birth].dtype != node._value.dtype:
                 grads[birth] = grads[birth].astype(node._value.dtype)
         asked = [*kept.values(), *grads.values()]
-        marks = iter([*self._marks, (-math.inf, 0)])
-        (began, owner), following = (0.0, 0), next(marks)
-        for node in reachable(asked):
+        backward = reachable(asked)
+        owner = owners(backward, self._marks)
+        for node in backward:
             if node._birth not in self._values and node._op is not None:
-                while node._birth < following[0]:
-                    (began, owner), following = following, next(marks)
-                self._scope = self._paths.get(owner, ()) if began else ()
+                self._scope = self._paths.get(owner[node._birth], ())
                 self._add(node)
         for birth, g in [*kept.items(), *grads.items()]:
             value = self.value_of(g)
@@ -259,6 +256,24 @@ class Program:
                 kept.append(line)
                 needed |= dict.fromkeys(line.inputs)
         return kept[::-1]
+
+
+def owners(nodes: list[Node], marks: list[tuple[int, int]]) -> dict[int, int]:
+    """Birth of each node -> birth of the forward node whose rule made it; 0 where none did.
+
+    A mark is (birth, forward node). Births count down: what is born after a mark, and before the next one,
+    belongs to the mark's forward node. Nodes and marks come oldest first.
+    """
+    found = {}
+    coming = iter(marks)
+    following = next(coming, None)
+    owner = 0
+    for node in nodes:
+        while following is not None and node._birth < following[0]:
+            owner = following[1]
+            following = next(coming, None)
+        found[node._birth] = owner
+    return found
 
 
 def key_of(arg: Any) -> Any:
