@@ -1,9 +1,10 @@
 """Inputs for every entry of the table: made from what the entry says of itself."""
 
 import numpy as np
+import pytest
 
 from tinygrad_lo.engine.graph import Op
-from tinygrad_lo.engine.ops import Shape
+from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
 
 UNARY = (Shape(), Shape(0), Shape(4), Shape(2, 3), "turned")
 BINARY = (
@@ -61,3 +62,17 @@ def positions(case) -> list[int]:
         for i, item in enumerate(case)
         if isinstance(item, Shape) or (isinstance(item, str) and item == "turned")
     ]
+
+
+# Every op with a gradient, and every composed function, with each of their samples.
+TABLE_CASES = [
+    pytest.param(op, case, id=f"{op.name}-{i}")
+    for op in TABLE.values()
+    if op.differentiable
+    for i, case in enumerate(cases(op))
+]
+COMPOSED_CASES = [
+    pytest.param(entry, case, id=f"{entry.name}-{i}")
+    for entry in COMPOSED.values()
+    for i, case in enumerate(entry.samples)
+]

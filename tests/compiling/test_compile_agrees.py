@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from graphs import M, N, random_leaves, random_loss
-from samples import cases, fill, inputs_of, positions
+from samples import COMPOSED_CASES, TABLE_CASES, fill, inputs_of, positions
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.ops import COMPOSED, TABLE
 
 
 def agree(f, leaves, *args, times=3):
@@ -51,14 +50,6 @@ def weights_for(y, rng):
     return [rng.uniform(0.5, 1.5, part.shape)[()] for part in (y if isinstance(y, list) else [y])]
 
 
-TABLE_CASES = [
-    pytest.param(op, case, id=f"{op.name}-{i}")
-    for op in TABLE.values()
-    if op.differentiable
-    for i, case in enumerate(cases(op))
-]
-
-
 @pytest.mark.parametrize(("op", "case"), TABLE_CASES)
 def test_every_op(op, case, rng):
     made = inputs_of(op, case, rng)
@@ -70,13 +61,6 @@ def test_every_op(op, case, rng):
             leaves.append(made[i])
     weights = weights_for(op.apply(*made), rng)
     agree(lambda: weighted(op.apply(*made), weights), leaves)
-
-
-COMPOSED_CASES = [
-    pytest.param(entry, case, id=f"{entry.name}-{i}")
-    for entry in COMPOSED.values()
-    for i, case in enumerate(entry.samples)
-]
 
 
 @pytest.mark.parametrize(("entry", "case"), COMPOSED_CASES)

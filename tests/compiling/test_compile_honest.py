@@ -203,3 +203,30 @@ def test_numbers_of_a_layers_class_are_asked(monkeypatch):
         else:
             monkeypatch.setattr(owner, name, value)
         assert step(X) == pytest.approx(net(X).item())
+
+
+def test_the_collector_is_on_again_after_a_recording_and_after_a_failed_one():
+    assert gc.isenabled()
+    lo.compile(lambda: (W * 2.0 * W).sum() + 1.0)()
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        lo.compile(lambda: (W * W).sum() * (1 / 0))()
+    assert gc.isenabled()
+
+
+def test_an_array_argument_has_no_methods_of_tensors():
+    with pytest.raises(LoError, match=r"'x' is an array, .* has no \.relu"):
+        lo.compile(lambda x: (W * x.relu()).sum())(X)
+    assert lo.compile(lambda x: (W * lo.Tensor(x).relu()).sum())(X) == pytest.approx(14.0)
+
+
+def test_a_refusal_that_f_swallows_is_raised_all_the_same():
+    def f(x):
+        try:
+            scale = float(x.sum())
+        except Exception:
+            scale = 1.0
+        return (W * x * scale).sum()
+
+    with pytest.raises(GraphError, match=r"float\(t\) inside a compiled function"):
+        lo.compile(f)(X)

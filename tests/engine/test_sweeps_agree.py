@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.engine.sweep import pull, start, sweep, walk
-from tinygrad_lo.errors import GraphError, MutationError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, GraphError, MutationError, OptionError, ShapeError
 
 
 def passing_op(name, forward, rules):
@@ -260,3 +260,20 @@ def test_a_generator_function_cannot_be_decorated():
         @lo.no_grad()
         def batches():
             yield 1
+
+
+def test_the_slope_of_a_power_depends_on_an_exponent_of_zero():
+    a, b = lo.Parameter(1.25), lo.Parameter(0.0)
+    slope = lo.grad(a**b, a, create_graph=True)
+    assert slope.item() == 0.0
+    assert lo.grad(slope, b) == pytest.approx(1 / 1.25)
+    assert lo.grad(lo.Parameter(0.0) ** b, b) == 0.0
+
+
+def test_a_frozen_parameter_keeps_its_shape_and_dtype():
+    p = lo.Parameter([1.0, 2.0], name="p")
+    p.requires_grad = False
+    with pytest.raises(DTypeError, match="float32"):
+        p.data = np.ones(2, np.float32)
+    with pytest.raises(ShapeError, match=r"\(3,\)"):
+        p.data = np.ones(3)

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from graphs import random_leaves, random_loss
-from samples import cases, fill, inputs_of, positions
+from samples import COMPOSED_CASES, TABLE_CASES, fill, inputs_of, positions
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.ops import COMPOSED, TABLE
 
 
 def agree(loss):
@@ -37,14 +36,6 @@ def weighted(y, rng):
     return sum((part * rng.uniform(0.5, 1.5, part.shape)).sum() for part in parts)
 
 
-TABLE_CASES = [
-    pytest.param(op, case, id=f"{op.name}-{i}")
-    for op in TABLE.values()
-    if op.differentiable
-    for i, case in enumerate(cases(op))
-]
-
-
 @pytest.mark.parametrize(("op", "case"), TABLE_CASES)
 def test_every_op(op, case, rng):
     made = inputs_of(op, case, rng)
@@ -55,13 +46,6 @@ def test_every_op(op, case, rng):
         if rules[i] is not None:
             made[i] = lo.Parameter(made[i], name=next(names))
     agree(weighted(op.apply(*made), rng))
-
-
-COMPOSED_CASES = [
-    pytest.param(entry, case, id=f"{entry.name}-{i}")
-    for entry in COMPOSED.values()
-    for i, case in enumerate(entry.samples)
-]
 
 
 @pytest.mark.parametrize(("entry", "case"), COMPOSED_CASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import string
 from collections.abc import Iterable
@@ -75,9 +76,10 @@ def find(wanted: Any) -> Op | Composed:
     if isinstance(wanted, str):
         entry = TABLE.get(wanted) or COMPOSED.get(wanted)
         if entry is None:
-            raise OptionError(
-                f"formula: there is no op {wanted!r}; the ops are {', '.join(sorted([*TABLE, *COMPOSED]))}"
-            )
+            known = sorted([*TABLE, *COMPOSED])
+            near = difflib.get_close_matches(wanted, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
+            raise OptionError(f"formula: there is no op {wanted!r}{hint}")
         return entry
     if isinstance(wanted, np.ufunc):
         wanted = UFUNCS.get(wanted, wanted)
