@@ -1,6 +1,7 @@
 """What every test starts from: seeded random numbers, and one BLAS thread for bitwise comparisons."""
 
 import os
+import zlib
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -17,5 +18,6 @@ def _seeded() -> None:
 
 
 @pytest.fixture
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers of this test's own, drawn by its name: a new test moves no other one's."""
+    return np.random.default_rng(zlib.crc32(request.node.name.encode()))

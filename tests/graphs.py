@@ -1,6 +1,7 @@
 """Random graphs over parameters and data: functions that a program must agree with to the last bit."""
 
 import numpy as np
+import pytest
 
 import tinygrad_lo as lo
 
@@ -40,6 +41,11 @@ KINDS = (
     lambda a, b, c: np.einsum("ij,kj->ik", a, b) @ c / N,
     lambda a, b, c: a * 1.0 + np.cumsum(b, axis=0) / N,
 )
+
+
+def seeds(quick, all):
+    """Seeds for a parametrized test, of which those from `quick` on are slow tests."""
+    return [pytest.param(seed, marks=pytest.mark.slow if seed >= quick else ()) for seed in range(all)]
 
 
 def random_loss(rng, leaves, length=20):

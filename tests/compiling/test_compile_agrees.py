@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graphs import M, N, random_leaves, random_loss
+from graphs import M, N, random_leaves, random_loss, seeds
 from samples import COMPOSED_CASES, TABLE_CASES, fill, inputs_of, positions
 
 import tinygrad_lo as lo
@@ -77,7 +77,7 @@ def test_every_composed_function(entry, case, rng):
     agree(lambda: weighted(entry.function(*made), weights), leaves)
 
 
-@pytest.mark.parametrize("seed", range(500))
+@pytest.mark.parametrize("seed", seeds(quick=150, all=500))
 def test_random_graphs(seed):
     leaves = random_leaves(np.random.default_rng(seed))
 

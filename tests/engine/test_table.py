@@ -72,9 +72,9 @@ def differences(value, arrays, h=1e-5):
     return gradients
 
 
-def gap(a, b) -> float:
+def gap(a, b, least=0.0) -> float:
     """The largest difference, relative to the largest number (elements may be exactly zero)."""
-    scale = max((float(np.abs(x).max()) for x in [*a, *b] if np.size(x)), default=0.0)
+    scale = max([least, *(float(np.abs(x).max(initial=0.0)) for x in [*a, *b])])
     worst = max((float(np.abs(x - y).max()) for x, y in zip(a, b, strict=True) if np.size(x)), default=0.0)
     return worst / scale if scale else worst
 
@@ -114,7 +114,9 @@ def derivative_gaps(call, made, where, rng, order):
             for g, x in zip(first, arrays, strict=True)
         ]
         return gap(first, differences(lambda: run(0), arrays))
-    return gap(second, differences(lambda: run(1), arrays))
+    # A second derivative that cancels to 0, like that of a norm of one number, is measured against the first.
+    size = max((float(np.abs(g._value).max(initial=0.0)) for g in first if g is not None), default=0.0)
+    return gap(second, differences(lambda: run(1), arrays), least=1e-3 * size)
 
 
 def entries(kind):

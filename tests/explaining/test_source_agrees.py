@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from graphs import random_leaves, random_loss
+from graphs import random_leaves, random_loss, seeds
 from samples import COMPOSED_CASES, TABLE_CASES, fill, inputs_of, positions
 
 import tinygrad_lo as lo
@@ -59,7 +59,7 @@ def test_every_composed_function(entry, case, rng):
     agree(weighted(entry.function(*made), rng))
 
 
-@pytest.mark.parametrize("seed", range(2000))
+@pytest.mark.parametrize("seed", seeds(quick=400, all=2000))
 def test_random_graphs(seed):
     rng = np.random.default_rng(seed)
     loss = random_loss(rng, random_leaves(rng))

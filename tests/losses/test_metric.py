@@ -90,7 +90,7 @@ def test_close_points_keep_their_distance():
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-@pytest.mark.parametrize("distance", DISTANCES, ids=str)
+@pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("margin", [0.0, 0.7, 3.0])
 @pytest.mark.parametrize("shape", [(5, 3), (2, 4, 3), (3,)])
 def test_triplet_with_every_option(shape, margin, distance, reduction, rng):
