@@ -304,7 +304,7 @@ def test_the_first_two_shell_blocks_are_one_line_each():
     first, second = blocks("sh")[:2]
     assert first.count("\n") == second.count("\n") == 1
     assert first.rstrip().endswith("examples/digits.py")
-    assert second.rstrip().endswith("pytest")
+    assert second.rstrip().endswith("pytest -n auto")
 
 
 def test_the_readme_example_prints_what_it_says(tmp_path):
