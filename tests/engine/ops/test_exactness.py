@@ -1,0 +1,119 @@
+"""Every op of the table, and every function written with them, against exact numbers: a sweep.
+
+Values, first and second derivatives at 1e-8 and 1e8, at 200 points in ±750, at the ends of the dtype, at
+ties and at 0, in float64, float32 and float16. A new op is swept without a line here.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from exactness import BOUNDS, Exact, derivatives, exact_np, rng_of, worst
+from samples import cases, positions, spelled
+
+from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
+
+DTYPES = ("float64", "float32", "float16")
+ORDERS = ("value", "first", "second")
+
+# What cannot come within (4, 8, 16) units: (name, dtype, order) -> units, and why.
+EXCEPTIONS: dict = {}
+
+
+def bound(name, dtype, order):
+    return EXCEPTIONS.get((name, dtype, order), (BOUNDS[order], ""))[0]
+
+
+def specials(dtype):
+    """0, 1e-8, 1e8 and what is about 1; as far as the dtype has them."""
+    small, large = (1e-8, 1e8) if dtype != "float16" else (1e-4, 1e4)
+    sizes = np.array([small, 3 * small, 0.5, 1.0, 1.7, 2.0, 3.0, 40.0, large, 0.7 * large])
+    return np.concatenate([[0.0], sizes, -sizes])
+
+
+def ends(dtype):
+    """The largest, the smallest, the smallest normal number, and where squares become too large or small."""
+    info = np.finfo(dtype)
+    sizes = [info.max, info.tiny, info.smallest_subnormal, 1.5 * info.max**0.5, 0.7 * info.tiny**0.5, 1 - info.epsneg]
+    return np.array([*sizes, *(-x for x in sizes)], float)
+
+
+def domain_of(entry, i):
+    pairs = entry.domain if isinstance(entry.domain[0], tuple) else (entry.domain,)
+    return pairs[min(i, len(pairs) - 1)]
+
+
+# ---------------------------------------------------------------- ops on each element alone
+
+
+def groups(op, dtype):
+    """Points in groups of like size: a list of lists of columns, one for each input."""
+    rng = rng_of(f"{op.name} {dtype}")
+    n = op.arity
+    wide = rng.uniform(-750, 750, (n, 200))
+    near = np.array([rng.uniform(*domain_of(op, i), 20) for i in range(n)])
+    usual, far = specials(dtype), ends(dtype)
+    if n == 1:
+        middle, edge = usual[None], far[None]
+    else:
+        both = np.concatenate([usual, far])
+        ties = np.tile(usual, (n, 1))
+        middle = np.concatenate([ties, rng.choice(usual, (n, 60))], axis=1)
+        edge = np.concatenate([np.tile(far, (n, 1)), rng.choice(far, (n, 15)), rng.choice(both, (n, 15))], axis=1)
+    return [x.astype(dtype) for x in (near, wide, middle, edge)]
+
+
+def defined(f, columns):
+    """Which points the exact function is defined at."""
+    keep = []
+    for at in range(len(columns[0])):
+        try:
+            exact = Exact(f, [c[at : at + 1] for c in columns], [], np.ones(1), "float64").at()
+        except (ZeroDivisionError, ValueError, OverflowError):
+            exact = np.array([np.nan])
+        keep.append(bool(exact[0] == exact[0]))
+    return np.array(keep)
+
+
+def alone(op):
+    return not op.samples and op.differentiable
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("op", [op for op in TABLE.values() if alone(op)], ids=lambda op: op.name)
+def test_elementwise_ops_are_exact(op, dtype):
+    wrt = [i for i, rule in enumerate(op.rules) if rule is not None]
+    pairs = list(itertools.combinations_with_replacement(wrt, 2))
+    found = dict.fromkeys(range(3), (0.0, ""))
+
+    def f(*arrays):
+        return np.asarray(spelled(op, arrays, exact_np), object)
+
+    for points in groups(op, dtype):
+        columns = list(points)
+        if op.name == "where":
+            columns[0] = columns[0] > 0
+        try:
+            Exact(f, columns, [(i, ...) for i in wrt], np.ones(1), dtype).at()
+        except (ZeroDivisionError, OverflowError):
+            keep = defined(f, columns)
+            columns = [c[keep] for c in columns]
+        exact = Exact(f, columns, [(i, ...) for i in wrt], np.ones(1), dtype)
+        with np.errstate(all="ignore"):
+            y, firsts, seconds = derivatives(op.apply, columns, wrt, 1.0, [(i, ..., j) for i, j in pairs])
+
+        def where(at, columns=columns):
+            return ", ".join(str(c[at]) for c in columns)
+
+        found[0] = max(found[0], worst(*exact.value_gap(y), y, where))
+        for k, i in enumerate(wrt):
+            found[1] = max(found[1], worst(*exact.gap(firsts[i], k), firsts[i], where))
+        for i, j in pairs:
+            h = seconds[i, ..., j]
+            found[2] = max(found[2], worst(*exact.gap(h, wrt.index(i), wrt.index(j)), h, where))
+    assert_within(op.name, dtype, found)
+
+
+def assert_within(name, dtype, found):
+    wrong = [f"{ORDERS[order]}: {text}" for order, (gap, text) in found.items() if gap > bound(name, dtype, order)]
+    assert not wrong, "\n".join(["", *wrong])
