@@ -55,6 +55,7 @@ class ExactNumPy:
 
     inf, nan = mpmath.inf, mpmath.nan
     logaddexp = np.frompyfunc(real(logaddexp), 2, 1, identity=-mpmath.inf)
+    maximum, minimum = (np.frompyfunc(real(f), 2, 1) for f in (max, min))
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -75,9 +76,17 @@ for _name, _f in {
     setattr(ExactNumPy, _name, np.frompyfunc(real(_f), 1, 1))
 
 exact_np = ExactNumPy()
-to_exact = np.frompyfunc(lambda x: mpmath.mpf(float(x)), 1, 1)
-to_real = np.frompyfunc(lambda y: mpmath.nan if isinstance(y, mpmath.mpc) else mpmath.mpf(y), 1, 1)
-is_nan = np.frompyfunc(lambda y: y != y, 1, 1)
+
+
+def exactly(x):
+    """Numbers as an object array of mpmath numbers; complex ones as nan."""
+
+    def one(y):
+        if isinstance(y, mpmath.mpc):
+            return mpmath.nan
+        return y if isinstance(y, mpmath.mpf) else mpmath.mpf(float(y))
+
+    return np.asarray(np.frompyfunc(one, 1, 1)(x), object)
 
 
 def digits_for(dtype, arrays):
@@ -104,10 +113,10 @@ class Exact:
         self.pointwise = all(place is ... for _, place in variables)
         moved = sorted({i for i, _ in variables})
         self.digits = digits_for(dtype, [arrays[i] for i in moved])
-        self.arrays = [to_exact(x) if i in moved else x for i, x in enumerate(arrays)]
+        self.arrays = [exactly(x) if i in moved else x for i, x in enumerate(arrays)]
         self.known = {}
         with mp.workdps(self.digits):
-            self.seed = to_exact(seed)
+            self.seed = exactly(seed)
             small = [np.abs(np.ravel(arrays[i]).astype(float)) for i in moved]
             least = min([float(x) for x in np.concatenate(small) if x > 0], default=1.0)
             size = np.frompyfunc(lambda x: min(abs(x) if x else mpmath.mpf(least), 1) * STEP, 1, 1)
@@ -125,7 +134,7 @@ class Exact:
                 i, place = self.variables[k]
                 arrays[i] = np.array(arrays[i], object)
                 arrays[i][place] = arrays[i][place] + n * self.steps[k]
-            self.known[key] = to_real(self.f(*arrays))
+            self.known[key] = exactly(self.f(*arrays))
         return self.known[key]
 
     def difference(self, *variables, sign=1):
@@ -179,15 +188,14 @@ class Exact:
         """Whether a first derivative jumps here: the jump stays when the steps shrink."""
         out = False
         for k in variables:
-            jumps = []
-            for shrink in (1, 16):
+            above, below = (self.difference(k, sign=sign) for sign in (1, -1))
+            jump = abs(self.summed(above - below))
+            if np.any(jump > 1e-10 * abs(self.summed(abs(above) + abs(below)))):
                 steps, known = self.steps, self.known
-                self.steps = [h / shrink for h in steps]
-                self.known = known if shrink == 1 else {(): known[()]}
-                jumps.append(abs(self.summed(self.difference(k) - self.difference(k, sign=-1))))
+                self.steps, self.known = [h / 16 for h in steps], {(): known[()]}
+                smaller = abs(self.summed(self.difference(k) - self.difference(k, sign=-1)))
                 self.steps, self.known = steps, known
-            out = np.logical_or(out, 4 * jumps[1] > jumps[0])
-            out = np.logical_and(out, jumps[0] > 0)
+                out = np.logical_or(out, np.logical_and(4 * smaller > jump, jump > 0))
         return out
 
 
@@ -209,7 +217,7 @@ def gaps(got, one, other, scale, slack, dtype):
         away = max(low - got, got - high) - slack
         return float(min(max(away, 0) / unit, 1e300))
 
-    return np.frompyfunc(gap, 5, 1)(got, one, other, scale, slack).astype(float)
+    return np.asarray(np.frompyfunc(gap, 5, 1)(got, one, other, scale, slack), float)
 
 
 # -------------------------------------------------------------------------- what is computed

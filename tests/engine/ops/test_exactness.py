@@ -114,6 +114,89 @@ def test_elementwise_ops_are_exact(op, dtype):
     assert_within(op.name, dtype, found)
 
 
+# --------------------------------------------------------------------- ops on whole arrays
+
+
+FILLINGS = ("small", "large", "wide", "ends", "ties", "zeros")
+
+
+def filling(kind, shape, domain, dtype, rng):
+    """An array of one kind of numbers."""
+    low, high = (1e-8, 1e8) if dtype != "float16" else (1e-4, 1e4)
+    if kind == "wide":
+        x = rng.uniform(-750, 750, shape)
+    elif kind == "ends":
+        x = rng.choice(ends(dtype), shape)
+    elif kind == "ties":
+        x = rng.choice([1.7, -3.0], shape)
+    elif kind == "zeros":
+        x = rng.choice([0.0, 0.0, 2.5], shape)
+    else:
+        x = rng.uniform(*domain, shape) * (low if kind == "small" else high)
+    return np.asarray(x).astype(dtype)
+
+
+def array_cases():
+    for entry in [*TABLE.values(), *COMPOSED.values()]:
+        if entry.name in COMPOSED or (entry.differentiable and not alone(entry)):
+            samples = entry.samples if entry.name in COMPOSED else cases(entry)
+            fitting = [(i, sample) for i, sample in enumerate(samples) if 1 < size_of(sample) <= 16]
+            for i, sample in fitting[:3]:
+                yield pytest.param(entry, sample, id=f"{entry.name}-{i}")
+
+
+def size_of(sample):
+    parts = [*sample[0], *sample[1:]] if isinstance(sample[0], list) else sample
+    return sum(int(np.prod(part)) for part in parts if isinstance(part, Shape))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("entry", "sample"), list(array_cases()))
+def test_ops_on_arrays_are_exact(entry, sample, dtype):
+    count = len(sample[0]) if isinstance(sample[0], list) else 0
+    sample = (*sample[0], *sample[1:]) if count else sample
+    rng = rng_of(f"{entry.name} {sample} {dtype}")
+    call = entry.function if entry.name in COMPOSED else entry.apply
+    wrt = [i for i in positions(sample) if entry.name in COMPOSED or entry.rules[0 if entry.arity is None else i]]
+    found = dict.fromkeys(range(3), (0.0, ""))
+
+    def listed(arrays):
+        return (list(arrays[:count]), *arrays[count:]) if count else arrays
+
+    def f(*arrays):
+        arrays = [object if isinstance(x, np.dtype) else x for x in arrays]
+        return np.asarray(spelled(entry, listed(arrays), exact_np), object)
+
+    for kind in FILLINGS:
+        made = [
+            filling(kind, item, domain_of(entry, i), dtype, rng) if isinstance(item, Shape) else item
+            for i, item in enumerate(sample)
+        ]
+        made = [np.dtype(dtype) if isinstance(x, np.dtype) else x for x in made]
+        variables = [(i, place) for i in wrt for place in np.ndindex(made[i].shape)]
+        exact = Exact(f, made, variables, 1.0, dtype)
+        try:
+            seed = rng.choice([1.0, -2.0], exact.at().shape)
+        except (ZeroDivisionError, OverflowError):
+            continue
+        exact.seed = seed
+        k, m = rng.choice(len(variables), 2)
+        (i, place), (j, other) = variables[k], variables[m]
+        with np.errstate(all="ignore"):
+            y, firsts, seconds = derivatives(
+                lambda *x: call(*listed(x)), made, wrt, seed.astype(dtype), [(i, place, j)]
+            )
+
+        def where(_, made=made):
+            return " ".join(", ".join(map(repr, made)).split())
+
+        found[0] = max(found[0], worst(*exact.value_gap(y), y, where))
+        found[1] = max(found[1], worst(*exact.gap(firsts[i][place], k), firsts[i][place], where))
+        h = seconds[i, place, j][other]
+        found[2] = max(found[2], worst(*exact.gap(h, k, m), h, where))
+    assert_within(entry.name, dtype, found)
+
+
 def assert_within(name, dtype, found):
     wrong = [f"{ORDERS[order]}: {text}" for order, (gap, text) in found.items() if gap > bound(name, dtype, order)]
     assert not wrong, "\n".join(["", *wrong])
