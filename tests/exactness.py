@@ -19,7 +19,6 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 
 BOUNDS = (4, 8, 16)  # for values, first and second derivatives
-STEP = mpmath.mpf(2) ** -70  # of a difference, relative to the input
 
 
 def rng_of(name: str) -> np.random.Generator:
@@ -60,7 +59,7 @@ class ExactNumPy:
     def __getattr__(self, name):
         return getattr(np, name)
 
-    def zeros(self, shape, dtype=None):
+    def zeros(self, shape, *_):
         return np.full(shape, mpmath.mpf(0), object)
 
     def std(self, x, axis=None, keepdims=False):
@@ -97,7 +96,12 @@ def digits_for(dtype, arrays):
     largest = max(float(sizes.max(initial=1.0)), 1.0)
     floor = -np.log10(float(np.finfo(dtype).smallest_subnormal))
     floor = min(floor, 40 + 2 * largest)  # exp(−x) is not smaller
-    return int(3 * (22 - np.log10(smallest)) + np.log10(largest) + floor + 40)
+    return int(3 * (5 - np.log10(step_for(dtype)) - np.log10(smallest)) + np.log10(largest) + floor + 10)
+
+
+def step_for(dtype):
+    """The step of a difference, relative to the input: what it misses is far below a unit."""
+    return float(np.finfo(dtype).eps) * 2.0**-12
 
 
 class Exact:
@@ -119,7 +123,8 @@ class Exact:
             self.seed = exactly(seed)
             small = [np.abs(np.ravel(arrays[i]).astype(float)) for i in moved]
             least = min([float(x) for x in np.concatenate(small) if x > 0], default=1.0)
-            size = np.frompyfunc(lambda x: min(abs(x) if x else mpmath.mpf(least), 1) * STEP, 1, 1)
+            step = mpmath.mpf(step_for(dtype))
+            size = np.frompyfunc(lambda x: min(abs(x) if x else mpmath.mpf(least), 1) * step, 1, 1)
             self.steps = [size(self.arrays[i][place]) for i, place in variables]
 
     def at(self, *moves):
@@ -129,12 +134,13 @@ class Exact:
             counts[k] = counts.get(k, 0) + n
         key = tuple(sorted((k, n) for k, n in counts.items() if n))
         if key not in self.known:
-            arrays = list(self.arrays)
-            for k, n in key:
-                i, place = self.variables[k]
-                arrays[i] = np.array(arrays[i], object)
-                arrays[i][place] = arrays[i][place] + n * self.steps[k]
-            self.known[key] = exactly(self.f(*arrays))
+            with mp.workdps(self.digits):
+                arrays = list(self.arrays)
+                for k, n in key:
+                    i, place = self.variables[k]
+                    arrays[i] = np.array(arrays[i], object)
+                    arrays[i][place] = arrays[i][place] + n * self.steps[k]
+                self.known[key] = exactly(self.f(*arrays))
         return self.known[key]
 
     def difference(self, *variables, sign=1):
@@ -179,7 +185,9 @@ class Exact:
             slack = 0  # of the difference, for what it is still away from the derivative
             for k in variables:
                 slack = slack + abs(self.steps[k] * self.summed(self.difference(*variables, k)))
-            found = gaps(got, *sides, self.conditioned(self.difference(*variables), *variables), slack, self.dtype)
+            found = gaps(
+                got, *sides, self.conditioned(self.difference(*variables), *variables), slack, self.dtype
+            )
             if len(variables) > 1:
                 found = np.where(self.kinked(variables), np.nan, found)
             return found, sides[0]
@@ -208,9 +216,9 @@ def gaps(got, one, other, scale, slack, dtype):
         low, high = min(one, other), max(one, other)
         if one != one or other != other or scale != scale:
             return np.nan
-        if np.isnan(got):
-            return np.inf
         unit = eps * scale + smallest
+        if np.isnan(got):
+            return 0.0 if low >= most or high <= -most else np.inf
         if np.isinf(got):  # right where the true number is too large, or may be
             return 0.0 if (high if got > 0 else -low) + BOUNDS[0] * unit >= most else np.inf
         got = mpmath.mpf(float(got))
@@ -251,8 +259,12 @@ def derivatives(call, arrays, wrt, seed, pairs):
 
 def worst(found, exact, got, inputs):
     """(the largest gap, a line that says where)."""
-    found, got, exact = (np.asarray(x).reshape(-1) for x in (found, got, np.broadcast_to(exact, np.shape(found))))
+    found, got, exact = (
+        np.asarray(x).reshape(-1) for x in (found, got, np.broadcast_to(exact, np.shape(found)))
+    )
     if not np.any(found == found):
         return 0.0, ""
     at = int(np.nanargmax(found))
-    return float(found[at]), f"{found[at]:.3g} units: {got[at]!r} for {mpmath.nstr(exact[at], 12)} at {inputs(at)}"
+    return float(
+        found[at]
+    ), f"{found[at]:.3g} units: {got[at]!r} for {mpmath.nstr(exact[at], 12)} at {inputs(at)}"

@@ -63,6 +63,7 @@ def positions(case) -> list[int]:
         if isinstance(item, Shape) or (isinstance(item, str) and item == "turned")
     ]
 
+
 # What the spellings use that NumPy does not have, written once more and differently.
 
 

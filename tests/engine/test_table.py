@@ -16,6 +16,7 @@ from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 
+
 def differences(value, arrays, h=1e-5):
     """Central differences of value() by every element of the arrays, which are changed in place."""
     gradients = []
