@@ -6,6 +6,7 @@ maximum and minimum are shared equally.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -305,6 +306,22 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return remembered(_astype, x, wanted)  # a mask as numbers is still a mask
+
+
+HALF = np.dtype(np.float16)
+
+
+def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
+    """For float16, whose sums stop at 2048 and overflow at 65504, compute in float32 and return float16."""
+
+    @functools.wraps(f)
+    def run(x: Any, *args: Any, **options: Any) -> Any:
+        if getattr(x, "dtype", None) == HALF:
+            wide = [astype(a, np.float32) if getattr(a, "dtype", None) == HALF else a for a in (x, *args)]
+            return astype(f(*wide, **options), HALF)
+        return f(x, *args, **options)
+
+    return run
 
 
 def as_float(x: Any, dtype: Any = None) -> Any:
