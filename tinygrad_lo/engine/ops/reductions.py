@@ -375,14 +375,7 @@ def row_starts(rows: int, columns: int) -> Array:
     return starts
 
 
-ROWS = (
-    (Shape(3, 4), -1),
-    (Shape(3, 4), 0),
-    (Shape(2, 3, 4), (1, 2)),
-    (Shape(5), None),
-    (Shape(), None),
-    (Shape(0, 3), 1),
-)
+ROWS = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
 
 
 def softmax_forward(x: Array, axis: Axis) -> Array:
