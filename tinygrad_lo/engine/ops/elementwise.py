@@ -124,6 +124,9 @@ where = op("where", where_forward,
 
 
 def gap_forward(a: Array, b: Array) -> Array:
+    # vdot is the cheapest test that all are finite; lazy arrays and programs must do without the question.
+    if type(b) is ndarray and np.vdot(b, b) < np.inf:
+        return a - b
     same = a == b
     return np.where(same, 0.0, a) - np.where(same, 0.0, b)
 
