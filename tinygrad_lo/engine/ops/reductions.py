@@ -378,6 +378,7 @@ def row_starts(rows: int, columns: int) -> Array:
 ROWS = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
 
 
+@in_float32
 def softmax_forward(x: Array, axis: Axis) -> Array:
     e = np.exp(gap_forward(x, peak(x, axis)))
     return e / sums(e, axis)
