@@ -64,6 +64,57 @@ def positions(case) -> list[int]:
     ]
 
 
+# What the spellings use that NumPy does not have, written once more and differently.
+
+
+def scatter(g, shape, index):
+    out = np.zeros(shape, g.dtype)
+    np.add.at(out, index, g)
+    return out
+
+
+def windows(x, size, stride, dilation):
+    spread = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
+    axes = tuple(range(x.ndim - len(size), x.ndim))
+    view = np.lib.stride_tricks.sliding_window_view(x, spread, axes)
+    lead = (slice(None),) * (x.ndim - len(size))
+    every = tuple(slice(None, None, s) for s in stride)
+    inside = tuple(slice(None, None, d) for d in dilation)
+    return view[lead + every + inside]
+
+
+def fold(g, shape, size, stride, dilation):
+    numbers = np.arange(np.prod(shape)).reshape(shape)
+    out = np.zeros(int(np.prod(shape)), g.dtype)
+    np.add.at(out, windows(numbers, size, stride, dilation), g)
+    return out.reshape(shape)
+
+
+def gather(arrays, pattern):
+    x, *indices = arrays
+    return x[tuple(indices[part] if type(part).__name__ == "Slot" else part for part in pattern)]
+
+
+def regather(arrays, option):
+    (g, *indices), (shape, pattern) = arrays, option
+    return scatter(g, shape, tuple(indices[p] if type(p).__name__ == "Slot" else p for p in pattern))
+
+
+HELPERS = {"np": np, "gather": gather, "regather": regather, "scatter": scatter}
+HELPERS |= {"windows": windows, "fold": fold}
+
+
+def spelled(entry, made, numpy=np):
+    """The NumPy text of an op or a composed function on these inputs, by NumPy or what has its names."""
+    names = {f"x{i}": value for i, value in enumerate(made)}
+    if getattr(entry, "arity", 0) is None:
+        parts = "(" + "".join(f"x{i}, " for i in range(len(made) - 1)) + ")"
+        text = entry.spelling.format(parts, f"x{len(made) - 1}")
+    else:
+        text = entry.spelling.format(*names)
+    return eval(text, HELPERS | names | {"np": numpy})
+
+
 # Every op with a gradient, and every composed function, with each of their samples.
 TABLE_CASES = [
     pytest.param(op, case, id=f"{op.name}-{i}")

@@ -9,51 +9,12 @@ import functools
 
 import numpy as np
 import pytest
-from samples import cases, fill, inputs_of, positions
+from samples import cases, fill, inputs_of, positions, spelled
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
-
-# What the spellings use that NumPy does not have, written once more and differently.
-
-
-def scatter(g, shape, index):
-    out = np.zeros(shape)
-    np.add.at(out, index, g)
-    return out
-
-
-def windows(x, size, stride, dilation):
-    spread = tuple(d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
-    axes = tuple(range(x.ndim - len(size), x.ndim))
-    view = np.lib.stride_tricks.sliding_window_view(x, spread, axes)
-    lead = (slice(None),) * (x.ndim - len(size))
-    every = tuple(slice(None, None, s) for s in stride)
-    inside = tuple(slice(None, None, d) for d in dilation)
-    return view[lead + every + inside]
-
-
-def fold(g, shape, size, stride, dilation):
-    numbers = np.arange(np.prod(shape)).reshape(shape)
-    out = np.zeros(int(np.prod(shape)))
-    np.add.at(out, windows(numbers, size, stride, dilation), g)
-    return out.reshape(shape)
-
-
-def gather(arrays, pattern):
-    x, *indices = arrays
-    return x[tuple(indices[part] if type(part).__name__ == "Slot" else part for part in pattern)]
-
-
-def regather(arrays, option):
-    (g, *indices), (shape, pattern) = arrays, option
-    return scatter(g, shape, tuple(indices[p] if type(p).__name__ == "Slot" else p for p in pattern))
-
-
-HELPERS = {"np": np, "gather": gather, "regather": regather, "scatter": scatter}
-HELPERS |= {"windows": windows, "fold": fold}
 
 
 def differences(value, arrays, h=1e-5):
@@ -131,14 +92,7 @@ def entries(kind):
 @pytest.mark.parametrize(("op", "case"), entries("all"))
 def test_value_is_the_spelling(op, case, rng):
     made = inputs_of(op, case, rng)
-    names = {f"x{i}": value for i, value in enumerate(made)}
-    if op.arity is None:
-        text = op.spelling.format(
-            "(" + "".join(f"x{i}, " for i in range(len(made) - 1)) + ")", f"x{len(made) - 1}"
-        )
-    else:
-        text = op.spelling.format(*names)
-    expected = eval(text, HELPERS | names)
+    expected = spelled(op, made)
     tensors = [Tensor(x) if i in positions(case) else x for i, x in enumerate(made)]
     for value in (op.apply(*made), op.apply(*tensors)):
         y = value.numpy() if isinstance(value, Tensor) else value
@@ -272,8 +226,7 @@ def test_composed_value_is_the_spelling(entry, case, rng):
     made = fill(case, entry.domain, rng)
     if any(0 in x.shape for x in made if isinstance(x, np.ndarray)) and entry.name in ("mean", "var", "std"):
         pytest.skip("NumPy gives nan with a warning; here it is an error, tested elsewhere")
-    names = {f"x{i}": value for i, value in enumerate(made)}
-    expected = eval(entry.spelling.format(*names), HELPERS | names)
+    expected = spelled(entry, made)
     y = entry.function(*made)
     tensors = []
     for item, x in zip(case, made, strict=True):

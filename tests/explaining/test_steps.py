@@ -80,7 +80,7 @@ def test_a_tensor_graph_step_by_step():
                               "∂L/∂b += b · ∂L/∂v1 = (−2) · 1 = −2, in all (−2) + (−2) = −4"]),
         (lambda a, b: b.relu(), ["∂L/∂b = (v1 > 0) · ∂L/∂v1 = (0 > 0) · 1 = 0"]),
         (lambda a, b: np.exp(b - b), None),
-        (lambda a, b: np.tanh(a * 0.0), ["∂L/∂v1 = (1 − v2 · v2) · ∂L/∂v2 = (1 − 0 · 0) · 1 = 1",
+        (lambda a, b: np.tanh(a * 0.0), ["∂L/∂v1 = (1 − tanh(v1)²) · ∂L/∂v2 = (1 − tanh(0)²) · 1 = 1",
                                          "∂L/∂a = 0 · ∂L/∂v1 = 0 · 1 = 0"]),
         (lambda a, b: np.log(a * 0.0), ["∂L/∂v1 = (1 ÷ v1) · ∂L/∂v2 = (1 ÷ 0) · 1 = ∞", "∂L/∂a = 0 · ∂L/∂v1 = 0 · ∞ = nan"]),
         (lambda a, b: a * 1.0, ["∂L/∂a = 1 · ∂L/∂v1 = 1 · 1 = 1"]),

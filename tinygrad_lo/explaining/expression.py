@@ -270,7 +270,8 @@ def written(line: Line, args: list[Piece], times: str) -> Piece:
     level, opened, needs = shape_of_template(op.symbol)
     texts = [inside(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
     kind = "÷" if level == PRODUCT else ""
-    found = Piece(op.symbol.format(*texts), level, kind, opened)
+    symbol = op.symbol.replace("×", times)
+    found = Piece(symbol.format(*texts), level, kind, opened)
     if op.name in SPREADING:
         return found._replace(bare=args[0].bare or args[0])
     if op.name == "negative" and args[0].bare is not None:

@@ -189,12 +189,14 @@ def statements(name: str, line: Value, text: Text) -> list[str] | None:
         place, unique = index(where, text), False
     else:
         return None
-    dtype = "" if line.dtype == float else f", np.{line.dtype}"
+    added = line.dtype if unique else np.promote_types(line.dtype, np.float32)
+    dtype = "" if added == np.float64 else f", np.{added}"
     zeros = f"{name} = np.zeros({shape}{dtype})"
     if unique:
         return [zeros, f"{name}[{place}] = {tidy(text(g))}"]
     place = f"np.s_[{place}]" if isinstance(where, tuple) and len(where) > 1 else place
-    return [zeros, f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(g))})"]
+    narrow = [f"{name} = {name}.astype(np.{line.dtype})"] if added != line.dtype else []
+    return [zeros, f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(g))})", *narrow]
 
 
 def integers_in(where: Any) -> bool:

@@ -110,6 +110,9 @@ def batch_norm(
     began = tick()
     who = "batch_norm"
     x, weight, bias = floats(who, x, weight, bias)
+    narrow = dtype_of(x) == np.float16
+    if narrow:  # whose squares overflow at 65504
+        x = astype(x, np.float32)
     shape = shape_of(x)
     if len(shape) < 2:
         raise ShapeError(f"{who}: x must be (N, C) or (N, C, ...), got shape {shape}")
@@ -147,7 +150,7 @@ def batch_norm(
         out = multiply(out, reshape(weight, column))
     if bias is not None:
         out = add(out, reshape(bias, column))
-    return scoped(who, began, out)
+    return scoped(who, began, astype(out, np.float16) if narrow else out)
 
 
 def move(batch: Array, running: Array, share: float, factor: float) -> None:

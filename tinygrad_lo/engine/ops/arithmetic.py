@@ -50,14 +50,15 @@ def power_by_base(g: Array, y: Array, a: Array, b: Array) -> Array:
             return g * (2.0 * a)
         # x**0 is 1 everywhere: slope 0 also at x = 0, where b * a**(b-1) would be 0 * inf.
         return g * (b * a ** (b - 1)) if b != 0 else g * 0.0
-    # Only where the base is 0: elsewhere the slope must still depend on b, for second derivatives.
+    # Only where 1/a is infinite: elsewhere the slope must still depend on b, for second derivatives.
     # [()], because a power of numbers and one of arrays can differ in the last bit.
-    return g * (b * a ** np.where(b == 0, np.where(a == 0, 1, b - 1), b - 1)[()])
+    near_zero = np.abs(a) < np.finfo(y.dtype).tiny.item()
+    return g * (b * a ** np.where(b == 0, np.where(near_zero, 1, b - 1), b - 1)[()])
 
 
 def power_by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
-    # 0**b stays 0 when b moves, although log(0) is -inf.
-    return g * (y * np.log(np.where(a == 0, 1, a)))
+    # 0**b stays 0 when b > 0 moves, although log(0) is -inf; below 0 it falls from inf.
+    return g * (y * np.where(a == 0, np.minimum(b, 0), np.log(np.where(a == 0, 1, a))))
 
 
 def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
@@ -67,7 +68,7 @@ def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
 
 
 power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
-           about="A base to an exponent. By the exponent at base 0 the gradient is 0.",
+           about="A base to an exponent. By an exponent >= 0 the gradient at base 0 is 0.",
            domain=((0.5, 2.0), (-2.0, 2.0)), refuse=refuse_power,
            rules=(power_by_base,
                   power_by_exponent))  # fmt: skip

@@ -6,6 +6,7 @@ maximum and minimum are shared equally.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DTypeError, GraphError
 
+Call = Callable[..., Any]  # said where a rule names an op that stands below it
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 
@@ -35,11 +37,11 @@ log = op("log", np.log, spelling="np.log({0})", symbol="log({0})", domain=(0.5, 
 
 log2 = op("log2", np.log2, spelling="np.log2({0})", symbol="log₂({0})", domain=(0.5, 3.0),
           about="Logarithm to base 2: bits.",
-          rules=(lambda g, y, x: g / (LN2 * x),))  # fmt: skip
+          rules=(lambda g, y, x: g / LN2 / x,))  # fmt: skip
 
 log10 = op("log10", np.log10, spelling="np.log10({0})", symbol="log₁₀({0})", domain=(0.5, 3.0),
            about="Logarithm to base 10.",
-           rules=(lambda g, y, x: g / (LN10 * x),))  # fmt: skip
+           rules=(lambda g, y, x: g / LN10 / x,))  # fmt: skip
 
 log1p = op("log1p", np.log1p, spelling="np.log1p({0})", symbol="log(1 + {0})", domain=(-0.5, 3.0),
            about="log(1 + x), exact for small x.",
@@ -67,20 +69,20 @@ tan = op("tan", np.tan, spelling="np.tan({0})", symbol="tan({0})", domain=(-1.0,
 
 tanh = op("tanh", np.tanh, spelling="np.tanh({0})", symbol="tanh({0})",
           about="Hyperbolic tangent, between -1 and 1.",
-          rules=(lambda g, y, x: g * (1.0 - y * y),))  # fmt: skip
+          # 1 - y² loses digits from 1 on, and is 0 above x = 19.
+          rules=(lambda g, y, x: g * tanh_slope(x),))  # fmt: skip
 
 arcsin = op("arcsin", np.arcsin, spelling="np.arcsin({0})", symbol="arcsin({0})", domain=(-0.9, 0.9),
             about="The angle in radians with this sine; its slope at -1 and 1 is infinite.",
-            # (1 - x)(1 + x) keeps the digits near 1 that 1 - x² loses.
-            rules=(lambda g, y, x: g / np.sqrt((1.0 - x) * (1.0 + x)),))  # fmt: skip
+            rules=(lambda g, y, x: g * arcsin_slope(x),))  # fmt: skip
 
 arccos = op("arccos", np.arccos, spelling="np.arccos({0})", symbol="arccos({0})", domain=(-0.9, 0.9),
             about="The angle in radians with this cosine; its slope at -1 and 1 is infinite.",
-            rules=(lambda g, y, x: -g / np.sqrt((1.0 - x) * (1.0 + x)),))  # fmt: skip
+            rules=(lambda g, y, x: -g * arcsin_slope(x),))  # fmt: skip
 
 arctan = op("arctan", np.arctan, spelling="np.arctan({0})", symbol="arctan({0})",
             about="The angle in radians with this tangent.",
-            rules=(lambda g, y, x: g / (1.0 + x * x),))  # fmt: skip
+            rules=(lambda g, y, x: g * arctan_slope(x),))  # fmt: skip
 
 sinh = op("sinh", np.sinh, spelling="np.sinh({0})", symbol="sinh({0})",
           about="Hyperbolic sine.",
@@ -120,11 +122,26 @@ where = op("where", where_forward,
                   lambda g, y, c, a, b: np.where(c, g, 0),
                   lambda g, y, c, a, b: np.where(c, 0, g)))  # fmt: skip
 
+
+def gap_forward(a: Array, b: Array) -> Array:
+    # vdot is the cheapest test that all are finite; lazy arrays and programs must do without the question.
+    if type(b) is ndarray and np.vdot(b, b) < np.inf:
+        return a - b
+    same = a == b
+    return np.where(same, 0.0, a) - np.where(same, 0.0, b)
+
+
+gap = op("gap", gap_forward, spelling="np.where({0} == {1}, 0, {0} - {1})", symbol="−", composite=True,
+         about="The difference of two values; of two equal infinities, 0.",
+         rules=(lambda g, y, a, b: g,
+                lambda g, y, a, b: -g))  # fmt: skip
+
+# From the inputs: where they are large, their difference to the rounded output says nothing.
 logaddexp = op("logaddexp", np.logaddexp, spelling="np.logaddexp({0}, {1})",
                symbol="log(exp({0}) + exp({1}))",
                about="log(exp(a) + exp(b)), finite wherever a and b are.",
-               rules=(lambda g, y, a, b: g * np.exp(a - y),
-                      lambda g, y, a, b: g * np.exp(b - y)))  # fmt: skip
+               rules=(lambda g, y, a, b: g * sigmoid(gap(a, b)),
+                      lambda g, y, a, b: g * sigmoid(gap(b, a))))  # fmt: skip
 
 
 def sigmoid_forward(x: Array) -> Array:
@@ -133,15 +150,61 @@ def sigmoid_forward(x: Array) -> Array:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
-sigmoid: Callable[[Any], Any] = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
+sigmoid: Call = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
              about="1 / (1 + exp(-x)), finite and exact in both tails.", composite=True,
-             # 1 - y is 0 above x = 37; sigmoid(-x) is not.
-             rules=(lambda g, y, x: g * (y * sigmoid(-x)),))  # fmt: skip
+             rules=(lambda g, y, x: g * sigmoid_slope(x),))  # fmt: skip
 
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), spelling="np.logaddexp({0}, 0)",
               symbol="log(1 + exp({0}))",
               about="log(1 + exp(x)), the smooth relu, finite at any x.",
               rules=(lambda g, y, x: g * sigmoid(x),))  # fmt: skip
+
+
+# ------------------------------------------- slopes that the text of their rule would not be exact for
+
+# Written with 1 - y², 1 + x² or a difference of exponentials, a slope cancels or overflows somewhere; or
+# the slope of the slope does, which is made of the same text. So these have rows, and rules, of their own.
+
+
+def sigmoid_slope_forward(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    above = 1.0 + e
+    return e / (above * above)
+
+
+sigmoid_slope: Call = op("sigmoid_slope", sigmoid_slope_forward, composite=True,
+                   spelling="np.exp(-np.logaddexp(0, {0}) - np.logaddexp(0, -{0}))", symbol="σ({0}) × σ(−{0})",
+                   about="The slope of the sigmoid, exact in both tails.",
+                   rules=(lambda g, y, x: g * (y * -np.tanh(0.5 * x)),))  # fmt: skip
+
+
+def tanh_slope_forward(x: Array) -> Array:
+    e = np.exp(-np.abs(x))
+    sech = 2.0 * e / (1.0 + e * e)
+    return sech * sech
+
+
+tanh_slope: Call = op("tanh_slope", tanh_slope_forward, composite=True,
+                spelling="1.0 / np.square(np.cosh({0}))", symbol="1 − tanh({0})²",
+                about="The slope of tanh, exact in both tails.",
+                rules=(lambda g, y, x: g * (-2.0 * y * np.tanh(x)),))  # fmt: skip
+
+
+def arctan_slope_forward(x: Array) -> Array:
+    size = np.abs(x)
+    a, b = 1.0 / np.maximum(size, 1.0), np.minimum(size, 1.0)
+    return a * a / (a * a + b * b)
+
+
+arctan_slope: Call = op("arctan_slope", arctan_slope_forward, composite=True,
+                  spelling="1.0 / (1.0 + np.square({0}))", symbol="1 ÷ (1 + {0}²)",
+                  about="The slope of arctan, without overflow.",
+                  rules=(lambda g, y, x: g * (-2.0 * (x * y) * y),))  # fmt: skip
+
+arcsin_slope: Call = op("arcsin_slope", lambda x: 1.0 / np.sqrt((1.0 - x) * (1.0 + x)), composite=True,
+                  spelling="1.0 / np.sqrt(1.0 - np.square({0}))", symbol="1 ÷ √(1 − {0}²)", domain=(-0.9, 0.9),
+                  about="The slope of arcsin, exact near -1 and 1.",
+                  rules=(lambda g, y, x: g * (x * y * (y * y)),))  # fmt: skip
 
 
 def logs(p: Array) -> tuple[Array, Array]:
@@ -246,6 +309,22 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return remembered(_astype, x, wanted)  # a mask as numbers is still a mask
+
+
+HALF = np.dtype(np.float16)
+
+
+def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
+    """For float16, whose sums stop at 2048 and overflow at 65504, compute in float32 and return float16."""
+
+    @functools.wraps(f)
+    def run(x: Any, *args: Any, **options: Any) -> Any:
+        if getattr(x, "dtype", None) == HALF:
+            wide = [astype(a, np.float32) if getattr(a, "dtype", None) == HALF else a for a in (x, *args)]
+            return astype(f(*wide, **options), HALF)
+        return f(x, *args, **options)
+
+    return run
 
 
 def as_float(x: Any, dtype: Any = None) -> Any:

@@ -109,11 +109,12 @@ def scatter_forward(g: Array, shape: tuple[int, ...], index: Any) -> Array:
     parts = index if isinstance(index, tuple) else (index,)
     if type(g) is not ndarray and foreign(g):
         return padded(g, shape, parts)
-    out = np.zeros(shape, g.dtype)
     if any(isinstance(i, ndarray) and i.dtype.kind in "iu" for i in parts):
+        out = np.zeros(shape, np.promote_types(g.dtype, np.float32))  # float16 stops counting at 2048
         np.add.at(out, index, g)  # an element taken twice gets two gradients
-    else:
-        out[index] = g
+        return out.astype(g.dtype, copy=False)[()]
+    out = np.zeros(shape, g.dtype)
+    out[index] = g
     return out[()]
 
 
@@ -212,6 +213,11 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     indices = indices if isinstance(indices, Node) else np.asarray(plain_index(indices))
     axis = plain_axis("take_along_axis", axis)
     if axis is None:
+        if indices.ndim != 1:
+            raise ShapeError(
+                f"take_along_axis: axis=None flattens x, so indices must have 1 axis, got shape {indices.shape}; "
+                f"flatten them too, or give an axis"
+            )
         return at(x.reshape(-1), indices)
     ndim = len(shape_of(x))
     problem = bad_axes("take_along_axis", ndim, (axis,))
@@ -367,13 +373,13 @@ def fold_forward(
     dilation: tuple[int, ...],
 ) -> Array:
     # One strided addition for each place inside the window, never one for each window.
-    out = np.zeros(shape, g.dtype)
+    out = np.zeros(shape, np.promote_types(g.dtype, np.float32))
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
     for place in np.ndindex(*size):
         corners = zip(place, counts, stride, dilation, strict=True)
         covered: list[Any] = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
         out[..., *covered] += g[..., *place]
-    return out
+    return out.astype(g.dtype, copy=False)
 
 
 _windows = op("windows", windows_forward, options=True,

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import multiply
-from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.elementwise import in_float32, where
 from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
 from tinygrad_lo.engine.ops.reductions import bad_axes, refuse_axis, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
@@ -265,6 +265,7 @@ _cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axi
              rules=(lambda g, y, x, axis: flip(_cumsum(flip(g, axis), axis), axis),))  # fmt: skip
 
 
+@in_float32
 def cumsum(x: Any, axis: Any = None) -> Any:
     """`np.cumsum`; axis=None flattens first."""
     x = x if isinstance(x, Node) else plain(x, "cumsum")

@@ -17,7 +17,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.beside import fact
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype
+from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total, unbroadcast
 from tinygrad_lo.engine.values import foreign, shape_of
@@ -168,18 +168,6 @@ def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return _sum(x, axis if axis is None else plain_axis("sum", axis, x), keepdims)
 
 
-def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
-    """For float16, whose sums overflow at 65504, compute in float32 and return float16."""
-
-    @functools.wraps(f)
-    def run(x: Any, *args: Any, **options: Any) -> Any:
-        if getattr(x, "dtype", None) == np.float16:
-            return astype(f(astype(x, np.float32), *args, **options), np.float16)
-        return f(x, *args, **options)
-
-    return run
-
-
 @composed("np.mean({0}, axis={1}, keepdims={2})", *SAMPLES)
 @in_float32
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -253,11 +241,13 @@ _min = op("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdim
           about="The smallest element; ties share the gradient equally.")  # fmt: skip
 
 
+@in_float32
 def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.max`; tied elements share the gradient equally."""
     return _max(x, plain_axis("max", axis, x), keepdims)
 
 
+@in_float32
 def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.min`; tied elements share the gradient equally."""
     return _min(x, plain_axis("min", axis, x), keepdims)
@@ -302,6 +292,7 @@ _prod = op("prod", lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keep
            about="The product; of nothing, 1. Exact where elements are 0.")  # fmt: skip
 
 
+@in_float32
 def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """`np.prod`, with gradients that are exact where elements are 0."""
     return _prod(x, plain_axis("prod", axis, x), keepdims)
@@ -327,6 +318,7 @@ _norm = op("norm", norm_forward, (norm_rule,), options=True, composite=True, sam
            about="Euclidean length; slope 0 at 0, no overflow before the result does.")  # fmt: skip
 
 
+@in_float32
 def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares along the axes (all of them by default)."""
     return _norm(x, plain_axis("norm", axis, x), keepdims)
@@ -337,14 +329,11 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     top = peak(x, axis)
-    # An infinite maximum must not be subtracted from itself. vdot is the cheapest test that all of it
-    # is finite; a lazy array would be computed by it, and a program must do without the question.
-    if isinstance(top, Node) or foreign(top) or not np.vdot(top, top) < np.inf:
-        top = np.where(np.abs(top) < np.inf, top, 0)
-    y = np.log(sums(np.exp(x - top), axis)) + top
+    y = np.log(sums(np.exp(gap_forward(x, top)), axis)) + top
     return y if keepdims else without(y, dropped(shape_of(x), axis))
 
 
+@in_float32
 def log_softmax_forward(x: Array, axis: Axis) -> Array:
     # Not x - logsumexp(x): at scores of 1e4, float32 would lose the digits that matter.
     d = x - peak(x, axis)
@@ -386,26 +375,42 @@ def row_starts(rows: int, columns: int) -> Array:
     return starts
 
 
+ROWS = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
+
+
+@in_float32
+def softmax_forward(x: Array, axis: Axis) -> Array:
+    e = np.exp(gap_forward(x, peak(x, axis)))
+    return e / sums(e, axis)
+
+
+# The slope of logsumexp; from the inputs, whose differences to its rounded output say nothing at 1e16.
+softmax = op("softmax", softmax_forward, options=True, composite=True,
+             samples=ROWS, refuse=refuse_axis("softmax"),
+             spelling="np.exp({0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0))",
+             symbol="softmax {0}",
+             about="e^x / Σ e^x: scores to probabilities.",
+             rules=(lambda g, y, x, axis: y * (g - sums(g * y, axis)),))  # fmt: skip
+
 _logsumexp = op("logsumexp", logsumexp_forward, options=True, composite=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),
                 spelling="np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims={2})",
                 symbol="log Σ exp({0})",
                 about="log of the sum of exponentials, finite at any finite scores.",
-                rules=(lambda g, y, x, axis, keepdims:
-                       lift(g, x, axis, keepdims) * np.exp(x - lift(y, x, axis, keepdims)),))  # fmt: skip
+                rules=(lambda g, y, x, axis, keepdims: lift(g, x, axis, keepdims) * softmax(x, axis),))  # fmt: skip
 
 
+@in_float32
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log Σ exp(x) along the axes. Its gradient is softmax."""
     return _logsumexp(x, plain_axis("logsumexp", axis, x), keepdims)
 
 
 _log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=True,
-                  samples=((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1)),
-                  refuse=refuse_axis("log_softmax"),
+                  samples=ROWS, refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
                   symbol="log softmax {0}",
                   about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
-                  rules=(lambda g, y, x, axis: g - np.exp(y) * sums(g, axis),))  # fmt: skip
+                  rules=(in_float32(lambda g, y, x, axis: g - np.exp(y) * sums(g, axis)),))  # fmt: skip
 
 
 def log_softmax(x: Any, axis: Any = -1) -> Any:
