@@ -62,6 +62,7 @@ FLOORS = [
     "optim.adam",
     "optim.schedule",
     "optim.schedules",
+    "optim.sequence",
     "optim.clipping",
     "optim.search",
     "optim.average",
