@@ -84,7 +84,7 @@ def same(g: Array, y: Array, *inputs: Array) -> Array:
 class Label:
     """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
 
-    __slots__ = ("name", "recorded", "scope", "spans", "where")
+    __slots__ = ("derived", "name", "recorded", "scope", "spans", "where")
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
@@ -92,6 +92,7 @@ class Label:
         self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
         self.where: str | None = None
         self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+        self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
 
 
 class Node:
@@ -128,7 +129,7 @@ class Node:
     _value: Array
     _grad: Array
     _label: str | Label | None
-    _needs: bool
+    _needs: bool  # None, which is as false, where only no_grad kept it from being True
     _op: Op | None
     _pa: Any
     _pb: Any
@@ -391,3 +392,16 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             found[node._birth] = node
             waiting += [parent for parent in node.parents if parent is not None]
     return [found[birth] for birth in sorted(found, reverse=True)]
+
+
+def edges(node: Node) -> list[tuple[int, Node]]:
+    """The inputs of a node to which a gradient flows."""
+    op = node.op
+    if op is None:
+        return []
+    rules = op.rules
+    return [
+        (i, parent)
+        for i, parent in enumerate(node.parents)
+        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
+    ]

@@ -33,13 +33,18 @@ ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 def start(root: Node, seed: Any, who: str = "backward()") -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
     data = root._value
-    if not root._needs:
+    needs: Any = root._needs
+    if not needs:
         where = root._label.where if isinstance(root._label, Label) else None
         made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
-        raise GraphError(
-            f"{who}: {quoted(root, 'this tensor')} does not require grad: nothing requires a gradient. Start "
-            f"from a value that was computed from a Parameter, outside of no_grad ({made})"
-        )
+        if needs is None:
+            why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
+        else:
+            why = (
+                "nothing requires a gradient among the values it was made from; start from one that was "
+                "computed from a Parameter"
+            )
+        raise GraphError(f"{who}: {quoted(root, 'this tensor')} does not require grad: {why} ({made})")
     if seed is None:
         one = ONES.get(type(data))
         if one is not None:

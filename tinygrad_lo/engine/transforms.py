@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.graph import Array, Node, mode, quoted
+from tinygrad_lo.engine.graph import Array, Label, Node, edges, label, mode, quoted, reachable
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
@@ -50,23 +53,60 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
             _, grads, kept = walk(output, constant(first), pull_graph, keep)
+            arrived = [fitted(output, target, kept | grads, allow_unused) for target in wanted]
+            results = [
+                g if g is None else derivative(g, output, x) for g, x in zip(arrived, wanted, strict=True)
+            ]
     else:
         _, grads, kept = sweep(output, first, keep)
-    results = []
-    for target in wanted:
-        g = kept.get(target._birth, grads.get(target._birth))
-        if g is None and not allow_unused:
+        results = [fitted(output, target, kept | grads, allow_unused) for target in wanted]
+    return results[0] if single else results
+
+
+def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bool) -> Any:
+    """What has arrived at the target, in its dtype; None where nothing has and nothing need."""
+    g = arrived.get(target._birth)
+    if g is None:
+        if allow_unused:
+            return None
+        if not was_reached(output, target):
             raise GraphError(
                 f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
                 f"allow_unused=True gives None"
             )
-        if g is not None:
-            if g.dtype != target._value.dtype:
-                g = g.astype(target._value.dtype)
-            elif isinstance(g, np.ndarray) and target._op is not None:
-                g = g.copy()  # + hands one array to both of its inputs
-        results.append(g)
-    return results[0] if single else results
+        return np.zeros(target._value.shape, target._value.dtype)[()]
+    if g.dtype != target._value.dtype:
+        g = g.astype(target._value.dtype)
+    elif isinstance(g, np.ndarray) and target._op is not None:
+        g = g.copy()  # + hands one array to both of its inputs
+    return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
+
+
+def derivative(g: Any, output: Node, target: Node) -> Any:
+    """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
+    if not isinstance(g, Node) or not g._needs:
+        g = where(True, g, target)
+    label(g).derived = output
+    return g
+
+
+def was_reached(output: Node, target: Node) -> bool:
+    """Whether the output is computed from derivatives of something that did reach the target.
+
+    Those are constant as far as the target goes: their derivative by it is 0.
+    """
+    seen = set()
+    waiting = [(output, False)]
+    while waiting:
+        node, further = waiting.pop()
+        if node is target and further:
+            return target._needs
+        if (node._birth, further) not in seen:
+            seen.add((node._birth, further))
+            waiting += [(parent, further) for _, parent in edges(node)]
+            if isinstance(node._label, Label) and node._label.derived is not None:
+                waiting.append((node._label.derived, True))
+    return False
 
 
 def must_be_tensor(value: Any, who: str) -> None:
@@ -75,31 +115,65 @@ def must_be_tensor(value: Any, who: str) -> None:
         raise DTypeError(f"grad: {who} must be a tensor, got {type(value).__name__}")
 
 
-def variables(
-    who: str, args: tuple[Any, ...], argnums: int | Sequence[int]
-) -> tuple[list[Any], list[Tensor]]:
+def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any], list[Any]]:
     """The arguments, with those to differentiate by turned into fresh tensors."""
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     found = list(args)
-    leaves = []
-    if len(dict.fromkeys(numbers)) < len(numbers):
+    leaves: list[Any] = []
+    numbers = [argnums] if one_number(argnums) else argnums
+    if not isinstance(numbers, (list, tuple, np.ndarray)) or np.ndim(numbers) != 1:
+        raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
+    for i in numbers:
+        if not one_number(i) or not -len(args) <= i < len(args):
+            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
+    if len({i % len(args) for i in numbers}) < len(numbers):
         raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
     for i in numbers:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
         value = args[i]
         if isinstance(value, Node):
             if value._needs and not isinstance(value, Parameter):
-                raise GraphError(
-                    f"{who}: argument {i} requires a gradient, which would be lost here; inside another "
-                    f"derivative use lo.grad(..., create_graph=True)"
-                )
+                # Inside another derivative. A value of its own: what else is made of it does not count.
+                found[i] = reshape(value, value._value.shape)
+                leaves.append(found[i])
+                continue
             value = value._value
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             value = float(value)
         found[i] = Tensor(value, requires_grad=True)
         leaves.append(found[i])
     return found, leaves
+
+
+def one_number(argnums: Any) -> bool:
+    """Whether this names one argument."""
+    return isinstance(argnums, (int, np.integer)) and not isinstance(argnums, bool)
+
+
+class Open(threading.local):
+    """The variables of the derivatives that this thread is in, outermost first."""
+
+    variables: tuple[Node, ...] = ()
+
+
+around = Open()
+
+
+def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
+    """f's result, and whether a derivative around this one depends on it, too: then results are graphs."""
+    outer = around.variables
+    around.variables = (*outer, *leaves)
+    try:
+        out = f(*found)
+    finally:
+        around.variables = outer
+    if not isinstance(out, Node) or not out._needs:
+        raise GraphError(
+            f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
+            f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
+        )
+    inner = any(leaf._op is not None for leaf in leaves)
+    if outer and not inner:
+        inner = not {v._birth for v in outer}.isdisjoint(node._birth for node in reachable([out]))
+    return out, inner
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -116,21 +190,11 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     def run(*args: Any) -> tuple[Any, Any]:
         found, leaves = variables("value_and_grad", args, argnums)
-        out = depends(f(*found), "value_and_grad")
-        results = grad(out, leaves)
-        return out._value, results[0] if isinstance(argnums, int) else tuple(results)
+        out, inner = call("value_and_grad", f, found, leaves)
+        results = grad(out, leaves, create_graph=inner)
+        return out if inner else out._value, results[0] if one_number(argnums) else tuple(results)
 
     return run
-
-
-def depends(out: Any, who: str) -> Any:
-    """Raise unless f's result is a tensor that a gradient can flow from."""
-    if not isinstance(out, Node) or not out._needs:
-        raise GraphError(
-            f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
-            f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
-        )
-    return out
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
@@ -144,26 +208,27 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         array([[2., 0.],
                [0., 4.]])
     """
-    if not isinstance(argnums, int):
+    if not one_number(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("jacobian", args, argnums)
-        return rows(depends(f(*found), "jacobian"), leaf)
+        return rows(*call("jacobian", f, found, [leaf]), leaf)
 
     return run
 
 
-def rows(out: Any, leaf: Tensor) -> Array:
-    """The gradient of every element of `out` by `leaf`, stacked."""
-    result = np.zeros((out.size, *leaf.shape), leaf.dtype)
+def rows(out: Any, inner: bool, leaf: Tensor) -> Any:
+    """The gradient of every element of `out` by `leaf`, stacked: arrays, or inside a derivative tensors."""
+    found = []
     for i in range(out.size):
         seed = np.zeros(out.size, out.dtype)
         seed[i] = 1.0
-        g = gradients(out, leaf, seed.reshape(out.shape), create_graph=False, allow_unused=True)
-        if g is not None:
-            result[i] = g
-    return result.reshape(out.shape + leaf.shape)[()]
+        g = gradients(out, leaf, seed.reshape(out.shape), create_graph=inner, allow_unused=True)
+        found.append(np.zeros(leaf.shape, leaf.dtype) if g is None else g)
+    stacked: Any = np.stack(found) if found else np.zeros((0, *leaf.shape), leaf.dtype)
+    stacked = stacked.reshape(out.shape + leaf.shape)
+    return stacked if isinstance(stacked, Node) else stacked[()]
 
 
 def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
@@ -180,10 +245,8 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("hessian", args, 0)
-        slope = grad(depends(f(*found), "hessian"), leaf, create_graph=True)
-        if not slope._needs:  # f is linear: its slope does not depend on the argument
-            return np.zeros(leaf.shape * 2, leaf.dtype)[()]
-        return rows(slope, leaf)
+        out, inner = call("hessian", f, found, [leaf])
+        return rows(grad(out, leaf, create_graph=True), inner, leaf)
 
     return run
 
@@ -199,11 +262,12 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         array([ 6., 12.])
     """
     found, (leaf,) = variables("hvp", (x,), 0)
-    v = v._value if isinstance(v, Node) else v if foreign(v) else np.asarray(v)
+    v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
-    slope = grad(depends(f(*found), "hvp"), leaf, create_graph=True)
-    if not slope._needs:
-        return np.zeros(leaf.shape, leaf.dtype)[()]
+    out, inner = call("hvp", f, found, [leaf])
+    slope = grad(out, leaf, create_graph=True)
+    if inner or (isinstance(v, Node) and v._needs and not isinstance(v, Parameter)):
+        return grad((slope * v).sum(), leaf, create_graph=True)
     product = gradients(slope, leaf, v, create_graph=False, allow_unused=True)
     return np.zeros(leaf.shape, leaf.dtype)[()] if product is None else product
