@@ -38,6 +38,7 @@ FLOORS = [
     "engine.ops",
     "engine.dispatch",
     "engine.tensor",
+    "engine.kinks",
     "engine.transforms",
     "engine.anomaly",
     "engine",

@@ -29,6 +29,21 @@ T = TypeVar("T")
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
 
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """Where the slope of an op jumps, so that the rules know no second derivative.
+
+    Attributes:
+        met: of the output and the inputs, where they sit exactly there, in the output's shape.
+        even: of an op that is a length |x|, its rule for a gradient that is c · |x|: then there is no kink.
+        branches: whether there are two second derivatives, of which the rules give one, or none: nan.
+    """
+
+    met: Callable[..., Array]
+    even: Rule | None = None
+    branches: bool = True
+
+
 @dataclass(eq=False, slots=True)
 class Op:
     """One row of the table: a function, and its derivative by each of its inputs.
@@ -51,6 +66,7 @@ class Op:
         refuse: turns the exception that NumPy raised into the error that a reader needs.
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
+        kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
         apply: the quickest function that calls it.
     """
 
@@ -65,6 +81,7 @@ class Op:
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
     composite: bool = False
+    kink: Kink | None = None
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property
@@ -225,6 +242,7 @@ class Modes(threading.local):
     grad_off: bool = False
     scope: Scope | None = None
     watch: Any = None  # the watcher of anomaly.py
+    kinks: bool = True  # whether a second derivative at a kink is warned of
     recording: Any = None  # what writes down every op, for a program: explaining/recording.py
 
     def __init__(self) -> None:
@@ -392,16 +410,3 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
             found[node._birth] = node
             waiting += [parent for parent in node.parents if parent is not None]
     return [found[birth] for birth in sorted(found, reverse=True)]
-
-
-def edges(node: Node) -> list[tuple[int, Node]]:
-    """The inputs of a node to which a gradient flows."""
-    op = node.op
-    if op is None:
-        return []
-    rules = op.rules
-    return [
-        (i, parent)
-        for i, parent in enumerate(node.parents)
-        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
-    ]

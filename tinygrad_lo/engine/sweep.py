@@ -206,13 +206,18 @@ def pull(node: Node, g: Array) -> Iterable[Part]:
 
 def pull_graph(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on tensors, so that the gradients are graphs themselves."""
+    return contributions(node, g, node, tensors(node))
+
+
+def tensors(node: Node) -> list[Any]:
+    """The inputs of a node as they are in the graph: tensors where they were tensors."""
     inputs = list(node.inputs)
     for i, parent in enumerate(node.parents):
         if parent is not None:
             if parent._op is None and parent._value is not inputs[i]:
                 raise changed(parent)
             inputs[i] = parent
-    return contributions(node, g, node, inputs)
+    return inputs
 
 
 def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[Part]:
@@ -233,6 +238,19 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
             if shape_of(part) != shape:
                 part = unbroadcast(part, shape)
             yield i, parent, part
+
+
+def edges(node: Node) -> list[tuple[int, Node]]:
+    """The inputs of a node to which a gradient flows."""
+    op = node.op
+    if op is None:
+        return []
+    rules = op.rules
+    return [
+        (i, parent)
+        for i, parent in enumerate(node.parents)
+        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
+    ]
 
 
 def walk(

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.graph import Array, Label, Node, edges, label, mode, quoted, reachable
+from tinygrad_lo.engine.graph import Array, Node, label, mode, quoted, reachable
+from tinygrad_lo.engine.kinks import Kinks, behind
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.shapes import reshape
-from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
+from tinygrad_lo.engine.sweep import start, sweep, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
@@ -52,7 +53,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     if create_graph:
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
-            _, grads, kept = walk(output, constant(first), pull_graph, keep)
+            _, grads, kept = walk(output, constant(first), Kinks(output).pull, keep)
             arrived = [fitted(output, target, kept | grads, allow_unused) for target in wanted]
             results = [
                 g if g is None else derivative(g, output, x) for g, x in zip(arrived, wanted, strict=True)
@@ -95,18 +96,7 @@ def was_reached(output: Node, target: Node) -> bool:
 
     Those are constant as far as the target goes: their derivative by it is 0.
     """
-    seen = set()
-    waiting = [(output, False)]
-    while waiting:
-        node, further = waiting.pop()
-        if node is target and further:
-            return target._needs
-        if (node._birth, further) not in seen:
-            seen.add((node._birth, further))
-            waiting += [(parent, further) for _, parent in edges(node)]
-            if isinstance(node._label, Label) and node._label.derived is not None:
-                waiting.append((node._label.derived, True))
-    return False
+    return target._needs and any(node is target and further for node, further in behind(output))
 
 
 def must_be_tensor(value: Any, who: str) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, edges, quoted, reachable
-from tinygrad_lo.engine.sweep import pull, start, walk
+from tinygrad_lo.engine.graph import Array, Node, quoted, reachable
+from tinygrad_lo.engine.sweep import edges, pull, start, walk
 from tinygrad_lo.errors import GraphError
 
 TOP = 20  # paths that are listed

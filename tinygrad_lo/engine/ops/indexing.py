@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Kink, Node
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten, one_axis
@@ -251,12 +251,21 @@ def unsort_forward(g: Array, by: Array, axis: int) -> Array:
     return out
 
 
+def in_ties(y: Array, x: Array, by: Array, axis: int) -> Array:
+    ordered = np.moveaxis(np.sort(by, axis), axis, -1)
+    found = np.zeros(ordered.shape, bool)
+    same = ordered[..., 1:] == ordered[..., :-1]
+    found[..., 1:] |= same
+    found[..., :-1] |= same
+    return np.moveaxis(found, -1, axis)
+
+
 # The order is found from `by` wherever it is needed, never kept as an index: so a recorded graph that
 # is run again on other numbers sorts those.
 sort_by = op("sort_by", sort_by_forward,
              spelling="np.take_along_axis({0}, np.argsort({1}, {2}, kind='stable'), {2})",
              symbol="sort {0} by {1}",
-             about="Elements in the order that sorts others of the same shape; no gradient to those.",
+             about="Elements in the order that sorts others of the same shape; no gradient to those.", kink=Kink(in_ties),
              samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1),
                       (Shape(3, 2), np.array([[0.5, 1.0], [0.1, 1.0], [0.3, -1.0]]), 0), (Shape(0, 3), np.zeros((0, 3)), 0)),
              rules=(lambda g, y, x, by, axis: unsort(g, by, axis),

@@ -1,0 +1,239 @@
+"""Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
+
+A rule gives one slope at a kink, and nothing in its text tells how the slope changes there: left
+alone, the second derivative of |x|² at 0 would be 0. The sweep that makes gradients as graphs comes
+through here, and only it: first derivatives are what the table says.
+
+What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
+whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.call import constant
+from tinygrad_lo.engine.caller import warn_once
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, modes, name_of, quoted
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.registry import function_of
+from tinygrad_lo.engine.sweep import Part, edges, pull, pull_graph, tensors, walk
+from tinygrad_lo.engine.values import foreign
+
+# What a second derivative there means.
+BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
+NONE = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
+HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
+SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
+
+
+class Kinks:
+    """The work of one sweep that makes gradients as graphs."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.told = False
+
+    def pull(self, node: Node, g: Any) -> Iterable[Part]:
+        """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
+        if modes.recording is not None:  # a program is for other numbers, too
+            return pull_graph(node, g)
+        for condition in conditions(node):
+            self.ask(condition, node, g)
+        assert node._op is not None
+        if node._op.kink is None:
+            return pull_graph(node, g)
+        if node._op.kink.even is None:
+            self.ask(node, node, g)
+            return pull_graph(node, g)
+        met = where_met(node)
+        return pull_graph(node, g) if met is None else [self.length(node, g, met)]
+
+    def ask(self, kinked: Node, node: Node, g: Any) -> None:
+        """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
+        met = None if self.told else where_met(kinked)
+        if met is None or (kinked is not node and self.earlier(kinked) is False):
+            return
+        try:
+            place = np.broadcast_to(met, node._value.shape)
+        except ValueError:  # a condition of another shape than what it chooses
+            place = np.ones(node._value.shape, bool)
+        hard, c = slope(g, node, place, as_graph=False)
+        if hard.any() or (c is not None and np.any(c != 0)):
+            self.tell(kinked, node, met, BRANCH)
+
+    def length(self, node: Node, g: Any, met: Array) -> Part:
+        """What a length that is 0 sends to its input."""
+        op: Any = node._op
+        kink, parent = op.kink, node.parents[0]
+        x, *options = tensors(node)
+        hard, c = slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c._value != 0)) and self.earlier(node) is True
+        if again:  # c = g / y is exact at y = 0, not in its slope
+            hard, c = met, None
+        if hard.any() and not moves(node, hard):
+            hard, c = np.zeros_like(met), None
+        if hard.any():
+            meaning = BRANCH if kink.branches else (HIGHER if again else NONE).format(SQUARES)
+            self.tell(node, node, hard, meaning)
+        soft = met & ~hard if c is not None else np.zeros_like(met)
+        taken = soft if kink.branches else soft | hard
+        part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
+        if soft.any():
+            part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
+        if hard.any() and not kink.branches:
+            part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
+        assert parent is not None
+        return 0, parent, part
+
+    def earlier(self, node: Node) -> bool | None:
+        """If the root comes from a derivative, whether the sweep for that one has been at the node, too.
+
+        If it has not, a rule made the node. None where the root comes from no derivative.
+        """
+        births = [
+            other._label.derived._birth
+            for other, _ in behind(self.root)
+            if isinstance(other._label, Label) and other._label.derived is not None
+        ]
+        return node._birth >= max(births) if births else None
+
+    def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
+        """Warn, once for each line of the user."""
+        self.told = True
+        if modes.kinks:
+            assert kinked._op is not None
+            assert node._op is not None
+            of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
+            what = f"{kinked._op.name}{of}"
+            if kinked is not node:
+                what = f"{node._op.name} by {what}"
+            if name_of(node):
+                what += f", named {quoted(node)},"
+            place = tuple(map(int, np.argwhere(met)[0]))
+            at = f" at {place}" if place else ""
+            warn_once(f"kink of {what}", f"{what} is exactly at its kink{at}: {meaning}")
+
+
+def where_met(node: Node) -> Array | None:
+    """Where the node's op sits on its kink exactly; None if nowhere, or if only computing would tell."""
+    op: Any = node._op
+    if foreign(node._value):
+        return None
+    met = np.asarray(op.kink.met(node._value, *node.inputs))
+    return met if met.any() else None
+
+
+def conditions(node: Node) -> Iterator[Node]:
+    """What the node's masks compare, where that moves: where(x > 0, ...), x * (x > 0), sign(x)."""
+    waiting = list(node.parents)
+    while waiting:
+        mask = waiting.pop()
+        if mask is not None and mask._op is not None and not mask._needs:
+            if mask._op.kink is not None and any(x is not None and x._needs for x in mask.parents):
+                yield mask
+            waiting += mask.parents
+
+
+def slope(g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
+    """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
+
+    c is None where g moves with nothing. Several elements are asked together, with weights, and again
+    with other weights: the answers agree if each element of g depends on its own element of y only.
+    """
+    hard = met & (raw(g) != 0)
+    soft = met & ~hard
+    if not isinstance(g, Node) or not g._needs or not soft.any():
+        return hard, None
+    dtype = g._value.dtype
+    rng = np.random.default_rng(0)
+    answers: list[Any] = []
+    for _ in range(2 if np.count_nonzero(soft) > 1 else 1):
+        weights = np.where(soft, rng.uniform(1.0, 2.0, soft.shape), 0.0).astype(dtype)[()]
+        others, arrived = sensitivity(g, node, weights, as_graph=as_graph)
+        if others:
+            return met, None
+        if arrived is None:
+            return hard, None
+        answers.append(where(soft, arrived / np.where(soft, weights, 1.0).astype(dtype)[()], 0.0))
+    near = np.allclose(raw(answers[0]), raw(answers[-1]), rtol=float(np.sqrt(np.finfo(dtype).eps)), atol=0.0)
+    return (hard, answers[0]) if near else (met, None)
+
+
+def sensitivity(g: Node, node: Node | None, weights: Array, *, as_graph: bool) -> tuple[bool, Any]:
+    """Whether the weighted sum of g moves with a leaf, or with another kink; and its slope by the node."""
+    kinked = []
+
+    def work(n: Node, h: Any) -> Iterable[Part]:
+        if n is node:
+            return ()
+        met = where_met(n) if n._op is not None and n._op.kink is not None else None
+        if met is not None and (met & (raw(h) != 0)).any():
+            kinked.append(n)
+        return pull_graph(n, h) if as_graph else pull(n, h)
+
+    keep = {node._birth} if node is not None else ()
+    _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
+    moved = any(np.any(raw(h) != 0) for h in grads.values())
+    return bool(kinked) or moved, kept.get(node._birth) if node is not None else None
+
+
+def moves(node: Node, met: Array) -> bool:
+    """Whether the input of a length moves at all there: x - x does not."""
+    parent = node.parents[0]
+    assert parent is not None
+    rng = np.random.default_rng(0)
+    weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent._value.shape), 0.0)
+    return sensitivity(parent, None, weights.astype(parent._value.dtype)[()], as_graph=False)[0]
+
+
+def lifted(node: Node, mask: Array) -> Array:
+    """A mask of lengths as one of the elements that they are the lengths of."""
+    found: Array = spread(node._op, mask.astype(float), *node.inputs) != 0
+    return found
+
+
+def spread(op: Any, c: Array, x: Array, *options: Any) -> Array:
+    """A number for each length as one for each element."""
+    return op.kink.even(c, c, np.ones(x.shape), *options)
+
+
+def raw(x: Any) -> Array:
+    """The array of a tensor."""
+    return x._value if isinstance(x, Node) else x
+
+
+def behind(root: Node) -> Iterator[tuple[Node, bool]]:
+    """Everything that gradients of the root flow to, and, marked True, what it came from by derivatives."""
+    seen = set()
+    waiting = [(root, False)]
+    while waiting:
+        node, further = waiting.pop()
+        if (node._birth, further) not in seen:
+            seen.add((node._birth, further))
+            yield node, further
+            waiting += [(parent, further) for _, parent in edges(node)]
+            if isinstance(node._label, Label) and node._label.derived is not None:
+                waiting.append((node._label.derived, True))
+
+
+def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
+    """nan for all of a vector, where any of it is asked for."""
+    return np.where(spread(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
+
+
+# Not in the table: it stands for a derivative that does not exist.
+undefined = function_of(
+    Op(
+        name="undefined",
+        forward=lambda x, op, *options: +x,
+        rules=(undefined_rule,),
+        spelling="+{0}",
+        symbol="{0}",
+        about="The same values; the derivative is nan.",
+    ),
+    options=True,
+)
