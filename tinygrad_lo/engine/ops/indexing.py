@@ -252,12 +252,13 @@ def unsort_forward(g: Array, by: Array, axis: int) -> Array:
 
 
 def in_ties(y: Array, x: Array, by: Array, axis: int) -> Array:
-    ordered = np.moveaxis(np.sort(by, axis), axis, -1)
-    found = np.zeros(ordered.shape, bool)
-    same = ordered[..., 1:] == ordered[..., :-1]
-    found[..., 1:] |= same
-    found[..., :-1] |= same
-    return np.moveaxis(found, -1, axis)
+    found = np.zeros(y.shape, bool)
+    if x is by:  # sorted by itself: the order of others does not move with x
+        ends = np.moveaxis(found, axis, -1)
+        same = np.diff(np.moveaxis(y, axis, -1)) == 0
+        ends[..., 1:] |= same
+        ends[..., :-1] |= same
+    return found
 
 
 # The order is found from `by` wherever it is needed, never kept as an index: so a recorded graph that
