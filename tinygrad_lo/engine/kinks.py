@@ -20,7 +20,7 @@ from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, modes, name_of, quoted
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.registry import function_of
-from tinygrad_lo.engine.sweep import Part, edges, pull, pull_graph, tensors, walk
+from tinygrad_lo.engine.sweep import Part, contributions, edges, pull, pull_graph, tensors, walk
 from tinygrad_lo.engine.values import foreign
 
 # What a second derivative there means.
@@ -39,18 +39,19 @@ class Kinks:
 
     def pull(self, node: Node, g: Any) -> Iterable[Part]:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
-        if modes.recording is not None:  # a program is for other numbers, too
-            return pull_graph(node, g)
-        for condition in conditions(node):
-            self.ask(condition, node, g)
-        assert node._op is not None
-        if node._op.kink is None:
-            return pull_graph(node, g)
-        if node._op.kink.even is None:
-            self.ask(node, node, g)
-            return pull_graph(node, g)
-        met = where_met(node)
-        return pull_graph(node, g) if met is None else [self.length(node, g, met)]
+        inputs, masks = tensors(node)
+        kink = node._op.kink  # type: ignore[union-attr]
+        # Not in a recording: a program is for other numbers, too.
+        if (masks or kink is not None) and modes.recording is None:
+            for condition in compared(masks):
+                self.ask(condition, node, g)
+            if kink is not None and kink.even is None:
+                self.ask(node, node, g)
+            elif kink is not None:
+                met = where_met(node)
+                if met is not None:
+                    return [self.length(node, g, met)]
+        return contributions(node, g, node, inputs)
 
     def ask(self, kinked: Node, node: Node, g: Any) -> None:
         """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
@@ -69,7 +70,7 @@ class Kinks:
         """What a length that is 0 sends to its input."""
         op: Any = node._op
         kink, parent = op.kink, node.parents[0]
-        x, *options = tensors(node)
+        (x, *options), _ = tensors(node)
         hard, c = slope(g, node, met, as_graph=True)
         again = c is not None and bool(np.any(c._value != 0)) and self.earlier(node) is True
         if again:  # c = g / y is exact at y = 0, not in its slope
@@ -127,15 +128,14 @@ def where_met(node: Node) -> Array | None:
     return met if met.any() else None
 
 
-def conditions(node: Node) -> Iterator[Node]:
-    """What the node's masks compare, where that moves: where(x > 0, ...), x * (x > 0), sign(x)."""
-    waiting = list(node.parents)
-    while waiting:
-        mask = waiting.pop()
-        if mask is not None and mask._op is not None and not mask._needs:
+def compared(masks: list[Node]) -> Iterator[Node]:
+    """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
+    while masks:
+        mask = masks.pop()
+        if mask._op is not None and not mask._needs:
             if mask._op.kink is not None and any(x is not None and x._needs for x in mask.parents):
                 yield mask
-            waiting += mask.parents
+            masks += [x for x in mask.parents if x is not None]
 
 
 def slope(g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:

@@ -206,18 +206,24 @@ def pull(node: Node, g: Array) -> Iterable[Part]:
 
 def pull_graph(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on tensors, so that the gradients are graphs themselves."""
-    return contributions(node, g, node, tensors(node))
+    return contributions(node, g, node, tensors(node)[0])
 
 
-def tensors(node: Node) -> list[Any]:
-    """The inputs of a node as they are in the graph: tensors where they were tensors."""
-    inputs = list(node.inputs)
+def tensors(node: Node) -> tuple[list[Any], list[Node]]:
+    """The inputs of a node with tensors where they were tensors; and the masks among them.
+
+    A mask has no gradient and remembers of what it was made.
+    """
+    inputs, masks = list(node.inputs), []
     for i, parent in enumerate(node.parents):
         if parent is not None:
-            if parent._op is None and parent._value is not inputs[i]:
-                raise changed(parent)
+            if parent._op is None:
+                if parent._value is not inputs[i]:
+                    raise changed(parent)
+            elif not parent._needs:
+                masks.append(parent)
             inputs[i] = parent
-    return inputs
+    return inputs, masks
 
 
 def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[Part]:

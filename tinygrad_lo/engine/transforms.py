@@ -110,12 +110,12 @@ def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any],
     found = list(args)
     leaves: list[Any] = []
     numbers = [argnums] if one_number(argnums) else argnums
-    if not isinstance(numbers, (list, tuple, np.ndarray)) or np.ndim(numbers) != 1:
+    if not isinstance(numbers, (list, tuple)) and (not isinstance(numbers, np.ndarray) or numbers.ndim != 1):
         raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
     for i in numbers:
         if not one_number(i) or not -len(args) <= i < len(args):
             raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
-    if len({i % len(args) for i in numbers}) < len(numbers):
+    if len(numbers) > 1 and len({i % len(args) for i in numbers}) < len(numbers):
         raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
     for i in numbers:
         value = args[i]
