@@ -1,5 +1,7 @@
 """Derivatives of derivatives: of constant ones, of one transform inside another; which argument is meant."""
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -162,6 +164,34 @@ def test_a_variable_of_the_outer_derivative_counts_however_it_comes_in():
         np.array([3.0, 4.0])
     )
     np.testing.assert_array_equal(mixed, np.einsum("ij,ik->ijk", np.diag([2.0, 4.0]), np.eye(2)))
+
+
+def test_a_gradient_inside_a_transform_is_a_graph_where_that_counts():
+    assert lo.value_and_grad(lambda x: x * lo.grad(x**2, x))(3.0) == (18.0, 12.0)
+    w, seen = lo.Parameter(2.0), []
+
+    def f(x):
+        seen.append(lo.grad(w * w, w))
+        return x * seen[-1]
+
+    assert lo.value_and_grad(f)(3.0) == (12.0, 4.0)
+    assert type(seen[0]) is np.float64
+
+
+def test_a_rule_that_hands_on_its_output_makes_no_cycle():
+    double = lo.define_op(
+        "double_of_test", lambda x: x * 2.0, [lambda g, y, x: y if isinstance(g, lo.Tensor) else g]
+    )
+    try:
+        x = lo.Parameter(1.0)
+        y = double(x * 1.0)
+        g = lo.grad(y, x, create_graph=True)
+        assert g is not y
+        gc.collect()
+        del g, y
+        assert gc.collect() == 0
+    finally:
+        lo.engine.ops.TABLE.pop("double_of_test")
 
 
 def test_the_same_variable_twice_is_not_confused():

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.call import constant
 from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, modes, name_of, quoted
@@ -41,16 +42,16 @@ class Kinks:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
         inputs, masks = tensors(node)
         kink = node._op.kink  # type: ignore[union-attr]
-        # Not in a recording: a program is for other numbers, too.
-        if (masks or kink is not None) and modes.recording is None:
+        if masks and modes.recording is None:  # a program is for other numbers, too
             for condition in compared(masks):
                 self.ask(condition, node, g)
-            if kink is not None and kink.even is None:
-                self.ask(node, node, g)
-            elif kink is not None:
-                met = where_met(node)
-                if met is not None:
-                    return [self.length(node, g, met)]
+        if kink is not None and kink.even is None and modes.recording is None:
+            self.ask(node, node, g)
+        elif kink is not None and kink.even is not None:
+            met = where_met(node)
+            if met is not None:
+                leave("the second derivative of a length of 0", node)
+                return [self.length(node, g, met)]
         return contributions(node, g, node, inputs)
 
     def ask(self, kinked: Node, node: Node, g: Any) -> None:
@@ -77,15 +78,15 @@ class Kinks:
             hard, c = met, None
         if hard.any() and not moves(node, hard):
             hard, c = np.zeros_like(met), None
+        none = hard.any() and (again or not kink.branches)
         if hard.any():
-            meaning = BRANCH if kink.branches else (HIGHER if again else NONE).format(SQUARES)
-            self.tell(node, node, hard, meaning)
+            self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
         soft = met & ~hard if c is not None else np.zeros_like(met)
-        taken = soft if kink.branches else soft | hard
+        taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
-        if hard.any() and not kink.branches:
+        if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
         assert parent is not None
         return 0, parent, part

@@ -1,4 +1,8 @@
-"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp."""
+"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp.
+
+They work inside one another: what a transform returns is a graph where the variables of a transform
+around it are among what it was computed from, and arrays otherwise.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,13 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
     """The gradient of one number by any tensors of its graph, leaves or values in between.
 
     Changes no `.grad`. With `create_graph=True` the results are tensors with graphs of their own, so
-    that they can be differentiated again, to any order.
+    that they can be differentiated again, to any order; constant ones to zeros. So they are inside a
+    function that a transform differentiates, if they depend on its variables.
 
     Shapes:   output: one element. wrt: a tensor or a list; each gradient has its tensor's shape.
+    At the edges: with create_graph, an op that sits exactly on a kink is warned of once for each line:
+              second derivatives are then those of one branch, and of a length of 0 nan. Exact, and
+              without a word, where a length of 0 only enters smoothly: ‖x‖², std(x)², |x|⁴.
     Raises:   GraphError: a tensor is not reached (allow_unused=True gives None for it), or output
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
@@ -36,7 +44,7 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
         >>> float(lo.grad(slope, x))  # 6 x
         12.0
     """
-    return gradients(output, wrt, None, create_graph, allow_unused)
+    return gradients(output, wrt, None, create_graph or inside(output), allow_unused)
 
 
 def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool) -> Any:
@@ -54,13 +62,13 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
             _, grads, kept = walk(output, constant(first), Kinks(output).pull, keep)
-            arrived = [fitted(output, target, kept | grads, allow_unused) for target in wanted]
-            results = [
-                g if g is None else derivative(g, output, x) for g, x in zip(arrived, wanted, strict=True)
-            ]
+            arrived = grads | kept
+            found = [fitted(output, target, arrived, allow_unused) for target in wanted]
+            results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
     else:
         _, grads, kept = sweep(output, first, keep)
-        results = [fitted(output, target, kept | grads, allow_unused) for target in wanted]
+        arrived = grads | kept
+        results = [fitted(output, target, arrived, allow_unused) for target in wanted]
     return results[0] if single else results
 
 
@@ -83,9 +91,9 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
     return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
 
 
-def derivative(g: Any, output: Node, target: Node) -> Any:
+def tied(g: Any, output: Node, target: Node) -> Any:
     """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
-    if not isinstance(g, Node) or not g._needs:
+    if not isinstance(g, Node) or not g._needs or g._birth >= output._birth:  # a rule may hand on its input
         g = where(True, g, target)
     label(g).derived = output
     return g
@@ -160,10 +168,15 @@ def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -
             f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
             f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
         )
-    inner = any(leaf._op is not None for leaf in leaves)
-    if outer and not inner:
-        inner = not {v._birth for v in outer}.isdisjoint(node._birth for node in reachable([out]))
-    return out, inner
+    return out, any(leaf._op is not None for leaf in leaves) or inside(out)
+
+
+def inside(output: Any) -> bool:
+    """Whether this was computed from the variables of a derivative that this thread is in."""
+    if not around.variables or not isinstance(output, Node):
+        return False
+    births = {node._birth for node in reachable([output])}
+    return any(variable._birth in births for variable in around.variables)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -197,6 +210,8 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
         array([[2., 0.],
                [0., 4.]])
+        >>> lo.jacobian(lo.jacobian(lambda x: x**3))(2.0)  # 6 x
+        np.float64(12.0)
     """
     if not one_number(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
@@ -225,6 +240,7 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     """A function that returns all second derivatives of f, which returns one number.
 
     Shapes:   f: (*in) -> (); the result is (*in, *in).
+    At the edges: at a kink, see `grad`.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -245,6 +261,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     """The Hessian of f at x times v, without making the Hessian: two backward passes.
 
     Shapes:   f: (*in) -> (); x, v and the result: (*in).
+    At the edges: at a kink, see `grad`.
     Raises:   ShapeError: v has another shape than x.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
