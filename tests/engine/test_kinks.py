@@ -56,6 +56,8 @@ SMOOTH = {  # a function of two numbers, a point, the hessian
     "||x||²": (lambda x: (np.abs(np.abs(x)) ** 2).sum(), ZERO, 2 * EYE),
     "(|x₁| + |x₂|)², one at 0": (lambda x: np.abs(x[1:]).sum() ** 2 + x[0] ** 2, ZERO, 2 * EYE),
     "relu³": (lambda x: (relu(x) ** 3).sum(), ZERO, 0 * EYE),
+    "relu off": (lambda x: relu((np.abs(x) ** 2).sum() - 5.0) + (np.abs(x) ** 2).sum(), ZERO, 2 * EYE),
+    "relu on": (lambda x: relu((np.abs(x) ** 2).sum() + 5.0), ZERO, 2 * EYE),
     "0 · relu": (lambda x: (0.0 * relu(x)).sum() + (x * x).sum(), ZERO, 2 * EYE),
     "similar pair": (lambda x: contrastive(x, ZERO, 0), ZERO, EYE),
 }  # fmt: skip
@@ -133,6 +135,12 @@ def test_a_length_at_0_has_no_second_derivative(name):
     assert np.isfinite(lo.value_and_grad(f)(x)[1]).all()
 
 
+def test_the_cosine_of_a_zero_vector():
+    with pytest.warns(UserWarning, match="exactly at its kink") as seen:
+        assert np.isnan(lo.hessian(lambda x: cosine_similarity(x, np.ones(2)))(ZERO)).all()
+    assert [str(one.message).split(" is ")[0] for one in seen] == ["where by equal, named 'a/‖a‖',", "norm"]
+
+
 def test_only_the_vectors_at_0_are_nan():
     with pytest.warns(UserWarning, match="norm"):
         found = lo.hessian(lambda x: np.linalg.norm(x.reshape(2, 2), axis=1).sum())(
@@ -164,6 +172,7 @@ BRANCHES = {  # a function, a point, what the warning begins with
     "clip": (lambda x: (np.clip(x, None, 1.0) ** 2).sum(), np.array([1.0, 3.0]), "clip is"),
     "sort": (lambda x: (np.sort(x) * np.array([1.0, 2.0])).sum() ** 2, np.ones(2), "sort_by is"),
     "where": (lambda x: (np.where(x > 0, x, 0.0) ** 2).sum(), ZERO, "where by greater is"),
+    "where, twice": (lambda x: (np.where(x > 0, x, 0.0) * np.where(x > 0, x, 0.0)).sum(), ZERO, "where by"),
     "a mask": (lambda x: (x * (x >= 0)).sum(), ZERO, "multiply by greater_equal is"),
     "a mask as numbers": (lambda x: (x * (x >= 0).astype(float)).sum(), ZERO, "multiply by greater_equal is"),
     "x sign(x)": (lambda x: ((x * np.sign(x)) ** 2).sum(), ZERO, "multiply by sign is"),
@@ -171,7 +180,6 @@ BRANCHES = {  # a function, a point, what the warning begins with
     "mae": (lambda x: mae(x, ZERO), ZERO, "abs of 'r', named 'L_i', is"),
     "squared hinge": (lambda x: squared_hinge(x, np.ones(2, int)), np.ones(2), "relu, named 'margins', is"),
     "contrastive at its margin": (lambda x: contrastive(x, ZERO, 1), np.array([0.0, 1.0]), "relu is"),
-    "cosine": (lambda x: cosine_similarity(x, np.ones(2)), ZERO, "where by equal, named"),
     "a name": (lambda x: np.abs(lo.named(x * 1.0, "residual")).sum(), ZERO, "abs of 'residual' is"),
 }  # fmt: skip
 

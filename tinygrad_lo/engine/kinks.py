@@ -10,6 +10,8 @@ whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -57,13 +59,9 @@ class Kinks:
     def ask(self, kinked: Node, node: Node, g: Any) -> None:
         """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
         met = None if self.told else where_met(kinked)
-        if met is None or (kinked is not node and self.earlier(kinked) is False):
+        if met is None or (kinked is not node and self.by_rule(kinked)):
             return
-        try:
-            place = np.broadcast_to(met, node._value.shape)
-        except ValueError:  # a condition of another shape than what it chooses
-            place = np.ones(node._value.shape, bool)
-        hard, c = slope(g, node, place, as_graph=False)
+        hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
         if hard.any() or (c is not None and np.any(c != 0)):
             self.tell(kinked, node, met, BRANCH)
 
@@ -72,11 +70,11 @@ class Kinks:
         op: Any = node._op
         kink, parent = op.kink, node.parents[0]
         (x, *options), _ = tensors(node)
-        hard, c = slope(g, node, met, as_graph=True)
-        again = c is not None and bool(np.any(c._value != 0)) and self.earlier(node) is True
+        hard, c = self.slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c._value != 0)) and node._birth >= self.began > -math.inf
         if again:  # c = g / y is exact at y = 0, not in its slope
             hard, c = met, None
-        if hard.any() and not moves(node, hard):
+        if hard.any() and not self.moves(node, hard):
             hard, c = np.zeros_like(met), None
         none = hard.any() and (again or not kink.branches)
         if hard.any():
@@ -91,17 +89,72 @@ class Kinks:
         assert parent is not None
         return 0, parent, part
 
-    def earlier(self, node: Node) -> bool | None:
-        """If the root comes from a derivative, whether the sweep for that one has been at the node, too.
+    def slope(self, g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
+        """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
 
-        If it has not, a rule made the node. None where the root comes from no derivative.
+        c is None where g moves with nothing. Several elements are asked together, with weights, and again
+        with other weights: the answers agree if each element of g depends on its own element of y only.
         """
-        births = [
-            other._label.derived._birth
-            for other, _ in behind(self.root)
-            if isinstance(other._label, Label) and other._label.derived is not None
-        ]
-        return node._birth >= max(births) if births else None
+        hard = met & (raw(g) != 0)
+        soft = met & ~hard
+        if not isinstance(g, Node) or not g._needs or not soft.any():
+            return hard, None
+        dtype = g._value.dtype
+        rng = np.random.default_rng(0)
+        answers: list[Any] = []
+        for _ in range(2 if np.count_nonzero(soft) > 1 else 1):
+            weights = np.where(soft, rng.uniform(1.0, 2.0, soft.shape), 0.0).astype(dtype)[()]
+            others, arrived = self.sensitivity(g, node, weights, as_graph=as_graph)
+            if others:
+                return met, None
+            if arrived is None:
+                return hard, None
+            answers.append(where(soft, arrived / np.where(soft, weights, 1.0).astype(dtype)[()], 0.0))
+        rtol = float(np.sqrt(np.finfo(dtype).eps))
+        near = np.allclose(raw(answers[0]), raw(answers[-1]), rtol, atol=0.0)
+        return (hard, answers[0]) if near else (met, None)
+
+    def sensitivity(self, g: Node, node: Node | None, weights: Array, *, as_graph: bool) -> tuple[bool, Any]:
+        """Whether the weighted sum of g moves with a leaf or another kink; and its slope by the node."""
+        kinked = []
+
+        def work(n: Node, h: Any) -> Iterable[Part]:
+            if n is node:
+                return ()
+            itself = [n] if n._op is not None and n._op.kink is not None else []
+            masks = [mask for mask in compared(tensors(n)[1]) if not self.by_rule(mask)]
+            for one in (*itself, *masks):
+                met = where_met(one)
+                if met is not None and (fitting(met, n) & (raw(h) != 0)).any():
+                    kinked.append(one)
+            return pull_graph(n, h) if as_graph else pull(n, h)
+
+        keep = {node._birth} if node is not None else ()
+        _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
+        moved = any(np.any(raw(h) != 0) for h in grads.values())
+        return bool(kinked) or moved, kept.get(node._birth) if node is not None else None
+
+    def moves(self, node: Node, met: Array) -> bool:
+        """Whether the input of a length moves at all there: x - x does not."""
+        parent = node.parents[0]
+        assert parent is not None
+        rng = np.random.default_rng(0)
+        weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent._value.shape), 0.0)
+        return self.sensitivity(parent, None, weights.astype(parent._value.dtype)[()], as_graph=False)[0]
+
+    @functools.cached_property
+    def began(self) -> float:
+        """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
+        births = (
+            node._label.derived._birth
+            for node, _ in behind(self.root)
+            if isinstance(node._label, Label) and node._label.derived is not None
+        )
+        return max(births, default=-math.inf)
+
+    def by_rule(self, mask: Node) -> bool:
+        """Whether a rule made the mask: its kinks are those of its op, but relu's rule asks y > 0, too."""
+        return mask._birth < max(self.began, self.root._birth)
 
     def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
         """Warn, once for each line of the user."""
@@ -129,6 +182,14 @@ def where_met(node: Node) -> Array | None:
     return met if met.any() else None
 
 
+def fitting(met: Array, node: Node) -> Array:
+    """Where a mask sits on its kink, as places of the node that it is an input of."""
+    try:
+        return np.broadcast_to(met, node._value.shape)
+    except ValueError:  # it was summed or reshaped on the way
+        return np.ones(node._value.shape, bool)
+
+
 def compared(masks: list[Node]) -> Iterator[Node]:
     """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
     while masks:
@@ -137,58 +198,6 @@ def compared(masks: list[Node]) -> Iterator[Node]:
             if mask._op.kink is not None and any(x is not None and x._needs for x in mask.parents):
                 yield mask
             masks += [x for x in mask.parents if x is not None]
-
-
-def slope(g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
-    """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
-
-    c is None where g moves with nothing. Several elements are asked together, with weights, and again
-    with other weights: the answers agree if each element of g depends on its own element of y only.
-    """
-    hard = met & (raw(g) != 0)
-    soft = met & ~hard
-    if not isinstance(g, Node) or not g._needs or not soft.any():
-        return hard, None
-    dtype = g._value.dtype
-    rng = np.random.default_rng(0)
-    answers: list[Any] = []
-    for _ in range(2 if np.count_nonzero(soft) > 1 else 1):
-        weights = np.where(soft, rng.uniform(1.0, 2.0, soft.shape), 0.0).astype(dtype)[()]
-        others, arrived = sensitivity(g, node, weights, as_graph=as_graph)
-        if others:
-            return met, None
-        if arrived is None:
-            return hard, None
-        answers.append(where(soft, arrived / np.where(soft, weights, 1.0).astype(dtype)[()], 0.0))
-    near = np.allclose(raw(answers[0]), raw(answers[-1]), rtol=float(np.sqrt(np.finfo(dtype).eps)), atol=0.0)
-    return (hard, answers[0]) if near else (met, None)
-
-
-def sensitivity(g: Node, node: Node | None, weights: Array, *, as_graph: bool) -> tuple[bool, Any]:
-    """Whether the weighted sum of g moves with a leaf, or with another kink; and its slope by the node."""
-    kinked = []
-
-    def work(n: Node, h: Any) -> Iterable[Part]:
-        if n is node:
-            return ()
-        met = where_met(n) if n._op is not None and n._op.kink is not None else None
-        if met is not None and (met & (raw(h) != 0)).any():
-            kinked.append(n)
-        return pull_graph(n, h) if as_graph else pull(n, h)
-
-    keep = {node._birth} if node is not None else ()
-    _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
-    moved = any(np.any(raw(h) != 0) for h in grads.values())
-    return bool(kinked) or moved, kept.get(node._birth) if node is not None else None
-
-
-def moves(node: Node, met: Array) -> bool:
-    """Whether the input of a length moves at all there: x - x does not."""
-    parent = node.parents[0]
-    assert parent is not None
-    rng = np.random.default_rng(0)
-    weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent._value.shape), 0.0)
-    return sensitivity(parent, None, weights.astype(parent._value.dtype)[()], as_graph=False)[0]
 
 
 def lifted(node: Node, mask: Array) -> Array:
