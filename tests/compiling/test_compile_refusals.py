@@ -254,3 +254,12 @@ def test_names_scopes_and_no_grad_inside():
         return ((h - target) ** 2).sum() * s + (h.detach() * h).sum()
 
     agree(lo.compile(f), f, [W, s], X, calls=4)
+
+
+def test_the_second_derivative_of_a_length_of_0_is_not_compiled():
+    w = lo.Parameter(np.zeros(3))
+    c = lo.compile(lambda x: ((lo.grad(np.linalg.norm(w) ** 2, w, create_graph=True) + x) ** 2).sum())
+    with pytest.raises(
+        lo.errors.GraphError, match=r"the second derivative of a length of 0 .* leave the graph"
+    ):
+        c(np.ones(3))

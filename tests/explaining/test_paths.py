@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.engine.sweep import edges
 from tinygrad_lo.explaining.explain import explain
-from tinygrad_lo.explaining.paths import LIMIT, TOP, as_float, edges, paths
+from tinygrad_lo.explaining.paths import LIMIT, TOP, as_float, paths
 
 
 def lines(loss, of=None):

@@ -17,10 +17,10 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
-    SequentialLR,
     StepLR,
     WarmupLR,
 )
+from tinygrad_lo.optim.sequence import SequentialLR
 
 LRS = (0.1, 0.03)
 
@@ -77,19 +77,6 @@ def test_rates_changed_by_hand_are_not_overwritten(kind):
         advance(schedule, 1)
     assert opt.param_groups[1]["lr"] == 0.77
     assert schedule.state_dict() == before
-
-
-@pytest.mark.parametrize("kind", [k for k in MAKERS if "peaks" not in k])
-def test_a_group_added_later_starts_from_its_own_rate(kind):
-    opt, whole = sgd(0.1), sgd(0.1, 0.03)
-    late, early = MAKERS[kind](opt), MAKERS[kind](whole)
-    for t in range(10):
-        if t == 2:
-            opt.add_param_group({"params": [lo.Parameter(2.0)], "lr": 0.03})
-        advance(late, t)
-        advance(early, t)
-    assert now(opt) == now(whole)
-    assert late.state_dict() == early.state_dict()
 
 
 # --------------------------------------------------------------------------------- state, texts
@@ -280,11 +267,3 @@ def test_a_rate_that_outgrows_the_floats_is_refused_before_it_is_set():
         schedule.step()
     assert now(opt) == [0.1 * 1e200, 0.03 * 1e200]
     assert schedule.t == 1
-
-
-def test_a_late_group_without_a_peak_is_refused():
-    opt = sgd()
-    schedule = OneCycleLR(opt, [1.0, 1.0], 9)
-    opt.add_param_group({"params": [lo.Parameter(2.0)], "lr": 0.03})
-    with pytest.raises(OptionError, match="group 2 was added, but there are 2 peaks"):
-        schedule.step()

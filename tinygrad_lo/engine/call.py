@@ -260,7 +260,13 @@ def slow(op: Op, *inputs: Any) -> Any:
         if watch is not None:
             watch.computed(op, raw, data)
         return data
-    if modes.grad_off or not any(node._needs for node in nodes):
+    if modes.grad_off:
+        out = constant(data)
+        for node in nodes:
+            if node._needs:
+                out._needs = None  # as false as False, and says why: errors want to know
+                break
+    elif not any(node._needs for node in nodes):
         out = constant(data)
     else:
         # A comparison of parameters has no gradient, but remembers what it was made of: printed or

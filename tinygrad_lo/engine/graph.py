@@ -29,6 +29,21 @@ T = TypeVar("T")
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
 
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """Where the slope of an op jumps, so that the rules know no second derivative.
+
+    Attributes:
+        met: of the output and the inputs, where they sit exactly there, in the output's shape.
+        even: of an op that is a length |x|, its rule for a gradient that is c · |x|: then there is no kink.
+        branches: whether there are two second derivatives, of which the rules give one, or none: nan.
+    """
+
+    met: Callable[..., Array]
+    even: Rule | None = None
+    branches: bool = True
+
+
 @dataclass(eq=False, slots=True)
 class Op:
     """One row of the table: a function, and its derivative by each of its inputs.
@@ -51,6 +66,7 @@ class Op:
         refuse: turns the exception that NumPy raised into the error that a reader needs.
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
+        kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
         apply: the quickest function that calls it.
     """
 
@@ -65,6 +81,7 @@ class Op:
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
     composite: bool = False
+    kink: Kink | None = None
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property
@@ -84,7 +101,7 @@ def same(g: Array, y: Array, *inputs: Array) -> Array:
 class Label:
     """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
 
-    __slots__ = ("name", "recorded", "scope", "spans", "where")
+    __slots__ = ("derived", "name", "recorded", "scope", "spans", "where")
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
@@ -92,6 +109,7 @@ class Label:
         self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
         self.where: str | None = None
         self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+        self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
 
 
 class Node:
@@ -128,7 +146,7 @@ class Node:
     _value: Array
     _grad: Array
     _label: str | Label | None
-    _needs: bool
+    _needs: bool  # None, which is as false, where only no_grad kept it from being True
     _op: Op | None
     _pa: Any
     _pb: Any
@@ -224,6 +242,7 @@ class Modes(threading.local):
     grad_off: bool = False
     scope: Scope | None = None
     watch: Any = None  # the watcher of anomaly.py
+    kinks: bool = True  # whether a second derivative at a kink is warned of
     recording: Any = None  # what writes down every op, for a program: explaining/recording.py
 
     def __init__(self) -> None:

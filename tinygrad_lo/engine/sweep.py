@@ -33,13 +33,18 @@ ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 def start(root: Node, seed: Any, who: str = "backward()") -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
     data = root._value
-    if not root._needs:
+    needs: Any = root._needs
+    if not needs:
         where = root._label.where if isinstance(root._label, Label) else None
         made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
-        raise GraphError(
-            f"{who}: {quoted(root, 'this tensor')} does not require grad: nothing requires a gradient. Start "
-            f"from a value that was computed from a Parameter, outside of no_grad ({made})"
-        )
+        if needs is None:
+            why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
+        else:
+            why = (
+                "nothing requires a gradient among the values it was made from; start from one that was "
+                "computed from a Parameter"
+            )
+        raise GraphError(f"{who}: {quoted(root, 'this tensor')} does not require grad: {why} ({made})")
     if seed is None:
         one = ONES.get(type(data))
         if one is not None:
@@ -201,13 +206,24 @@ def pull(node: Node, g: Array) -> Iterable[Part]:
 
 def pull_graph(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on tensors, so that the gradients are graphs themselves."""
-    inputs = list(node.inputs)
+    return contributions(node, g, node, tensors(node)[0])
+
+
+def tensors(node: Node) -> tuple[list[Any], list[Node]]:
+    """The inputs of a node with tensors where they were tensors; and the masks among them.
+
+    A mask has no gradient and remembers of what it was made.
+    """
+    inputs, masks = list(node.inputs), []
     for i, parent in enumerate(node.parents):
         if parent is not None:
-            if parent._op is None and parent._value is not inputs[i]:
-                raise changed(parent)
+            if parent._op is None:
+                if parent._value is not inputs[i]:
+                    raise changed(parent)
+            elif not parent._needs:
+                masks.append(parent)
             inputs[i] = parent
-    return contributions(node, g, node, inputs)
+    return inputs, masks
 
 
 def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[Part]:
@@ -228,6 +244,19 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
             if shape_of(part) != shape:
                 part = unbroadcast(part, shape)
             yield i, parent, part
+
+
+def edges(node: Node) -> list[tuple[int, Node]]:
+    """The inputs of a node to which a gradient flows."""
+    op = node.op
+    if op is None:
+        return []
+    rules = op.rules
+    return [
+        (i, parent)
+        for i, parent in enumerate(node.parents)
+        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
+    ]
 
 
 def walk(

@@ -117,7 +117,7 @@ class Tensor(Node):
     @property
     def requires_grad(self) -> bool:
         """Whether backward passes bring a gradient here. May be assigned on leaves: False freezes."""
-        return self._needs
+        return bool(self._needs)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -373,7 +373,7 @@ class Tensor(Node):
         if self._op is not None:
             facts.append(f"op={self._op.name}")
         elif self._needs != isinstance(self, Parameter):
-            facts.append(f"requires_grad={self._needs}")
+            facts.append(f"requires_grad={self.requires_grad}")
         return f"{kind}({', '.join(facts)})"
 
 

@@ -1,15 +1,23 @@
-"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp."""
+"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp.
+
+They work inside one another: what a transform returns is a graph where the variables of a transform
+around it are among what it was computed from, and arrays otherwise.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.graph import Array, Node, mode, quoted
-from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
+from tinygrad_lo.engine.graph import Array, Node, label, mode, quoted, reachable
+from tinygrad_lo.engine.kinks import Kinks, behind
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.shapes import reshape
+from tinygrad_lo.engine.sweep import start, sweep, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
@@ -19,9 +27,13 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
     """The gradient of one number by any tensors of its graph, leaves or values in between.
 
     Changes no `.grad`. With `create_graph=True` the results are tensors with graphs of their own, so
-    that they can be differentiated again, to any order.
+    that they can be differentiated again, to any order; constant ones to zeros. So they are inside a
+    function that a transform differentiates, if they depend on its variables.
 
     Shapes:   output: one element. wrt: a tensor or a list; each gradient has its tensor's shape.
+    At the edges: with create_graph, an op that sits exactly on a kink is warned of once for each line:
+              second derivatives are then those of one branch, and of a length of 0 nan. Exact, and
+              without a word, where a length of 0 only enters smoothly: ‖x‖², std(x)², |x|⁴.
     Raises:   GraphError: a tensor is not reached (allow_unused=True gives None for it), or output
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
@@ -32,7 +44,7 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
         >>> float(lo.grad(slope, x))  # 6 x
         12.0
     """
-    return gradients(output, wrt, None, create_graph, allow_unused)
+    return gradients(output, wrt, None, create_graph or inside(output), allow_unused)
 
 
 def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool) -> Any:
@@ -49,24 +61,50 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     if create_graph:
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
-            _, grads, kept = walk(output, constant(first), pull_graph, keep)
+            _, grads, kept = walk(output, constant(first), Kinks(output).pull, keep)
+            arrived = grads | kept
+            found = [fitted(output, target, arrived, allow_unused) for target in wanted]
+            results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
     else:
         _, grads, kept = sweep(output, first, keep)
-    results = []
-    for target in wanted:
-        g = kept.get(target._birth, grads.get(target._birth))
-        if g is None and not allow_unused:
+        arrived = grads | kept
+        results = [fitted(output, target, arrived, allow_unused) for target in wanted]
+    return results[0] if single else results
+
+
+def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bool) -> Any:
+    """What has arrived at the target, in its dtype; None where nothing has and nothing need."""
+    g = arrived.get(target._birth)
+    if g is None:
+        if allow_unused:
+            return None
+        if not was_reached(output, target):
             raise GraphError(
                 f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
                 f"allow_unused=True gives None"
             )
-        if g is not None:
-            if g.dtype != target._value.dtype:
-                g = g.astype(target._value.dtype)
-            elif isinstance(g, np.ndarray) and target._op is not None:
-                g = g.copy()  # + hands one array to both of its inputs
-        results.append(g)
-    return results[0] if single else results
+        return np.zeros(target._value.shape, target._value.dtype)[()]
+    if g.dtype != target._value.dtype:
+        g = g.astype(target._value.dtype)
+    elif isinstance(g, np.ndarray) and target._op is not None:
+        g = g.copy()  # + hands one array to both of its inputs
+    return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
+
+
+def tied(g: Any, output: Node, target: Node) -> Any:
+    """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
+    if not isinstance(g, Node) or not g._needs or g._birth >= output._birth:  # a rule may hand on its input
+        g = where(True, g, target)
+    label(g).derived = output
+    return g
+
+
+def was_reached(output: Node, target: Node) -> bool:
+    """Whether the output is computed from derivatives of something that did reach the target.
+
+    Those are constant as far as the target goes: their derivative by it is 0.
+    """
+    return target._needs and any(node is target and further for node, further in behind(output))
 
 
 def must_be_tensor(value: Any, who: str) -> None:
@@ -75,31 +113,70 @@ def must_be_tensor(value: Any, who: str) -> None:
         raise DTypeError(f"grad: {who} must be a tensor, got {type(value).__name__}")
 
 
-def variables(
-    who: str, args: tuple[Any, ...], argnums: int | Sequence[int]
-) -> tuple[list[Any], list[Tensor]]:
+def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any], list[Any]]:
     """The arguments, with those to differentiate by turned into fresh tensors."""
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     found = list(args)
-    leaves = []
-    if len(dict.fromkeys(numbers)) < len(numbers):
+    leaves: list[Any] = []
+    numbers = [argnums] if one_number(argnums) else argnums
+    if not isinstance(numbers, (list, tuple)) and (not isinstance(numbers, np.ndarray) or numbers.ndim != 1):
+        raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
+    for i in numbers:
+        if not one_number(i) or not -len(args) <= i < len(args):
+            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
+    if len(numbers) > 1 and len({i % len(args) for i in numbers}) < len(numbers):
         raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
     for i in numbers:
-        if not isinstance(i, int) or not -len(args) <= i < len(args):
-            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
         value = args[i]
         if isinstance(value, Node):
             if value._needs and not isinstance(value, Parameter):
-                raise GraphError(
-                    f"{who}: argument {i} requires a gradient, which would be lost here; inside another "
-                    f"derivative use lo.grad(..., create_graph=True)"
-                )
+                # Inside another derivative. A value of its own: what else is made of it does not count.
+                found[i] = reshape(value, value._value.shape)
+                leaves.append(found[i])
+                continue
             value = value._value
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             value = float(value)
         found[i] = Tensor(value, requires_grad=True)
         leaves.append(found[i])
     return found, leaves
+
+
+def one_number(argnums: Any) -> bool:
+    """Whether this names one argument."""
+    return isinstance(argnums, (int, np.integer)) and not isinstance(argnums, bool)
+
+
+class Open(threading.local):
+    """The variables of the derivatives that this thread is in, outermost first."""
+
+    variables: tuple[Node, ...] = ()
+
+
+around = Open()
+
+
+def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
+    """f's result, and whether a derivative around this one depends on it, too: then results are graphs."""
+    outer = around.variables
+    around.variables = (*outer, *leaves)
+    try:
+        out = f(*found)
+    finally:
+        around.variables = outer
+    if not isinstance(out, Node) or not out._needs:
+        raise GraphError(
+            f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
+            f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
+        )
+    return out, any(leaf._op is not None for leaf in leaves) or inside(out)
+
+
+def inside(output: Any) -> bool:
+    """Whether this was computed from the variables of a derivative that this thread is in."""
+    if not around.variables or not isinstance(output, Node):
+        return False
+    births = {node._birth for node in reachable([output])}
+    return any(variable._birth in births for variable in around.variables)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -116,21 +193,11 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     def run(*args: Any) -> tuple[Any, Any]:
         found, leaves = variables("value_and_grad", args, argnums)
-        out = depends(f(*found), "value_and_grad")
-        results = grad(out, leaves)
-        return out._value, results[0] if isinstance(argnums, int) else tuple(results)
+        out, inner = call("value_and_grad", f, found, leaves)
+        results = grad(out, leaves, create_graph=inner)
+        return out if inner else out._value, results[0] if one_number(argnums) else tuple(results)
 
     return run
-
-
-def depends(out: Any, who: str) -> Any:
-    """Raise unless f's result is a tensor that a gradient can flow from."""
-    if not isinstance(out, Node) or not out._needs:
-        raise GraphError(
-            f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
-            f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
-        )
-    return out
 
 
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
@@ -143,33 +210,37 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
         array([[2., 0.],
                [0., 4.]])
+        >>> lo.jacobian(lo.jacobian(lambda x: x**3))(2.0)  # 6 x
+        np.float64(12.0)
     """
-    if not isinstance(argnums, int):
+    if not one_number(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("jacobian", args, argnums)
-        return rows(depends(f(*found), "jacobian"), leaf)
+        return rows(*call("jacobian", f, found, [leaf]), leaf)
 
     return run
 
 
-def rows(out: Any, leaf: Tensor) -> Array:
-    """The gradient of every element of `out` by `leaf`, stacked."""
-    result = np.zeros((out.size, *leaf.shape), leaf.dtype)
+def rows(out: Any, inner: bool, leaf: Tensor) -> Any:
+    """The gradient of every element of `out` by `leaf`, stacked: arrays, or inside a derivative tensors."""
+    found = []
     for i in range(out.size):
         seed = np.zeros(out.size, out.dtype)
         seed[i] = 1.0
-        g = gradients(out, leaf, seed.reshape(out.shape), create_graph=False, allow_unused=True)
-        if g is not None:
-            result[i] = g
-    return result.reshape(out.shape + leaf.shape)[()]
+        g = gradients(out, leaf, seed.reshape(out.shape), create_graph=inner, allow_unused=True)
+        found.append(np.zeros(leaf.shape, leaf.dtype) if g is None else g)
+    stacked: Any = np.stack(found) if found else np.zeros((0, *leaf.shape), leaf.dtype)
+    stacked = stacked.reshape(out.shape + leaf.shape)
+    return stacked if isinstance(stacked, Node) else stacked[()]
 
 
 def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     """A function that returns all second derivatives of f, which returns one number.
 
     Shapes:   f: (*in) -> (); the result is (*in, *in).
+    At the edges: at a kink, see `grad`.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -180,10 +251,8 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("hessian", args, 0)
-        slope = grad(depends(f(*found), "hessian"), leaf, create_graph=True)
-        if not slope._needs:  # f is linear: its slope does not depend on the argument
-            return np.zeros(leaf.shape * 2, leaf.dtype)[()]
-        return rows(slope, leaf)
+        out, inner = call("hessian", f, found, [leaf])
+        return rows(grad(out, leaf, create_graph=True), inner, leaf)
 
     return run
 
@@ -192,6 +261,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     """The Hessian of f at x times v, without making the Hessian: two backward passes.
 
     Shapes:   f: (*in) -> (); x, v and the result: (*in).
+    At the edges: at a kink, see `grad`.
     Raises:   ShapeError: v has another shape than x.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -199,11 +269,12 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         array([ 6., 12.])
     """
     found, (leaf,) = variables("hvp", (x,), 0)
-    v = v._value if isinstance(v, Node) else v if foreign(v) else np.asarray(v)
+    v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
-    slope = grad(depends(f(*found), "hvp"), leaf, create_graph=True)
-    if not slope._needs:
-        return np.zeros(leaf.shape, leaf.dtype)[()]
+    out, inner = call("hvp", f, found, [leaf])
+    slope = grad(out, leaf, create_graph=True)
+    if inner or (isinstance(v, Node) and v._needs and not isinstance(v, Parameter)):
+        return grad((slope * v).sum(), leaf, create_graph=True)
     product = gradients(slope, leaf, v, create_graph=False, allow_unused=True)
     return np.zeros(leaf.shape, leaf.dtype)[()] if product is None else product

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, quoted, reachable
-from tinygrad_lo.engine.sweep import pull, start, walk
+from tinygrad_lo.engine.sweep import edges, pull, start, walk
 from tinygrad_lo.errors import GraphError
 
 TOP = 20  # paths that are listed
@@ -99,19 +99,6 @@ def arriving(loss: Node, seed: Array, wanted: list[Any]) -> list[Array]:
         dtype = node._value.dtype
         found.append(g if g.dtype == dtype else g.astype(dtype))
     return found
-
-
-def edges(node: Node) -> list[tuple[int, Node]]:
-    """The inputs of a node to which a gradient flows."""
-    op = node.op
-    if op is None:
-        return []
-    rules = op.rules
-    return [
-        (i, parent)
-        for i, parent in enumerate(node.parents)
-        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
-    ]
 
 
 def between(nodes: list[Node], loss: Node, of: Any) -> list[Node]:

@@ -13,11 +13,11 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
-    SequentialLR,
     StepLR,
     WarmupLR,
 )
 from tinygrad_lo.optim.search import random_search
+from tinygrad_lo.optim.sequence import SequentialLR
 
 __all__ = [
     "SGD", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "NAdam",

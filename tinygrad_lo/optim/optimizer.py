@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import Any, ClassVar
+from weakref import ReferenceType, WeakKeyDictionary
 
 import numpy as np
 from numpy import ndarray, vdot
@@ -38,6 +39,10 @@ __all__ = [
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("_spent")
 SMALL = 2**14  # elements that are quicker asked together, and cost no memory that counts
+
+
+# The schedule that has set an optimizer's learning rates last: it has a word to say on new groups.
+schedules: WeakKeyDictionary[Optimizer, ReferenceType[Any]] = WeakKeyDictionary()
 
 
 def twice(first: int, second: int) -> str:
@@ -106,6 +111,7 @@ class Optimizer:
 
         Raises:   OptionError: no parameters, one that is optimized already, one that is no leaf or
                   wants no gradient, an unknown option or an impossible value.
+        Warns:    a schedule is on its way up, and will take this group along to a higher lr.
         """
         number = len(self.param_groups)
         if not isinstance(group, dict) or "params" not in group:
@@ -131,6 +137,9 @@ class Optimizer:
                     f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
                 )
         self.param_groups.append(made)
+        schedule = schedules[self]() if self in schedules else None
+        if schedule is not None:
+            schedule.greet(made)
         self.names.update((p, name) for name, p in named if name is not None)
 
     def zero_grad(self) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.values import is_finite_number
 from tinygrad_lo.errors import CheckpointError, DTypeError, OptionError, ShapeError
-from tinygrad_lo.optim.optimizer import Optimizer
+from tinygrad_lo.optim.groups import Group
+from tinygrad_lo.optim.optimizer import Optimizer, schedules
 
 # What the newest schedule did to an optimizer before any step: (lr it set, lr it found), by group.
 # A warm-up sets a small lr at once; a schedule made next to it must still find the lr of the user.
@@ -67,6 +69,9 @@ class Schedule:
 
     A schedule is its `lr`: the learning rate of group i at step t. Making it sets the rates of
     step 0; each `step()`, after an optimizer's step or after an epoch, those of the next one.
+
+    A group that joins the optimizer later keeps the rate that it was given, and from there changes in
+    proportion to the groups that were there from the start (to their sum, where they differ).
     """
 
     option_names: ClassVar[tuple[str, ...]] = ()
@@ -78,15 +83,33 @@ class Schedule:
         self.t = 0
         begun = _begun.get(opt, [])
         self.initial: list[float] = []
+        self.joined: list[list[float]] = []  # of each later group, its rate and the others' sum then
         for i, group in enumerate(opt.param_groups):
             lr = group["lr"]
-            self.enter(begun[i][1] if i < len(begun) and begun[i][0] == lr else lr)
+            lr = begun[i][1] if i < len(begun) and begun[i][0] == lr else lr
+            self.check_group(i, lr)
+            self.initial.append(lr)
         self._assign(self._rates(0))
         _begun[opt] = list(zip(self.last, self.initial, strict=True))
 
     def lr(self, t: int, i: int) -> float:
-        """The learning rate of group i at step t."""
+        """The learning rate of group i, one of the first, at step t."""
         raise NotImplementedError
+
+    def climb(self, t: int) -> int:
+        """The step at which the rise of the rates that step t is in will end; t where they do not rise."""
+        return t
+
+    def lr_of(self, t: int, i: int) -> float:
+        """The learning rate of any group at step t."""
+        if i < len(self.initial):
+            return self.lr(t, i)
+        lr, then = self.joined[i - len(self.initial)]
+        return lr * (self.total(t) / then) if then else lr
+
+    def total(self, t: int) -> float:
+        """The rates of the first groups at step t, added up."""
+        return math.fsum(self.lr(t, i) for i in range(len(self.initial)))
 
     def options(self) -> dict[str, Any]:
         """The options it was made with."""
@@ -96,15 +119,8 @@ class Schedule:
     def check_group(self, i: int, lr: float) -> None:
         """Raise for an initial lr that the options do not go with."""
 
-    def enter(self, lr: float) -> None:
-        """Take up one more group, which starts from `lr`."""
-        self.check_group(len(self.initial), lr)
-        self.initial.append(lr)
-
     def step(self) -> None:
         """Go on by one step and set the learning rate of every group.
-
-        A group that was added to the optimizer meanwhile starts from the lr it was added with.
 
         Raises:   OptionError: a learning rate was changed by hand or by another schedule, which this
                   one would undo; a rate that is not finite any more.
@@ -128,14 +144,28 @@ class Schedule:
         self._meet()
 
     def _meet(self) -> None:
-        for group in self.optimizer.param_groups[len(self.initial) :]:
-            self.enter(group["lr"])
+        """Take up the groups that have joined the optimizer, with the rates that they have now."""
+        for group in self.optimizer.param_groups[len(self.last) :]:
+            self.joined.append([group["lr"], self.total(self.t)])
+            self.last.append(group["lr"])
+
+    def greet(self, group: Group) -> None:
+        """Say what will become of a group that joins while the rates rise: hardly what was meant."""
+        now = self.total(self.t)
+        growth = self.total(self.climb(self.t)) / now if now else 1.0
+        if growth > 1.0:
+            lr = group["lr"]
+            warnings.warn(
+                f"{self}: group {group.number} joins with lr {lr:g} while the rates still rise; with them it "
+                f"will reach {lr * growth:g}. To reach {lr:g}, add it with lr {lr / growth:g}",
+                stacklevel=3,
+            )
 
     def _rates(self, t: int) -> list[float]:
         rates = []
-        for i in range(len(self.initial)):
+        for i in range(len(self.initial) + len(self.joined)):
             try:
-                rates.append(self.lr(t, i))
+                rates.append(self.lr_of(t, i))
             except OverflowError:  # Python's floats raise where NumPy's become inf
                 rates.append(math.inf)
             if not rates[i] < math.inf:
@@ -146,6 +176,7 @@ class Schedule:
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
         self.last = rates
+        schedules[self.optimizer] = ref(self)
         _begun.pop(self.optimizer, None)
 
     def state_dict(self) -> dict[str, Any]:
@@ -155,6 +186,7 @@ class Schedule:
             "class": str(self),
             "t": self.t,
             "initial": list(self.initial),
+            "joined": [list(pair) for pair in self.joined],
             **self.options(),
             **self.progress(),
         }
@@ -186,7 +218,7 @@ class Schedule:
             raise self._refusal(f"a state is a dict, got {type(state).__name__}")
         if state.get("class") != str(self):
             raise self._refusal(f"this is the state of {state.get('class')!r}")
-        wanted = ["class", "t", "initial", *self.options(), *self.progress()]
+        wanted = ["class", "t", "initial", "joined", *self.options(), *self.progress()]
         if missing := [name for name in wanted if name not in state]:
             raise self._refusal(f"the state misses {missing}")
         if unexpected := [name for name in state if name not in wanted]:
@@ -201,16 +233,27 @@ class Schedule:
         rates, groups = state["initial"], len(self.optimizer.param_groups)
         if not isinstance(rates, list) or not all(is_float(x) and x >= 0 for x in rates):
             raise self._refusal(f"initial must be a list of finite numbers >= 0, got {rates!r}")
-        if len(rates) != groups:
-            raise self._refusal(f"the state has {len(rates)} groups, the optimizer {groups}")
+        joined = state["joined"]
+        if not isinstance(joined, list) or not all(
+            isinstance(pair, list) and len(pair) == 2 and all(is_float(x) and x >= 0 for x in pair)
+            for pair in joined
+        ):
+            raise self._refusal(f"joined must be a list of pairs of finite numbers >= 0, got {joined!r}")
+        if len(rates) + len(joined) != groups:
+            raise self._refusal(f"the state has {len(rates) + len(joined)} groups, the optimizer {groups}")
 
     def take(self, state: dict[str, Any]) -> None:
         """Assign a state that was checked."""
         self.t = int(state["t"])
         self.initial = [float(lr) for lr in state["initial"]]
+        self.joined = [[float(lr), float(then)] for lr, then in state["joined"]]
 
     def _refusal(self, text: str) -> CheckpointError:
         return CheckpointError(f"{self}: {text}; nothing was changed")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        schedules[self.optimizer] = ref(self)
 
     def described(self) -> str:
         """The class and its options."""

@@ -77,6 +77,10 @@ class MultiStepLR(Schedule):
         """The formula."""
         return self.initial[i] * self.factor ** bisect_right(self.at, t)
 
+    def climb(self, t: int) -> int:
+        """With a factor above 1, until the last multiplication."""
+        return max(t, self.at[-1])
+
 
 class ExponentialLR(Schedule):
     """Multiply the learning rate by `factor` at every step; with factor > 1 it grows.
@@ -197,6 +201,10 @@ class WarmupLR(Schedule):
         """The formula."""
         return self.initial[i] * min(1.0, (t + 1) / self.steps)
 
+    def climb(self, t: int) -> int:
+        """Until the first full step."""
+        return max(t, self.steps - 1)
+
 
 class OneCycleLR(Schedule):
     """One cycle: up from the group's learning rate to `peak`, then down to nearly nothing.
@@ -242,8 +250,6 @@ class OneCycleLR(Schedule):
 
     def check_group(self, i: int, lr: float) -> None:
         """A peak is above where the climb begins."""
-        if isinstance(self.peak, list) and i >= len(self.peak):
-            raise OptionError(f"OneCycleLR: group {i} was added, but there are {len(self.peak)} peaks")
         if self.peak_of(i) < lr:
             raise OptionError(f"OneCycleLR: peak {self.peak_of(i)!r} is below the lr {lr!r} of group {i}")
 
@@ -254,6 +260,17 @@ class OneCycleLR(Schedule):
         if t <= top:
             return glide(lr, peak, t / top)
         return glide(peak, lr * LAST, min((t - top) / (end - top), 1.0))
+
+    def climb(self, t: int) -> int:
+        """Until the highest step."""
+        top = RISING * self.steps - 1
+        return max(t, max(math.floor(top), math.ceil(top), key=self.total))
+
+    def check_state(self, state: Any) -> None:
+        """One peak for each of the first groups as well."""
+        super().check_state(state)
+        if isinstance(self.peak, list) and len(state["initial"]) != len(self.peak):
+            raise self._refusal(f"{len(self.peak)} peaks for {len(state['initial'])} groups")
 
 
 class ReduceOnPlateau(Schedule):
@@ -329,91 +346,3 @@ class ReduceOnPlateau(Schedule):
         """The counters as well."""
         super().take(state)
         self.best, self.bad, self.cuts = state["best"], int(state["bad"]), int(state["cuts"])
-
-
-class SequentialLR(Schedule):
-    """One schedule after the other, each for its number of steps; the last one goes on.
-
-        lr(t) = lr of the first schedule at t                      for t < its steps
-                lr of the second at t − (steps of the first)       after that, and so on
-
-    Step this one, never the schedules in it. Each starts from the groups' own learning rates.
-
-    Raises:   OptionError: no schedules, one of another optimizer, one that has stepped already or
-              that needs the loss, steps that are no ints >= 1.
-    Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
-    Example:
-        >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
-        >>> warmup, halve = lo.optim.WarmupLR(opt, 2), lo.optim.ExponentialLR(opt, 0.5)
-        >>> schedule = lo.optim.SequentialLR(opt, [(warmup, 2), (halve, 3)])
-        >>> for _ in range(5):
-        ...     print(opt.param_groups[0]["lr"], end=" ")
-        ...     schedule.step()
-        0.4 0.8 0.8 0.4 0.2
-    """
-
-    option_names = ("steps",)
-
-    def __init__(self, opt: Optimizer, schedules: Any) -> None:
-        who = "SequentialLR"
-        if not isinstance(schedules, (list, tuple)) or not schedules:
-            raise OptionError(f"{who}: schedules must be a list of (schedule, steps), got {schedules!r}")
-        self.schedules: list[Schedule] = []
-        self.steps: list[int] = []
-        for i, pair in enumerate(schedules):
-            if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
-                raise OptionError(f"{who}: entry {i} must be (schedule, steps), got {pair!r}")
-            schedule, steps = pair
-            if isinstance(schedule, ReduceOnPlateau):
-                raise OptionError(
-                    f"{who}: entry {i}, ReduceOnPlateau, needs the loss at each step; step it alone"
-                )
-            if schedule.optimizer is not opt:
-                raise OptionError(f"{who}: entry {i}, {schedule}, belongs to another optimizer")
-            if schedule.t:
-                raise OptionError(
-                    f"{who}: entry {i}, {schedule}, is at step {schedule.t} already; use a new one"
-                )
-            schedule._meet()
-            self.schedules.append(schedule)
-            self.steps.append(whole(who, f"steps of entry {i}", steps))
-        super().__init__(opt)
-
-    def lr(self, t: int, i: int) -> float:
-        """The rate of the schedule whose turn it is."""
-        for schedule, steps in zip(self.schedules[:-1], self.steps, strict=False):
-            if t < steps:
-                return schedule.lr(t, i)
-            t -= steps
-        return self.schedules[-1].lr(t, i)
-
-    def _meet(self) -> None:
-        """New groups start alike in every schedule."""
-        for schedule in self.schedules:
-            schedule._meet()
-        super()._meet()
-
-    def progress(self) -> dict[str, Any]:
-        """The schedules hold the initial rates they start from."""
-        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
-
-    def check_state(self, state: Any) -> None:
-        """The schedules as well."""
-        super().check_state(state)
-        inner, count = state["schedules"], len(self.schedules)
-        if not isinstance(inner, list) or len(inner) != count:
-            raise self._refusal(f"schedules must be a list of {count} states, got {inner!r}")
-        for schedule, its in zip(self.schedules, inner, strict=True):
-            schedule.check_state(its)
-
-    def take(self, state: dict[str, Any]) -> None:
-        """The schedules as well."""
-        super().take(state)
-        for schedule, its in zip(self.schedules, state["schedules"], strict=True):
-            schedule.take(its)
-
-    def described(self) -> str:
-        """The schedules and their steps."""
-        pairs = zip(self.schedules, self.steps, strict=True)
-        return f"{self}([{', '.join(f'({schedule.described()}, {steps})' for schedule, steps in pairs)}])"

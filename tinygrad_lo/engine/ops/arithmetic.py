@@ -7,7 +7,7 @@ import operator
 import numpy as np
 
 from tinygrad_lo.engine.call import no_broadcast
-from tinygrad_lo.engine.graph import Array, same
+from tinygrad_lo.engine.graph import Array, Kink, same
 from tinygrad_lo.engine.ops.registry import op
 from tinygrad_lo.errors import DTypeError
 
@@ -75,11 +75,20 @@ power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
 
 NO_GRADIENT = "True where it holds. No gradient: a comparison is flat, and jumps."
 
-equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT)
-not_equal = op("not_equal", operator.ne, (None, None), spelling="{0} != {1}", symbol="≠", about=NO_GRADIENT)
-less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", about=NO_GRADIENT)
-less_equal = op("less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", about=NO_GRADIENT)
-greater = op("greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", about=NO_GRADIENT)
+# What a condition chooses between, it chooses anew where two values meet.
+TIE = Kink(lambda y, a, b: a == b)
+
+equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT, kink=TIE)
+not_equal = op(
+    "not_equal", operator.ne, (None, None), spelling="{0} != {1}", symbol="≠", about=NO_GRADIENT, kink=TIE
+)
+less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", about=NO_GRADIENT, kink=TIE)
+less_equal = op(
+    "less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", about=NO_GRADIENT, kink=TIE
+)
+greater = op(
+    "greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", about=NO_GRADIENT, kink=TIE
+)
 greater_equal = op(
-    "greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT
+    "greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT, kink=TIE
 )

@@ -17,7 +17,8 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.call import constant, remembered
-from tinygrad_lo.engine.graph import Array, Node, active, modes, quoted
+from tinygrad_lo.engine.graph import Array, Kink, Node, active, modes, quoted
+from tinygrad_lo.engine.ops.arithmetic import TIE
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.engine.values import foreign, plain
@@ -93,19 +94,20 @@ cosh = op("cosh", np.cosh, spelling="np.cosh({0})", symbol="cosh({0})",
           rules=(lambda g, y, x: g * np.sinh(x),))  # fmt: skip
 
 sign = op("sign", np.sign, (None,), spelling="np.sign({0})", symbol="sign({0})",
-          about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.")  # fmt: skip
+          about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.", kink=Kink(lambda y, x: x == 0))  # fmt: skip
 
 abs = op("abs", operator.abs, spelling="np.abs({0})", symbol="|{0}|",
          about="The value without its sign; slope 0 at 0.",
+         kink=Kink(lambda y, x: x == 0, even=lambda c, y, x: c * x),
          rules=(lambda g, y, x: g * np.sign(x),))  # fmt: skip
 
 maximum = op("maximum", np.maximum, spelling="np.maximum({0}, {1})", symbol="max({0}, {1})",
-             about="The larger of two values; a tie shares the gradient equally.",
+             about="The larger of two values; a tie shares the gradient equally.", kink=TIE,
              rules=(lambda g, y, a, b: g * (a > b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b > a) + 0.5 * g * (a == b)))  # fmt: skip
 
 minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min({0}, {1})",
-             about="The smaller of two values; a tie shares the gradient equally.",
+             about="The smaller of two values; a tie shares the gradient equally.", kink=TIE,
              rules=(lambda g, y, a, b: g * (a < b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b < a) + 0.5 * g * (a == b)))  # fmt: skip
 
@@ -242,7 +244,7 @@ def relu_forward(x: Array) -> Array:
 
 
 relu = op("relu", relu_forward, spelling="np.maximum({0}, 0)", symbol="max(0, {0})",
-          about="The value where positive, else 0; slope 0 at 0.",
+          about="The value where positive, else 0; slope 0 at 0.", kink=Kink(lambda y, x: x == 0),
           rules=(lambda g, y, x: g * (y > 0).astype(g.dtype),))  # fmt: skip
 
 
@@ -257,6 +259,7 @@ def clip_rule(g: Array, y: Array, x: Array, low: Any, high: Any) -> Array:
 _clip = op("clip", np.clip, (clip_rule,), options=True,
            spelling="np.clip({0}, {1}, {2})", symbol="clip({0}, {1}, {2})",
            about="The value, held between two bounds; slope 1 on them, 0 outside.",
+           kink=Kink(lambda y, x, low, high: (x == low) | (x == high)),
            samples=((Shape(2, 3), -1.0, 1.0), (Shape(), None, 0.5), (Shape(4), -0.5, None)))  # fmt: skip
 
 

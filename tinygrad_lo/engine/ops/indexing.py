@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Kink, Node
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten, one_axis
@@ -257,12 +257,22 @@ def unsort_forward(g: Array, by: Array, axis: int) -> Array:
     return out
 
 
+def in_ties(y: Array, x: Array, by: Array, axis: int) -> Array:
+    found = np.zeros(y.shape, bool)
+    if x is by:  # sorted by itself: the order of others does not move with x
+        ends = np.moveaxis(found, axis, -1)
+        same = np.diff(np.moveaxis(y, axis, -1)) == 0
+        ends[..., 1:] |= same
+        ends[..., :-1] |= same
+    return found
+
+
 # The order is found from `by` wherever it is needed, never kept as an index: so a recorded graph that
 # is run again on other numbers sorts those.
 sort_by = op("sort_by", sort_by_forward,
              spelling="np.take_along_axis({0}, np.argsort({1}, {2}, kind='stable'), {2})",
              symbol="sort {0} by {1}",
-             about="Elements in the order that sorts others of the same shape; no gradient to those.",
+             about="Elements in the order that sorts others of the same shape; no gradient to those.", kink=Kink(in_ties),
              samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1),
                       (Shape(3, 2), np.array([[0.5, 1.0], [0.1, 1.0], [0.3, -1.0]]), 0), (Shape(0, 3), np.zeros((0, 3)), 0)),
              rules=(lambda g, y, x, by, axis: unsort(g, by, axis),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.beside import fact
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Kink, Node
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
@@ -230,13 +230,15 @@ def extreme_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Ar
     return lift(g, x, axis, keepdims) * (tied / tied.sum(axis=axis, keepdims=True))
 
 
+TIED = Kink(lambda y, x, axis, keepdims: np.sum(x == lift(y, x, axis, keepdims), axis, keepdims=keepdims) > 1)
+
 _max = op("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), (extreme_rule,),
-          options=True, samples=SAMPLES, refuse=refuse_axis("max"),
+          options=True, samples=SAMPLES, refuse=refuse_axis("max"), kink=TIED,
           spelling="np.max({0}, axis={1}, keepdims={2})", symbol="max {0}",
           about="The largest element; ties share the gradient equally.")  # fmt: skip
 
 _min = op("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), (extreme_rule,),
-          options=True, samples=SAMPLES, refuse=refuse_axis("min"),
+          options=True, samples=SAMPLES, refuse=refuse_axis("min"), kink=TIED,
           spelling="np.min({0}, axis={1}, keepdims={2})", symbol="min {0}",
           about="The smallest element; ties share the gradient equally.")  # fmt: skip
 
@@ -315,7 +317,10 @@ def norm_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array
 
 _norm = op("norm", norm_forward, (norm_rule,), options=True, composite=True, samples=SAMPLES, refuse=refuse_axis("norm"),
            spelling="np.sqrt(np.sum(np.square({0}), axis={1}, keepdims={2}))", symbol="‖{0}‖",
-           about="Euclidean length; slope 0 at 0, no overflow before the result does.")  # fmt: skip
+           about="Euclidean length; slope 0 at 0, no overflow before the result does.",
+           kink=Kink(lambda y, x, axis, keepdims: y == 0,
+                     even=lambda c, y, x, axis, keepdims: lift(c, x, axis, keepdims) * x,
+                     branches=False))  # fmt: skip
 
 
 @in_float32

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_lo.engine.call import anything, binary, no_broadcast, optioned, slow, unary
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule
+from tinygrad_lo.engine.graph import Array, Kink, Node, Op, Rule
 from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.engine.values import REAL, foreign
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
@@ -58,6 +58,7 @@ def op(
     refuse: Callable[..., Exception | None] | None = None,
     options: bool = False,
     composite: bool = False,
+    kink: Kink | None = None,
 ) -> Callable[..., Any]:
     """Enter an op into the table; returns the function that calls it, its record as `.op`.
 
@@ -77,6 +78,7 @@ def op(
         samples=samples,
         refuse=refuse,
         composite=composite,
+        kink=kink,
     )
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)

@@ -1,0 +1,249 @@
+"""Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
+
+A rule gives one slope at a kink, and nothing in its text tells how the slope changes there: left
+alone, the second derivative of |x|² at 0 would be 0. The sweep that makes gradients as graphs comes
+through here, and only it: first derivatives are what the table says.
+
+What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
+whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.call import constant
+from tinygrad_lo.engine.caller import warn_once
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, modes, name_of, quoted
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.registry import function_of
+from tinygrad_lo.engine.sweep import Part, contributions, edges, pull, pull_graph, tensors, walk
+from tinygrad_lo.engine.values import foreign
+
+# What a second derivative there means.
+BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
+NONE = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
+HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
+SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
+
+
+class Kinks:
+    """The work of one sweep that makes gradients as graphs."""
+
+    def __init__(self, root: Node) -> None:
+        self.root = root
+        self.told = False
+
+    def pull(self, node: Node, g: Any) -> Iterable[Part]:
+        """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
+        inputs, masks = tensors(node)
+        kink = node._op.kink  # type: ignore[union-attr]
+        if masks and modes.recording is None:  # a program is for other numbers, too
+            for condition in compared(masks):
+                self.ask(condition, node, g)
+        if kink is not None and kink.even is None and modes.recording is None:
+            self.ask(node, node, g)
+        elif kink is not None and kink.even is not None:
+            met = where_met(node)
+            if met is not None:
+                leave("the second derivative of a length of 0", node)
+                return [self.length(node, g, met)]
+        return contributions(node, g, node, inputs)
+
+    def ask(self, kinked: Node, node: Node, g: Any) -> None:
+        """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
+        met = None if self.told else where_met(kinked)
+        if met is None or (kinked is not node and self.by_rule(kinked)):
+            return
+        hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
+        if hard.any() or (c is not None and np.any(c != 0)):
+            self.tell(kinked, node, met, BRANCH)
+
+    def length(self, node: Node, g: Any, met: Array) -> Part:
+        """What a length that is 0 sends to its input."""
+        op: Any = node._op
+        kink, parent = op.kink, node.parents[0]
+        (x, *options), _ = tensors(node)
+        hard, c = self.slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c._value != 0)) and node._birth >= self.began > -math.inf
+        if again:  # c = g / y is exact at y = 0, not in its slope
+            hard, c = met, None
+        if hard.any() and not self.moves(node, hard):
+            hard, c = np.zeros_like(met), None
+        none = hard.any() and (again or not kink.branches)
+        if hard.any():
+            self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
+        soft = met & ~hard if c is not None else np.zeros_like(met)
+        taken = soft | hard if none else soft
+        part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
+        if soft.any():
+            part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
+        if none:
+            part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
+        assert parent is not None
+        return 0, parent, part
+
+    def slope(self, g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
+        """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
+
+        c is None where g moves with nothing. Several elements are asked together, with weights, and again
+        with other weights: the answers agree if each element of g depends on its own element of y only.
+        """
+        hard = met & (raw(g) != 0)
+        soft = met & ~hard
+        if not isinstance(g, Node) or not g._needs or not soft.any():
+            return hard, None
+        dtype = g._value.dtype
+        rng = np.random.default_rng(0)
+        answers: list[Any] = []
+        for _ in range(2 if np.count_nonzero(soft) > 1 else 1):
+            weights = np.where(soft, rng.uniform(1.0, 2.0, soft.shape), 0.0).astype(dtype)[()]
+            others, arrived = self.sensitivity(g, node, weights, as_graph=as_graph)
+            if others:
+                return met, None
+            if arrived is None:
+                return hard, None
+            answers.append(where(soft, arrived / np.where(soft, weights, 1.0).astype(dtype)[()], 0.0))
+        rtol = float(np.sqrt(np.finfo(dtype).eps))
+        near = np.allclose(raw(answers[0]), raw(answers[-1]), rtol, atol=0.0)
+        return (hard, answers[0]) if near else (met, None)
+
+    def sensitivity(self, g: Node, node: Node | None, weights: Array, *, as_graph: bool) -> tuple[bool, Any]:
+        """Whether the weighted sum of g moves with a leaf or another kink; and its slope by the node."""
+        kinked = []
+
+        def work(n: Node, h: Any) -> Iterable[Part]:
+            if n is node:
+                return ()
+            itself = [n] if n._op is not None and n._op.kink is not None else []
+            masks = [mask for mask in compared(tensors(n)[1]) if not self.by_rule(mask)]
+            for one in (*itself, *masks):
+                met = where_met(one)
+                if met is not None and (fitting(met, n) & (raw(h) != 0)).any():
+                    kinked.append(one)
+            return pull_graph(n, h) if as_graph else pull(n, h)
+
+        keep = {node._birth} if node is not None else ()
+        _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
+        moved = any(np.any(raw(h) != 0) for h in grads.values())
+        return bool(kinked) or moved, kept.get(node._birth) if node is not None else None
+
+    def moves(self, node: Node, met: Array) -> bool:
+        """Whether the input of a length moves at all there: x - x does not."""
+        parent = node.parents[0]
+        assert parent is not None
+        rng = np.random.default_rng(0)
+        weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent._value.shape), 0.0)
+        return self.sensitivity(parent, None, weights.astype(parent._value.dtype)[()], as_graph=False)[0]
+
+    @functools.cached_property
+    def began(self) -> float:
+        """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
+        births = (
+            node._label.derived._birth
+            for node, _ in behind(self.root)
+            if isinstance(node._label, Label) and node._label.derived is not None
+        )
+        return max(births, default=-math.inf)
+
+    def by_rule(self, mask: Node) -> bool:
+        """Whether a rule made the mask: its kinks are those of its op, but relu's rule asks y > 0, too."""
+        return mask._birth < max(self.began, self.root._birth)
+
+    def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
+        """Warn, once for each line of the user."""
+        self.told = True
+        if modes.kinks:
+            assert kinked._op is not None
+            assert node._op is not None
+            of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
+            what = f"{kinked._op.name}{of}"
+            if kinked is not node:
+                what = f"{node._op.name} by {what}"
+            if name_of(node):
+                what += f", named {quoted(node)},"
+            place = tuple(map(int, np.argwhere(met)[0]))
+            at = f" at {place}" if place else ""
+            warn_once(f"kink of {what}", f"{what} is exactly at its kink{at}: {meaning}")
+
+
+def where_met(node: Node) -> Array | None:
+    """Where the node's op sits on its kink exactly; None if nowhere, or if only computing would tell."""
+    op: Any = node._op
+    if foreign(node._value):
+        return None
+    met = np.asarray(op.kink.met(node._value, *node.inputs))
+    return met if met.any() else None
+
+
+def fitting(met: Array, node: Node) -> Array:
+    """Where a mask sits on its kink, as places of the node that it is an input of."""
+    try:
+        return np.broadcast_to(met, node._value.shape)
+    except ValueError:  # it was summed or reshaped on the way
+        return np.ones(node._value.shape, bool)
+
+
+def compared(masks: list[Node]) -> Iterator[Node]:
+    """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
+    while masks:
+        mask = masks.pop()
+        if mask._op is not None and not mask._needs:
+            if mask._op.kink is not None and any(x is not None and x._needs for x in mask.parents):
+                yield mask
+            masks += [x for x in mask.parents if x is not None]
+
+
+def lifted(node: Node, mask: Array) -> Array:
+    """A mask of lengths as one of the elements that they are the lengths of."""
+    found: Array = spread(node._op, mask.astype(float), *node.inputs) != 0
+    return found
+
+
+def spread(op: Any, c: Array, x: Array, *options: Any) -> Array:
+    """A number for each length as one for each element."""
+    return op.kink.even(c, c, np.ones(x.shape), *options)
+
+
+def raw(x: Any) -> Array:
+    """The array of a tensor."""
+    return x._value if isinstance(x, Node) else x
+
+
+def behind(root: Node) -> Iterator[tuple[Node, bool]]:
+    """Everything that gradients of the root flow to, and, marked True, what it came from by derivatives."""
+    seen = set()
+    waiting = [(root, False)]
+    while waiting:
+        node, further = waiting.pop()
+        if (node._birth, further) not in seen:
+            seen.add((node._birth, further))
+            yield node, further
+            waiting += [(parent, further) for _, parent in edges(node)]
+            if isinstance(node._label, Label) and node._label.derived is not None:
+                waiting.append((node._label.derived, True))
+
+
+def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
+    """nan for all of a vector, where any of it is asked for."""
+    return np.where(spread(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
+
+
+# Not in the table: it stands for a derivative that does not exist.
+undefined = function_of(
+    Op(
+        name="undefined",
+        forward=lambda x, op, *options: +x,
+        rules=(undefined_rule,),
+        spelling="+{0}",
+        symbol="{0}",
+        about="The same values; the derivative is nan.",
+    ),
+    options=True,
+)
