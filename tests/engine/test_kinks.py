@@ -218,6 +218,17 @@ def test_the_warning_in_full():
     )
 
 
+def test_the_first_kink_of_a_sweep_is_enough():
+    with pytest.warns(UserWarning, match="relu is") as seen:
+        lo.hessian(lambda x: np.max(x) + relu(x).sum())(ZERO)
+    assert len(seen) == 1
+
+
+def test_infinite_elements_beside_a_zero_stay():
+    x = lo.Parameter([0.0, np.inf])
+    assert lo.grad((np.abs(x) ** 2).sum(), x, create_graph=True).numpy().tolist() == [0.0, np.inf]
+
+
 def test_a_line_is_warned_once():
     with pytest.warns(UserWarning, match="kink") as seen:
         _ = [lo.hessian(lambda x: np.abs(x).sum())(ZERO) for _ in range(3)]

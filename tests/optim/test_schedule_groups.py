@@ -168,6 +168,8 @@ def test_a_schedule_in_a_sequence_may_be_older_than_a_group():
         (lambda o: WarmupLR(o, 8), 1, 0.4),
         (lambda o: OneCycleLR(o, 0.5, 10), 0, 0.5),
         (lambda o: OneCycleLR(o, [0.5], 10), 1, 1 / 6),
+        # The step after the peak is higher than the one before.
+        (lambda o: OneCycleLR(o, 0.5, 9), 0, 0.5 - 0.49999 * math.sin(math.pi / 42) ** 2),
         (lambda o: SequentialLR(o, [(StepLR(o, 1), 2), (WarmupLR(o, 8), 4), (StepLR(o, 3), 1)]), 3, 0.4),
         (lambda o: SequentialLR(o, [(WarmupLR(o, 2), 2), (StepLR(o, 3), 1)]), 0, 0.2),
         (lambda o: MultiStepLR(o, [2, 4], 2.0), 1, 0.4),

@@ -147,7 +147,7 @@ class Kinks:
         """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
         births = (
             node._label.derived._birth
-            for node, _ in behind(self.root)
+            for node in behind(self.root)
             if isinstance(node._label, Label) and node._label.derived is not None
         )
         return max(births, default=-math.inf)
@@ -216,18 +216,18 @@ def raw(x: Any) -> Array:
     return x._value if isinstance(x, Node) else x
 
 
-def behind(root: Node) -> Iterator[tuple[Node, bool]]:
-    """Everything that gradients of the root flow to, and, marked True, what it came from by derivatives."""
+def behind(root: Node) -> Iterator[Node]:
+    """Everything that gradients of the root flow to, and of what it is the derivative, all the way back."""
     seen = set()
-    waiting = [(root, False)]
+    waiting = [root]
     while waiting:
-        node, further = waiting.pop()
-        if (node._birth, further) not in seen:
-            seen.add((node._birth, further))
-            yield node, further
-            waiting += [(parent, further) for _, parent in edges(node)]
+        node = waiting.pop()
+        if node._birth not in seen:
+            seen.add(node._birth)
+            yield node
+            waiting += [parent for _, parent in edges(node)]
             if isinstance(node._label, Label) and node._label.derived is not None:
-                waiting.append((node._label.derived, True))
+                waiting.append(node._label.derived)
 
 
 def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:

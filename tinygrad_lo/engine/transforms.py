@@ -78,7 +78,8 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
     if g is None:
         if allow_unused:
             return None
-        if not was_reached(output, target):
+        # A derivative of what did reach it is constant as far as the target goes.
+        if not any(node is target for node in behind(output)):
             raise GraphError(
                 f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
                 f"allow_unused=True gives None"
@@ -97,14 +98,6 @@ def tied(g: Any, output: Node, target: Node) -> Any:
         g = where(True, g, target)
     label(g).derived = output
     return g
-
-
-def was_reached(output: Node, target: Node) -> bool:
-    """Whether the output is computed from derivatives of something that did reach the target.
-
-    Those are constant as far as the target goes: their derivative by it is 0.
-    """
-    return target._needs and any(node is target and further for node, further in behind(output))
 
 
 def must_be_tensor(value: Any, who: str) -> None:
