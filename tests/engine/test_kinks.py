@@ -63,10 +63,22 @@ SMOOTH = {  # a function of two numbers, a point, the hessian
 }  # fmt: skip
 
 
+# A jump of abs is said, though the number is right.
+SAID = ("|x|²", "|x|², one at 0", "||x||²", "(|x₁| + |x₂|)², one at 0", "relu off", "relu on")
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("name", SMOOTH)
-def test_a_smooth_function_has_its_second_derivative_and_no_warning(name, dtype):
-    f, x, expected = SMOOTH[name]
+def test_a_smooth_function_has_its_second_derivative(name, dtype):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        exact(*SMOOTH[name], dtype)
+    assert bool(seen) == (name in SAID)
+    assert all("abs is exactly at its kink" in str(one.message) for one in seen)
+    assert all("the second derivative given is exact" in str(one.message) for one in seen)
+
+
+def exact(f, x, expected, dtype):
     x = x.astype(dtype)
     found = lo.hessian(f)(x)
     assert found.dtype == dtype
@@ -226,7 +238,16 @@ def test_the_first_kink_of_a_sweep_is_enough():
 
 def test_infinite_elements_beside_a_zero_stay():
     x = lo.Parameter([0.0, np.inf])
-    assert lo.grad((np.abs(x) ** 2).sum(), x, create_graph=True).numpy().tolist() == [0.0, np.inf]
+    with pytest.warns(UserWarning, match="exact"):
+        assert lo.grad((np.abs(x) ** 2).sum(), x, create_graph=True).numpy().tolist() == [0.0, np.inf]
+
+
+def test_an_exact_one_hides_no_other():
+    with pytest.warns(UserWarning, match="kink") as seen:
+        assert (
+            lo.hessian(lambda x: relu(x).sum() + (np.abs(x) ** 2).sum())(ZERO).tolist() == (2 * EYE).tolist()
+        )
+    assert sorted(str(one.message).split()[0] for one in seen) == ["abs", "relu"]
 
 
 def test_a_line_is_warned_once():

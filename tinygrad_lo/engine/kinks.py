@@ -28,6 +28,7 @@ from tinygrad_lo.engine.values import foreign
 
 # What a second derivative there means.
 BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
+EXACT = "its slope jumps there, what is made of it is smooth: the second derivative given is exact"
 NONE = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
 HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
 SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
@@ -63,6 +64,7 @@ class Kinks:
             return
         hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
         if hard.any() or (c is not None and np.any(c != 0)):
+            self.told = True
             self.tell(kinked, node, met, BRANCH)
 
     def length(self, node: Node, g: Any, met: Array) -> Part:
@@ -78,7 +80,10 @@ class Kinks:
             hard, c = np.zeros_like(met), None
         none = hard.any() and (again or not kink.branches)
         if hard.any():
+            self.told = True
             self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
+        elif kink.branches and c is not None and np.any(c._value != 0):
+            self.tell(node, node, met, EXACT)
         soft = met & ~hard if c is not None else np.zeros_like(met)
         taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
@@ -158,7 +163,6 @@ class Kinks:
 
     def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
         """Warn, once for each line of the user."""
-        self.told = True
         if modes.kinks:
             assert kinked._op is not None
             assert node._op is not None

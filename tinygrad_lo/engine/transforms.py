@@ -32,8 +32,8 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
 
     Shapes:   output: one element. wrt: a tensor or a list; each gradient has its tensor's shape.
     At the edges: with create_graph, an op that sits exactly on a kink is warned of once for each line:
-              second derivatives are then those of one branch, and of a length of 0 nan. Exact, and
-              without a word, where a length of 0 only enters smoothly: ‖x‖², std(x)², |x|⁴.
+              second derivatives are then those of one branch, and of a length of 0 nan. They are exact
+              where what is made of |x|, ‖x‖ or std(x) is smooth: ‖x‖², std(x)², cosh |x|.
     Raises:   GraphError: a tensor is not reached (allow_unused=True gives None for it), or output
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
