@@ -51,6 +51,8 @@ class Op:
         refuse: turns the exception that NumPy raised into the error that a reader needs.
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
+        aside: the gradient by the first input of an op that hands it to its last one, of which the first
+            was made, instead: for who asks for it.
         apply: the quickest function that calls it.
     """
 
@@ -65,6 +67,7 @@ class Op:
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
     composite: bool = False
+    aside: Rule | None = None
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property

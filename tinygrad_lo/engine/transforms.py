@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.graph import Array, Node, mode, quoted
-from tinygrad_lo.engine.sweep import pull_graph, start, sweep, walk
+from tinygrad_lo.engine.graph import Array, Node, mode, quoted, reachable
+from tinygrad_lo.engine.scores import TRACED, back
+from tinygrad_lo.engine.sweep import Births, Part, contributions, pull, pull_graph, start, sweep, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
@@ -50,8 +51,10 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
             _, grads, kept = walk(output, constant(first), pull_graph, keep)
+            kept |= by_probabilities(output, constant(first), wanted, pull_graph)
     else:
         _, grads, kept = sweep(output, first, keep)
+        kept |= by_probabilities(output, first, wanted, pull)
     results = []
     for target in wanted:
         g = kept.get(target._birth, grads.get(target._birth))
@@ -67,6 +70,34 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
                 g = g.copy()  # + hands one array to both of its inputs
         results.append(g)
     return results[0] if single else results
+
+
+def by_probabilities(
+    output: Node, first: Array, wanted: Sequence[Node], work: Callable[[Node, Array], Iterable[Part]]
+) -> Births:
+    """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
+    asked = {x._birth for x in wanted if x._op is not None and x._op.name in TRACED}
+    if not asked:
+        return {}
+    passed = {
+        node._birth
+        for node in reachable([output])
+        if node._op is not None and node._op.aside and any(x._birth in asked for x in back(node.parents[0]))
+    }
+    if not passed:
+        return {}
+
+    def by_first(node: Node, g: Array) -> Iterable[Part]:
+        if node._birth not in passed:
+            return work(node, g)
+        op: Any = node._op
+        rules = (op.aside, *op.rules[1:-1], None)
+        if not isinstance(g, Node):
+            return contributions(node, g, node._value, node.inputs, rules)
+        tensors = [x if x is not None else data for x, data in zip(node.parents, node.inputs, strict=True)]
+        return contributions(node, g, node, tensors, rules)
+
+    return walk(output, first, by_first, asked)[2]
 
 
 def must_be_tensor(value: Any, who: str) -> None:

@@ -58,6 +58,7 @@ def op(
     refuse: Callable[..., Exception | None] | None = None,
     options: bool = False,
     composite: bool = False,
+    aside: Rule | None = None,
 ) -> Callable[..., Any]:
     """Enter an op into the table; returns the function that calls it, its record as `.op`.
 
@@ -77,6 +78,7 @@ def op(
         samples=samples,
         refuse=refuse,
         composite=composite,
+        aside=aside,
     )
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
