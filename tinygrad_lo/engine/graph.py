@@ -14,7 +14,7 @@ import inspect
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -384,13 +384,13 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
 # ------------------------------------------------------------------------------- reading graphs
 
 
-def reachable(roots: Iterable[Node]) -> list[Node]:
-    """Every node that the roots were made from, and the roots, oldest first."""
+def reachable(roots: Iterable[Node], known: Container[int] = ()) -> list[Node]:
+    """Every node that the roots were made from, and the roots, oldest first; nothing behind known births."""
     found: dict[int, Node] = {}
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
-        if node._birth not in found:
+        if node._birth not in found and node._birth not in known:
             found[node._birth] = node
             waiting += [parent for parent in node.parents if parent is not None]
     return [found[birth] for birth in sorted(found, reverse=True)]

@@ -181,8 +181,8 @@ class Program:
         if not isinstance(result, Node):
             self._add(node, whole=True)
             return
-        for step in reachable([result]):
-            if step._op is not None and step._birth not in self._values:
+        for step in reachable([result], known=self._values):
+            if step._op is not None:
                 self._add(step, whole=step._op is op)
         value = self._values[node._birth] = self.value_of(result)
         if value.kind == "line" and value.name is None:

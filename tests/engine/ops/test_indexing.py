@@ -105,6 +105,10 @@ def test_take_along_axis_and_flip():
     assert w.grad.tolist() == [[0.0, 3.0], [3.0, 4.0]]
     with pytest.raises(ShapeError, match="indices must be ints"):
         np.take_along_axis(w, np.array([0]), axis=1)
+    assert np.take_along_axis(w, np.array([3, 0]), None).data.tolist() == [4.0, 1.0]
+    for places in (np.array([[3, 0]]), np.array(2), lo.Tensor([[3], [0]])):
+        with pytest.raises(ShapeError, match=r"axis=None flattens x, so indices must have 1 axis, got shape"):
+            np.take_along_axis(w, places, None)
 
 
 def test_pick_takes_one_element_of_each_row():

@@ -6,6 +6,7 @@ maximum and minimum are shared equally.
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable
@@ -123,6 +124,9 @@ where = op("where", where_forward,
 
 
 def gap_forward(a: Array, b: Array) -> Array:
+    # vdot is the cheapest test that all are finite; lazy arrays and programs must do without the question.
+    if type(b) is ndarray and np.vdot(b, b) < np.inf:
+        return a - b
     same = a == b
     return np.where(same, 0.0, a) - np.where(same, 0.0, b)
 
@@ -279,6 +283,22 @@ def astype(x: Any, dtype: Any) -> Any:
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return remembered(_astype, x, wanted)  # a mask as numbers is still a mask
+
+
+HALF = np.dtype(np.float16)
+
+
+def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
+    """For float16, whose sums stop at 2048 and overflow at 65504, compute in float32 and return float16."""
+
+    @functools.wraps(f)
+    def run(x: Any, *args: Any, **options: Any) -> Any:
+        if getattr(x, "dtype", None) == HALF:
+            wide = [astype(a, np.float32) if getattr(a, "dtype", None) == HALF else a for a in (x, *args)]
+            return astype(f(*wide, **options), HALF)
+        return f(x, *args, **options)
+
+    return run
 
 
 def as_float(x: Any, dtype: Any = None) -> Any:

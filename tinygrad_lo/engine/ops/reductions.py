@@ -17,7 +17,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.beside import fact
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype, gap
+from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.sweep import total, unbroadcast
 from tinygrad_lo.engine.values import foreign, shape_of
@@ -53,22 +53,6 @@ def dropped(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
         return ()
     axes = {i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis)}
     return tuple(n for i, n in enumerate(shape) if i not in axes)
-
-
-HALF = np.dtype(np.float16)
-
-
-def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
-    """For float16, whose sums stop at 2048 and overflow at 65504, compute in float32 and return float16."""
-
-    @functools.wraps(f)
-    def run(x: Any, *args: Any, **options: Any) -> Any:
-        if getattr(x, "dtype", None) == HALF:
-            wide = [astype(a, np.float32) if getattr(a, "dtype", None) == HALF else a for a in (x, *args)]
-            return astype(f(*wide, **options), HALF)
-        return f(x, *args, **options)
-
-    return run
 
 
 def lift(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -345,7 +329,7 @@ def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:
     top = peak(x, axis)
-    y = np.log(sums(np.exp(gap(x, top)), axis)) + top
+    y = np.log(sums(np.exp(gap_forward(x, top)), axis)) + top
     return y if keepdims else without(y, dropped(shape_of(x), axis))
 
 
@@ -391,15 +375,18 @@ def row_starts(rows: int, columns: int) -> Array:
     return starts
 
 
+ROWS = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
+
+
+@in_float32
 def softmax_forward(x: Array, axis: Axis) -> Array:
-    e = np.exp(gap(x, peak(x, axis)))
+    e = np.exp(gap_forward(x, peak(x, axis)))
     return e / sums(e, axis)
 
 
 # The slope of logsumexp; from the inputs, whose differences to its rounded output say nothing at 1e16.
 softmax = op("softmax", softmax_forward, options=True, composite=True,
-             samples=((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1)),
-             refuse=refuse_axis("softmax"),
+             samples=ROWS, refuse=refuse_axis("softmax"),
              spelling="np.exp({0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0))",
              symbol="softmax {0}",
              about="e^x / Σ e^x: scores to probabilities.",
@@ -419,8 +406,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 _log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=True,
-                  samples=((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1)),
-                  refuse=refuse_axis("log_softmax"),
+                  samples=ROWS, refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
                   symbol="log softmax {0}",
                   about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
