@@ -273,7 +273,7 @@ def test_intermediate_values_are_named_like_the_slides():
         (triplet(a, p, n), ("d_p", "d_n", "L_i", "‹triplet›")),
         (triplet(a, p, n, distance=city_block), ("d_p", "d_n")),
         (contrastive(a, p, [0, 1]), ("D = ‖r‖", "r = a − p", "(1 − y) D²", "y max(0, m − D)²")),
-        (cosine_similarity(a, n), ("cos θ", "cos(a, n)", "‹cosine_similarity›")),
+        (cosine_similarity(a, n), ("cos θ", "a/‖a‖", "‹cosine_similarity›")),
         (pairwise_distance(a, n), ("D = ‖", "‹pairwise_distance›")),
     ):  # fmt: skip
         text = lo.tree(loss)

@@ -11,7 +11,7 @@ from tinygrad_lo.engine.beside import check, leave
 from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, equal, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, floats, relu, where
-from tinygrad_lo.engine.ops.losses import cosine
+from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
@@ -159,7 +159,7 @@ def cosine_similarity(a: Any, b: Any) -> Any:
     who = "cosine_similarity"
     a, b, half = pair_of(who, a, b, ("a", "b"))
     features(who, "a and b", a)
-    similar = cosine(a, b)
+    similar = cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖"))
     return scoped(who, began, named(astype(similar, HALF) if half else similar, "cos θ"))
 
 

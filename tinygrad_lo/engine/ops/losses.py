@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.ops.elementwise import detach, sigmoid, softplus, where
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import total
@@ -87,43 +87,38 @@ log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=Tru
 # ----------------------------------------------------------------------------- huber and cosine
 
 _huber = op("huber", lambda r, delta: np.clip(r, -delta, delta) * (r - 0.5 * np.clip(r, -delta, delta)), options=True,
-            composite=True, samples=((Shape(2, 3), 1.0), (Shape(), 0.5)),
+            composite=True, samples=((Shape(2, 3), 1), (Shape(), 0.5)),
             spelling="np.where(np.abs({0}) <= {1}, 0.5 * {0} * {0}, {1} * (np.abs({0}) - 0.5 * {1}))", symbol="huber({0}, δ = {1})",
             about="½ r² up to δ, δ|r| − ½ δ² beyond; squares nothing larger than δ.",
             rules=(lambda g, y, r, delta: g * np.clip(r, -delta, delta),))  # fmt: skip
 
 
-def unit(x: Array) -> tuple[Array, Array, Array]:
-    """The vectors along the last axis with length 1, and their lengths as two factors; zero vectors stay.
-
-    Divided by their largest element first, so that no length overflows or loses digits.
-    """
+def direction_forward(x: Array) -> Array:
+    # By the largest element first, so that no length overflows or loses digits.
     top = np.max(np.abs(x), axis=-1, keepdims=True)
-    if isinstance(top, Node):
-        top = detach(top)  # the direction does not depend on it
-    scale = np.where(top > 0, top, 1)
-    x = x / scale
-    length = norm(x, -1, True)
-    length = np.where(length > 0, length, 1)
-    return x / length, length, scale
+    x = x / np.where(top > 0, top, 1)
+    length = np.sqrt(total(x * x, -1, True))
+    return x / np.where(length > 0, length, 1)
 
 
-def cosine_forward(a: Array, b: Array) -> Array:
-    return np.clip(total(unit(a)[0] * unit(b)[0], -1), -1, 1)  # rounding must not lead out of [-1, 1]
+def direction_rule(g: Array, y: Array, x: Array) -> Array:
+    n = x.shape[-1]  # the length of x / n is a number, as its elements are
+    length = norm(x / n, -1, True)
+    # Not where the length is 0: that of numbers next to 0 may vanish, and their slope is too large to say.
+    there = np.max(np.abs(x), axis=-1, keepdims=True) > 0
+    return np.where(there, (g - y * (g * y).sum(axis=-1, keepdims=True)) / n / np.where(there, length, 1), 0)
 
 
-def cosine_rule(g: Array, y: Array, a: Array, b: Array) -> Array:
-    (u, length, scale), v = unit(a), unit(b)[0]
-    nothing = total(np.abs(u), -1, True) == 0
-    return g[..., None] * np.where(nothing, 0, v - y[..., None] * u) / length / scale
+direction = op("direction", direction_forward, composite=True, symbol="{0} ÷ ‖{0}‖", samples=((Shape(2, 3),), (Shape(3),)),
+               spelling="{0} / np.sqrt(np.sum({0} * {0}, -1, keepdims=True))",
+               about="Vectors along the last axis with length 1; of a zero vector 0, with slope 0.",
+               rules=(direction_rule,))  # fmt: skip
 
-
-cosine = op("cosine", cosine_forward, composite=True, symbol="cos({0}, {1})",
-            samples=((Shape(2, 3), Shape(2, 3)), (Shape(3), Shape(3))),
-            spelling="np.sum({0} * {1}, -1) / np.sqrt(np.sum({0} * {0}, -1) * np.sum({1} * {1}, -1))",
-            about="Cosine of the angle between vectors along the last axis; of a zero vector 0, with slope 0.",
-            rules=(cosine_rule,
-                   lambda g, y, a, b: cosine_rule(g, y, b, a)))  # fmt: skip
+cosine = op("cosine", lambda u, v: np.clip(total(u * v, -1), -1, 1), composite=True, symbol="{0} · {1}", domain=(-0.5, 0.5),
+            samples=((Shape(2, 3), Shape(2, 3)), (Shape(3), Shape(3))), spelling="np.clip(np.sum({0} * {1}, -1), -1, 1)",
+            about="Inner product of vectors of length 1, which rounding must not lead out of [-1, 1].",
+            rules=(lambda g, y, u, v: np.expand_dims(g, -1) * v,
+                   lambda g, y, u, v: np.expand_dims(g, -1) * u))  # fmt: skip
 
 
 def huber(r: Array, delta: float) -> Array:
