@@ -19,6 +19,7 @@ from tinygrad_lo.engine.ops import (
     elementwise,
     indexing,
     linear,
+    losses,
     reductions,
     shapes,
 )
@@ -28,6 +29,7 @@ KINDS = (
     (arithmetic, "Arithmetic and comparison"),
     (elementwise, "Element by element"),
     (reductions, "Reductions"),
+    (losses, "For losses"),
     (shapes, "Shapes"),
     (indexing, "Indexing and windows"),
     (linear, "Products"),

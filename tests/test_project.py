@@ -22,6 +22,7 @@ PACKAGE = ROOT / "tinygrad_lo"
 FLOORS = [
     "errors",
     "engine.graph",
+    "engine.scores",
     "engine.beside",
     "engine.values",
     "engine.caller",
@@ -35,6 +36,7 @@ FLOORS = [
     "engine.ops.shapes",
     "engine.ops.indexing",
     "engine.ops.linear",
+    "engine.ops.losses",
     "engine.ops",
     "engine.dispatch",
     "engine.tensor",
@@ -50,6 +52,7 @@ FLOORS = [
     "nn.modules",
     "nn",
     "losses.checks",
+    "losses.scores",
     "losses.regression",
     "losses.classification",
     "losses.information",

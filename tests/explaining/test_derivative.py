@@ -127,10 +127,12 @@ def evaluate(text, values):
     return float(eval(text, SPACE | values))
 
 
+# Their formula is written as in books, or names what the op does not compute from.
+NOT_READ_BACK = ("bernoulli", "bernoulli_known", "log_known", "where")
 ELEMENTWISE = [
     name
     for name in BUILT_IN
-    if TABLE[name].differentiable and not TABLE[name].samples and name not in ("bernoulli", "where")
+    if TABLE[name].differentiable and not TABLE[name].samples and name not in NOT_READ_BACK
 ]
 
 

@@ -253,7 +253,7 @@ def test_names_and_scopes():
     assert "L_i = |r|" in seen[mae]
     assert "= log(1 + p)" in seen[msle]
     assert "target  2  data" in seen[mse]
-    assert "c = clip(r" in seen[huber]
+    assert "L_i = huber(r, δ = 1.0)" in seen[huber]
     assert "z = r ÷" in seen[gaussian_nll]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, active, label, modes, tick
+from tinygrad_lo.engine.scores import TRACED, note
 from tinygrad_lo.engine.values import REAL, SCALARS, plain
 from tinygrad_lo.errors import DTypeError, IndexingError, LoError, ShapeError
 
@@ -87,6 +88,7 @@ def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
 def unary(op: Op) -> Callable[[Any], Any]:
     """The function of an op with one input and no options."""
     forward = op.forward
+    noted = op.name in TRACED
 
     def call(x: Any) -> Any:
         if active:
@@ -103,7 +105,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
         if not x._needs:
-            return constant(result)
+            return note(constant(result), op, (x,), (data,)) if noted else constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -121,6 +123,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
 def binary(op: Op) -> Callable[[Any, Any], Any]:
     """The function of an op with two inputs and no options."""
     forward = op.forward
+    noted = op.name in TRACED
 
     def call(a: Any, b: Any) -> Any:
         if active:
@@ -160,7 +163,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, y), error) from error
         if not needs:
-            return constant(data)
+            return note(constant(data), op, (a, b), (x, y)) if noted else constant(data)
         out = new(TENSOR)
         out._value = data
         out._needs = True
@@ -179,6 +182,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
 def optioned(op: Op) -> Callable[..., Any]:
     """The function of an op with one input, called with every option in its place."""
     forward = op.forward
+    noted = op.name in TRACED
 
     def call(x: Any, *options: Any) -> Any:
         if active:
@@ -195,7 +199,7 @@ def optioned(op: Op) -> Callable[..., Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x._needs:
-            return constant(result)
+            return note(constant(result), op, (x,), (data, *options)) if noted else constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -260,14 +264,13 @@ def slow(op: Op, *inputs: Any) -> Any:
         if watch is not None:
             watch.computed(op, raw, data)
         return data
-    if modes.grad_off:
+    needed = any(node._needs for node in nodes)
+    if modes.grad_off or not needed:
         out = constant(data)
-        for node in nodes:
-            if node._needs:
-                out._needs = None  # as false as False, and says why: errors want to know
-                break
-    elif not any(node._needs for node in nodes):
-        out = constant(data)
+        if needed:
+            out._needs = None  # as false as False, and says why: errors want to know
+        if op.name in TRACED:
+            note(out, op, tuple(parents), tuple(raw))
     else:
         # A comparison of parameters has no gradient, but remembers what it was made of: printed or
         # drawn, it is no data. What is computed from it alone is, and holds on to no graph.

@@ -67,6 +67,8 @@ class Op:
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
+        aside: the gradient by the first input of an op that hands it to its last one, of which the first
+            was made, instead: for who asks for it.
         apply: the quickest function that calls it.
     """
 
@@ -82,6 +84,7 @@ class Op:
     refuse: Callable[..., Exception | None] | None = None
     composite: bool = False
     kink: Kink | None = None
+    aside: Rule | None = None
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property

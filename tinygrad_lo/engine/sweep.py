@@ -17,7 +17,7 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.graph import Array, Label, Node, active, modes, quoted, same
+from tinygrad_lo.engine.graph import Array, Label, Node, Rule, active, modes, quoted, same
 from tinygrad_lo.engine.values import as_data, foreign, shape_of
 from tinygrad_lo.errors import GraphError, MutationError, ShapeError
 
@@ -226,10 +226,13 @@ def tensors(node: Node) -> tuple[list[Any], list[Node]]:
     return inputs, masks
 
 
-def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iterable[Part]:
+def contributions(
+    node: Node, g: Array, y: Array, inputs: Iterable[Any], rules: tuple[Rule | None, ...] = ()
+) -> Iterable[Part]:
     """What one node sends to each of its inputs that needs a gradient, one rule at a time."""
     op = node._op
     assert op is not None  # leaves are never pulled
+    rules = rules or op.rules
     for i, parent in enumerate(node.parents):
         if parent is None:
             continue
@@ -237,7 +240,7 @@ def contributions(node: Node, g: Array, y: Array, inputs: Iterable[Any]) -> Iter
             raise changed(parent)
         if not parent._needs:
             continue
-        rule = op.rules[0 if op.arity is None else i]
+        rule = rules[0 if op.arity is None else i]
         if rule is not None:
             part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
             shape = shape_of(parent)

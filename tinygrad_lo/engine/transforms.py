@@ -7,7 +7,7 @@ around it are among what it was computed from, and arrays otherwise.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from tinygrad_lo.engine.graph import Array, Node, label, mode, quoted, reachable
 from tinygrad_lo.engine.kinks import Kinks, behind
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.shapes import reshape
-from tinygrad_lo.engine.sweep import start, sweep, walk
+from tinygrad_lo.engine.scores import TRACED, back
+from tinygrad_lo.engine.sweep import Births, Part, contributions, pull, start, sweep, tensors, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
@@ -61,13 +62,14 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     if create_graph:
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
-            _, grads, kept = walk(output, constant(first), Kinks(output).pull, keep)
-            arrived = grads | kept
+            with_kinks = Kinks(output).pull
+            _, grads, kept = walk(output, constant(first), with_kinks, keep)
+            arrived = grads | kept | by_probabilities(output, constant(first), wanted, with_kinks)
             found = [fitted(output, target, arrived, allow_unused) for target in wanted]
             results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
     else:
         _, grads, kept = sweep(output, first, keep)
-        arrived = grads | kept
+        arrived = grads | kept | by_probabilities(output, first, wanted, pull)
         results = [fitted(output, target, arrived, allow_unused) for target in wanted]
     return results[0] if single else results
 
@@ -98,6 +100,33 @@ def tied(g: Any, output: Node, target: Node) -> Any:
         g = where(True, g, target)
     label(g).derived = output
     return g
+
+
+def by_probabilities(
+    output: Node, first: Array, wanted: Sequence[Node], work: Callable[[Node, Array], Iterable[Part]]
+) -> Births:
+    """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
+    asked = {x._birth for x in wanted if x._op is not None and x._op.name in TRACED}
+    if not asked:
+        return {}
+    passed = {
+        node._birth
+        for node in reachable([output])
+        if node._op is not None and node._op.aside and any(x._birth in asked for x in back(node.parents[0]))
+    }
+    if not passed:
+        return {}
+
+    def by_first(node: Node, g: Array) -> Iterable[Part]:
+        if node._birth not in passed:
+            return work(node, g)
+        op: Any = node._op
+        rules = (op.aside, *op.rules[1:-1], None)
+        if not isinstance(g, Node):
+            return contributions(node, g, node._value, node.inputs, rules)
+        return contributions(node, g, node, tensors(node)[0], rules)
+
+    return walk(output, first, by_first, asked)[2]
 
 
 def must_be_tensor(value: Any, who: str) -> None:

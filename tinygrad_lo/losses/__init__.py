@@ -9,7 +9,13 @@ from tinygrad_lo.losses.classification import (
     nll,
     squared_hinge,
 )
-from tinygrad_lo.losses.information import distribution_cross_entropy, entropy, information, kl_divergence
+from tinygrad_lo.losses.information import (
+    distribution_cross_entropy,
+    entropy,
+    information,
+    kl_divergence,
+    kl_divergence_with_logits,
+)
 from tinygrad_lo.losses.metric import (
     contrastive,
     cosine_similarity,
@@ -26,6 +32,7 @@ __all__ = [
     "cross_entropy", "nll", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "hinge", "squared_hinge", "multiclass_hinge",
     "information", "entropy", "distribution_cross_entropy", "kl_divergence",
+    "kl_divergence_with_logits",
     "triplet", "contrastive", "cosine_similarity", "pairwise_distance",
     "hard_negatives", "semi_hard_negatives",
     "l1", "l2", "elastic_net",

@@ -13,27 +13,28 @@ from tinygrad_lo.engine.graph import Array, Node, named
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
 from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.scores import back
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import foreign, from_nested, is_finite_number, plain
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 
+HALF = np.dtype(np.float16)
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 REDUCTIONS = ("mean", "sum", "none", "batchmean")
 
 
-def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
-    """The losses of the samples as one number, or as they are.
+def reduce(who: str, losses: Any, reduction: str, half: bool, weight: Any = None) -> Any:
+    """The losses of the samples as one number, or as they are; in float16 again if that is what came.
 
     mean: their sum divided by their number, or by the sum of their weights where a loss weights them;
     sum; none; batchmean: their sum divided by the length of the first axis.
     """
+    if half:
+        return astype(reduce(who, losses, reduction, False, weight), HALF)
     if reduction not in REDUCTIONS:
         raise OptionError(f"{who}: reduction must be 'mean', 'sum', 'none' or 'batchmean', got {reduction!r}")
     if reduction == "none":
         return losses
-    if losses.dtype.itemsize == 2 and reduction != "sum":  # a sum that float16 does not hold
-        wide = None if weight is None else astype(weight, np.float32)
-        return astype(reduce(who, astype(losses, np.float32), reduction, wide), np.float16)
     shape = losses.shape
     if not shape:
         return losses if weight is None or reduction != "mean" else divide(losses, weight)
@@ -46,13 +47,18 @@ def reduce(who: str, losses: Any, reduction: str, weight: Any = None) -> Any:
     return divide(s, weight)
 
 
+def widened(x: Any) -> Any:
+    """float16 as float32, in which losses compute: float16 holds neither their squares nor their sums."""
+    return astype(x, np.float32) if x.dtype is HALF else x
+
+
 def pair_of(
     who: str, prediction: Any, target: Any, names: tuple[str, str] = ("prediction", "target")
-) -> tuple[Any, Any]:
+) -> tuple[Any, Any, bool]:
     """Two inputs of one shape that is not empty: tensors as they are, all else as float arrays.
 
     A plain array takes the dtype of a tensor beside it, else of the first input, so that float64 data
-    does not turn a float32 loss into float64.
+    does not turn a float32 loss into float64. float16 is widened; the third result says whether it was.
 
     Raises:   ShapeError: different shapes, which would broadcast or worse; nothing to average.
     """
@@ -60,13 +66,16 @@ def pair_of(
         if x is None:
             plain(x, who)
     p, t = floats(who, prediction, target)
+    half = p.dtype is HALF
+    if half:
+        p, t = widened(p), widened(t)
     if p.shape != t.shape:
         raise ShapeError(mismatch(who, p.shape, t.shape, names))
     if 0 in p.shape:
         raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {p.shape}")
     if isinstance(p, Node) and not isinstance(t, Node) and not foreign(t):
         t = Tensor(t, name=names[1])  # so that trees and drawings call it by its name
-    return p, t
+    return p, t, half
 
 
 def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str, str]) -> str:
@@ -90,8 +99,11 @@ def shown(x: Any, name: str, beside: Any) -> Any:
     return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
 
 
-def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
-    """The scores, classes along their last axis: as given (tensor or array), and as plain data."""
+def scores_of(who: str, scores: Any) -> tuple[Any, Array, bool]:
+    """The scores, classes along their last axis: as given (tensor or array), and as plain data.
+
+    float16 is widened; the third result says whether it was.
+    """
     if isinstance(scores, Node):
         data = scores._value
     else:
@@ -101,13 +113,17 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array]:
             raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
         scores = astype(scores, float)  # differences of unsigned integers would wrap around
         data = scores._value if isinstance(scores, Node) else scores
+    half = data.dtype is HALF
+    if half:
+        scores = widened(scores)
+        data = scores._value if isinstance(scores, Node) else scores
     if data.ndim == 0:
         raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
     if 0 in data.shape:
         if data.shape[-1] == 0:
             raise ShapeError(f"{who}: the scores have shape {data.shape}: no classes")
         raise ShapeError(f"{who}: no samples left to average: the scores have shape {data.shape}")
-    return scores, data
+    return scores, data, half
 
 
 def as_array(who: str, x: Any) -> Array:
@@ -185,8 +201,9 @@ def distribution_of(who: str, target: Any, dtype: Any) -> Any:
     A plain one takes the dtype of the scores: float64 targets must not turn a float32 loss into float64.
     """
     q = target if isinstance(target, Node) or foreign(target) else np.asarray(plain(target, who))
-    q = check(as_float(q, dtype), in_unit_interval, outside_of_unit, who, "target", "")
-    return check(q, sums_to_one, wrong_sum, who, "target")
+    half = q.dtype is HALF
+    q = check(as_float(widened(q), dtype), in_unit_interval, outside_of_unit, who, "target", "")
+    return check(q, sums_to_one, wrong_sum, who, "target", half)
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
@@ -230,11 +247,24 @@ def first_place(bad: Array) -> tuple[int, ...]:
 
 
 def saturated(p: Any, y: Any) -> bool:
-    """Whether a probability is exactly 0 or 1 although the target is another."""
+    """Whether rounding took the digits of a probability, or of 1 − p, that the target asks for.
+
+    Those of p below the smallest normal number; of 1 − p more than half of them where p is this near 1.
+    """
     a, b = (x._value if isinstance(x, Node) else x for x in (p, y))
     if foreign(a) or foreign(b):
         return False  # asking a lazy array would compute it
-    return bool((((a == 0) & (b > 0)) | ((a == 1) & (b < 1))).any())
+    info = np.finfo(a.dtype)
+    return bool((((a < info.tiny) & (b > 0)) | ((a > 1 - info.eps**0.5) & (b < 1))).any())
+
+
+def vanished(q: Any, p: Any) -> bool:
+    """Whether a probability that was computed, and that p asks for, has lost its digits on the way to 0."""
+    *_, first = back(q) if isinstance(q, Node) and q._needs else (None,)
+    if first is None or first._op is None or foreign(q._value):
+        return False
+    p = p._value if isinstance(p, Node) else p
+    return not foreign(p) and bool(((q._value < np.finfo(q._value.dtype).tiny) & (p > 0)).any())
 
 
 def pos_weight_of(who: str, weight: Any, z: Any) -> Any:
@@ -330,23 +360,18 @@ def first_bad(x: Array, good: Array) -> str:
     return f"{x[place]} at {place}" if place else f"{x}"
 
 
-def sums_to_one(p: Array, who: str, name: str) -> bool:
-    """Whether every row does, as far as its dtype can tell."""
-    return bool((np.abs(p.sum(-1, dtype=wide(p)) - 1.0) <= tolerance(p)).all())
+def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:
+    """Whether every row does, as far as the dtype that it came in can tell."""
+    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p, half)).all())
 
 
-def wrong_sum(p: Array, who: str, name: str) -> DomainError:
+def wrong_sum(p: Array, who: str, name: str, half: bool) -> DomainError:
     """The error for the first row that does not."""
-    sums = np.reshape(p.sum(-1, dtype=wide(p)), -1)
-    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p)))
+    sums = np.reshape(p.sum(-1), -1)
+    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, half)))
     return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1")
 
 
-def wide(p: Array) -> Any:
-    """The dtype to sum probabilities in: float16 would round the sum itself."""
-    return np.float32 if p.dtype == np.float16 else p.dtype
-
-
-def tolerance(p: Array) -> float:
-    """How far from 1 a sum may be: 1e-4, and in float16 what rounding each of the terms can do."""
-    return max(1e-4, float(np.finfo(p.dtype).eps) * math.sqrt(p.shape[-1]))
+def tolerance(p: Array, half: bool) -> float:
+    """How far from 1 a sum may be: 1e-4, and what rounding each of the terms can do."""
+    return max(1e-4, float(np.finfo(HALF if half else p.dtype).eps) * math.sqrt(p.shape[-1]))

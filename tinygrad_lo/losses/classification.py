@@ -20,8 +20,9 @@ from tinygrad_lo.engine.ops.arithmetic import (
     square,
     subtract,
 )
-from tinygrad_lo.engine.ops.elementwise import astype, bernoulli, relu, softplus, where
+from tinygrad_lo.engine.ops.elementwise import astype, relu, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
+from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -30,6 +31,7 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import finite_number
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.losses.checks import (
+    HALF,
     LOGITS,
     SUSPECTS,
     above_zero,
@@ -50,7 +52,9 @@ from tinygrad_lo.losses.checks import (
     shown,
     unit_of,
     weights_are_zero,
+    widened,
 )
+from tinygrad_lo.losses.scores import log_odds_of
 
 
 def cross_entropy(
@@ -93,7 +97,7 @@ def cross_entropy(
     """
     began = tick()
     who = "cross_entropy"
-    scores, data = scores_of(who, scores)
+    scores, data, half = scores_of(who, scores)
     classes = data.shape[-1]
     if type(label_smoothing) is not float or label_smoothing != 0.0:
         label_smoothing = finite_number(who, "label_smoothing", label_smoothing, 0.0, 1.0)
@@ -138,6 +142,9 @@ def cross_entropy(
     log_p = named(log_softmax(scores, -1), "log p")
     if soft and not label_smoothing and not (isinstance(q, Node) and q._needs):
         log_p = where(greater(q, 0.0), log_p, 0.0)  # 0 log 0 = 0, for classes that are masked out
+    elif soft and not label_smoothing:
+        # The same for a target with a gradient, which is −log p also where it is 0.
+        log_p = where(greater(q, 0.0), log_p, where(greater(log_p, -math.inf), log_p, 0.0))
     # One loss a row, as a column until the end: (..., 1) meets the weights without a reshape.
     if not soft and not label_smoothing:
         losses = negative(named(pick(log_p, labels), "log p_y"))
@@ -162,7 +169,7 @@ def cross_entropy(
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
     if weight is not None and reduction == "mean":
         weight = check(total(weight), np.all, lambda _: weights_are_zero(who))
-    return scoped(who, began, reduce(who, losses, reduction, weight))
+    return scoped(who, began, reduce(who, losses, reduction, half, weight))
 
 
 def multiclass_hinge(
@@ -202,7 +209,7 @@ def multiclass_hinge(
     one_of(who, "power", power, (1, 2))
     one_of(who, "over", over, ("others", "all"))
     one_of(who, "combine", combine, ("sum", "mean", "max"))
-    scores, data = scores_of(who, scores)
+    scores, data, half = scores_of(who, scores)
     labels = labels_of(who, data, labels)
     classes = data.shape[-1]
 
@@ -223,7 +230,7 @@ def multiclass_hinge(
         losses = total(margins, -1)
         if combine == "mean":
             losses = divide(losses, classes)
-    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
+    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction, half))
 
 
 def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
@@ -246,13 +253,13 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     """
     began = tick()
     who = "nll"
-    log_p, data = scores_of(who, log_probabilities)
+    log_p, data, half = scores_of(who, log_probabilities)
     log_p = check(log_p, lambda x: not (x > 1e-6).any(), lambda x: above_zero(who, x))
     labels = labels_of(who, data, labels)
     losses = negative(named(pick(log_p, labels), "log p_y"))
     if reduction == "none":
         losses = reshape(losses, data.shape[:-1])
-    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
+    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction, half))
 
 
 # ------------------------------------------------------------------------------- two classes
@@ -261,17 +268,19 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
 def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
-    Prefer `binary_cross_entropy_with_logits`, which takes the scores before the sigmoid: a probability
-    that has been rounded to 0 or 1 no longer knows how wrong it is.
+    A tensor that `lo.nn.sigmoid` or `softmax` made is looked through: the loss is computed from the scores,
+    exact at any of them. Of all other probabilities prefer `binary_cross_entropy_with_logits`, which takes
+    the scores: what has been rounded to 0 or 1 no longer knows how wrong it is.
 
         L = −(y log p + (1 − y) log(1 − p))
 
     Shapes:   p, y: equal, any; result () or, with reduction="none", that shape. Several outputs for
               each sample (sum over outputs, mean over samples) are reduction="batchmean".
     Units:    nats.
-    At the edges: logarithms end at −100; the gradient by p is (p − y) / max(p (1 − p), 1e-12), large
-              where a saturated answer is wrong. Through a saturated sigmoid nothing of it arrives at the
-              score: hence the warning, which names the form with logits.
+    At the edges: of probabilities without known scores, logarithms end at −100; the gradient by p is
+              (p − y) / max(p (1 − p), tiny), tiny the smallest normal number of the dtype, large where a
+              saturated answer is wrong. Of it, too little arrives at the score through a saturated
+              sigmoid: hence the warning, which names the form with logits.
     Raises:   DomainError: p or y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
     Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums.
     Example:
@@ -281,16 +290,23 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """
     began = tick()
     who = "binary_cross_entropy"
-    p, y = pair_of(who, p, y, ("probability", "target"))
+    p, y, half = pair_of(who, p, y, ("probability", "target"))
     p = check(p, in_unit_interval, outside_of_unit, who, "probability", LOGITS)
     y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
-    if saturated(p, y):
+    z = log_odds_of(p)
+    if z is None and saturated(p, y):
         warn_once(
             who,
-            "binary_cross_entropy: a probability is exactly 0 or 1, and wrong: how wrong was lost when it "
+            "binary_cross_entropy: a probability is rounded to 0 or 1, and wrong: how wrong was lost when it "
             "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
         )
-    return scoped(who, began, reduce(who, named(bernoulli(p, y), "L"), reduction))
+    if z is not None:
+        losses = bernoulli_known(p, y, z)
+    elif half:  # the slope ends where float16 does
+        losses = widened(bernoulli(astype(p, HALF), astype(y, HALF)))
+    else:
+        losses = bernoulli(p, y)
+    return scoped(who, began, reduce(who, named(losses, "L"), reduction, half))
 
 
 def binary_cross_entropy_with_logits(
@@ -323,13 +339,13 @@ def binary_cross_entropy_with_logits(
             f"{who}: the scores are the output of sigmoid, which this loss applies itself; pass what "
             "went into sigmoid, or pass probabilities to binary_cross_entropy",
         )
-    z, y = pair_of(who, z, y, ("scores", "target"))
+    z, y, half = pair_of(who, z, y, ("scores", "target"))
     y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
     positive = multiply(y, named(softplus(negative(z)), "−log h"))
     if pos_weight is not None:
         positive = multiply(positive, pos_weight_of(who, pos_weight, z))
     losses = add(positive, multiply(subtract(1.0, y), named(softplus(z), "−log(1−h)")))
-    return scoped(who, began, reduce(who, named(losses, "L"), reduction))
+    return scoped(who, began, reduce(who, named(losses, "L"), reduction, half))
 
 
 def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -350,7 +366,8 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
         array([0.7, 0. , 1.8, 0. ])
     """
     began = tick()
-    return scoped("hinge", began, reduce("hinge", margins_of("hinge", score, y, margin), reduction))
+    margins, half = margins_of("hinge", score, y, margin)
+    return scoped("hinge", began, reduce("hinge", margins, reduction, half))
 
 
 def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -370,13 +387,13 @@ def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "
         0.9325
     """
     began = tick()
-    margins = margins_of("squared_hinge", score, y, margin)
-    return scoped("squared_hinge", began, reduce("squared_hinge", square(margins), reduction))
+    margins, half = margins_of("squared_hinge", score, y, margin)
+    return scoped("squared_hinge", began, reduce("squared_hinge", square(margins), reduction, half))
 
 
-def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
-    """max(0, Δ − y s), the labels checked."""
+def margins_of(who: str, score: Any, y: Any, margin: float) -> tuple[Any, bool]:
+    """max(0, Δ − y s), the labels checked; and whether the score is float16."""
     delta = finite_number(who, "margin", margin)
-    score, y = pair_of(who, score, y, ("score", "y"))
+    score, y, half = pair_of(who, score, y, ("score", "y"))
     y = check(y, lambda x: bool((np.abs(x) == 1).all()), lambda x: not_plus_minus(who, x))
-    return named(relu(subtract(delta, multiply(y, score))), "margins")
+    return named(relu(subtract(delta, multiply(y, score))), "margins"), half

@@ -11,19 +11,24 @@ from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
-from tinygrad_lo.engine.ops.elementwise import as_float, log, where
+from tinygrad_lo.engine.ops.elementwise import as_float, astype, where
+from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.values import foreign, plain, shape_of
 from tinygrad_lo.errors import ShapeError
 from tinygrad_lo.losses.checks import (
+    HALF,
     in_unit_interval,
     outside_of_unit,
     pair_of,
     reduce,
+    shown,
     sums_to_one,
     unit_of,
+    widened,
     wrong_sum,
 )
+from tinygrad_lo.losses.scores import log_of
 
 
 def information(p: Any, *, base: float = math.e) -> Any:
@@ -45,11 +50,11 @@ def information(p: Any, *, base: float = math.e) -> Any:
     began = tick()
     who = "information"
     unit = unit_of(who, base)
-    p = probabilities(who, "p", number_of(who, p))
-    possible = greater(p, 0.0)
+    p, half = number_of(who, p)
+    log_p, possible = log_of(who, "p", probabilities(who, "p", p), 1.0)
     # 0 − log 1 is 0, where −log 1 would be −0.
-    surprise = where(possible, subtract(0.0, log_of(p, "p")), math.inf)
-    return scoped(who, began, in_unit(surprise, unit))
+    surprise = where(possible, subtract(0.0, log_p), math.inf)
+    return scoped(who, began, in_unit(surprise, unit, half))
 
 
 def entropy(p: Any, *, base: float = math.e) -> Any:
@@ -72,10 +77,11 @@ def entropy(p: Any, *, base: float = math.e) -> Any:
     began = tick()
     who = "entropy"
     unit = unit_of(who, base)
-    p = distribution(who, "p", number_of(who, p))
+    p, half = number_of(who, p)
+    log_p, _ = log_of(who, "p", distribution(who, "p", p, half))
     # The same terms as in distribution_cross_entropy, so that H(p, p) is H(p) to the last bit.
-    h = total(multiply(p, subtract(0.0, log_of(p, "p"))), -1)
-    return scoped(who, began, in_unit(h, unit))
+    h = total(multiply(p, subtract(0.0, log_p)), -1)
+    return scoped(who, began, in_unit(h, unit, half))
 
 
 def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
@@ -100,10 +106,11 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
     began = tick()
     who = "distribution_cross_entropy"
     unit = unit_of(who, base)
-    p, q = distributions(who, p, q)
-    terms = multiply(p, subtract(0.0, log_of(q, "q")))
-    h = total(infinite_where_missed(terms, p, q), -1)
-    return scoped(who, began, in_unit(h, unit))
+    p, q, half = distributions(who, p, q)
+    log_q, possible = log_of(who, "q", q, p)
+    terms = multiply(p, subtract(0.0, log_q))
+    h = total(infinite_where_missed(terms, p, possible), -1)
+    return scoped(who, began, in_unit(h, unit, half))
 
 
 def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
@@ -135,39 +142,74 @@ def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mea
     began = tick()
     who = "kl_divergence"
     unit = unit_of(who, base)
-    p, q = distributions(who, p, q)
-    # Not as H(p, q) − H(p): between nearly equal distributions that would lose what is left.
-    terms = multiply(p, subtract(log_of(p, "p"), log_of(q, "q")))
-    losses = in_unit(total(infinite_where_missed(terms, p, q), -1), unit)
-    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction))
+    p, q, half = distributions(who, p, q)
+    return scoped(who, began, reduce(who, divergence(who, p, *log_of(who, "q", q, p), unit), reduction, half))
+
+
+def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
+    """The KL divergence of p from the softmax of scores, exact at any finite scores.
+
+    For distillation and soft labels. As p does not depend on the model, it has the gradient of
+    `cross_entropy(scores, p)`, and the value of that less the entropy of p.
+
+        KL(p‖q) = Σ_x p_x (log p_x − log q_x),  log q = log softmax s = s − log Σ_j e^(s_j)
+
+    Shapes:   p, scores (..., C), p a distribution along the last axis; result () or, with reduction="none",
+              (...). The mean is over distributions.
+    Units:    nats; bits with base=2.
+    At the edges: an outcome with p = 0 adds nothing, also where its score is −inf; one with p > 0 there
+              makes the loss inf. The gradient by the scores is q − p.
+    Raises:   DomainError: p outside [0, 1], a row of it that does not sum to 1.  ShapeError: the shapes
+              differ, no axis of outcomes, or nothing to average.  OptionError: a bad base, an unknown
+              reduction.
+    Source:   lectures 003 and 004. PyTorch: kl_div(log_softmax(scores), p, reduction="batchmean").
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> p, scores = np.array([0.5, 0.5]), np.array([0.0, 800.0])
+        >>> round(float(lo.losses.kl_divergence_with_logits(p, scores)), 3)  # 400 − log 2
+        399.307
+    """
+    began = tick()
+    who = "kl_divergence_with_logits"
+    unit = unit_of(who, base)
+    # The scores say in which dtype to compute.
+    scores, p, half = pair_of(who, scores, p, names=("scores", "p"))
+    p = distribution(who, "p", shown(p, "p", scores), half)
+    v = log_softmax(scores, -1)
+    possible = greater(v, -math.inf)
+    log_q = named(where(possible, v, 0.0), "log q")
+    return scoped(who, began, reduce(who, divergence(who, p, log_q, possible, unit), reduction, half))
 
 
 # ----------------------------------------------------------------------------------- ingredients
 
 
-def log_of(p: Any, name: str) -> Any:
-    """The logarithm of probabilities; of 0, which has none, 0 without a gradient."""
-    # The 1 goes in before the logarithm: chosen behind it, 0 · (1/0) would make the gradient nan.
-    return named(log(where(greater(p, 0.0), p, 1.0)), f"log {name}")
+def divergence(who: str, p: Any, log_q: Any, possible: Any, unit: float) -> Any:
+    """KL(p‖q) of every row, from log q and where q is above 0."""
+    # Not as H(p, q) − H(p): between nearly equal distributions that would lose what is left.
+    terms = multiply(p, subtract(log_of(who, "p", p)[0], log_q))
+    return named(in_unit(total(infinite_where_missed(terms, p, possible), -1), unit, half=False), "L_i")
 
 
-def infinite_where_missed(terms: Any, p: Any, q: Any) -> Any:
+def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
     """The terms, inf where q rules out what p allows."""
-    missed = remembered(where, greater(q, 0.0), 0.0, p)
+    missed = remembered(where, possible, 0.0, p)
     return where(remembered(greater, missed, 0.0), math.inf, terms)
 
 
-def in_unit(nats: Any, unit: float) -> Any:
-    """From nats to the unit of the base."""
-    return nats if unit == 1.0 else divide(nats, unit)
+def in_unit(nats: Any, unit: float, half: bool) -> Any:
+    """From nats to the unit of the base, and to the dtype that came."""
+    out = nats if unit == 1.0 else divide(nats, unit)
+    return astype(out, HALF) if half else out
 
 
 # ---------------------------------------------------------------------------------------- checks
 
 
-def number_of(who: str, p: Any) -> Any:
-    """A tensor as it is, all else as an array, in floating point."""
-    return as_float(p if isinstance(p, Node) or foreign(p) else np.asarray(plain(p, who)), None)
+def number_of(who: str, p: Any) -> tuple[Any, bool]:
+    """A tensor as it is, all else as an array, in floating point; and whether it is float16."""
+    p = as_float(p if isinstance(p, Node) or foreign(p) else np.asarray(plain(p, who)), None)
+    return widened(p), p.dtype is HALF
 
 
 def probabilities(who: str, name: str, p: Any) -> Any:
@@ -178,17 +220,17 @@ def probabilities(who: str, name: str, p: Any) -> Any:
     )
 
 
-def distributions(who: str, p: Any, q: Any) -> tuple[Any, Any]:
-    """Two distributions, or batches of them, of one shape."""
-    p, q = pair_of(who, p, q, names=("p", "q"))
-    return distribution(who, "p", p), distribution(who, "q", q)
+def distributions(who: str, p: Any, q: Any) -> tuple[Any, Any, bool]:
+    """Two distributions, or batches of them, of one shape; and whether they are float16."""
+    p, q, half = pair_of(who, p, q, names=("p", "q"))
+    return distribution(who, "p", p, half), distribution(who, "q", q, half), half
 
 
-def distribution(who: str, name: str, p: Any) -> Any:
+def distribution(who: str, name: str, p: Any, half: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
     shape = shape_of(p)
     if not shape:
         raise ShapeError(f"{who}: {name} must have an axis of outcomes, got one number; write [p, 1 - p]")
     if 0 in shape:
         raise ShapeError(f"{who}: no probabilities: {name} has shape {shape}")
-    return check(probabilities(who, name, p), sums_to_one, wrong_sum, who, name)
+    return check(probabilities(who, name, p), sums_to_one, wrong_sum, who, name, half)

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinygrad_lo.engine.beside import check, leave
 from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
-from tinygrad_lo.engine.ops.arithmetic import add, divide, equal, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import floats, relu, where
+from tinygrad_lo.engine.ops.arithmetic import add, equal, multiply, square, subtract
+from tinygrad_lo.engine.ops.elementwise import astype, floats, relu, where
+from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
@@ -24,7 +25,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.checks import one_of, pair_of, reduce
+from tinygrad_lo.losses.checks import HALF, one_of, pair_of, reduce, widened
 
 DISTANCES = ("squared", "euclidean")
 
@@ -71,6 +72,8 @@ def triplet(
             f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
         )
     anchor, positive, negative = floats(who, anchor, positive, negative)
+    half = anchor.dtype is HALF
+    anchor, positive, negative = map(widened, (anchor, positive, negative))
     if not anchor.shape == positive.shape == negative.shape:
         raise ShapeError(
             f"{who}: anchor {anchor.shape}, positive {positive.shape}, negative {negative.shape}; "
@@ -81,7 +84,7 @@ def triplet(
     d_p = named(apart(who, distance, anchor, positive), "d_p")
     d_n = named(apart(who, distance, anchor, negative), "d_n")
     losses = named(relu(add(subtract(d_p, d_n), alpha)), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, half))
 
 
 def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
@@ -110,7 +113,7 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
     began = tick()
     who = "contrastive"
     m = finite_number(who, "margin", margin, 0.0)
-    a, b = pair_of(who, a, b, ("a", "b"))
+    a, b, half = pair_of(who, a, b, ("a", "b"))
     features(who, "a and b", a)
     y = integers(who, "y", y, a.shape[:-1], "pairs")
     y = every(
@@ -127,7 +130,7 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
     pulled = named(total(square(where(expand_dims(dissimilar, -1), 0.0, r)), -1), "(1 − y) D²")
     pushed = named(square(where(dissimilar, relu(subtract(m, D)), 0.0)), "y max(0, m − D)²")
     losses = named(multiply(add(pulled, pushed), 0.5), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, half))
 
 
 def cosine_similarity(a: Any, b: Any) -> Any:
@@ -139,8 +142,9 @@ def cosine_similarity(a: Any, b: Any) -> Any:
         cos θ = a · b / (‖a‖ ‖b‖)
 
     Shapes:   a, b: equal, (..., d); result (...), one number a row.
-    Units:    none; from −1 to 1, up to rounding.
-    At the edges: a zero vector has no direction: value 0, gradient 0.
+    Units:    none; from −1 to 1, and never beyond.
+    At the edges: a zero vector has no direction: value 0, gradient 0. Exact for the largest and the smallest
+              vectors, whose lengths are no numbers of the dtype.
     Raises:   ShapeError: two shapes, no rows, or a single number.
     Source:   lecture 003 (similar images have features of high cosine similarity). PyTorch divides
               by at least 1e-8 and so gives a zero vector a gradient of 1e8.
@@ -153,19 +157,10 @@ def cosine_similarity(a: Any, b: Any) -> Any:
     """
     began = tick()
     who = "cosine_similarity"
-    a, b = pair_of(who, a, b, ("a", "b"))
+    a, b, half = pair_of(who, a, b, ("a", "b"))
     features(who, "a and b", a)
-    # Through unit vectors: a · b alone would overflow where the cosine does not.
-    directions = named(unit(a), "a/‖a‖"), named(unit(b), "b/‖b‖")
-    cosine = named(total(multiply(*directions), -1), "cos θ")
-    return scoped(who, began, cosine)
-
-
-def unit(x: Any) -> Any:
-    """The vectors along the last axis with length 1; zero vectors stay, and get no gradient."""
-    length = norm(x, -1, True)
-    nothing = equal(length, 0)
-    return where(nothing, 0.0, divide(x, where(nothing, 1.0, length)))
+    similar = cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖"))
+    return scoped(who, began, named(astype(similar, HALF) if half else similar, "cos θ"))
 
 
 def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
@@ -192,6 +187,8 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
     who = "pairwise_distance"
     one_of(who, "distance", distance, DISTANCES)
     A, B = floats(who, A, B)
+    half = A.dtype is HALF
+    A, B = widened(A), widened(B)
     for name, x in (("A", A), ("B", B)):
         if len(x.shape) != 2:
             raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
@@ -201,7 +198,7 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
             f"have no distance, give both one length"
         )
     D = apart(who, distance, expand_dims(A, 1), expand_dims(B, 0))
-    return scoped(who, began, named(D, "D"))
+    return scoped(who, began, named(astype(D, HALF) if half else D, "D"))
 
 
 # -------------------------------------------------------------------------------------- mining

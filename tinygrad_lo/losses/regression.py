@@ -11,10 +11,11 @@ from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
-from tinygrad_lo.engine.ops.elementwise import as_float, clip, log, log1p, sqrt
+from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
+from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of
+from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of, widened
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -42,12 +43,12 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
     began = tick()
     who = "mse"
     flag(who, "half", half)
-    p, t = pair_of(who, prediction, target)
+    p, t, narrow = pair_of(who, prediction, target)
     r = named(subtract(p, t), "r")
     losses = named(square(r), "L_i")
     if half:
         losses = named(multiply(losses, 0.5), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, narrow))
 
 
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
@@ -67,10 +68,10 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """
     began = tick()
     who = "mae"
-    p, t = pair_of(who, prediction, target)
+    p, t, narrow = pair_of(who, prediction, target)
     r = named(subtract(p, t), "r")
     losses = named(absolute(r), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, narrow))
 
 
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
@@ -97,14 +98,14 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
     began = tick()
     who = "msle"
     unit = unit_of(who, base)
-    p, t = pair_of(who, prediction, target)
+    p, t, narrow = pair_of(who, prediction, target)
     check(p, above_minus_one, too_low, who, "prediction")
     check(t, above_minus_one, too_low, who, "target")
     r = subtract(log1p(p), log1p(t))
     if unit != 1.0:
         r = divide(r, unit)
     losses = named(square(named(r, "r")), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, narrow))
 
 
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
@@ -115,8 +116,8 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
         L_i = ½ r²          where |r| <= δ,    r = prediction − target
         L_i = δ|r| − ½ δ²   beyond
 
-    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ and has the
-    gradient c.
+    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ; the gradient by r
+    is c, also where r is infinite.
 
     Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
     Units:    delta has the unit of the target; the loss has that unit squared.
@@ -134,13 +135,9 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     began = tick()
     who = "huber"
     d = positive(who, "delta", delta)
-    p, t = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    # A δ beyond all numbers of the dtype never clips; as a bound NumPy could not convert it.
-    d = min(d, float(np.finfo(r.dtype).max))
-    c = named(clip(r, -d, d), "c")
-    losses = named(multiply(c, subtract(r, multiply(c, 0.5))), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    p, t, narrow = pair_of(who, prediction, target)
+    losses = named(huber_of(named(subtract(p, t), "r"), d), "L_i")
+    return scoped(who, began, reduce(who, losses, reduction, narrow))
 
 
 def gaussian_nll(
@@ -173,7 +170,7 @@ def gaussian_nll(
     began = tick()
     who = "gaussian_nll"
     flag(who, "full", full)
-    p, t = pair_of(who, prediction, target)
+    p, t, narrow = pair_of(who, prediction, target)
     r = named(subtract(p, t), "r")
     constant = HALF_LOG_2PI if full else 0.0
     sigma: Any
@@ -186,7 +183,7 @@ def gaussian_nll(
         shift = math.log(sigma) + constant
     z = named(divide(r, sigma), "z")
     losses = named(add(multiply(square(z), 0.5), shift), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction))
+    return scoped(who, began, reduce(who, losses, reduction, narrow))
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -199,7 +196,7 @@ def variances(who: str, variance: Any, r: Any) -> Any:
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
-    v = as_float(v, r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    v = as_float(widened(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
     return check(v, all_positive, not_positive, who, "variance")
 
 

@@ -209,32 +209,6 @@ arcsin_slope: Call = op("arcsin_slope", lambda x: 1.0 / np.sqrt((1.0 - x) * (1.0
                   rules=(lambda g, y, x: g * (x * y * (y * y)),))  # fmt: skip
 
 
-def logs(p: Array) -> tuple[Array, Array]:
-    """log p and log(1 - p), both ending at -100, without a warning at 0 and 1."""
-    log_p = np.maximum(np.log(np.where(p > 0, p, 1)), -100)
-    log_not = np.maximum(np.log1p(-np.where(p < 1, p, 0)), -100)
-    return np.where(p > 0, log_p, -100), np.where(p < 1, log_not, -100)
-
-
-def bernoulli_forward(p: Array, y: Array) -> Array:
-    log_p, log_not = logs(p)
-    return -(y * log_p + (1 - y) * log_not)
-
-
-def bernoulli_by_target(g: Array, out: Array, p: Array, y: Array) -> Array:
-    log_p, log_not = logs(p)
-    return g * (log_not - log_p)
-
-
-bernoulli = op("bernoulli", bernoulli_forward, composite=True, domain=((0.1, 0.9), (0.1, 0.9)),
-               spelling="-({1} * np.maximum(np.log({0}), -100) + (1 - {1}) * np.maximum(np.log1p(-{0}), -100))",
-               symbol="−({1} log {0} + (1 − {1}) log(1 − {0}))",
-               about="Cross-entropy of a yes-or-no answer; logarithms end at -100, the slope at 1e12.",
-               # In float16, 1e-12 is 0: its smallest normal number takes over.
-               rules=(lambda g, out, p, y: g * ((p - y) / np.maximum(p * (1 - p), np.maximum(1e-12, np.finfo(p.dtype).tiny).item())),
-                      bernoulli_by_target))  # fmt: skip
-
-
 def relu_forward(x: Array) -> Array:
     if type(x) is float64:
         return float64(0.0) if x <= 0.0 else x  # in this form nan stays nan

@@ -59,6 +59,7 @@ def op(
     options: bool = False,
     composite: bool = False,
     kink: Kink | None = None,
+    aside: Rule | None = None,
 ) -> Callable[..., Any]:
     """Enter an op into the table; returns the function that calls it, its record as `.op`.
 
@@ -79,6 +80,7 @@ def op(
         refuse=refuse,
         composite=composite,
         kink=kink,
+        aside=aside,
     )
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
