@@ -86,6 +86,7 @@ log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=Tru
 
 # ----------------------------------------------------------------------------- huber and cosine
 
+
 def huber_forward(r: Array, delta: float) -> Array:
     c = np.clip(r, -delta, delta)
     return c * (r - 0.5 * c)
