@@ -210,6 +210,7 @@ LOSSES = {
         lambda x: lo.losses.distribution_cross_entropy(P, lo.nn.softmax(x)).sum(),
         X,
     ),
+    "kl_divergence_with_logits": (lambda x: lo.losses.kl_divergence_with_logits(P, x).sum(), X),
     "kl_divergence": (lambda x: lo.losses.kl_divergence(P, lo.nn.softmax(x)).sum(), X),
     "triplet": (lambda x: triplet(x, X + 1.0, X - 0.5), X + 0.1),
     "contrastive": (lambda x: lo.losses.contrastive(x, X + 0.3, [1, 0]), X),

@@ -22,6 +22,7 @@ from tinygrad_lo.checking.samples import (
     amounts,
     chances,
     distributions,
+    distributions_scores,
     logits,
     logs_labels,
     numbers,
@@ -269,6 +270,10 @@ KNOWN: dict[str, Known] = {
              values=lambda each, o, p, q: losses.distribution_cross_entropy(p, q, base=o["base"])),
         Slip("leaves out the weights p: it sums log p − log q",
              values=lambda each, o, p, q: (np.log(p) - np.log(q)).sum(-1) / math.log(o["base"])),
+    )),
+    "kl_divergence_with_logits": Known(distributions_scores, ("p", "scores"), {"base": BASES}, (
+        Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
+             values=lambda each, o, p, s: losses.cross_entropy(s, p, base=o["base"], reduction="none")),
     )),
     "triplet": Known(triples, ("anchor", "positive", "negative"), {
         "distance": (("squared", "takes the squared distance"),

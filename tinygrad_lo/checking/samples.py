@@ -62,6 +62,12 @@ def distributions(rng: Any, n: int, c: int) -> Args:
     return p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
 
 
+def distributions_scores(rng: Any, n: int, c: int) -> Args:
+    """A distribution and scores a row."""
+    p, _ = distributions(rng, n, c)
+    return p, rng.normal(0.0, 1.5, p.shape)
+
+
 def triples(rng: Any, n: int, c: int) -> Args:
     """Anchors, positives and negatives, of which some meet the margin."""
     a = rng.normal(size=(n, max(c, 2)))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, active, label, modes, tick
-from tinygrad_lo.engine.scores import TRACED, note
+from tinygrad_lo.engine.scores import MAKERS, TRACED, note
 from tinygrad_lo.engine.values import REAL, SCALARS, plain
 from tinygrad_lo.errors import DTypeError, IndexingError, LoError, ShapeError
 
@@ -43,7 +43,7 @@ def constant(data: Array) -> Any:
     out = new(TENSOR)
     out._value = data
     out._needs = False
-    out._op = out._label = out._grad = None
+    out._op = out._label = out._grad = out._pa = None
     out._stamp = out._spent = 0
     out._birth = tick()
     return out
@@ -88,7 +88,7 @@ def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
 def unary(op: Op) -> Callable[[Any], Any]:
     """The function of an op with one input and no options."""
     forward = op.forward
-    noted = op.name in TRACED
+    maker = op.name in MAKERS
 
     def call(x: Any) -> Any:
         if active:
@@ -105,7 +105,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
         if not x._needs:
-            return note(constant(result), op, (x,), (data,)) if noted else constant(result)
+            return note(constant(result), op, (x,), (data,)) if maker else constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True
@@ -123,7 +123,8 @@ def unary(op: Op) -> Callable[[Any], Any]:
 def binary(op: Op) -> Callable[[Any, Any], Any]:
     """The function of an op with two inputs and no options."""
     forward = op.forward
-    noted = op.name in TRACED
+    traced = op.name in TRACED
+    second = op.name == "subtract"
 
     def call(a: Any, b: Any) -> Any:
         if active:
@@ -163,7 +164,10 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, y), error) from error
         if not needs:
-            return note(constant(data), op, (a, b), (x, y)) if noted else constant(data)
+            moved = b if second else a
+            if traced and moved is not None and moved._pa is not None:
+                return note(constant(data), op, (a, b), (x, y))
+            return constant(data)
         out = new(TENSOR)
         out._value = data
         out._needs = True
@@ -182,7 +186,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
 def optioned(op: Op) -> Callable[..., Any]:
     """The function of an op with one input, called with every option in its place."""
     forward = op.forward
-    noted = op.name in TRACED
+    traced, maker = op.name in TRACED, op.name in MAKERS
 
     def call(x: Any, *options: Any) -> Any:
         if active:
@@ -199,7 +203,9 @@ def optioned(op: Op) -> Callable[..., Any]:
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x._needs:
-            return note(constant(result), op, (x,), (data, *options)) if noted else constant(result)
+            if traced and (maker or x._pa is not None):
+                return note(constant(result), op, (x,), (data, *options))
+            return constant(result)
         out = new(TENSOR)
         out._value = result
         out._needs = True

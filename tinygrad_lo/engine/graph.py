@@ -125,7 +125,8 @@ class Node:
         arity 1:  _pa the parent,  _a its array,  _b the options
         arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
         others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   _op is None;  _grad _stamp _spent, which only leaves have
+        leaves:   _op is None;  _grad _stamp _spent, which only leaves have;  _pa None, or of a constant
+                  that may be a probability how it was made, see scores.py
     """
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one

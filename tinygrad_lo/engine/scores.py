@@ -48,7 +48,7 @@ def recipe(x: Any) -> Recipe | None:
         return None
     if x._op is not None:
         return traced(x._op, x.parents, x.inputs, x._birth, x._value)
-    found: Recipe | None = getattr(x, "_pa", None)
+    found: Recipe | None = x._pa
     return found if found is not None and found.value is x._value and not x._stamp else None
 
 

@@ -52,7 +52,7 @@ class Tensor(Node):
         self._needs = requires_grad
         if requires_grad:
             must_be_float(data, self._value)
-        self._op = self._label = self._grad = None
+        self._op = self._label = self._grad = self._pa = None
         self._stamp = self._spent = 0
         if name is not None:
             rename(self, name)

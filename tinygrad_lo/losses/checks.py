@@ -52,6 +52,11 @@ def widened(x: Any) -> Any:
     return astype(x, np.float32) if x.dtype is HALF else x
 
 
+def narrowed(x: Any, half: bool) -> Any:
+    """A result in float16 again, if that is what came."""
+    return astype(x, HALF) if half else x
+
+
 def pair_of(
     who: str, prediction: Any, target: Any, names: tuple[str, str] = ("prediction", "target")
 ) -> tuple[Any, Any, bool]:

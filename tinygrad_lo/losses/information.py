@@ -11,7 +11,7 @@ from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
-from tinygrad_lo.engine.ops.elementwise import as_float, astype, where
+from tinygrad_lo.engine.ops.elementwise import as_float, where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.values import foreign, plain, shape_of
@@ -19,6 +19,7 @@ from tinygrad_lo.errors import ShapeError
 from tinygrad_lo.losses.checks import (
     HALF,
     in_unit_interval,
+    narrowed,
     outside_of_unit,
     pair_of,
     reduce,
@@ -199,8 +200,7 @@ def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
 
 def in_unit(nats: Any, unit: float, half: bool) -> Any:
     """From nats to the unit of the base, and to the dtype that came."""
-    out = nats if unit == 1.0 else divide(nats, unit)
-    return astype(out, HALF) if half else out
+    return narrowed(nats if unit == 1.0 else divide(nats, unit), half)
 
 
 # ---------------------------------------------------------------------------------------- checks

@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.beside import check, leave
 from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import add, equal, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype, floats, relu, where
+from tinygrad_lo.engine.ops.elementwise import floats, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -25,7 +25,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.checks import HALF, one_of, pair_of, reduce, widened
+from tinygrad_lo.losses.checks import HALF, narrowed, one_of, pair_of, reduce, widened
 
 DISTANCES = ("squared", "euclidean")
 
@@ -160,7 +160,7 @@ def cosine_similarity(a: Any, b: Any) -> Any:
     a, b, half = pair_of(who, a, b, ("a", "b"))
     features(who, "a and b", a)
     similar = cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖"))
-    return scoped(who, began, named(astype(similar, HALF) if half else similar, "cos θ"))
+    return scoped(who, began, named(narrowed(similar, half), "cos θ"))
 
 
 def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
@@ -198,7 +198,7 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
             f"have no distance, give both one length"
         )
     D = apart(who, distance, expand_dims(A, 1), expand_dims(B, 0))
-    return scoped(who, began, named(astype(D, HALF) if half else D, "D"))
+    return scoped(who, began, named(narrowed(D, half), "D"))
 
 
 # -------------------------------------------------------------------------------------- mining

@@ -14,7 +14,7 @@ from tinygrad_lo.engine.ops.elementwise import as_float
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.values import finite_number, plain
 from tinygrad_lo.errors import DTypeError, OptionError
-from tinygrad_lo.losses.checks import flag
+from tinygrad_lo.losses.checks import HALF, flag, narrowed, widened
 
 
 def l1(params: Any) -> Any:
@@ -35,7 +35,8 @@ def l1(params: Any) -> Any:
         (1.0, 1.0)
     """
     began = tick()
-    return scoped("l1", began, summed(absolute, parameters("l1", params)))
+    weights, half = parameters("l1", params)
+    return scoped("l1", began, narrowed(summed(absolute, weights), half))
 
 
 def l2(params: Any, *, half: bool = False) -> Any:
@@ -58,8 +59,9 @@ def l2(params: Any, *, half: bool = False) -> Any:
     """
     began = tick()
     flag("l2", "half", half)
-    out = summed(square, parameters("l2", params))
-    return scoped("l2", began, multiply(out, 0.5) if half else out)
+    weights, narrow = parameters("l2", params)
+    out = summed(square, weights)
+    return scoped("l2", began, narrowed(multiply(out, 0.5) if half else out, narrow))
 
 
 def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
@@ -85,14 +87,14 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     began = tick()
     who = "elastic_net"
     first, second = finite_number(who, "l1", l1, 0.0), finite_number(who, "l2", l2, 0.0)
-    weights = parameters(who, params)
+    weights, half = parameters(who, params)
     # A strength of 0 leaves its sum out: 0 times a sum that overflowed would be nan.
     parts = [(absolute, first), (square, second)]
     priced = [multiply(summed(price, weights), strength) for price, strength in parts if strength]
     if not priced:
         priced = [multiply(w, 0.0).sum() for w in weights[:1]]
     out = priced[0] if len(priced) == 1 else add(*priced)
-    return scoped(who, began, out)
+    return scoped(who, began, narrowed(out, half))
 
 
 def summed(price: Callable[[Any], Any], weights: list[Any]) -> Any:
@@ -104,8 +106,8 @@ def summed(price: Callable[[Any], Any], weights: list[Any]) -> Any:
     return out
 
 
-def parameters(who: str, params: Any) -> list[Any]:
-    """One tensor or array, or a list of them, as a list."""
+def parameters(who: str, params: Any) -> tuple[list[Any], bool]:
+    """One tensor or array, or a list of them, as a list; and whether all of them are float16."""
     if isinstance(params, (Node, np.ndarray)):
         params = [params]
     if not isinstance(params, Iterable) or isinstance(params, str):
@@ -114,4 +116,4 @@ def parameters(who: str, params: Any) -> list[Any]:
     found = [as_float(w if isinstance(w, Node) else np.asarray(plain(w, who)), None) for w in params]
     if not found:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")
-    return found
+    return [widened(w) for w in found], all(w.dtype is HALF for w in found)

@@ -26,6 +26,11 @@ LEFT_OUT = {
         lambda a, b: (a != 0) & ~np.isfinite(a ** (b - 2)),
         "b (b − 1) a^(b − 2) is finite for a tiny b, but not its last factor",
     ),
+    "bernoulli_known": (lambda p, y, z: (y < 0) | (y > 1), "a target is in [0, 1]"),
+    "log_probability": (
+        lambda p: (p != 0) & (np.abs(p) < np.finfo(p.dtype).tiny),
+        "the slope ends at 1 / the smallest normal number: a choice, tested with the losses",
+    ),
     "bernoulli": (
         lambda p, y: (p < 1e-4) | (p > 1 - 1e-4) | (y < 0) | (y > 1),
         "logarithms end at −100, and slopes at a floor: a choice, tested with the losses",
@@ -34,6 +39,7 @@ LEFT_OUT = {
 
 # Of ops on arrays: name -> (which fillings, reason).
 NOT_FILLED = {
+    "cosine": (("large", "wide", "ends", "ties", "large ties", "zeros"), "of vectors of length 1"),
     "prod": (("ends",), "a partial product overflows or vanishes before the others come"),
     "var": (("ties", "large ties"), "the mean is rounded, and the spread is nothing, or a unit or two of it"),
     "std": (
@@ -45,6 +51,7 @@ NOT_FILLED = {
 }
 # What comes less close: (name, order) -> (units, reason).
 WIDER = {
+    ("direction", 2): (np.inf, "in float16, 1 / length² is no number; losses compute it in float32"),
     ("log_softmax", 0): (
         np.inf,
         "log p of p near 1 is as wrong as p: log1p would make cross_entropy's op 1.6 times as slow",

@@ -86,8 +86,13 @@ log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=Tru
 
 # ----------------------------------------------------------------------------- huber and cosine
 
-_huber = op("huber", lambda r, delta: np.clip(r, -delta, delta) * (r - 0.5 * np.clip(r, -delta, delta)), options=True,
-            composite=True, samples=((Shape(2, 3), 1), (Shape(), 0.5)),
+
+def huber_forward(r: Array, delta: float) -> Array:
+    c = np.clip(r, -delta, delta)
+    return c * (r - 0.5 * c)
+
+
+_huber = op("huber", huber_forward, options=True, composite=True, samples=((Shape(2, 3), 1), (Shape(), 0.5)),
             spelling="np.where(np.abs({0}) <= {1}, 0.5 * {0} * {0}, {1} * (np.abs({0}) - 0.5 * {1}))", symbol="huber({0}, δ = {1})",
             about="½ r² up to δ, δ|r| − ½ δ² beyond; squares nothing larger than δ.",
             rules=(lambda g, y, r, delta: g * np.clip(r, -delta, delta),))  # fmt: skip
