@@ -200,7 +200,7 @@ class Compiler:
         wrapped = tuple(self.wrap(*pair) for pair in zip(args, self.names, strict=True))
         before = prints(guards.arrays, guards.names, args)
         with collector_off():
-            with Recording("inside a compiled function") as recording:
+            with Recording("inside a compiled function", copies=True) as recording:
                 out = self.f(*wrapped)
             if recording.refused is not None:
                 raise recording.refused  # f has caught it, and went on without the number
