@@ -69,7 +69,7 @@ def is_laid_out_anew(data: Array) -> bool:
 
 
 # Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
-OTHERWISE = (np.std, np.linalg.norm)
+OTHERWISE = (np.std, np.linalg.norm, np.einsum)
 
 
 def only_data(values: tuple[Any, ...]) -> bool:
