@@ -91,6 +91,7 @@ FLOORS = [
     "explaining.spelling",
     "explaining.source",
     "explaining",
+    "compiling.agreement",
     "compiling.names",
     "compiling.guards",
     "compiling.scalars",

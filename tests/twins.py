@@ -1,4 +1,4 @@
-"""A compiled function beside the function itself: what one call of each returns and adds to `.grad`."""
+"""Programs beside the engine: a compiled function and the function itself, a printed loss and its graph."""
 
 import numpy as np
 
@@ -90,3 +90,25 @@ def trains_alike(f, parameters, batches, *, check=True, before=None, after=None,
     np.testing.assert_allclose(losses, expected, rtol=rtol)
     for a, b in zip(found, ends, strict=True):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+
+
+def source_agrees(loss):
+    """Run the text as a reader would, and compare value and gradients with backward()."""
+    text = lo.source(loss)
+    namespace = {}
+    exec(compile(text, "<source>", "exec"), namespace)
+    before = {name: np.copy(x) for name, x in text.arguments.items()}
+    value, gradients = namespace["loss_and_gradients"](**text.arguments)
+    for name, x in text.arguments.items():
+        np.testing.assert_array_equal(x, before[name])
+    assert value == loss.item() or (np.isnan(value) and np.isnan(loss.item())), text
+    leaves = {node.name: node for node in lo.engine.graph.reachable([loss]) if node.op is None}
+    loss.backward()
+    expected = {
+        name: leaf.grad for name, leaf in leaves.items() if leaf.requires_grad and leaf.grad is not None
+    }
+    assert set(gradients) == set(expected), text
+    for name, g in expected.items():
+        assert np.shape(gradients[name]) == np.shape(g), text
+        assert gradients[name].dtype == g.dtype, text
+        np.testing.assert_array_equal(gradients[name], g, err_msg=text)

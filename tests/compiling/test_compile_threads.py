@@ -44,18 +44,12 @@ def in_threads(work, count=THREADS):
     assert not raised, raised[0]
 
 
-def frozen(data):
-    leaf = lo.Parameter(data)
-    leaf.requires_grad = False
-    return leaf
-
-
 @pytest.mark.usefixtures("_eager_switching")
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("rows", [(4,), (1, 2, 3, 4, 5)])
 def test_one_function_in_eight_threads(rng, check, rows):
     """Other data in each, branches and shapes that alternate: the first calls of all record at once."""
-    w, b = frozen(rng.standard_normal((3, 2))), frozen(rng.standard_normal(2))
+    w, b = lo.Parameter(rng.standard_normal((3, 2))), lo.Parameter(rng.standard_normal(2))
 
     def f(x):
         h = x @ w + b
@@ -74,7 +68,7 @@ def test_one_function_in_eight_threads(rng, check, rows):
 
 @pytest.mark.usefixtures("_eager_switching")
 def test_numbers_in_eight_threads(rng):
-    p = frozen(1.5)
+    p = lo.Parameter(1.5)
 
     def f(x, y):
         u = p * x + y

@@ -38,10 +38,59 @@ def test_inside_modes_it_is_the_function_itself():
             assert_same(compiled_once(c, [W, s], X), expected)
     W.grad = s.grad = None
     for _ in range(3):
-        with lo.no_grad():
-            assert c(X) == pytest.approx(expected[0])
+        with lo.no_grad(), pytest.raises(lo.errors.GraphError, match="outside of no_grad"):
+            c(X)
         assert unchanged()
     assert_same(compiled_once(c, [W, s], X), expected)
+
+
+def test_what_needs_no_gradient_is_refused_as_by_backward():
+    """Also under no_grad, inside f or around the call, and on later calls."""
+    data = lo.Tensor(X)
+
+    def of_data():
+        return (data * data).sum()
+
+    def of_frozen():
+        return (frozen * frozen).sum()
+
+    def inside(x):
+        with lo.no_grad():
+            return loss_of(x)
+
+    frozen = lo.Parameter([1.0, 2.0], name="frozen")
+    step = lo.compile(of_frozen)
+    step()
+    frozen.requires_grad = False
+    for c in (lo.compile(of_data), lambda: lo.compile(inside)(X), step):
+        for _ in range(3):
+            with pytest.raises(lo.errors.GraphError, match="compile: this tensor does not require grad"):
+                c()
+    assert unchanged()
+    with lo.no_grad():
+        assert of_frozen().item() == 5.0
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+@pytest.mark.parametrize("make", [lambda: lo.Parameter(3.0), lambda: lo.Parameter([1.0, 2.0])])
+def test_the_value_has_the_shape_of_the_engines(make, shape, check):
+    p = make()
+
+    def f():
+        return (p * p).sum().reshape(shape)
+
+    c = lo.compile(f, check=check)
+    values = [c() for _ in range(6)]
+    for value in values:
+        assert type(value) is type(f().data)
+        assert value.shape == shape
+        assert value.dtype == float
+        np.testing.assert_array_equal(value, f().data)
+    if shape:
+        values[-1][...] = 7.0  # it is the caller's own
+        assert c() == values[0] == f().data
+    np.testing.assert_allclose(p.grad, (7 if shape else 6) * 2.0 * p.data)
 
 
 def test_anomaly_names_what_is_not_finite():

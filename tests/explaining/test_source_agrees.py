@@ -4,30 +4,9 @@ import numpy as np
 import pytest
 from graphs import random_leaves, random_loss, seeds
 from samples import COMPOSED_CASES, TABLE_CASES, fill, inputs_of, positions
+from twins import source_agrees
 
 import tinygrad_lo as lo
-
-
-def agree(loss):
-    """Run the text as a reader would, and compare value and gradients with backward()."""
-    text = lo.source(loss)
-    namespace = {}
-    exec(compile(text, "<source>", "exec"), namespace)
-    before = {name: np.copy(x) for name, x in text.arguments.items()}
-    value, gradients = namespace["loss_and_gradients"](**text.arguments)
-    for name, x in text.arguments.items():
-        np.testing.assert_array_equal(x, before[name])
-    assert value == loss.item() or (np.isnan(value) and np.isnan(loss.item())), text
-    leaves = {node.name: node for node in lo.engine.graph.reachable([loss]) if node.op is None}
-    loss.backward()
-    expected = {
-        name: leaf.grad for name, leaf in leaves.items() if leaf.requires_grad and leaf.grad is not None
-    }
-    assert set(gradients) == set(expected), text
-    for name, g in expected.items():
-        assert np.shape(gradients[name]) == np.shape(g), text
-        assert gradients[name].dtype == g.dtype, text
-        np.testing.assert_array_equal(gradients[name], g, err_msg=text)
 
 
 def weighted(y, rng):
@@ -45,7 +24,7 @@ def test_every_op(op, case, rng):
         rules = op.rules * len(case) if op.arity is None else op.rules
         if rules[i] is not None:
             made[i] = lo.Parameter(made[i], name=next(names))
-    agree(weighted(op.apply(*made), rng))
+    source_agrees(weighted(op.apply(*made), rng))
 
 
 @pytest.mark.parametrize(("entry", "case"), COMPOSED_CASES)
@@ -56,7 +35,7 @@ def test_every_composed_function(entry, case, rng):
         made[i] = lo.Parameter(made[i], name=next(names))
     if isinstance(made[0], list):
         made[0] = [lo.Parameter(x, name=next(names)) for x in made[0]]
-    agree(weighted(entry.function(*made), rng))
+    source_agrees(weighted(entry.function(*made), rng))
 
 
 @pytest.mark.parametrize("seed", seeds(quick=400, all=2000))
@@ -66,4 +45,4 @@ def test_random_graphs(seed):
     if not loss.requires_grad:
         return
     with np.errstate(all="ignore"):
-        agree(loss)
+        source_agrees(loss)

@@ -3,6 +3,9 @@
 Every value that nobody outside can see gets a buffer, which later values reuse when it is no longer
 read; what leaves (the loss, the gradients) is made anew each time. An instance is one set of buffers
 with the function that uses them; two threads never share one.
+
+What decides something (a branch, a mask, the place of a maximum) is computed as the engine computes it, to
+the last bit: a value may lie on the threshold up to rounding, and the program must go the engine's way.
 """
 
 from __future__ import annotations
@@ -131,7 +134,7 @@ class ArrayCode:
         op: Op = line.op
         # By name only if it is the table's own: a user's op with options is a record of its own.
         kernel = self.kernels.get(op.name) if TABLE.get(op.name) is op else None
-        if kernel is None or not kernel(self, line):
+        if kernel is None or line in self.program.decisive or not kernel(self, line):
             self.generic(line)
         if line.name is not None and self.rows:
             self.rows[-1] += f"  # {one_line(line.name)}"

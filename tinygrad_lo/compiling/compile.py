@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.compiling.agreement import difference
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, parts
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import FILE, Recorded, is_data
+from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_data, prints
 from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Node, modes, quoted
+from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import foreign
-from tinygrad_lo.errors import GraphError, LoError, OptionError, StaleError, UnsupportedError
+from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.recording import Data, Recording
 from tinygrad_lo.explaining.spelling import Taken
@@ -29,6 +30,8 @@ from tinygrad_lo.nn.base import Module
 
 KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
 MOST = 64  # recordings of one function that are made; then it runs on the engine
+IN_A_ROW = 3  # recordings during which f has changed what it reads: then it will go on doing so
+Answer = tuple[Any, dict[int, Any], dict[int, Any]]  # (value, leaves, gradients), both by birth
 
 
 def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
@@ -55,10 +58,12 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
 
     Args:     f takes positional arguments and returns one number as a tensor.
-    Returns:  a function of the same arguments, given by position; its value is a NumPy number.
+    Returns:  a function of the same arguments, given by position; its value is a NumPy number, or an array
+              of one where f's result has axes.
     Raises:   OptionError: f takes *args or keywords.  Called, it raises what f raises, and
-              GraphError: f's result is no single number, or a value leaves the graph inside f (float(t),
-              t.item(), .data): what Python computes from it could not be run again.
+              GraphError: f's result is no single number, or needs no gradient (under no_grad nothing does);
+              or a value leaves the graph inside f (float(t), t.item(), .data): what Python computes from
+              it could not be run again.
               StaleError: program and engine disagree, because f reads something that is not seen.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -100,6 +105,7 @@ class Compiler:
         self.check = check
         self.recordings: list[Recorded] = []
         self.made = 0
+        self.changes = 0  # recordings in a row during which f has changed what it reads
         self.lock = threading.RLock()
         self.defaults = getattr(f, "__defaults__", None)
         self.compiled: Any = None
@@ -142,7 +148,7 @@ class Compiler:
             )
         if getattr(self.f, "__defaults__", None) is not self.defaults:
             raise StaleError(f"compile: {name_of(self.f)} has got other defaults since; compile it again")
-        if modes.grad_off or modes.watch is not None or modes.scope is not None:
+        if self.changes >= IN_A_ROW or modes.grad_off or modes.watch is not None or modes.scope is not None:
             return self.run_engine(args)
         out = self.find(args)
         if out is not MISS:
@@ -188,9 +194,13 @@ class Compiler:
             return self.run_engine(args)
         self.made += 1
         guards = Guards(self.f)
+        for i, (value, name) in enumerate(zip(args, self.names, strict=True)):
+            if not (isinstance(value, Node) or is_data(value)):
+                guards.visit(value, f"x{i}", name)
         wrapped = tuple(self.wrap(*pair) for pair in zip(args, self.names, strict=True))
+        before = prints(guards.arrays, guards.names, args)
         with collector_off():
-            with Recording("inside a compiled function") as recording:
+            with Recording("inside a compiled function", copies=True) as recording:
                 out = self.f(*wrapped)
             if recording.refused is not None:
                 raise recording.refused  # f has caught it, and went on without the number
@@ -199,13 +209,47 @@ class Compiler:
                     f"compile: {who} computes with its array arguments alone, without any tensor"
                 )
             number = one_number(who, out)
+            start(out, None, "compile")  # refuses what needs no gradient
             program = Program(out, recording)
             first = program.first
             due = self.due if self.check else None
-            self.take(Recorded(program, guards, args, wrapped, due, self.readable))
+            recorded = Recorded(program, guards, args, wrapped, due, self.readable)
+        if self.only_reads(recorded, before, args, guards.questions):
+            self.changes = 0
+            self.take(recorded)
         grads = {leaf._birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
         deposit({leaf._birth: leaf for leaf, _ in first}, grads)
         return number
+
+    def only_reads(
+        self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], questions: dict[str, str]
+    ) -> bool:
+        """Whether f has left alone what it reads. If it does that again and again, it stays on the engine.
+
+        A program would change nothing. Something that f fills at its first call only, such as a table of
+        results, does not matter; an array is written into for a purpose.
+        """
+        after = recorded.prints(args)
+        changed = [words for reading, words in recorded.watched.items() if after[reading] != before[reading]]
+        if changed:
+            self.changes = IN_A_ROW
+        elif questions:
+            space = {**recorded.names, **{f"x{i}": value for i, value in enumerate(args)}}
+            if not evaluated(" and ".join(questions), space):
+                changed = [words for question, words in questions.items() if not evaluated(question, space)]
+                self.changes += 1
+        if not changed:
+            return True
+        if self.changes >= IN_A_ROW:
+            who, what = name_of(self.f), changed[0]
+            warn_once(
+                f"changes {who}",
+                f"compile: {who} changes {what}, which it reads. A program would read it and change nothing, "
+                f"so {who} runs on the engine. Change {what} outside of {who}, between the calls",
+            )
+            self.recordings.clear()
+            self.use(lambda *_: MISS)
+        return False
 
     def wrap(self, value: Any, name: str) -> Any:
         """An argument as f sees it while it is recorded: data as tensors, whose way can be followed."""
@@ -232,19 +276,24 @@ class Compiler:
             )
         return value
 
-    def run_engine(self, args: tuple[Any, ...]) -> Any:
-        """What the program stands for."""
+    def engine(self, args: tuple[Any, ...]) -> Answer:
+        """What a program stands for: f, and the backward pass from its result."""
         out = self.f(*args)
         number = one_number(name_of(self.f), out)
-        if out._needs:
-            leaves, grads, _ = sweep(out, start(out, None))
-            deposit(leaves, grads)
+        leaves, grads, _ = sweep(out, start(out, None, "compile"))
+        return number, leaves, grads
+
+    def run_engine(self, args: tuple[Any, ...]) -> Any:
+        """A call on the engine."""
+        number, leaves, grads = self.engine(args)
+        deposit(leaves, grads)
         return number
 
-    def readable(self, error: Exception, *args: Any) -> Any:
-        """NumPy has refused what a program gave it: the engine says what is wrong in readable words."""
-        if isinstance(error, LoError):
-            raise error
+    def readable(self, *args: Any) -> Any:
+        """NumPy or a check has refused what the program gave it, and nothing has happened yet.
+
+        The engine says in readable words what is wrong, or f catches it and goes another way.
+        """
         return self.run_engine(args)
 
     # ------------------------------------------------------------------------------- checking
@@ -252,53 +301,61 @@ class Compiler:
     def due(self, recorded: Recorded, *args: Any) -> Any:
         """A call that checks itself: the program's answer, if the engine gives the same."""
         recorded.recharge(1)
-        try:
-            out = self.compare(recorded, args)
-        except (IndexError, TypeError, ValueError) as error:
-            return self.readable(error, *args)
-        if out is MISS:
+        answer = self.compare(recorded, args)
+        if answer is MISS:
             return MISS
         recorded.calls *= 2
         recorded.recharge(recorded.calls)
-        number, *gradients = out
-        leaves = {leaf._birth: leaf for leaf in recorded.leaves}
-        deposit(leaves, dict(zip(leaves, gradients, strict=True)))
+        number, leaves, grads = answer
+        deposit(leaves, grads)
         return number
 
     def compare(self, recorded: Recorded, args: tuple[Any, ...]) -> Any:
-        """The program's (value, *gradients); raises StaleError where the engine's are others."""
+        """The program's answer, where the engine's is the same; else StaleError, and nothing has happened."""
         # The program first: if it turns out that Python branches elsewhere, nothing must have happened yet.
         state = recorded.save()
-        found = recorded.outputs(*args)
+        try:
+            found = recorded.outputs(*args)
+        except REFUSED:
+            recorded.restore(state)
+            return self.engine(args)
         if found is MISS:
             return MISS
         after_program = recorded.save()
         recorded.restore(state)
-        out = self.f(*args)
-        number = one_number(name_of(self.f), out)
-        leaves: dict[int, Any] = {}
-        grads: dict[int, Any] = {}
-        if out._needs:
-            leaves, grads, _ = sweep(out, start(out, None))
-            grads = {birth: np.asarray(g, leaves[birth]._value.dtype)[()] for birth, g in grads.items()}
-        ours = dict(zip([leaf._birth for leaf in recorded.leaves], found[1:], strict=True))
+        before = recorded.prints(args)
+        engine = number, leaves, grads = self.engine(args)
+        if recorded.prints(args) != before:
+            self.only_reads(recorded, before, args, {})
+            return engine
+        theirs = {0: number}
+        theirs |= {birth: np.asarray(g, leaves[birth]._value.dtype)[()] for birth, g in grads.items()}
+        ours = dict(zip([0, *(leaf._birth for leaf in recorded.leaves)], found, strict=True))
         tolerance = recorded.tolerance
-        problem = difference({0: found[0], **ours}, {0: number, **grads}, leaves, tolerance)
+        problem = difference(ours, theirs, leaves, tolerance)
         if problem is not None:
             # Rounding alone can differ by more than that, where values cancel: then the program line by
             # line, without the shortcuts of the quick one, must agree with the engine.
             after = recorded.save()
-            if after[0] != after_program[0] and grads.keys() == ours.keys() and recorded.doubts < 3:
+            if after[0] != after_program[0] and theirs.keys() == ours.keys() and recorded.doubts < 3:
                 # Another thread has drawn random numbers in between: this time nothing can be said.
                 recorded.doubts += 1
-                return (number, *(grads[leaf._birth] for leaf in recorded.leaves))
+                return engine
             recorded.restore(state)
             exact, noise = recorded.interpret(args)
+            stated = dict(zip(ours, exact, strict=True))
+            problem = difference(stated, theirs, leaves, tolerance, noise)
+            if problem is not None:
+                recorded.restore(state)
+                self.drop(recorded)
+                raise StaleError(
+                    f"compile: {name_of(self.f)} was recorded, but now {problem}: it reads something that no "
+                    f"guard sees, such as an attribute of an object, random numbers of its own, the clock, "
+                    f"or the class of its arguments. Pass that as an argument, or keep it in a variable of "
+                    f"its own. (The recording was dropped; the next call records anew.)"
+                )
             recorded.restore(after)
-            engine = {0: number, **grads}
-            stated = dict(zip([0, *ours], exact, strict=True))
-            problem = difference(stated, engine, leaves, tolerance, noise)
-            if problem is None and difference({0: found[0], **ours}, engine, leaves, tolerance, noise):
+            if difference(ours, theirs, leaves, tolerance, noise):
                 self.drop(recorded)
                 warn_once(
                     f"quick {name_of(self.f)}",
@@ -306,25 +363,19 @@ class Compiler:
                     f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which "
                     f"please report. The engine's result is returned, and the recording dropped",
                 )
-                return (number, *(grads[leaf._birth] for leaf in recorded.leaves))
-        if problem is not None:
-            self.drop(recorded)
-            raise StaleError(
-                f"compile: {name_of(self.f)} was recorded, but now {problem}: it reads something that no "
-                f"guard sees, such as an attribute of an object, random numbers of its own, the clock, or "
-                f"the class of its arguments. Pass that as an argument, or keep it in a variable of its own. "
-                f"(The recording was dropped; the next call records anew.)"
-            )
-        return found
+                return engine
+        return found[0], {leaf._birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
 
     def verify(self, *args: Any) -> None:
         """Compare program and engine on these arguments, changing no gradient; StaleError if they differ."""
         for recorded in list(self.recordings):
             if recorded.fits(*args):
                 state = recorded.save()
-                found = self.compare(recorded, args)
-                recorded.restore(state)
-                if found is not MISS:
+                try:
+                    answer = self.compare(recorded, args)
+                finally:
+                    recorded.restore(state)
+                if answer is not MISS:
                     return
         raise GraphError(
             f"verify: no recording of {name_of(self.f)} fits these arguments; call it with them first"
@@ -347,7 +398,7 @@ def collector_off() -> Iterator[None]:
 
 
 def one_number(who: str, out: Any) -> Any:
-    """The value of a loss as a NumPy number."""
+    """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
     if not isinstance(out, Node):
         raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
     if foreign(out._value):
@@ -361,31 +412,4 @@ def one_number(who: str, out: Any) -> Any:
         raise GraphError(
             f"compile: {who} must return one number, got shape {out._value.shape}; use .sum() or .mean()"
         )
-    data = out._value
-    return data.reshape(-1)[0] if isinstance(data, ndarray) else data
-
-
-def difference(
-    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
-) -> str | None:
-    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
-    if ours.keys() != theirs.keys():
-        return "the parameters that get a gradient are others"
-    for birth, found in ours.items():
-        a, b = np.asarray(found), np.asarray(theirs[birth])
-        if not close(a, b, relative, noise):
-            if not birth:
-                return f"its value is {a} by the program and {b} by the engine"
-            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
-    return None
-
-
-def close(a: Any, b: Any, relative: float, noise: float) -> bool:
-    """Whether two results are the same but for rounding."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    finite = np.isfinite(b)
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
-        return False
-    scale = float(np.abs(b[finite]).max(initial=0.0))
-    return bool((np.abs(a[finite] - b[finite]) <= relative * scale + noise).all())
+    return +out._value

@@ -3,17 +3,20 @@
 Numbers are compared by class and value, containers entry by entry, everything else by identity; arrays
 and tensors are read afresh at each call, so only which array it is matters. Followed are globals,
 closures and defaults of the function and of the functions of the user's that it calls. What hangs on
-attributes of objects is not seen, except for modules of layers.
+attributes of objects is not seen, except for modules of layers, dataclasses and SimpleNamespaces.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import dis
 import functools
 import marshal
 import operator
 import sysconfig
 import types
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -26,6 +29,9 @@ from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.nn.base import Module
 
 PLAIN = (int, float, bool, str, type(None), complex, bytes)
+PARTIAL = ("func", "args", "keywords")
+MAPPINGS = (dict, types.MappingProxyType)
+SETS = (set, frozenset)
 MOST = 64  # entries of a container that are asked for one by one
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
@@ -34,27 +40,32 @@ class Guards:
     """The questions about everything that a function reads.
 
     Attributes:
-        questions: Python expressions, all true as long as nothing has changed.
+        questions: Python expressions, all true as long as nothing has changed; each with what it asks about,
+            in the user's words.
         names: the objects that the expressions mention.
         arrays: the plain arrays among what is read, by the expression that reads them.
+        called: the user's words for these expressions.
     """
 
     def __init__(self, f: Callable[..., Any]) -> None:
-        self.questions: list[str] = []
-        self.names = Namespace(nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of)
+        self.questions: dict[str, str] = {}
+        self.names = Namespace(
+            nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of, memory_of=memory_of
+        )
         self.arrays: dict[str, Array] = {}
+        self.called: dict[str, str] = {}
         self.functions: list[Any] = []
-        self.modules: list[Module] = []
+        self.objects: list[Any] = []  # whose attributes are asked about
         self.containers: list[Any] = []  # lists may contain each other
         if isinstance(f, (types.FunctionType, types.MethodType)):
             self._follow(f)
         else:
-            self.visit(f, self.names.name(f))
+            self.visit(f, self.names.name(f), "the function")
 
     def _follow(self, f: Any) -> None:
         """The function, and what it reads."""
         if isinstance(f, types.MethodType):
-            self.visit(f.__self__, self.names.name(f.__self__))
+            self.visit(f.__self__, self.names.name(f.__self__), "self")
             f = f.__func__
         if not isinstance(f, types.FunctionType):
             # A function in a wrapping (functools.lru_cache), a module's forward, an object that is called.
@@ -71,134 +82,190 @@ class Guards:
                 found = cell.cell_contents
             except ValueError:
                 continue  # a cell that is not filled yet
-            self.visit(found, f"{self.names.name(cell)}.cell_contents")
+            self.visit(found, f"{self.names.name(cell)}.cell_contents", name)
             self._visit_module(found, names.get(name, {}))
         for name, attributes in names.items():
             if name in f.__globals__:
-                self.visit(f.__globals__[name], f"{self.names.name(f.__globals__)}[{name!r}]")
+                self.visit(f.__globals__[name], f"{self.names.name(f.__globals__)}[{name!r}]", name)
                 self._visit_module(f.__globals__[name], attributes)
         for place, value in enumerate(f.__defaults__ or ()):
-            self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]")
+            self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]", "a default")
         for key, value in (f.__kwdefaults__ or {}).items():
-            self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]")
+            self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]", key)
 
     def _visit_module(self, found: Any, attributes: Iterable[str]) -> None:
         """What a function reads of a module that the user has written: numbers, and functions to follow."""
         if isinstance(found, types.ModuleType) and is_users(found):
             for attribute in attributes:
                 if hasattr(found, attribute):
-                    self.visit(getattr(found, attribute), f"{self.names.name(found)}.{attribute}")
+                    reading = f"{self.names.name(found)}.{attribute}"
+                    self.visit(getattr(found, attribute), reading, f"{found.__name__}.{attribute}")
 
-    def visit(self, value: Any, reading: str) -> None:
-        """Ask about one thing that is read by an expression."""
-        waiting = [(value, reading)]
+    def ask(self, question: str, words: str) -> None:
+        """Add a question about something that the user calls by these words."""
+        self.questions.setdefault(question, words)
+
+    def visit(self, value: Any, reading: str, words: str) -> None:
+        """Ask about one thing that is read by an expression, and that the user calls by these words."""
+        waiting = [(value, reading, words)]
         while waiting:
-            value, reading = waiting.pop()
+            value, reading, words = waiting.pop()
             if isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)):
                 continue
             if isinstance(value, ndarray):
                 self.arrays.setdefault(reading, value)
+                self.called.setdefault(reading, words)
             elif type(value) in PLAIN or isinstance(value, np.generic):
-                self._same_number(value, reading)
+                self._same_number(value, reading, words)
+            elif isinstance(value, (bytearray, array, memoryview)):
+                self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
+                self.ask(f"memory_of({reading}) == {self.names.name(memory_of(value))}", words)
             elif any(value is known for known in self.containers):
-                self.questions.append(f"{reading} is {self.names.name(value)}")
-            elif type(value) in (list, tuple):
-                waiting += self._entries(value, reading, enumerate(value))
-            elif type(value) is dict:
-                waiting += self._entries(value, reading, value.items())
-            elif isinstance(value, functools.partial):
-                self.questions.append(f"{reading} is {self.names.name(value)}")
-                known = self.names.name(value)
-                waiting += [(value.args, f"{known}.args"), (value.keywords, f"{known}.keywords")]
-                waiting.append((value.func, f"{known}.func"))
-            elif isinstance(value, Module):
-                if not any(value is known for known in self.modules):
-                    self.modules.append(value)
-                    self.questions.append(f"{reading} is {self.names.name(value)}")
-                    waiting.append((vars(value), f"{self.names.name(vars(value))}"))
-                    for kind in type(value).__mro__:
-                        if kind is not object and not kind.__module__.startswith("tinygrad_lo."):
-                            waiting += self._class_entries(kind)
+                self.ask(f"{reading} is {self.names.name(value)}", words)
+            elif isinstance(value, (list, tuple, deque)):
+                waiting += self._entries(value, reading, words, enumerate(value))
+            elif isinstance(value, MAPPINGS):
+                waiting += self._entries(value, reading, words, value.items())
+            elif isinstance(value, SETS):
+                waiting += self._members(value, reading, words)
             else:
-                self.questions.append(f"{reading} is {self.names.name(value)}")
+                known = self.names.name(value)
+                self.ask(f"{reading} is {known}", words)
+                if isinstance(value, functools.partial):
+                    waiting += [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
+                elif holds_data(value) and not any(value is other for other in self.objects):
+                    self.objects.append(value)
+                    waiting += self._attributes(value, known, words)
                 if callable(value):
                     self._follow(value)
 
-    def _class_entries(self, kind: type) -> list[tuple[Any, str]]:
-        """Numbers and functions that stand in the class of a user's layer."""
+    def _attributes(self, value: Any, known: str, words: str) -> list[tuple[Any, str, str]]:
+        """What hangs on a layer, a dataclass or a namespace, and on its class if the user wrote that."""
+        found: list[tuple[Any, str, str]] = []
+        if hasattr(value, "__dict__"):
+            there = self.names.name(vars(value))
+            found += self._entries(vars(value), there, words, vars(value).items(), "{}.{}")
+        else:  # a dataclass with slots
+            fields = [f.name for f in dataclasses.fields(value) if hasattr(value, f.name)]
+            found += [(getattr(value, name), f"{known}.{name}", f"{words}.{name}") for name in fields]
+        for kind in type(value).__mro__:
+            if kind is not object and not kind.__module__.startswith("tinygrad_lo."):
+                found += self._class_entries(kind)
+        return found
+
+    def _class_entries(self, kind: type) -> list[tuple[Any, str, str]]:
+        """Numbers and functions that stand in a class of the user's."""
         name = self.names.name(kind)
         found = []
         for key, entry in vars(kind).items():
             if key.startswith("__"):
                 continue
             inner = entry.fget if isinstance(entry, property) else getattr(entry, "__func__", entry)
+            words = f"{kind.__name__}.{key}"
             if isinstance(inner, types.FunctionType):
-                self.questions.append(f"{name}.__dict__[{key!r}] is {self.names.name(entry)}")
+                self.ask(f"{name}.__dict__[{key!r}] is {self.names.name(entry)}", words)
                 self._follow(inner)
             elif type(entry) in PLAIN:
-                found.append((entry, f"{name}.__dict__[{key!r}]"))
+                found.append((entry, f"{name}.__dict__[{key!r}]", words))
         return found
 
-    def _same_number(self, value: Any, reading: str) -> None:
+    def _same_number(self, value: Any, reading: str, words: str) -> None:
         known = self.names.name(value)
         question = f"{reading} is {known}"
         if value is not None and type(value) is not bool:
             question = f"({question} or bits({reading}) == {bits(value)!r})"
-        self.questions.append(question)
+        self.ask(question, words)
 
-    def _entries(self, value: Any, reading: str, entries: Any) -> list[tuple[Any, str]]:
-        """The entries of a container, to be asked about in turn; or all of them in one question."""
+    def _same_kind(self, value: Any, reading: str, words: str) -> None:
         self.containers.append(value)
         kind = self.names.name(type(value))
-        self.questions.append(f"type({reading}) is {kind} and len({reading}) == {len(value)}")
-        if type(value) is dict:  # the same keys in the same order
+        self.ask(f"type({reading}) is {kind} and len({reading}) == {len(value)}", words)
+
+    def _entries(
+        self, value: Any, reading: str, words: str, entries: Any, entry: str = "{}[{!r}]"
+    ) -> list[tuple[Any, str, str]]:
+        """The entries of a container, to be asked about in turn; or all of them in one question."""
+        self._same_kind(value, reading, words)
+        mapping = isinstance(value, MAPPINGS)
+        if mapping:  # the same keys in the same order
             keys = self.names.name(tuple(value))
-            self.questions.append(
+            self.ask(
                 f"all(map(same, {reading}, {keys}))"
                 if not is_plain(list(value))
-                else f"tuple({reading}) == {keys}"
+                else f"tuple({reading}) == {keys}",
+                words,
             )
-        flat = list(value.values()) if type(value) is dict else list(value)
+        flat = list(value.values()) if mapping else list(value)
         if flat and all(isinstance(item, Node) for item in flat):
-            values = f"{reading}.values()" if type(value) is dict else reading
-            self.questions.append(f"all(map(same, {values}, {self.names.name(tuple(flat))}))")
+            values = f"{reading}.values()" if mapping else reading
+            self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
             return []
         if len(flat) > MOST and is_plain(value):
-            exact = not any(isinstance(part, np.generic) for part in parts(value))
-            ask = "bytes_of" if exact else "bits"
-            known = bytes_of(value) if exact else bits(value)
-            self.questions.append(f"{ask}({reading}) == {self.names.name(known)}")
+            self._same_bytes(value, reading, words)
             return []
         found = []
         for key, item in entries:
-            found.append((item, f"{reading}[{key!r}]"))
+            place = repr(key) if type(key) in (int, str) else self.names.name(key)
+            found.append((item, f"{reading}[{place}]", entry.format(words, key)))
         return found
+
+    def _members(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+        """The members of a set, in the order in which f would meet them."""
+        self._same_kind(value, reading, words)
+        members = tuple(value)
+        if is_plain(members):
+            self._same_bytes(members, f"tuple({reading})", words)
+            return []
+        known = self.names.name(members)
+        self.ask(f"all(map(same, {reading}, {known}))", words)
+        return [(member, f"{known}[{i}]", f"a member of {words}") for i, member in enumerate(members)]
+
+    def _same_bytes(self, value: Any, reading: str, words: str) -> None:
+        how = bytes_of if bytes_of(value) else bits
+        self.ask(f"{how.__name__}({reading}) == {self.names.name(how(value))}", words)
+
+
+def holds_data(value: Any) -> bool:
+    """Whether an object is there to hold data, so that its attributes are asked about, too."""
+    return isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
+
+
+def memory_of(value: Any) -> tuple[str, bytes]:
+    """Numbers in a buffer: of which kind, and which."""
+    view = memoryview(value)
+    return view.format, view.tobytes()
 
 
 def bytes_of(value: Any) -> bytes:
-    """Numbers and text in nested containers as bytes: quick, and exact. (Version 2 knows no references.)"""
-    return marshal.dumps(value, 2)
+    """Numbers and text in nested containers as bytes: quick, and exact; nothing where there is anything else.
+
+    (Version 2 knows no references.)
+    """
+    try:
+        return marshal.dumps(value, 2)
+    except ValueError:
+        return b""
 
 
 def bits(value: Any) -> Any:
     """What tells two numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, deque, *SETS)):
         return (type(value), *map(bits, value))
-    if isinstance(value, dict):
-        return (dict, *((key, bits(item)) for key, item in value.items()))
+    if isinstance(value, MAPPINGS):
+        return (type(value), *((bits(key), bits(item)) for key, item in value.items()))
     if isinstance(value, np.generic):
         return (type(value).__name__, value.tobytes())
     return (type(value).__name__, repr(value))
 
 
 def parts(value: Any) -> Iterator[Any]:
-    """What is in nested lists, tuples and dicts, without these."""
+    """What is in nested containers, without these."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, (list, tuple)):
+        if isinstance(item, (list, tuple, deque, *SETS)):
             waiting += item
-        elif isinstance(item, dict):
+        elif isinstance(item, MAPPINGS):
             waiting += item.values()
         else:
             yield item

@@ -7,7 +7,7 @@ reads parameters and data afresh, runs the step, and adds the gradients as `back
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,22 @@ from tinygrad_lo.compiling.guards import Guards
 from tinygrad_lo.compiling.kernels import array_code
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
+from tinygrad_lo.engine.anomaly import checksum
 from tinygrad_lo.engine.beside import Check
 from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Node, active, modes
+from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.program import Program
+from tinygrad_lo.explaining.value import Value
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
 FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
 INLINE = 200  # lines of a scalar program up to which it is written into the entry
+REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
 
 
 class Recorded:
@@ -64,15 +68,23 @@ class Recorded:
         self.names |= {
             "MISS": MISS, "active": active, "in_mode": in_mode, "pool": [], "minus_zero": MINUS_ZERO,
             "to_float": float, "bits_of": as_bits, "due": due, "readable": readable, "recorded": self,
+            "REFUSED": REFUSED,
         }  # fmt: skip
-        lines = program.lines
+        lines = program.lines = checks_first(program.lines)
         effects = [line for line in lines if line.kind == "effect" and type(line.op.action) is not Check]
         self.branches = any(line.op.action is None for line in effects)
+        self.careful = stops_halfway(lines)
         self.written = [fact for line in effects for fact in line.args[1:] if type(fact) is ndarray]
-        self.sources = [line.args[-1] for line in lines if line.kind == "line" and line.op.arity == 0]
-        self._ask_arguments(args, guards)
+        self.sources = [line.args[-1] for line in lines if draws(line)]
+        self._ask_arguments(args)
         inputs = self._read_leaves(program, guards, args, wrapped)
         self.questions += guards.questions
+        # Arrays that f must only read, by the expressions that read them, in the user's words.
+        self.watched = {
+            reading: guards.called[reading]
+            for reading, array in guards.arrays.items()
+            if not any(np.may_share_memory(array, written) for written in self.written)
+        }
         self.program = program
         self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
         if is_scalar(program):
@@ -86,7 +98,7 @@ class Recorded:
             self.names["instance"] = define(code.text, "instance", code.names, FILE)
             self.scalar = None
         self.inputs = inputs
-        text = self._text(program, [f"x{i}" for i in range(len(args))], checks=due is not None)
+        text = self._text([f"x{i}" for i in range(len(args))], checks=due is not None)
         self.entry, self.recharge = define(text, "make", self.names, FILE)(1)
         program.forget()
         count = sum(line.kind == "line" for line in lines)
@@ -104,7 +116,7 @@ class Recorded:
         else:
             self.questions.append(f"type({reading}) is {self.names.name(type(data), 'kind')}")
 
-    def _ask_arguments(self, args: tuple[Any, ...], guards: Guards) -> None:
+    def _ask_arguments(self, args: tuple[Any, ...]) -> None:
         for i, value in enumerate(args):
             first = next(k for k, other in enumerate(args) if other is value)
             if first < i and isinstance(value, Node):
@@ -117,8 +129,6 @@ class Recorded:
                 self._ask_like(f"x{i}._value", value._value)
             elif is_data(value):
                 self._ask_like(f"x{i}", value)
-            else:
-                guards.visit(value, f"x{i}")
 
     def _read_leaves(
         self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]
@@ -173,14 +183,13 @@ class Recorded:
 
     # ------------------------------------------------------------------------------- the entry
 
-    def _text(self, program: Program, arguments: list[str], *, checks: bool) -> str:
+    def _text(self, arguments: list[str], *, checks: bool) -> str:
         """Python source of `make(left)`, which returns the entry, fits, outputs and recharge."""
         self.given = given = ", ".join(arguments)
         asked = "\n            and ".join(self.questions) or "True"
         asked = f"(\n            {asked}\n        )"
         results = ["loss", *(f"g{i}" for i in range(len(self.leaves)))]
-        value = "loss.reshape(-1)[0]" if program.loss.shape else "loss"
-        wrapped = [f"minus_zero + {name}" if self.scalar else name for name in [value, *results[1:]]]
+        wrapped = [f"minus_zero + {name}" if self.scalar else name for name in results]
         unpack = f"{', '.join(results)}, = out"
         run = self._run()
         entry = [
@@ -245,16 +254,15 @@ class Recorded:
             ]
         run = ["try:", "    step = pool.pop()", "except IndexError:", "    step = instance()"]
         call = f"out = step({inputs})"
+        back = ["    recorded.restore(state)"] * self.careful
         if readable:
-            run += ["try:", f"    {call}", "except (IndexError, TypeError, ValueError) as error:"]
-            run += [f"    return readable(error, {self.given})", "pool.append(step)"]
+            run += ["try:", f"    {call}", "except REFUSED:", *back]
+            run += [f"    return readable({self.given})", "pool.append(step)"]
         else:
             run += [call, "pool.append(step)"]
         if self.branches:
-            careful = bool(self.written or self.sources)
-            run = [*["state = recorded.save()"] * careful, *run, "if out is MISS:"]
-            run += ["    recorded.restore(state)"] * careful + ["    return MISS"]
-        return run
+            run += ["if out is MISS:", *back, "    return MISS"]
+        return ["state = recorded.save()"] * self.careful + run
 
     def _inline(self, results: list[str]) -> list[str]:
         """The step written into the entry: for a short one a call is a tenth of the time."""
@@ -279,6 +287,10 @@ class Recorded:
             self.on_numpy = define(code.text, "instance", code.names, FILE)
         return self.on_numpy()(*map(float64, inputs))
 
+    def prints(self, args: tuple[Any, ...]) -> dict[str, Any]:
+        """What tells whether f writes into the arrays that it reads."""
+        return prints(self.watched, self.names, args)
+
     def interpret(self, args: tuple[Any, ...]) -> tuple[list[Any], float]:
         """The results line by line, by the ops' own forwards, and what rounding can do on the way."""
         return self.program.run(self.inputs_of(*args))
@@ -287,17 +299,30 @@ class Recorded:
 
     def save(self) -> list[Any]:
         """The state of what the program changes beside gradients: running statistics, random numbers."""
-        states = [generator(source).bit_generator.state for source in self.sources if not is_seed(source)]
+        states = [generator(source).bit_generator.state for source in self.sources]
         return [states, [array.copy() for array in self.written]]
 
     def restore(self, state: list[Any]) -> None:
         """Set back what a run has changed."""
         states, arrays = state
-        sources = [source for source in self.sources if not is_seed(source)]
-        for source, before in zip(sources, states, strict=True):
+        for source, before in zip(self.sources, states, strict=True):
             generator(source).bit_generator.state = before
         for array, before in zip(self.written, arrays, strict=True):
             array[...] = before
+
+
+def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
+    """What tells whether arrays have changed, by the expressions that read them."""
+    space = {**names, **{f"x{i}": value for i, value in enumerate(args)}}
+    return {reading: checksum(evaluated(reading, space)) for reading in readings}
+
+
+def evaluated(expression: str, space: dict[str, Any]) -> Any:
+    """The value of an expression; None where what it reads is gone."""
+    try:
+        return eval(expression, space)
+    except (LookupError, AttributeError, ValueError, TypeError):
+        return None
 
 
 def in_mode() -> bool:
@@ -312,9 +337,36 @@ def is_data(value: Any) -> bool:
     return isinstance(value, np.floating)
 
 
-def is_seed(source: Any) -> bool:
-    """Whether a random mask starts from a number of its own each time."""
-    return isinstance(source, (int, np.integer))
+def draws(line: Value) -> bool:
+    """Whether a line draws random numbers from a generator (and not from a seed of its own each time)."""
+    return line.kind == "line" and line.op.arity == 0 and not isinstance(line.args[-1], (int, np.integer))
+
+
+def checks_first(lines: list[Value]) -> list[Value]:
+    """Checks of what is given, such as labels, first: when one of them fails, nothing has happened."""
+
+    def is_late(line: Value) -> bool:
+        check = line.kind == "effect" and type(line.op.action) is Check
+        return not check or line.args[0].kind not in ("data", "parameter")
+
+    return sorted(lines, key=is_late)
+
+
+def stops_halfway(lines: list[Value]) -> bool:
+    """Whether a run may end, by an error or another branch, after it has drawn or changed something."""
+    changed = False
+    for line in lines:
+        if line.kind == "effect":
+            stops = line.op.action is None or type(line.op.action) is Check
+            changes = not stops
+        else:
+            stops = line.op.name in ("gather", "regather") or TABLE.get(line.op.name) is not line.op
+            changes = draws(line)
+            stops = stops and not changes
+        if stops and changed:
+            return True
+        changed = changed or changes
+    return False
 
 
 def as_bits(array: Any) -> Any:

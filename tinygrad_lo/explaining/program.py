@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, reachable, scopes, tick
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, mode, name_of, reachable, scopes, tick
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
@@ -34,12 +34,14 @@ class Program:
         loss: what the program computes.
         gradients: (leaf, its gradient) for every leaf that the loss reaches, oldest first.
         leaves: the parameters and data that are used, oldest first.
+        decisive: values on which a decision depends: the engine's own, to the last bit.
         first: (leaf, its gradient) as numbers, from the run that was recorded.
         recording: the recording it was made under.
     """
 
     def __init__(self, loss: Node, recording: Recording | None = None) -> None:
         self.recording = recording or Recording()
+        self.recording.copies = False
         self.lines: list[Value] = []
         self.gradients: list[tuple[Node, Value]] = []
         self.first: list[tuple[Node, Array]] = []
@@ -48,6 +50,8 @@ class Program:
         self._scope: Path = ()
         self._backward = False
         self._marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
+        self._runs_again = recording is not None  # on other data, where it must decide as the engine does
+        self._deciding: list[Node] = []
 
         loss = self.recording.origin(loss)
         effects = self.recording.effects
@@ -61,6 +65,10 @@ class Program:
                 self._gradients(loss, forward)
         self._known.clear()
         self.lines = self._needed()
+        self.decisive = {self.value_of(node) for node in self._deciding}
+        for line in reversed(self.lines):
+            if line in self.decisive:
+                self.decisive.update(line.inputs)
         used = {arg: None for line in self.lines for arg in line.inputs}
         used |= dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
         leaves = [value for value in used if value.kind in ("parameter", "data")]
@@ -70,6 +78,7 @@ class Program:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
         self.first = []
         self._values.clear()
+        self._deciding.clear()
         self.recording = Recording()
         for line in self.lines:
             if line.kind == "effect":
@@ -82,6 +91,9 @@ class Program:
 
     def _forward(self, nodes: list[Node], effects: list[Effect]) -> None:
         """The nodes and what happened beside them, in the order of birth."""
+        if self._runs_again:
+            self._deciding = deciding(nodes, effects)
+        whole = {node._birth for node in reachable(self._deciding)}  # as the engine ran them, to the last bit
         waiting = iter(sorted(effects, key=lambda effect: -effect.birth))
         effect = next(waiting, None)
         for node in nodes:
@@ -90,7 +102,7 @@ class Program:
                 effect = next(waiting, None)
             if node._op is not None:
                 self._scope = self._paths[node._birth]
-                self._add(node)
+                self._add(node, whole=node._birth in whole)
         while effect is not None:
             self._happen(effect)
             effect = next(waiting, None)
@@ -256,6 +268,19 @@ class Program:
                 kept.append(line)
                 needed |= dict.fromkeys(line.inputs)
         return kept[::-1]
+
+
+def deciding(nodes: list[Node], effects: list[Effect]) -> list[Node]:
+    """The nodes that decide something: branches of Python, and what has no slope.
+
+    Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
+    """
+    steps = [node for node in nodes if node._op is not None and not any(node._op.rules)]
+    if steps:
+        labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
+        spans = [(began, node._birth) for node, found in labels for _, began in found.spans]
+        steps = [s for s in steps if not any(end <= s._birth < began for began, end in spans)]
+    return steps + [e.node for e in effects if e.action is None and e.node is not None]
 
 
 def owners(nodes: list[Node], marks: list[tuple[int, int]]) -> dict[int, int]:

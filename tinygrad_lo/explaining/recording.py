@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.call import node_of, refusal
 from tinygrad_lo.engine.graph import Array, Node, Op, label, mode, modes, name_of, quoted, rename, tick
+from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory, plain
 from tinygrad_lo.errors import GraphError, NotFollowedError
@@ -35,6 +36,15 @@ class Data(Tensor):
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _write
 
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
+        if function in OTHERWISE and modes.recording is not None and only_data(args):
+            return modes.recording.fact(function, args, options)
+        return super().__array_function__(function, types, args, options)
+
+    def std(self, *args: Any, **options: Any) -> Any:
+        """As the array's own."""
+        return np.std(self, *args, **options)
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
@@ -48,6 +58,23 @@ class Data(Tensor):
             f"inside a compiled function {quoted(self, 'an array')} is followed as a tensor, which has no "
             f".{name}; use a NumPy function that tensors take, or do it outside and pass the result in"
         )
+
+
+COPY = TABLE["detach"]
+
+
+def is_laid_out_anew(data: Array) -> bool:
+    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
+    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
+
+
+# Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
+OTHERWISE = (np.std, np.linalg.norm, np.einsum)
+
+
+def only_data(values: tuple[Any, ...]) -> bool:
+    """Whether no tensor of the user's is among the arguments."""
+    return all(value.plain for value in values if isinstance(value, Node))
 
 
 def absent(name: str) -> property:
@@ -88,12 +115,14 @@ class Recording(mode):
     Attributes:
         effects: checks, updates and branches, in the order in which they happened.
         refused: the error for a value that Python asked for, which it may have caught.
+        copies: whether views that need no gradient are copied, as the engine does in f (and rules do not).
         steady: whether every number and array in it is known to come from somewhere that can be watched.
     """
 
-    def __init__(self, where: str = "while a program is written down") -> None:
+    def __init__(self, where: str = "while a program is written down", *, copies: bool = False) -> None:
         super().__init__("recording", None)
         self.where = where
+        self.copies = copies
         self.effects: list[Effect] = []
         self.steady = True
         self.refused: GraphError | None = None  # the first value that Python asked for
@@ -141,6 +170,8 @@ class Recording(mode):
             out.__class__ = Data
         if modes.scope is not None:
             label(out).scope = modes.scope
+        if self.copies and tensors and not (needs or plainly) and op is not COPY and is_laid_out_anew(data):
+            return self.call(COPY, (out,))
         if tensors:
             return out
         if type(data) is ndarray:

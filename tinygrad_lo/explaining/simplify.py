@@ -52,22 +52,22 @@ def made_by(value: Any, name: str) -> bool:
 
 
 def alike(a: Value, b: Value) -> bool:
-    """Whether two values have one shape and dtype."""
-    return a.shape == b.shape and a.dtype == b.dtype
+    """Whether two values have one shape and dtype, and lie in memory in one way."""
+    return a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout
 
 
 def add(writer: Writer, line: Value, data: Any) -> Value | None:
     a, b = line.args
-    if made_by(b, "negative"):
+    if made_by(b, "negative") and alike(b, b.args[0]):
         return writer.emit(TABLE["subtract"], (a, b.args[0]), data)
-    if made_by(a, "negative"):
+    if made_by(a, "negative") and alike(a, a.args[0]):
         return writer.emit(TABLE["subtract"], (b, a.args[0]), data)
     return unfilled(writer, line, data)
 
 
 def subtract(writer: Writer, line: Value, data: Any) -> Value | None:
     a, b = line.args
-    if made_by(b, "negative"):
+    if made_by(b, "negative") and alike(b, b.args[0]):
         return writer.emit(TABLE["add"], (a, b.args[0]), data)
     if is_number(b) and b.ref < 0:
         return writer.emit(TABLE["add"], (a, writer.constant(-b.ref)), data)
@@ -78,8 +78,9 @@ def multiply(writer: Writer, line: Value, data: Any) -> Value | None:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
-        if made_by(other, "astype") and other.args[0].dtype.kind == "b" and other.dtype == x.dtype:
-            args = tuple(other.args[0] if arg is other else arg for arg in line.args)
+        mask = other.args[0] if made_by(other, "astype") else None
+        if mask is not None and mask.dtype.kind == "b" and mask.dense and other.dtype == x.dtype:
+            args = tuple(mask if arg is other else arg for arg in line.args)
             return writer.emit(line.op, args, data)  # True counts as 1, False as 0
     return unfilled(writer, line, data)
 
@@ -113,7 +114,7 @@ def unfilled(writer: Writer, line: Value, data: Any) -> Value | None:
 
 def negative(writer: Writer, line: Value, data: Any) -> Value | None:
     (x,) = line.args
-    if made_by(x, "negative"):
+    if made_by(x, "negative") and alike(line, x.args[0]):
         return x.args[0]  # type: ignore[no-any-return]
     if made_by(x, "full") and is_number(x.args[0]):
         return writer.emit(x.op, (writer.constant(-x.args[0].ref), line.shape), data)
@@ -142,9 +143,9 @@ def total(writer: Writer, line: Value, data: Any) -> Value | None:
 
 
 def unmoved(writer: Writer, line: Value, data: Any) -> Value | None:
-    """The same shape and dtype again: nothing happens. (Of full, only to rows that follow each other.)"""
+    """The same shape, dtype and layout again: nothing happens."""
     x = line.args[0]
-    if alike(x, line) and (line.op.name != "full" or x.contiguous):
+    if alike(x, line):
         return x  # type: ignore[no-any-return]
     if is_number(x) and line.op.name == "reshape":
         return writer.emit(TABLE["full"], (x, line.shape), data)
@@ -160,7 +161,7 @@ def getitem(writer: Writer, line: Value, data: Any) -> Value | None:
 
 def scatter(writer: Writer, line: Value, data: Any) -> Value | None:
     g, shape, index = line.args
-    return g if isinstance(index, tuple) and not index and g.shape == shape else None
+    return g if isinstance(index, tuple) and not index and g.shape == shape and g.contiguous else None
 
 
 def transpose(writer: Writer, line: Value, data: Any) -> Value | None:

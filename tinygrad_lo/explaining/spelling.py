@@ -132,8 +132,8 @@ def transpose(line: Value, text: Text) -> str:
 
 def matmul(line: Value, text: Text) -> str:
     a, b = line.args
-    strided = not b.contiguous and b.op is not None and b.op.name == "getitem"
-    if len(a.shape) == len(b.shape) == 2 and strided:  # here @ and .dot add in different orders
+    if len(a.shape) == len(b.shape) == 2 and not (a.dense and b.dense):
+        # The engine calls .dot; with gaps, steps back or repeats in memory, @ adds in another order.
         return f"({text(a)}).dot({text(b)})"
     return f"({text(a)}) @ ({text(b)})"
 

@@ -37,10 +37,15 @@ class Value:
         scope: the titles around it, outermost first, each with a key; of a backward line, those of the
             forward line that it belongs to.
         backward: whether it belongs to the backward pass.
-        contiguous: whether its rows follow each other in memory, on which the last bit of sums depends.
+        layout: how it lies in memory, on which the last bit of sums depends: steps along axes, if any.
+        contiguous: whether its rows follow each other in memory.
+        dense: whether rows or columns do, without gaps.
     """
 
-    __slots__ = ("args", "backward", "contiguous", "dtype", "kind", "name", "op", "ref", "scope", "shape")
+    __slots__ = (
+        "args", "backward", "contiguous", "dense", "dtype", "kind", "layout", "name", "op", "ref", "scope",
+        "shape",
+    )  # fmt: skip
 
     def __init__(self, kind: str, data: Any, ref: Any = None, op: Any = None, args: Any = ()) -> None:
         self.kind = kind
@@ -49,7 +54,12 @@ class Value:
         self.args: tuple[Any, ...] = args
         self.shape: tuple[int, ...] = np.shape(data)
         self.dtype: Any = data.dtype if hasattr(data, "dtype") else type(data)
-        self.contiguous: bool = data.flags.c_contiguous if isinstance(data, ndarray) else True
+        self.layout: tuple[int, ...] = ()
+        self.contiguous = self.dense = True
+        if isinstance(data, ndarray):
+            self.layout = tuple(step for n, step in zip(data.shape, data.strides, strict=True) if n > 1)
+            self.contiguous = data.flags.c_contiguous
+            self.dense = data.flags.forc
         self.name: str | None = None
         self.scope: Path = ()
         self.backward = False

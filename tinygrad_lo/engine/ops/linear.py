@@ -42,7 +42,7 @@ def matmul_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
     if a.ndim == 1:  # (k) @ (..., k, m)
         return g * a if b.ndim == 1 else a[:, None] * g[..., None, :]
     if b.ndim == 1:  # (..., n, k) @ (k): b was a column
-        return (np.swapaxes(a, -1, -2) @ g[..., None])[..., 0]
+        return matmul_forward(np.swapaxes(a, -1, -2), g[..., None])[..., 0]
     if b.ndim == 2:  # a batch times one matrix is one tall matrix times it
         if a.ndim > 2:
             rows = math.prod(a.shape[:-1])  # -1 would not be known for a batch of nothing
