@@ -95,7 +95,7 @@ FLOORS = [
     "compiling.compile",
     "compiling",
     "checking.numerical",
-    "checking.slopes",
+    "checking.differences",
     "checking.diagnosis",
     "checking.report",
     "checking.recording",

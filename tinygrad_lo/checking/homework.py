@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lo.checking.mistakes import factor, mistake
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.checking.slopes import judge
+from tinygrad_lo.checking.differences import Noise, judge
 from tinygrad_lo.checking.student import (
     Leaves,
     calling,
@@ -203,6 +203,7 @@ def rows_of(
             analytic,
             float(np.abs(start[moved]).max()),
             RTOL,
+            Noise(),
         )
         gap, largest = abs(analytic - found.numeric), max(abs(analytic), abs(found.numeric))
         error = gap / largest if largest else 0.0

@@ -32,6 +32,9 @@ class Recorder(Watch):
         found.recorded = checksums(node)
 
 
+LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
+
+
 def recorded(call: Callable[[], Any]) -> Any:
     """The value of call(), every node of its graph knowing its line."""
     with mode("watch", Recorder()):
@@ -62,7 +65,7 @@ class Tape:
     Attributes:
         out: the value of the function.
         nodes: what it was made from, oldest first, leaves left out.
-        arrived: by birth, the gradient that reached a node in the backward pass.
+        arrived: by birth, the gradient that reached a node or leaf in the backward pass.
     """
 
     out: Node
@@ -74,6 +77,39 @@ class Tape:
         """The rounding of the coarsest floating-point type that the values went through."""
         dtypes = {np.dtype(node._value.dtype) for node in [*self.nodes, self.out]}
         return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+
+    @property
+    def rounding(self) -> float:
+        """The root of the sum of squares of (value · gradient) over the graph: eps times it is f's rounding.
+
+        Each number is rounded once when it is made, independently of the others, and moves f by as much as
+        the gradient there says. A result that cancelled shows nothing of that; what was added up does.
+        """
+        total = 0.0
+        for node in reachable([self.out]):
+            g = self.arrived.get(node._birth)
+            if g is not None:
+                size = np.abs(node._value)
+                if node._op is not None and node._op.name in LOUD:
+                    size = np.maximum(size, 1.0)
+                total += float(np.square(np.asarray(g * size, dtype=float)).sum())
+        return float(np.sqrt(total)) if np.isfinite(total) else 0.0
+
+    def moved(self, out: Node, h: float) -> float:
+        """The largest change of f by one number of the graph, per step, after a step of length h.
+
+        What adds up to the slope: large terms that cancel make a small one uncertain.
+        """
+        nodes = [node for node in reachable([out]) if node._op is not None and node._needs]
+        if [node._op for node in nodes] != [node._op for node in self.nodes]:
+            return 0.0
+        largest = 0.0
+        for before, after in zip(self.nodes, nodes, strict=True):
+            g = self.arrived.get(before._birth)
+            if g is not None and before._value.shape == after._value.shape and before._value.size:
+                change = np.abs(after._value - before._value) - 4.0 * self.eps * np.abs(before._value)
+                largest = max(largest, float(np.max(np.abs(g) * np.maximum(change, 0.0))))
+        return largest / h
 
     @property
     def sizes(self) -> list[int]:
@@ -107,5 +143,6 @@ def taped(out: Node) -> Tape:
     must_be_unchanged(nodes)
     if out._needs:
         with np.errstate(all="ignore"):
-            walk(out, start(out, None, "gradcheck"), work)
+            leaves, gradients, _ = walk(out, start(out, None, "gradcheck"), work)
+        arrived |= {birth: gradients[birth] for birth in leaves}
     return Tape(out, nodes, arrived)
