@@ -197,7 +197,7 @@ class Comparison:
         assert self.tape is not None
         eps = self.tape.eps
         loose = float((self.scatters[n].reshape(-1)[moved] * np.abs(direction[moved])).sum())
-        noise = Noise(eps, 2.0 * eps * self.rounding, loose, lambda: self.terms(n, d, largest_x))
+        noise = Noise(eps, self.rounding, loose, lambda: self.terms(n, d, largest_x))
         slope = judge(at, base, analytic, largest_x, self.report.rtol, noise)
         largest = max(abs(analytic), abs(slope.numeric))
         error = abs(analytic - slope.numeric) / largest if largest else 0.0

@@ -52,8 +52,8 @@ class Claim:
         x, moved = np.asarray(self.x), direction != 0
         size = float(np.abs(x[moved]).max())
         products = self.gradient * direction
-        rounding = 2.0 * self.eps * (self.largest + float(np.linalg.norm(self.gradient * x)))
-        noise = Noise(self.eps, rounding, 4.0 * self.eps * float(np.abs(products).max()))
+        size_of_terms = self.largest + float(np.linalg.norm(self.gradient * x))
+        noise = Noise(self.eps, size_of_terms, 4.0 * self.eps * float(np.abs(products).max()))
 
         def at(h: float) -> float:
             return self.value((x + h * direction)[()])
@@ -102,8 +102,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
 
         claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
         size = max(float(np.abs(inputs[i]).max(initial=0.0)) for i in ways)
-        rounding = 2.0 * eps_of(y) * float(np.linalg.norm(u * y))
-        return judge(at, at(0.0), claimed, size, rtol, Noise(eps_of(y), rounding)).verdict in ("KINK", "FAIL")
+        return judge(at, at(0.0), claimed, size, rtol, Noise(eps_of(y), float(np.linalg.norm(u * y)))).verdict in ("KINK", "FAIL")
 
 
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:

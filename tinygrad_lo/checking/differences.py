@@ -22,6 +22,7 @@ FINEST = 2e-8  # the last one: below it, rounding of the values leaves less than
 WIDEST = -5  # the level, 4^5 times as wide as the first, up to which steps grow where all is rounding
 FINE = 1e-8  # a bar of this share of the slope ends the search: what it could hide is no mistake in a rule
 CLOSE = 1e-10  # the claim's own rounding, relative: sums in another order differ by less
+ROUNDED = 2.0  # the rounding of a difference, in eps times the size: nine tenths of all are below a third
 SIGMAS = 8.0  # how many times its scatter the claim may be off: three samples see little of the tail
 SAMPLES = 3  # of the gradients for their scatter
 TIED = 1e-6  # more scatter than this share of the largest gradient is a tie that was broken
@@ -36,14 +37,14 @@ class Noise:
     """What rounding alone can do.
 
     Attributes:
-        eps: the rounding of the arithmetic, relative to each value.
-        value: how far the function's value can be off beyond that, for what was added up on the way.
+        eps: the rounding of the arithmetic.
+        size: of all the numbers that were added up on the way to the value; eps times it is its rounding.
         slope: how far the claimed slope can be off.
         terms: the largest term that the slope is a sum of, asked for only where the slope seems zero.
     """
 
     eps: float = 2.0**-52
-    value: float = 0.0
+    size: float = 0.0
     slope: float = 0.0
     terms: Callable[[], float] = lambda: 0.0
 
@@ -153,10 +154,11 @@ class Trial:
             h = self.first * 4.0**-j
             above, below = self.at(h), self.at(-h)
             right, left = float(above - self.base) / h, float(self.base - below) / h
-            rounding = 2.0 * self.noise.eps * float(max(abs(above), abs(below), abs(self.base)))
+            largest = max(float(max(abs(above), abs(below), abs(self.base))), self.noise.size)
+            rounding = ROUNDED * self.noise.eps * largest / h
             flat = bool(above == below == self.base)
             central = float(above - below) / (2.0 * h)
-            self.levels[j] = Level(h, left, right, central, (rounding + self.noise.value) / h, flat)
+            self.levels[j] = Level(h, left, right, central, rounding, flat)
         return self.levels[j]
 
     def window(self, j: int) -> Window | None:
