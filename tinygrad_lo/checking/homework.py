@@ -10,10 +10,11 @@ import numpy as np
 
 from tinygrad_lo.checking.mistakes import factor, mistake
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.checking.differences import Noise, judge
+from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.student import (
     Leaves,
     calling,
+    gradient_of,
     leaves_of,
     number_of,
     numbers_of,
@@ -27,7 +28,6 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
 
-SAMPLE = 400  # elements of one array that are checked singly; the rest by one joint direction
 RTOL = 1e-4  # of each element; finite differences reach 1e-7 and better
 VALUE = 1e-6  # how well two values must agree that come from formulas
 
@@ -133,7 +133,11 @@ def check_gradient(
             who, "the loss near x", loss, finite=False
         )  # beyond an edge of its domain it may be nan
 
-    differences(work, value, leaves, loss, gradient)
+    def slopes(moved: Leaves) -> Leaves:
+        with calling():
+            return gradient_of(who, x, leaves, pair_of(who, loss_and_gradient(rebuilt(x, moved)))[1])
+
+    differences(work, Measured(value, slopes, leaves, loss, gradient, RTOL))
     if work and work.report is not None:
         work.said.append(verified(work.report))
     if against is not None:
@@ -158,14 +162,12 @@ def verified(report: Report) -> str:
     return text
 
 
-def differences(
-    work: Homework, value: Callable[[Leaves], float], leaves: Leaves, base: float, gradient: Leaves
-) -> None:
+def differences(work: Homework, measured: Measured) -> None:
     """Compare a gradient with finite differences, array by array, and note what is wrong with each."""
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
-    for name, start in leaves.items():
-        rows = rows_of(value, leaves, name, base, gradient[name], rng)
+    for name, start in measured.leaves.items():
+        rows = measured.rows(name, rng)
         work.report.rows += rows
         single = [row for row in rows if isinstance(row.index, tuple)]
         bad = np.array([row.verdict == "FAIL" for row in single])
@@ -183,42 +185,6 @@ def differences(
             work.fail("some elements", f"the gradient by {name} is wrong somewhere among many elements")
     if work and not work.report:
         work.fail(None, "nothing could be verified: the loss hardly depends on x, or is too large to tell")
-
-
-def rows_of(
-    value: Callable[[Leaves], float], leaves: Leaves, name: str, base: float, g: Array, rng: Any
-) -> list[Row]:
-    """A row for each element, of which a large array gives a sample, and one direction for the rest."""
-    start = leaves[name]
-    flat = np.arange(start.size)
-    single = flat if start.size <= SAMPLE else np.sort(rng.choice(start.size, SAMPLE, replace=False))
-    rest = np.setdiff1d(flat, single)
-
-    def row(direction: Array, index: Any) -> Row:
-        moved = direction != 0
-        analytic = float((g[moved] * direction[moved]).sum())
-        found = judge(
-            lambda h: value({**leaves, name: start + h * direction}),
-            base,
-            analytic,
-            float(np.abs(start[moved]).max()),
-            RTOL,
-            Noise(),
-        )
-        gap, largest = abs(analytic - found.numeric), max(abs(analytic), abs(found.numeric))
-        error = gap / largest if largest else 0.0
-        return Row(name, index, analytic, found.numeric, error, found.bar, found.verdict)
-
-    rows = []
-    for i in single:
-        one = np.zeros(start.size)
-        one[i] = 1.0
-        rows.append(row(one.reshape(start.shape), tuple(int(k) for k in np.unravel_index(i, start.shape))))
-    if rest.size:
-        signs = np.zeros(start.size)
-        signs[rest] = rng.choice([-1.0, 1.0], rest.size)
-        rows.append(row(signs.reshape(start.shape), f"along a ±1 direction of the other {rest.size}"))
-    return rows
 
 
 # --------------------------------------------------------------------------- against a reference
