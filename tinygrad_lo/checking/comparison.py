@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_rules
+from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_ones, wrong_rules
 from tinygrad_lo.checking.diagnosis import diagnose
-from tinygrad_lo.checking.differences import Noise, judge, wrong_ones
+from tinygrad_lo.checking.differences import judge
 from tinygrad_lo.checking.recording import Tape, place_of, recorded, taped
 from tinygrad_lo.checking.report import Fault, Report, Row
-from tinygrad_lo.checking.rounding import scatter
+from tinygrad_lo.checking.rounding import Noise, scatter
 from tinygrad_lo.engine.anomaly import anomaly
 from tinygrad_lo.engine.graph import Array, Node, name_of, quoted, reachable
 from tinygrad_lo.engine.tensor import Tensor

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import diagnose
-from tinygrad_lo.checking.differences import Noise, Slope, judge, wrong_ones
+from tinygrad_lo.checking.differences import Slope, judge
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
+from tinygrad_lo.checking.rounding import Noise
 from tinygrad_lo.engine.call import slow
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.sweep import unbroadcast
@@ -102,7 +103,9 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
 
         claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
         size = max(float(np.abs(inputs[i]).max(initial=0.0)) for i in ways)
-        return judge(at, at(0.0), claimed, size, rtol, Noise(eps_of(y), float(np.linalg.norm(u * y)))).verdict in ("KINK", "FAIL")
+        return judge(
+            at, at(0.0), claimed, size, rtol, Noise(eps_of(y), float(np.linalg.norm(u * y)))
+        ).verdict in ("KINK", "FAIL")
 
 
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
@@ -192,7 +195,9 @@ def first_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Gen
         def value(x: Array, i: int = i) -> float:
             return float((u * op.forward(*inputs[:i], x, *inputs[i + 1 :])).sum())
 
-        yield Claim(i, value, inputs[i], gradient, eps_of(y), sizes_of(inputs, y), largest, -np.asarray(mirrored))
+        yield Claim(
+            i, value, inputs[i], gradient, eps_of(y), sizes_of(inputs, y), largest, -np.asarray(mirrored)
+        )
     if len(found) == 2 and tied(*(inputs[i] for i in found)):
         # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
         i, j = found
@@ -308,3 +313,21 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
     worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
     return described(int(every[worst]), float(numbers[worst]), diagnose(*measured, sizes=claim.sizes))
+
+
+def wrong_ones(check: Callable[[Array], str], indices: Array, limit: int) -> list[int]:
+    """Bisect to the elements that fail alone: `check(indices)` is the verdict along all of them.
+
+    A half whose joint direction agrees is not looked into: log2(n) checks for each wrong element.
+    """
+    found: list[int] = []
+    waiting = [indices]
+    while waiting and len(found) < limit:
+        some = waiting.pop()
+        if check(some) != "FAIL":
+            continue
+        if some.size == 1:
+            found.append(int(some[0]))
+        else:
+            waiting += [some[some.size // 2 :], some[: some.size // 2]]
+    return found

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.mistakes import factor, mistake
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.student import (
     Leaves,
     calling,
@@ -23,7 +23,7 @@ from tinygrad_lo.checking.student import (
     title,
     trusted,
 )
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError

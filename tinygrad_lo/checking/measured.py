@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.differences import SIGMAS, Noise, Slope, judge
+from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
 from tinygrad_lo.checking.report import Row
-from tinygrad_lo.checking.rounding import EPS, scatter, size_of
+from tinygrad_lo.checking.rounding import EPS, Noise, scatter, size_of
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
@@ -71,7 +71,9 @@ class Measured:
         size = max(self.size, abs(self.base), float(np.linalg.norm(g * start)))
         # What is added up has slopes of about its size. A slope that rounding alone explains is zero
         # beside them; any other one that small may be right or wrong.
-        rounded = abs(claimed) <= SIGMAS * float(self.spread[name].max()) or self.size > CANCELS * abs(self.base)
+        rounded = abs(claimed) <= SIGMAS * float(self.spread[name].max()) or self.size > CANCELS * abs(
+            self.base
+        )
         noise = Noise(EPS, size, loose, lambda: size / max(1.0, x) if rounded else 0.0)
         return judge(
             lambda h: self.value({**self.leaves, name: start + h * direction}),
@@ -90,15 +92,22 @@ class Measured:
         """
         fixed = direction != 0
         others = self.beside(rng, {name: fixed})
-        if others is None or others.along(name, direction).like(found):
+        if others is None or same_kink(others.along(name, direction).sides, found.sides):
             return False
         asides = [self.beside(rng, {}) for _ in range(2)]
-        return all(there is not None and there.along(name, direction).verdict in ("OK", "ZERO") for there in asides)
+        return all(
+            there is not None and there.along(name, direction).verdict in ("OK", "ZERO") for there in asides
+        )
 
     def beside(self, rng: np.random.Generator, fixed: dict[str, Array]) -> Measured | None:
         """The function a step aside, but for what is fixed; None where it is not defined there."""
         leaves = {
-            name: x + np.where(fixed.get(name, False), 0.0, ASIDE * np.maximum(1.0, np.abs(x)) * rng.uniform(-1.0, 1.0, x.shape))
+            name: x
+            + np.where(
+                fixed.get(name, False),
+                0.0,
+                ASIDE * np.maximum(1.0, np.abs(x)) * rng.uniform(-1.0, 1.0, x.shape),
+            )
             for name, x in self.leaves.items()
         }
         try:
@@ -116,7 +125,7 @@ class Measured:
         def row(direction: Array, index: Any) -> Row:
             claimed = float((self.gradient[name] * direction).sum())
             found = self.along(name, direction)
-            if found.verdict == "FAIL" and found.kinky and self.meets(name, direction, found, rng):
+            if found.verdict == "FAIL" and found.sides and self.meets(name, direction, found, rng):
                 found = replace(found, verdict="MEET", note="kinks meet, and a step aside the claim is right")
             gap, largest = abs(claimed - found.numeric), max(abs(claimed), abs(found.numeric))
             error = gap / largest if largest else 0.0
@@ -134,3 +143,10 @@ class Measured:
             signs[rest] = rng.choice([-1.0, 1.0], rest.size)
             rows.append(row(signs.reshape(start.shape), f"along a ±1 direction of the other {rest.size}"))
         return rows
+
+
+def same_kink(sides: tuple[float, float] | None, others: tuple[float, float] | None) -> bool:
+    """Whether two places have the same slopes on the left and on the right."""
+    if sides is None or others is None:
+        return sides is others
+    return bool(np.allclose(sides, others, rtol=1e-3, atol=1e-3 * max(map(abs, others))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,8 +20,29 @@ SPREAD = 3.0  # the size of rounded numbers, in scatters of the value over eps
 EPS = 2.0**-52
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What rounding alone can do.
+
+    Attributes:
+        eps: the rounding of the arithmetic.
+        size: of all that was added up on the way to the value; eps times it is the value's rounding.
+        slope: how far the claimed slope can be off.
+        terms: the largest term that the slope is a sum of, asked for only where the slope seems zero.
+    """
+
+    eps: float
+    size: float
+    slope: float = 0.0
+    terms: Callable[[], float] = lambda: 0.0
+
+
 def scatter(
-    gradients: Callable[[list[Array]], list[Array]], x: list[Array], found: list[Array], size: float, eps: float
+    gradients: Callable[[list[Array]], list[Array]],
+    x: list[Array],
+    found: list[Array],
+    size: float,
+    eps: float,
 ) -> list[Array]:
     """How far rounding moves each element of the gradients `found` at x.
 
@@ -50,7 +72,8 @@ def size_of(value: Callable[[list[Array]], float], x: list[Array]) -> float:
     def noise(step: float, sign: float) -> float:
         d = [step * np.maximum(np.abs(data), 1e-3) * rng.choice([-1.0, 1.0], data.shape) for data in x]
         values = [
-            value([data + sign * k * part for data, part in zip(x, d, strict=True)]) for k in range(1, POINTS + 1)
+            value([data + sign * k * part for data, part in zip(x, d, strict=True)])
+            for k in range(1, POINTS + 1)
         ]
         orders = [float(np.sqrt(np.mean(np.diff(values, k) ** 2) / math.comb(2 * k, k))) for k in (4, 5, 6)]
         # A wave that is slow enough falls with the order, and one that is too fast moves no less than it
