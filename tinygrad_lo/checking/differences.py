@@ -249,7 +249,7 @@ class Trial:
                 return slope(
                     "ZERO", f"terms up to {terms:.2g} cancel to {max(claimed, abs(best.numeric)):.0e}"
                 )
-        if not agrees and not (coarse and self.agrees(best, PLAINLY)):
+        if not agrees and (corner is not None or not coarse or not self.agrees(best, PLAINLY)):
             return slope("FAIL")
         if best.noise < 0.1 * best.bar:
             return slope("UNVERIFIABLE", "the differences settle at no step")

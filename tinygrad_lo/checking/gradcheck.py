@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -69,6 +70,13 @@ def gradcheck(
         raise OptionError(f"gradcheck: points must be an int >= 1, got {points!r}")
     if not 0 < rtol < 1:
         raise OptionError(f"gradcheck: rtol must be in (0, 1), got {rtol!r}")
+    if len(inputs) == 1 and type(inputs[0]) is tuple:
+        count = len(inputs[0])
+        raise DTypeError(
+            f"gradcheck: the inputs are given one by one: gradcheck(f, {'x' if count == 1 else 'x, y'}), not "
+            f"gradcheck(f, {'(x,)' if count == 1 else '(x, y)'}); got a tuple of {count}. If f takes several "
+            f"arrays as one argument, give them as a list"
+        )
     found = parameters(params)
     args = [each(as_input, value, (i,)) for i, value in enumerate(inputs)]
     given = [x for _, x in parts(args)]
@@ -79,7 +87,9 @@ def gradcheck(
             + "".join(f"; input {i} is {kind_of(x)}" for i, x in enumerate(inputs))
         )
     others = [x for x in given if isinstance(x, np.ndarray)]
-    check = Comparison(lambda: f(*args), leaves, others, Report(rtol), np.random.default_rng(seed))
+    report = Report(rtol)
+    call = weighted(lambda: f(*args), report, seed)
+    check = Comparison(call, leaves, others, report, np.random.default_rng(seed))
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
     with as_float64(found), np.errstate(all="ignore"), recording:
         begin = [leaf._value for leaf in leaves]
@@ -91,6 +101,27 @@ def gradcheck(
                 check.second().run()
         check.finish()
     return check.report
+
+
+def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], Any]:
+    """f, and where its result is an array, the sum of it with random weights.
+
+    A plain sum of a normalization or a softmax is a constant, whose gradient shows nothing. Positive ones:
+    at kinks with weights of both signs no slope need lie between the one-sided ones.
+    """
+    weights: dict[tuple[int, ...], Any] = {}
+
+    def call() -> Any:
+        out = f()
+        shape = np.shape(out._value) if isinstance(out, Node) else ()
+        if math.prod(shape) < 2 or out._value.dtype.kind != "f":
+            return out
+        if shape not in weights:
+            weights[shape] = np.random.default_rng(seed).uniform(0.5, 1.5, shape)
+        report.shape = shape
+        return (out * weights[shape]).sum()
+
+    return call
 
 
 def parameters(params: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from tinygrad_lo.engine.anomaly import Watch, checksums
 from tinygrad_lo.engine.caller import caller
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted, reachable
 from tinygrad_lo.engine.sweep import Part, pull, start, walk
-from tinygrad_lo.errors import GradcheckError, GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
 
 
 class Recorder(Watch):
@@ -44,6 +44,30 @@ def recorded(call: Callable[[], Any]) -> Any:
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
     return node._label.where if isinstance(node._label, Label) else None
+
+
+def must_be_differentiable(out: Any) -> None:
+    """Raise unless the function returned a tensor of floating-point numbers."""
+    wanted = "gradcheck: the function must return a tensor, got"
+    if out is None:
+        raise GraphError(f"{wanted} None: is there a return?")
+    if isinstance(out, (tuple, list)):
+        raise GraphError(
+            f"{wanted} a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, "
+            f"gradient), with a gradient written by hand, lo.check_gradient(f, x) checks that"
+        )
+    if not isinstance(out, Node):
+        raise GraphError(
+            f"{wanted} {type(out).__name__}: somewhere it leaves the graph; compute with operators and NumPy "
+            f"functions, without float(), .data, .numpy() or .item()"
+        )
+    if out._value.dtype.kind != "f":
+        raise DTypeError(
+            f"gradcheck: the function returns {out._value.dtype}, which has no derivative; "
+            f"it must return floating-point numbers"
+        )
+    if not out._value.size:
+        raise GraphError(f"{wanted} shape {out._value.shape}, in which there is no number")
 
 
 def must_be_unchanged(nodes: Iterable[Node]) -> None:

@@ -141,8 +141,7 @@ class Report:
         """How many rows have which verdict, and how well they are known; or why nothing is."""
         counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
         if self.outcome == "UNDECIDED":
-            hidden = [row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET")]
-            return f"no derivative could be verified: {hidden[0] if hidden else 'there is none'}"
+            return f"no derivative could be verified: {self.hidden()}"
         text = f"of {len(self.rows)} derivatives {counts}"
         agree = [row for row in self.rows if row.verdict == "OK"]
         if self and agree:
@@ -151,15 +150,20 @@ class Report:
             text += ", known to 1e-08 or better" if worst.known <= FINE else f" (known least: {at})"
         return text
 
+    def hidden(self) -> str:
+        """Why the first derivative that could not be verified could not."""
+        notes = [row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET")]
+        return notes[0] if notes else "there is none"
+
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""
         shown = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -row.error))[:12]
         cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
         for row in shown:
-            numbers = [f"{row.analytic:.6g}", f"{row.numeric:.6g}", f"{row.error:.1e}", f"{row.known:.0e}"]
-            if row.verdict in ("ZERO", "KINK", "MEET"):
-                numbers[2:] = "-", "-"
-            cells.append((row.place, *numbers, f"{row.verdict}: {row.note}" if row.note else row.verdict))
+            measured = row.verdict not in ("ZERO", "KINK", "MEET")
+            error, known = (f"{row.error:.1e}", f"{row.known:.0e}") if measured else ("-", "-")
+            verdict = f"{row.verdict}: {row.note}" if row.note else row.verdict
+            cells.append((row.place, f"{row.analytic:.6g}", f"{row.numeric:.6g}", error, known, verdict))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
