@@ -12,6 +12,7 @@ import numpy as np
 import tinygrad_lo as lo
 from tinygrad_lo.engine.graph import reachable
 from tinygrad_lo.engine.ops.reductions import logsumexp
+from tinygrad_lo.losses import binary_cross_entropy_with_logits as logistic
 from tinygrad_lo.losses import (
     contrastive,
     cosine_similarity,
@@ -32,7 +33,6 @@ from tinygrad_lo.losses import (
     squared_hinge,
     triplet,
 )
-from tinygrad_lo.losses import binary_cross_entropy_with_logits as logistic
 from tinygrad_lo.nn import batch_norm, relu, softmax
 
 

@@ -95,6 +95,7 @@ FLOORS = [
     "compiling.compile",
     "compiling",
     "checking.numerical",
+    "checking.elements",
     "checking.rounding",
     "checking.differences",
     "checking.diagnosis",

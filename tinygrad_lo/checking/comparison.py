@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_ones, wrong_rules
+from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_rules
 from tinygrad_lo.checking.diagnosis import diagnose
 from tinygrad_lo.checking.differences import judge
+from tinygrad_lo.checking.elements import singly, unit, wrong_ones
 from tinygrad_lo.checking.recording import Tape, must_be_differentiable, place_of, recorded, taped
 from tinygrad_lo.checking.report import Fault, Report, Row
 from tinygrad_lo.checking.rounding import Noise, scatter
@@ -20,7 +21,6 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import GraphError, LoError, MutationError, NonFiniteError
 
-SAMPLE = 400  # elements of one parameter that are checked singly; the rest by one joint direction
 NAMED = 10  # wrong elements of the rest that are searched for
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 PASSED = ("OK", "ZERO", "KINK")
@@ -156,10 +156,8 @@ class Comparison:
     def compared(self, n: int, g: Array, base: float) -> list[Checked]:
         """A row for each checked element of leaf n, and one for all the others together."""
         size = self.leaves[n].size
-        every = np.arange(size)
-        single = every if size <= SAMPLE else stratified(size, self.rng)
+        single, rest = singly(size, self.rng)
         rows = [self.row(n, g, base, unit(size, k), k) for k in single]
-        rest = np.setdiff1d(every, single)
         if rest.size:
             signs = np.zeros(size)
             signs[rest] = self.rng.choice([-1.0, 1.0], rest.size)
@@ -281,7 +279,10 @@ class Comparison:
         for (row, _, _), fine in zip(failed, sound, strict=True):
             if fine:
                 row.verdict = "MEET"
-                row.note = f"kinks meet: the slope is {row.numeric:.4g}, which no rule alone can see"
+                row.note = (
+                    f"kinks meet: the slope is {row.numeric:.4g}, the engine gives {row.analytic:.4g}; "
+                    f"every rule is right"
+                )
 
     # ------------------------------------------------------------------------- what explains it
 
@@ -390,7 +391,7 @@ class Comparison:
                     f"no gradient reaches {name}, called at {where}, at this point: an untaken branch? "
                     f"try points=3"
                 )
-        notes += [f"{text}, too coarse for a check; use float64" for text in list(self.narrow)[:1]]
+        notes += [f"{text}, which shows large mistakes only; use float64" for text in list(self.narrow)[:1]]
 
 
 STATE = "gradcheck: the function gives another value when called again; seed its randomness inside"
@@ -399,19 +400,6 @@ STATE = "gradcheck: the function gives another value when called again; seed its
 def called(leaf: Any) -> str:
     """The leaf's name, or its shape."""
     return name_of(leaf) or ("×".join(map(str, leaf.shape)) or "scalar") + " parameter"
-
-
-def unit(size: int, k: int) -> Array:
-    """The direction of one element."""
-    direction = np.zeros(size)
-    direction[k] = 1.0
-    return direction
-
-
-def stratified(size: int, rng: np.random.Generator) -> Array:
-    """One random element out of each of SAMPLE equal stretches."""
-    edges = np.linspace(0, size, SAMPLE + 1).astype(int)
-    return rng.integers(edges[:-1], edges[1:])
 
 
 def slope_along(out: Any, leaves: list[Any], directions: list[Array]) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import diagnose
 from tinygrad_lo.checking.differences import Slope, judge
+from tinygrad_lo.checking.elements import wrong_ones
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
@@ -313,21 +314,3 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
     worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
     return described(int(every[worst]), float(numbers[worst]), diagnose(*measured, sizes=claim.sizes))
-
-
-def wrong_ones(check: Callable[[Array], str], indices: Array, limit: int) -> list[int]:
-    """Bisect to the elements that fail alone: `check(indices)` is the verdict along all of them.
-
-    A half whose joint direction agrees is not looked into: log2(n) checks for each wrong element.
-    """
-    found: list[int] = []
-    waiting = [indices]
-    while waiting and len(found) < limit:
-        some = waiting.pop()
-        if check(some) != "FAIL":
-            continue
-        if some.size == 1:
-            found.append(int(some[0]))
-        else:
-            waiting += [some[some.size // 2 :], some[: some.size // 2]]
-    return found

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
+from tinygrad_lo.checking.elements import singly, unit
 from tinygrad_lo.checking.report import Row
 from tinygrad_lo.checking.rounding import EPS, Noise, scatter, size_of
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
 
-SAMPLE = 400  # elements of one array that are checked singly; the rest by one joint direction
 CANCELS = 1e3  # a value that rounds like numbers so many times its size is a sum that cancelled
 PARTED = 4  # how often the others step aside: some ways leave the kink as it is
 ASIDE = 1e-4  # relative to max(1, |x|): how far from kinks that meet they part
@@ -125,9 +125,7 @@ class Measured:
     def rows(self, name: str, rng: np.random.Generator) -> list[Row]:
         """A row for each element, of which a large array gives a sample, and one direction for the rest."""
         start = self.leaves[name]
-        flat = np.arange(start.size)
-        single = flat if start.size <= SAMPLE else np.sort(rng.choice(start.size, SAMPLE, replace=False))
-        rest = np.setdiff1d(flat, single)
+        single, rest = singly(start.size, rng)
 
         def row(direction: Array, index: Any) -> Row:
             claimed = float((self.gradient[name] * direction).sum())
@@ -138,13 +136,13 @@ class Measured:
             error = gap / largest if largest else 0.0
             return Row(name, index, claimed, found.numeric, error, found.bar, found.verdict, note=found.note)
 
-        rows = []
-        for i in single:
-            one = np.zeros(start.size)
-            one[i] = 1.0
-            rows.append(
-                row(one.reshape(start.shape), tuple(int(k) for k in np.unravel_index(i, start.shape)))
+        rows = [
+            row(
+                unit(start.size, k).reshape(start.shape),
+                tuple(int(n) for n in np.unravel_index(k, start.shape)),
             )
+            for k in single
+        ]
         if rest.size:
             signs = np.zeros(start.size)
             signs[rest] = rng.choice([-1.0, 1.0], rest.size)
