@@ -97,6 +97,7 @@ FLOORS = [
     "checking.numerical",
     "checking.elements",
     "checking.rounding",
+    "checking.extrapolation",
     "checking.differences",
     "checking.diagnosis",
     "checking.report",

@@ -11,8 +11,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
+from tinygrad_lo.checking.extrapolation import Level, Window, extrapolated
 from tinygrad_lo.checking.rounding import Noise
 
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
@@ -24,7 +25,6 @@ FINE = 1e-8  # a bar of this share of the slope ends the search: what it could h
 CLOSE = 1e-10  # how far apart two right sums in another order can be, relative
 SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see little of the tail
 PLAINLY = 5.0  # so many error bars away, a claim is wrong, however the bar was come by
-JUMP = 3.0  # one-sided slopes differ if by so many times what they are uncertain by
 CANCELLED = 1e-6  # a slope known to this share of the terms that it is the sum of is zero
 
 Line = Callable[[float], Any]  # the function's value after a step of this length
@@ -39,58 +39,6 @@ class Slope:
     verdict: str  # OK, ZERO, KINK, UNVERIFIABLE or FAIL
     note: str = ""
     sides: tuple[float, float] | None = None  # the slopes on the left and on the right, if they differ
-
-
-class Level(NamedTuple):
-    """The differences with one step, and what rounding does to them."""
-
-    step: float
-    left: float
-    right: float
-    central: float
-    noise: float
-
-
-class Window(NamedTuple):
-    """Three or four neighbouring levels, extrapolated to the step 0."""
-
-    numeric: float
-    bar: float
-    noise: float  # of the narrowest level
-    step: float  # its step
-    sides: tuple[float, float]  # the slopes on the left and on the right
-    kinky: bool  # whether they differ
-    slack: float  # by how much they may be off
-    largest: float  # of the differences
-
-    def differs(self, other: Window, times: float) -> bool:
-        """Whether two windows contradict each other."""
-        return abs(self.numeric - other.numeric) > times * (self.bar + other.bar)
-
-
-def limit(values: list[float], factor: float) -> tuple[float, float]:
-    """Neville's extrapolation of a series in powers of h to h = 0, and how far it may be off.
-
-    `factor` is by how much the first power shrinks from value to value.
-    """
-    power = factor
-    while len(values) > 1:
-        before = values
-        values = [b + (b - a) / (power - 1.0) for a, b in pairwise(values)]
-        power *= factor
-    return values[0], max(abs(values[0] - value) for value in before)
-
-
-def extrapolated(levels: list[Level]) -> Window:
-    """The slope at the step 0: of a series in h² where f is smooth, in h where its curvature jumps."""
-    step, lefts, rights, centrals, noises = (list(column) for column in zip(*levels, strict=True))
-    numeric, off = min(limit(centrals, 16.0), limit(centrals, 4.0), key=lambda found: found[1])
-    (left, left_off), (right, right_off) = limit(lefts, 4.0), limit(rights, 4.0)
-    noise, apart = noises[-1], abs(right - left)
-    slack = left_off + right_off + 3.0 * noise
-    bar = off + noise + 0.5 * max(0.0, apart - 3.0 * noise)  # a kink nearer than h moves by half its jump
-    largest = max(map(abs, lefts + rights + centrals))
-    return Window(numeric, bar, noise, step[-1], (left, right), apart > JUMP * slack, slack, largest)
 
 
 @dataclass
@@ -108,6 +56,7 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.first = 2.0 ** round(math.log2(FIRST * max(1.0, self.size)))  # powers of two keep x ± h exact
+        self.loose = SIGMAS * self.noise.slope
         self.least = 64.0 * self.noise.eps * self.size or 1e-30  # six bits are left of such a step
         self.last = self.depth(max(FINEST * (self.size if 0.0 < self.size < 1.0 else 1.0), self.least))
 
@@ -142,7 +91,7 @@ class Trial:
     def agrees(self, window: Window, times: float = 1.0) -> bool:
         """Whether the claim lies within so many error bars."""
         gap, largest = abs(self.claimed - window.numeric), max(abs(self.claimed), abs(window.numeric))
-        return gap < math.inf and gap <= times * (window.bar + SIGMAS * self.noise.slope + CLOSE * largest)
+        return gap < math.inf and gap <= times * (window.bar + self.loose + CLOSE * largest)
 
     def judge(self) -> Slope:
         """Narrow the step until the answer is plain, else weigh what all steps have shown."""
@@ -178,10 +127,11 @@ class Trial:
             if window is None:
                 continue
             if self.agrees(window):
-                if window.bar <= FINE * max(abs(self.claimed), abs(window.numeric)):
-                    return Slope(window.numeric, window.bar, "OK")
                 if self.claimed == 0.0 and window.bar <= FINE * window.largest:
                     return Slope(window.numeric, window.bar, "ZERO", "the slope vanishes here")
+                largest = max(abs(self.claimed), abs(window.numeric))
+                if window.bar <= FINE * largest and self.loose <= self.rtol * largest:
+                    return Slope(window.numeric, window.bar + self.loose, "OK")
             if before is not None and self.refuted(before, window, j):
                 return Slope(window.numeric, window.bar, "FAIL")
             if j > 2 and window.kinky and (narrowest := self.window(self.last)) and narrowest.kinky:
@@ -193,14 +143,14 @@ class Trial:
 
     def refuted(self, wide: Window, here: Window, j: int) -> bool:
         """Whether the claim is contradicted on three scales: one wider, here, and as deep as can be."""
-        gap = abs(self.claimed - here.numeric)
-        if self.agrees(wide, PLAINLY) or self.agrees(here, PLAINLY) or not gap < math.inf:
+        if self.agrees(wide, PLAINLY) or self.agrees(here, PLAINLY):
             return False
-        deep = self.window(max(j, min(self.last, self.depth(20.0 * here.noise * here.step / gap))))
-        windows = (wide, here, deep)
-        return not any(
-            window is None or window.kinky or self.agrees(window, PLAINLY) or window.differs(here, 1.0)
-            for window in windows
+        gap = abs(self.claimed - here.numeric)
+        depth = self.depth(max(self.least, 20.0 * here.noise * here.step / gap))
+        deep = self.window(max(j, min(self.last, depth)))
+        return deep is not None and not any(
+            window.kinky or self.agrees(window, PLAINLY) or window.differs(here, 1.0)
+            for window in (wide, here, deep)
         )
 
     def best(self) -> Window | None:
@@ -221,10 +171,10 @@ class Trial:
         narrowest = [self.windows[j] for j in sorted(self.windows)[:-4:-1]]
         corner = next((window for window in narrowest if window.kinky), None)
         agrees, claimed = self.agrees(best), abs(self.claimed)
-        coarse = best.bar > self.rtol * max(claimed, abs(best.numeric))
+        coarse = not best.bar + self.loose < self.rtol * max(claimed, abs(best.numeric))
 
         def slope(verdict: str, note: str = "") -> Slope:
-            return Slope(best.numeric, best.bar, verdict, note, corner and corner.sides)
+            return Slope(best.numeric, best.bar + self.loose, verdict, note, corner and corner.sides)
 
         if agrees and not coarse:
             return slope("OK")
@@ -232,23 +182,19 @@ class Trial:
             return slope("KINK" if beside[0] <= self.claimed <= beside[1] else "FAIL", "f jumps here")
         if corner is not None and (best.kinky or coarse):
             left, right = corner.sides
-            slack = corner.slack + CANCELLED * max(abs(left), abs(right)) + SIGMAS * self.noise.slope
+            slack = corner.slack + CANCELLED * max(abs(left), abs(right)) + self.loose
             if min(left, right) - slack <= self.claimed <= max(left, right) + slack:
-                return slope(
-                    "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
-                )
+                note = f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+                return slope("KINK", note)
         if claimed == 0.0 and self.vanishes():
             return slope("ZERO", "the slope vanishes here")
-        if agrees and claimed <= best.bar + SIGMAS * self.noise.slope:
-            if claimed == best.largest == 0.0:
-                return slope("ZERO", "f does not move")
-            if best.bar <= CANCELLED * best.largest:
+        if agrees and claimed <= best.bar + self.loose:
+            if best.bar <= CANCELLED * best.largest or claimed == best.largest == 0.0:
                 return slope("ZERO", "the slope vanishes here")
             terms = self.noise.terms()
             if best.bar + claimed <= CANCELLED * terms:
-                return slope(
-                    "ZERO", f"terms up to {terms:.2g} cancel to {max(claimed, abs(best.numeric)):.0e}"
-                )
+                left = max(claimed, abs(best.numeric))
+                return slope("ZERO", f"terms up to {terms:.2g} cancel to {left:.0e}")
         if not agrees and (corner is not None or not coarse or not self.agrees(best, PLAINLY)):
             return slope("FAIL")
         if best.noise < 0.1 * best.bar:

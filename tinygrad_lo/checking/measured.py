@@ -136,13 +136,10 @@ class Measured:
             error = gap / largest if largest else 0.0
             return Row(name, index, claimed, found.numeric, error, found.bar, found.verdict, note=found.note)
 
-        rows = [
-            row(
-                unit(start.size, k).reshape(start.shape),
-                tuple(int(n) for n in np.unravel_index(k, start.shape)),
-            )
-            for k in single
-        ]
+        rows = []
+        for k in single:
+            place = tuple(int(n) for n in np.unravel_index(k, start.shape))
+            rows.append(row(unit(start.size, k).reshape(start.shape), place))
         if rest.size:
             signs = np.zeros(start.size)
             signs[rest] = rng.choice([-1.0, 1.0], rest.size)
