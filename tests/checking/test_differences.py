@@ -110,7 +110,6 @@ def test_without_a_graph_the_rounding_of_the_values_is_measured():
 
     report = lo.check_gradient(f, X)
     assert report, str(report)
-    assert all(row.known > 1e-9 for row in report.rows)
 
 
 def test_claims_at_kinks_that_meet_are_doubted_and_a_plain_mistake_there_is_not():
