@@ -26,31 +26,31 @@ def gradcheck(
     points: int = 1,
     seed: int = 0,
 ) -> Report:
-    """Compare the engine's gradient of f with central differences; the report is true or false.
+    """Compare the engine's gradient of f with differences; the report is true or false.
 
-    `f(*inputs)` returns one number, a tensor. Checked are its derivatives by every floating-point
-    input (an array, or a list or dict of arrays) and by every parameter in `params`, which f uses
-    without being given it. Works on float64 copies; parameters and their `.grad` are as before
-    afterwards. There is no absolute tolerance: it would hide every error in small gradients.
+    `f(*inputs)` returns a tensor: one number, or an array, which is summed with random weights. Checked
+    are its derivatives by every floating-point input (an array, or a list or dict of arrays) and by every
+    parameter in `params`, which f uses without being given it. Works on float64 copies; parameters and
+    their `.grad` are as before afterwards.
 
-        |analytic − numeric| ≤ rtol · max(|analytic|, |numeric|)
+        |analytic − numeric| ≤ bar,  and bar ≤ rtol · max(|analytic|, |numeric|) to count as verified
 
-    Each derivative walks a ladder of step sizes until central differences at h and h/2 agree to
-    better than rtol. An element below the noise of the arithmetic is UNVERIFIABLE, counted and never
-    silently passed; at a kink any slope between the one-sided ones is right. Of a tensor above 400
-    elements a stratified sample is checked singly, the rest along one random direction, which is
-    bisected to the wrong elements when it fails.
+    Differences at shrinking steps are extrapolated to the step 0; the bar is what that leaves open and
+    what rounding can do, usually 1e-8 of the derivative and less. An element that is hidden by rounding
+    is UNVERIFIABLE, counted and never silently passed; at a kink any slope between the one-sided ones is
+    right. Of a tensor above 400 elements a stratified sample is checked singly, the rest along one random
+    direction, which is bisected to the wrong elements when it fails.
 
     Then every op that f called is checked alone, at the inputs it was called with: `report.culprit` is
     the op whose rule is wrong, with the line of your file, `report.cause` the kind of mistake that the
     numbers look like. `report.unverified` says what this point cannot show; `points=3` goes to further
     random points, where other branches are taken.
 
-    Shapes:   inputs: any; f: (). order=2 checks the second derivatives too; `seed` draws the points.
+    Shapes:   inputs: any; f: any. order=2 checks the second derivatives too; `seed` draws the points.
     Raises:   OptionError: order, points or rtol out of range.
-              GraphError: f returns no single number or leaves the graph, differs between two calls
-              (seed randomness inside f), or changes its inputs.
-              DTypeError: nothing to differentiate by, or f returns an integer.
+              GraphError: f returns no tensor or leaves the graph, differs between two calls (seed
+              randomness inside f), or changes its inputs.
+              DTypeError: nothing to differentiate by, inputs in a tuple, or f returns an integer.
               NonFiniteError: f is nan or inf here.
               GradcheckError: a rule raises; and from report.raise_if_failed().
     Source:   lecture 000: what finite differences are good for.
@@ -60,8 +60,8 @@ def gradcheck(
         >>> bool(report)
         True
         >>> print(report)
-        gradcheck passed: of 2 derivatives 2 agree (rtol 0.0001)
-          derivative by  analytic  numeric  rel. error  verdict
+        gradcheck passed: of 2 derivatives 2 agree, known to 1e-08 or better
+          derivative by  analytic  numeric  rel. error  known to  verdict
           input 0[...]   ...
     """
     if order not in (1, 2) or isinstance(order, bool):

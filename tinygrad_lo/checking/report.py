@@ -157,7 +157,9 @@ class Report:
 
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""
-        shown = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -row.error))[:12]
+        shown = sorted(
+            self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}"))
+        )[:12]
         cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
         for row in shown:
             measured = row.verdict not in ("ZERO", "KINK", "MEET")
