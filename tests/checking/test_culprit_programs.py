@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.checking.report import WORDS
 from tinygrad_lo.engine.graph import reachable
 from tinygrad_lo.engine.ops import TABLE, elementwise, indexing, reductions, shapes
 from tinygrad_lo.engine.sweep import unbroadcast
 
-COUNT = 300
+COUNTS = [60, pytest.param(300, marks=pytest.mark.slow)]  # programs
 LENGTH = 8  # steps of a program, each a few ops
 
 
@@ -192,10 +193,11 @@ def plant_one(f, arrays, kinds, rng):
     return None
 
 
-def test_one_wrong_rule_is_caught_and_its_op_named():
+@pytest.mark.parametrize("count", COUNTS)
+def test_one_wrong_rule_is_caught_and_its_op_named(count):
     tried, caught, named, missed, seed = 0, 0, 0, [], 0
     kinds = dict.fromkeys(PLANTS, 0)
-    while tried < COUNT:
+    while tried < count:
         seed += 1
         f, arrays = program(seed), point(seed, rounded=False)
         right = gradients(f, arrays)
@@ -219,14 +221,15 @@ def test_one_wrong_rule_is_caught_and_its_op_named():
     print(
         f"\n{tried} programs with one wrong rule: {caught} caught, {named} named exactly; {kinds}; {missed=}"
     )
-    assert min(kinds.values()) >= 20
+    assert min(kinds.values()) >= count // 15
     assert caught >= 0.98 * tried
     assert named >= 0.98 * caught
 
 
-def test_right_programs_raise_no_alarm():
-    tried, alarms, verdicts, seed = 0, [], dict.fromkeys(("OK", "ZERO", "KINK", "UNVERIFIABLE", "FAIL"), 0), 0
-    while tried < COUNT:
+@pytest.mark.parametrize("count", COUNTS)
+def test_right_programs_raise_no_alarm(count):
+    tried, alarms, verdicts, seed = 0, [], dict.fromkeys(WORDS, 0), 0
+    while tried < count:
         seed += 1
         f, arrays = program(seed), point(seed, rounded=True)
         with np.errstate(all="ignore"):
@@ -241,7 +244,7 @@ def test_right_programs_raise_no_alarm():
             alarms.append((seed, str(report)))
     print(f"\n{tried} right programs, inputs rounded: {len(alarms)} alarms; {verdicts}")
     assert not alarms, alarms[0][1]
-    assert verdicts["KINK"] >= 100
+    assert verdicts["KINK"] >= count // 3
     assert verdicts["UNVERIFIABLE"] <= 0.02 * sum(verdicts.values())
 
 

@@ -7,6 +7,7 @@ import tinygrad_lo as lo
 from tinygrad_lo.engine.ops import TABLE, elementwise, reductions
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, OptionError
 from tinygrad_lo.losses import cross_entropy, l2, multiclass_hinge
+from tinygrad_lo.nn import batch_norm
 
 X = np.array([[0.3, -1.2, 0.8], [2.5, 0.4, -0.7]])
 
@@ -99,7 +100,7 @@ def test_an_error_in_one_of_many_elements_is_shown_first(define):
     report = lo.gradcheck(lambda x: wrong(x).sum(), X)
     assert verdicts(report).count("FAIL") == 1
     text = str(report).splitlines()
-    assert text[0] == "gradcheck FAILED: of 6 derivatives 5 agree, 1 disagree (rtol 0.0001)"
+    assert text[0] == "gradcheck FAILED: of 6 derivatives 5 agree, 1 disagree"
     assert text[2].split()[:2] == ["input", "0[1,"]
     assert text[2].endswith("FAIL")
 
@@ -130,72 +131,6 @@ def test_an_error_by_a_parameter_is_caught_and_named(define):
 
 def test_a_gradient_that_is_cut_off_is_caught():
     assert not lo.gradcheck(lambda x: (x * x.detach()).sum(), X)
-
-
-# ----------------------------------------------------------------------------------------- kinks
-
-
-def test_kinks_are_recognized():
-    report = lo.gradcheck(lambda x: elementwise.relu(x).sum(), np.array([0.0, 1.0, -1.0]))
-    assert report
-    assert verdicts(report) == ["KINK", "OK", "ZERO"]
-    assert "1 lie at kinks" in str(report)
-
-
-@pytest.mark.parametrize("f", [lambda x: np.abs(x).sum(), lambda x: np.maximum(x, 0.0).sum(), np.max])
-def test_a_kink_where_the_gradient_is_the_central_slope_agrees(f):
-    assert lo.gradcheck(f, np.array([0.0, 0.0, -1.0]))
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.3, 1.0])
-def test_every_slope_between_the_one_sided_ones_is_right(define, slope):
-    some = define(
-        "some_relu", lambda x: np.maximum(x, 0.0), [lambda g, y, x: g * np.where(x == 0, slope, x > 0)]
-    )
-    report = lo.gradcheck(lambda x: some(x).sum(), np.array([0.0, 1.0]))
-    assert verdicts(report) == ["KINK", "OK"]
-
-
-def test_the_hinge_at_its_kinks_passes():
-    report = lo.gradcheck(lambda s: multiclass_hinge(s, [0]), np.array([[10.0, 9.0, 9.0]]))
-    assert report
-    assert "KINK" in verdicts(report)
-
-
-@pytest.mark.parametrize("slope", [1.5, -0.5])
-def test_a_slope_outside_the_kink_fails(define, slope):
-    wrong = define(
-        "wrong_relu", lambda x: np.maximum(x, 0.0), [lambda g, y, x: g * np.where(x == 0, slope, x > 0)]
-    )
-    assert not lo.gradcheck(lambda x: wrong(x).sum(), np.array([0.0, 1.0]))
-
-
-def test_curvature_is_no_kink(define):
-    """Around the bottom of x² the one-sided slopes differ, too, but their jump shrinks with h."""
-    wrong = define("wrong_square", lambda x: x**2, [lambda g, y, x: g * (2 * x + 5e-7)])
-    report = lo.gradcheck(lambda x: wrong(x).sum(), np.array([0.0, 1.0]))
-    assert verdicts(report) == ["FAIL", "OK"]
-
-
-# -------------------------------------------------------------------------------- unverifiable
-
-
-def test_what_drowns_in_noise_is_counted_and_not_passed():
-    report = lo.gradcheck(lambda x: 1e12 + (1e-9 * x).sum(), X)
-    assert not report
-    assert set(verdicts(report)) == {"UNVERIFIABLE"}
-    assert "could not be verified" in str(report)
-
-
-def test_zero_on_both_sides_is_said():
-    report = lo.gradcheck(lambda x: (x[0] * 2.0).sum(), X)
-    assert verdicts(report) == ["OK"] * 3 + ["ZERO"] * 3
-    assert "3 are zero on both sides" in str(report)
-
-
-def test_a_report_without_rows_is_no_pass():
-    """True means: something was verified."""
-    assert not lo.gradcheck(lambda x: x.sum(), np.zeros(0))
 
 
 # --------------------------------------------------------------------- what is checked, and where
@@ -295,10 +230,20 @@ def test_an_error_in_one_of_many_sampled_elements_is_caught(define, place):
     assert not lo.gradcheck(lambda x: wrong(x).sum(), np.linspace(0.5, 2.0, 500))
 
 
-def test_a_tighter_and_a_looser_tolerance(define):
+def test_the_tolerance_says_how_well_a_derivative_must_be_known(define):
+    """Claims are judged by the error bar, whatever rtol is."""
     off = define("off_by_a_millionth", np.sin, [lambda g, y, x: g * np.cos(x) * (1 + 1e-6)])
-    assert lo.gradcheck(lambda x: off(x).sum(), X)
-    assert not lo.gradcheck(lambda x: off(x).sum(), X, rtol=1e-7)
+    assert not lo.gradcheck(lambda x: off(x).sum(), X)
+    assert not lo.gradcheck(lambda x: off(x).sum(), X, rtol=1e-2)
+
+    def beside_a_million(x):
+        return 1e6 + (1e-4 * x).sum()
+
+    report = lo.gradcheck(beside_a_million, X)
+    assert report
+    assert all(1e-7 < row.known < 1e-4 for row in report.rows)
+    assert "(known least: input 0[" in str(report)
+    assert lo.gradcheck(beside_a_million, X, rtol=1e-7).outcome == "UNDECIDED"
 
 
 # ------------------------------------------------------------------------------------- the report
@@ -307,8 +252,8 @@ def test_a_tighter_and_a_looser_tolerance(define):
 def test_the_report_is_a_table():
     report = lo.gradcheck(lambda x: (x**3).sum(), np.array([1.0, 2.0]), order=2)
     head, titles, *rows = str(report).splitlines()
-    assert head == "gradcheck passed: of 4 derivatives 4 agree (rtol 0.0001)"
-    assert titles.split() == ["derivative", "by", "analytic", "numeric", "rel.", "error", "verdict"]
+    assert head == "gradcheck passed: of 4 derivatives 4 agree, known to 1e-08 or better"
+    assert titles.split()[-5:] == ["rel.", "error", "known", "to", "verdict"]
     assert len(rows) == 4
     assert sum("(order 2)" in row for row in rows) == 2
     columns = titles.index("analytic"), titles.index("verdict")
@@ -354,10 +299,29 @@ def test_params_must_be_leaves_that_require_grad(params):
         lo.gradcheck(lambda: lo.Parameter(1.0) * 2.0, params=params)
 
 
-@pytest.mark.parametrize("f", [lambda x: x * 2.0, lambda x: x.data.sum(), lambda x: None])
-def test_the_function_returns_one_number_as_a_tensor(f):
-    with pytest.raises(GraphError, match="must return one number as a tensor"):
+@pytest.mark.parametrize("f", [lambda x: x.data.sum(), lambda x: None, lambda x: x[:0]])
+def test_the_function_returns_a_tensor(f):
+    with pytest.raises(GraphError, match="must return a tensor, got"):
         lo.gradcheck(f, X)
+
+
+def test_array_results_are_summed_with_random_weights(define):
+    report = lo.gradcheck(batch_norm, X, order=2)
+    assert report
+    assert set(verdicts(report)) == {"OK"}, "a plain sum would be constant"
+    assert "the result has shape (2, 3): checked is its sum with random weights" in str(report)
+    turned = define("turned", lambda x: x.T * 1.0, [lambda g, y, x: np.reshape(g, x.shape)])
+    assert lo.gradcheck(lambda x: turned(x).sum(), X), "every weight is 1"
+    assert lo.gradcheck(turned, X).culprit == "turned"
+    numbers = [[row.analytic for row in lo.gradcheck(batch_norm, X, seed=seed).rows] for seed in (0, 0, 1)]
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_inputs_in_a_tuple_are_met_with_a_sentence():
+    with pytest.raises(DTypeError, match=r"given one by one: gradcheck\(f, x\), not gradcheck\(f, \(x,\)\)"):
+        lo.gradcheck(lambda x: x.sum(), (X,))
+    with pytest.raises(DTypeError, match=r"gradcheck\(f, x, y\).*got a tuple of 2"):
+        lo.gradcheck(lambda x, y: (x * y).sum(), (X, X))
 
 
 def test_a_function_that_leaves_the_graph_is_refused():

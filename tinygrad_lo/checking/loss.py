@@ -12,13 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.homework import VALUE, Homework, differences, verified
+from tinygrad_lo.checking.homework import RTOL, VALUE, Homework, differences, verified
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, signature, variants
+from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.student import (
+    Leaves,
     again,
     calling,
     copied,
+    gradient_of,
     is_pair,
     numbers_of,
     same,
@@ -333,13 +336,16 @@ def slopes(work: Homework, who: str, fn: Callable[..., Any], name: str, args: Ar
     with calling():
         loss, found = trusted(who, student, begin, leaves)
 
-    def value(moved: dict[str, Array]) -> float:
+    def answer(moved: Leaves) -> tuple[float, Any]:
         with calling():
             arrays = [moved[what] for what in names]
-            return student(arrays if several else arrays[0])[0]
+            return student(arrays if several else arrays[0])
+
+    def slopes(moved: Leaves) -> Leaves:
+        return gradient_of(who, begin, leaves, answer(moved)[1])
 
     before = work.passed
-    differences(work, value, leaves, loss, found)
+    differences(work, Measured(lambda moved: answer(moved)[0], slopes, leaves, loss, found, RTOL))
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:

@@ -12,7 +12,7 @@ from tinygrad_lo.engine.anomaly import Watch, checksums
 from tinygrad_lo.engine.caller import caller
 from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted, reachable
 from tinygrad_lo.engine.sweep import Part, pull, start, walk
-from tinygrad_lo.errors import GradcheckError, GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
 
 
 class Recorder(Watch):
@@ -32,6 +32,9 @@ class Recorder(Watch):
         found.recorded = checksums(node)
 
 
+LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
+
+
 def recorded(call: Callable[[], Any]) -> Any:
     """The value of call(), every node of its graph knowing its line."""
     with mode("watch", Recorder()):
@@ -41,6 +44,30 @@ def recorded(call: Callable[[], Any]) -> Any:
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
     return node._label.where if isinstance(node._label, Label) else None
+
+
+def must_be_differentiable(out: Any) -> None:
+    """Raise unless the function returned a tensor of floating-point numbers."""
+    wanted = "gradcheck: the function must return a tensor, got"
+    if out is None:
+        raise GraphError(f"{wanted} None: is there a return?")
+    if isinstance(out, (tuple, list)):
+        raise GraphError(
+            f"{wanted} a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, "
+            f"gradient), with a gradient written by hand, lo.check_gradient(f, x) checks that"
+        )
+    if not isinstance(out, Node):
+        raise GraphError(
+            f"{wanted} {type(out).__name__}: somewhere it leaves the graph; compute with operators and NumPy "
+            f"functions, without float(), .data, .numpy() or .item()"
+        )
+    if out._value.dtype.kind != "f":
+        raise DTypeError(
+            f"gradcheck: the function returns {out._value.dtype}, which has no derivative; "
+            f"it must return floating-point numbers"
+        )
+    if not out._value.size:
+        raise GraphError(f"{wanted} shape {out._value.shape}, in which there is no number")
 
 
 def must_be_unchanged(nodes: Iterable[Node]) -> None:
@@ -62,7 +89,7 @@ class Tape:
     Attributes:
         out: the value of the function.
         nodes: what it was made from, oldest first, leaves left out.
-        arrived: by birth, the gradient that reached a node in the backward pass.
+        arrived: by birth, the gradient that reached a node or leaf in the backward pass.
     """
 
     out: Node
@@ -74,6 +101,39 @@ class Tape:
         """The rounding of the coarsest floating-point type that the values went through."""
         dtypes = {np.dtype(node._value.dtype) for node in [*self.nodes, self.out]}
         return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+
+    @property
+    def rounding(self) -> float:
+        """The root of the sum of squares of (value · gradient) over the graph: eps times it is f's rounding.
+
+        Each number is rounded once when it is made, independently of the others, and moves f by as much as
+        the gradient there says. A result that cancelled shows nothing of that; what was added up does.
+        """
+        total = 0.0
+        for node in reachable([self.out]):
+            g = self.arrived.get(node._birth)
+            if g is not None:
+                size = np.abs(node._value)
+                if node._op is not None and node._op.name in LOUD:
+                    size = np.maximum(size, 1.0)
+                total += float(np.square(np.asarray(g * size, dtype=float)).sum())
+        return float(np.sqrt(total)) if np.isfinite(total) else 0.0
+
+    def moved(self, out: Node, h: float) -> float:
+        """The largest change of f by one number of the graph, per step, after a step of length h.
+
+        What adds up to the slope: large terms that cancel make a small one uncertain.
+        """
+        nodes = [node for node in reachable([out]) if node._op is not None and node._needs]
+        if [node._op for node in nodes] != [node._op for node in self.nodes]:
+            return 0.0
+        largest = 0.0
+        for before, after in zip(self.nodes, nodes, strict=True):
+            g = self.arrived.get(before._birth)
+            if g is not None and before._value.shape == after._value.shape and before._value.size:
+                change = np.abs(after._value - before._value) - 4.0 * self.eps * np.abs(before._value)
+                largest = max(largest, float(np.max(np.abs(g) * np.maximum(change, 0.0))))
+        return largest / h
 
     @property
     def sizes(self) -> list[int]:
@@ -107,5 +167,6 @@ def taped(out: Node) -> Tape:
     must_be_unchanged(nodes)
     if out._needs:
         with np.errstate(all="ignore"):
-            walk(out, start(out, None, "gradcheck"), work)
+            leaves, gradients, _ = walk(out, start(out, None, "gradcheck"), work)
+        arrived |= {birth: gradients[birth] for birth in leaves}
     return Tape(out, nodes, arrived)

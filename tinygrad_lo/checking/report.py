@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tinygrad_lo.checking.diagnosis import sentence
 from tinygrad_lo.errors import GradcheckError
 
 WORDS = {
     "OK": "agree",
-    "ZERO": "are zero on both sides",
-    "KINK": "lie at kinks, with a valid subgradient",
+    "ZERO": "are zero",
+    "KINK": "lie at kinks, between the slopes on both sides",
+    "MEET": "lie where kinks meet",
     "UNVERIFIABLE": "could not be verified",
     "FAIL": "disagree",
 }
-SHOWN_FIRST = ("FAIL", "UNVERIFIABLE", "KINK", "OK", "ZERO")
+FINE = 1e-8  # how well a derivative is usually known
+SHOWN_FIRST = ("FAIL", "UNVERIFIABLE", "MEET", "KINK", "OK", "ZERO")
 
 
 @dataclass
@@ -27,9 +31,10 @@ class Row:
     numeric: float
     error: float  # |analytic - numeric| / the larger of the two
     bar: float  # how far the numeric one can be off
-    verdict: str  # OK, ZERO, KINK, UNVERIFIABLE or FAIL
+    verdict: str  # OK, ZERO, KINK, MEET, UNVERIFIABLE or FAIL
     order: int = 1
     point: int = 0  # 0 is the one that was given
+    note: str = ""  # what stands behind the verdict
 
     @property
     def place(self) -> str:
@@ -40,6 +45,11 @@ class Row:
             place = self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
         place += f" (order {self.order})" if self.order > 1 else ""
         return place + (f" (point {self.point + 1})" if self.point else "")
+
+    @property
+    def known(self) -> float:
+        """How well the measured number is known, relative to it."""
+        return self.bar / abs(self.numeric) if self.numeric else np.inf
 
 
 @dataclass
@@ -70,6 +80,8 @@ class Fault:
 class Report:
     """The report of a gradient check: true if nothing failed and something was verified.
 
+    If nothing failed and nothing was verified either, it is false and reads UNDECIDED.
+
     Attributes:
         rows: one for each compared derivative.
         cause: what kind of mistake it looks like: "sign", "factor 2", "mean or sum", "transpose",
@@ -79,6 +91,7 @@ class Report:
         where: file:line of the code that called it.
         faults: every wrong rule, with the numbers that show it.
         unverified: what these points cannot show, in sentences. It does not make the report false.
+        shape: of the function's result. The rows are of its sum with random positive weights if it is none.
     """
 
     rtol: float
@@ -86,6 +99,7 @@ class Report:
     cause: str | None = None
     faults: list[Fault] = field(default_factory=list)
     unverified: list[str] = field(default_factory=list)
+    shape: tuple[int, ...] = ()
 
     @property
     def culprit(self) -> str | None:
@@ -101,12 +115,16 @@ class Report:
         """How many rows have this verdict."""
         return sum(row.verdict == verdict for row in self.rows)
 
-    def __bool__(self) -> bool:
+    @property
+    def outcome(self) -> str:
+        """passed, FAILED, or UNDECIDED: nothing is wrong, but nothing was verified either."""
         if self.count("FAIL") or self.faults:
-            return False
-        return self.count("ZERO") + self.count("UNVERIFIABLE") < len(self.rows) or (
-            self.count("ZERO") == len(self.rows) > 0
-        )
+            return "FAILED"
+        verified = self.count("OK") + self.count("KINK")
+        return "passed" if verified or self.count("ZERO") == len(self.rows) > 0 else "UNDECIDED"
+
+    def __bool__(self) -> bool:
+        return self.outcome == "passed"
 
     def raise_if_failed(self) -> None:
         """Raise GradcheckError with this report as its message, unless the check passed."""
@@ -114,18 +132,40 @@ class Report:
             raise GradcheckError(str(self))
 
     def __str__(self) -> str:
+        lines = [f"gradcheck {self.outcome}: {self.summary()}"]
+        if self.shape:
+            lines.append(f"  the result has shape {self.shape}: checked is its sum with random weights")
+        return "\n".join([*lines, *(f"  {line}" for line in [*self.table(), *self.reasons()])])
+
+    def summary(self) -> str:
+        """How many rows have which verdict, and how well they are known; or why nothing is."""
         counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
-        outcome = "passed" if self else "FAILED"
-        head = f"gradcheck {outcome}: of {len(self.rows)} derivatives {counts} (rtol {self.rtol:g})"
-        return "\n".join([head, *(f"  {line}" for line in [*self.table(), *self.reasons()])])
+        if self.outcome == "UNDECIDED":
+            return f"no derivative could be verified: {self.hidden()}"
+        text = f"of {len(self.rows)} derivatives {counts}"
+        agree = [row for row in self.rows if row.verdict == "OK"]
+        if self and agree:
+            worst = max(agree, key=lambda row: row.known)
+            at = f"{worst.place} to {worst.known:.0e}, the others better"
+            text += ", known to 1e-08 or better" if worst.known <= FINE else f" (known least: {at})"
+        return text
+
+    def hidden(self) -> str:
+        """Why the first derivative that could not be verified could not."""
+        notes = [row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET")]
+        return notes[0] if notes else "there is none"
 
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""
-        shown = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -row.error))[:12]
-        cells = [("derivative by", "analytic", "numeric", "rel. error", "verdict")]
+        shown = sorted(
+            self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}"))
+        )[:12]
+        cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
         for row in shown:
-            numbers = (f"{row.analytic:.6g}", f"{row.numeric:.6g}", f"{row.error:.1e}")
-            cells.append((row.place, *numbers, row.verdict))
+            measured = row.verdict not in ("ZERO", "KINK", "MEET")
+            error, known = (f"{row.error:.1e}", f"{row.known:.0e}") if measured else ("-", "-")
+            verdict = f"{row.verdict}: {row.note}" if row.note else row.verdict
+            cells.append((row.place, f"{row.analytic:.6g}", f"{row.numeric:.6g}", error, known, verdict))
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

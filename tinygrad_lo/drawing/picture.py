@@ -148,6 +148,9 @@ def focused(names: Names, focus: Any) -> list[Node]:
     return [focus]
 
 
+MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
+
+
 def checked(contents: Contents, names: Names, check: Any) -> str:
     """Lay a gradient check's report over the values; the sentence for the title."""
     places = {f"n{place}": node for place, node in enumerate(names.nodes)}
@@ -168,7 +171,7 @@ def checked(contents: Contents, names: Names, check: Any) -> str:
         members = [places[id] for id in group.members]
         group.numeric = [found[node._birth] for node in members if node._birth in found]
         group.wrong = any(map(wrong, members))
-    return "gradcheck passed ✓" if check else "gradcheck FAILED ✗"
+    return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 
 
 def one_of(option: str, value: Any, allowed: Collection[str]) -> None:
