@@ -23,7 +23,7 @@ from tinygrad_lo.drawing.dot import dot
 from tinygrad_lo.drawing.numeric import read
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.engine.graph import Node, quoted, scopes
+from tinygrad_lo.engine.graph import Label, Node, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
 
@@ -133,8 +133,8 @@ def focused(names: Names, focus: Any) -> list[Node]:
         found = [node for node in names.nodes if names.of(node) == one_line(focus)]
         if found:
             return found
-        known = [names.of(node) for node in names.nodes]
-        near = difflib.get_close_matches(focus, known, 3) or known[-3:]
+        known = given(names) or [names.of(node) for node in names.nodes]
+        near = difflib.get_close_matches(focus, known, 3) or known[-5:]
         raise OptionError(
             f"draw: focus is {focus!r}, and no value of this graph has that name; "
             f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
@@ -146,6 +146,22 @@ def focused(names: Names, focus: Any) -> list[Node]:
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
     return [focus]
+
+
+def given(names: Names) -> list[str]:
+    """The names that the user gave, without what a loss calls the values inside it."""
+    ends = {
+        began: node
+        for node in names.nodes
+        if isinstance(node._label, Label)
+        for _, began in node._label.spans
+    }
+    paths = scopes(names.nodes)
+    return [
+        names.of(node)
+        for node in names.nodes
+        if name_of(node) is not None and all(ends.get(key, node) is node for _, key in paths[node._birth])
+    ]
 
 
 def checked(contents: Contents, names: Names, check: Any) -> str:
