@@ -8,8 +8,8 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copied folder does not)
     raise ImportError(
-        f"tinygrad_lo needs Python 3.11 or newer, and this is Python "
-        f"{sys.version_info[0]}.{sys.version_info[1]}; make an environment with a newer one: python3.11 -m venv .venv"
+        f"tinygrad_lo needs Python 3.11 or newer, and this is Python {sys.version_info[0]}."
+        f"{sys.version_info[1]}; python3.11 -m venv .venv makes an environment for it"
     )
 
 from tinygrad_lo import data, engine, errors, losses, nn, optim

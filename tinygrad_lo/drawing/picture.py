@@ -11,7 +11,7 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.engine.graph import Label, Node, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
+
+if TYPE_CHECKING:
+    from graphviz import Source
 
 STYLES = ("auto", "cards", "circuit", "overview")
 
@@ -221,6 +224,17 @@ class Picture:
         """The picture as DOT text, for any Graphviz tool."""
         return self._source
 
+    @property
+    def graph(self) -> Source:
+        """The picture as a `graphviz.Source`: `graph.render("loss", format="ps")`, `graph.pipe("json")`.
+
+        Formats, files and exceptions are those of the package graphviz, which calls the `dot` on the PATH.
+        """
+        import graphviz
+
+        made: Source = graphviz.Source(self._source)  # untyped where the package is
+        return made
+
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file: .svg, .png, .pdf, or .dot, which needs no Graphviz.
 
@@ -238,7 +252,9 @@ class Picture:
             path.write_text(self.steps().html, encoding="utf-8", newline="\n")
         else:
             known = ", ".join(f".{known}" for known in (*FORMATS, "dot", "html"))
-            raise OptionError(f"save: cannot write {path.name!r}; the suffix can be {known}")
+            raise OptionError(
+                f"save: cannot write {path.name!r}; the suffix can be {known}; picture.graph renders more"
+            )
         return path
 
     def steps(self) -> Page:
