@@ -37,6 +37,7 @@ FLOORS = [
     "engine.ops.linear",
     "engine.ops",
     "engine.dispatch",
+    "engine.disguise",
     "engine.tensor",
     "engine.transforms",
     "engine.anomaly",

@@ -1,10 +1,13 @@
 """Numbers that leave the graph: refused, and the first words are what to write instead."""
 
+import copy
 import io
 import json
 import math
+import pickle
 import re
 import statistics
+import traceback
 
 import numpy as np
 import pytest
@@ -69,6 +72,91 @@ def test_one_number_is_item(call):
         ) as caught:
             call(t)
         assert f"np.exp({name})" in str(caught.value)
+
+
+WRITES = {
+    "a[0] = t": lambda a, t: a.__setitem__(0, t),
+    "a.fill(t)": lambda a, t: a.fill(t),
+    "a[0, 1] = t": lambda a, t: a.reshape(1, 3).__setitem__((0, 1), t),
+    "a[0, ...] = t": lambda a, t: a.reshape(1, 3).__setitem__((0, ...), t),
+    "a[:2] = t": lambda a, t: a.__setitem__(slice(2), t),
+    "a[mask] = t": lambda a, t: a.__setitem__(a == 0, t),
+}
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float64, np.float32, np.float16, np.longdouble, np.int64, np.complex128]
+)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_a_number_written_into_an_array_is_refused_in_our_last_line(write, dtype):
+    for t in (loss().named("train_loss"), lo.Parameter(1.0, name="train_loss")):
+        a = np.zeros(3, dtype)
+        with pytest.raises(GraphError) as caught:
+            write(a, t)
+        last = traceback.format_exception(caught.value)[-1]
+        assert last.startswith("tinygrad_lo.errors.GraphError: write train_loss.item(), ")
+        assert not a.any()
+
+
+def refused(kind=lo.Parameter):
+    """A scalar that float() has been refused of, and that was not used since."""
+    t = lo.Parameter(2.0, name="w")
+    t = t if kind is lo.Parameter else (t * 2.0).named("w")
+    with pytest.raises(GraphError):
+        float(t)
+    return t
+
+
+USES = {
+    "isinstance": lambda t: isinstance(t, lo.Tensor) and not isinstance(t, str) and t.shape == (),
+    "t + 1": lambda t: t + 1.0,
+    "1 - t": lambda t: 1.0 - t,
+    "array * t": lambda t: np.ones(2) * t,
+    "np.exp": np.exp,
+    "np.stack": lambda t: np.stack([t, t]),
+    "t == 2": lambda t: bool(t == t.item()),
+    "hash": lambda t: {t: True}[t],
+    "repr": repr,
+    "f-string": lambda t: f"{t:.2f}",
+    "backward": lambda t: (t * t).backward() or True,
+    "lo.grad": lambda t: lo.grad(t * t, t),
+    "requires_grad": lambda t: t.requires_grad,
+    "tree": lo.tree,
+    "mse": lambda t: lo.losses.mse(t, 1.0),
+    "named": lambda t: lo.named(t, "other"),
+    "t.reshape(1)[0]": lambda t: t.reshape(1)[0],
+}
+
+
+@pytest.mark.parametrize("kind", [lo.Tensor, lo.Parameter])
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+def test_a_refused_scalar_is_as_before(use, kind):
+    t = refused(kind)
+    assert use(t) is not False
+    assert type(t) is kind
+    assert t[None].shape == (1,)
+
+
+def test_a_refused_parameter_is_assigned_copied_and_optimized_as_before():
+    refused().data = 3.0
+    refused().grad = 1.0
+    refused().requires_grad = False
+    assert type(copy.deepcopy(refused())) is type(pickle.loads(pickle.dumps(refused()))) is lo.Parameter
+    w = refused()
+    optimizer = lo.optim.SGD([w], lr=0.5)
+    (w * w).backward()
+    optimizer.step()
+    assert w.item() == 0.0
+
+
+def test_a_refused_scalar_of_a_class_of_its_own_keeps_it():
+    class Rate(lo.Parameter):
+        pass
+
+    rate = Rate(1.0)
+    with pytest.raises(GraphError):
+        float(rate)
+    assert type(rate) is Rate
 
 
 @pytest.mark.parametrize("call", MANY.values(), ids=MANY)

@@ -11,6 +11,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine import dispatch
 from tinygrad_lo.engine.beside import branch, leave
 from tinygrad_lo.engine.call import register
+from tinygrad_lo.engine.disguise import without_items
 from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted, rename, spelled, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
@@ -107,11 +108,7 @@ class Tensor(Node):
         if self._op is not None:
             raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is not a leaf")
         leave("assigning .grad", self)
-        if value is None:
-            self._grad = None
-            self._spent = 0
-            return
-        self._grad = fitting(self, value, "grad")
+        self._grad = None if value is None else fitting(self, value, "grad")
         self._spent = 0
 
     @property
@@ -198,13 +195,11 @@ class Tensor(Node):
         self._stay("int({})")
         return int(self.item())
 
+    __trunc__ = __int__
+
     def __round__(self, digits: int | None = None) -> Any:
         self._stay("round({})")
         return round(self.item(), digits)
-
-    def __trunc__(self) -> int:
-        self._stay("math.trunc({})")
-        return int(self.item())
 
     def as_integer_ratio(self) -> tuple[int, int]:
         """The one element as a fraction, as of a float: `statistics.mean` asks for it."""
@@ -225,7 +220,10 @@ class Tensor(Node):
     def _stay(self, what: str) -> None:
         leave(what.format("t"), self)
         if self._needs:
-            raise left(self, what)
+            error = left(self, what)
+            if not self._value.ndim:
+                self.__class__ = DISGUISES.get(type(self), type(self))  # NumPy would hide the error
+            raise error
 
     def __bool__(self) -> bool:
         if self._value.size != 1:
@@ -408,6 +406,7 @@ class Parameter(Tensor):
 
 
 register(Tensor, Parameter)
+DISGUISES: dict[type[Tensor], Any] = {kind: without_items(kind) for kind in (Tensor, Parameter)}
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:
