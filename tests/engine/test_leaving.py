@@ -236,6 +236,14 @@ def test_a_tensor_compared_with_none_is_told_of_is():
         p.__ne__(None)
 
 
+def test_the_number_of_an_argument_may_be_numpys():
+    for argnums in (np.int64(1), np.int8(-1)):
+        assert lo.value_and_grad(lambda a, b: a * b, argnums)(2.0, 3.0) == (6.0, 2.0)
+    assert lo.value_and_grad(lambda a, b: a * b, (np.int64(1), 0))(2.0, 3.0) == (6.0, (2.0, 3.0))
+    assert lo.jacobian(lambda a, b: a * b, np.int64(1))(2.0, 3.0) == 2.0
+    assert lo.value_and_grad(lambda a: a * a)(np.int64(3)) == (9.0, 6.0)
+
+
 def test_the_grad_of_what_is_not_a_leaf_is_not_assigned():
     z = loss().named("z")
     with pytest.raises(GraphError, match="gradients are kept on leaves, and 'z' is not a leaf"):

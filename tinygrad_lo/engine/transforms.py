@@ -75,11 +75,16 @@ def must_be_tensor(value: Any, who: str) -> None:
         raise DTypeError(f"grad: {who} must be a tensor, got {type(value).__name__}")
 
 
+def as_int(number: Any) -> Any:
+    """NumPy's integers as Python's; whatever else it is stays."""
+    return int(number) if isinstance(number, np.integer) else number
+
+
 def variables(
     who: str, args: tuple[Any, ...], argnums: int | Sequence[int]
 ) -> tuple[list[Any], list[Tensor]]:
     """The arguments, with those to differentiate by turned into fresh tensors."""
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    numbers = list(map(as_int, argnums)) if isinstance(argnums, (list, tuple)) else [argnums]
     found = list(args)
     leaves = []
     if len(dict.fromkeys(numbers)) < len(numbers):
@@ -113,6 +118,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         >>> float(value), slope
         (5.0, array([2., 4.]))
     """
+    argnums = as_int(argnums)
 
     def run(*args: Any) -> tuple[Any, Any]:
         found, leaves = variables("value_and_grad", args, argnums)
@@ -144,6 +150,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         array([[2., 0.],
                [0., 4.]])
     """
+    argnums = as_int(argnums)
     if not isinstance(argnums, int):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
