@@ -39,6 +39,7 @@ FLOORS = [
     "engine.ops.losses",
     "engine.ops",
     "engine.dispatch",
+    "engine.disguise",
     "engine.tensor",
     "engine.kinks",
     "engine.transforms",
@@ -406,3 +407,22 @@ def test_extras_pin_the_peers():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert "torch==2.13.0" in project["optional-dependencies"]["peers"]
     assert project["requires-python"] == ">=3.11"
+
+
+def test_every_dependency_has_a_lower_bound():
+    """Without one, an old Python is not refused: pip walks back through years of versions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = [project["dependencies"], *project["optional-dependencies"].values()]
+    assert not [text for texts in asked for text in texts if not re.search(r"(>=|==)\d", text)]
+
+
+def test_an_older_python_is_refused_in_a_sentence():
+    first = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    ast.parse(first, feature_version=(3, 8))  # so that the sentence is reached
+    script = "import sys; sys.version_info = (3, 10, 12, 'final', 0); import tinygrad_lo"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: tinygrad_lo needs Python 3.11 or newer, and this is Python 3.10;")
+    assert "3.11" in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[0]

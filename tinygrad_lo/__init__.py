@@ -4,6 +4,14 @@ Tensors build a graph, losses are formulas on it, `backward()` brings the gradie
 them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
 """
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copied folder does not)
+    raise ImportError(
+        f"tinygrad_lo needs Python 3.11 or newer, and this is Python {sys.version_info[0]}."
+        f"{sys.version_info[1]}; python3.11 -m venv .venv makes an environment for it"
+    )
+
 from tinygrad_lo import data, engine, errors, losses, nn, optim
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.homework import check_gradient

@@ -202,6 +202,17 @@ def test_focus_of_an_unknown_name_or_a_stranger_is_refused():
         lo.draw(loss, focus=3)
 
 
+def test_a_focus_that_is_not_there_is_answered_with_the_names_that_the_user_gave():
+    W = lo.Parameter(np.ones((2, 3)), name="W")
+    loss = (lo.losses.cross_entropy((lo.Tensor(np.ones((4, 2)), name="X") @ W) * 2.0, [0, 1, 2, 0])).named(
+        "J"
+    )
+    with pytest.raises(lo.errors.OptionError, match=r"focus is 'q', .* there are 'W', 'X', 'J'$"):
+        lo.draw(loss, focus="q")
+    with pytest.raises(lo.errors.OptionError, match=r"there are 'w1', 'v1'$"):
+        lo.draw(lo.Parameter(1.0) * 2.0, focus="q")
+
+
 def test_what_is_nearest_to_the_focus_is_kept():
     v = lo.Parameter(1.0, name="w")
     middle = chain(50, v).named("middle")

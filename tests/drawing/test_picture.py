@@ -2,12 +2,14 @@
 
 import inspect
 import re
+import shutil
 import sys
 import types
 import webbrowser
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import graphviz
 import numpy as np
 import pytest
 
@@ -98,6 +100,20 @@ def test_dot_files_need_no_graphviz(picture, tmp_path, no_backend):
     with pytest.raises(DrawingError):
         picture.save(tmp_path / "loss.svg")
     assert not (tmp_path / "loss.svg").exists()
+
+
+def test_the_graph_is_the_source_of_the_package_graphviz(picture, tmp_path, monkeypatch):
+    assert type(picture.graph) is graphviz.Source
+    assert picture.graph.source == picture.source
+    with pytest.raises(ValueError, match="unknown format"):
+        picture.graph.pipe("jpgg")
+    if shutil.which("dot"):
+        assert picture.graph.pipe("json").startswith(b"{")
+        path = picture.graph.render(tmp_path / "loss", format="gif")
+        assert Path(path).read_bytes().startswith(b"GIF8")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(graphviz.ExecutableNotFound, match="PATH"):
+        picture.graph.pipe("svg")
 
 
 @pytest.mark.parametrize("name", ["loss", "loss.jpg", "loss.svg.gz", ".svg"])

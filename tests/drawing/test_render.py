@@ -1,7 +1,14 @@
 """Backends: the two real ones, and ones that are missing, broken or noisy."""
 
+import importlib.metadata
+import re
+import subprocess
 import sys
+import tomllib
+import venv
+from pathlib import Path
 
+import graphviz
 import pytest
 
 from tinygrad_lo.drawing import render as module
@@ -16,6 +23,7 @@ from tinygrad_lo.drawing.render import (
 )
 from tinygrad_lo.errors import DrawingError
 
+ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "digraph { n0 [shape=plain label=<<TABLE><TR><TD>my loss</TD></TR></TABLE>>] }"
 GOOD_SVG = "<svg><text>my loss</text></svg>"
 MAGIC = {"svg": b"<?xml", "png": b"\x89PNG\r\n", "pdf": b"%PDF-"}
@@ -73,15 +81,80 @@ def test_resolution(side, dpi):
 def test_without_any_graphviz_the_error_names_a_command_for_each_platform(no_backend):
     with pytest.raises(DrawingError) as caught:
         render(SOURCE, "svg")
-    for command in (
-        "sudo apt install",
-        "brew install",
-        "winget install",
-        "pip install 'tinygrad_lo[draw]'",
-        ".dot",
-        VARIABLE,
-    ):
+    assert str(caught.value).startswith("pip install pygraphviz")
+    for command in ("sudo apt install", "brew install", "winget install", "conda install", ".dot", VARIABLE):
         assert command in str(caught.value)
+
+
+@posix
+def test_in_a_bare_environment_the_error_is_a_command_and_text_still_comes(tmp_path):
+    """Only the package and what it needs: an environment of links, which costs no download."""
+    venv.create(tmp_path, symlinks=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    places = next((tmp_path / "lib").iterdir()) / "site-packages"
+    needed = [re.split("[<>=]", text)[0] for text in project["dependencies"]]
+    for name in needed:
+        for found in {file.parts[0] for file in importlib.metadata.files(name)} - {".."}:
+            (places / found).symlink_to(importlib.metadata.distribution(name).locate_file(found))
+    script = """
+import sys, tinygrad_lo as lo
+picture = lo.draw((lo.Parameter(3.0, name="w") * 2.0).named("loss"))
+assert picture.source.startswith("digraph") and picture.save("loss.dot").exists()
+assert "graphviz" not in sys.modules, "imported before a picture is rendered"
+print(lo.tree((lo.Parameter(3.0) * 2.0).named("loss")))
+print(picture._repr_mimebundle_()["text/plain"].splitlines()[1])
+picture.save("loss.svg")
+"""
+    done = subprocess.run(
+        [tmp_path / "bin" / "python", "-c", script],
+        env={"PATH": "", VARIABLE: "none", "PYTHONPATH": str(ROOT)},
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert "pip install pygraphviz" in done.stdout
+    assert "\ntinygrad_lo.errors.DrawingError: pip install pygraphviz brings" in done.stderr
+
+
+def test_graphviz_is_imported_when_a_picture_is_rendered():
+    script = """
+import sys, tinygrad_lo as lo
+picture = lo.draw((lo.Parameter(3.0, name="w") * 2.0).named("loss"))
+picture.source, repr(picture), lo.tree(lo.Parameter(1.0))
+assert not [name for name in sys.modules if name.startswith(("graphviz", "pygraphviz"))]
+picture.graph
+assert "graphviz" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+@posix
+def test_a_dot_on_the_path_is_called_by_the_package_unless_the_picture_may_take_long(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(module, "has_pygraphviz", lambda: False)
+    program = tmp_path / "dot"
+    program.write_text(f"#!/bin/sh\n/bin/cat > /dev/null\necho '{GOOD_SVG}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    pipe = graphviz.Source.pipe
+    monkeypatch.setattr(graphviz.Source, "pipe", lambda self, kind: asked.append(kind) or pipe(self, kind))
+    assert render(SOURCE, "svg", "my loss").strip().decode() == GOOD_SVG
+    assert render(SOURCE, "pdf", "my loss").strip().decode() == GOOD_SVG
+    assert asked == ["svg", "svg", "pdf"]
+    program.write_text("#!/bin/sh\necho boom >&2\nexit 3\n")
+    with pytest.raises(DrawingError, match=r"ended with status 3: boom\n") as caught:
+        render(SOURCE, "svg")
+    assert str(program) in str(caught.value)
+    program.write_text("#!/bin/sh\n/bin/cat > /dev/null\n")
+    with pytest.raises(DrawingError, match="ended with status 0: it said nothing"):
+        render(SOURCE, "svg")
+    program.write_bytes(b"no program")
+    with pytest.raises(DrawingError, match="cannot be run"):
+        render(SOURCE, "svg")
+    monkeypatch.setattr(module, "PATIENCE", 0.2)
+    program.write_text("#!/bin/sh\nexec /bin/sleep 20\n")
+    with pytest.raises(DrawingError, match="max_nodes="):
+        render("digraph {" + "\n" * module.QUICK + "}\n", "svg")
+    assert len(asked) == 6
 
 
 @posix

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo import errors
-from tinygrad_lo.losses import cross_entropy, l2, multiclass_hinge
+from tinygrad_lo.losses import cross_entropy, l2, multiclass_hinge, nll
 
 SCORES = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]])
 
@@ -96,6 +96,16 @@ CASES = [
      ValueError, ["class_weights", "finite"]),
     ("weights that leave nothing", lambda: cross_entropy(SCORES, [0, 0], class_weights=[0, 1, 1]),
      errors.LoError, ValueError, ["class_weights"]),
+    ("weights by class", lambda: cross_entropy(SCORES, [0, 1], class_weights={0: 1.0}), errors.OptionError,
+     ValueError, ["class_weights is a list", "got dict", "[weights.get(c, 1.0) for c in range(3)]"]),
+    ("classes on axis 1 of images", lambda: cross_entropy(np.zeros((2, 3, 4, 5)), np.zeros((2, 4, 5), int)),
+     errors.ShapeError, ValueError, ["(2, 3, 4)", "got (2, 4, 5)", "np.moveaxis(scores, 1, -1)"]),
+    ("classes on axis 1 of sequences", lambda: multiclass_hinge(np.zeros((2, 3, 5)), np.zeros((2, 5), int)),
+     errors.ShapeError, ValueError, ["np.moveaxis(scores, 1, -1)"]),
+    ("distributions on axis 1", lambda: cross_entropy(np.zeros((2, 2, 3)), np.full((2, 2, 3), 0.5)),
+     errors.DomainError, ValueError, ["row 0 sums to 1.5", "np.moveaxis(..., 1, -1)"]),
+    ("samples in columns", lambda: cross_entropy(SCORES, [0, 1, 1]), errors.ShapeError, ValueError,
+     ["2 rows of logits but 3 labels", "scores.T"]),
     ("margin nan", lambda: multiclass_hinge(SCORES, [0, 1], margin=np.nan), errors.OptionError, ValueError,
      ["margin must be finite", "nan"]),
     ("margin as text", lambda: multiclass_hinge(SCORES, [0, 1], margin="1"), errors.OptionError, ValueError,
@@ -148,3 +158,44 @@ def test_good_labels_of_any_integer_type_are_taken(loss):
         assert loss(SCORES, np.array([0, 2], dtype)) == expected
     assert loss(SCORES, lo.Tensor([0, 2])) == expected
     assert loss(SCORES, (0, 2)) == expected
+
+
+CUBE = np.arange(27.0).reshape(1, 3, 3, 3) % 5
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, multiclass_hinge, nll])
+def test_classes_that_fit_on_two_axes_are_asked_about_once(loss):
+    """Where C = H = W the wrong axis gives another number without an error."""
+    labels = np.arange(9).reshape(1, 3, 3) % 3
+    words = r"axis 1\. .*np\.moveaxis\(scores, 1, -1\).*scores\.reshape\(-1, 3\)"
+    with pytest.warns(UserWarning, match=words) as caught:
+        meant, _, _ = [loss(-CUBE, labels) for _ in range(3)]
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert loss(-CUBE.reshape(-1, 3), labels.reshape(-1)) == meant  # says so, and does not warn
+    loss(np.zeros((3, 3)), [0, 1, 2])
+    loss(-np.ones((2, 3, 4)), np.zeros((2, 3), int))
+
+
+@pytest.mark.parametrize("loss", [cross_entropy, multiclass_hinge, nll])
+def test_one_class_has_nothing_to_learn(loss):
+    scores = lo.Tensor(np.zeros((4, 1)), requires_grad=True)
+    words = (
+        r"shape \(4, 1\) have one class, .*binary_cross_entropy_with_logits\(scores\[\.\.\., 0\], labels\)"
+    )
+    with pytest.warns(UserWarning, match=words) as caught:
+        _ = [loss(scores, [0, 0, 0, 0]) for _ in range(3)]
+    assert len(caught) == 1
+    with pytest.warns(UserWarning, match=words), pytest.raises(errors.LabelError):
+        loss(scores, [0, 1, 1, 0])
+    lo.losses.binary_cross_entropy_with_logits(scores[..., 0], [0.0, 1.0, 1.0, 0.0])
+
+
+def test_the_label_to_ignore_may_be_numpys():
+    expected = cross_entropy(SCORES, [0, -1], ignore_index=-1)
+    for kind in (np.int64, np.int8, np.int32):
+        assert cross_entropy(SCORES, [0, -1], ignore_index=kind(-1)) == expected
+    assert cross_entropy(SCORES, [0, 2], ignore_index=np.uint8(2)) == cross_entropy(SCORES[:1], [0])
+    for bad in (np.bool_(True), True, 1.0, np.float64(1.0), "1"):
+        with pytest.raises(errors.OptionError, match="ignore_index must be an int or None"):
+            cross_entropy(SCORES, [0, 1], ignore_index=bad)

@@ -313,6 +313,7 @@ REFUSALS = [
      r"conv2d: x must be \(N, C, H, W\), got shape \(3, 7, 6\); .* x\[None\]"),
     (lambda: nn.conv2d(IMAGES, FILTERS[0]), "ShapeError", r"weight must be \(O, C, kh, kw\), got"),
     (lambda: nn.conv2d(IMAGES[:, :2], FILTERS), "ShapeError", "x has 2 channels .* filters expect 3"),
+    (lambda: nn.conv2d(np.moveaxis(IMAGES, 1, -1), FILTERS), "ShapeError", r"np\.moveaxis\(x, -1, 1\)$"),
     (lambda: nn.conv2d(IMAGES, FILTERS, BIAS[:3]), "ShapeError", r"bias must have shape \(4,\)"),
     (lambda: nn.conv2d(IMAGES, FILTERS, BIAS[:, None]), "ShapeError", "bias must have shape"),
     (lambda: nn.conv2d(IMAGES[:, :, :2], FILTERS), "ShapeError", "of 3×2 is larger than the input of 2×6"),

@@ -11,7 +11,7 @@ import tempfile
 import webbrowser
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +23,12 @@ from tinygrad_lo.drawing.dot import dot
 from tinygrad_lo.drawing.numeric import read
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.engine.graph import Node, quoted, scopes
+from tinygrad_lo.engine.graph import Label, Node, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
+
+if TYPE_CHECKING:
+    from graphviz import Source
 
 STYLES = ("auto", "cards", "circuit", "overview")
 
@@ -133,8 +136,8 @@ def focused(names: Names, focus: Any) -> list[Node]:
         found = [node for node in names.nodes if names.of(node) == one_line(focus)]
         if found:
             return found
-        known = [names.of(node) for node in names.nodes]
-        near = difflib.get_close_matches(focus, known, 3) or known[-3:]
+        known = given(names) or [names.of(node) for node in names.nodes]
+        near = difflib.get_close_matches(focus, known, 3) or known[-5:]
         raise OptionError(
             f"draw: focus is {focus!r}, and no value of this graph has that name; "
             f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
@@ -146,6 +149,22 @@ def focused(names: Names, focus: Any) -> list[Node]:
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
     return [focus]
+
+
+def given(names: Names) -> list[str]:
+    """The names that the user gave, without what a loss calls the values inside it."""
+    ends = {
+        began: node
+        for node in names.nodes
+        if isinstance(node._label, Label)
+        for _, began in node._label.spans
+    }
+    paths = scopes(names.nodes)
+    return [
+        names.of(node)
+        for node in names.nodes
+        if name_of(node) is not None and all(ends.get(key, node) is node for _, key in paths[node._birth])
+    ]
 
 
 MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
@@ -208,6 +227,17 @@ class Picture:
         """The picture as DOT text, for any Graphviz tool."""
         return self._source
 
+    @property
+    def graph(self) -> Source:
+        """The picture as a `graphviz.Source`: `graph.render("loss", format="ps")`, `graph.pipe("json")`.
+
+        Formats, files and exceptions are those of the package graphviz, which calls the `dot` on the PATH.
+        """
+        import graphviz
+
+        made: Source = graphviz.Source(self._source)  # untyped where the package is
+        return made
+
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file: .svg, .png, .pdf, or .dot, which needs no Graphviz.
 
@@ -225,7 +255,9 @@ class Picture:
             path.write_text(self.steps().html, encoding="utf-8", newline="\n")
         else:
             known = ", ".join(f".{known}" for known in (*FORMATS, "dot", "html"))
-            raise OptionError(f"save: cannot write {path.name!r}; the suffix can be {known}")
+            raise OptionError(
+                f"save: cannot write {path.name!r}; the suffix can be {known}; picture.graph renders more"
+            )
         return path
 
     def steps(self) -> Page:

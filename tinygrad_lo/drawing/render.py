@@ -1,7 +1,8 @@
 """DOT text to SVG, PNG or PDF, by whatever Graphviz this machine has.
 
-First the program `dot`, then the Graphviz inside pygraphviz's wheels, which runs in a child process:
-a crash or a warning stays there. A backend that draws nonsense is treated as one that is not there.
+First the program `dot`, by the package graphviz where it is on the PATH. Then the Graphviz inside
+pygraphviz's wheels, which runs in a child process: a crash or a warning stays there. A backend that draws
+nonsense is treated as one that is not there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tinygrad_lo.drawing.titles import crossed, moved
@@ -23,6 +25,7 @@ FORMATS = ("svg", "png", "pdf")
 DPI = 144
 LARGEST_SIDE = 30_000  # pixels; Cairo, which paints PNG files, ends at 32767
 PATIENCE = 300  # seconds
+QUICK = 1000  # lines of DOT text that are laid out in seconds
 VARIABLE = "TINYGRAD_LO_DOT"
 # Where installers put `dot` without putting it on the PATH.
 PLACES = (
@@ -38,19 +41,17 @@ PLACES = (
 CHILD = """
 import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
-sys.stdout.buffer.write(graph.draw(format=sys.argv[1], prog="dot", args=sys.argv[2]))
+sys.stdout.buffer.write(graph.draw(format=sys.argv[1][2:], prog="dot"))
 """
-ADVICE = f"""Install Graphviz by one of
+ADVICE = f"""pip install pygraphviz brings a Graphviz that draws here. Or install one for the machine:
   Debian, Ubuntu   sudo apt install graphviz
   macOS            brew install graphviz
   Windows          winget install Graphviz.Graphviz
-  anywhere         pip install 'tinygrad_lo[draw]'
+  conda            conda install -c conda-forge graphviz
 or set {VARIABLE} to its program `dot`.
 Without it, picture.source, picture.save("loss.dot") and lo.tree(loss) work."""
 
-# Called as backend(format, option): the command that turns DOT on its standard input into that format
-# on its standard output.
-Backend = Callable[[str, str], list[str]]
+Backend = Callable[[str, str], bytes]  # from DOT text and a format to what is in the file
 
 
 def render(source: str, format: str, expected: str = "") -> bytes:
@@ -65,32 +66,49 @@ def render(source: str, format: str, expected: str = "") -> bytes:
         except DrawingError as error:
             failures.append(f"{name}: {error}")
     if not failures:
-        raise DrawingError(f"no Graphviz was found. {ADVICE}")
-    raise DrawingError("no Graphviz here could draw the picture.\n" + "\n".join([*failures, ADVICE]))
+        raise DrawingError(ADVICE)
+    raise DrawingError("\n".join(["no Graphviz here could draw the picture.", *failures, ADVICE]))
 
 
 def render_with(backend: Backend, source: str, format: str, expected: str) -> bytes:
     """Render by one backend, looking first at the SVG that it makes."""
-    svg = run(backend("svg", ""), source)
+    svg = backend(source, "svg")
     page = svg.decode("utf-8", "replace")
     count = crossed(page)
     if count:
         other = moved(source, page)
-        again = run(backend("svg", ""), other)
+        again = backend(other, "svg")
         if crossed(again.decode("utf-8", "replace")) < count:
             source, svg, page = other, again, again.decode("utf-8", "replace")
     if squeezed(expected) not in squeezed(visible(page)):
         raise DrawingError(f"the SVG does not show {expected!r}, so this Graphviz cannot draw tables")
-    if format == "svg":
-        return svg
-    return run(backend(format, f"-Gdpi={resolution(page)}" if format == "png" else ""), source)
+    if format == "png":
+        source = source.replace("{", f"{{ graph [dpi={resolution(page)}]", 1)
+    return svg if format == "svg" else backend(source, format)
 
 
-def run(command: list[str], source: str) -> bytes:
+def by_package(source: str, format: str) -> bytes:
+    """Let the package graphviz call the `dot` on the PATH. It waits for ever, so not for large pictures."""
+    import graphviz
+
+    if source.count("\n") > QUICK:
+        return run(["dot"], source, format)
+    try:
+        drawn: bytes = graphviz.Source(source).pipe(format)
+    except graphviz.CalledProcessError as error:
+        raise failed(error.returncode, error.stderr) from error
+    except (graphviz.ExecutableNotFound, OSError) as error:
+        raise DrawingError(f"cannot be run: {error}") from error
+    if not drawn:
+        raise failed(0, b"")
+    return drawn
+
+
+def run(command: list[str], source: str, format: str) -> bytes:
     """Hand the source to a command and return what it answers."""
     try:
         done = subprocess.run(
-            command,
+            [*command, f"-T{format}"],
             input=source.encode(),
             capture_output=True,
             check=False,
@@ -101,10 +119,15 @@ def run(command: list[str], source: str) -> bytes:
         raise DrawingError(f"cannot be run: {error}") from error
     except subprocess.TimeoutExpired as error:
         raise DrawingError(f"not ready after {PATIENCE} s; draw fewer values with max_nodes=") from error
-    said = done.stderr.decode("utf-8", "replace").strip()
-    if done.returncode or not done.stdout or complains(said):
-        raise DrawingError(f"ended with status {done.returncode}: {said[-2000:] or 'it said nothing'}")
+    if done.returncode or not done.stdout or complains(done.stderr.decode("utf-8", "replace")):
+        raise failed(done.returncode, done.stderr)
     return done.stdout
+
+
+def failed(status: int, said: bytes) -> DrawingError:
+    """The error for a Graphviz that gave no picture, with the last that it said."""
+    text = said.decode("utf-8", "replace").strip()
+    return DrawingError(f"ended with status {status}: {text[-2000:] or 'it said nothing'}")
 
 
 def complains(said: str) -> bool:
@@ -142,11 +165,11 @@ def backends() -> dict[str, Backend]:
     found: dict[str, Backend] = {}
     program = find_dot()
     if program is not None:
-        found[program] = lambda kind, option: [program, f"-T{kind}", *option.split()]
+        on_path = not os.environ.get(VARIABLE) and shutil.which("dot")
+        found[program] = by_package if on_path else partial(run, [program])
     if has_pygraphviz():
         # -P: a file pygraphviz.py or json.py in the working directory is not meant.
-        child = [sys.executable, "-P", "-c", CHILD]
-        found["pygraphviz"] = lambda kind, option: [*child, kind, option]
+        found["pygraphviz"] = partial(run, [sys.executable, "-P", "-c", CHILD])
     return found
 
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.beside import fact
+from tinygrad_lo.engine.graph import Node, spelled
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
 
 UFUNCS: dict[Any, Callable[..., Any]] = {
@@ -94,9 +96,40 @@ def np_std(
     return reductions.std(a, axis, keepdims, ddof=ddof)
 
 
-def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    refuse_options("linalg.norm", ord=ord)
-    return reductions.norm(x, axis, keepdims)
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    """The root of the sum of squares along the axes (all of them by default): no other order."""
+    vector = len(shape_of(x) if axis is None else np.atleast_1d(axis)) == 1
+    if ord is None or (ord == 2 if vector else ord == "fro"):
+        return reductions.norm(x, axis, keepdims)
+    name = spelled(x, "x") if isinstance(x, Node) else "x"
+    size = f"np.abs({name})"
+    write = {
+        0: f"np.count_nonzero({name})",
+        1: f"{size}.sum()",
+        np.inf: f"{size}.max()",
+        -np.inf: f"{size}.min()",
+    }
+    if not vector:
+        rows = f"{size}.sum(axis=1)"
+        write = {
+            1: f"{size}.sum() for all elements, {size}.sum(axis=0).max() for the largest column",
+            np.inf: f"{rows}.max()",
+            -np.inf: f"{rows}.min()",
+        }
+    other = (
+        f"({size} ** {ord}).sum() ** (1 / {ord})"
+        if vector
+        else f"{name}.norm() for the root of the sum of squares"
+    )
+    along = (
+        f"; along axis {ord} write {name}.norm(axis={ord})"
+        if axis is None and ord in range(len(shape_of(x)))
+        else ""
+    )
+    kind = "a vector" if vector else "a matrix"
+    raise UnsupportedError(
+        f"norm: ord={ord!r} of {kind} has no rule of its own; write {write.get(ord, other)}{along}"
+    )
 
 
 def np_reshape(a: Any, shape: Any) -> Any:
@@ -164,7 +197,7 @@ def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.sum: np_sum, np.prod: np_prod, np.mean: np_mean, np.max: np_max, np.amax: np_max, np.min: np_min,
-    np.amin: np_min, np.var: np_var, np.std: np_std, np.linalg.norm: np_norm, np.clip: np_clip,
+    np.amin: np_min, np.var: np_var, np.std: np_std, np.linalg.norm: norm, np.clip: np_clip,
     np.where: np_where, np.reshape: np_reshape, np.ravel: shapes.flatten, np.transpose: np_transpose,
     np.swapaxes: shapes.swapaxes, np.moveaxis: shapes.moveaxis, np.expand_dims: shapes.expand_dims,
     np.squeeze: shapes.squeeze, np.broadcast_to: shapes.broadcast_to, np.concatenate: shapes.concatenate,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import keyword
 import math
 import threading
 from collections.abc import Callable, Container, Iterable
@@ -205,6 +206,17 @@ def quoted(node: Node, otherwise: str = "a tensor") -> str:
     """The name in quotes, or `otherwise`: for messages."""
     name = name_of(node)
     return repr(name) if name is not None else otherwise
+
+
+def spelled(node: Node, otherwise: str) -> str:
+    """The tensor as a message can write it in Python: its name, "0.weight" as model[0].weight."""
+    path = (name_of(node) or "").split(".")
+    if len(path) > 1:
+        path.insert(0, "model")
+    written = path[0] + "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path[1:])
+    words = [path[0], *(key for key in path[1:] if not key.isdecimal())]
+    good = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
+    return written if good else otherwise
 
 
 def named(x: T, name: str) -> T:

@@ -11,10 +11,11 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine import dispatch
 from tinygrad_lo.engine.beside import branch, leave
 from tinygrad_lo.engine.call import register
-from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted, rename, tick
+from tinygrad_lo.engine.disguise import without_items
+from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted, rename, spelled, tick
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, must_be_float
+from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, left, must_be_float, number_of
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
 
 
@@ -92,7 +93,7 @@ class Tensor(Node):
                 return None
             raise GraphError(
                 f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
-                f"{self._op.name}; lo.grad(loss, {name_of(self) or 'S'}) gives it"
+                f"{self._op.name}; lo.grad(loss, {spelled(self, 'S')}) gives it"
             )
         if active:
             leave(".grad", self)
@@ -105,13 +106,9 @@ class Tensor(Node):
             self._spent = 0
             return
         if self._op is not None:
-            raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is none")
+            raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is not a leaf")
         leave("assigning .grad", self)
-        if value is None:
-            self._grad = None
-            self._spent = 0
-            return
-        self._grad = fitting(self, value, "grad")
+        self._grad = None if value is None else fitting(self, value, "grad")
         self._spent = 0
 
     @property
@@ -191,38 +188,42 @@ class Tensor(Node):
         return elementwise.detach(self)  # type: ignore[no-any-return]
 
     def __float__(self) -> float:
-        self._stay(
-            "float(t)",
-            "use np.exp(t) and the like, or t.item() for the number (math.exp(t) and a[0] = t call float)",
-        )
+        self._stay("float({})")
         return float(self.item())
 
     def __int__(self) -> int:
-        self._stay("int(t)", "use t.item() for the number")
+        self._stay("int({})")
         return int(self.item())
 
+    __trunc__ = __int__
+
+    def __round__(self, digits: int | None = None) -> Any:
+        self._stay("round({})")
+        return round(self.item(), digits)
+
+    def as_integer_ratio(self) -> tuple[int, int]:
+        """The one element as a fraction, as of a float: `statistics.mean` asks for it."""
+        self._stay("statistics.mean([{}])")
+        return self.item().as_integer_ratio()  # type: ignore[no-any-return]
+
     def __index__(self) -> int:
-        self._stay("use as an index", "use t.item() for the number")
+        self._stay("{} as an index")
         if self._value.dtype.kind not in "iu":
             raise DTypeError(f"an index must be an integer, got {self.dtype}")
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        self._stay(
-            "np.asarray(t)",
-            "use t.numpy() or t.detach(). (X.dot(W) leaves the graph in the same way; write X @ W. "
-            "Of a list of tensors np.stack makes one.)",
-        )
+        self._stay("np.asarray({})")
         data = np.asarray(self._value, dtype=dtype)
         return data.copy() if copy else data
 
-    def _stay(self, what: str, instead: str) -> None:
-        leave(what, self)
+    def _stay(self, what: str) -> None:
+        leave(what.format("t"), self)
         if self._needs:
-            raise GraphError(
-                f"{what} would leave the graph of {quoted(self, 'this tensor')}, and its gradient would be "
-                f"lost; {instead}"
-            )
+            error = left(self, what)
+            if not self._value.ndim:
+                self.__class__ = DISGUISES.get(type(self), type(self))  # NumPy would hide the error
+            raise error
 
     def __bool__(self) -> bool:
         if self._value.size != 1:
@@ -231,12 +232,12 @@ class Tensor(Node):
 
     def __len__(self) -> int:
         if not self._value.ndim:
-            raise ShapeError("len() of a scalar tensor; it has no axes")
+            raise ShapeError(f"len() of a scalar tensor; it has no axes; its number is {number_of(self)}")
         return len(self._value)
 
     def __iter__(self) -> Iterator[Any]:
         if not self._value.ndim:
-            raise ShapeError("a scalar tensor cannot be iterated over; it has no axes")
+            raise ShapeError(f"a scalar tensor cannot be iterated over; its number is {number_of(self)}")
         return (indexing.getitem(self, i) for i in range(len(self._value)))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -300,9 +301,9 @@ class Tensor(Node):
     __invert__ = dispatch.plain_answer(np.invert)
 
     def _flat(self, _: Any) -> NoReturn:
-        raise UnsupportedError("// and % have no derivative here; for their values use t.numpy()")
+        raise UnsupportedError("//, % and divmod have no derivative here; for their values use t.numpy()")
 
-    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _flat
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = __rdivmod__ = _flat
 
     def __getitem__(self, index: Any) -> Any:
         return indexing.at(self, index)
@@ -320,7 +321,7 @@ class Tensor(Node):
     min = reductions.min
     var = reductions.var
     std = reductions.std
-    norm = reductions.norm
+    norm = dispatch.norm
     dot = linear.dot
     reshape = shapes.reshape
     transpose = shapes.transpose
@@ -398,13 +399,14 @@ class Parameter(Tensor):
     def _rebound(self, _: Any) -> NoReturn:
         raise GraphError(
             f"this makes a new tensor instead of changing {quoted(self, 'the parameter')}; "
-            f"write {name_of(self) or 'W'}.data -= … or use an optimizer"
+            f"write {spelled(self, 'W')}.data -= … or use an optimizer"
         )
 
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _rebound
 
 
 register(Tensor, Parameter)
+DISGUISES: dict[type[Tensor], Any] = {kind: without_items(kind) for kind in (Tensor, Parameter)}
 
 
 def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad: Array) -> Tensor:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, modes, quoted
+from tinygrad_lo.engine.graph import Array, Node, modes, quoted, spelled
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})
+EQUALITY = ("equal", "not_equal")  # what == and != call
 REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsigned, bool
 
 
@@ -62,6 +63,28 @@ def fitting(t: Node, value: Any, what: str) -> Array:
     return data
 
 
+def number_of(t: Node) -> str:
+    """How to write the number that a tensor holds; what was computed and has no name is taken for a loss."""
+    return f"{spelled(t, 't' if t._op is None else 'loss')}.item()"
+
+
+def left(t: Node, how: str) -> GraphError:
+    """The error for values that would leave the graph unseen; `how` has {} for the tensor."""
+    if t._value.size == 1:
+        number = number_of(t)
+        name = number.removesuffix(".item()")
+        write = f"{number}, of a list [l.item() for l in losses]"
+        stays = f"np.exp({name}) and np.stack(losses).mean() stay in it"
+    else:
+        name = spelled(t, "t")
+        write = "t.numpy() or t.detach()"
+        stays = "X.dot(W) leaves the graph, too, X @ W and np.stack of a list stay in it"
+    return GraphError(
+        f"write {write}: {how.format(name)} would leave the graph of {quoted(t, 'this tensor')}, and its "
+        f"gradient would be lost; {stays}"
+    )
+
+
 def closed(data: Array) -> Array:
     """The array as a view that cannot be written through; numbers cannot anyway."""
     if type(data) is ndarray:
@@ -109,7 +132,8 @@ def plain(value: Any, who: str, role: str = "operand") -> Array:
         if dtype is None or dtype.kind in REAL:
             return value
         raise DTypeError(bad_dtype(value, f"{who}: "))
-    raise DTypeError(f"{who}: {role} must be number or Tensor (or an array), got {kind.__name__}")
+    hint = f"; write t is {'not ' * (who == 'not_equal')}None" if value is None and who in EQUALITY else ""
+    raise DTypeError(f"{who}: {role} must be number or Tensor (or an array), got {kind.__name__}{hint}")
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Array, Node, named
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
@@ -128,6 +130,12 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array, bool]:
         if data.shape[-1] == 0:
             raise ShapeError(f"{who}: the scores have shape {data.shape}: no classes")
         raise ShapeError(f"{who}: no samples left to average: the scores have shape {data.shape}")
+    if data.shape[-1] == 1:
+        warn_once(
+            f"{who} of one class",
+            f"{who}: scores of shape {data.shape} have one class, so there is nothing to learn; for one "
+            f"score and labels 0 and 1 use binary_cross_entropy_with_logits(scores[..., 0], labels)",
+        )
     return scores, data, half
 
 
@@ -150,6 +158,14 @@ def labels_of(who: str, scores: Array, labels: Any, ignore_index: int | None = N
         labels = as_array(who, labels)
     if labels.dtype.kind not in "iu" or labels.shape != scores.shape[:-1]:
         refuse_labels(who, scores.shape, labels)
+    if len(scores.shape) > 2 and len(set(scores.shape[1:])) == 1 < scores.shape[-1]:
+        warn_once(
+            f"{who} along which axis",
+            f"{who}: scores of shape {scores.shape} fit these labels with the classes on the last axis, "
+            f"where they are taken to be, and on axis 1. If yours are on axis 1, as in PyTorch, pass "
+            f"np.moveaxis(scores, 1, -1); if they are on the last one, scores.reshape(-1, "
+            f"{scores.shape[-1]}) and labels.reshape(-1) say so",
+        )
     return check(labels, in_range, out_of_range, who, scores.shape[-1], ignore_index)
 
 
@@ -167,8 +183,14 @@ def refuse_labels(who: str, wanted: tuple[int, ...], labels: Any) -> None:
         cure = "labels[:, 0]" if len(rows) == 1 else "labels[..., 0]"
         raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use {cure}")
     if len(shape) == len(rows) == 1:
-        raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels")
-    raise ShapeError(f"{who}: labels must be {rows} for scores of shape {wanted}, got {shape}")
+        hint = "; if each column is a sample, pass scores.T" if shape == wanted[1:] else ""
+        raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels{hint}")
+    hint = (
+        "; classes stand on the last axis, pass np.moveaxis(scores, 1, -1)"
+        if shape == (*wanted[:1], *wanted[2:])
+        else ""
+    )
+    raise ShapeError(f"{who}: labels must be {rows} for scores of shape {wanted}, got {shape}{hint}")
 
 
 def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool:
@@ -213,6 +235,11 @@ def distribution_of(who: str, target: Any, dtype: Any) -> Any:
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
     """A weight for each class, in the dtype of the scores."""
+    if isinstance(weights, Mapping):
+        raise OptionError(
+            f"{who}: class_weights is a list of one number for each class, got {type(weights).__name__}; "
+            f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
+        )
     w = np.asarray(number(who, "class_weights", weights))
     if w.shape != scores.shape[-1:]:
         raise ShapeError(
@@ -374,7 +401,10 @@ def wrong_sum(p: Array, who: str, name: str, half: bool) -> DomainError:
     """The error for the first row that does not."""
     sums = np.reshape(p.sum(-1), -1)
     row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, half)))
-    return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1")
+    hint = ""
+    if np.ndim(p) > 2 and sums_to_one(np.moveaxis(p, 1, -1), who, name, half):
+        hint = " along the last axis, these do along axis 1: pass np.moveaxis(..., 1, -1) of both inputs"
+    return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1{hint}")
 
 
 def tolerance(p: Array, half: bool) -> float:

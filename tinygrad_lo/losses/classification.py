@@ -101,8 +101,10 @@ def cross_entropy(
     classes = data.shape[-1]
     if type(label_smoothing) is not float or label_smoothing != 0.0:
         label_smoothing = finite_number(who, "label_smoothing", label_smoothing, 0.0, 1.0)
-    if ignore_index is not None and (isinstance(ignore_index, bool) or not isinstance(ignore_index, int)):
-        raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
+    if ignore_index is not None:
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
+            raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
+        ignore_index = int(ignore_index)
     unit = 1.0 if type(base) is float and base == math.e else unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
     if (

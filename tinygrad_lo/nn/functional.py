@@ -190,9 +190,10 @@ def conv2d(
         raise ShapeError(f"{who}: weight must be (O, C, kh, kw), got shape {shape_of(weight)}")
     filters, depth, *size = shape_of(weight)
     if depth != channels:
+        last = "; if the channels of x stand last, pass np.moveaxis(x, -1, 1)" if depth == width else ""
         raise ShapeError(
             f"{who}: x has {channels} channels (shape {shape_of(x)}) but the filters expect {depth} "
-            f"(weight of shape {shape_of(weight)}); axis 1 of both must agree"
+            f"(weight of shape {shape_of(weight)}); axis 1 of both must agree{last}"
         )
     if bias is not None:
         must_have_shape(who, "bias", bias, (filters,))

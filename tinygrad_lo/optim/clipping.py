@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy import float64
 
-from tinygrad_lo.engine.graph import Array, Node, name_of
+from tinygrad_lo.engine.graph import Array, Node, name_of, spelled
 from tinygrad_lo.engine.values import foreign, is_finite_number
 from tinygrad_lo.errors import NonFiniteError, OptionError
 
@@ -22,7 +22,7 @@ def named_leaves(who: str, params: Any) -> list[tuple[str | None, Any]]:
     Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
     """
     if isinstance(params, Node):
-        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{name_of(params) or 'W'}]")
+        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{spelled(params, 'W')}]")
     if hasattr(params, "named_parameters"):
         params = params.named_parameters()
     if not isinstance(params, Iterable) or isinstance(params, (str, dict, set, frozenset, np.ndarray)):

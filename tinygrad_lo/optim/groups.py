@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, name_of, quoted
+from tinygrad_lo.engine.graph import Node, name_of, quoted, spelled
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.engine.values import finite_number, is_finite_number
 from tinygrad_lo.errors import OptionError
@@ -129,7 +129,7 @@ def groups_of(who: str, params: Any) -> list[Any]:
     if hasattr(params, "named_parameters"):
         params = params.named_parameters()
     if isinstance(params, Node):
-        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{name_of(params) or 'W'}]")
+        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{spelled(params, 'W')}]")
     if isinstance(params, np.ndarray):
         raise OptionError(f"{who}: params is an array; wrap it in lo.Parameter and in a list")
     if not isinstance(params, Iterable) or isinstance(params, (str, dict)):
