@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import diagnose
+from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.slopes import Slope, judge, wrong_ones
@@ -202,7 +202,7 @@ def sizes_of(inputs: list[Any], y: Array) -> list[int]:
     return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
 
 
-Wrong = tuple[tuple[int, ...], float, float, float, str | None]  # index, x, analytic, numeric, cause
+Wrong = tuple[tuple[int, ...], float, float, float, Cause | None]  # index, x, analytic, numeric, cause
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float) -> Wrong | None:
@@ -211,17 +211,17 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float) -> Wrong | None
     if x.size == 0:
         return None
 
-    def described(k: int, numeric: float, cause: str | None) -> Wrong:
+    def described(k: int, numeric: float, cause: Cause | None) -> Wrong:
         index = tuple(int(n) for n in np.unravel_index(k, x.shape))
         return index, float(x[index]), float(gradient[index]), numeric, cause
 
     if not np.isfinite(gradient).all():
-        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, "not finite")
+        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, Cause("not finite"))
     if claim.mirrored is not None:
         off = np.abs(gradient - claim.mirrored)
         if off.max() > 1e-9 * np.abs(gradient).max():
             k = int(np.argmax(off))
-            return described(k, float(claim.mirrored.flat[k]), "not linear")
+            return described(k, float(claim.mirrored.flat[k]), Cause("not linear"))
     d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
     base = claim.value(claim.x)
 
@@ -249,7 +249,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float) -> Wrong | None
         if numeric is None or abs(analytic - numeric) <= 1e-2 * max(abs(analytic), abs(numeric)):
             return None
         place, at, _, _, _ = described(int(kinks[0]), 0.0, None)
-        return place, at, analytic, numeric, "ties"
+        return place, at, analytic, numeric, Cause("ties")
     numbers = np.array([slope.numeric for slope in slopes]) / d.flat[every]
     claimed = gradient.flat[every]
     shape = x.shape if every.size == x.size else every.shape

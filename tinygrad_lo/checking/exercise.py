@@ -59,6 +59,6 @@ def to_fill_in(problem: BaseException | None) -> BaseException | None:
 
 
 def hint_for(cause: str | None, said: str, hints: Mapping[str, str]) -> str:
-    """The first hint whose key is the cause, or stands in what was said."""
-    found = (f"\n\nHint: {hint}" for key, hint in hints.items() if key == cause or key in said)
-    return next(found, "")
+    """The hint whose key is the cause, else the first whose key stands in what was said."""
+    found = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
+    return f"\n\nHint: {found}" if found else ""

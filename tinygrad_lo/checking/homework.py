@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.mistakes import factor, mistake
+from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
+from tinygrad_lo.checking.experiments import Case, Seen, Student, explained, nearby
 from tinygrad_lo.checking.report import Report, Row
+from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.slopes import judge
 from tinygrad_lo.checking.student import (
+    is_numbers,
     Leaves,
-    calling,
     leaves_of,
-    number_of,
+    named,
     numbers_of,
-    pair_of,
+    parameter,
     rebuilt,
-    title,
+    titled,
     trusted,
 )
 from tinygrad_lo.engine.graph import Array, Node
@@ -122,18 +124,10 @@ def check_gradient(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
             f"write check_gradient(f, x), not check_gradient(f(x), x)"
         )
-    leaves = leaves_of(who, x)
+    leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework(f"{who} of {title(loss_and_gradient)}")
-
-    def value(moved: Leaves) -> float:
-        with calling():
-            loss, _ = pair_of(who, loss_and_gradient(rebuilt(x, moved)))
-        return number_of(
-            who, "the loss near x", loss, finite=False
-        )  # beyond an edge of its domain it may be nan
-
-    differences(work, value, leaves, loss, gradient)
+    work = Homework(titled(who, loss_and_gradient))
+    differences(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
     if against is not None:
@@ -141,7 +135,7 @@ def check_gradient(
             raise DTypeError(
                 f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
             )
-        compare(work, against, x, leaves, loss, gradient)
+        compare(work, Student(who, loss_and_gradient, x), against, leaves)
     return work
 
 
@@ -159,30 +153,52 @@ def verified(report: Report) -> str:
 
 
 def differences(
-    work: Homework, value: Callable[[Leaves], float], leaves: Leaves, base: float, gradient: Leaves
+    work: Homework,
+    student: Student,
+    leaves: Leaves,
+    loss: float,
+    gradient: Leaves,
+    reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
 ) -> None:
-    """Compare a gradient with finite differences, array by array, and note what is wrong with each."""
+    """Compare a gradient with finite differences, array by array, and note what is wrong with each.
+
+    `reason` may know better than the numbers what is wrong with the gradient by an array.
+    """
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
-    for name, start in leaves.items():
-        rows = rows_of(value, leaves, name, base, gradient[name], rng)
+    wrong: dict[Cause | None, list[str]] = {}
+    for name in leaves:
+        rows = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], rng)
         work.report.rows += rows
-        single = [row for row in rows if isinstance(row.index, tuple)]
-        bad = np.array([row.verdict == "FAIL" for row in single])
-        if bad.any():
-            cause, words = mistake(
-                np.array([row.analytic for row in single]),
-                np.array([row.numeric for row in single]),
-                bad,
-                np.array([start[row.index] for row in single]),
-                [row.index for row in single],
-                np.array([row.bar for row in single]),
-            )
-            work.fail(cause, f"the gradient by {name} {words}")
+        if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
+            cause = reason(name, explained(student, leaves, name, measured))
+            wrong.setdefault(cause, []).append(name)
         elif any(row.verdict == "FAIL" for row in rows):
-            work.fail("some elements", f"the gradient by {name} is wrong somewhere among many elements")
+            wrong.setdefault(Cause("some elements", where="somewhere among many elements"), []).append(name)
+    for cause, names in wrong.items():
+        work.fail(cause and cause.name, sentence(f"the gradient by {listed(names)}", cause))
     if work and not work.report:
         work.fail(None, "nothing could be verified: the loss hardly depends on x, or is too large to tell")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: W; each of W, b and c."""
+    return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def measured(student: Student, leaves: Leaves, name: str) -> Seen:
+    """Both gradients by one array at one point, of a large array those of a sample."""
+    loss, gradient = student(leaves)
+    start = leaves[name]
+    found = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], np.random.default_rng(0))
+    rows = [row for row in found if isinstance(row.index, tuple)]
+    full = len(rows) == start.size
+    wrong = np.array([row.verdict == "FAIL" for row in rows])
+    yours = np.array([row.analytic for row in rows])
+    # What is allowed, at a kink or below the noise, shows no mistake.
+    right = np.where(wrong, [row.numeric for row in rows], yours)
+    x = np.array([start[row.index] for row in rows])
+    return Seen(*(a.reshape(start.shape) if full else a for a in (yours, right, wrong, x)))
 
 
 def rows_of(
@@ -223,45 +239,58 @@ def rows_of(
 # --------------------------------------------------------------------------- against a reference
 
 
-def compare(
-    work: Homework, against: Callable[[Any], Any], x: Any, leaves: Leaves, loss: float, gradient: Leaves
-) -> None:
+def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Compare value and gradient with those of a reference."""
-    name = title(against)
-    right, slopes = reference(against, x, leaves)
-    if not near(loss, right):
-        differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
-        cause: str | None = "convention"
-        if slopes is not None:
-            cause, words = between(leaves, gradient, slopes)
-            words = words and f"; your gradient {words}"
-        else:
-            words = ""
-        if right and loss and (slopes is None or cause in (None, "some elements")):
-            kind, said = factor(loss / right)
-            if kind != "factor":
-                cause, words = kind, f"; your loss {said}"
-        work.fail(cause, differs + words)
-    elif slopes is not None:
-        cause, words = between(leaves, gradient, slopes)
-        if words:
-            work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
-        elif work:
-            work.said.append(f"value and gradient are those of {name}")
-    elif work:
-        work.said.append(f"the value is that of {name}")
+    name = named(against) or "the reference"
+    loss, gradient = student(leaves)
+    right, slopes = reference(against, student.x, leaves)
+    cause, words = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
+    if near(loss, right):
+        if not words:
+            both = "the value is that" if slopes is None else "value and gradient are those"
+            work.said += [f"{both} of {name}"] * work.passed
+        elif work:  # else finite differences have said so
+            work.fail(cause and cause.name, f"your loss is that of {name}, but your gradient {words}")
+        return
+    differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
+    found = relation(student, against, leaves)
+    if found is None and words:
+        work.fail(cause.name if cause else "convention", f"{differs}; your gradient {words}")
+    elif found is None:
+        work.fail("convention", differs)
+    elif found.kind == "constant" and slopes is not None and not words:
+        work.fail(found.name, f"{differs}: it {told(found)}; its gradient is right")
+    else:
+        work.fail(found.name, f"{differs}: yours {told(found)}")
 
 
-def between(leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[str | None, str]:
+def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:
+    """What a student's loss has to do with another one, at two points: a factor, a constant, other labels."""
+    points = [leaves, *nearby(student, leaves)]
+    yours = np.array([student(point)[0] for point in points])
+    right = np.array([reference(against, student.x, point)[0] for point in points])
+    case = Case(student, leaves, next(iter(leaves)), measured)
+    if len(points) < 2:
+        return None
+    if right.all() and near(yours[0] / right[0], yours[1] / right[1]):
+        return factor(float(yours[0] / right[0]), case.sizes)
+    if near(yours[0] - right[0], yours[1] - right[1]):
+        return Cause("constant", float(yours[0] - right[0]))
+    for step, moved in case.relabeled():
+        if all(near(moved(point)[0], value) for point, value in zip(points, right, strict=True)):
+            return Cause("labels", float(-step))
+    return None
+
+
+def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
     """The cause and the words for the first array in which two gradients differ."""
     for name, data in leaves.items():
-        a, b = yours[name].ravel(), right[name].ravel()
+        a, b = yours[name], right[name]
         scale = float(np.abs(b).max(initial=0.0))
         bad = np.abs(a - b) > VALUE * np.maximum(np.abs(a), np.abs(b)) + 1e-12 * scale
         if bad.any():
-            places = [tuple(int(i) for i in place) for place in np.ndindex(data.shape)]
-            cause, words = mistake(a, b, bad, data.ravel(), places)
-            return cause, f"by {name} {words}"
+            cause = diagnose(a, b, bad, data, Case(student, leaves, name, measured).sizes, name)
+            return cause, sentence(f"by {name}", cause)
     return None, ""
 
 
@@ -300,4 +329,4 @@ def rebuilt_with(x: Any, tensors: dict[str, Any]) -> Any:
     values = list(tensors.values())
     if isinstance(x, Mapping):
         return dict(zip(x, values, strict=True))
-    return values[0] if list(tensors) == ["x"] else values
+    return values if isinstance(x, (list, tuple)) and not is_numbers(x) else values[0]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.homework import VALUE, Homework, differences, verified
+from tinygrad_lo.checking.experiments import Student
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, signature, variants
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.student import (
@@ -22,7 +23,7 @@ from tinygrad_lo.checking.student import (
     is_pair,
     numbers_of,
     same,
-    title,
+    titled,
     trusted,
     unchanged,
     wide_enough,
@@ -83,7 +84,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
             f"{who}: {name!r} is no loss that can be compared. {hint}There are {', '.join(KNOWN)}"
         )
     expected = expectation(name, options)
-    work = Homework(f"{who} of {title(fn)} as {name}")
+    work = Homework(f"{titled(who, fn)} as {name}")
     batches = [KNOWN[name].draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     asked = [plain(Variant(name, expected, ()), args) for args in batches]  # an impossible option raises here
     if any(value is None for value in asked):
@@ -323,7 +324,7 @@ def slopes(work: Homework, who: str, fn: Callable[..., Any], name: str, args: Ar
     names = KNOWN[name].names[:count]
     leaves = {what: np.array(a, dtype=float) for what, a in zip(names, args, strict=False)}
 
-    def student(x: Any) -> tuple[float, Any]:
+    def both(x: Any) -> tuple[float, Any]:
         given = [*(x if several else [x]), *copied(args[count:])]
         loss, found = fn(*given)
         wide_enough(who, "the loss", loss)
@@ -331,15 +332,9 @@ def slopes(work: Homework, who: str, fn: Callable[..., Any], name: str, args: Ar
 
     begin: Any = [leaves[what] for what in names] if several else leaves[names[0]]
     with calling():
-        loss, found = trusted(who, student, begin, leaves)
-
-    def value(moved: dict[str, Array]) -> float:
-        with calling():
-            arrays = [moved[what] for what in names]
-            return student(arrays if several else arrays[0])[0]
-
+        loss, found = trusted(who, both, begin, leaves)
     before = work.passed
-    differences(work, value, leaves, loss, found)
+    differences(work, Student(who, both, begin), leaves, loss, found)
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import KNOWN, Options, Variant, signature, variants
-from tinygrad_lo.checking.student import calling, numbers_of, same, title, unchanged, wide_enough
+from tinygrad_lo.checking.student import calling, numbers_of, same, titled, unchanged, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, NonFiniteError, OptionError, ShapeError
 from tinygrad_lo.optim.groups import SYNONYMS
@@ -70,7 +70,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     rates = [
         expected["lr"] * (0.1 if "lr" in passed.values() and t >= STEPS // 2 else 1.0) for t in range(STEPS)
     ]
-    work = Homework(f"{who} of {title(fn)} as {name}")
+    work = Homework(f"{titled(who, fn)} as {name}")
     right = Variant(name, expected, ()).path(w, gradients, rates)  # impossible options raise here
     yours = walked(who, fn, w, gradients, rates, passed, expected)
     if agree(w, yours, right):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,9 +22,24 @@ from tinygrad_lo.errors import (
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
 
-def title(fn: Any) -> str:
-    """What a function is called in a report."""
-    return getattr(fn, "__name__", None) or type(fn).__name__
+def named(fn: Any) -> str | None:
+    """What a function is called by its author; None if it has no name."""
+    name = getattr(fn, "__name__", None) or type(fn).__name__
+    return None if name in ("<lambda>", "partial") else name
+
+
+def titled(who: str, fn: Any) -> str:
+    """The head of a report: check_gradient of svm_loss."""
+    return f"{who} of {named(fn)}" if named(fn) else who
+
+
+def parameter(fn: Any) -> str:
+    """What the author calls the first argument: W."""
+    try:
+        first = next(iter(inspect.signature(fn).parameters.values()))
+    except (TypeError, ValueError, StopIteration):
+        return "x"
+    return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else "x"
 
 
 def is_numbers(x: Any) -> bool:
@@ -42,13 +58,13 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     return {name: x}
 
 
-def leaves_of(who: str, x: Any) -> Leaves:
+def leaves_of(who: str, x: Any, name: str) -> Leaves:
     """What a gradient is taken by, as float64 copies.
 
     Raises:   DTypeError: something that is no array of floating-point numbers.  ShapeError: nothing.
     """
     found = {}
-    for name, value in parts(x).items():
+    for name, value in parts(x, name).items():
         data = np.asarray(value._value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
