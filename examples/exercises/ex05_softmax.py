@@ -29,7 +29,8 @@ def example():
 
 
 HINTS = {
-    "some elements": "The gradient is p everywhere, except for the right class: p_y − 1.",
+    "target": "The gradient is p everywhere, except for the right class: p_y − 1.",
+    "right class": "The gradient is p everywhere, except for the right class: p_y − 1.",
     "sign": "−log p_y: mind the minus. Pushing the right score up must lower the loss, so the gradient "
     "there, p_y − 1, is negative.",
     "mean or sum": "The loss is a mean over N samples. Loss and gradient are both divided by N.",

@@ -46,7 +46,7 @@ HINTS = {
     "sign": "The gradient has h − y in it, not y − h: too large an h must be lowered. The loss has a minus.",
     "sigmoid": "z is any number. The sigmoid comes first, once.",
     "leaves out": "Both terms count: y log h for the ones, (1 − y) log(1 − h) for the zeros.",
-    "fits none": "The chain rule has three links: by h, then by z. For MSE the second one is h (1 − h); "
+    "slope": "The chain rule has three links: by h, then by z. For MSE the second one is h (1 − h); "
     "for cross-entropy it cancels against the 1 / (h (1 − h)) of the logarithms.",
 }
 

@@ -44,8 +44,8 @@ class Cause:
 # Kinds that are finer than what they are called in public, and those that are no cause.
 PUBLIC: dict[str, str | None] = {
     "turned": "transpose", "taken for its transpose": "transpose", "mask": "some elements",
-    "right class": "some elements", "wrong classes": "some elements", "mean path": "path",
-    "variance path": "path", "both paths": "path", "rounded": None, "flat": None,
+    "right class": "some elements", "answers": "some elements",
+    "wrong classes": "some elements", "mean path": "path", "variance path": "path", "both paths": "path", "rounded": None, "flat": None,
 }  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def diagnose(
     if permuted(analytic, numeric):
         return Cause("turned" if turned(analytic, numeric) else "transpose")
     if lines(wrong) or good.sum() >= a.size:
-        return Cause("some elements", amount=0.0 if not a.any() else 1.0, where=places(wrong))
+        return Cause("some elements", where=places(wrong), what="" if a.any() else " and is 0 there")
     return None
 
 

@@ -51,11 +51,6 @@ class Seen:
     wrong: Array
     x: Array
 
-    def less(self, yours: float, right: float, term: Array) -> Seen:
-        """Without a penalty's part."""
-        a, n = self.yours - yours * term, self.right - right * term
-        return Seen(a, n, ~same(a, n), self.x)
-
 
 Measure = Callable[[Student, Leaves, str], Seen]
 
@@ -92,7 +87,7 @@ def agree(a: Cause, b: Cause) -> bool:
         return agree(a.penalty, b.penalty) and agree(replace(a, penalty=None), replace(b, penalty=None))
     numbers = (a.amount, b.amount), (a.right or 0.0, b.right or 0.0)
     return a.kind == b.kind and a.what == b.what and a.penalty == b.penalty and all(
-        abs(p - q) <= 2 * CLOSE * max(abs(p), abs(q)) for p, q in numbers
+        abs(p - q) <= 2 * CLOSE * max(abs(p), abs(q)) + 1e-9 for p, q in numbers
     )  # fmt: skip
 
 
@@ -130,11 +125,10 @@ class Case:
         found = diagnose(seen.yours, seen.right, seen.wrong, None, self.sizes, self.name)
         if plain and found is not None and found.kind in GLANCE and not found.where:
             return found
-        split = self.penalty()
-        if split is None:
+        if self.penalty is None:
             return self.data(seen, seen.x, plain=plain)
-        part, term = split
-        rest = seen.less(part.amount, part.right or 0.0, term)
+        part, _ = self.penalty
+        rest = self.without(seen)
         fine = abs(part.amount - (part.right or 0.0)) <= CLOSE * abs(part.amount)
         if not rest.wrong.any():
             return None if fine else part
@@ -186,14 +180,23 @@ class Case:
             return None
 
     def seen(self, student: Student, leaves: Leaves) -> Seen | None:
-        """Both gradients in another run."""
+        """Both gradients in another run, without their penalty; None if it does not come to any."""
         try:
-            return self.measure(student, leaves, self.name)
-        except Exception:
+            return self.without(self.measure(student, leaves, self.name))
+        except Exception:  # an experiment may ask of a function what it cannot do
             return None
+
+    def without(self, seen: Seen) -> Seen:
+        """Gradients without their penalty."""
+        if self.penalty is None:
+            return seen
+        part, term = self.penalty
+        a, n = seen.yours - part.amount * term, seen.right - (part.right or 0.0) * term
+        return Seen(a, n, ~same(a, n), seen.x)
 
     # ------------------------------------------------------------------------------ the penalty
 
+    @functools.cached_property
     def penalty(self) -> tuple[Cause, Array] | None:
         """The factors of a penalty on this array in both gradients: what is left when all data are 0."""
         x = self.leaves[self.name]
@@ -202,8 +205,11 @@ class Case:
             return None  # a target beside a prediction; nothing to leave out
         empty = self.student.otherwise(lambda a: np.zeros_like(a) if a.dtype.kind == "f" and a.ndim else a)
         others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
-        seen = self.seen(empty, others)
-        if seen is None or seen.x.size < 3:
+        try:
+            seen = self.measure(empty, others, self.name)
+        except Exception:
+            return None
+        if seen.x.size < 3:
             return None
         for term, what in ((seen.x, self.name), (np.sign(seen.x), f"sign({self.name})")):
             told = term != 0
@@ -315,8 +321,14 @@ class Case:
                     return Cause("slope", what=f"1 for {slope}")
                 if fits(yours, right * by(z)):
                     return Cause("slope", what=f"{slope} for 1")
-        silent = np.abs(right) <= 1e-9 * np.abs(right).max()
-        if (wrong & silent).any() and (yours[wrong & ~silent] == 0.0).all():
+        for answers in self.held:
+            if answers.size == self.samples * yours.shape[1] and np.unique(answers).size == 2:
+                low = answers.reshape(self.samples, -1)[chosen] == answers.min()
+                for at, value in ((low, answers.min()), (~low, answers.max())):
+                    if (wrong == at).all() and not at.all():
+                        return Cause("answers", what=f"{value:g}")
+        silent = off(right)
+        if (wrong & silent).any() and (yours[wrong & ~silent] == 0.0).all() and self.is_kink(silent, chosen):
             return Cause("mask")
         for y in self.labelings:
             labels = np.eye(yours.shape[1])[y[chosen]] if y[chosen].max() < yours.shape[1] else None
@@ -362,6 +374,13 @@ class Case:
         z = next((z for z, _ in self.scores() if z.shape[:1] == (many,)), None)
         return both[0], both[1], None if z is None else z.reshape(many, -1)[chosen], chosen
 
+    def is_kink(self, silent: Array, chosen: Array) -> bool:
+        """Whether other elements are silent at −x: else it is the data that silence them."""
+        there = Case(self.student, {**self.leaves, self.name: -self.leaves[self.name]}, self.name, self.measure)
+        seen = there.seen(there.student, there.leaves)
+        found = None if seen is None else there.sampled(seen)
+        return found is not None and bool((off(found[1]) != silent).any())
+
     def rows(self, chosen: Array) -> Student:
         """The function of some samples only."""
         return self.student.otherwise(lambda a: a[chosen] if a.shape[:1] == (self.samples,) else a)
@@ -381,6 +400,11 @@ class Case:
                 if fits(way, gap):
                     return Cause(what, where=f"axis {axis}")
         return None
+
+
+def off(right: Array) -> Array:
+    """Where nothing goes through."""
+    return np.asarray(np.abs(right) <= 1e-9 * np.abs(right).max())
 
 
 def ratio(a: Array, b: Array) -> float | None:

@@ -115,7 +115,7 @@ def check_gradient(
         (False, 'mean or sum')
         >>> print(report)
         check_gradient of squares FAILED
-          the gradient by x is 4 times what it should be: was the 1/4 of a mean left out?
+          the gradient by x is 4 times what it should be: the 1/4 of a mean is missing
         ...
     """
     who = "check_gradient"
@@ -166,17 +166,19 @@ def differences(
     """
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
-    wrong: dict[Cause | None, list[str]] = {}
+    wrong: dict[str, tuple[Cause | None, list[str]]] = {}  # by what is said of it
     for name in leaves:
         rows = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
             cause = reason(name, explained(student, leaves, name, measured))
-            wrong.setdefault(cause, []).append(name)
         elif any(row.verdict == "FAIL" for row in rows):
-            wrong.setdefault(Cause("some elements", where="somewhere among many elements"), []).append(name)
-    for cause, names in wrong.items():
-        work.fail(cause and cause.name, sentence(f"the gradient by {listed(names)}", cause))
+            cause = Cause("some elements", where="somewhere among many elements")
+        else:
+            continue
+        wrong.setdefault(sentence("", cause), (cause, []))[1].append(name)
+    for said, (cause, names) in wrong.items():
+        work.fail(cause and cause.name, f"the gradient by {listed(names)}{said}")
     if work and not work.report:
         work.fail(None, "nothing could be verified: the loss hardly depends on x, or is too large to tell")
 

@@ -142,7 +142,7 @@ class Report:
 
     def reasons(self) -> list[str]:
         """Cause, culprit, and what is not known."""
-        lines = [f"cause: {self.cause}: {sentence('every wrong element', self.found)}"] if self.cause else []
+        lines = [f"cause: {self.cause}: {sentence('the gradient', self.found)}"] if self.cause else []
         lines += [f"culprit: {fault}" for fault in self.faults[:1]]
         others = {(fault.op, fault.where, fault.rule): fault for fault in reversed(self.faults[1:])}
         lines += [f"also wrong: {fault}" for fault in list(others.values())[:3]]

@@ -10,7 +10,7 @@ from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, digits
 
 SENTENCES = {
     "not finite": "is nan or inf where the differences are finite",
-    "disconnected": "is 0 and should not be: nothing was added to it, or a path to the loss is left out",
+    "disconnected": "is 0 everywhere: nothing was added to it, or a path to the loss is left out",
     "flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other things?",
     "sign": "has the wrong sign{where}",
     "transpose": "has the right numbers in another order: look at the indices, and at every .T and reshape",
@@ -27,6 +27,7 @@ SENTENCES = {
     "mask": "is wrong where the relu, or the max(0, ·), is off: its mask is left out, is taken from another "
     "array, or has >= for >",
     "right class": "is wrong only at the right class of each sample{what}",
+    "answers": "is wrong only where the target is {what}",
     "wrong classes": "is wrong only at the wrong classes of each sample",
     "mean path": "differs by one number along{where}: the path through the mean is missing, or wrong",
     "variance path": "differs by a multiple of x − mean along{where}: the path through the variance is missing, "
@@ -73,7 +74,7 @@ def times(cause: Cause) -> str:
     said = f"is {count if whole else f'{digits(size)} times'} what it should be"
     said += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
-        return f"{said}: " + (f"was the 1/{near} of a mean left out?" if near > 1 else "a mean in place of a sum?")
+        return f"{said}: " + (f"the 1/{near} of a mean is missing" if near > 1 else "a mean in place of a sum")
     if whole and near in (2, Fraction(1, 2)):
         return f"{said}: look for a ½, or for the 2 of a square"
     return said + next((f", which is {words}" for known, words in LOGARITHMS.items() if close(size, known)), "")
