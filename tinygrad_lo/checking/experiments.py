@@ -7,17 +7,18 @@ mistake has been seen to fit at two points.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import CLOSE, Cause, diagnose
+from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
 from tinygrad_lo.checking.held import Change, reads, rewired
 from tinygrad_lo.checking.student import Leaves, calling, gradient_of, number_of, pair_of, rebuilt
 from tinygrad_lo.engine.graph import Array
 
+STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
 FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
 SAMPLES = 8  # samples of a batch that are looked at one by one
 
@@ -52,7 +53,21 @@ class Seen:
     x: Array
 
 
-Measure = Callable[[Student, Leaves, str], Seen]
+def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] | None = None) -> Seen:
+    """Both gradients by one array, the right one by central differences; only at some places if given."""
+    x = leaves[name]
+    right = np.zeros(x.shape)
+    for place in np.ndindex(x.shape) if places is None else places:
+        h = STEP * max(1.0, abs(float(x[place])))
+        above, below = x.copy(), x.copy()
+        above[place], below[place] = x[place] + h, x[place] - h
+        change = student({**leaves, name: above})[0] - student({**leaves, name: below})[0]
+        right[place] = change / (above[place] - below[place])
+    yours = student(leaves)[1][name]
+    if places is not None:
+        at = tuple(np.array(places).T)
+        yours, right, x = yours[at], right[at], x[at]
+    return Seen(yours, right, ~same(yours, right), x)
 
 
 def same(a: Array, b: Array) -> Array:
@@ -66,18 +81,21 @@ def fits(a: Array, b: Array) -> bool:
     return a.shape == b.shape and bool(same(a, b).all()) and bool(np.abs(b).max(initial=0.0) > 0)
 
 
-def explained(student: Student, leaves: Leaves, name: str, measure: Measure) -> Cause | None:
-    """The mistake in the gradient by one array: one that is seen at a second point, too; or None."""
-    points = [leaves, *nearby(student, leaves)]
-    if len(points) < 2:
-        return None
-    for plain in (True, False):
-        first, second = (Case(student, point, name, measure).cause(plain=plain) for point in points)
-        if first is None or second is None or first.kind != second.kind:
-            continue
-        if not agree(first, second):
-            continue
-        return first if first.where == second.where else replace(first, where="")
+def explained(
+    student: Student, leaves: Leaves, name: str, seen: Seen, places: Sequence[Any] | None = None
+) -> Cause | None:
+    """The mistake in the gradient by one array: one that is seen at a second point, too; or None.
+
+    `seen` is the gradient at the first; of a large array, that at some places.
+    """
+    cases = [Case(student, leaves, name, places, seen)]
+    cases += [Case(student, point, name, places) for point in nearby(student, leaves)]
+    for plain in (True, False) if len(cases) == 2 else ():
+        first, second = (case.cause(plain=plain) for case in cases)
+        if first is not None and second is not None and agree(first, second):
+            return first if first.where == second.where else replace(first, where="")
+        if not any(cause is not None and cause.kind in GLANCE for cause in (first, second)):
+            break
     return None
 
 
@@ -115,32 +133,33 @@ class Case:
     student: Student
     leaves: Leaves
     name: str
-    measure: Measure
+    places: Sequence[Any] | None = None  # of a large array, those that are looked at
+    given: Seen | None = None
 
     def cause(self, *, plain: bool) -> Cause | None:
         """The mistake at this point; `plain` takes what the numbers say at a glance, if they do."""
-        seen = self.measure(self.student, self.leaves, self.name)
+        seen = self.given or measured(self.student, self.leaves, self.name, self.places)
         if not seen.wrong.any():
-            return None
+            seen = replace(seen, wrong=seen.yours != seen.right)
         found = diagnose(seen.yours, seen.right, seen.wrong, None, self.sizes, self.name)
         if plain and found is not None and found.kind in GLANCE and not found.where:
             return found
         if self.penalty is None:
             return self.data(seen, seen.x, plain=plain)
-        part, _ = self.penalty
+        part, _, _ = self.penalty
         rest = self.without(seen)
-        fine = abs(part.amount - (part.right or 0.0)) <= CLOSE * abs(part.amount)
+        fine = part.kind == "right regularizer"
         if not rest.wrong.any():
             return None if fine else part
         data = self.data(rest, None, plain=plain)
-        if data is None or not (part.amount or part.right):
-            return data
-        return replace(data, penalty=replace(part, kind="right regularizer") if fine else part)
+        return data and replace(data, penalty=part)
 
     def data(self, seen: Seen, x: Array | None, *, plain: bool) -> Cause | None:
         """The mistake in what does not come from a penalty."""
         found = diagnose(seen.yours, seen.right, seen.wrong, x, self.sizes, self.name)
         if found is not None and found.kind in SURE and (plain or found.kind not in GLANCE):
+            return found
+        if self.places is not None:
             return found
         for experiment in (self.labels, self.factors, self.turned, self.form, self.table, self.paths):
             tried = experiment(seen)
@@ -182,7 +201,7 @@ class Case:
     def seen(self, student: Student, leaves: Leaves) -> Seen | None:
         """Both gradients in another run, without their penalty; None if it does not come to any."""
         try:
-            return self.without(self.measure(student, leaves, self.name))
+            return self.without(measured(student, leaves, self.name, self.places))
         except Exception:  # an experiment may ask of a function what it cannot do
             return None
 
@@ -190,15 +209,15 @@ class Case:
         """Gradients without their penalty."""
         if self.penalty is None:
             return seen
-        part, term = self.penalty
-        a, n = seen.yours - part.amount * term, seen.right - (part.right or 0.0) * term
+        _, yours, right = self.penalty
+        a, n = seen.yours - yours, seen.right - right
         return Seen(a, n, ~same(a, n), seen.x)
 
     # ------------------------------------------------------------------------------ the penalty
 
     @functools.cached_property
-    def penalty(self) -> tuple[Cause, Array] | None:
-        """The factors of a penalty on this array in both gradients: what is left when all data are 0."""
+    def penalty(self) -> tuple[Cause, Array, Array] | None:
+        """A penalty on this array, and its part of both gradients: what is left when all data are 0."""
         x = self.leaves[self.name]
         data = [a for a in self.held if a.dtype.kind == "f" and a.ndim]
         if any(a.shape == x.shape for a in data) or not (data or len(self.leaves) > 1):
@@ -206,18 +225,33 @@ class Case:
         empty = self.student.otherwise(lambda a: np.zeros_like(a) if a.dtype.kind == "f" and a.ndim else a)
         others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
         try:
-            seen = self.measure(empty, others, self.name)
-        except Exception:
+            seen = measured(empty, others, self.name, self.places)
+        except Exception:  # without data there may be nothing to compute
             return None
-        if seen.x.size < 3:
-            return None
-        for term, what in ((seen.x, self.name), (np.sign(seen.x), f"sign({self.name})")):
-            told = term != 0
-            right, yours = (np.median(g[told] / term[told]) for g in (seen.right, seen.yours))
-            off = [np.abs(g - c * term) <= FIT * abs(c * term) for g, c in ((seen.right, right), (seen.yours, yours))]
-            if all(part.mean() > 0.5 for part in off) and (right or yours):
-                return Cause("regularizer", float(yours), float(right), what=what), term
-        return None
+        terms = np.stack([seen.x, np.sign(seen.x)], -1)
+        if np.unique(np.abs(seen.x)).size < 3:
+            return None  # which of the two it follows cannot be told
+        factors, parts = [], []
+        for g in (seen.yours, seen.right):
+            found = np.linalg.lstsq(terms.reshape(-1, 2), g.ravel(), rcond=None)[0]
+            found[np.abs(found) <= 1e-6 * np.abs(found).max()] = 0.0
+            factors.append(found)
+            parts.append(terms @ found)
+            if g.any() and not fits(parts[-1], g):
+                return None
+        (two, one), (right_two, right_one) = np.array(factors).tolist()
+        names = self.name, f"sign({self.name})"
+        if close(two, right_two) and close(one, right_one):
+            if not (two or one):
+                return None
+            said = " + ".join(f"{k:.4g}·{name}" for k, name in zip((two, one), names, strict=True) if k)
+            return Cause("right regularizer", what=said), *parts
+        if close(one, right_one):
+            return Cause("regularizer", two, right_two, what=names[0]), *parts
+        if close(two, right_two):
+            return Cause("regularizer", one, right_one, what=names[1]), *parts
+        said = [max((abs(k), f"{k:.4g}·{n}") for k, n in zip(f, names, strict=True))[1] for f in factors]
+        return Cause("other regularizer", what=f"{said[0]} where {said[1]} belongs"), *parts
 
     # -------------------------------------------------------------------------- the experiments
 
@@ -264,28 +298,36 @@ class Case:
 
     def form(self, seen: Seen) -> Cause | None:
         """The gradient of a usual loss, k·(prediction − target)·slope by the scores, with one part wrong."""
-        for scores, back in self.scores():
+        for scores, rows in self.scores():
+
+            def back(g: Array, rows: Array | None = rows) -> Array:
+                """The gradient by x for one by the scores."""
+                return g if rows is None else (rows.T @ g).reshape(seen.x.shape)
+
             for predict, target in self.targets(scores):
+                if predict == "softmax":
+                    tops = (0.0, scores.max(axis=1, keepdims=True))
+                    columns = (back(softmax(scores - top, 0) - target) for top in tops)
+                    if any(ratio(seen.yours, column) for column in columns):
+                        return Cause("axis", what="softmax")
+                predicted = PREDICTIONS[predict](scores)
                 for slope, by in SLOPES.items():
-                    predicted = PREDICTIONS[predict](scores)
                     k = ratio(seen.right, back((predicted - target) * by(scores)))
                     if k is None:
                         continue
                     for other, instead in SLOPES.items():
                         if other != slope and fits(seen.yours, k * back((predicted - target) * instead(scores))):
                             return Cause("slope", what=f"{other} for {slope}")
-                    if predict == "softmax" and fits(seen.yours, k * back(softmax(scores, 0) - target)):
-                        return Cause("axis", what="softmax")
                     parts = np.stack([k * back(part * by(scores)) for part in (predicted, target)], -1)
                     (p, t), *_ = np.linalg.lstsq(parts.reshape(-1, 2), seen.yours.ravel(), rcond=None)
                     if fits(parts @ (p, t), seen.yours):
                         return Cause("target", float(p), float(-t))
         return None
 
-    def scores(self) -> Iterator[tuple[Array, Callable[[Array], Array]]]:
-        """What x may be turned into, x itself or X @ W + b, with the way back of a gradient."""
+    def scores(self) -> Iterator[tuple[Array, Array | None]]:
+        """What x may be turned into, x itself or rows @ W + b, with the rows that x is multiplied by."""
         x = self.leaves[self.name]
-        yield x, lambda g: g
+        yield x, None
         for data in self.held:
             for weights in self.leaves.values() if data.ndim == 2 and data.dtype.kind == "f" else ():
                 if weights.ndim not in (1, 2) or weights.shape[0] != data.shape[1]:
@@ -293,9 +335,9 @@ class Case:
                 biases = [b for b in self.leaves.values() if b is not weights and b.shape == weights.shape[1:]]
                 z = data @ weights + (biases[0] if biases else 0.0)
                 if weights is x:
-                    yield z, lambda g, data=data: data.T @ g
+                    yield z, data
                 elif biases and biases[0] is x:
-                    yield z, lambda g: g.sum(axis=0)
+                    yield z, np.ones((len(data), 1))
 
     def targets(self, scores: Array) -> Iterator[tuple[str, Array]]:
         """What scores may be compared with, and after which function."""
@@ -327,17 +369,20 @@ class Case:
                 for at, value in ((low, answers.min()), (~low, answers.max())):
                     if (wrong == at).all() and not at.all():
                         return Cause("answers", what=f"{value:g}")
-        silent = off(right)
-        if (wrong & silent).any() and (yours[wrong & ~silent] == 0.0).all() and self.is_kink(silent, chosen):
-            return Cause("mask")
+        here = np.zeros(wrong.shape, bool)  # the right class of each sample
         for y in self.labelings:
-            labels = np.eye(yours.shape[1])[y[chosen]] if y[chosen].max() < yours.shape[1] else None
-            if len(y) == self.samples and labels is not None and wrong.sum() >= 3:
-                if not wrong[labels == 0].any():
-                    zero = not yours[labels == 1].any()
-                    return Cause("right class", what=", and is 0 there" if zero else "")
-                if not wrong[labels == 1].any() and wrong[labels == 0].all():
-                    return Cause("wrong classes")
+            if len(y) == self.samples and y.max() < yours.shape[1]:
+                here = np.eye(yours.shape[1], dtype=bool)[y[chosen]]
+        if wrong.sum() >= 3 and not wrong[~here].any():
+            return Cause("right class", what="" if yours[here].any() else ", and is 0 there")
+        if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
+            return Cause("wrong classes")
+        # That of the right class is often minus the sum of the others, and wrong with them.
+        silent, stopped = off(right), yours == 0.0
+        passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
+        if passed.any() or halted.any() and silent.any():
+            if stopped[halted].all() and self.is_kink(silent, chosen):
+                return Cause("mask", what="off" if passed.any() else "on")
         return None
 
     def sampled(self, seen: Seen) -> tuple[Array, Array, Array | None, Array] | None:
@@ -347,36 +392,35 @@ class Case:
         times them, by b it is they.
         """
         x, many = self.leaves[self.name], self.samples
-        data = next((a for a in self.held if a.ndim == 2 and a.dtype.kind == "f" and len(a) == many), None)
         if many < 2:
             return None
-        if data is None or x.shape[:1] == (many,) != data.shape[1:]:
-            table = (seen.yours.reshape(many, -1), seen.right.reshape(many, -1)) if x.shape[:1] == (many,) else None
-            return table and (*table, None, np.arange(many))
+        if x.shape[:1] == (many,) and not any(a.shape[1:] == (many,) for a in self.held):
+            return seen.yours.reshape(many, -1), seen.right.reshape(many, -1), None, np.arange(many)
+        z, rows = next(((z, r) for z, r in self.scores() if r is not None and len(r) == many), (None, None))
+        if rows is None and x.ndim == 1:
+            rows = np.ones((many, 1))  # a bias further on
         chosen = np.arange(min(many, SAMPLES))
-        runs = [self.seen(self.rows(chosen[i : i + 1]), self.leaves) for i in chosen]
+        runs = [self.seen(self.rows(chosen[i : i + 1]), self.leaves) for i in chosen] if rows is not None else []
         together = self.seen(self.rows(chosen), self.leaves)
-        if together is None or any(run is None for run in runs):
+        if rows is None or together is None:
             return None
-        both = []
+        tables = []
         for of in ("yours", "right"):
-            each = np.stack([getattr(run, of) for run in runs])
-            total = getattr(together, of)
-            if not any(fits(each.sum(axis=0) / k, total) for k in (1, len(chosen))):
+            if any(run is None for run in runs):
                 return None
-            if x.shape[:1] == data.shape[1:]:
-                rows = data[chosen]
-                parts = np.einsum("nd,nd...->n...", rows, each) / (rows**2).sum(axis=1).reshape(-1, *[1] * (x.ndim - 1))
-                if not np.allclose(np.einsum("nd,n...->nd...", rows, parts), each, rtol=1e-4, atol=1e-6 * np.abs(each).max()):
-                    return None
-                each = parts
-            both.append(each.reshape(len(chosen), -1))
-        z = next((z for z, _ in self.scores() if z.shape[:1] == (many,)), None)
-        return both[0], both[1], None if z is None else z.reshape(many, -1)[chosen], chosen
+            each = np.stack([getattr(run, of) for run in runs])
+            if not any(fits(each.sum(axis=0) / k, getattr(together, of)) for k in (1, len(chosen))):
+                return None
+            each = each.reshape(len(chosen), rows.shape[1], -1)
+            row = rows[chosen][:, :, None]
+            tables.append((row * each).sum(axis=1) / (row**2).sum(axis=1))
+            if not fits(row * tables[-1][:, None, :], each):
+                return None
+        return *tables, None if z is None else z.reshape(many, -1)[chosen], chosen
 
     def is_kink(self, silent: Array, chosen: Array) -> bool:
         """Whether other elements are silent at −x: else it is the data that silence them."""
-        there = Case(self.student, {**self.leaves, self.name: -self.leaves[self.name]}, self.name, self.measure)
+        there = Case(self.student, {**self.leaves, self.name: -self.leaves[self.name]}, self.name)
         seen = there.seen(there.student, there.leaves)
         found = None if seen is None else there.sampled(seen)
         return found is not None and bool((off(found[1]) != silent).any())
@@ -404,7 +448,7 @@ class Case:
 
 def off(right: Array) -> Array:
     """Where nothing goes through."""
-    return np.asarray(np.abs(right) <= 1e-9 * np.abs(right).max())
+    return np.asarray(np.abs(right) <= 1e-6 * np.abs(right).max())
 
 
 def ratio(a: Array, b: Array) -> float | None:
@@ -433,6 +477,8 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
     "1": np.ones_like,
     "σ(z)(1 − σ(z))": lambda z: sigmoid(z) * (1.0 - sigmoid(z)),
     "1 − tanh² z": lambda z: 1.0 - np.tanh(z) ** 2,
+    "σ(z)": sigmoid,
+    "1 − σ(z)": lambda z: 1.0 - sigmoid(z),
     "σ(h)(1 − σ(h)), h = σ(z)": lambda z: sigmoid(sigmoid(z)) * (1.0 - sigmoid(sigmoid(z))),
     "1 − tanh² h, h = tanh z": lambda z: 1.0 - np.tanh(np.tanh(z)) ** 2,
     "1 − z²": lambda z: 1.0 - z**2,

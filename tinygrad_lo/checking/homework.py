@@ -65,8 +65,7 @@ class Homework:
 
     def fail(self, cause: str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
-        if self.passed:
-            self.passed, self.cause = False, cause
+        self.passed, self.cause = False, self.cause or cause
         self.said.append(sentence)
 
     def raise_if_failed(self) -> None:
@@ -171,14 +170,18 @@ def differences(
         rows = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, measured))
+            cause = reason(name, explained(student, leaves, name, *seen(rows, leaves[name])))
         elif any(row.verdict == "FAIL" for row in rows):
             cause = Cause("some elements", where="somewhere among many elements")
         else:
             continue
-        wrong.setdefault(sentence("", cause), (cause, []))[1].append(name)
-    for said, (cause, names) in wrong.items():
-        work.fail(cause and cause.name, f"the gradient by {listed(names)}{said}")
+        alike = sentence("", cause).replace(f"·{name}", "·…")  # but for the name
+        wrong.setdefault(alike, (cause, []))[1].append(name)
+    for cause, names in sorted(wrong.values(), key=lambda found: found[0] is None):
+        if cause is not None or len(wrong) == 1:
+            work.fail(cause and cause.name, sentence(f"the gradient by {listed(names)}", cause))
+        else:
+            work.fail(None, f"the gradient by {listed(names)} is wrong as well")
     if work and not work.report:
         work.fail(None, "nothing could be verified: the loss hardly depends on x, or is too large to tell")
 
@@ -188,19 +191,17 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def measured(student: Student, leaves: Leaves, name: str) -> Seen:
-    """Both gradients by one array at one point, of a large array those of a sample."""
-    loss, gradient = student(leaves)
-    start = leaves[name]
-    found = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], np.random.default_rng(0))
-    rows = [row for row in found if isinstance(row.index, tuple)]
-    full = len(rows) == start.size
-    wrong = np.array([row.verdict == "FAIL" for row in rows])
-    yours = np.array([row.analytic for row in rows])
+def seen(rows: Sequence[Row], start: Array) -> tuple[Seen, list[Any] | None]:
+    """Both gradients by one array, from its rows; and the places that they are of, if not of all."""
+    single = [row for row in rows if isinstance(row.index, tuple)]
+    wrong = np.array([row.verdict == "FAIL" for row in single])
+    yours = np.array([row.analytic for row in single])
     # What is allowed, at a kink or below the noise, shows no mistake.
-    right = np.where(wrong, [row.numeric for row in rows], yours)
-    x = np.array([start[row.index] for row in rows])
-    return Seen(*(a.reshape(start.shape) if full else a for a in (yours, right, wrong, x)))
+    right = np.where(wrong, [row.numeric for row in single], yours)
+    places = [row.index for row in single]
+    if len(single) < start.size:
+        return Seen(yours, right, wrong, start[tuple(np.array(places).T)]), places
+    return Seen(*(a.reshape(start.shape) for a in (yours, right, wrong)), start), None
 
 
 def rows_of(
@@ -271,7 +272,7 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
     points = [leaves, *nearby(student, leaves)]
     yours = np.array([student(point)[0] for point in points])
     right = np.array([reference(against, student.x, point)[0] for point in points])
-    case = Case(student, leaves, next(iter(leaves)), measured)
+    case = Case(student, leaves, next(iter(leaves)))
     if len(points) < 2:
         return None
     if right.all() and near(yours[0] / right[0], yours[1] / right[1]):
@@ -291,7 +292,7 @@ def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> t
         scale = float(np.abs(b).max(initial=0.0))
         bad = np.abs(a - b) > VALUE * np.maximum(np.abs(a), np.abs(b)) + 1e-12 * scale
         if bad.any():
-            cause = diagnose(a, b, bad, data, Case(student, leaves, name, measured).sizes, name)
+            cause = diagnose(a, b, bad, data, Case(student, leaves, name).sizes, name)
             return cause, sentence(f"by {name}", cause)
     return None, ""
 

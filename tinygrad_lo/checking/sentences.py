@@ -24,7 +24,7 @@ SENTENCES = {
     "left out": "leaves out the factor {what}: with ones in its place it is right",
     "twice": "has the factor {what} twice: with ones in its place it is right",
     "taken for its transpose": "is right where {what} is symmetric: one of {what} and {what}.T stands for the other",
-    "mask": "is wrong where the relu, or the max(0, ·), is off: its mask is left out, is taken from another "
+    "mask": "is wrong where the relu, or the max(0, ·), is {what}: its mask is left out, is taken from another "
     "array, or has >= for >",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",
@@ -52,7 +52,7 @@ def sentence(subject: str, cause: Cause | None) -> str:
     if cause.penalty is not None:
         data = told(replace(cause, penalty=None))
         return f"{subject}: its data part {data}; its regularizer {told(cause.penalty)}"
-    if cause.kind == "regularizer" and cause.right:
+    if cause.kind == "other regularizer" or (cause.kind == "regularizer" and cause.right):
         return f"{subject}: its data part is right; its regularizer {told(cause)}"
     return f"{subject} {told(cause)}"
 
@@ -104,7 +104,9 @@ def penalty(cause: Cause) -> str:
     """How a penalty's gradient is wrong, or that it is right."""
     amount, term = cause.amount, cause.what
     if cause.kind == "right regularizer":
-        return f"({amount:.4g}·{term}) is right"
+        return f"({term}) is right"
+    if cause.kind == "other regularizer":
+        return f"is another: {term}"
     if cause.kind == "a regularizer":
         return f"is right if that is {amount:.4g}·{term}"
     if cause.right is None:
@@ -125,6 +127,7 @@ OWN = {
     "regularizer": penalty,
     "right regularizer": penalty,
     "a regularizer": penalty,
+    "other regularizer": penalty,
     "slope": slope,
     "target": target,
 }
