@@ -35,6 +35,7 @@ HINTS = {
     "there, p_y − 1, is negative.",
     "mean or sum": "The loss is a mean over N samples. Loss and gradient are both divided by N.",
     "softmax": "The scores are any numbers. Softmax comes first, once: exponentials, divided by their sum.",
+    "overflow": "Subtract the largest score of each row first: that changes nothing, and e^1000 is inf.",
     "base 2": "Use np.log, the natural logarithm.",
     "is nan": "Softmax makes numbers in (0, 1) of any scores. Take the logarithm of those.",
 }

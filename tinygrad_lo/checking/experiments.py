@@ -7,6 +7,7 @@ mistake has been seen to fit at two points.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,7 +60,7 @@ def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] 
     right = np.zeros(x.shape)
     for place in np.ndindex(x.shape) if places is None else places:
         h = STEP * max(1.0, abs(float(x[place])))
-        above, below = x.copy(), x.copy()
+        above, below = np.array(x), np.array(x)
         above[place], below[place] = x[place] + h, x[place] - h
         change = student({**leaves, name: above})[0] - student({**leaves, name: below})[0]
         right[place] = change / (above[place] - below[place])
@@ -116,7 +117,7 @@ def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
         moved = {}
         for name, data in leaves.items():
             size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
-            moved[name] = data + far * size * rng.uniform(-1.0, 1.0, data.shape)
+            moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
         try:
             finite = np.isfinite(student(moved)[0])
         except Exception:  # beyond its domain a student's function may raise what it likes
@@ -357,12 +358,9 @@ class Case:
         wrong = ~same(yours, right)
         if not wrong.any():
             return None
-        for slope, by in SLOPES.items():
-            if z is not None and slope != "1":
-                if fits(yours * by(z), right):
-                    return Cause("slope", what=f"1 for {slope}")
-                if fits(yours, right * by(z)):
-                    return Cause("slope", what=f"{slope} for 1")
+        for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
+            if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
+                return Cause("slope", what=f"{other} for {slope}")
         for answers in self.held:
             if answers.size == self.samples * yours.shape[1] and np.unique(answers).size == 2:
                 low = answers.reshape(self.samples, -1)[chosen] == answers.min()
@@ -374,15 +372,18 @@ class Case:
             if len(y) == self.samples and y.max() < yours.shape[1]:
                 here = np.eye(yours.shape[1], dtype=bool)[y[chosen]]
         if wrong.sum() >= 3 and not wrong[~here].any():
-            return Cause("right class", what="" if yours[here].any() else ", and is 0 there")
+            return Cause("right class", what=", and is 0 there" if off(yours)[here].all() else "")
         if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
             return Cause("wrong classes")
         # That of the right class is often minus the sum of the others, and wrong with them.
-        silent, stopped = off(right), yours == 0.0
+        silent, stopped = off(right), off(yours)
         passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
         if passed.any() or halted.any() and silent.any():
             if stopped[halted].all() and self.is_kink(silent, chosen):
-                return Cause("mask", what="off" if passed.any() else "on")
+                stops, state = ("the max(0, ·)" if z is None else "the relu"), ("off" if passed.any() else "on")
+                if here.any() and np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max():
+                    stops, state = "the margin", "met" if passed.any() else "not met"
+                return Cause("mask", what=f"{stops} is {state}")
         return None
 
     def sampled(self, seen: Seen) -> tuple[Array, Array, Array | None, Array] | None:
@@ -484,6 +485,7 @@ SLOPES: dict[str, Callable[[Array], Array]] = {
     "1 − z²": lambda z: 1.0 - z**2,
     "z(1 − z)": lambda z: z * (1.0 - z),
 }  # fmt: skip
+ACTIVATIONS = ("1", "σ(z)(1 − σ(z))", "1 − tanh² z")  # slopes that may be right
 # What the numbers name at a glance, and what needs no experiment.
 GLANCE = ("not finite", "disconnected", "flat", "sign", "factor", "mean or sum")
 SURE = (*GLANCE, "regularizer", "transpose", "turned")

@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.homework import VALUE, Homework, differences, verified
-from tinygrad_lo.checking.experiments import Student
+from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.experiments import STEP, Student, fits
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, signature, variants
 from tinygrad_lo.checking.samples import Args
+from tinygrad_lo.checking.sentences import told
 from tinygrad_lo.checking.student import (
     again,
     calling,
@@ -111,7 +113,9 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         work.said.append(f"your function takes {KNOWN[name].names[0]} of shape {shapes}, and not others")
     judged = compared(work, name, expected, trials)
     if trials[-1].has_gradient:
-        slopes(work, who, fn, name, trials[-1].args, judged)
+        slopes(work, who, fn, name, expected, trials, judged)
+    if work:
+        overflow(work, fn, name, trials[-1].args)
     return work
 
 
@@ -223,10 +227,17 @@ def compared(work: Homework, name: str, expected: dict[str, Any], trials: list[T
         others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
         work.fail(cause, f"your loss {said}{others}")
         return False
+    right = Variant(name, expected, ())
+    gaps = [np.ravel(trial.value - value) for trial in trials if (value := plain(right, trial.args)) is not None]
+    for per, each in ((lambda args: 1.0, ""), (many, " for each sample")) if len(gaps) == len(trials) else ():
+        found = np.array([gap[0] / per(trial.args) for gap, trial in zip(gaps, trials, strict=True)])
+        if found.size > 1 and np.ptp(found) <= VALUE * np.abs(found).max():
+            work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
+            return False
     trial = trials[0]
-    value, right = np.asarray(trial.value).ravel()[0], plain(Variant(name, expected, ()), trial.args)
-    shown = "" if right is None else f": yours is {value:.6g} where {name} is {np.ravel(right)[0]:.6g}"
-    work.fail(None, f"your loss follows no convention that is known of {name}{shown}, {example(name, trial)}")
+    shown = plain(right, trial.args)
+    differs = "" if shown is None else f": yours is {np.ravel(trial.value)[0]:.6g} where {name} is {np.ravel(shown)[0]:.6g}"
+    work.fail(None, f"your loss follows no convention that is known of {name}{differs}, {example(name, trial)}")
     return False
 
 
@@ -258,13 +269,11 @@ def asked(variant: Variant, expected: dict[str, Any]) -> str:
 
 def example(name: str, trial: Trial) -> str:
     """The first arguments, short enough to print."""
-    with np.printoptions(precision=3, threshold=12):
-        shown = [
-            f"{what} {np.asarray(a).tolist()!r}"
-            for what, a in zip(KNOWN[name].names, trial.args, strict=True)
-        ]
-        short = [text if len(text) <= 70 else f"{text[:67]}…" for text in shown]
-    return "at " + ", ".join(short)
+    shown = [
+        f"{what} {np.array2string(np.asarray(a), precision=3, separator=', ').replace(chr(10), '')}"
+        for what, a in zip(KNOWN[name].names, trial.args, strict=True)
+    ]
+    return "at " + ", ".join(text if len(text) <= 70 else f"{text[:67]}…" for text in shown)
 
 
 def many(args: Args) -> int:
@@ -284,6 +293,8 @@ FACTORS: tuple[tuple[Callable[[Args], float], str, str], ...] = (
     (lambda args: float(many(args)), "mean or sum", "is not divided by N: a factor N"),
     (lambda args: 1.0 / classes(args), "mean or sum", "is divided by the number of classes: a factor 1/C"),
     (lambda args: float(classes(args)), "mean or sum", "is a factor C too large, the number of classes"),
+    (lambda args: many(args) / classes(args), "axis",
+     "takes the mean over the wrong axis: it is divided by the number of classes, not of samples"),
     (lambda args: many(args) / (many(args) - 1.0), "mean or sum", "is divided by N − 1 where N belongs"),
     (lambda args: 1.0 / math.log(2), "factor 1.443", "takes a logarithm in base 2: a factor 1/ln 2"),
     (lambda args: 1.0 / math.log(10), "factor 0.4343", "takes a logarithm in base 10: a factor 1/ln 10"),
@@ -314,30 +325,110 @@ def multiples(name: str, expected: dict[str, Any], trials: list[Trial]) -> Itera
 # ------------------------------------------------------------------------------------ the gradient
 
 
-def slopes(work: Homework, who: str, fn: Callable[..., Any], name: str, args: Args, right: bool) -> None:
+OVERFLOW = {
+    "cross_entropy": "subtract the row's maximum",
+    "binary_cross_entropy_with_logits": "write it as max(z, 0) − y z + log(1 + e^(−|z|))",
+}
+
+
+def overflow(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> None:
+    """Fail a loss of scores that is nan or inf at large ones, where it need not be.
+
+    A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
+    """
+    if name not in OVERFLOW:
+        return
+    scores, *rest = args
+    by = {"1 000": scores + 1000.0, "−1 000": scores - 1000.0, "±1 000": 1000.0 * np.sign(scores)}
+    chosen = {"cross_entropy": ("1 000", "−1 000"), "binary_cross_entropy_with_logits": ("±1 000",)}
+    for size in chosen[name]:
+        try:
+            with calling():
+                result = fn(by[size].copy(), *copied(rest))
+        except OverflowError:
+            result = np.inf  # math.exp
+        for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
+            bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
+            if bad.size and work:
+                work.fail("overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[name]}")
+
+
+def gradient_of_variant(variant: Variant, args: Args, which: int) -> Array | None:
+    """The gradient of a variant by one of its arguments, by central differences."""
+    x = np.array(args[which], dtype=float)
+    found = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        values = []
+        for h in (STEP, -STEP):
+            moved = x.copy()
+            moved[place] += h
+            values.append(plain(variant, (*args[:which], moved, *args[which + 1 :])))
+        if any(value is None for value in values):
+            return None
+        found[place] = float(np.sum(values[0] - values[1])) / (2.0 * STEP)
+    return found
+
+
+def slopes(
+    work: Homework,
+    who: str,
+    fn: Callable[..., Any],
+    name: str,
+    expected: dict[str, Any],
+    trials: list[Trial],
+    judged: bool,
+) -> None:
     """Check the gradient that the function returns against differences of its own loss."""
+    args = trials[-1].args
     with calling():
         gradient = fn(*copied(args))[1]
     count = len(gradient) if isinstance(gradient, (list, tuple)) and len(args) > 1 else 0
     several = 1 < count <= len(args) and np.shape(gradient[0]) == np.shape(args[0])
     count = count if several else 1
     names = KNOWN[name].names[:count]
-    leaves = {what: np.array(a, dtype=float) for what, a in zip(names, args, strict=False)}
 
-    def both(x: Any) -> tuple[float, Any]:
-        given = [*(x if several else [x]), *copied(args[count:])]
-        loss, found = fn(*given)
-        wide_enough(who, "the loss", loss)
-        return float(np.sum(numbers_of(who, "the loss", loss, finite=False))), found
+    def taken(args: Args) -> tuple[Any, Student, dict[str, Array]]:
+        """x, the student's function of it, and its arrays, for these arguments."""
+        leaves = {what: np.array(a, dtype=float) for what, a in zip(names, args, strict=False)}
 
-    begin: Any = [leaves[what] for what in names] if several else leaves[names[0]]
+        def both(x: Any) -> tuple[float, Any]:
+            loss, found = fn(*(x if several else [x]), *copied(args[count:]))
+            wide_enough(who, "the loss", loss)
+            return float(np.sum(numbers_of(who, "the loss", loss, finite=False))), found
+
+        x = list(leaves.values()) if several else leaves[names[0]]
+        return x, Student(who, both, x), leaves
+
+    def same_as(variant: Variant, what: str) -> bool:
+        """Whether the student's gradient by an argument is that of a variant, on two batches."""
+        for trial in trials[-2:]:
+            found = gradient_of_variant(variant, trial.args, names.index(what))
+            _, student, leaves = taken(trial.args)
+            if found is None or not fits(student(leaves)[1][what], found):
+                return False
+        return True
+
+    def reason(what: str, cause: Cause | None) -> Cause | None:
+        """Another loss that the gradient belongs to, unless more is known."""
+        if cause is not None and cause.name not in (None, "some elements"):
+            return cause
+        for variant in variants(name, expected):
+            if len(variant.said) == 1 and same_as(variant, what):
+                return Cause("another loss", what=variant.said[0])
+        return cause
+
+    x, student, leaves = taken(args)
     with calling():
-        loss, found = trusted(who, both, begin, leaves)
+        loss, found = trusted(who, student.fn, x, leaves)
+    right = Variant(name, expected, ())
+    if not judged and all(same_as(right, what) for what in names):
+        work.said.append("its gradient is right")
+        return
     before = work.passed
-    differences(work, Student(who, both, begin), leaves, loss, found)
+    differences(work, student, leaves, loss, found, reason)
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:
         work.said.append("your gradient fits your loss")
-    elif right:
+    elif judged and before:
         work.said.append("the loss is right, its gradient is not")

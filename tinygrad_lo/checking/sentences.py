@@ -19,13 +19,12 @@ SENTENCES = {
     "ties": "must be shared by elements that are equally large, not taken once each or lost",
     "not linear": "must be linear in the arriving gradient: the opposite for the opposite",
     "constant": "differs by the constant {amount:.4g}",
+    "another loss": "is that of a loss that {what}",
     "labels": "is that of other labels: they are off by one against those of the loss",
     "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
     "left out": "leaves out the factor {what}: with ones in its place it is right",
     "twice": "has the factor {what} twice: with ones in its place it is right",
     "taken for its transpose": "is right where {what} is symmetric: one of {what} and {what}.T stands for the other",
-    "mask": "is wrong where the relu, or the max(0, ·), is {what}: its mask is left out, is taken from another "
-    "array, or has >= for >",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",
     "wrong classes": "is wrong only at the wrong classes of each sample",
@@ -88,6 +87,15 @@ def slope(cause: Cause) -> str:
     return f"leaves out the slope {right}" if yours == "1" else f"has the slope {yours} where {right} belongs"
 
 
+def mask(cause: Cause) -> str:
+    """Where something is let through that should be stopped, or the reverse."""
+    if cause.what.endswith("met"):
+        return f"is wrong where {cause.what}: only margins above 0 count"
+    if cause.what.endswith("on"):
+        return f"is 0 at elements where {cause.what}: its mask is taken from the wrong array"
+    return f"is wrong where {cause.what}: its mask is left out, taken from the wrong array, or has >= for >"
+
+
 def target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
@@ -128,6 +136,7 @@ OWN = {
     "right regularizer": penalty,
     "a regularizer": penalty,
     "other regularizer": penalty,
+    "mask": mask,
     "slope": slope,
     "target": target,
 }
