@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.checking.student import raised
 from tinygrad_lo.errors import LoError
 
 
@@ -37,6 +38,9 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
                 print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
                 print(f"{problem}{hint_for(None, str(problem), hints or {})}")
+            return 1
+        except Exception as problem:  # the student's own: no traceback through the library
+            print(f"Your code raised {raised(problem)}{hint_for(None, str(problem), hints or {})}")
             return 1
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
         print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints or {})}\n")

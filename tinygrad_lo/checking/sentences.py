@@ -18,7 +18,7 @@ SENTENCES = {
     "some elements": "is wrong only{where}{what}: look at masks, branches and indices",
     "ties": "must be shared by elements that are equally large, not taken once each or lost",
     "not linear": "must be linear in the arriving gradient: the opposite for the opposite",
-    "constant": "differs by the constant {amount:.4g}",
+    "constant": "differs by the constant {amount}",
     "another loss": "is that of a loss that {what}",
     "labels": "is that of other labels: they are off by one against those of the loss",
     "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
@@ -61,7 +61,7 @@ def told(cause: Cause) -> str:
     if cause.kind in OWN:
         return OWN[cause.kind](cause)
     where = cause.where and f" {cause.where}"
-    return SENTENCES[cause.kind].format(what=cause.what, where=where, amount=cause.amount)
+    return SENTENCES[cause.kind].format(what=cause.what, where=where, amount=number(cause.amount))
 
 
 def times(cause: Cause) -> str:
@@ -77,6 +77,11 @@ def times(cause: Cause) -> str:
     if whole and near in (2, Fraction(1, 2)):
         return f"{said}: look for a ½, or for the 2 of a square"
     return said + next((f", which is {words}" for known, words in LOGARITHMS.items() if close(size, known)), "")
+
+
+def number(value: float) -> str:
+    """Four digits, with a minus that is one."""
+    return f"{value:.4g}".replace("-", "−")
 
 
 def slope(cause: Cause) -> str:
@@ -110,23 +115,23 @@ def target(cause: Cause) -> str:
 
 def penalty(cause: Cause) -> str:
     """How a penalty's gradient is wrong, or that it is right."""
-    amount, term = cause.amount, cause.what
+    yours, right, term = number(cause.amount), number(cause.right or 0.0), cause.what
     if cause.kind == "right regularizer":
         return f"({term}) is right"
     if cause.kind == "other regularizer":
         return f"is another: {term}"
     if cause.kind == "a regularizer":
-        return f"is right if that is {amount:.4g}·{term}"
+        return f"is right if that is {yours}·{term}"
     if cause.right is None:
-        word = "missing, or too small" if amount < 0 else "too much"
-        return f"differs by {amount:.4g}·{term}: the gradient of a regularizer is {word}"
+        word = "missing, or too small" if cause.amount < 0 else "too much"
+        return f"differs by {yours}·{term}: the gradient of a regularizer is {word}"
     if cause.right == 0.0:
-        return f"has {amount:.4g}·{term} too much: the loss has no such regularizer"
-    if amount == 0.0:
-        return f"({cause.right:.4g}·{term}) is missing"
-    ratio = amount / cause.right
+        return f"has {yours}·{term} too much: the loss has no such regularizer"
+    if cause.amount == 0.0:
+        return f"({right}·{term}) is missing"
+    ratio = cause.amount / cause.right
     said = "has the wrong sign" if close(ratio, -1.0) else times(Cause("factor", ratio))
-    return f"{said.partition(':')[0]}: {amount:.4g}·{term} where {cause.right:.4g}·{term} belongs"
+    return f"{said.partition(':')[0]}: {yours}·{term} where {right}·{term} belongs"
 
 
 OWN = {
