@@ -108,6 +108,7 @@ FLOORS = [
     "checking.step_conventions",
     "checking.student",
     "checking.held",
+    "checking.case",
     "checking.experiments",
     "checking.homework",
     "checking.loss",

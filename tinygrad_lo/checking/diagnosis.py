@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 
 CLOSE = 5e-4  # how equal two numbers must be to be one; what they are compared with is good to 1e-6
-MOST = 0.8  # the share of the wrong elements that must have one ratio; noise may spoil others
+MOST = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def diagnose(
         return Cause("rounded")
     if permuted(analytic, numeric):
         return Cause("turned" if turned(analytic, numeric) else "transpose")
-    if lines(wrong) or good.sum() >= a.size:
+    if lines(wrong) or good.sum() >= a.size or (good.any() and not a.any()):
         return Cause("some elements", where=places(wrong), what="" if a.any() else " and is 0 there")
     return None
 
@@ -155,7 +155,7 @@ def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int],
             (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
             parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
             off = np.abs(a - times * n - b * term)
-            if off.max() <= 1e-5 * scale and min(parts) > 1e-2 * scale:
+            if off.max() <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE:
                 rest = Cause("regularizer", float(b / (1.0 - times)), what=of)
                 return replace(factor(float(times), sizes), penalty=replace(rest, kind="a regularizer"))
     return None

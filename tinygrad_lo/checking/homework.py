@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
-from tinygrad_lo.checking.experiments import Case, Seen, Student, explained, nearby
+from tinygrad_lo.checking.case import Case, Seen, Student
+from tinygrad_lo.checking.experiments import explained, nearby
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.slopes import judge

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lo.checking.homework import VALUE, Homework, differences, verified
 from tinygrad_lo.checking.diagnosis import Cause
-from tinygrad_lo.checking.experiments import STEP, Student, fits
+from tinygrad_lo.checking.case import STEP, Student, fits
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, signature, variants
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.sentences import told
