@@ -111,6 +111,7 @@ FLOORS = [
     "checking.case",
     "checking.experiments",
     "checking.homework",
+    "checking.loss_search",
     "checking.loss",
     "checking.step",
     "checking.exercise",

@@ -104,12 +104,12 @@ def ratio(a: Array, b: Array) -> float | None:
     if a.shape != b.shape or not b.any() or not np.isfinite(b).all():
         return None
     k = float((a * b).sum() / (b * b).sum())
-    return k if k and fits(a, k * b) else None
+    return k if k != 0.0 and fits(a, k * b) else None
 
 
 def is_data(a: Array) -> bool:
     """Whether an array that a function reads is data, not labels or a number."""
-    return a.dtype.kind == "f" and a.ndim > 0
+    return bool(a.dtype.kind == "f" and a.ndim)
 
 
 @dataclass
@@ -188,7 +188,7 @@ class Case:
             parts.append(terms @ found)
             if g.any() and not fits(parts[-1], g):
                 return None
-        said = [" + ".join(f"{k:.4g}·{n}" for k, n in zip(found, names, strict=True) if k) for found in factors]
+        said = [" + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in factors]
         yours, right = factors
         if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
             return (Cause("right regularizer", what=said[0]), *parts) if yours.any() else None
@@ -205,8 +205,9 @@ class Case:
         for y in self.labelings:
             count = int(max(y.max() + 1, *self.x.shape[-1:]))
             for step in (1, -1):
-                yield step, self.student.otherwise(
-                    lambda a, y=y, k=step, c=count: (a + k) % c if a is y else a  # type: ignore[misc]
+                yield (
+                    step,
+                    self.student.otherwise(lambda a, y=y, k=step, c=count: (a + k) % c if a is y else a),
                 )
 
     def scores(self) -> Iterator[Scores]:

@@ -268,7 +268,7 @@ class Comparison:
             forward = [node for node in reachable(self.forward) if node._op is not None]
             found = wrong_rules(forward, self.rng, rtol, 2)
         # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
-        return found if failed else [fault for fault in found if fault.cause is None or fault.cause.kind != "not finite"]
+        return found if failed else [fault for fault in found if fault.cause != Cause("not finite")]
 
     def cause(self, rows: list[Checked], tape: Tape, found: list[Fault]) -> Cause | None:
         """The kind of mistake: at the culprit, where it is seen best, else in the gradients."""

@@ -255,7 +255,9 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float) -> Wrong | None
     shape = x.shape if every.size == x.size else every.shape
     measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
     worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
-    return described(int(every[worst]), float(numbers[worst]), diagnose(*measured, sizes=claim.sizes))
+    a, n, failed = measured
+    cause = diagnose(a, n, failed, sizes=claim.sizes)
+    return described(int(every[worst]), float(numbers[worst]), cause)
 
 
 def slope_of_ties(claim: Claim, x: Array, kinks: Array, base: float) -> float | None:

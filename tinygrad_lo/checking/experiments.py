@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.case import FIT, Case, Scores, Seen, Student, fits, is_data, measured, ratio, same
-from tinygrad_lo.checking.diagnosis import CLOSE, Cause, diagnose
+from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 
@@ -38,7 +38,7 @@ def explained(
             with np.errstate(all="ignore"):
                 first, second = (cause_of(case, found, plain=plain) for case, found in both)
             if first is not None and second is not None and agree(first, second):
-                return first if first.where == second.where else replace(first, where="")
+                return first if first.where == second.where and places is None else replace(first, where="")
             if not any(cause is not None and cause.kind in GLANCE for cause in (first, second)):
                 break
     return None
@@ -77,7 +77,7 @@ def cause_of(case: Case, seen: Seen, *, plain: bool) -> Cause | None:
         seen = replace(seen, wrong=seen.yours != seen.right)
     found = diagnose(seen.yours, seen.right, seen.wrong, None, case.sizes, case.name)
     if plain and found is not None and found.kind in GLANCE and not found.where:
-        return found
+        return other_mean(case, found)
     if case.penalty is None:
         return data_cause(case, seen, seen.x, plain=plain)
     rest, part = case.without(seen), case.penalty[0]
@@ -92,9 +92,26 @@ def data_cause(case: Case, seen: Seen, x: Array | None, *, plain: bool) -> Cause
     found = diagnose(seen.yours, seen.right, seen.wrong, x, case.sizes, case.name)
     glance = found is not None and found.kind in GLANCE
     if found is not None and found.kind in SURE and (plain or not glance):
-        return found
+        return other_mean(case, found)
     tried = (experiment(case, seen) for experiment in EXPERIMENTS if case.places is None)
     return next((cause for cause in tried if cause is not None), None if glance else found)
+
+
+def other_mean(case: Case, found: Cause) -> Cause:
+    """A factor that is a quotient of sizes: with one sample less it is another one."""
+    many = case.samples
+    fewer = case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a)
+    seen = case.seen(fewer) if found.kind == "factor" and many > 2 else None
+    now = None if seen is None else ratio(seen.yours, seen.right)
+    for size in case.sizes:
+        if (
+            now is not None
+            and size not in (1, many)
+            and close(found.amount, many / size)
+            and close(now, (many - 1) / size)
+        ):
+            return Cause("mean axis", found.amount, many, what=f"{size}")
+    return found
 
 
 # ---------------------------------------------------------------------------------- the experiments
@@ -110,7 +127,7 @@ def labels(case: Case, seen: Seen) -> Cause | None:
     return None
 
 
-def factors(case: Case, seen: Seen) -> Cause | None:  # noqa: ARG001
+def factors(case: Case, seen: Seen) -> Cause | None:
     """Another array that is left out, or there twice: with ones in its place the gradient is right."""
     for other, data in case.leaves.items():
         if other == case.name:
@@ -126,7 +143,7 @@ def factors(case: Case, seen: Seen) -> Cause | None:  # noqa: ARG001
     return None
 
 
-def turned(case: Case, seen: Seen) -> Cause | None:  # noqa: ARG001
+def turned(case: Case, seen: Seen) -> Cause | None:
     """A square matrix that is taken for its transpose: when it is symmetric, the gradient is right."""
     for other, data in case.leaves.items():
         if other != case.name and data.ndim == 2 and data.shape[0] == data.shape[1] > 1:
@@ -154,7 +171,8 @@ def form(case: Case, seen: Seen) -> Cause | None:
                 if k is None:
                     continue
                 for other, instead in SLOPES.items():
-                    if other != slope and fits(seen.yours, k * back((predicted - target) * instead(scores.z))):
+                    wrong = k * back((predicted - target) * instead(scores.z))
+                    if other != slope and fits(seen.yours, wrong):
                         return Cause("slope", what=f"{other} for {slope}")
                 parts = np.stack([k * back(part * by(scores.z)) for part in (predicted, target)], -1)
                 (p, t), *_ = np.linalg.lstsq(parts.reshape(-1, 2), seen.yours.ravel(), rcond=None)
@@ -171,8 +189,9 @@ def targets(case: Case, z: Array) -> Iterator[tuple[str, Array]]:
             yield from ((predict, t) for predict in PREDICTIONS if z.ndim == 2 or predict != "softmax")
             if np.isin(t, (-1.0, 1.0)).all():
                 yield "sigmoid", (t + 1.0) / 2.0
-        elif any(a is y for y in case.labelings) and z.ndim == 2 and len(a) == len(z) and a.max() < z.shape[1]:
-            yield "softmax", np.eye(z.shape[1])[a]
+    for y in case.labelings if z.ndim == 2 else ():
+        if len(y) == len(z) and y.max() < z.shape[1]:
+            yield "softmax", np.eye(z.shape[1])[y]
 
 
 def table(case: Case, seen: Seen) -> Cause | None:
@@ -266,7 +285,7 @@ def is_kink(case: Case, silent: Array, chosen: Array) -> bool:
     return found is not None and len(found[3]) == len(chosen) and bool((off(found[1]) != silent).any())
 
 
-def paths(case: Case, seen: Seen) -> Cause | None:  # noqa: ARG001
+def paths(case: Case, seen: Seen) -> Cause | None:
     """What is missing of a gradient that goes through the mean, or through the variance, of x."""
     gap, x = seen.yours - seen.right, seen.x
     for axis in range(x.ndim if x.ndim in (1, 2) else 0):

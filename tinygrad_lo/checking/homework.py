@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
 from tinygrad_lo.checking.case import Case, Seen, Student
+from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
 from tinygrad_lo.checking.experiments import explained, nearby
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.slopes import judge
 from tinygrad_lo.checking.student import (
-    is_numbers,
     Leaves,
+    is_numbers,
     leaves_of,
     named,
     numbers_of,
@@ -64,9 +64,10 @@ class Homework:
     def __bool__(self) -> bool:
         return self.passed
 
-    def fail(self, cause: str | None, sentence: str) -> None:
+    def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
-        self.passed, self.cause = False, self.cause or cause
+        self.passed = False
+        self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
     def raise_if_failed(self) -> None:
@@ -180,7 +181,7 @@ def differences(
         wrong.setdefault(alike, (cause, []))[1].append(name)
     for cause, names in sorted(wrong.values(), key=lambda found: found[0] is None):
         if cause is not None or len(wrong) == 1:
-            work.fail(cause and cause.name, sentence(f"the gradient by {listed(names)}", cause))
+            work.fail(cause, sentence(f"the gradient by {listed(names)}", cause))
         else:
             work.fail(None, f"the gradient by {listed(names)} is wrong as well")
     if work and not work.report:
@@ -202,7 +203,8 @@ def seen(rows: Sequence[Row], start: Array) -> tuple[Seen, list[Any] | None]:
     places = [row.index for row in single]
     if len(single) < start.size:
         return Seen(yours, right, wrong, start[tuple(np.array(places).T)]), places
-    return Seen(*(a.reshape(start.shape) for a in (yours, right, wrong)), start), None
+    yours, right, wrong = (a.reshape(start.shape) for a in (yours, right, wrong))
+    return Seen(yours, right, wrong, start), None
 
 
 def rows_of(
@@ -254,18 +256,18 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
             both = "the value is that" if slopes is None else "value and gradient are those"
             work.said += [f"{both} of {name}"] * work.passed
         elif work:  # else finite differences have said so
-            work.fail(cause and cause.name, f"your loss is that of {name}, but your gradient {words}")
+            work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
         return
     differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
     found = relation(student, against, leaves)
     if found is None and words:
-        work.fail(cause.name if cause else "convention", f"{differs}; your gradient {words}")
+        work.fail(cause or "convention", f"{differs}; your gradient {words}")
     elif found is None:
         work.fail("convention", differs)
     elif found.kind == "constant" and slopes is not None and not words:
-        work.fail(found.name, f"{differs}: it {told(found)}; its gradient is right")
+        work.fail(found, f"{differs}: it {told(found)}; its gradient is right")
     else:
-        work.fail(found.name, f"{differs}: yours {told(found)}")
+        work.fail(found, f"{differs}: yours {told(found)}")
 
 
 def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:

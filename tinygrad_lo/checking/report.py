@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.sentences import sentence
@@ -142,7 +142,9 @@ class Report:
 
     def reasons(self) -> list[str]:
         """Cause, culprit, and what is not known."""
-        lines = [f"cause: {self.cause}: {sentence('the gradient', self.found)}"] if self.cause else []
+        lines = []
+        if self.found is not None and self.cause:  # where it is seen is not always where it is shown
+            lines = [f"cause: {self.cause}: {sentence('the gradient', replace(self.found, where=''))}"]
         lines += [f"culprit: {fault}" for fault in self.faults[:1]]
         others = {(fault.op, fault.where, fault.rule): fault for fault in reversed(self.faults[1:])}
         lines += [f"also wrong: {fault}" for fault in list(others.values())[:3]]

@@ -11,28 +11,30 @@ from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, digits
 SENTENCES = {
     "not finite": "is nan or inf where the differences are finite",
     "disconnected": "is 0 everywhere: nothing was added to it, or a path to the loss is left out",
-    "flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other things?",
-    "sign": "has the wrong sign{where}",
+    "flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other "
+    "things?",
+    "sign": "has the wrong sign",
     "transpose": "has the right numbers in another order: look at the indices, and at every .T and reshape",
     "turned": "has the right numbers in the order of the transpose",
-    "some elements": "is wrong only{where}{what}: look at masks, branches and indices",
+    "some elements": "is wrong only {where}{what}: look at masks, branches and indices",
     "ties": "must be shared by elements that are equally large, not taken once each or lost",
     "not linear": "must be linear in the arriving gradient: the opposite for the opposite",
     "constant": "differs by the constant {amount}",
     "another loss": "is that of a loss that {what}",
     "labels": "is that of other labels: they are off by one against those of the loss",
     "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
+    "mean axis": "is divided by {what} where the {right:g} samples belong: a mean over the wrong axis",
     "left out": "leaves out the factor {what}: with ones in its place it is right",
     "twice": "has the factor {what} twice: with ones in its place it is right",
-    "taken for its transpose": "is right where {what} is symmetric: one of {what} and {what}.T stands for the other",
+    "taken for its transpose": "is right where {what} is symmetric: {what} is taken for {what}.T",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",
     "wrong classes": "is wrong only at the wrong classes of each sample",
-    "mean path": "differs by one number along{where}: the path through the mean is missing, or wrong",
-    "variance path": "differs by a multiple of x − mean along{where}: the path through the variance is missing, "
-    "or wrong",
-    "both paths": "differs by a line in x along{where}: the paths through the mean and the variance are missing, "
-    "or wrong",
+    "mean path": "differs by one number along {where}: the path through the mean is missing, or wrong",
+    "variance path": "differs by a multiple of x − mean along {where}: the path through the variance is "
+    "missing, or wrong",
+    "both paths": "differs by a line in x along {where}: the paths through the mean and the variance are "
+    "missing, or wrong",
     "rounded": "is nearly right, to 2 or 3 digits: are constants rounded, or is float32 used inside?",
 }
 NONE = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
@@ -60,8 +62,13 @@ def told(cause: Cause) -> str:
     """What a cause means, as the end of a sentence."""
     if cause.kind in OWN:
         return OWN[cause.kind](cause)
-    where = cause.where and f" {cause.where}"
-    return SENTENCES[cause.kind].format(what=cause.what, where=where, amount=number(cause.amount))
+    said = SENTENCES[cause.kind].format(
+        what=cause.what,
+        where=cause.where or "at some elements",
+        amount=number(cause.amount),
+        right=cause.right or 0,
+    )
+    return f"{said} {cause.where}" if cause.kind == "sign" and cause.where else said
 
 
 def times(cause: Cause) -> str:
@@ -73,10 +80,11 @@ def times(cause: Cause) -> str:
     said = f"is {count if whole else f'{digits(size)} times'} what it should be"
     said += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
-        return f"{said}: " + (f"the 1/{near} of a mean is missing" if near > 1 else "a mean in place of a sum")
+        return f"{said}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
     if whole and near in (2, Fraction(1, 2)):
         return f"{said}: look for a ½, or for the 2 of a square"
-    return said + next((f", which is {words}" for known, words in LOGARITHMS.items() if close(size, known)), "")
+    log = next((words for known, words in LOGARITHMS.items() if close(size, known)), None)
+    return f"{said}, which is {log}" if log else said
 
 
 def number(value: float) -> str:

@@ -11,7 +11,15 @@ import numpy as np
 
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import KNOWN, Options, Variant, signature, variants
-from tinygrad_lo.checking.student import calling, must_be_finite, numbers_of, same, titled, unchanged, wide_enough
+from tinygrad_lo.checking.student import (
+    calling,
+    must_be_finite,
+    numbers_of,
+    same,
+    titled,
+    unchanged,
+    wide_enough,
+)
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.optim.groups import SYNONYMS

@@ -259,7 +259,8 @@ KNOWN: dict[str, Known] = {
         FORGETS, *COMMON, *DECAY,
         Slip("leaves out the root: it divides by G + ε",
              end=lambda at: at.w - at.options["lr"] * at.g / (at.state["G"] + at.options["eps"])),
-        Slip("adds up g in G, where g² belongs: its root is nan where the sum is below 0", end=unsquared(None)),
+        Slip("adds up g in G, where g² belongs: its root is nan where the sum is below 0",
+             end=unsquared(None)),
         Slip("uses G from before this step",
              end=lambda at: (
                  at.w - at.options["lr"] * at.g / np.sqrt(at.old.get("G", 0.0) + at.options["eps"]))),

@@ -61,13 +61,13 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     return {name: x}
 
 
-def leaves_of(who: str, x: Any, name: str) -> Leaves:
+def leaves_of(who: str, x: Any, called: str) -> Leaves:
     """What a gradient is taken by, as float64 copies.
 
     Raises:   DTypeError: something that is no array of floating-point numbers.  ShapeError: nothing.
     """
     found = {}
-    for name, value in parts(x, name).items():
+    for name, value in parts(x, called).items():
         data = np.asarray(value._value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
