@@ -27,11 +27,19 @@ class Student:
     x: Any
 
     def __call__(self, leaves: Leaves) -> tuple[float, Leaves]:
-        """The loss, which may be nan beyond its domain, and the gradient."""
+        """The loss and its gradient."""
+        loss, gradient = self.pair(leaves)
+        return loss, gradient_of(self.who, self.x, leaves, gradient)
+
+    def loss(self, leaves: Leaves) -> float:
+        """The loss alone, which may be nan beyond its domain."""
+        return self.pair(leaves)[0]
+
+    def pair(self, leaves: Leaves) -> tuple[float, Any]:
+        """The loss, and what the function calls its gradient."""
         with calling():
             loss, gradient = pair_of(self.who, self.fn(rebuilt(self.x, leaves)))
-        value = number_of(self.who, "the loss near x", loss, finite=False)
-        return value, gradient_of(self.who, self.x, leaves, gradient)
+        return number_of(self.who, "the loss near x", loss, finite=False), gradient
 
     def otherwise(self, change: Change) -> Student:
         """The same function with change(a) for every array that it reads from outside."""
@@ -79,7 +87,7 @@ def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] 
         h = STEP * max(1.0, abs(float(x[place])))
         above, below = np.array(x), np.array(x)
         above[place], below[place] = x[place] + h, x[place] - h
-        change = student({**leaves, name: above})[0] - student({**leaves, name: below})[0]
+        change = student.loss({**leaves, name: above}) - student.loss({**leaves, name: below})
         right[place] = change / (above[place] - below[place])
     yours = student(leaves)[1][name]
     if places is not None:

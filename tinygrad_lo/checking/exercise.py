@@ -25,7 +25,7 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
         >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
         >>> grade("Square.", lambda: lo.check_gradient(square, np.array([3.0, 1.0])), hints=hints)
         check_gradient of square FAILED
-          the gradient by x is half what it should be: look for a ½, or for the 2 of a square
+          the gradient by x is half of what it should be: look for a ½, or for the 2 of a square
         ...
         Hint: the derivative of x² is 2x
         1

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_lo.checking.case import FIT, Case, Scores, Seen, Student, fits, is_data, measured, ratio, same
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
+from tinygrad_lo.checking.held import reads
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 
@@ -63,7 +64,7 @@ def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
             size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
             moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
         try:
-            finite = np.isfinite(student(moved)[0])
+            finite = np.isfinite(student.loss(moved))
         except Exception:  # beyond its domain a student's function may raise what it likes
             continue
         if finite:
@@ -319,6 +320,43 @@ def off(right: Array) -> Array:
     return np.asarray(np.abs(right) <= 1e-6 * np.abs(right).max())
 
 
+def overflow(student: Student, leaves: Leaves) -> str | None:
+    """What a loss does that is the same whatever is added to all its scores, and yet not at 1 000.
+
+    Data that are 0 leave what a penalty adds. A logistic loss is known by its gradient.
+    """
+    empty = student.without_data() if any(map(is_data, reads(student.fn))) else None
+
+    def loss(name: str, moved: Array) -> float:
+        point = {**leaves, name: moved}
+        return student.loss(point) - (0.0 if empty is None else empty.loss(point))
+
+    for name, x in leaves.items():
+        try:
+            base = loss(name, x)
+            if all(abs(loss(name, x + h) - base) <= 1e-9 * abs(base) for h in (1.0, -0.5)):
+                large = [student.loss({**leaves, name: x + h}) for h in (1000.0, -1000.0)]
+                bad = [value for value in large if not np.isfinite(value)]
+                if bad and base:
+                    return f"at scores of 1 000 your loss is {abs(bad[0])}: {OVERFLOW['softmax']}"
+            case = Case(student, leaves, name)
+            for scores in case.scores():
+                for predict, target in targets(case, scores.z) if np.any(scores.z) else ():
+                    slope = scores.back(PREDICTIONS[predict](scores.z) - target, x.shape)
+                    yours = student(leaves)[1][name] - (case.penalty[1] if case.penalty else 0.0)
+                    if predict == "sigmoid" and ratio(yours, slope):
+                        far = student.loss({**leaves, name: x * (1000.0 / np.abs(scores.z).max())})
+                        if np.isnan(far):
+                            return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}"
+        except Exception:  # an experiment may ask of a function what it cannot do
+            continue
+    return None
+
+
+OVERFLOW = {
+    "softmax": "subtract the row's maximum",
+    "sigmoid": "write it as max(z, 0) − y z + log(1 + e^(−|z|))",
+}
 EXPERIMENTS = (labels, factors, turned, form, table, paths)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lo.checking.case import Case, Seen, Student
 from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
-from tinygrad_lo.checking.experiments import explained, nearby
+from tinygrad_lo.checking.experiments import explained, nearby, overflow
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.slopes import judge
@@ -40,8 +40,9 @@ class Homework:
     """What a check of homework found: true if it passed; printed, what is wrong and why.
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
-    "disconnected", "some elements", "convention", or None; match is the convention that the function
-    follows, as a call of the library, or None.
+    "disconnected", "some elements", "labels", "axis", "target", "slope", "left out", "twice", "path",
+    "convention", "constant", "overflow", "in place", "state", or None; match is the convention that the
+    function follows, as a call of the library, or None.
     """
 
     title: str
@@ -131,6 +132,9 @@ def check_gradient(
     differences(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
+        if against is None:
+            note = overflow(Student(who, loss_and_gradient, x), leaves)
+            work.said += [note] if note else []
     if against is not None:
         if not callable(against):
             raise DTypeError(
@@ -169,7 +173,7 @@ def differences(
     work.report = Report(RTOL)
     wrong: dict[str, tuple[Cause | None, list[str]]] = {}  # by what is said of it
     for name in leaves:
-        rows = rows_of(lambda moved: student(moved)[0], leaves, name, loss, gradient[name], rng)
+        rows = rows_of(student.loss, leaves, name, loss, gradient[name], rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
             cause = reason(name, explained(student, leaves, name, *seen(rows, leaves[name])))
@@ -255,6 +259,14 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
         if not words:
             both = "the value is that" if slopes is None else "value and gradient are those"
             work.said += [f"{both} of {name}"] * work.passed
+            large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
+            if (
+                work
+                and np.isnan(student.loss(large))
+                and np.isfinite(reference(against, student.x, large)[0])
+            ):
+                at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
+                work.fail("overflow", overflow(student, leaves) or at)
         elif work:  # else finite differences have said so
             work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
         return
@@ -273,7 +285,7 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
 def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:
     """What a student's loss has to do with another one, at two points: a factor, a constant, other labels."""
     points = [leaves, *nearby(student, leaves)]
-    yours = np.array([student(point)[0] for point in points])
+    yours = np.array([student.loss(point) for point in points])
     right = np.array([reference(against, student.x, point)[0] for point in points])
     case = Case(student, leaves, next(iter(leaves)))
     if len(points) < 2:
@@ -283,7 +295,7 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
     if near(yours[0] - right[0], yours[1] - right[1]):
         return Cause("constant", float(yours[0] - right[0]))
     for step, moved in case.relabeled():
-        if all(near(moved(point)[0], value) for point, value in zip(points, right, strict=True)):
+        if all(near(moved.loss(point), value) for point, value in zip(points, right, strict=True)):
             return Cause("labels", float(-step))
     return None
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinygrad_lo.checking.case import Student, fits
 from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import Homework, differences, verified
 from tinygrad_lo.checking.loss_conventions import KNOWN, Variant, signature, variants
 from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, plain
@@ -194,10 +195,7 @@ def separately(name: str, args: Args) -> Array:
 # ------------------------------------------------------------------------------------ the gradient
 
 
-OVERFLOW = {
-    "cross_entropy": "subtract the row's maximum",
-    "binary_cross_entropy_with_logits": "write it as max(z, 0) − y z + log(1 + e^(−|z|))",
-}
+SCORES = {"cross_entropy": "softmax", "binary_cross_entropy_with_logits": "sigmoid"}
 
 
 def overflow(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> None:
@@ -205,12 +203,11 @@ def overflow(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> N
 
     A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
     """
-    if name not in OVERFLOW:
+    if name not in SCORES:
         return
     scores, *rest = args
     by = {"1 000": scores + 1000.0, "−1 000": scores - 1000.0, "±1 000": 1000.0 * np.sign(scores)}
-    chosen = {"cross_entropy": ("1 000", "−1 000"), "binary_cross_entropy_with_logits": ("±1 000",)}
-    for size in chosen[name]:
+    for size in ("1 000", "−1 000") if SCORES[name] == "softmax" else ("±1 000",):
         try:
             with calling():
                 result = fn(by[size].copy(), *copied(rest))
@@ -219,7 +216,9 @@ def overflow(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> N
         for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
             bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
             if bad.size and work:
-                work.fail("overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[name]}")
+                work.fail(
+                    "overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[SCORES[name]]}"
+                )
 
 
 def slopes(
