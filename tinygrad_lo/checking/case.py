@@ -153,9 +153,14 @@ class Case:
 
     @property
     def sizes(self) -> list[int]:
-        """The sizes over which somebody may have averaged."""
+        """The sizes over which somebody may have averaged: not those over which X @ W adds up."""
         arrays = [*self.held, *self.leaves.values()]
-        return list(dict.fromkeys(n for a in arrays for n in (len(a) if a.ndim else 1, a.size, *a.shape)))
+        sizes = dict.fromkeys(n for a in arrays for n in (*a.shape, a.size))
+        inner = {
+            a.shape[1] for a in self.held if a.ndim == 2 and is_data(a) and a.shape[1:] == self.x.shape[:1]
+        }
+        outer = {self.samples, *self.x.shape[1:]}
+        return [n for n in sizes if n not in inner or n in outer]
 
     def seen(self, student: Student, leaves: Leaves | None = None) -> Seen | None:
         """Both gradients in another run, without their penalty; None if it does not come to any."""
@@ -210,13 +215,13 @@ class Case:
 
     def relabeled(self) -> Iterator[tuple[int, Student]]:
         """The function with each of its labels the next class, or the one before."""
-        for y in self.labelings:
-            count = int(max(y.max() + 1, *self.x.shape[-1:]))
-            for step in (1, -1):
-                yield (
-                    step,
-                    self.student.otherwise(lambda a, y=y, k=step, c=count: (a + k) % c if a is y else a),
-                )
+        for y in self.held:
+            single = any(y is known for known in self.labelings)
+            one_hot = y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+            count = int(max(y.max() + 1, *self.x.shape[-1:])) if y.size else 1
+            for step in (1, -1) if single or one_hot else ():
+                moved = (y + step) % count if single else np.roll(y, step, axis=1)
+                yield step, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
 
     def scores(self) -> Iterator[Scores]:
         """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""

@@ -100,19 +100,14 @@ def data_cause(case: Case, seen: Seen, x: Array | None, *, plain: bool) -> Cause
 
 def other_mean(case: Case, found: Cause) -> Cause:
     """A factor that is a quotient of sizes: with one sample less it is another one."""
-    many = case.samples
-    fewer = case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a)
-    seen = case.seen(fewer) if found.kind == "factor" and many > 2 else None
+    many, sizes = case.samples, [size for size in case.sizes if size not in (1, case.samples)]
+    size = next((size for size in sizes if close(found.amount, many / size)), None)
+    if found.kind != "factor" or size is None:
+        return found
+    seen = case.seen(case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a))
     now = None if seen is None else ratio(seen.yours, seen.right)
-    for size in case.sizes:
-        if (
-            now is not None
-            and size not in (1, many)
-            and close(found.amount, many / size)
-            and close(now, (many - 1) / size)
-        ):
-            return Cause("mean axis", found.amount, many, what=f"{size}")
-    return found
+    moves = now is not None and close(now, (many - 1) / size)
+    return Cause("mean axis", found.amount, many, what=f"{size}") if moves else found
 
 
 # ---------------------------------------------------------------------------------- the experiments

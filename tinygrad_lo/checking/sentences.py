@@ -105,8 +105,8 @@ def mask(cause: Cause) -> str:
     if cause.what.endswith("met"):
         return f"is wrong where {cause.what}: only margins above 0 count"
     if cause.what.endswith("on"):
-        return f"is 0 at elements where {cause.what}: its mask is taken from the wrong array"
-    return f"is wrong where {cause.what}: its mask is left out, taken from the wrong array, or has >= for >"
+        return f"is 0 at elements where {cause.what}: is its mask taken from the wrong array?"
+    return f"is wrong where {cause.what}: is its mask left out, taken from the wrong array, or >= for >?"
 
 
 def target(cause: Cause) -> str:
