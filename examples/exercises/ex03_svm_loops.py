@@ -48,7 +48,9 @@ def example():
 HINTS = {
     "mean or sum": "The loss is divided by N at the end. Its gradient must be divided, too.",
     "sign": "Column j gets +x, column y gets −x: a higher right score lowers the loss.",
-    "some elements": "Both columns change with each violated margin: j and y. Is one of them left out?",
+    "right class": "Both columns change with each violated margin, j and y. Is only one of the two columns "
+    "changed, or the second with the wrong sign?",
+    "max(0": "Only where the margin is above 0 the two columns change.",
     "fits none": "Is only one of the two columns changed? And only where the margin is above 0?",
     "your loss is": "The gradient fits your loss, but the loss is another: leave out j = y, which adds the "
     "margin once, and divide by N.",

@@ -45,10 +45,10 @@ def example():
 
 
 HINTS = {
+    "right class": "The table of the scores: 1/N at violations, −count/N in the column of the right class.",
     "regularizer": "λ Σ W² has the gradient 2 λ W: is it there, and is the 2?",
-    "mean or sum": "The table of the scores is divided by N; the regularizer is not.",
+    "mean or sum": "The table of the scores holds 1/N at violations; the regularizer is not divided by N.",
     "sign": "In the column of the right class stands minus the number of violations.",
-    "some elements": "Is the column of the right class filled? It holds minus the row's violations.",
     "fits none": "The table of the scores: 1/N at violations, −count/N in the column of the right class. "
     "The regularizer is added after that, and not divided by N.",
 }

@@ -29,11 +29,13 @@ def example():
 
 
 HINTS = {
-    "some elements": "The gradient is p everywhere, except for the right class: p_y − 1.",
+    "target": "The gradient is p everywhere, except for the right class: p_y − 1.",
+    "right class": "The gradient is p everywhere, except for the right class: p_y − 1.",
     "sign": "−log p_y: mind the minus. Pushing the right score up must lower the loss, so the gradient "
     "there, p_y − 1, is negative.",
     "mean or sum": "The loss is a mean over N samples. Loss and gradient are both divided by N.",
     "softmax": "The scores are any numbers. Softmax comes first, once: exponentials, divided by their sum.",
+    "overflow": "Subtract the largest score of each row first: that changes nothing, and e^1000 is inf.",
     "base 2": "Use np.log, the natural logarithm.",
     "is nan": "Softmax makes numbers in (0, 1) of any scores. Take the logarithm of those.",
 }

@@ -6,7 +6,8 @@ Lecture 001: a unit h = sigmoid(z) with the target y, and two losses for it, bot
     cross-entropy  L = −1/N Σ y log h + (1 − y) log(1 − h)
 
 Write both, with their gradients by z. In the first one stands h (1 − h), which is nearly 0 when the
-unit is sure and wrong. In the second it cancels, and h − y is left.
+unit is sure and wrong. In the second it cancels, and h − y is left. There, −log h is log(1 + e^(−z)),
+np.logaddexp(0, −z): so the loss is right at z = −1000 too, where h is 0 and log h is −inf.
 
     python examples/exercises/ex06_sigmoid.py
 """
@@ -44,9 +45,10 @@ HINTS = {
     "factor 2": "Cross-entropy has no square, and no 2.",
     "mean or sum": "Both losses are means over N: loss and gradient are divided by N.",
     "sign": "The gradient has h − y in it, not y − h: too large an h must be lowered. The loss has a minus.",
+    "overflow": "−log h is np.logaddexp(0, −z), and −log(1 − h) is np.logaddexp(0, z): right at any z.",
     "sigmoid": "z is any number. The sigmoid comes first, once.",
     "leaves out": "Both terms count: y log h for the ones, (1 − y) log(1 − h) for the zeros.",
-    "fits none": "The chain rule has three links: by h, then by z. For MSE the second one is h (1 − h); "
+    "slope": "The chain rule has three links: by h, then by z. For MSE the second one is h (1 − h); "
     "for cross-entropy it cancels against the 1 / (h (1 − h)) of the logarithms.",
 }
 

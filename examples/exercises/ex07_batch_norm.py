@@ -48,11 +48,12 @@ def example():
 
 
 HINTS = {
-    "axis 0": "The gradients by γ and β have the shape (D,): sum over the batch, axis 0.",
+    "path": "μ and σ² depend on x, too: two more paths. Compare with the formula of the task, in which both "
+    "are means over the batch.",
+    "left out": "Every element of x is multiplied by γ on its way: d = c·γ.",
+    "(axis 0)": "The gradients by γ and β have the shape (D,): sum over the batch, axis 0.",
     "gradient by gamma": "γ multiplies n: its gradient is the sum of c·n over the batch.",
     "gradient by beta": "β is added: its gradient is the sum of c over the batch.",
-    "gradient by x fits none": "μ and σ² depend on x, too: two more paths. Compare with the formula of the "
-    "task, in which both are means over the batch.",
     "gradient by x": "Only x is wrong: look at d = c·γ, at the two means over axis 0, and at the root.",
 }
 

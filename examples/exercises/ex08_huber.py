@@ -36,7 +36,7 @@ def example():
 
 
 HINTS = {
-    "some elements": "Beyond δ the slope is ±δ, np.sign(r) * DELTA: it no longer grows with r.",
+    "linear branch": "Beyond δ the slope is ±δ, np.sign(r) * DELTA: it no longer grows with r.",
     "mean or sum": "The loss is a mean: loss and gradient are divided by the number of elements.",
     "sign": "r is prediction − target. Beyond δ the slope has the sign of r.",
     "leaves out": "Without that part the two branches do not meet at |r| = δ.",

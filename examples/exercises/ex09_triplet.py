@@ -24,7 +24,8 @@ def triplet(anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray):
 
 
 HINTS = {
-    "some elements": "Triplets that are satisfied have the gradient 0: multiply by (margin > 0), a row each.",
+    "that does not clamp": "Triplets that are satisfied have the gradient 0: multiply by (margin > 0), a row "
+    "each.",
     "sign": "The positive pulls: −2 (a − p). The negative pushes: +2 (a − n).",
     "factor 0.5": "‖a − p‖² has the derivative 2 (a − p).",
     "mean or sum": "The loss is a mean over N triplets; the gradients are divided by N, too.",

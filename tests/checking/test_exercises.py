@@ -99,6 +99,7 @@ def softmax_loss(scores, labels):
             ("gradient / len(labels)", "gradient", "Loss and gradient are both divided by N"),
             (".mean()", ".sum()", "Loss and gradient are both divided by N"),
             ("-np.log", "np.log", "mind the minus"),
+            ("scores - scores.max(axis=1, keepdims=True)", "scores", "e^1000 is inf"),
             ("-np.log(p[rows, labels])", "-np.log2(p[rows, labels])", "the natural logarithm"),
             ("p = e / e.sum(axis=1, keepdims=True)", "p = scores", "Softmax comes first, once"),
             ("return loss, gradient", "return loss, -gradient", "mind the minus"),
@@ -113,14 +114,16 @@ def sigmoid_mse(z, y):
 
 def sigmoid_cross_entropy(z, y):
     h = 1.0 / (1.0 + np.exp(-z))
-    return -np.mean(y * np.log(h) + (1.0 - y) * np.log(1.0 - h)), (h - y) / z.size
+    return np.mean(y * np.logaddexp(0, -z) + (1.0 - y) * np.logaddexp(0, z)), (h - y) / z.size
 """,
         [
             (" * h * (1.0 - h) / len", " / len", "The chain rule has three links"),
             ("2.0 * (h - y) * h", "(h - y) * h", "The square has the derivative 2 (h − y)"),
             ("(h - y) / z.size", "(h - y) * h * (1.0 - h) / z.size", "The chain rule has three links"),
             ("(h - y) / z.size", "(h - y)", "are means over N"),
-            (" + (1.0 - y) * np.log(1.0 - h)", "", "Both terms count"),
+            (" + (1.0 - y) * np.logaddexp(0, z)", "", "Both terms count"),
+            ("y * np.logaddexp(0, -z) + (1.0 - y) * np.logaddexp(0, z)",
+             "-y * np.log(h) - (1.0 - y) * np.log(1.0 - h)", "right at any z"),
             ("(h - y) / z.size", "(y - h) / z.size", "not y − h"),
         ],
     ),

@@ -42,7 +42,7 @@ def test_the_report_names_cause_op_line_and_numbers(define):
     assert (report.cause, report.culprit) == ("sign", "wrong_sine")
     assert report.where == f"{__file__}:{line_of('the guilty line')}"
     cause, culprit = str(report).splitlines()[-2:]
-    assert cause == "  cause: sign: every wrong element has the opposite sign"
+    assert cause == "  cause: sign: the gradient has the wrong sign"
     assert culprit.startswith(f"  culprit: wrong_sine, called at {report.where}: by input 0[")
     fault = report.faults[0]
     assert fault.numeric == pytest.approx(-fault.analytic, rel=1e-6)

@@ -71,7 +71,7 @@ WRONG = {
     "minus twice": (cubes(lambda g: -2 * g), X, "factor -2", "twice what it should be and has the wrong"),
     "sum for mean": (lambda x: (np.mean(x**3), 3 * x**2), X, "mean or sum", "12 times"),
     "mean for sum": (cubes(lambda g: g / 12), X, "mean or sum", "1/12"),
-    "over a batch that x does not show": (cubes(lambda g: g / 7), X, "mean or sum", "1/7"),
+    "over a batch that x does not show": (cubes(lambda g: g / 7), X, "factor 0.1429", "is 1/7 of what"),
     "base 2": (cubes(lambda g: g / np.log(2)), X, "factor 1.443", "base 2"),
     "some factor": (cubes(lambda g: 1.37 * g), X, "factor 1.37", "1.37 times"),
     "a thousandth": (cubes(lambda g: 1.002 * g), X, "factor 1.002", "1.002 times"),

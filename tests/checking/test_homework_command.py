@@ -74,7 +74,7 @@ def folder(tmp_path, monkeypatch):
 
 RUNS = [
     (["work.py::right"], 0, "check_gradient of right passed"),
-    (["work.py::wrong"], 1, "the gradient by x has the wrong sign"),
+    (["work.py::wrong"], 1, "the gradient by W has the wrong sign"),
     (["work.py::tensors"], 0, "gradcheck passed"),
     (["work.py::alone"], 0, "check_gradient of alone passed"),
     (["work.py::refused"], 1, "gradcheck"),

@@ -8,7 +8,6 @@ import difflib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.homework import check_gradient
 from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.step import check_step
-from tinygrad_lo.checking.student import calling, copied, is_pair
+from tinygrad_lo.checking.student import calling, copied, is_pair, raised
 from tinygrad_lo.errors import LoError
 
 USAGE = """\
@@ -69,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{fn.__name__} is not filled in yet: {unfilled}")
         return 1
     except Exception as problem:
-        print(f"{fn.__name__} raised {type(problem).__name__}: {problem}{place(problem, fn)}")
+        print(f"{fn.__name__} raised {raised(problem)}")
         return 1
     print(report)
     return 0 if report else 1
@@ -118,6 +117,8 @@ def alone(fn: Callable[..., Any], rest: tuple[Any, ...]) -> Callable[[Any], Any]
         return fn(x, *copied(rest))
 
     of_first.__name__ = fn.__name__
+    parameters = list(inspect.signature(fn).parameters.values())
+    of_first.__signature__ = inspect.Signature(parameters[:1])  # type: ignore[attr-defined]
     return of_first
 
 
@@ -168,8 +169,7 @@ def loaded(path: Path) -> Any:
     except SystemExit:
         raise Usage(f"{path} exits when it is loaded; put that under if __name__ == '__main__':") from None
     except Exception as problem:
-        where = place(problem, None, path)
-        raise Usage(f"{path} cannot be loaded: {type(problem).__name__}: {problem}{where}") from None
+        raise Usage(f"{path} cannot be loaded: {raised(problem)}") from None
     return module
 
 
@@ -199,7 +199,7 @@ def example(module: Any, fn: Callable[..., Any], path: Path) -> tuple[Any, ...]:
     try:
         args = make()
     except Exception as problem:
-        raise Usage(f"example() raised {type(problem).__name__}: {problem}{place(problem, make)}") from None
+        raise Usage(f"example() raised {raised(problem)}") from None
     args = args if isinstance(args, tuple) else (args,)
     try:
         inspect.signature(fn).bind(*args)
@@ -222,15 +222,3 @@ def option(text: str) -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (SyntaxError, ValueError):
         return name, value
-
-
-def place(problem: Exception, fn: Callable[..., Any] | None, path: Path | None = None) -> str:
-    """The deepest line of the user's own file in which an exception was raised."""
-    code = getattr(fn, "__code__", None)
-    file = str(path.resolve()) if path is not None else getattr(code, "co_filename", None)
-    mine = [
-        frame
-        for frame in traceback.extract_tb(problem.__traceback__)
-        if file is not None and Path(frame.filename).resolve() == Path(file).resolve()
-    ]
-    return f"\n  {mine[-1].filename}, line {mine[-1].lineno}: {mine[-1].line}" if mine else ""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_rules
-from tinygrad_lo.checking.diagnosis import diagnose
+from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import judge
 from tinygrad_lo.checking.elements import singly, unit, wrong_ones
 from tinygrad_lo.checking.recording import Tape, must_be_differentiable, place_of, recorded, taped
@@ -77,8 +77,8 @@ class Comparison:
             self.excuse_kinks(excusable)
         self.report.rows += [row for row, _, _ in rows]
         self.report.faults += found
-        if self.report.cause is None and (found or any(row.verdict == "FAIL" for row, _, _ in rows)):
-            self.report.cause = self.cause(rows, tape, found)
+        if self.report.found is None and (found or any(row.verdict == "FAIL" for row, _, _ in rows)):
+            self.report.found = self.cause(rows, tape, found)
 
     def record(self) -> Tape:
         """The recorded graph of one call, refused if it is not what can be checked."""
@@ -316,13 +316,13 @@ class Comparison:
             forward = [node for node in reachable(self.forward) if node._op is not None]
             found = wrong_rules(forward, self.rng, rtol, 2)
         # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
-        return found if failed else [fault for fault in found if fault.cause != "not finite"]
+        return found if failed else [fault for fault in found if fault.cause != Cause("not finite")]
 
-    def cause(self, rows: list[Checked], tape: Tape, found: list[Fault]) -> str | None:
+    def cause(self, rows: list[Checked], tape: Tape, found: list[Fault]) -> Cause | None:
         """The kind of mistake: at the culprit, where it is seen best, else in the gradients."""
-        if found and found[0].cause not in (None, "some elements"):
-            return found[0].cause
         vague = found[0].cause if found else None
+        if vague is not None and vague.kind != "some elements":
+            return vague
         for n, leaf in enumerate(self.leaves):
             own = [row for row, of, _ in rows if of == n and not isinstance(row.index, str)]
             wrong = np.array([row.verdict == "FAIL" for row in own])
@@ -334,8 +334,8 @@ class Comparison:
             x = np.asarray(leaf._value)[at].reshape(shape)
             analytic = np.array([row.analytic for row in own]).reshape(shape)
             numeric = np.array([row.numeric for row in own]).reshape(shape)
-            cause = diagnose(analytic, numeric, wrong.reshape(shape), x, tape.sizes)
-            if cause not in (None, "some elements"):
+            cause = diagnose(analytic, numeric, wrong.reshape(shape), x, tape.sizes, called(leaf))
+            if cause is not None and cause.kind != "some elements":
                 return cause
             vague = vague or cause
         return vague

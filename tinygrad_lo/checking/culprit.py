@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import diagnose
+from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
 from tinygrad_lo.checking.elements import wrong_ones
 from tinygrad_lo.checking.recording import place_of
@@ -261,7 +261,7 @@ def sizes_of(inputs: list[Any], y: Array) -> list[int]:
     return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
 
 
-Wrong = tuple[tuple[int, ...], float, float, float, str | None]  # index, x, analytic, numeric, cause
+Wrong = tuple[tuple[int, ...], float, float, float, Cause | None]  # index, x, analytic, numeric, cause
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Wrong | None:
@@ -270,17 +270,17 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     if x.size == 0:
         return None
 
-    def described(k: int, numeric: float, cause: str | None) -> Wrong:
+    def described(k: int, numeric: float, cause: Cause | None) -> Wrong:
         index = tuple(int(n) for n in np.unravel_index(k, x.shape))
         return index, float(x[index]), float(gradient[index]), numeric, cause
 
     if not np.isfinite(gradient).all():
-        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, "not finite")
+        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, Cause("not finite"))
     if claim.mirrored is not None:
         off = np.abs(gradient - claim.mirrored)
         if off.max() > 1e-9 * np.abs(gradient).max():
             k = int(np.argmax(off))
-            return described(k, float(claim.mirrored.flat[k]), "not linear")
+            return described(k, float(claim.mirrored.flat[k]), Cause("not linear"))
     d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
 
     def along(indices: Array, weights: Array = d) -> Slope:
@@ -307,10 +307,12 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
         if shared.verdict != "FAIL" or shared.bar > rtol * abs(shared.numeric):
             return None
         place, at, _, _, _ = described(int(kinks[0]), 0.0, None)
-        return place, at, float(gradient.flat[kinks].sum()), shared.numeric, "ties"
+        return place, at, float(gradient.flat[kinks].sum()), shared.numeric, Cause("ties")
     numbers = np.array([slope.numeric for slope in slopes]) / d.flat[every]
     claimed = gradient.flat[every]
     shape = x.shape if every.size == x.size else every.shape
     measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
     worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
-    return described(int(every[worst]), float(numbers[worst]), diagnose(*measured, sizes=claim.sizes))
+    a, n, failed = measured
+    cause = diagnose(a, n, failed, sizes=claim.sizes)
+    return described(int(every[worst]), float(numbers[worst]), cause)

@@ -1,77 +1,128 @@
-"""What a wrong gradient looks like: the usual mistakes by the numbers they leave."""
+"""What numbers and sizes say about a wrong gradient: a cause, how much, and where; or nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
 
-SENTENCES = {
-    "not finite": "nan or inf where the differences are finite",
-    "disconnected": "the gradient is zero and should not be: was something detached, or a path left out?",
-    "sign": "every wrong element has the opposite sign",
-    "mean or sum": "off by the number of elements: a sum where a mean belongs, or the reverse",
-    "regularizer": "the difference follows the parameter itself: a penalty's gradient missing, or twice",
-    "transpose": "the right numbers in the wrong order: transposed, or wrongly indexed",
-    "some elements": "only some elements are wrong: look at masks, branches and indices",
-    "ties": "elements that are equally large must share one gradient, not take it once each or lose it",
-    "not linear": "a rule must be linear in the arriving gradient: the opposite for the opposite",
-}
-CLOSE = 5e-4  # how equal two ratios must be to be one
+CLOSE = 5e-4  # how equal two numbers must be to be one; what they are compared with is good to 1e-6
+MOST = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
 
 
-def sentence(cause: str | None) -> str:
-    """What a cause means."""
-    if cause is not None and cause.startswith("factor "):
-        return f"every wrong element is {cause.removeprefix('factor ')} times what it should be"
-    return SENTENCES[cause or "some elements"]
+@dataclass(frozen=True)
+class Cause:
+    """A kind of mistake, tagged with what the numbers say of it.
+
+    Attributes:
+        kind: a key of `sentences.SENTENCES`.
+        amount: yours / right; of a penalty, its factor in yours, or how much that is off if `right` is None.
+        right: the size of the mean that makes the amount; of a penalty, the factor that belongs there.
+        where: the elements that are wrong, in words; "" for all of them.
+        what: what it is about: the term of a penalty, "W" or "sign(W)"; an array; a slope.
+        penalty: if the amount is that of the data part alone, what is to be said of the other part.
+    """
+
+    kind: str
+    amount: float = 1.0
+    right: float | None = None
+    where: str = ""
+    what: str = ""
+    penalty: Cause | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The cause in public: what `report.cause` is."""
+        if self.kind == "factor":
+            return f"factor {digits(self.amount)}"
+        return PUBLIC.get(self.kind, self.kind)
+
+
+# Kinds that are finer than what they are called in public, and those that are no cause.
+PUBLIC: dict[str, str | None] = {
+    "other regularizer": "regularizer", "another loss": "convention", "mean axis": "axis",
+    "turned": "transpose", "taken for its transpose": "transpose", "mask": "some elements",
+    "right class": "some elements", "wrong classes": "some elements", "answers": "some elements",
+    "mean path": "path", "variance path": "path", "both paths": "path", "rounded": None, "flat": None,
+}  # fmt: skip
+
+
+def digits(ratio: float) -> str:
+    """A ratio with the digits that tell it from 1: 1 + 1.0e-6."""
+    off = ratio - 1.0
+    if not 0.0 < abs(off) < CLOSE:
+        return f"{ratio:.4g}"
+    mantissa, exponent = f"{abs(off):.1e}".split("e")
+    return f"1 {'+' if off > 0 else '-'} {mantissa}e{int(exponent)}"
 
 
 def diagnose(
-    analytic: Array, numeric: Array, wrong: Array, x: Array | None = None, sizes: Collection[int] = ()
-) -> str | None:
+    analytic: Array,
+    numeric: Array,
+    wrong: Array,
+    x: Array | None = None,
+    sizes: Collection[int] = (),
+    what: str = "x",
+) -> Cause | None:
     """The likely mistake in the gradient of one array: the first cause that fits, or None.
 
     `wrong` marks the elements that disagree, `x` are the values differentiated by (None if no penalty
-    on them is thinkable), `sizes` the sizes over which somebody may have averaged. All have one shape;
-    if that is one-dimensional because only a sample was measured, the order of a matrix stays unseen.
+    on them is thinkable), which are called `what`; `sizes` those over which somebody may have averaged.
+    All have one shape; if only a sample was measured, that is one-dimensional, and orders stay unseen.
     """
     a, n = analytic[wrong], numeric[wrong]
     if not np.isfinite(a).all():
-        return "not finite"
+        return Cause("not finite")
     if not analytic.any():
-        return "disconnected"
-    size = np.abs(numeric)
-    count = int((size > 1e-8 * size.max()).sum())  # smaller ones are the noise of a zero
-    found = shared_ratio(a, n, count, sizes)
-    if found is not None:
-        return found
-    if x is not None and follows(analytic - numeric, x):
-        return "regularizer"
-    if a.size > 1 and np.allclose(np.sort(analytic.ravel()), np.sort(numeric.ravel()), rtol=CLOSE, atol=0.0):
-        return "transpose"
-    return "some elements" if 2 * a.size <= count else None
+        return Cause("disconnected")
+    if not numeric.any():
+        return Cause("flat", what=what)
+    good = ~wrong & (np.abs(numeric) > 1e-8 * np.abs(numeric).max())  # smaller ones are a zero's noise
+    ratio = shared(a, n)
+    if ratio is not None and (a.size > 1 or good.any() or clean(ratio)):
+        found = factor(ratio, sizes)
+        if not good.any():
+            return found
+        if a.size > 1 or found.kind == "sign":  # else one element among right ones shows nothing
+            return replace(found, where=places(wrong))
+    if x is not None and not good.any():
+        found_penalty = penalized(analytic, numeric, x, sizes, what)
+        if found_penalty is not None:
+            return found_penalty
+    gaps = np.abs(a - n) / np.maximum(np.abs(a), np.abs(n)).clip(min=np.finfo(float).tiny)
+    if gaps.max() < 2e-3:
+        return Cause("rounded")
+    if permuted(analytic, numeric):
+        return Cause("turned" if turned(analytic, numeric) else "transpose")
+    if lines(wrong) or good.sum() >= a.size or (good.any() and not a.any()):
+        return Cause("some elements", where=places(wrong), what="" if a.any() else " and is 0 there")
+    return None
 
 
-def shared_ratio(a: Array, n: Array, count: int, sizes: Collection[int]) -> str | None:
-    """The one ratio that most wrong elements share, in words; `count` elements should not be zero."""
+def shared(a: Array, n: Array) -> float | None:
+    """The one ratio a / n that most elements have, or None."""
     usable = n != 0.0
     if not usable.any():
         return None
     ratios = a[usable] / n[usable]
-    ratio = float(np.median(ratios))
-    share = np.mean(np.abs(ratios - ratio) <= CLOSE * abs(ratio)) * usable.mean()
-    # One wrong element among right ones has a ratio, too, and it says nothing.
-    if ratio == 0.0 or share < 0.8 or (usable.sum() == 1 and count > 1):
-        return None
+    ratio = float(np.sort(ratios)[ratios.size // 2])
+    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
+    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
+    fits = np.abs(ratios - ratio) <= allowed
+    return ratio if ratio not in (0.0, 1.0) and fits.sum() >= MOST * a.size else None
+
+
+def factor(ratio: float, sizes: Collection[int]) -> Cause:
+    """What yours / right = ratio stands for: a sign, a size that somebody averaged over, or a factor."""
     if close(ratio, -1.0):
-        return "sign"
+        return Cause("sign", -1.0)
     for size in sizes:
-        if size > 2 and (close(ratio, size) or close(ratio, 1.0 / size)):
-            return "mean or sum"
-    return f"factor {ratio:.4g}" if usable.sum() > 1 or clean(ratio) else None
+        if size > 2 and (close(abs(ratio), size) or close(abs(ratio), 1.0 / size)):
+            return Cause("mean or sum", ratio, size)
+    return Cause("factor", ratio)
 
 
 def close(ratio: float, value: float) -> bool:
@@ -80,16 +131,60 @@ def close(ratio: float, value: float) -> bool:
 
 
 def clean(ratio: float) -> bool:
-    """Whether it is a small whole number, or one divided by it."""
-    return any(close(abs(ratio), k) or close(abs(ratio), 1.0 / k) for k in range(2, 11))
+    """Whether it is a small whole number, or one divided by it: else one element alone shows nothing."""
+    return any(close(abs(ratio), k) or close(abs(ratio), 1.0 / k) for k in range(1, 11))
 
 
-def follows(difference: Array, x: Array) -> bool:
-    """Whether a difference is c·x, the gradient of an L2 penalty, or c·sign(x), that of an L1 penalty."""
-    for pattern in (x, np.sign(x)):
-        if np.unique(pattern[pattern != 0]).size < 2 or x.size < 3:
+def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:
+    """yours = a·right + b·x, or + b·sign(x): a penalty's gradient is wrong, or the rest but for it.
+
+    Every element must fit, of which there must be two more than unknowns. Then a is the factor of the
+    rest, whatever the penalty is; and the penalty is right if its factor is b / (1 − a).
+    """
+    a, n = analytic.ravel(), numeric.ravel()
+    scale = float(np.abs(a).max())
+    for of, term in ((what, x.ravel()), (f"sign({what})", np.sign(x.ravel()))):
+        if np.unique(term[term != 0]).size < 2:
             continue  # a constant follows everything
-        c = float((difference * pattern).sum() / (pattern * pattern).sum())
-        if c and np.abs(difference - c * pattern).max() <= 1e-2 * np.abs(difference).max():
-            return True
-    return False
+        b = float((a - n) @ term) / float(term @ term)
+        if term.size > 2 and abs(b) * np.abs(term).max() > CLOSE * scale:
+            off = np.abs(a - n - b * term)
+            if off.max() <= 1e-2 * np.abs(a - n).max() and off.max() <= 1e-4 * scale:
+                return Cause("regularizer", b, what=of)
+        if term.size > 4:
+            (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
+            parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
+            off = np.abs(a - times * n - b * term)
+            if off.max() <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE:
+                rest = Cause("regularizer", float(b / (1.0 - times)), what=of)
+                return replace(factor(float(times), sizes), penalty=replace(rest, kind="a regularizer"))
+    return None
+
+
+def permuted(a: Array, n: Array) -> bool:
+    """Whether both have the same numbers, in another order."""
+    tiny = 1e-9 * float(np.abs(n).max())
+    return a.size > 1 and np.allclose(np.sort(a, None), np.sort(n, None), rtol=CLOSE, atol=tiny)
+
+
+def turned(a: Array, n: Array) -> bool:
+    """Whether the order is that of the transpose, perhaps reshaped."""
+    ways = [n.T.reshape(n.shape), *([n.T] if n.T.shape == n.shape else [])] if n.ndim == 2 else []
+    return any(np.allclose(a, way, rtol=CLOSE, atol=1e-9 * np.abs(n).max()) for way in ways)
+
+
+def lines(wrong: Array) -> str:
+    """The rows or columns that are wrong, in words, if whole ones are and others are not."""
+    for axis, word in ((0, "row"), (1, "column")) if wrong.ndim == 2 and min(wrong.shape) > 1 else ():
+        whole = wrong.all(axis=1 - axis)
+        if whole.any() and not whole.all() and whole.sum() * wrong.shape[1 - axis] == wrong.sum():
+            numbers = ", ".join(str(i) for i in np.flatnonzero(whole)[:6])
+            return f"in {word}{'s' * int(whole.sum() > 1)} {numbers}"
+    return ""
+
+
+def places(wrong: Array) -> str:
+    """Where, in words: whole rows or columns if that is what they are, else the first few elements."""
+    found = np.argwhere(wrong)
+    shown = ", ".join(str([int(i) for i in place]) for place in found[:4])
+    return lines(wrong) or f"at {shown}" + (f" and {len(found) - 4} more" if len(found) > 4 else "")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.checking.student import raised
 from tinygrad_lo.errors import LoError
 
 
@@ -24,7 +25,7 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
         >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
         >>> grade("Square.", lambda: lo.check_gradient(square, np.array([3.0, 1.0])), hints=hints)
         check_gradient of square FAILED
-          the gradient by x is half what it should be: look for a ½, or for the 2 of a square
+          the gradient by x is half of what it should be: look for a ½, or for the 2 of a square
         ...
         Hint: the derivative of x² is 2x
         1
@@ -37,6 +38,9 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
                 print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
                 print(f"{problem}{hint_for(None, str(problem), hints or {})}")
+            return 1
+        except Exception as problem:  # the student's own: no traceback through the library
+            print(f"Your code raised {raised(problem)}{hint_for(None, str(problem), hints or {})}")
             return 1
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
         print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints or {})}\n")
@@ -59,6 +63,6 @@ def to_fill_in(problem: BaseException | None) -> BaseException | None:
 
 
 def hint_for(cause: str | None, said: str, hints: Mapping[str, str]) -> str:
-    """The first hint whose key is the cause, or stands in what was said."""
-    found = (f"\n\nHint: {hint}" for key, hint in hints.items() if key == cause or key in said)
-    return next(found, "")
+    """The hint whose key is the cause, else the first whose key stands in what was said."""
+    found = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
+    return f"\n\nHint: {found}" if found else ""

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.case import Case, Seen, Student
+from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
+from tinygrad_lo.checking.experiments import explained, nearby, overflow
 from tinygrad_lo.checking.measured import Measured
-from tinygrad_lo.checking.mistakes import factor, mistake
 from tinygrad_lo.checking.report import Report, Row
+from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.student import (
     Leaves,
-    calling,
-    gradient_of,
+    is_numbers,
     leaves_of,
-    number_of,
+    named,
     numbers_of,
-    pair_of,
+    parameter,
     rebuilt,
-    title,
+    titled,
     trusted,
 )
-from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
@@ -37,8 +39,9 @@ class Homework:
     """What a check of homework found: true if it passed; printed, what is wrong and why.
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
-    "disconnected", "some elements", "convention", or None; match is the convention that the function
-    follows, as a call of the library, or None.
+    "disconnected", "some elements", "labels", "axis", "target", "slope", "left out", "twice", "path",
+    "convention", "constant", "overflow", "in place", "state", or None; match is the convention that the
+    function follows, as a call of the library, or None.
     """
 
     title: str
@@ -62,10 +65,11 @@ class Homework:
     def __bool__(self) -> bool:
         return self.passed
 
-    def fail(self, cause: str | None, sentence: str) -> None:
+    def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
         if self.passed or self.undecided:
-            self.passed, self.cause, self.undecided = False, cause, False
+            self.passed, self.undecided = False, False
+        self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
     def raise_if_failed(self) -> None:
@@ -115,7 +119,7 @@ def check_gradient(
         (False, 'mean or sum')
         >>> print(report)
         check_gradient of squares FAILED
-          the gradient by x is 4 times what it should be: was the 1/4 of a mean left out?
+          the gradient by x is 4 times what it should be: the 1/4 of a mean is missing
         ...
     """
     who = "check_gradient"
@@ -124,30 +128,21 @@ def check_gradient(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
             f"write check_gradient(f, x), not check_gradient(f(x), x)"
         )
-    leaves = leaves_of(who, x)
+    leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework(f"{who} of {title(loss_and_gradient)}")
-
-    def value(moved: Leaves) -> float:
-        with calling():
-            loss, _ = pair_of(who, loss_and_gradient(rebuilt(x, moved)))
-        return number_of(
-            who, "the loss near x", loss, finite=False
-        )  # beyond an edge of its domain it may be nan
-
-    def slopes(moved: Leaves) -> Leaves:
-        with calling():
-            return gradient_of(who, x, leaves, pair_of(who, loss_and_gradient(rebuilt(x, moved)))[1])
-
-    differences(work, Measured(value, slopes, leaves, loss, gradient, RTOL))
+    work = Homework(titled(who, loss_and_gradient))
+    differences(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
+        if against is None:
+            note = overflow(Student(who, loss_and_gradient, x), leaves)
+            work.said += [note] if note else []
     if against is not None:
         if not callable(against):
             raise DTypeError(
                 f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
             )
-        compare(work, against, x, leaves, loss, gradient)
+        compare(work, Student(who, loss_and_gradient, x), against, leaves)
     return work
 
 
@@ -166,74 +161,125 @@ def verified(report: Report) -> str:
     return text
 
 
-def differences(work: Homework, measured: Measured) -> None:
-    """Compare a gradient with finite differences, array by array, and note what is wrong with each."""
+def differences(
+    work: Homework,
+    student: Student,
+    leaves: Leaves,
+    loss: float,
+    gradient: Leaves,
+    reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
+) -> None:
+    """Compare a gradient with finite differences, array by array, and note what is wrong with each.
+
+    `reason` may know better than the numbers what is wrong with the gradient by an array.
+    """
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
-    for name, start in measured.leaves.items():
+    wrong: dict[str, tuple[Cause | None, list[str]]] = {}  # by what is said of it
+    measured = Measured(student.loss, lambda moved: student(moved)[1], leaves, loss, gradient, RTOL)
+    for name in leaves:
         rows = measured.rows(name, rng)
         work.report.rows += rows
-        single = [row for row in rows if isinstance(row.index, tuple)]
-        bad = np.array([row.verdict == "FAIL" for row in single])
-        if bad.any():
-            cause, words = mistake(
-                np.array([row.analytic for row in single]),
-                np.array([row.numeric for row in single]),
-                bad,
-                np.array([start[row.index] for row in single]),
-                [row.index for row in single],
-                np.array([row.bar for row in single]),
-            )
-            work.fail(cause, f"the gradient by {name} {words}")
+        if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
+            cause = reason(name, explained(student, leaves, name, *seen(rows, leaves[name])))
         elif any(row.verdict == "FAIL" for row in rows):
-            work.fail("some elements", f"the gradient by {name} is wrong somewhere among many elements")
+            cause = Cause("some elements", where="somewhere among many elements")
+        else:
+            continue
+        alike = sentence("", cause).replace(f"·{name}", "·…")  # but for the name
+        wrong.setdefault(alike, (cause, []))[1].append(name)
+    for cause, names in sorted(wrong.values(), key=lambda found: found[0] is None):
+        if cause is not None or len(wrong) == 1:
+            work.fail(cause, sentence(f"the gradient by {listed(names)}", cause))
+        else:
+            work.fail(None, f"the gradient by {listed(names)} is wrong as well")
     if work and not work.report:
         work.fail(None, f"nothing could be verified: {work.report.hidden()}")
         work.undecided = True
 
 
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: W; each of W, b and c."""
+    return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
+
+
+def seen(rows: Sequence[Row], start: Array) -> tuple[Seen, list[Any] | None]:
+    """Both gradients by one array, from its rows; and the places that they are of, if not of all."""
+    single = [row for row in rows if isinstance(row.index, tuple)]
+    wrong = np.array([row.verdict == "FAIL" for row in single])
+    yours = np.array([row.analytic for row in single])
+    # What is allowed, at a kink or below the noise, shows no mistake.
+    right = np.where(wrong, [row.numeric for row in single], yours)
+    places = [row.index for row in single]
+    if len(single) < start.size:
+        return Seen(yours, right, wrong, start[tuple(np.array(places).T)]), places
+    yours, right, wrong = (a.reshape(start.shape) for a in (yours, right, wrong))
+    return Seen(yours, right, wrong, start), None
+
+
 # --------------------------------------------------------------------------- against a reference
 
 
-def compare(
-    work: Homework, against: Callable[[Any], Any], x: Any, leaves: Leaves, loss: float, gradient: Leaves
-) -> None:
+def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Compare value and gradient with those of a reference."""
-    name = title(against)
-    right, slopes = reference(against, x, leaves)
-    if not near(loss, right):
-        differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
-        cause: str | None = "convention"
-        if slopes is not None:
-            cause, words = between(leaves, gradient, slopes)
-            words = words and f"; your gradient {words}"
-        else:
-            words = ""
-        if right and loss and (slopes is None or cause in (None, "some elements")):
-            kind, said = factor(loss / right)
-            if kind != "factor":
-                cause, words = kind, f"; your loss {said}"
-        work.fail(cause, differs + words)
-    elif slopes is not None:
-        cause, words = between(leaves, gradient, slopes)
-        if words:
+    name = named(against) or "the reference"
+    loss, gradient = student(leaves)
+    right, slopes = reference(against, student.x, leaves)
+    cause, words = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
+    if near(loss, right):
+        if not words:
+            both = "the value is that" if slopes is None else "value and gradient are those"
+            work.said += [f"{both} of {name}"] * work.passed
+            large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
+            if (
+                work
+                and np.isnan(student.loss(large))
+                and np.isfinite(reference(against, student.x, large)[0])
+            ):
+                at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
+                work.fail("overflow", overflow(student, leaves) or at)
+        elif work:  # else finite differences have said so
             work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
-        elif work:
-            work.said.append(f"value and gradient are those of {name}")
-    elif work:
-        work.said.append(f"the value is that of {name}")
+        return
+    differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
+    found = relation(student, against, leaves)
+    if found is None and words:
+        work.fail(cause or "convention", f"{differs}; your gradient {words}")
+    elif found is None:
+        work.fail("convention", differs)
+    elif found.kind == "constant" and slopes is not None and not words:
+        work.fail(found, f"{differs}: it {told(found)}; its gradient is right")
+    else:
+        work.fail(found, f"{differs}: yours {told(found)}")
 
 
-def between(leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[str | None, str]:
+def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:
+    """What a student's loss has to do with another one, at two points: a factor, a constant, other labels."""
+    points = [leaves, *nearby(student, leaves)]
+    yours = np.array([student.loss(point) for point in points])
+    right = np.array([reference(against, student.x, point)[0] for point in points])
+    case = Case(student, leaves, next(iter(leaves)))
+    if len(points) < 2:
+        return None
+    if right.all() and near(yours[0] / right[0], yours[1] / right[1]):
+        return factor(float(yours[0] / right[0]), case.sizes)
+    if near(yours[0] - right[0], yours[1] - right[1]):
+        return Cause("constant", float(yours[0] - right[0]))
+    for step, moved in case.relabeled():
+        if all(near(moved.loss(point), value) for point, value in zip(points, right, strict=True)):
+            return Cause("labels", float(-step))
+    return None
+
+
+def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
     """The cause and the words for the first array in which two gradients differ."""
     for name, data in leaves.items():
-        a, b = yours[name].ravel(), right[name].ravel()
+        a, b = yours[name], right[name]
         scale = float(np.abs(b).max(initial=0.0))
         bad = np.abs(a - b) > VALUE * np.maximum(np.abs(a), np.abs(b)) + 1e-12 * scale
         if bad.any():
-            places = [tuple(int(i) for i in place) for place in np.ndindex(data.shape)]
-            cause, words = mistake(a, b, bad, data.ravel(), places)
-            return cause, f"by {name} {words}"
+            cause = diagnose(a, b, bad, data, Case(student, leaves, name).sizes, name)
+            return cause, sentence(f"by {name}", cause)
     return None, ""
 
 
@@ -272,4 +318,4 @@ def rebuilt_with(x: Any, tensors: dict[str, Any]) -> Any:
     values = list(tensors.values())
     if isinstance(x, Mapping):
         return dict(zip(x, values, strict=True))
-    return values[0] if list(tensors) == ["x"] else values
+    return values if isinstance(x, (list, tuple)) and not is_numbers(x) else values[0]

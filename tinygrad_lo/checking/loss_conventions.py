@@ -140,6 +140,12 @@ def soft(scores: Any) -> Array:
     return np.asarray(e / e.sum(-1, keepdims=True))
 
 
+def columns(scores: Any) -> Array:
+    """Softmax over the samples."""
+    e = np.exp(scores)
+    return np.asarray(e / e.sum(0))
+
+
 def squash(z: Any) -> Array:
     """Sigmoid of the scores."""
     return np.asarray(1.0 / (1.0 + np.exp(-z)))
@@ -155,6 +161,30 @@ def far(each: Any, options: Any, p: Any, t: Any) -> Array:
     return np.asarray(np.abs(p - t) > options["delta"])
 
 
+def late(s: Any, y: Any) -> Args:
+    """The class after the right one in its place."""
+    return s, (y + 1) % s.shape[-1]
+
+
+def early(s: Any, y: Any) -> Args:
+    """The class before the right one in its place."""
+    return s, (y - 1) % s.shape[-1]
+
+
+def halves(of: Callable[..., Any]) -> tuple[Slip, ...]:
+    """Of the two terms of a loss, one is summed and the other averaged; `of` is where the first counts."""
+    said = "sums one of its two terms and averages the other"
+    return tuple(
+        Slip(said, values=lambda each, o, *args, k=k, first=first: np.where(
+            of(*args) == first, each, each * (each.size if k else 1.0 / each.size)), cause="mean or sum")
+        for first in (True, False) for k in (True, False)
+    )  # fmt: skip
+
+
+LABELS = (
+    Slip("has labels that are off by one: it takes class y + 1", inputs=late, cause="labels"),
+    Slip("has labels that are off by one: it takes class y − 1", inputs=early, cause="labels"),
+)
 NO_CLAMP = "does not clamp at 0: max(0, ·) is missing"
 KNOWN: dict[str, Known] = {
     "mse": Known(numbers, options={"half": HALF}, slips=(
@@ -212,16 +242,26 @@ KNOWN: dict[str, Known] = {
         Slip("leaves the right class out of the sum Σ e^s",
              values=lambda each, o, s, y: np.log(np.exp(np.where(others(y, s.shape[-1]), s, -np.inf)).sum(-1))
              - picked(s, y)),
+        *LABELS,
+        Slip("takes softmax over axis 0, over the samples: it belongs over the classes of each",
+             values=lambda each, o, s, y: -np.log(picked(columns(s), y)), cause="axis"),
+        Slip("takes softmax over axis 0, over the samples: it belongs over the classes of each",
+             values=lambda each, o, s, y: -np.log(picked(columns(s - s.max(-1, keepdims=True)), y)),
+             cause="axis"),
+        Slip("divides e^s by the mean of the row's, where their sum belongs",
+             values=lambda each, o, s, y: each - np.log(s.shape[-1]), cause="mean or sum"),
         Slip("sums −log p over all classes, not only the right one",
              values=lambda each, o, s, y: -np.log(soft(s)).sum(-1)),
         Slip("leaves out the minus sign and the logarithm's sum: it is s_y",
              values=lambda each, o, s, y: picked(s, y), cause="sign"),
     ), before=Before("takes the logarithm of the scores as they are: softmax is missing", soft)),
     "nll": Known(logs_labels, ("log-probabilities", "labels"), slips=(
+        *LABELS,
         Slip("takes exp of the log-probabilities: it is −p_y", values=lambda each, o, s, y: -np.exp(-each)),
         Slip("sums over all classes, not only the right one", values=lambda each, o, s, y: -s.sum(-1)),
     ), before=Before("takes the logarithm of what are log-probabilities already", np.exp)),
     "binary_cross_entropy": Known(chances, ("probabilities", "answers"), slips=(
+        *halves(lambda p, y: y == 1),
         Slip("leaves out (1 − y) log(1 − p)", values=lambda each, o, p, y: each * y),
         Slip("leaves out y log p", values=lambda each, o, p, y: each * (1.0 - y)),
         Slip("has the answers 0 and 1 exchanged", inputs=lambda p, y: (p, 1.0 - y)),
@@ -230,6 +270,7 @@ KNOWN: dict[str, Known] = {
              values=lambda each, o, p, y: each * (2.0 * y - 1.0), cause="sign"),
     )),
     "binary_cross_entropy_with_logits": Known(logits, ("scores", "answers"), slips=(
+        *halves(lambda z, y: y == 1),
         Slip("leaves out (1 − y) log(1 − σ(z))", values=lambda each, o, z, y: each * y),
         Slip("leaves out y log σ(z)", values=lambda each, o, z, y: each * (1.0 - y)),
         Slip("has the answers 0 and 1 exchanged", inputs=lambda z, y: (z, 1.0 - y)),
@@ -259,6 +300,7 @@ KNOWN: dict[str, Known] = {
         Slip("has s_y − s_j where s_j − s_y belongs", inputs=lambda s, y: (-s, y), cause="sign"),
         Slip(NO_CLAMP, values=lambda each, o, s, y: (
             (s - picked(s, y)[:, None] + o["margin"]) * others(y, s.shape[-1])).sum(-1)),
+        *LABELS,
         Slip("counts the violated margins: it does not add them up", values=lambda each, o, s, y: (
             (s - picked(s, y)[:, None] + o["margin"] > 0) * others(y, s.shape[-1])).sum(-1) * 1.0),
         Slip("squares the sum over the classes, not each margin", values=lambda each, o, s, y: each**2),
@@ -292,6 +334,7 @@ KNOWN: dict[str, Known] = {
              inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", values=lambda each, o, a, b, y: np.where(
             y == 1, 0.5 * np.maximum(0.0, o["margin"] - ((a - b) ** 2).sum(-1)), each)),
+        *halves(lambda a, b, y: y == 1),
         Slip("does not square the distances", values=lambda each, o, a, b, y: np.sqrt(0.5 * each)),
         Slip("holds dissimilar pairs at the margin: max(0, ·) is missing",
              values=lambda each, o, a, b, y: np.where(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import sentence
+from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.sentences import sentence
 from tinygrad_lo.errors import GradcheckError
 
 WORDS = {
@@ -63,7 +64,7 @@ class Fault:
     x: float  # the input's element there
     analytic: float
     numeric: float
-    cause: str | None
+    cause: Cause | None
     order: int = 1
 
     def __str__(self) -> str:
@@ -84,9 +85,7 @@ class Report:
 
     Attributes:
         rows: one for each compared derivative.
-        cause: what kind of mistake it looks like: "sign", "factor 2", "mean or sum", "transpose",
-            "regularizer", "disconnected", "some elements", "not finite", "ties", "not linear"; None if
-            nothing fits.
+        found: what kind of mistake it looks like, with its numbers; None if nothing fits.
         culprit: the name of the op whose rule is wrong, or None.
         where: file:line of the code that called it.
         faults: every wrong rule, with the numbers that show it.
@@ -96,10 +95,17 @@ class Report:
 
     rtol: float
     rows: list[Row] = field(default_factory=list)
-    cause: str | None = None
+    found: Cause | None = None
     faults: list[Fault] = field(default_factory=list)
     unverified: list[str] = field(default_factory=list)
     shape: tuple[int, ...] = ()
+
+    @property
+    def cause(self) -> str | None:
+        """The kind of mistake: "sign", "factor 2", "mean or sum", "transpose", "regularizer",
+        "disconnected", "some elements", "not finite", "ties", "not linear"; None if nothing fits.
+        """
+        return self.found.name if self.found else None
 
     @property
     def culprit(self) -> str | None:
@@ -176,7 +182,9 @@ class Report:
 
     def reasons(self) -> list[str]:
         """Cause, culprit, and what is not known."""
-        lines = [f"cause: {self.cause}: {sentence(self.cause)}"] if self.cause else []
+        lines = []
+        if self.found is not None and self.cause:  # where it is seen is not always where it is shown
+            lines = [f"cause: {self.cause}: {sentence('the gradient', replace(self.found, where=''))}"]
         lines += [f"culprit: {fault}" for fault in self.faults[:1]]
         others = {(fault.op, fault.where, fault.rule): fault for fault in reversed(self.faults[1:])}
         lines += [f"also wrong: {fault}" for fault in list(others.values())[:3]]

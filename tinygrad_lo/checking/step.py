@@ -11,9 +11,17 @@ import numpy as np
 
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import KNOWN, Options, Variant, signature, variants
-from tinygrad_lo.checking.student import calling, numbers_of, same, title, unchanged, wide_enough
+from tinygrad_lo.checking.student import (
+    calling,
+    must_be_finite,
+    numbers_of,
+    same,
+    titled,
+    unchanged,
+    wide_enough,
+)
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.errors import DTypeError, GraphError, LoError, NonFiniteError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.optim.groups import SYNONYMS
 
 STEPS = 8
@@ -70,7 +78,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     rates = [
         expected["lr"] * (0.1 if "lr" in passed.values() and t >= STEPS // 2 else 1.0) for t in range(STEPS)
     ]
-    work = Homework(f"{who} of {title(fn)} as {name}")
+    work = Homework(f"{titled(who, fn)} as {name}")
     right = Variant(name, expected, ()).path(w, gradients, rates)  # impossible options raise here
     yours = walked(who, fn, w, gradients, rates, passed, expected)
     if agree(w, yours, right):
@@ -200,11 +208,7 @@ def landed(who: str, new: Any, shape: tuple[int, ...], t: int) -> Array:
         raise DTypeError(
             f"{who}: step {t} returned {len(new)} values; return the new w alone, and fill state"
         )
-    try:
-        data = numbers_of(who, f"the new w of step {t}", new)
-    except NonFiniteError as problem:
-        hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
-        raise NonFiniteError(f"{problem}{hint}") from None
+    data = numbers_of(who, f"the new w of step {t}", new, finite=False)
     wide_enough(who, f"the new w of step {t}", new)
     if data.shape != shape:
         raise ShapeError(f"{who}: step {t} returned shape {data.shape} for w of shape {shape}")
@@ -215,12 +219,13 @@ def landed(who: str, new: Any, shape: tuple[int, ...], t: int) -> Array:
 
 
 def agree(w: Array, yours: list[Array], right: list[Array], times: float = 1.0) -> bool:
-    """Whether all steps have the same length and direction, but for rounding."""
+    """Whether all steps have the same length and direction, but for rounding; nan only where it is due."""
     a, b = (np.diff(np.array([w, *places]), axis=0) for places in (yours, right))
-    if not np.isfinite(b).all():
+    told = np.isfinite(b)
+    if not told[-1].any() or not np.array_equal(told, np.isfinite(a)):
         return False
-    b = times * b
-    noise = 8 * np.finfo(float).eps * np.maximum(np.abs(yours), np.abs(right))
+    a, b = a[told], times * b[told]
+    noise = 8 * np.finfo(float).eps * np.maximum(np.abs(yours), np.abs(right))[told]
     return bool((np.abs(a - b) <= STEP * np.maximum(np.abs(a), np.abs(b)) + noise).all())
 
 
@@ -286,6 +291,9 @@ def explain(
             f"if yours has lr={rate}, say check_step(..., lr={rate}){besides}",
         )
         return
+    for t, place in enumerate(yours, 1):
+        hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
+        must_be_finite("check_step", f"the new w of step {t}", place, hint)
     gap = first_gap(name, w, gradients, yours, right)
     work.fail(None, f"your {name} follows no convention that is known; {gap}")
 

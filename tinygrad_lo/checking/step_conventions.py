@@ -145,6 +145,21 @@ def swapped(*which: int) -> Callable[[Options, int], Options]:
     return change
 
 
+def unsquared(decay: str | None, of: Callable[[Array], Array] = np.copy) -> Callable[[Moment], Array]:
+    """An end of a step that divides by the root of an average, or a sum, of g or |g| in place of g²."""
+
+    def end(at: Moment) -> Array:
+        share = 0.0 if decay is None else at.options[decay] if decay != "betas" else at.options["betas"][1]
+        v = at.state["of g"] = (share or 1.0) * at.old.get("of g", 0.0) + (1.0 - share) * of(at.g)
+        inside = at.options.get("eps_inside_sqrt", False)
+        m, top = (corrected(at)[0], 1.0 - share**at.t) if decay == "betas" else (at.g, 1.0)
+        root = np.sqrt(v / top + at.options["eps"]) if inside else np.sqrt(v / top) + at.options["eps"]
+        return np.asarray(at.w - at.options["lr"] * m / root)
+
+    return end
+
+
+OF_G = "averages g in v, where g² belongs: its root is nan where g is below 0"
 ZEROS = {"m": 0.0, "v": 0.0}
 UPHILL = Slip("goes uphill: the step has the wrong sign", end=lambda at: 2.0 * at.w - at.new, cause="sign")
 FORGETS = Slip(
@@ -201,6 +216,8 @@ ADAM = (
     Slip("exchanges β and 1 − β in both averages: β weights the old value", change=swapped(0, 1)),
     Slip("leaves out (1 − β1) in m", change=lambda o, t: {"lr": o["lr"] / (1.0 - o["betas"][0])}),
     Slip("leaves out (1 − β2) in v", change=lambda o, t: unscaled(o["betas"][1], o)),
+    Slip(OF_G, end=unsquared("betas")),
+    Slip("averages |g| in v, where g² belongs", end=unsquared("betas", np.abs)),
     Slip("divides the gradient, not m̂", end=lambda at: (
         at.w - at.options["lr"] * at.g / (np.sqrt(corrected(at)[1]) + at.options["eps"]))),
     Slip("forgets m and v: nothing is in state when the next step begins", cause="state", end=lambda at: (
@@ -242,6 +259,8 @@ KNOWN: dict[str, Known] = {
         FORGETS, *COMMON, *DECAY,
         Slip("leaves out the root: it divides by G + ε",
              end=lambda at: at.w - at.options["lr"] * at.g / (at.state["G"] + at.options["eps"])),
+        Slip("adds up g in G, where g² belongs: its root is nan where the sum is below 0",
+             end=unsquared(None)),
         Slip("uses G from before this step",
              end=lambda at: (
                  at.w - at.options["lr"] * at.g / np.sqrt(at.old.get("G", 0.0) + at.options["eps"]))),
@@ -258,6 +277,8 @@ KNOWN: dict[str, Known] = {
         FORGETS, *COMMON, *DECAY,
         Slip("leaves out the root: it divides by v + ε",
              end=lambda at: at.w - at.options["lr"] * at.g / (at.state["v"] + at.options["eps"])),
+        Slip(OF_G, end=unsquared("decay")),
+        Slip("averages |g| in v, where g² belongs", end=unsquared("decay", np.abs)),
         Slip("leaves out (1 − decay): v ← decay · v + g²", change=lambda o, t: unscaled(o["decay"], o)),
         Slip("corrects the bias of v, which Adam does", change=lambda o, t: unscaled(o["decay"] ** t, o)),
         Slip("uses v from before this step", end=lambda at: (

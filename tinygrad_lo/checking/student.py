@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +21,28 @@ from tinygrad_lo.errors import (
     ShapeError,
 )
 
+PACKAGE = Path(__file__).resolve().parents[1]
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
 
-def title(fn: Any) -> str:
-    """What a function is called in a report."""
-    return getattr(fn, "__name__", None) or type(fn).__name__
+def named(fn: Any) -> str | None:
+    """What a function is called by its author; None if it has no name."""
+    name = getattr(fn, "__name__", None) or type(fn).__name__
+    return None if name in ("<lambda>", "partial") else name
+
+
+def titled(who: str, fn: Any) -> str:
+    """The head of a report: check_gradient of svm_loss."""
+    return f"{who} of {named(fn)}" if named(fn) else who
+
+
+def parameter(fn: Any) -> str:
+    """What the author calls the first argument: W."""
+    try:
+        first = next(iter(inspect.signature(fn).parameters.values()))
+    except (TypeError, ValueError, StopIteration):
+        return "x"
+    return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else "x"
 
 
 def is_numbers(x: Any) -> bool:
@@ -42,13 +61,13 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     return {name: x}
 
 
-def leaves_of(who: str, x: Any) -> Leaves:
+def leaves_of(who: str, x: Any, called: str) -> Leaves:
     """What a gradient is taken by, as float64 copies.
 
     Raises:   DTypeError: something that is no array of floating-point numbers.  ShapeError: nothing.
     """
     found = {}
-    for name, value in parts(x).items():
+    for name, value in parts(x, called).items():
         data = np.asarray(value._value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
@@ -126,14 +145,20 @@ def numbers_of(who: str, what: str, value: Any, *, finite: bool = True) -> Array
         )
     if data.dtype.kind != "f":
         raise DTypeError(f"{who}: {what} must be numbers, got {described(value, data)}")
-    if finite and not np.isfinite(data).all():
+    if finite:
+        must_be_finite(who, what, data)
+    return np.array(data, dtype=float)
+
+
+def must_be_finite(who: str, what: str, data: Array, hint: str = "") -> None:
+    """Raise for nan and inf."""
+    if not np.isfinite(data).all():
         bad = np.asarray(data)[~np.isfinite(data)]
         place = f" at {[int(i) for i in np.argwhere(~np.isfinite(data))[0]]}" if data.ndim else ""
         raise NonFiniteError(
             f"{who}: {what} is {bad[0]}{place}: is there a log or a root of something not above 0, "
-            f"a division by 0, or an exp of something large?"
+            f"a division by 0, or an exp of something large?{hint}"
         )
-    return np.array(data, dtype=float)
 
 
 def wide_enough(who: str, what: str, value: Any) -> None:
@@ -267,3 +292,14 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
     if not same(list(found.values()), list(repeated.values())):
         raise again(who, "gradient")
     return value, found
+
+
+def raised(problem: BaseException) -> str:
+    """An exception and the student's line that it came from: the deepest outside of any library."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(problem.__traceback__)
+        if not frame.filename.startswith((str(PACKAGE), "<frozen")) and "site-packages" not in frame.filename
+    ]
+    place = f"\n  {frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    return f"{type(problem).__name__}: {problem}{place.removesuffix(': ')}"

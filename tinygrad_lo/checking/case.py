@@ -1,0 +1,241 @@
+"""One array's gradient by a student's function at one point, and what else is known of that function."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
+from tinygrad_lo.checking.held import Change, reads, rewired
+from tinygrad_lo.checking.student import Leaves, calling, gradient_of, number_of, pair_of, rebuilt
+from tinygrad_lo.engine.graph import Array
+
+STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
+FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student's function of the leaves of x, called quietly."""
+
+    who: str
+    fn: Callable[[Any], Any]
+    x: Any
+
+    def __call__(self, leaves: Leaves) -> tuple[float, Leaves]:
+        """The loss and its gradient."""
+        loss, gradient = self.pair(leaves)
+        return loss, gradient_of(self.who, self.x, leaves, gradient)
+
+    def loss(self, leaves: Leaves) -> float:
+        """The loss alone, which may be nan beyond its domain."""
+        return self.pair(leaves)[0]
+
+    def pair(self, leaves: Leaves) -> tuple[float, Any]:
+        """The loss, and what the function calls its gradient."""
+        with calling():
+            loss, gradient = pair_of(self.who, self.fn(rebuilt(self.x, leaves)))
+        return number_of(self.who, "the loss near x", loss, finite=False), gradient
+
+    def otherwise(self, change: Change) -> Student:
+        """The same function with change(a) for every array that it reads from outside."""
+        return replace(self, fn=rewired(self.fn, change))
+
+    def without_data(self) -> Student:
+        """The same function, all its data 0; labels stay."""
+        return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) else a)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The gradient by one array at one point: the student's, and the right one."""
+
+    yours: Array
+    right: Array
+    wrong: Array
+    x: Array
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an array is turned into by data, z = rows @ W + b, and the way back of a gradient.
+
+    rows is None where the array is z itself, and all ones where it is b; flipped where z = rows @ W.T.
+    """
+
+    z: Array
+    rows: Array | None = None
+    flipped: bool = False
+
+    def back(self, g: Array, shape: tuple[int, ...]) -> Array:
+        """The gradient by the array, for one by z."""
+        if self.rows is None:
+            return g
+        found = self.rows.T @ g
+        return (found.T if self.flipped else found).reshape(shape)
+
+
+def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] | None = None) -> Seen:
+    """Both gradients by one array, the right one by central differences; only at some places if given."""
+    x = leaves[name]
+    right = np.zeros(x.shape)
+    for place in np.ndindex(x.shape) if places is None else places:
+        h = STEP * max(1.0, abs(float(x[place])))
+        above, below = np.array(x), np.array(x)
+        above[place], below[place] = x[place] + h, x[place] - h
+        change = student.loss({**leaves, name: above}) - student.loss({**leaves, name: below})
+        right[place] = change / (above[place] - below[place])
+    yours = student(leaves)[1][name]
+    if places is not None:
+        at = tuple(np.array(places).T)
+        yours, right, x = yours[at], right[at], x[at]
+    return Seen(yours, right, ~same(yours, right), x)
+
+
+def same(a: Array, b: Array) -> Array:
+    """Which elements are equal, but for what differences cannot see."""
+    largest = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
+    return np.asarray(np.abs(a - b) <= FIT * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-2 * largest))
+
+
+def fits(a: Array, b: Array) -> bool:
+    """Whether two arrays are the same, and not 0."""
+    return a.shape == b.shape and bool(same(a, b).all()) and bool(np.abs(b).max(initial=0.0) > 0)
+
+
+def ratio(a: Array, b: Array) -> float | None:
+    """The number k with a = k·b, or None."""
+    if a.shape != b.shape or not b.any() or not np.isfinite(b).all():
+        return None
+    k = float((a * b).sum() / (b * b).sum())
+    return k if k != 0.0 and fits(a, k * b) else None
+
+
+def is_data(a: Array) -> bool:
+    """Whether an array that a function reads is data, not labels or a number."""
+    return bool(a.dtype.kind == "f" and a.ndim)
+
+
+@dataclass
+class Case:
+    """One array's gradient at one point; what is found out about it is kept."""
+
+    student: Student
+    leaves: Leaves
+    name: str
+    places: Sequence[Any] | None = None  # of a large array, those that are looked at
+
+    @property
+    def x(self) -> Array:
+        """The array."""
+        return self.leaves[self.name]
+
+    @functools.cached_property
+    def held(self) -> list[Array]:
+        """What the function reads besides x."""
+        return reads(self.student.fn)
+
+    @functools.cached_property
+    def labelings(self) -> list[Array]:
+        """What is read and looks like the classes of samples."""
+        return [a for a in self.held if a.ndim == 1 and a.dtype.kind in "iu" and a.min() >= 0 < a.max()]
+
+    @functools.cached_property
+    def samples(self) -> int:
+        """How many samples there are: the length of the labels, or of most of what is read, or of x."""
+        arrays = self.labelings or [a for a in self.held if a.ndim] or [self.x]
+        lengths = [len(a) for a in arrays if a.ndim]
+        return max(lengths, key=lengths.count, default=0)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The sizes over which somebody may have averaged: not those over which X @ W adds up."""
+        arrays = [*self.held, *self.leaves.values()]
+        sizes = dict.fromkeys(n for a in arrays for n in (*a.shape, a.size))
+        inner = {
+            a.shape[1] for a in self.held if a.ndim == 2 and is_data(a) and a.shape[1:] == self.x.shape[:1]
+        }
+        outer = {self.samples, *self.x.shape[1:]}
+        return [n for n in sizes if n not in inner or n in outer]
+
+    def seen(self, student: Student, leaves: Leaves | None = None) -> Seen | None:
+        """Both gradients in another run, without their penalty; None if it does not come to any."""
+        try:
+            found = measured(student, self.leaves if leaves is None else leaves, self.name, self.places)
+        except Exception:  # an experiment may ask of a function what it cannot do
+            return None
+        return self.without(found)
+
+    def without(self, seen: Seen) -> Seen:
+        """Gradients without their penalty."""
+        if self.penalty is None:
+            return seen
+        _, yours, right = self.penalty
+        a, n = seen.yours - yours, seen.right - right
+        return Seen(a, n, ~same(a, n), seen.x)
+
+    @functools.cached_property
+    def penalty(self) -> tuple[Cause, Array, Array] | None:
+        """A penalty on this array, and its part of both gradients: what is left when all data are 0."""
+        data = [a for a in self.held if is_data(a)]
+        if any(a.shape == self.x.shape for a in data) or not (data or len(self.leaves) > 1):
+            return None  # a target beside a prediction; nothing to leave out
+        others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
+        try:
+            seen = measured(self.student.without_data(), others, self.name, self.places)
+        except Exception:  # without data there may be nothing to compute
+            return None
+        terms = np.stack([seen.x, np.sign(seen.x)], -1)
+        if np.unique(np.abs(seen.x)).size < 3:
+            return None  # which of the two it follows cannot be told
+        names = self.name, f"sign({self.name})"
+        factors, parts = [], []
+        for g in (seen.yours, seen.right):
+            found = np.linalg.lstsq(terms.reshape(-1, 2), g.ravel(), rcond=None)[0]
+            found[np.abs(found) <= 1e-6 * np.abs(found).max()] = 0.0
+            factors.append(found)
+            parts.append(terms @ found)
+            if g.any() and not fits(parts[-1], g):
+                return None
+        said = [" + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in factors]
+        yours, right = factors
+        if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
+            return (Cause("right regularizer", what=said[0]), *parts) if yours.any() else None
+        for n in (0, 1):
+            if close(yours[1 - n], right[1 - n]):
+                return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n]), *parts
+        times = yours[0] / right[0] if right.all() else np.nan
+        if close(yours[1], times * right[1]):
+            return Cause("regularizer", float(times), 1.0, what=f"({said[1]})"), *parts
+        return Cause("other regularizer", what=f"{said[0]} where {said[1] or 0} belongs"), *parts
+
+    def relabeled(self) -> Iterator[tuple[int, Student]]:
+        """The function with each of its labels the next class, or the one before."""
+        for y in self.held:
+            single = any(y is known for known in self.labelings)
+            one_hot = y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+            count = int(max(y.max() + 1, *self.x.shape[-1:])) if y.size else 1
+            for step in (1, -1) if single or one_hot else ():
+                moved = (y + step) % count if single else np.roll(y, step, axis=1)
+                yield step, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
+
+    def scores(self) -> Iterator[Scores]:
+        """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""
+        yield Scores(self.x)
+        for data in self.held:
+            for leaf in self.leaves.values() if data.ndim == 2 and is_data(data) else ():
+                for flipped in (False, True) if leaf.ndim == 2 else (False,):
+                    weights = leaf.T if flipped else leaf
+                    if weights.ndim not in (1, 2) or weights.shape[0] != data.shape[1]:
+                        continue
+                    after = weights.shape[1:]
+                    biases = [b for b in self.leaves.values() if b is not leaf and b.shape == after]
+                    z = data @ weights + (biases[0] if biases else 0.0)
+                    if leaf is self.x:
+                        yield Scores(z, data, flipped)
+                    elif biases and biases[0] is self.x:
+                        yield Scores(z, np.ones((len(data), 1)))
