@@ -17,7 +17,7 @@ NUMBERS = {
     "norm": lambda v: v.norm(),
     "std": lambda v: v.std(),
     "softmax": lambda v: lo.nn.softmax(v)[:, 0].sum(),
-    "loss": lambda v: lo.losses.cross_entropy(v, LABELS),
+    "loss": lambda v: lo.losses.multiclass_hinge(v, LABELS),
     "einsum": lambda v: np.einsum("ij,kj->", v, v),
     "batch_norm": lambda v: np.tanh(lo.nn.batch_norm(v)).sum(),
 }
@@ -126,18 +126,17 @@ def test_a_mean_that_is_the_threshold_up_to_rounding():
 
 
 def test_only_what_decides_is_computed_so():
-    """A program without branches keeps its quick forms, one with a branch those behind it."""
+    """A program without decisions of the user's keeps its quick forms, one with a branch those behind it."""
     w = lo.Parameter(np.ones((4, 3)), name="w")
 
     def straight(x):
-        return lo.nn.relu(x * w).sum()
+        return lo.nn.relu6(np.exp(x * w)).sum()
 
     def branching(x):
-        return lo.nn.relu(x * w).sum() if (x + w).sum() > 0.0 else w.sum()
+        return lo.nn.relu6(np.exp(x * w)).sum() if (x + w).sum() > 0.0 else w.sum()
 
-    for f in (straight, branching, lambda x: lo.nn.relu6(x * w).sum()):
+    for f in (straight, branching):
         c = lo.compile(f, check=False)
         c(np.ones((4, 3)))
-        assert "maximum_" in c.source or "relu" not in c.source
-        assert "multiply_" in c.source
-        assert "dot(" in c.source
+        assert "exp_" in c.source
+        assert "= exp_" not in c.source  # into a buffer

@@ -46,8 +46,9 @@ class Student:
         return replace(self, fn=rewired(self.fn, change))
 
     def without_data(self) -> Student:
-        """The same function, all its data 0; labels stay."""
-        return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) else a)
+        """The same function, its data 0: X, so that X @ W is 0. Labels stay, and weights of samples."""
+        least = 2 if any(a.ndim > 1 and is_data(a) for a in reads(self.fn)) else 1
+        return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) and a.ndim >= least else a)
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,15 @@ SURE = (*GLANCE, "regularizer", "transpose", "turned")
 
 
 def explained(
-    student: Student, leaves: Leaves, name: str, seen: Seen, places: Sequence[Any] | None = None
+    student: Student, leaves: Leaves, name: str, wrong: Array, places: Sequence[Any] | None = None
 ) -> Cause | None:
     """The mistake in the gradient by one array: one that is seen at a second point, too; or None.
 
-    `seen` is the gradient at the first; of a large array, that at some places.
+    `wrong` marks what has failed at the first; of a large array, at some places.
     """
+    seen = measured(student, leaves, name, places)
+    # What is allowed, at a kink or below the noise, shows no mistake.
+    seen = Seen(seen.yours, np.where(wrong, seen.right, seen.yours), wrong, seen.x)
     for point in nearby(student, leaves):
         cases = Case(student, leaves, name, places), Case(student, point, name, places)
         both = tuple(zip(cases, (seen, measured(student, point, name, places)), strict=True))
@@ -337,12 +340,13 @@ def overflow(student: Student, leaves: Leaves) -> str | None:
             case = Case(student, leaves, name)
             for scores in case.scores():
                 for predict, target in targets(case, scores.z) if np.any(scores.z) else ():
-                    slope = scores.back(PREDICTIONS[predict](scores.z) - target, x.shape)
+                    if predict != "sigmoid":
+                        continue
                     yours = student(leaves)[1][name] - (case.penalty[1] if case.penalty else 0.0)
-                    if predict == "sigmoid" and ratio(yours, slope):
-                        far = student.loss({**leaves, name: x * (1000.0 / np.abs(scores.z).max())})
-                        if np.isnan(far):
-                            return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}"
+                    far = {**leaves, name: x * (1000.0 / np.abs(scores.z).max())}
+                    known = ratio(yours, scores.back(sigmoid(scores.z) - target, x.shape))
+                    if known and np.isnan(student.loss(far)):
+                        return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}"
         except Exception:  # an experiment may ask of a function what it cannot do
             continue
     return None

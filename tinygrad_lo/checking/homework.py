@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Seen, Student
+from tinygrad_lo.checking.case import Case, Student
 from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
 from tinygrad_lo.checking.experiments import explained, nearby, overflow
 from tinygrad_lo.checking.measured import Measured
@@ -181,7 +181,7 @@ def differences(
         rows = measured.rows(name, rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, *seen(rows, leaves[name])))
+            cause = reason(name, explained(student, leaves, name, *failed(rows, leaves[name].shape)))
         elif any(row.verdict == "FAIL" for row in rows):
             cause = Cause("some elements", where="somewhere among many elements")
         else:
@@ -203,18 +203,13 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def seen(rows: Sequence[Row], start: Array) -> tuple[Seen, list[Any] | None]:
-    """Both gradients by one array, from its rows; and the places that they are of, if not of all."""
+def failed(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
+    """Which elements of one array failed, and the places that were looked at, if not all."""
     single = [row for row in rows if isinstance(row.index, tuple)]
     wrong = np.array([row.verdict == "FAIL" for row in single])
-    yours = np.array([row.analytic for row in single])
-    # What is allowed, at a kink or below the noise, shows no mistake.
-    right = np.where(wrong, [row.numeric for row in single], yours)
-    places = [row.index for row in single]
-    if len(single) < start.size:
-        return Seen(yours, right, wrong, start[tuple(np.array(places).T)]), places
-    yours, right, wrong = (a.reshape(start.shape) for a in (yours, right, wrong))
-    return Seen(yours, right, wrong, start), None
+    if len(single) < np.prod(shape, dtype=int):
+        return wrong, [row.index for row in single]
+    return wrong.reshape(shape), None
 
 
 # --------------------------------------------------------------------------- against a reference

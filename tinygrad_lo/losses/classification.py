@@ -85,7 +85,7 @@ def cross_entropy(
               ShapeError: no label for each row, or no rows left.  DomainError: a distribution that is
               negative or does not sum to 1.  OptionError: smoothing outside [0, 1], a base that is not
               above 1, bad class_weights, ignore_index with a distribution. Warns when the scores are the
-              output of softmax.
+              output of softmax, have one class, or fit the labels with the classes on axis 1, too.
     Source:   lectures 000 and 002 (their worked 0.89 is in base 10); as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
