@@ -13,7 +13,8 @@ from samples import cases, positions, spelled
 
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape, linear, reductions
 
-DTYPES = ("float64", "float32", "float16")
+# float64 takes up to 1 400 digits.
+DTYPES = (pytest.param("float64", marks=pytest.mark.slow), "float32", "float16")
 ORDERS = ("value", "first", "second")
 
 # What is left out, and why: name -> (which points, reason).
