@@ -180,7 +180,7 @@ def test_huber_at_its_kinks():
     assert loss.numpy().tolist() == [0.0, 2.0, 2.0, 3.0, 3.0, 0.5]
     loss.sum().backward()
     assert p.grad.tolist() == [0.0, 2.0, -2.0, 2.0, -2.0, 1.0]
-    with pytest.warns(UserWarning, match="clip of 'r'.* exactly at its kink"):
+    with pytest.warns(UserWarning, match="huber of 'r'.* exactly at its kink"):
         curvature = lo.hessian(lambda x: huber(x, np.zeros(6), delta=2.0, reduction="sum"))(p.data)
     assert np.diag(curvature).tolist() == [1.0, 1.0, 1.0, 0.0, 0.0, 1.0]
 

@@ -54,7 +54,7 @@ class Claim:
         x, moved = np.asarray(self.x), direction != 0
         size = float(np.abs(x[moved]).max())
         products = self.gradient * direction
-        size_of_terms = self.largest + float(np.linalg.norm(self.gradient * x))
+        size_of_terms = self.largest + float(np.linalg.norm((self.gradient * x)[moved]))
         noise = Noise(self.eps, size_of_terms, 4.0 * self.eps * float(np.abs(products).max()))
 
         def at(h: float) -> float:
@@ -288,13 +288,15 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
         part.flat[indices] = weights.flat[indices]
         return claim.along(part, rtol)
 
-    every = np.arange(x.size)
+    every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
+    if not every.size:
+        return None
     together = along(every).verdict
     if together in ("OK", "ZERO") and not singly:
         return None
-    if x.size > SINGLE:
+    if every.size > SINGLE:
         bad = wrong_ones(lambda some: along(some).verdict, every, 8) if together == "FAIL" else []
-        every = np.union1d(bad, rng.choice(x.size, SINGLE, replace=False)).astype(int)
+        every = np.union1d(bad, rng.choice(every, SINGLE, replace=False)).astype(int)
     slopes = [along(np.array([k])) for k in every]
     wrong = np.array([slope.verdict == "FAIL" for slope in slopes])
     if not wrong.any():

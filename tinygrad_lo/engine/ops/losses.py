@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.graph import Array, Kink
 from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
@@ -74,7 +74,7 @@ def log_by_probability(g: Array, out: Array, p: Array, *_: Array) -> Array:
 log_probability = op("log_probability", lambda p: np.log(np.where(p > 0, p, 1)), composite=True, domain=(0.1, 0.9),
                      spelling="np.log(np.where({0} > 0, {0}, 1))", symbol="log({0})",
                      about="Logarithm of a probability; of 0, where nothing is to be counted, 0 without a slope.",
-                     rules=(log_by_probability,))  # fmt: skip
+                     kink=Kink(lambda y, p: p == 0), rules=(log_by_probability,))  # fmt: skip
 
 log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=True, domain=((0.1, 0.9), (-2.0, 0.0)),
                spelling="np.where({1} > -np.inf, {1}, 0)", symbol="log({0})",
@@ -95,6 +95,7 @@ def huber_forward(r: Array, delta: float) -> Array:
 _huber = op("huber", huber_forward, options=True, composite=True, samples=((Shape(2, 3), 1), (Shape(), 0.5)),
             spelling="np.where(np.abs({0}) <= {1}, 0.5 * {0} * {0}, {1} * (np.abs({0}) - 0.5 * {1}))", symbol="huber({0}, δ = {1})",
             about="½ r² up to δ, δ|r| − ½ δ² beyond; squares nothing larger than δ.",
+            kink=Kink(lambda y, r, delta: np.abs(r) == delta),
             rules=(lambda g, y, r, delta: g * np.clip(r, -delta, delta),))  # fmt: skip
 
 
