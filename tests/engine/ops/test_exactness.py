@@ -32,6 +32,7 @@ LEFT_OUT = {
         lambda p: (p != 0) & (np.abs(p) < np.finfo(p.dtype).tiny),
         "the slope ends at 1 / the smallest normal number: a choice, tested with the losses",
     ),
+    "bernoulli_slope": (lambda p, y: (p < 1e-4) | (p > 1 - 1e-4) | (y < 0) | (y > 1), "as bernoulli"),
     "bernoulli": (
         lambda p, y: (p < 1e-4) | (p > 1 - 1e-4) | (y < 0) | (y > 1),
         "logarithms end at −100, and slopes at a floor: a choice, tested with the losses",

@@ -6,6 +6,9 @@ they compute from the latter, and hand the gradient to it. The gradient by the p
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Kink
@@ -13,6 +16,8 @@ from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.engine.sweep import total
+
+Call = Callable[..., Any]
 
 
 def tiny(p: Array) -> float:
@@ -35,8 +40,21 @@ def bernoulli_forward(p: Array, y: Array) -> Array:
     return -(y * log_p + (1 - y) * log_not)
 
 
+def floored(x: Array) -> Array:
+    return np.maximum(x, tiny(x))
+
+
+# Of its own, because the slope of the quotient would cancel where p is small.
+bernoulli_slope: Call = op("bernoulli_slope", lambda p, y: (p - y) / floored(p * (1 - p)), composite=True,
+                     domain=((0.1, 0.9), (0.1, 0.9)), symbol="({0} − {1}) ÷ {0} (1 − {0})",
+                     spelling="({0} - {1}) / ({0} * (1 - {0}))",
+                     about="The slope of bernoulli, which ends at 1 / tiny.",
+                     rules=(lambda g, out, p, y: g * (y / floored(p) / floored(p) + (1 - y) / floored(1 - p) / floored(1 - p)),
+                            lambda g, out, p, y: -g / floored(p * (1 - p))))  # fmt: skip
+
+
 def bernoulli_by_probability(g: Array, out: Array, p: Array, y: Array, *_: Array) -> Array:
-    return g * ((p - y) / np.maximum(p * (1 - p), tiny(p)))
+    return g * bernoulli_slope(p, y)
 
 
 def bernoulli_by_target(g: Array, out: Array, p: Array, y: Array) -> Array:
