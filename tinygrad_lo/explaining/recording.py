@@ -268,7 +268,7 @@ class Recording(mode):
 
 
 def runs_always(op: Op) -> bool:
-    """Whether an op must not be left out where nothing needs its value: it draws, or an index may be wrong."""
+    """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
     return op.arity == 0 or op is TABLE["gather"]
 
 
