@@ -1,5 +1,6 @@
 """What a call changes beside gradients happens once, also where the call fails or is run another way."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from tinygrad_lo.engine import caller
 
 CHECKS = pytest.mark.parametrize("check", [True, False])
 X = np.random.default_rng(0).standard_normal((6, 3))
+NUMBERS = itertools.count()
 GOOD, BAD = np.array([0, 1]), np.array([0, 9])
 
 
@@ -89,7 +91,7 @@ def of_python(run):
 
 def of_its_own(run):
     """An op of the user's that raises something else halfway."""
-    op = lo.define_op(f"once_{id(run)}", refuse_large, (lambda g, y, x: g,))
+    op = lo.define_op(f"refuse_large_{next(NUMBERS)}", refuse_large, (lambda g, y, x: g,))
 
     def f(x, i):
         return (op(run.norm(x) * 100.0 * (i.sum() - 8)) ** 2).sum()
@@ -185,6 +187,53 @@ def test_an_error_that_f_catches_is_its_own_affair():
 
     c = lo.compile(f)
     for y in ([0, 1], [0, 7], [0, 2], [0, 7], [1, 7], [1, 1]):
+        assert c(np.array(y)) == pytest.approx(f(np.array(y)).item())
+
+
+def first_caught(run):
+    """The first call goes the way of an error, which no later call may take for granted."""
+
+    def f(x, i):
+        h = run.norm(x)
+        try:
+            return (h**3)[i - 1].sum()
+        except lo.errors.IndexingError:
+            return (h * h).mean() * 5.0
+
+    return f
+
+
+def unused(run):
+    """A mask that is drawn and an index that is used for nothing: drawn, and refused, all the same."""
+
+    def f(x, i):
+        h = run.norm(x)
+        lo.nn.dropout(h, 0.5, rng=run.rng)
+        (h * 2.0)[i]
+        return (h**3).sum()
+
+    return f
+
+
+@CHECKS
+@pytest.mark.parametrize("make", [first_caught, unused])
+@pytest.mark.parametrize("bad_at", [(0,), (0, 1, 4), (2,), (3, 4)])
+def test_what_is_left_out_of_a_graph(make, bad_at, check):
+    once_as_the_engine(make, [(X + 0.1 * k, BAD if k in bad_at else GOOD) for k in range(8)], check)
+
+
+@CHECKS
+def test_labels_that_are_refused_first(check):
+    w = lo.Parameter(np.ones((2, 3)))
+
+    def f(y):
+        try:
+            return lo.losses.cross_entropy(w, y)
+        except lo.errors.LabelError:
+            return (w * w).sum()
+
+    c = lo.compile(f, check=check)
+    for y in ([0, 7], [0, 1], [0, 7], [0, 2], [1, 1]):
         assert c(np.array(y)) == pytest.approx(f(np.array(y)).item())
 
 

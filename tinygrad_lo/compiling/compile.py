@@ -214,7 +214,7 @@ class Compiler:
             first = program.first
             due = self.due if self.check else None
             recorded = Recorded(program, guards, args, wrapped, due, self.readable)
-        if self.only_reads(recorded, before, args, guards.questions):
+        if self.only_reads(recorded, before, args, guards.questions) and not recording.failed:
             self.changes = 0
             self.take(recorded)
         grads = {leaf._birth: g.copy() if type(g) is ndarray else g for leaf, g in first}

@@ -26,6 +26,8 @@ def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], 
     """
     data = x._value if isinstance(x, Node) else x
     if not valid(data, *facts):
+        if active and modes.recording is not None:
+            modes.recording.failed = True
         raise complain(data, *facts)
     if active and modes.recording is not None:
         modes.recording.effect(Check(valid, complain), x, facts)

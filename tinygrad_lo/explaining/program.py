@@ -21,7 +21,7 @@ from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
-from tinygrad_lo.explaining.recording import Effect, Recording
+from tinygrad_lo.explaining.recording import Effect, Recording, runs_always
 from tinygrad_lo.explaining.simplify import simplified
 from tinygrad_lo.explaining.value import Path, Value
 
@@ -55,7 +55,8 @@ class Program:
 
         loss = self.recording.origin(loss)
         effects = self.recording.effects
-        forward = reachable([loss, *(effect.node for effect in effects if effect.node is not None)])
+        beside = [effect.node for effect in effects if effect.node is not None]
+        forward = reachable([loss, *beside, *self.recording.always])
         self._paths = scopes(forward)
         with self.recording, mode("scope", None), mode("grad_off", False):
             self._forward(forward, effects)
@@ -264,7 +265,8 @@ class Program:
         needed = dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
         kept = []
         for line in reversed(self.lines):
-            if line in needed or line.kind == "effect":
+            always = self._runs_again and not line.backward and line.kind == "line" and runs_always(line.op)
+            if line in needed or line.kind == "effect" or always:
                 kept.append(line)
                 needed |= dict.fromkeys(line.inputs)
         return kept[::-1]

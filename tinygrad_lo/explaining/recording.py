@@ -116,6 +116,8 @@ class Recording(mode):
         effects: checks, updates and branches, in the order in which they happened.
         refused: the error for a value that Python asked for, which it may have caught.
         copies: whether views that need no gradient are copied, as the engine does in f (and rules do not).
+        always: what runs also where the result does not depend on it: random numbers, indices of data.
+        failed: whether an op or a check has raised; f, which went on, may go another way on other data.
         steady: whether every number and array in it is known to come from somewhere that can be watched.
     """
 
@@ -124,6 +126,8 @@ class Recording(mode):
         self.where = where
         self.copies = copies
         self.effects: list[Effect] = []
+        self.always: list[Node] = []
+        self.failed = False
         self.steady = True
         self.refused: GraphError | None = None  # the first value that Python asked for
         self.arrays: dict[tuple[Any, ...], Node] = {}
@@ -135,6 +139,7 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `slow`, for whoever is being recorded."""
         arity = len(inputs) - 1 if op.arity is None else op.arity
+        failed = self.failed
         parents: list[Any] = []
         raw: list[Any] = []
         tensors = needs = False
@@ -158,19 +163,24 @@ class Recording(mode):
                 raw.append(value)
                 parents.append(self.tensor_of(value) if type(value) is ndarray else None)
                 self.steady = self.steady and not isinstance(value, np.generic)
+        self.failed = True
         try:
             data = op.forward(*raw)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, tuple(raw), error) from error
+        self.failed = failed
         if not tensors and arity and not any(parent is not None for parent in parents):
             return data
         needs = needs and not modes.grad_off and op.differentiable
         out = node_of(op, data, tuple(parents), tuple(raw), needs=needs)
         if plainly:
             out.__class__ = Data
+        if runs_always(op):
+            self.always.append(out)
         if modes.scope is not None:
             label(out).scope = modes.scope
-        if self.copies and tensors and not (needs or plainly) and op is not COPY and is_laid_out_anew(data):
+        copied = self.copies and tensors and not (needs or plainly) and op is not COPY
+        if copied and is_laid_out_anew(data):
             return self.call(COPY, (out,))
         if tensors:
             return out
@@ -255,6 +265,11 @@ class Recording(mode):
         )
         self.refused = self.refused or error
         raise error
+
+
+def runs_always(op: Op) -> bool:
+    """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
+    return op.arity == 0 or op is TABLE["gather"]
 
 
 def frozen(value: Any) -> Any:
