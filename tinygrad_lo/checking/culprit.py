@@ -199,16 +199,17 @@ def first_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Gen
         yield Claim(
             i, value, inputs[i], gradient, eps_of(y), sizes_of(inputs, y), largest, -np.asarray(mirrored)
         )
-    if len(found) == 2 and tied(*(inputs[i] for i in found)):
+    i, j = sorted(found, key=lambda k: np.size(inputs[k])) if len(found) == 2 else (0, 0)
+    if i != j and tied(inputs[i], inputs[j]):
         # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
-        i, j = found
+        both = found[i] + unbroadcast(found[j], np.shape(inputs[i]))
 
         def shifted(x: Array) -> float:
             moved = list(inputs)
             moved[i], moved[j] = x, inputs[j] + (x - inputs[i])
             return float((u * op.forward(*moved)).sum())
 
-        yield Claim(i, shifted, inputs[i], found[i] + found[j], eps_of(y), sizes_of(inputs, y), largest)
+        yield Claim(i, shifted, inputs[i], both, eps_of(y), sizes_of(inputs, y), largest)
 
 
 def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Generator) -> Iterator[Claim]:
@@ -246,8 +247,12 @@ def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Ge
 
 
 def tied(a: Array, b: Array) -> bool:
-    """Whether two inputs of one shape are equal somewhere."""
-    return np.shape(a) == np.shape(b) and bool(np.any(np.asarray(a) == np.asarray(b)))
+    """Whether two inputs, of which the first can be broadcast to the second, are equal somewhere."""
+    try:
+        fits = np.broadcast_shapes(np.shape(a), np.shape(b)) == np.shape(b)
+    except ValueError:
+        return False
+    return fits and bool(np.any(np.asarray(a) == np.asarray(b)))
 
 
 def eps_of(y: Array) -> float:
