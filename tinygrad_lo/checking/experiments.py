@@ -26,15 +26,14 @@ SURE = (*GLANCE, "regularizer", "transpose", "turned")
 
 
 def explained(
-    student: Student, leaves: Leaves, name: str, wrong: Array, places: Sequence[Any] | None = None
+    student: Student, leaves: Leaves, name: str, excused: Array, places: Sequence[Any] | None = None
 ) -> Cause | None:
     """The mistake in the gradient by one array: one that is seen at a second point, too; or None.
 
-    `wrong` marks what has failed at the first; of a large array, at some places.
+    `excused` marks what shows no mistake at the first; of a large array, at some places.
     """
     seen = measured(student, leaves, name, places)
-    # What is allowed, at a kink or below the noise, shows no mistake.
-    seen = Seen(seen.yours, np.where(wrong, seen.right, seen.yours), wrong, seen.x)
+    seen = Seen(seen.yours, np.where(excused, seen.yours, seen.right), seen.wrong & ~excused, seen.x)
     for point in nearby(student, leaves):
         cases = Case(student, leaves, name, places), Case(student, point, name, places)
         both = tuple(zip(cases, (seen, measured(student, point, name, places)), strict=True))

@@ -176,7 +176,7 @@ def differences(
         rows = rows_of(student.loss, leaves, name, loss, gradient[name], rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, *failed(rows, leaves[name].shape)))
+            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
         elif any(row.verdict == "FAIL" for row in rows):
             cause = Cause("some elements", where="somewhere among many elements")
         else:
@@ -197,13 +197,13 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def failed(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
-    """Which elements of one array failed, and the places that were looked at, if not all."""
+def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
+    """Which elements of one array show nothing, at a kink or below the noise; and the places, if not all."""
     single = [row for row in rows if isinstance(row.index, tuple)]
-    wrong = np.array([row.verdict == "FAIL" for row in single])
+    silent = np.array([row.verdict not in ("OK", "ZERO", "FAIL") for row in single])
     if len(single) < np.prod(shape, dtype=int):
-        return wrong, [row.index for row in single]
-    return wrong.reshape(shape), None
+        return silent, [row.index for row in single]
+    return silent.reshape(shape), None
 
 
 def rows_of(
