@@ -26,15 +26,14 @@ SURE = (*GLANCE, "regularizer", "transpose", "turned")
 
 
 def explained(
-    student: Student, leaves: Leaves, name: str, wrong: Array, places: Sequence[Any] | None = None
+    student: Student, leaves: Leaves, name: str, excused: Array, places: Sequence[Any] | None = None
 ) -> Cause | None:
     """The mistake in the gradient by one array: one that is seen at a second point, too; or None.
 
-    `wrong` marks what has failed at the first; of a large array, at some places.
+    `excused` marks what shows no mistake at the first; of a large array, at some places.
     """
     seen = measured(student, leaves, name, places)
-    # What is allowed, at a kink or below the noise, shows no mistake.
-    seen = Seen(seen.yours, np.where(wrong, seen.right, seen.yours), wrong, seen.x)
+    seen = Seen(seen.yours, np.where(excused, seen.yours, seen.right), seen.wrong & ~excused, seen.x)
     for point in nearby(student, leaves):
         cases = Case(student, leaves, name, places), Case(student, point, name, places)
         both = tuple(zip(cases, (seen, measured(student, point, name, places)), strict=True))
@@ -118,10 +117,10 @@ def other_mean(case: Case, found: Cause) -> Cause:
 
 def labels(case: Case, seen: Seen) -> Cause | None:
     """Labels that are off by one: with labels moved the other way the gradient is right."""
-    here = case.seen(case.student)
+    here = case.claimed(case.student)
     for step, moved in case.relabeled():
-        there = case.seen(moved)
-        if here is not None and there is not None and fits(seen.yours + there.yours - here.yours, seen.right):
+        there = case.claimed(moved)
+        if here is not None and there is not None and fits(seen.yours + there - here, seen.right):
             return Cause("labels", float(-step))
     return None
 
@@ -129,11 +128,13 @@ def labels(case: Case, seen: Seen) -> Cause | None:
 def factors(case: Case, seen: Seen) -> Cause | None:
     """Another array that is left out, or there twice: with ones in its place the gradient is right."""
     for other, data in case.leaves.items():
-        if other == case.name:
+        if other == case.name or data.shape not in ((), case.x.shape[-1:], case.x.shape):
             continue
         ones = case.seen(case.student, {**case.leaves, other: np.ones_like(data)})
+        if ones is None or not fits(ones.yours, ones.right):
+            continue
         twos = case.seen(case.student, {**case.leaves, other: np.full_like(data, 2.0)})
-        if ones is None or twos is None or not fits(ones.yours, ones.right):
+        if twos is None:
             continue
         if fits(2.0 * twos.yours, twos.right):
             return Cause("left out", what=other)
@@ -250,25 +251,34 @@ def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] 
     if not linear:
         return None
     scores = linear[0]
+    assert scores.rows is not None
     chosen = np.arange(min(many, SAMPLES))
     places = np.arange(many) % len(chosen)
-    runs = [case.seen(rows(case, np.full(many, i))) for i in chosen]
     together = case.seen(rows(case, places))
-    tables = []
-    for of in ("yours", "right"):
-        if together is None or any(run is None for run in runs):
+    if together is None:
+        return None
+    units = case.x.size // scores.rows.shape[1]
+    yours, right = np.zeros((2, len(chosen), units))
+    data = Scores(scores.z, scores.rows[places], scores.flipped)
+    for i in chosen:
+        single, row = rows(case, np.full(many, i)), scores.rows[i]
+        claimed = case.claimed(single)
+        if claimed is None:
             return None
-        each = np.stack([getattr(run, of) for run in runs])
-        if not fits(each[places].mean(axis=0), getattr(together, of)):
+        flat = (claimed.T if scores.flipped else claimed).reshape(len(row), units)
+        yours[i] = row @ flat / (row @ row)
+        if np.abs(np.outer(row, yours[i]) - flat).max() > FIT * np.abs(together.yours).max():
             return None
-        data = scores.rows[chosen][:, :, None]  # type: ignore[index]
-        each = np.moveaxis(each, 1, 2) if scores.flipped else each
-        each = each.reshape(len(chosen), data.shape[1], -1)
-        tables.append((data * each).sum(axis=1) / (data**2).sum(axis=1))
-        if not fits(data * tables[-1][:, None, :], each):
+        for k in range(units):
+            unit = Scores(scores.z, row[None] / (row @ row), scores.flipped).back(
+                np.eye(units)[k : k + 1], case.x.shape
+            )
+            right[i, k] = case.along(single, unit)
+    for table_of, whole in ((yours, together.yours), (right, together.right)):
+        if not fits(data.back(table_of[places] / many, case.x.shape), whole):
             return None
     known = scores.z.reshape(many, -1)[chosen] if scores.z.any() else None
-    return tables[0], tables[1], known, chosen
+    return yours, right, known, chosen
 
 
 def rows(case: Case, chosen: Array) -> Student:

@@ -102,6 +102,9 @@ def check_gradient(
     (loss, gradient) itself. It shows what finite differences cannot: a loss that is not the one asked
     for, with a gradient that fits it.
 
+    What is wrong is named if that fits at a second point as well. To find it the function is run
+    otherwise, too: a copy of it reads other labels, no data, or one sample for all.
+
     The function is called many times, each time with fresh float64 copies; what it prints is heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
@@ -181,7 +184,7 @@ def differences(
         rows = measured.rows(name, rng)
         work.report.rows += rows
         if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, *failed(rows, leaves[name].shape)))
+            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
         elif any(row.verdict == "FAIL" for row in rows):
             cause = Cause("some elements", where="somewhere among many elements")
         else:
@@ -203,13 +206,13 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def failed(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
-    """Which elements of one array failed, and the places that were looked at, if not all."""
+def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
+    """Which elements of one array show nothing, at a kink or below the noise; and the places, if not all."""
     single = [row for row in rows if isinstance(row.index, tuple)]
-    wrong = np.array([row.verdict == "FAIL" for row in single])
+    silent = np.array([row.verdict not in ("OK", "ZERO", "FAIL") for row in single])
     if len(single) < np.prod(shape, dtype=int):
-        return wrong, [row.index for row in single]
-    return wrong.reshape(shape), None
+        return silent, [row.index for row in single]
+    return silent.reshape(shape), None
 
 
 # --------------------------------------------------------------------------- against a reference

@@ -42,10 +42,11 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     several arguments with a gradient, the gradient may be a list with one for each. The options are
     those of the library's loss and say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
 
-    The report is true if the values agree on random batches, and the gradient with finite
-    differences. If they do not agree, all other conventions are tried, alone and together, and the
-    first that fits is named: a sum in place of a mean, another base or margin, Crammer and Singer's
-    variant, a missing minus, softmax applied twice. `report.match` is that convention as a call.
+    The report is true if the values agree on random batches and are finite at scores of ±1 000, and the
+    gradient agrees with finite differences. If they do not agree, all other conventions are tried,
+    alone and together, and the first that fits is named: a sum in place of a mean, another base or
+    margin, Crammer and Singer's variant, a missing minus, softmax applied twice. `report.match` is
+    that convention as a call.
 
     Raises:   OptionError: no such loss, or no such option.  DTypeError, ShapeError, MutationError,
               GraphError, NonFiniteError: as check_gradient, of the function.
