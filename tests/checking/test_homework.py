@@ -259,8 +259,6 @@ def test_against_is_a_function():
 def test_a_loss_that_hides_its_slope_is_not_passed():
     report = lo.check_gradient(lambda x: (1e20 + np.sum(x), np.ones((4, 3))), X)
     assert not report
-    assert str(report).startswith(
-        "check_gradient of <lambda> UNDECIDED\n  nothing could be verified: f (1e+20)"
-    )
+    assert str(report).startswith("check_gradient UNDECIDED\n  nothing could be verified: f (1e+20)")
     with pytest.raises(GradcheckError, match="nothing could be verified"):
         report.raise_if_failed()

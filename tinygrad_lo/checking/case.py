@@ -121,6 +121,11 @@ def is_data(a: Array) -> bool:
     return bool(a.dtype.kind == "f" and a.ndim)
 
 
+def is_count(a: Array) -> bool:
+    """Whether this is 0, 1, 2, ...: the numbers of the rows, by which a function finds its way."""
+    return a.ndim == 1 and a.dtype.kind in "iu" and np.array_equal(a, np.arange(len(a)))
+
+
 @dataclass
 class Case:
     """One array's gradient at one point; what is found out about it is kept."""
@@ -143,7 +148,8 @@ class Case:
     @functools.cached_property
     def labelings(self) -> list[Array]:
         """What is read and looks like the classes of samples."""
-        return [a for a in self.held if a.ndim == 1 and a.dtype.kind in "iu" and a.min() >= 0 < a.max()]
+        whole = [a for a in self.held if a.ndim == 1 and a.dtype.kind in "iu" and a.min() >= 0 < a.max()]
+        return [a for a in whole if not is_count(a)]
 
     @functools.cached_property
     def samples(self) -> int:
@@ -229,15 +235,20 @@ class Case:
             return Cause("regularizer", float(times), 1.0, what=f"({said[1]})"), *parts
         return Cause("other regularizer", what=f"{said[0]} where {said[1] or 0} belongs"), *parts
 
-    def relabeled(self) -> Iterator[tuple[int, Student]]:
-        """The function with each of its labels the next class, or the one before."""
+    def relabeled(self) -> Iterator[tuple[Cause, Student]]:
+        """The function with each of its labels the next class, or the one before; or the other one of two."""
         for y in self.held:
-            single = any(y is known for known in self.labelings)
-            one_hot = y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+            moves: list[tuple[Cause, Array]] = []
             count = int(max(y.max() + 1, *self.x.shape[-1:])) if y.size else 1
-            for step in (1, -1) if single or one_hot else ():
-                moved = (y + step) % count if single else np.roll(y, step, axis=1)
-                yield step, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
+            if any(y is known for known in self.labelings):
+                moves = [(Cause("labels"), (y + step) % count) for step in (1, -1)]
+            elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+                moves = [(Cause("labels"), np.roll(y, step, axis=1)) for step in (1, -1)]
+            low, *others = np.unique(y) if y.ndim and y.size and y.dtype.kind in "iuf" else [None]
+            if others == [1] and low in (0, -1):
+                moves.append((Cause("exchanged", what=f"{low:g} and 1"), 1 + low - y))
+            for cause, moved in moves:
+                yield cause, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
 
     def scores(self) -> Iterator[Scores]:
         """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""

@@ -43,7 +43,8 @@ class Cause:
 
 # Kinds that are finer than what they are called in public, and those that are no cause.
 PUBLIC: dict[str, str | None] = {
-    "other regularizer": "regularizer", "another loss": "convention", "mean axis": "axis",
+    "exchanged": "labels", "other regularizer": "regularizer",
+    "another loss": "convention", "mean axis": "axis",
     "turned": "transpose", "taken for its transpose": "transpose", "mask": "some elements",
     "right class": "some elements", "wrong classes": "some elements", "answers": "some elements",
     "mean path": "path", "variance path": "path", "both paths": "path", "rounded": None, "flat": None,

@@ -13,7 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import FIT, Case, Scores, Seen, Student, fits, is_data, measured, ratio, same
+from tinygrad_lo.checking.case import (
+    FIT,
+    Case,
+    Scores,
+    Seen,
+    Student,
+    fits,
+    is_count,
+    is_data,
+    measured,
+    ratio,
+    same,
+)
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
 from tinygrad_lo.checking.held import reads
 from tinygrad_lo.checking.student import Leaves
@@ -116,12 +128,12 @@ def other_mean(case: Case, found: Cause) -> Cause:
 
 
 def labels(case: Case, seen: Seen) -> Cause | None:
-    """Labels that are off by one: with labels moved the other way the gradient is right."""
+    """Other labels: with labels moved the other way the gradient is right."""
     here = case.claimed(case.student)
-    for step, moved in case.relabeled():
+    for cause, moved in case.relabeled():
         there = case.claimed(moved)
         if here is not None and there is not None and fits(seen.yours + there - here, seen.right):
-            return Cause("labels", float(-step))
+            return cause
     return None
 
 
@@ -283,7 +295,8 @@ def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] 
 
 def rows(case: Case, chosen: Array) -> Student:
     """The function of these samples in the place of its own."""
-    return case.student.otherwise(lambda a: a[chosen] if a.shape[:1] == (case.samples,) else a)
+    of_samples = (case.samples,)
+    return case.student.otherwise(lambda a: a[chosen] if a.shape[:1] == of_samples and not is_count(a) else a)
 
 
 def is_kink(case: Case, silent: Array, chosen: Array) -> bool:

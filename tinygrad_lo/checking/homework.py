@@ -263,9 +263,9 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
         return factor(float(yours[0] / right[0]), case.sizes)
     if near(yours[0] - right[0], yours[1] - right[1]):
         return Cause("constant", float(yours[0] - right[0]))
-    for step, moved in case.relabeled():
+    for cause, moved in case.relabeled():
         if all(near(moved.loss(point), value) for point, value in zip(points, right, strict=True)):
-            return Cause("labels", float(-step))
+            return cause
     return None
 
 

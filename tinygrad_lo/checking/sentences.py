@@ -22,6 +22,7 @@ SENTENCES = {
     "constant": "differs by the constant {amount}",
     "another loss": "is that of a loss that {what}",
     "labels": "is that of other labels: they are off by one against those of the loss",
+    "exchanged": "is that of the other labels: {what} are exchanged against those of the loss",
     "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
     "mean axis": "is divided by {what} where the {right:g} samples belong: a mean over the wrong axis",
     "left out": "leaves out the factor {what}: with ones in its place it is right",
