@@ -46,7 +46,7 @@ def floored(x: Array) -> Array:
 
 # Of its own, because the slope of the quotient would cancel where p is small.
 bernoulli_slope: Call = op("bernoulli_slope", lambda p, y: (p - y) / floored(p * (1 - p)), composite=True,
-                     domain=((0.1, 0.9), (0.1, 0.9)), symbol="({0} − {1}) ÷ {0} (1 − {0})",
+                     domain=((0.1, 0.9), (0.1, 0.9)), symbol="({0} − {1}) ÷ ({0} × (1 − {0}))",
                      spelling="({0} - {1}) / ({0} * (1 - {0}))",
                      about="The slope of bernoulli, which ends at 1 / tiny.",
                      rules=(lambda g, out, p, y: g * (y / floored(p) / floored(p) + (1 - y) / floored(1 - p) / floored(1 - p)),
