@@ -19,134 +19,35 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "tinygrad_lo"
 
 # The floors of the house, from the ground up. A module imports only from lines above its own.
-FLOORS = [
-    "errors",
-    "engine.graph",
-    "engine.scores",
-    "engine.beside",
-    "engine.values",
-    "engine.caller",
-    "engine.call",
-    "engine.sweep",
-    "engine.random",
-    "engine.ops.registry",
-    "engine.ops.arithmetic",
-    "engine.ops.elementwise",
-    "engine.ops.reductions",
-    "engine.ops.shapes",
-    "engine.ops.indexing",
-    "engine.ops.linear",
-    "engine.ops.losses",
-    "engine.ops",
-    "engine.dispatch",
-    "engine.disguise",
-    "engine.tensor",
-    "engine.kinks",
-    "engine.transforms",
-    "engine.anomaly",
-    "engine",
-    "nn.activations",
-    "nn.functional",
-    "nn.base",
-    "nn.initial",
-    "nn.units",
-    "nn.modules",
-    "nn",
-    "losses.checks",
-    "losses.scores",
-    "losses.regression",
-    "losses.classification",
-    "losses.information",
-    "losses.metric",
-    "losses.regularizers",
-    "losses",
-    "optim.groups",
-    "optim.optimizer",
-    "optim.gradient",
-    "optim.adaptive",
-    "optim.adam",
-    "optim.schedule",
-    "optim.schedules",
-    "optim.sequence",
-    "optim.clipping",
-    "optim.search",
-    "optim.average",
-    "optim",
-    "data.toy",
-    "data.lectures",
-    "data.batches",
-    "data",
-    "safefile",
-    "checkpoint",
-    "explaining.formula",
-    "explaining.tree",
-    "explaining.recording",
-    "explaining.expression",
-    "explaining.derivative",
-    "explaining.steps",
-    "explaining.paths",
-    "explaining.explain",
-    "explaining.value",
-    "explaining.simplify",
-    "explaining.program",
-    "explaining.spelling",
-    "explaining.source",
-    "explaining",
-    "compiling.agreement",
-    "compiling.names",
-    "compiling.guards",
-    "compiling.scalars",
-    "compiling.arrays",
-    "compiling.kernels",
-    "compiling.recorded",
-    "compiling.compile",
-    "compiling",
-    "checking.numerical",
-    "checking.elements",
-    "checking.rounding",
-    "checking.extrapolation",
-    "checking.differences",
-    "checking.diagnosis",
-    "checking.sentences",
-    "checking.report",
-    "checking.recording",
-    "checking.culprit",
-    "checking.comparison",
-    "checking.gradcheck",
-    "checking.samples",
-    "checking.loss_conventions",
-    "checking.step_conventions",
-    "checking.student",
-    "checking.measured",
-    "checking.held",
-    "checking.case",
-    "checking.experiments",
-    "checking.homework",
-    "checking.loss_search",
-    "checking.loss",
-    "checking.step",
-    "checking.exercise",
-    "checking.command",
-    "checking.__main__",
-    "checking",
-    "drawing.colors",
-    "drawing.flow",
-    "drawing.collapse",
-    "drawing.gates",
-    "drawing.numeric",
-    "drawing.contents",
-    "drawing.cards",
-    "drawing.overview",
-    "drawing.circuit",
-    "drawing.legend",
-    "drawing.dot",
-    "drawing.titles",
-    "drawing.render",
-    "drawing.story",
-    "drawing.stepper",
-    "drawing.picture",
-    "drawing",
-]
+FLOORS = """
+errors
+engine.graph engine.scores engine.beside engine.values engine.caller engine.call engine.sweep
+engine.random engine.ops.registry engine.ops.arithmetic engine.ops.elementwise engine.ops.reductions
+engine.ops.shapes engine.ops.indexing engine.ops.linear engine.ops.losses engine.ops engine.dispatch
+engine.disguise engine.tensor engine.kinks engine.transforms engine.anomaly engine
+nn.activations nn.functional nn.base nn.initial nn.units nn.modules nn
+losses.checks losses.scores losses.regression losses.classification losses.information losses.metric
+losses.regularizers losses
+optim.groups optim.optimizer optim.gradient optim.adaptive optim.adam optim.schedule optim.schedules
+optim.sequence optim.clipping optim.search optim.average optim
+data.toy data.lectures data.batches data
+safefile
+checkpoint
+explaining.formula explaining.tree explaining.recording explaining.expression explaining.derivative
+explaining.steps explaining.paths explaining.explain explaining.value explaining.simplify
+explaining.program explaining.spelling explaining.source explaining
+compiling.agreement compiling.names compiling.guards compiling.scalars compiling.arrays
+compiling.kernels compiling.recorded compiling.compile compiling
+checking.numerical checking.elements checking.rounding checking.extrapolation checking.differences
+checking.diagnosis checking.sentences checking.report checking.recording checking.culprit
+checking.comparison checking.gradcheck checking.samples checking.loss_conventions
+checking.step_conventions checking.student checking.measured checking.held checking.case
+checking.experiments checking.homework checking.loss_search checking.loss checking.step
+checking.exercise checking.command checking.__main__ checking
+drawing.colors drawing.flow drawing.collapse drawing.gates drawing.numeric drawing.contents
+drawing.cards drawing.overview drawing.circuit drawing.legend drawing.dot drawing.titles
+drawing.render drawing.story drawing.stepper drawing.picture drawing
+""".split()  # noqa: SIM905
 
 
 def modules() -> dict[str, Path]:

@@ -148,9 +148,8 @@ def test_a_length_at_0_has_no_second_derivative(name):
 
 
 def test_the_cosine_of_a_zero_vector():
-    with pytest.warns(UserWarning, match="exactly at its kink") as seen:
-        assert np.isnan(lo.hessian(lambda x: cosine_similarity(x, np.ones(2)))(ZERO)).all()
-    assert [str(one.message).split(" is ")[0] for one in seen] == ["where by equal, named 'a/‖a‖',", "norm"]
+    with pytest.warns(UserWarning, match="direction.* is exactly at its kink"):
+        lo.hessian(lambda x: cosine_similarity(x, np.ones(2)))(ZERO)
 
 
 def test_only_the_vectors_at_0_are_nan():

@@ -202,7 +202,9 @@ def first_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Gen
     i, j = sorted(found, key=lambda k: np.size(inputs[k])) if len(found) == 2 else (0, 0)
     if i != j and tied(inputs[i], inputs[j]):
         # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
-        both = found[i] + unbroadcast(found[j], np.shape(inputs[i]))
+        one, other = found[i], unbroadcast(found[j], np.shape(inputs[i]))
+        rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
+        both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
 
         def shifted(x: Array) -> float:
             moved = list(inputs)

@@ -136,6 +136,7 @@ def direction_rule(g: Array, y: Array, x: Array) -> Array:
 direction = op("direction", direction_forward, composite=True, symbol="{0} ÷ ‖{0}‖", samples=((Shape(2, 3),), (Shape(3),)),
                spelling="{0} / np.sqrt(np.sum({0} * {0}, -1, keepdims=True))",
                about="Vectors along the last axis with length 1; of a zero vector 0, with slope 0.",
+               kink=Kink(lambda y, x: np.broadcast_to(np.max(np.abs(x), -1, keepdims=True) == 0, x.shape)),
                rules=(direction_rule,))  # fmt: skip
 
 cosine = op("cosine", lambda u, v: np.clip(total(u * v, -1), -1, 1), composite=True, symbol="{0} · {1}", domain=(-0.5, 0.5),
