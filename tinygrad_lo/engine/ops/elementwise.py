@@ -181,9 +181,9 @@ sigmoid_slope: Call = op("sigmoid_slope", sigmoid_slope_forward, composite=True,
 
 
 def tanh_slope_forward(x: Array) -> Array:
-    e = np.exp(-np.abs(x))
-    sech = 2.0 * e / (1.0 + e * e)
-    return sech * sech
+    e = np.exp(-2.0 * np.abs(x))
+    above = 1.0 + e
+    return 4.0 * e / (above * above)
 
 
 tanh_slope: Call = op("tanh_slope", tanh_slope_forward, composite=True,
