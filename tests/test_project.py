@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tinygrad_lo"
 # The floors of the house, from the ground up. A module imports only from lines above its own.
 FLOORS = """
 errors
-engine.graph engine.scores engine.beside engine.values engine.caller engine.call engine.sweep
+engine.graph engine.beside engine.values engine.caller engine.scores engine.call engine.sweep
 engine.random engine.ops.registry engine.ops.arithmetic engine.ops.elementwise engine.ops.reductions
 engine.ops.shapes engine.ops.indexing engine.ops.linear engine.ops.losses engine.ops engine.dispatch
 engine.disguise engine.tensor engine.kinks engine.transforms engine.anomaly engine

@@ -221,6 +221,7 @@ def test_space_plays_to_the_end_and_stops(browser, page, neuron):
     browser.press(" ")
     browser.until("now === end && timer === 0")
     assert browser.run('return by("play").getAttribute("aria-pressed")') == "false"
+    browser.run("data.pace = 300")
     browser.click("play")
     browser.until("now === 2")
     browser.press("ArrowLeft")

@@ -1,5 +1,6 @@
 """Second derivatives exactly at a kink: the right one where the function is smooth, else a warning."""
 
+import time
 import warnings
 
 import numpy as np
@@ -296,3 +297,52 @@ def test_lazy_arrays_are_not_computed():
     data = da.zeros(3, chunks=3).map_blocks(fail, dtype=float, meta=np.zeros(0))
     g = lo.grad((np.abs(x * data) ** 2).sum() + reductions.norm(x * data), x, create_graph=True)
     assert not isinstance(g.data, np.ndarray)
+
+
+@pytest.mark.parametrize("length", [np.abs, np.linalg.norm])
+def test_a_power_between_two_and_three_has_no_curvature_at_0(length):
+    found = lo.hessian(lambda x: (length(x) ** 2.5).sum())(np.zeros(2))
+    assert found.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_two_meanings_at_one_line_are_two_warnings():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for f in (lambda x: np.abs(x) ** 2, lambda x: x * np.abs(x)):
+            lo.hessian(f)(0.0)
+    assert [str(one.message).endswith("given is exact") for one in seen] == [True, False]
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_nothing_jumps_nothing_is_said():
+    labels, masked = np.array([0.0, 1.0]), np.array([True, True, False])
+    lo.hessian(lambda z: lo.losses.kl_divergence(lo.nn.softmax(z), [0.2, 0.3, 0.5]))(
+        np.array([0.1, 0.2, 0.4])
+    )
+    lo.hessian(lambda z: lo.losses.binary_cross_entropy(lo.nn.softmax(z), labels))(np.zeros(2))
+    lo.hessian(
+        lambda z: lo.losses.kl_divergence([0.5, 0.5, 0.0], lo.nn.softmax(np.where(masked, z, -np.inf)))
+    )(np.array([0.1, 0.2, 0.4]))
+
+
+def test_many_kinks_take_no_quadratic_time():
+    """One zero row stays zero through 400 layers of relu."""
+    X, W = np.zeros((2, 4)), lo.Parameter(np.eye(4))
+    X[0] = 1.0
+
+    def loss(layers):
+        h = X
+        for _ in range(layers):
+            h = lo.nn.relu(h @ W)
+        return (h * h).sum()
+
+    def took(layers):
+        out = loss(layers)
+        began = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lo.grad(out, W, create_graph=True)
+        return time.process_time() - began
+
+    took(10)
+    assert took(800) < 8.0 * took(200) + 0.1

@@ -321,3 +321,19 @@ def test_norm_of_one_is_asked_back_which_one_it_is():
     ):
         W.norm(1)
     assert W.norm(axis=1).shape == (2,)
+
+
+def test_results_of_no_grad_copy_and_print_as_constants():
+    w = lo.Parameter([1.0, 2.0])
+    with lo.no_grad():
+        y = (w * 2.0).sum() * 3.0
+    assert copy.deepcopy(y).item() == 18.0
+    assert repr(y) == "Tensor(18.)"
+    with pytest.raises(lo.errors.GraphError, match="computed under no_grad"):
+        y.backward()
+
+
+def test_the_advice_for_an_order_keeps_the_axis():
+    q = lo.Parameter([[1.0, -2.0], [3.0, 4.0]], name="q")
+    with pytest.raises(lo.errors.UnsupportedError, match=r"write np\.abs\(q\)\.sum\(axis=0\)$"):
+        q.norm(1, axis=0)

@@ -332,3 +332,38 @@ def test_lazy_arrays_stay_lazy():
         assert hasattr(loss.data, "dask")
         eager = f(lo.Parameter(z.data.compute()))
         assert float(loss.data.compute()) == pytest.approx(eager.item(), rel=1e-14)
+
+
+# ------------------------------------------------------------- what has changed since it was made
+
+
+def test_the_gradient_by_a_score_does_not_depend_on_what_else_is_asked():
+    h = lo.Parameter([40.0]).reshape(1)
+    p = lo.nn.sigmoid(h)
+    loss = L.binary_cross_entropy(p, np.array([0.0]))
+    assert lo.grad(loss, h).tolist() == lo.grad(loss, [h, p])[0].tolist() == [1.0]
+
+
+@pytest.mark.parametrize("change", ["assigned", "in place"])
+def test_a_divisor_that_has_changed_is_not_looked_through(change):
+    v, b = lo.Parameter([-1.0, -2.0]), lo.Parameter([2.0, 2.0])
+    p = np.exp(v) / b
+    if change == "assigned":
+        b.data = b.data + 2.0
+        loss = L.information(p).sum()
+        loss.backward()
+        assert (round(loss.item(), 4), b.grad.tolist()) == (4.3863, [0.5, 0.5])
+    else:
+        b.data += 2.0
+        with pytest.raises(lo.errors.MutationError):
+            L.information(p).sum().backward()
+
+
+def test_a_constant_that_was_written_into_is_what_it_is_now():
+    p = lo.nn.softmax(lo.Tensor([1.0, 2.0]))
+    p.data[...] = [0.25, 0.75]
+    np.testing.assert_allclose(L.information(p).numpy(), -np.log([0.25, 0.75]))
+    places = np.array([0])
+    q = lo.nn.softmax(lo.Tensor([[1.0, 2.0, 3.0]]))[np.array([0]), places]
+    places[0] = 2
+    np.testing.assert_allclose(L.information(q).numpy(), -np.log(q.numpy()))

@@ -273,7 +273,7 @@ def slow(op: Op, *inputs: Any) -> Any:
     needed = any(node._needs for node in nodes)
     if modes.grad_off or not needed:
         out = constant(data)
-        if needed:
+        if modes.grad_off and any(node._needs is not False for node in nodes):
             out._needs = None  # as false as False, and says why: errors want to know
         if op.name in TRACED:
             note(out, op, tuple(parents), tuple(raw))

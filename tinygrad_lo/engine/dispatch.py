@@ -103,33 +103,25 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
         return reductions.norm(x, axis, keepdims)
     name = spelled(x, "x") if isinstance(x, Node) else "x"
     size = f"np.abs({name})"
-    write = {
-        0: f"np.count_nonzero({name})",
-        1: f"{size}.sum()",
-        np.inf: f"{size}.max()",
-        -np.inf: f"{size}.min()",
-    }
-    if not vector:
-        rows = f"{size}.sum(axis=1)"
-        write = {
-            1: f"{size}.sum() for all elements, {size}.sum(axis=0).max() for the largest column",
-            np.inf: f"{rows}.max()",
-            -np.inf: f"{rows}.min()",
-        }
-    other = (
-        f"({size} ** {ord}).sum() ** (1 / {ord})"
-        if vector
-        else f"{name}.norm() for the root of the sum of squares"
-    )
-    along = (
-        f"; along axis {ord} write {name}.norm(axis={ord})"
-        if axis is None and ord in range(len(shape_of(x)))
-        else ""
-    )
+    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
+    number = isinstance(ord, (int, float)) and not isinstance(ord, bool)
+    if not vector and number and axis is None and ord in (1, np.inf, -np.inf):
+        lines = f"{size}.sum(axis={0 if ord == 1 else 1})"
+        write = f"{lines}.{'max' if ord > 0 else 'min'}() for the largest column or row, {size}.sum() for all"
+    elif not vector:
+        write = f"{name}.norm() for the root of the sum of squares"
+    elif number and ord in (np.inf, -np.inf):
+        write = f"{size}.{'max' if ord > 0 else 'min'}({inside})"
+    elif number and ord == 0:
+        write = f"np.count_nonzero({name})"
+    elif number:
+        write = f"{size}.sum({inside})" if ord == 1 else f"({size} ** {ord}).sum({inside}) ** (1 / {ord})"
+    else:
+        write = f"{name}.norm()"
+    along = number and axis is None and ord in range(len(shape_of(x)))
+    hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
     kind = "a vector" if vector else "a matrix"
-    raise UnsupportedError(
-        f"norm: ord={ord!r} of {kind} has no rule of its own; write {write.get(ord, other)}{along}"
-    )
+    raise UnsupportedError(f"norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
 
 
 def np_reshape(a: Any, shape: Any) -> Any:

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.values import foreign
 
 MAKERS = frozenset({"exp", "sigmoid", "log_softmax"})
 # What leaves probabilities what they are, and 1 − p, and e^s / Σ e^s.
@@ -33,6 +35,7 @@ class Recipe(NamedTuple):
         axes: of a log-softmax, and of an exp of one: (its axis,); else empty.
         moves: (op, its other inputs) for what was done since, the first one first.
         value: the data that this is the recipe of; a constant whose data was assigned anew has none.
+        mark: of a constant, what tells that its data was written into.
     """
 
     maker: str
@@ -40,6 +43,7 @@ class Recipe(NamedTuple):
     axes: tuple[Any, ...]
     moves: tuple[tuple[Op, tuple[Any, ...]], ...]
     value: Array
+    mark: Any = None
 
 
 def recipe(x: Any) -> Recipe | None:
@@ -49,7 +53,14 @@ def recipe(x: Any) -> Recipe | None:
     if x._op is not None:
         return traced(x._op, x.parents, x.inputs, x._birth, x._value)
     found: Recipe | None = x._pa
-    return found if found is not None and found.value is x._value and not x._stamp else None
+    if found is None or found.value is not x._value or x._stamp:
+        return None
+    return found if found.mark == mark_of(x._value) else None
+
+
+def mark_of(x: Any) -> Any:
+    """A number that most changes of an array change, too; None of a lazy one, which only computing tells."""
+    return None if foreign(x) else np.vdot(x, x)
 
 
 def traced(
@@ -65,6 +76,8 @@ def traced(
         if op.name == "astype" and inputs[1].kind != "f":
             return None
         rest = [x if x is not None else data for x, data in zip(parents[1:], inputs[1:], strict=False)]
+        if any(changed(x, data, birth) for x, data in zip(rest, inputs[1:], strict=False)):
+            return None
         moves.append((op, () if one_minus else (*rest, *inputs[len(parents) :])))
         if x._op is None:
             found = recipe(x)
@@ -73,13 +86,17 @@ def traced(
     if op.name not in MAKERS:
         return None
     source = parents[0] if parents[0] is not None else inputs[0]
-    leaf = isinstance(source, Node) and source._op is None
-    if leaf and (source._value is not inputs[0] or birth > source._stamp):
-        return None  # a leaf that has changed since: what it was is only in p
+    if changed(source, inputs[0], birth):
+        return None  # what it was is only in p
     axes: tuple[Any, ...] = (inputs[1],) if op.name == "log_softmax" else ()
     if op.name == "exp" and isinstance(source, Node):
         axes = axis_of(source)
     return Recipe(op.name, source, axes, tuple(moves[::-1]), value)
+
+
+def changed(x: Any, seen: Array, birth: int) -> bool:
+    """Whether this is a leaf whose data is no longer what the node with this birth saw."""
+    return isinstance(x, Node) and x._op is None and (x._value is not seen or birth > x._stamp)
 
 
 def is_one(x: Any) -> bool:
@@ -100,12 +117,14 @@ def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -
     found = traced(op, parents, inputs, out._birth, out._value)
     if found is not None:
         moves = tuple((move, tuple(map(kept, rest))) for move, rest in found.moves)
-        out._pa = found._replace(source=kept(found.source), moves=moves)
+        out._pa = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out._value))
     return out
 
 
 def kept(x: Any) -> Any:
-    """A copy of the array of a tensor, which may be changed in place later; anything else as it is."""
+    """A copy of an array, which may be changed in place later, also of those in a tuple; anything else."""
+    if isinstance(x, tuple):
+        return tuple(map(kept, x))
     x = x._value if isinstance(x, Node) else x
     return x.copy() if type(x) is ndarray else x
 

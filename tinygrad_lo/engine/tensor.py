@@ -125,7 +125,7 @@ class Tensor(Node):
             )
         if value:
             must_be_float(self._value, self._value)
-        if value != self._needs:
+        if value != bool(self._needs):
             # Graphs older than this moment have edges for the leaf as it was: they refuse to run.
             self._stamp = tick()
         self._needs = bool(value)
@@ -246,7 +246,7 @@ class Tensor(Node):
                 f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
                 f"by {self._op.name}; use y.detach()"
             )
-        return rebuild, (type(self), self._value, self._needs, name_of(self), self.grad)
+        return rebuild, (type(self), self._value, self.requires_grad, name_of(self), self.grad)
 
     # ------------------------------------------------------------------------------- backward
 
@@ -373,7 +373,7 @@ class Tensor(Node):
             facts.append(f"dtype={data.dtype}")
         if self._op is not None:
             facts.append(f"op={self._op.name}")
-        elif self._needs != isinstance(self, Parameter):
+        elif self.requires_grad != isinstance(self, Parameter):
             facts.append(f"requires_grad={self.requires_grad}")
         return f"{kind}({', '.join(facts)})"
 

@@ -6,6 +6,7 @@ around it are among what it was computed from, and arrays otherwise.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -106,27 +107,30 @@ def by_probabilities(
     output: Node, first: Array, wanted: Sequence[Node], work: Callable[[Node, Array], Iterable[Part]]
 ) -> Births:
     """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
-    asked = {x._birth for x in wanted if x._op is not None and x._op.name in TRACED}
-    if not asked:
-        return {}
-    passed = {
-        node._birth
-        for node in reachable([output])
-        if node._op is not None and node._op.aside and any(x._birth in asked for x in back(node.parents[0]))
-    }
-    if not passed:
-        return {}
+    found: Births = {}
+    for target in wanted:
+        if target._op is not None and target._op.name in TRACED:
+            passed = {
+                node._birth
+                for node in reachable([output])
+                if node._op is not None and node._op.aside and any(x is target for x in back(node.parents[0]))
+            }
+            if passed:
+                found |= walk(output, first, functools.partial(by_first, work, passed), {target._birth})[2]
+    return found
 
-    def by_first(node: Node, g: Array) -> Iterable[Part]:
-        if node._birth not in passed:
-            return work(node, g)
-        op: Any = node._op
-        rules = (op.aside, *op.rules[1:-1], None)
-        if not isinstance(g, Node):
-            return contributions(node, g, node._value, node.inputs, rules)
-        return contributions(node, g, node, tensors(node)[0], rules)
 
-    return walk(output, first, by_first, asked)[2]
+def by_first(
+    work: Callable[[Node, Array], Iterable[Part]], passed: set[int], node: Node, g: Array
+) -> Iterable[Part]:
+    """What a node sends to its inputs; from a loss in `passed`, to the probability and not to its scores."""
+    if node._birth not in passed:
+        return work(node, g)
+    op: Any = node._op
+    rules = (op.aside, *op.rules[1:-1], None)
+    if not isinstance(g, Node):
+        return contributions(node, g, node._value, node.inputs, rules)
+    return contributions(node, g, node, tensors(node)[0], rules)
 
 
 def must_be_tensor(value: Any, who: str) -> None:

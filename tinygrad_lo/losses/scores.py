@@ -66,7 +66,7 @@ def log_odds_of(p: Any) -> Any:
 def log_others(found: Recipe) -> Any:
     """log(1 − p) of a softmax, from the log p of all the others: p near 1 has lost it."""
     log_p = found.source
-    most = greater(log_p, -math.log(2.0))  # at most one in each row
+    most = greater(log_p, -0.69)  # at most one in each row; not log ½, where two equal scores would sit
     others = logsumexp(where(most, -math.inf, log_p), found.axes[0], True)
     return where(most, others, log1p(negative(exp(where(most, -1.0, log_p)))))
 

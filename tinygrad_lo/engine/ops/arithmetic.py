@@ -76,7 +76,7 @@ power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
 NO_GRADIENT = "True where it holds. No gradient: a comparison is flat, and jumps."
 
 # What a condition chooses between, it chooses anew where two values meet.
-TIE = Kink(lambda y, a, b: a == b)
+TIE = Kink(lambda y, a, b: (a == b) & np.isfinite(a))  # nobody crosses infinity
 
 equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT, kink=TIE)
 not_equal = op(
