@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.beside import check
+from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
 from tinygrad_lo.engine.ops.elementwise import as_float, where
@@ -193,7 +194,10 @@ def divergence(who: str, p: Any, log_q: Any, possible: Any, unit: float) -> Any:
 
 def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
     """The terms, inf where q rules out what p allows."""
-    return where(possible, terms, where(greater(p, 0.0), math.inf, terms))
+    missed = remembered(where, possible, 0.0, p)
+    # Not > 0: where nothing is missed, the comparison would sit on its threshold exactly.
+    least = float(np.finfo(terms.dtype).smallest_subnormal)
+    return where(remembered(greater, missed, least), math.inf, terms)
 
 
 def in_unit(nats: Any, unit: float, half: bool) -> Any:
