@@ -242,7 +242,7 @@ PLAIN = {
     "batch norm: no paths": ("batch norm", [("(d - d.mean(axis=0) - n * (d * n).mean(axis=0)) / sigma", "d / sigma")], "path",
         ["the gradient by x differs by a line in x along axis 0: the paths through the mean and the variance are missing, or wrong"]),
     "batch norm: sum": ("batch norm", [("- d.mean(axis=0)", "- d.sum(axis=0)")], "path",
-        ["the gradient by x differs by one number along axis 0: the path through the mean is missing, or wrong"]),
+        ["the gradient by x differs by one number along axis 0: a path, such as that through a mean, is missing, or wrong"]),
     "batch norm: no variance": ("batch norm", [(" - n * (d * n).mean(axis=0)", "")], "path",
         ["the gradient by x differs by a multiple of x − mean along axis 0: the path through the variance is missing, or wrong"]),
     "batch norm: beta averaged": ("batch norm", [("np.sum(C, axis=0)", "np.mean(C, axis=0)")], "mean or sum",

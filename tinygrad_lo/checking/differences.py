@@ -25,7 +25,8 @@ FINE = 1e-8  # a bar of this share of the slope ends the search: what it could h
 CLOSE = 1e-10  # how far apart two right sums in another order can be, relative
 SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see little of the tail
 PLAINLY = 5.0  # so many error bars away, a claim is wrong, however the bar was come by
-CANCELLED = 1e-6  # a slope known to this share of the terms that it is the sum of is zero
+CANCELLED = 1e-6  # a slope known to this share of the one-sided slopes, or of those a step aside, is zero
+TERMS = 1e-10  # the same of the terms that it is the sum of, which only rounding keeps from cancelling
 
 Line = Callable[[float], Any]  # the function's value after a step of this length
 
@@ -62,7 +63,7 @@ class Trial:
 
     def depth(self, h: float) -> int:
         """The narrowest level with a step of at least h."""
-        return int(math.log2(self.first / h) // 2)
+        return int((math.log2(self.first) - math.log2(h)) // 2)
 
     def level(self, j: int) -> Level:
         """The differences with the step first / 4^j."""
@@ -148,8 +149,12 @@ class Trial:
         gap = abs(self.claimed - here.numeric)
         depth = self.depth(max(self.least, 20.0 * here.noise * here.step / gap))
         deep = self.window(max(j, min(self.last, depth)))
+        # A window that knows no digit of its own slope, near a pole, contradicts nothing.
         return deep is not None and not any(
-            window.kinky or self.agrees(window, PLAINLY) or window.differs(here, 1.0)
+            window.kinky
+            or window.bar > 0.1 * abs(window.numeric)
+            or self.agrees(window, PLAINLY)
+            or window.differs(here, 1.0)
             for window in (wide, here, deep)
         )
 
@@ -192,7 +197,7 @@ class Trial:
             if best.bar <= CANCELLED * best.largest or claimed == best.largest == 0.0:
                 return slope("ZERO", "the slope vanishes here")
             terms = self.noise.terms()
-            if best.bar + claimed <= CANCELLED * terms:
+            if best.bar + claimed <= TERMS * terms:
                 left = max(claimed, abs(best.numeric))
                 return slope("ZERO", f"terms up to {terms:.2g} cancel to {left:.0e}")
         if not agrees and (corner is not None or not coarse or not self.agrees(best, PLAINLY)):

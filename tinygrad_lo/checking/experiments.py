@@ -31,6 +31,7 @@ from tinygrad_lo.checking.held import reads
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 
+AWAKE = 0.8  # the share of what a kink silences that is not silent on its other side; a bias keeps some so
 SAMPLES = 8  # samples of a batch that are looked at one by one
 # What the numbers name at a glance, and what needs no experiment.
 GLANCE = ("not finite", "disconnected", "flat", "sign", "factor", "mean or sum")
@@ -94,7 +95,10 @@ def cause_of(case: Case, seen: Seen, *, plain: bool) -> Cause | None:
     if plain and found is not None and found.kind in GLANCE and not found.where:
         return other_mean(case, found)
     if case.penalty is None:
-        return data_cause(case, seen, seen.x, plain=plain)
+        compared = any(
+            case.beside(a) for a in case.held if is_data(a)
+        )  # what is left may look like a penalty
+        return data_cause(case, seen, None if compared else seen.x, plain=plain)
     rest, part = case.without(seen), case.penalty[0]
     if not rest.wrong.any():
         return None if part.kind == "right regularizer" else part
@@ -236,7 +240,7 @@ def table(case: Case, seen: Seen) -> Cause | None:
     # That of the right class is often minus the sum of the others, and wrong with them.
     silent, stopped = off(right), off(yours)
     passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
-    if not stopped[halted].all() or not is_kink(case, silent, chosen):
+    if not stopped[halted].all() or not is_kink(case, passed if passed.any() else silent, chosen):
         return None
     stops, states = ("the max(0, ·)" if z is None else "the relu"), ("off", "on")
     if here.any():
@@ -300,11 +304,16 @@ def rows(case: Case, chosen: Array) -> Student:
 
 
 def is_kink(case: Case, silent: Array, chosen: Array) -> bool:
-    """Whether other elements are silent at −x: else it is the data that silence them."""
-    there = Case(case.student, {**case.leaves, case.name: -case.x}, case.name)
-    seen = there.seen(there.student)
-    found = None if seen is None else sampled(there, seen)
-    return found is not None and len(found[3]) == len(chosen) and bool((off(found[1]) != silent).any())
+    """Whether most of these silent elements are not at −x: else it is the data that silence them."""
+    if not silent.any():
+        return False
+    for leaves in ({**case.leaves, case.name: -case.x}, {name: -x for name, x in case.leaves.items()}):
+        there = Case(case.student, leaves, case.name)
+        seen = there.seen(there.student)
+        found = None if seen is None else sampled(there, seen)
+        if found is not None and len(found[3]) == len(chosen) and np.mean(~off(found[1])[silent]) >= AWAKE:
+            return True
+    return False
 
 
 def paths(case: Case, seen: Seen) -> Cause | None:

@@ -86,31 +86,25 @@ class Measured:
         )
 
     def meets(self, name: str, direction: Array, found: Slope, rng: np.random.Generator) -> bool:
-        """Whether several kinks meet at x, and the claim is right a step aside.
+        """Whether the kink at x is one of several that meet, and the claim right a step aside.
 
-        A rule sees one kink at a time, so that the slopes it picks need not add up to one on either side:
-        of min(max(a, b), b) at a = b. Such kinks part when the other numbers step aside. Some never do, ties
-        of what was clipped; so a claim outside by less than the kink's own jump is doubted, and not called
-        wrong.
+        A rule sees one kink at a time, so that the slopes it picks need not add up to one on either side.
+        Such kinks part when the other numbers step aside. Some never do, ties of what was clipped; so a
+        claim outside by less than the kink's own jump is doubted, and not called wrong.
         """
-        if found.sides is not None:
-            low, high = sorted(found.sides)
-            claimed = float((self.gradient[name] * direction).sum())
-            if not 2.0 * low - high <= claimed <= 2.0 * high - low:
-                others = [self.beside(rng, {name: direction != 0}) for _ in range(PARTED)]
-                kinks = [there.along(name, direction).sides for there in others if there is not None]
-                if all(same_kink(kink, found.sides) for kink in kinks):
-                    return False
+        assert found.sides is not None
+        low, high = sorted(found.sides)
+        claimed = float((self.gradient[name] * direction).sum())
+        if not 2.0 * low - high <= claimed <= 2.0 * high - low:
+            others = [self.beside(rng, {name: direction != 0}) for _ in range(PARTED)]
+            kinks = [there.along(name, direction).sides for there in others if there is not None]
+            if all(same_kink(kink, found.sides) for kink in kinks):
+                return False
+        asides = [self.beside(rng, {}) for _ in range(2)]
         return all(
             there is not None and there.along(name, direction).verdict in ("OK", "ZERO", "KINK")
-            for there in self.asides
+            for there in asides
         )
-
-    @cached_property
-    def asides(self) -> list[Measured | None]:
-        """The function at two places a step aside."""
-        rng = np.random.default_rng(1)
-        return [self.beside(rng, {}) for _ in range(2)]
 
     def beside(self, rng: np.random.Generator, fixed: dict[str, Array]) -> Measured | None:
         """The function a step aside, but for what is fixed; None where it is not defined there."""
@@ -136,7 +130,7 @@ class Measured:
         def row(direction: Array, index: Any) -> Row:
             claimed = float((self.gradient[name] * direction).sum())
             found = self.along(name, direction)
-            if found.verdict == "FAIL" and self.meets(name, direction, found, rng):
+            if found.verdict == "FAIL" and found.sides and self.meets(name, direction, found, rng):
                 found = replace(found, verdict="MEET", note="kinks meet, and a step aside the claim is right")
             gap, largest = abs(claimed - found.numeric), max(abs(claimed), abs(found.numeric))
             error = gap / largest if largest else 0.0

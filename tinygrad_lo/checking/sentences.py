@@ -26,12 +26,13 @@ SENTENCES = {
     "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
     "mean axis": "is divided by {what} where the {right:g} samples belong: a mean over the wrong axis",
     "left out": "leaves out the factor {what}: with ones in its place it is right",
-    "twice": "has the factor {what} twice: with ones in its place it is right",
+    "twice": "is {what} times what it should be: a factor {what} too much, or a division by it left out",
     "taken for its transpose": "is right where {what} is symmetric: {what} is taken for {what}.T",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",
     "wrong classes": "is wrong only at the wrong classes of each sample",
-    "mean path": "differs by one number along {where}: the path through the mean is missing, or wrong",
+    "mean path": "differs by one number along {where}: a path, such as that through a mean, is missing, or "
+    "wrong",
     "variance path": "differs by a multiple of x − mean along {where}: the path through the variance is "
     "missing, or wrong",
     "both paths": "differs by a line in x along {where}: the paths through the mean and the variance are "
@@ -115,6 +116,8 @@ def target(cause: Cause) -> str:
     p, t = cause.amount, cause.right or 0.0
     if close(p, 1.0) and abs(t) < CLOSE:
         return "does not subtract the target: of p − y only p is there"
+    if abs(p) < CLOSE and close(t, 1.0):
+        return "leaves out the prediction: of p − y only y is there"
     if close(p, 1.0) and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
     part, ratio = ("y", t) if close(p, 1.0) else ("p", p)
