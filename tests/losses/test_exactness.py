@@ -18,7 +18,7 @@ from tinygrad_lo import losses as L
 from tinygrad_lo import nn
 
 X = exact_np
-DTYPES = ("float64", "float32", "float16")
+DTYPES = (pytest.param("float64", marks=pytest.mark.slow), "float32", "float16")
 ORDERS = ("value", "first", "second")
 MINING = {"hard_negatives", "semi_hard_negatives"}  # choose rows; no numbers come of them
 
