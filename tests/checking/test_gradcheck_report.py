@@ -202,7 +202,10 @@ def test_further_points_stay_where_the_function_is_defined():
 # ----------------------------------------------------------------------------- large parameters
 
 
-@pytest.mark.parametrize("wrong", [[7], [123456], [5, 77777, 199999]])
+@pytest.mark.parametrize(
+    "wrong",
+    [*(pytest.param(places, marks=pytest.mark.slow) for places in ([7], [123456])), [5, 77777, 199999]],
+)
 def test_wrong_elements_among_many_are_found_by_bisection(define, wrong):
     mask = np.zeros(200_000)
     mask[wrong] = 1.0

@@ -256,6 +256,7 @@ def test_digits_and_max_cells_are_obeyed():
     assert "mean" not in text_of(draw(w, max_cells=3).source)
 
 
+@pytest.mark.slow
 def test_a_chain_of_20_000_values_needs_no_recursion():
     v = lo.Parameter(1.0, name="w")
     for _ in range(20_000):
@@ -279,6 +280,7 @@ def test_a_thousand_values_are_written_quickly():
         assert min(times) < 0.5  # 0.1 s where this was written
 
 
+@pytest.mark.slow
 def test_a_chain_of_20_000_values_in_nested_scopes_is_collapsed():
     v = lo.Parameter(1.0, name="w")
     for i in range(200):
@@ -301,6 +303,7 @@ def test_graphviz_says_nothing(name):
     assert done.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_thousand_scopes_inside_each_other_need_no_recursion():
     w = lo.Parameter(1.0)
     scopes = [lo.scope(f"s{i}") for i in range(2000)]

@@ -18,7 +18,8 @@ from tinygrad_lo import losses as L
 from tinygrad_lo import nn
 
 X = exact_np
-DTYPES = (pytest.param("float64", marks=pytest.mark.slow), "float32", "float16")
+SLOW = pytest.mark.slow
+DTYPES = (pytest.param("float64", marks=SLOW), "float32", pytest.param("float16", marks=SLOW))
 ORDERS = ("value", "first", "second")
 MINING = {"hard_negatives", "semi_hard_negatives"}  # choose rows; no numbers come of them
 

@@ -13,8 +13,9 @@ from samples import cases, positions, spelled
 
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape, linear, reductions
 
-# float64 takes up to 1 400 digits.
-DTYPES = (pytest.param("float64", marks=pytest.mark.slow), "float32", "float16")
+# One of the three is quick enough for every run; float64 takes up to 1 400 digits.
+SLOW = pytest.mark.slow
+DTYPES = (pytest.param("float64", marks=SLOW), "float32", pytest.param("float16", marks=SLOW))
 ORDERS = ("value", "first", "second")
 
 # What is left out, and why: name -> (which points, reason).
