@@ -81,6 +81,12 @@ def test_a_loss_that_refuses_large_scores_is_not_stressed():
 
     assert lo.check_loss(careful, "cross_entropy")
 
+    def bounded(x):
+        assert np.abs(x).max() < 100
+        return (x**2).sum(), 2 * x
+
+    assert lo.check_gradient(bounded, np.array([1.0, 2.0]), against=lambda x: (x**2).sum())
+
 
 def test_a_slope_that_is_wrong_at_one_place_is_wrong():
     report = lo.check_gradient(lambda x: ((x**2).sum(), np.where(x == 0, 5.0, 2 * x)), np.array([0.0, 1.0]))
