@@ -138,12 +138,12 @@ class Named:
 
     def state_dict(self) -> dict[str, Any]:
         """The arrays themselves: nothing here writes into them, and taking one back is exact."""
-        return {name: t._value for name, t in self.tensors.items()}
+        return {name: t.value for name, t in self.tensors.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Assign arrays that were compared before."""
         for name, t in self.tensors.items():
-            if t._value is not state[name]:  # the same array again would mean: changed in place
+            if t.value is not state[name]:  # the same array again would mean: changed in place
                 t.data = state[name]
 
 

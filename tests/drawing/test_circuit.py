@@ -98,7 +98,7 @@ def test_nan_and_infinity_are_loud():
 def test_a_gate_is_the_formula_without_its_drawn_inputs(make, expected):
     a, b, c = lo.Parameter(4.0, name="a"), lo.Parameter(2.0, name="b"), lo.Tensor(3.0, name="c")
     y = make(a, b, c)
-    text = Gates(Names([y]), {c._birth}).of_gate(y)
+    text = Gates(Names([y]), {c.birth}).of_gate(y)
     assert text
     assert expected is None or text == expected
 

@@ -10,7 +10,7 @@ from tinygrad_lo.explaining.steps import steps
 
 def flow_of(loss, **options):
     names = Names([loss])
-    births = {node._birth for node in names.nodes}
+    births = {node.birth for node in names.nodes}
     return names, backward(loss, names, births, lambda *edge: True, lambda *edge: True, **options)
 
 
@@ -19,7 +19,7 @@ def test_formulas_and_slopes_are_those_of_the_steps(svm):
     found = steps(svm).backward
     assert len(found) == len(flow.strengths)
     for step in found:
-        key = (names.nodes[step.gate_place]._birth, step.operand)
+        key = (names.nodes[step.gate_place].birth, step.operand)
         assert flow.strengths[key] == np.max(np.abs(step.part))
         assert flow.formulas[key] == step.formula
         assert flow.slopes.get(key) == step.slope
@@ -43,7 +43,7 @@ def test_only_what_is_asked_for_is_looked_at(svm):
     flow = backward(svm, names, (), lambda head, tail: tail.name == "W", lambda *edge: False)
     assert len(flow.strengths) == 3  # X @ W, and W * W twice
     assert not flow.slopes
-    assert {node.name for node in names.nodes if node._birth in flow.gradients} == {"W"}
+    assert {node.name for node in names.nodes if node.birth in flow.gradients} == {"W"}
 
 
 def test_largest_keeps_nan_and_knows_no_lazy_array():

@@ -21,7 +21,7 @@ def w():
 
 
 def found_for(loss, leaf, report):
-    return read(report, Names([loss]).nodes, {leaf._birth: lo.grad(loss, leaf)})[leaf._birth]
+    return read(report, Names([loss]).nodes, {leaf.birth: lo.grad(loss, leaf)})[leaf.birth]
 
 
 def test_the_numeric_gradient_has_the_shape_of_the_leaf(w):

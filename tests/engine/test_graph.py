@@ -145,7 +145,7 @@ def test_no_grad_and_scope_stay_in_their_thread():
     def other():
         y = w * w
         found["needs"] = y.requires_grad
-        found["scopes"] = scopes([y])[y._birth]
+        found["scopes"] = scopes([y])[y.birth]
 
     with lo.no_grad(), lo.scope("here"):
         in_thread(other)
@@ -328,7 +328,7 @@ def test_a_chain_of_a_hundred_thousand_ops_that_use_their_input_twice():
 
 
 def titles(node):
-    return [title for title, _ in scopes(reachable([node]))[node._birth]]
+    return [title for title, _ in scopes(reachable([node]))[node.birth]]
 
 
 def test_scopes_nest_and_repeat():
@@ -349,7 +349,7 @@ def test_two_scopes_with_one_title_are_two():
     with lo.scope("layer"):
         b = a * 2.0
     paths = scopes([a, b])
-    assert paths[a._birth] != paths[b._birth]
+    assert paths[a.birth] != paths[b.birth]
 
 
 def test_a_loss_marks_its_own_scope_inside_the_users():
@@ -358,10 +358,10 @@ def test_a_loss_marks_its_own_scope_inside_the_users():
         loss = cross_entropy(s, [0])
     after = loss * 2.0
     assert titles(loss) == ["data loss", "cross_entropy"]
-    assert scopes(reachable([after]))[after._birth] == ()
+    assert scopes(reachable([after]))[after.birth] == ()
     inner = [n for n in reachable([after]) if n.op is not None and n is not after]
     paths = scopes(reachable([after]))
-    assert all([t for t, _ in paths[n._birth]] == ["data loss", "cross_entropy"] for n in inner)
+    assert all([t for t, _ in paths[n.birth]] == ["data loss", "cross_entropy"] for n in inner)
 
 
 def test_scope_works_as_a_decorator():
@@ -373,7 +373,7 @@ def test_scope_works_as_a_decorator():
 
     a, b = layer(1.0), layer(2.0)
     assert titles(a) == titles(b) == ["layer"]
-    assert scopes([a])[a._birth] != scopes([b])[b._birth]
+    assert scopes([a])[a.birth] != scopes([b])[b.birth]
 
 
 def test_named_passes_arrays_through_and_refuses_other_names():

@@ -71,12 +71,12 @@ def derivative_gaps(call, made, where, rng, order):
     first, second = run(2)
     if order == 1:
         first = [
-            np.zeros(x.shape) if g is None else np.asarray(g._value)
+            np.zeros(x.shape) if g is None else np.asarray(g.value)
             for g, x in zip(first, arrays, strict=True)
         ]
         return gap(first, differences(lambda: run(0), arrays))
     # A second derivative that cancels to 0, like that of a norm of one number, is measured against the first.
-    size = max((float(np.abs(g._value).max(initial=0.0)) for g in first if g is not None), default=0.0)
+    size = max((float(np.abs(g.value).max(initial=0.0)) for g in first if g is not None), default=0.0)
     return gap(second, differences(lambda: run(1), arrays), least=1e-3 * size)
 
 
@@ -168,7 +168,7 @@ def test_float32_stays_float32(op, case, rng):
 
         return run
 
-    y._op = dataclasses.replace(op, rules=tuple(rule and recorded(rule) for rule in op.rules))
+    y.op = dataclasses.replace(op, rules=tuple(rule and recorded(rule) for rule in op.rules))
     y.backward(seed=np.ones(y.shape, np.float32))
     assert seen
     assert set(seen) == {np.dtype(np.float32)}, "a rule changed the dtype"
@@ -191,16 +191,16 @@ def test_nothing_is_written_in_place(op, case, rng):
     for i in where:
         args[i] = Tensor(made[i], requires_grad=True)
     y = op.apply(*args)
-    if isinstance(y._value, np.ndarray) and y._value.flags.owndata:
-        y._value.flags.writeable = False
+    if isinstance(y.value, np.ndarray) and y.value.flags.owndata:
+        y.value.flags.writeable = False
     seed = np.ones(y.shape)
     seed.flags.writeable = False
     inputs = y.inputs
     for rule in op.rules:
         if op.arity is None:
-            [rule(k, seed, y._value, *inputs) for k in range(len(inputs) - 1)]
+            [rule(k, seed, y.value, *inputs) for k in range(len(inputs) - 1)]
         elif rule is not None:
-            rule(seed[()], y._value, *inputs)
+            rule(seed[()], y.value, *inputs)
     y.backward() if y.size == 1 else y.backward(seed=seed)
     for i in where:
         g = args[i].grad

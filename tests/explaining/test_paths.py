@@ -99,7 +99,7 @@ def brute_force(loss, w):
             return
         for i, parent in edges(node):
             rule = node.op.rules[i]
-            go(parent, product * float(rule(np.float64(1.0), node._value, *node.inputs)))
+            go(parent, product * float(rule(np.float64(1.0), node.value, *node.inputs)))
 
     go(loss, 1.0)
     return products
@@ -126,7 +126,7 @@ def test_paths_are_those_of_brute_force(seed):
         assert below is loss
     if len(set(np.round(np.abs(expected), 12))) == len(expected):  # no ties: signs must agree, too
         np.testing.assert_allclose(mine, expected[:TOP], rtol=1e-12)
-    assert len({tuple((gate._birth, i) for gate, i in path.gates) for path in found.largest}) == len(mine)
+    assert len({tuple((gate.birth, i) for gate, i in path.gates) for path in found.largest}) == len(mine)
 
 
 def test_the_rest_of_paths_without_slope_is_exactly_nothing():

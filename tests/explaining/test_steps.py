@@ -187,7 +187,7 @@ def test_totals_are_the_gradients_bit_for_bit(seed):
     assert all(leaf.grad is None for leaf in leaves)
     loss.backward()
     nodes = found.names.nodes
-    assert set(found.gradients) == {i for i, node in enumerate(nodes) if node.op is None and node._needs}
+    assert set(found.gradients) == {i for i, node in enumerate(nodes) if node.op is None and node.needs}
     for place, g in found.gradients.items():
         assert bits(g) == bits(nodes[place].grad)
     running = {}
@@ -221,7 +221,7 @@ def test_the_order_is_that_of_the_sweep(seed):
     for place, node in enumerate(reachable([loss])):
         if node.op is not None:
             rules = tuple(rule and logged(rule, place, i) for i, rule in enumerate(node.op.rules))
-            node._op = dataclasses.replace(node.op, rules=rules)
+            node.op = dataclasses.replace(node.op, rules=rules)
     loss.backward()
     assert [(step.gate_place, step.operand) for step in found.backward] == called
 
@@ -271,10 +271,10 @@ def test_places_are_those_of_the_names():
 def test_looking_changes_nothing():
     w = p([1.0, 2.0], "w")
     loss = (w * w).sum()
-    states = [(node._label, node._birth, getattr(node, "_stamp", None)) for node in reachable([loss])]
+    states = [(node._label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])]
     with lo.no_grad(), lo.scope("elsewhere"):
         assert len(steps(loss).backward) == 3
-    assert [(node._label, node._birth, getattr(node, "_stamp", None)) for node in reachable([loss])] == states
+    assert [(node._label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])] == states
     assert w.grad is None
     loss.backward()
     steps(loss)

@@ -82,7 +82,7 @@ class Comparison:
 
     def record(self) -> Tape:
         """The recorded graph of one call, refused if it is not what can be checked."""
-        before = [np.array(leaf._value) for leaf in self.leaves]
+        before = [np.array(leaf.value) for leaf in self.leaves]
         others = [x.copy() for x in self.others]
         self.forward = []
         try:
@@ -90,7 +90,7 @@ class Comparison:
         except MutationError as error:
             raise GraphError(f"gradcheck: the function changes what it computes with: {error}") from error
         for leaf, data in zip(self.leaves, before, strict=True):
-            if not np.array_equal(leaf._value, data, equal_nan=True):
+            if not np.array_equal(leaf.value, data, equal_nan=True):
                 raise GraphError(
                     f"gradcheck: the function changes {quoted(leaf, 'a parameter')}; it must only read it"
                 )
@@ -101,9 +101,9 @@ class Comparison:
                     f"differentiated by ({data.dtype}); it must only read it"
                 )
         must_be_differentiable(out)
-        if not np.isfinite(out._value).all():
+        if not np.isfinite(out.value).all():
             raise NonFiniteError(self.not_finite(out))
-        if not out._needs and self.order == 1:
+        if not out.needs and self.order == 1:
             raise GraphError(
                 "gradcheck: the function's value does not depend on its inputs and params through tensors; "
                 "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
@@ -112,7 +112,7 @@ class Comparison:
 
     def not_finite(self, out: Node) -> str:
         """The sentence for a value that is nan or inf, naming the op that made it."""
-        text = f"gradcheck: the function's value is {float(np.asarray(out._value).reshape(()))} here"
+        text = f"gradcheck: the function's value is {float(np.asarray(out.value).reshape(()))} here"
         try:
             with anomaly():
                 self.call()
@@ -133,7 +133,7 @@ class Comparison:
 
     def gradients(self, out: Any) -> list[Array]:
         """The engine's gradients of a value by the leaves; zeros where nothing flows."""
-        if not out._needs:
+        if not out.needs:
             return [np.zeros(leaf.shape) for leaf in self.leaves]  # a constant slope
         found = grad(out, self.leaves, allow_unused=True)
         return [
@@ -147,7 +147,7 @@ class Comparison:
 
     def must_be_a_function(self, tape: Tape, base: float) -> None:
         """Raise unless three calls give the same bits."""
-        recorded_value = float(np.asarray(tape.out._value).reshape(()))
+        recorded_value = float(np.asarray(tape.out.value).reshape(()))
         if base != recorded_value or base != self.value():
             raise GraphError(STATE)
 
@@ -177,20 +177,20 @@ class Comparison:
     def row(self, n: int, g: Array, base: float, direction: Array, k: int | None) -> Checked:
         """The derivative by leaf n along one direction, by the engine and by differences."""
         leaf = self.leaves[n]
-        start = np.asarray(leaf._value)
+        start = np.asarray(leaf.value)
         moved = direction != 0
         d = direction.reshape(start.shape)
         # Elsewhere an inf would make 0 · inf.
         analytic = float((g.reshape(-1)[moved] * direction[moved]).sum())
 
         def at(h: float) -> float:
-            leaf._value = (start + h * d)[()]
+            leaf.value = (start + h * d)[()]
             try:
                 return self.value()
             except OUTSIDE:
                 return np.nan  # outside of the function's domain
             finally:
-                leaf._value = start[()]
+                leaf.value = start[()]
 
         largest_x = float(np.abs(start.reshape(-1)[moved]).max())
         assert self.tape is not None
@@ -221,11 +221,11 @@ class Comparison:
 
     def scattered(self, tape: Tape, gradients: list[Array]) -> list[Array]:
         """How far rounding can move the gradients by the leaves."""
-        begin = [leaf._value for leaf in self.leaves]
+        begin = [leaf.value for leaf in self.leaves]
 
         def again(moved: list[Array]) -> list[Array]:
             for leaf, data in zip(self.leaves, moved, strict=True):
-                leaf._value = data[()]
+                leaf.value = data[()]
             try:
                 return self.gradients(self.call())
             except OUTSIDE:
@@ -235,20 +235,20 @@ class Comparison:
             return scatter(again, begin, gradients, self.rounding, tape.eps)
         finally:
             for leaf, data in zip(self.leaves, begin, strict=True):
-                leaf._value = data
+                leaf.value = data
 
     def terms(self, n: int, direction: Array, size: float) -> float:
         """The largest term that the slope by leaf n along a direction is the sum of."""
         assert self.tape is not None
         leaf, h = self.leaves[n], 1e-5 * max(1.0, size)
-        start = leaf._value
+        start = leaf.value
         try:
-            leaf._value = (start + h * direction)[()]
+            leaf.value = (start + h * direction)[()]
             return self.tape.moved(self.call(), h)
         except OUTSIDE:
             return 0.0
         finally:
-            leaf._value = start
+            leaf.value = start
 
     def excuse_kinks(self, failed: list[Checked]) -> None:
         """Kinks that meet can leave a slope outside of the one-sided ones: relu(x) − relu(−x) at 0.
@@ -256,7 +256,7 @@ class Comparison:
         All rules are right there. A step aside, where no kinks meet, such a gradient is right; any
         other mistake is one there, too.
         """
-        begin = [leaf._value for leaf in self.leaves]
+        begin = [leaf.value for leaf in self.leaves]
         sound = [True] * len(failed)
         try:
             for _ in range(2):
@@ -264,7 +264,7 @@ class Comparison:
                     aside = self.rng.choice([-1.0, 1.0], np.shape(data)) * self.rng.uniform(
                         0.5, 1.0, np.shape(data)
                     )
-                    leaf._value = (data + 1e-3 * np.maximum(1.0, np.abs(data)) * aside)[()]
+                    leaf.value = (data + 1e-3 * np.maximum(1.0, np.abs(data)) * aside)[()]
                 self.tape = taped(recorded(self.call))
                 gradients = self.gradients(self.tape.out)
                 base = self.value()
@@ -275,7 +275,7 @@ class Comparison:
             return  # no place to step to: what failed has failed
         finally:
             for leaf, data in zip(self.leaves, begin, strict=True):
-                leaf._value = data
+                leaf.value = data
         for (row, _, _), fine in zip(failed, sound, strict=True):
             if fine:
                 row.verdict = "MEET"
@@ -296,24 +296,24 @@ class Comparison:
         seen: dict[tuple[Any, ...], int] = {}
         hidden = []
         for node in tape.nodes:
-            assert node._op is not None
-            self.nodes.setdefault(node._op.name, node)
-            key = (node._op.name, place_of(node))
+            assert node.op is not None
+            self.nodes.setdefault(node.op.name, node)
+            key = (node.op.name, place_of(node))
             seen[key] = seen.get(key, 0) + 1
-            g = tape.arrived.get(node._birth)
+            g = tape.arrived.get(node.birth)
             silent = g is None or not np.any(g)
             (self.dead if silent else self.alive)[*key, seen[key]] = None
             if g is None or not np.all(g):
                 hidden.append(node)
-            if node._value.dtype.kind == "f" and node._value.dtype.itemsize < 8:
-                self.narrow[f"{node._op.name} at {place_of(node)} computes in {node._value.dtype}"] = None
+            if node.value.dtype.kind == "f" and node.value.dtype.itemsize < 8:
+                self.narrow[f"{node.op.name} at {place_of(node)} computes in {node.value.dtype}"] = None
         if self.report.faults:
             return []  # found at an earlier point, or in the first derivatives
         found = wrong_rules(tape.nodes if failed or kinks else hidden, self.rng, rtol)
         if not found and failed:  # a direction of all elements hides a small one beside large ones
             found = wrong_rules(tape.nodes, self.rng, rtol, singly=True)
         if not found and failed and self.order == 2:
-            forward = [node for node in reachable(self.forward) if node._op is not None]
+            forward = [node for node in reachable(self.forward) if node.op is not None]
             found = wrong_rules(forward, self.rng, rtol, 2)
         # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
         return found if failed else [fault for fault in found if fault.cause != Cause("not finite")]
@@ -331,7 +331,7 @@ class Comparison:
             full = len(own) == leaf.size
             shape = leaf.shape if full else (len(own),)
             at = tuple(np.array(axis) for axis in zip(*(row.index for row in own), strict=True))
-            x = np.asarray(leaf._value)[at].reshape(shape)
+            x = np.asarray(leaf.value)[at].reshape(shape)
             analytic = np.array([row.analytic for row in own]).reshape(shape)
             numeric = np.array([row.numeric for row in own]).reshape(shape)
             cause = diagnose(analytic, numeric, wrong.reshape(shape), x, tape.sizes, called(leaf))
@@ -369,7 +369,7 @@ class Comparison:
         ]
         for halvings in range(20):
             for leaf, data, target in zip(self.leaves, begin, targets, strict=True):
-                leaf._value = (data + 0.5**halvings * (target - data))[()]
+                leaf.value = (data + 0.5**halvings * (target - data))[()]
             try:
                 if np.isfinite(self.value()):
                     return

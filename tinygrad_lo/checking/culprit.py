@@ -75,8 +75,8 @@ def wrong_rules(
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
     for node in nodes:
-        assert node._op is not None
-        found += faults(node._op, inputs_of(node), needed(node), rng, rtol, order, place_of(node), singly)
+        assert node.op is not None
+        found += faults(node.op, inputs_of(node), needed(node), rng, rtol, order, place_of(node), singly)
         if len(found) >= ENOUGH:
             break
     return found
@@ -89,10 +89,10 @@ def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bo
 
 def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     """Whether the one-sided slopes of an op differ when all its inputs move, equal ones alike."""
-    assert node._op is not None
-    op, inputs = node._op, inputs_of(node)
-    steps = {p._birth: rng.uniform(0.5, 1.5, np.shape(p._value)) for p in node.parents if p is not None}
-    ways = {i: steps[p._birth] for i, p in enumerate(node.parents) if p is not None and p._needs}
+    assert node.op is not None
+    op, inputs = node.op, inputs_of(node)
+    steps = {p.birth: rng.uniform(0.5, 1.5, np.shape(p.value)) for p in node.parents if p is not None}
+    ways = {i: steps[p.birth] for i, p in enumerate(node.parents) if p is not None and p.needs}
     with np.errstate(all="ignore"):
         y = op.forward(*inputs)
         u = rng.uniform(0.5, 1.5, np.shape(y))[()]
@@ -112,8 +112,8 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
     """Faults of the same ops at random inputs of their domain: where this point has not been."""
     found: list[Fault] = []
-    for node in {node._op.name: node for node in nodes if node._op is not None}.values():
-        op = node._op
+    for node in {node.op.name: node for node in nodes if node.op is not None}.values():
+        op = node.op
         assert op is not None
         inputs = inputs_of(node)
         largest = max((np.size(inputs[i]) for i in needed(node)), default=1)
@@ -144,7 +144,7 @@ def inputs_of(node: Node) -> list[Any]:
 
 def needed(node: Node) -> list[int]:
     """The inputs to which a gradient flows."""
-    return [i for i, parent in enumerate(node.parents) if parent is not None and parent._needs]
+    return [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
 
 
 def faults(
@@ -237,7 +237,7 @@ def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Ge
             continue
         length = float(np.linalg.norm(gradient_by(op, i, start[-1], y, inputs) * weights))
         found: list[Any] = [None] * len(moving)
-        if isinstance(total, Node) and total._needs:
+        if isinstance(total, Node) and total.needs:
             found = grad(total, list(leaves.values()), allow_unused=True)
         for j, gradient in zip(moving, found, strict=True):
 

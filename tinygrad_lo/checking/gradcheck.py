@@ -80,7 +80,7 @@ def gradcheck(
     found = parameters(params)
     args = [each(as_input, value, (i,)) for i, value in enumerate(inputs)]
     given = [x for _, x in parts(args)]
-    leaves = [x for x in given if isinstance(x, Tensor) and x.requires_grad and x._op is None] + found
+    leaves = [x for x in given if isinstance(x, Tensor) and x.requires_grad and x.op is None] + found
     if not leaves:
         raise DTypeError(
             "gradcheck: nothing to differentiate by: no floating-point input and no params"
@@ -92,7 +92,7 @@ def gradcheck(
     check = Comparison(call, leaves, others, report, np.random.default_rng(seed))
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
     with as_float64(found), np.errstate(all="ignore"), recording:
-        begin = [leaf._value for leaf in leaves]
+        begin = [leaf.value for leaf in leaves]
         for point in range(points):
             if point:
                 check.move(begin)
@@ -113,8 +113,8 @@ def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], An
 
     def call() -> Any:
         out = f()
-        shape = np.shape(out._value) if isinstance(out, Node) else ()
-        if math.prod(shape) < 2 or out._value.dtype.kind != "f":
+        shape = np.shape(out.value) if isinstance(out, Node) else ()
+        if math.prod(shape) < 2 or out.value.dtype.kind != "f":
             return out
         if shape not in weights:
             weights[shape] = np.random.default_rng(seed).uniform(0.5, 1.5, shape)
@@ -134,12 +134,12 @@ def parameters(params: Any) -> list[Any]:
     for p in found:
         if not isinstance(p, Tensor) or p.op is not None or not p.requires_grad:
             raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
-    return list({p._birth: p for p in found}.values())
+    return list({p.birth: p for p in found}.values())
 
 
 def as_input(value: Any, path: Path) -> Any:
     """A float64 tensor to differentiate by, a copy of any other array, or anything else as it is."""
-    data = value._value if isinstance(value, Node) else value
+    data = value.value if isinstance(value, Node) else value
     if isinstance(data, (float, list, np.ndarray, np.generic)):
         array = np.asarray(data)
         if array.dtype.kind == "f":
@@ -165,11 +165,11 @@ def kind_of(value: Any) -> str:
 @contextmanager
 def as_float64(params: list[Any]) -> Iterator[None]:
     """The parameters hold float64 copies meanwhile, and their own arrays again afterwards."""
-    before = [p._value for p in params]
+    before = [p.value for p in params]
     try:
         for p in params:
-            p._value = np.array(p._value, dtype=float)[()]
+            p.value = np.array(p.value, dtype=float)[()]
         yield
     finally:
         for p, data in zip(params, before, strict=True):
-            p._value = data
+            p.value = data

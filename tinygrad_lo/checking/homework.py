@@ -302,14 +302,14 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
         except Exception:
             raise problem from None
     if isinstance(out, Node):
-        if np.size(out._value) != 1:
-            raise GraphError(f"{who} must return one number, got shape {np.shape(out._value)}")
-        slopes = grad(out, list(tensors.values()), allow_unused=True) if out._needs else [None] * len(tensors)
+        if np.size(out.value) != 1:
+            raise GraphError(f"{who} must return one number, got shape {np.shape(out.value)}")
+        slopes = grad(out, list(tensors.values()), allow_unused=True) if out.needs else [None] * len(tensors)
         arrays = [
             np.zeros(t.shape) if g is None else np.asarray(g)
             for t, g in zip(tensors.values(), slopes, strict=True)
         ]
-        return float(np.reshape(out._value, ())), dict(zip(leaves, arrays, strict=True))
+        return float(np.reshape(out.value, ())), dict(zip(leaves, arrays, strict=True))
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None

@@ -134,7 +134,7 @@ def is_numbers(x: Any) -> bool:
 
 def as_floats(x: Any, path: Path) -> Array:
     """An array of float64, its own copy."""
-    data = x._value if isinstance(x, Node) else x
+    data = x.value if isinstance(x, Node) else x
     try:
         return np.array(data if data is not None else "None", dtype=float)  # NumPy reads None as nan
     except (TypeError, ValueError) as error:
@@ -164,7 +164,7 @@ def value(f: Callable[[Any], Any], x: Array) -> float:
     """f(x) as a float; f may return a number, an array of one element, or a tensor."""
     with no_grad():
         result = f(x.copy()[()])
-    data = result._value if isinstance(result, Node) else result
+    data = result.value if isinstance(result, Node) else result
     if np.size(data) != 1:
         raise GraphError(f"a gradient needs one number, but the function returned shape {np.shape(data)}")
     return float(np.asarray(data).reshape(())[()])
@@ -172,7 +172,7 @@ def value(f: Callable[[Any], Any], x: Array) -> float:
 
 def imaginary(result: Any) -> float:
     """The imaginary part, if the function has kept one."""
-    data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result._value)
+    data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result.value)
     if data.size != 1 or data.dtype.kind != "c":
         raise DTypeError(LOST)
     return float(data.reshape(())[()].imag)

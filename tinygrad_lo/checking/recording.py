@@ -61,13 +61,13 @@ def must_be_differentiable(out: Any) -> None:
             f"{wanted} {type(out).__name__}: somewhere it leaves the graph; compute with operators and NumPy "
             f"functions, without float(), .data, .numpy() or .item()"
         )
-    if out._value.dtype.kind != "f":
+    if out.value.dtype.kind != "f":
         raise DTypeError(
-            f"gradcheck: the function returns {out._value.dtype}, which has no derivative; "
+            f"gradcheck: the function returns {out.value.dtype}, which has no derivative; "
             f"it must return floating-point numbers"
         )
-    if not out._value.size:
-        raise GraphError(f"{wanted} shape {out._value.shape}, in which there is no number")
+    if not out.value.size:
+        raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
 
 
 def must_be_unchanged(nodes: Iterable[Node]) -> None:
@@ -75,9 +75,9 @@ def must_be_unchanged(nodes: Iterable[Node]) -> None:
     for node in nodes:
         before = node._label.recorded if isinstance(node._label, Label) else ()
         if before and checksums(node) != before:
-            assert node._op is not None
+            assert node.op is not None
             raise GraphError(
-                f"gradcheck: the function changes an array in place that {node._op.name} "
+                f"gradcheck: the function changes an array in place that {node.op.name} "
                 f"(at {place_of(node)}) has used before; make a new array instead"
             )
 
@@ -99,7 +99,7 @@ class Tape:
     @property
     def eps(self) -> float:
         """The rounding of the coarsest floating-point type that the values went through."""
-        dtypes = {np.dtype(node._value.dtype) for node in [*self.nodes, self.out]}
+        dtypes = {np.dtype(node.value.dtype) for node in [*self.nodes, self.out]}
         return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
 
     @property
@@ -111,10 +111,10 @@ class Tape:
         """
         total = 0.0
         for node in reachable([self.out]):
-            g = self.arrived.get(node._birth)
+            g = self.arrived.get(node.birth)
             if g is not None:
-                size = np.abs(node._value)
-                if node._op is not None and node._op.name in LOUD:
+                size = np.abs(node.value)
+                if node.op is not None and node.op.name in LOUD:
                     size = np.maximum(size, 1.0)
                 total += float(np.square(np.asarray(g * size, dtype=float)).sum())
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
@@ -124,14 +124,14 @@ class Tape:
 
         What adds up to the slope: large terms that cancel make a small one uncertain.
         """
-        nodes = [node for node in reachable([out]) if node._op is not None and node._needs]
-        if [node._op for node in nodes] != [node._op for node in self.nodes]:
+        nodes = [node for node in reachable([out]) if node.op is not None and node.needs]
+        if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
         largest = 0.0
         for before, after in zip(self.nodes, nodes, strict=True):
-            g = self.arrived.get(before._birth)
-            if g is not None and before._value.shape == after._value.shape and before._value.size:
-                change = np.abs(after._value - before._value) - 4.0 * self.eps * np.abs(before._value)
+            g = self.arrived.get(before.birth)
+            if g is not None and before.value.shape == after.value.shape and before.value.size:
+                change = np.abs(after.value - before.value) - 4.0 * self.eps * np.abs(before.value)
                 largest = max(largest, float(np.max(np.abs(g) * np.maximum(change, 0.0))))
         return largest / h
 
@@ -140,7 +140,7 @@ class Tape:
         """The sizes over which somebody may have averaged."""
         found: dict[int, None] = {}
         for node in self.nodes:
-            for x in (*node.inputs, node._value):
+            for x in (*node.inputs, node.value):
                 if isinstance(x, (np.ndarray, np.generic)):
                     found |= dict.fromkeys((x.size, *x.shape))
         return list(found)
@@ -151,21 +151,21 @@ def taped(out: Node) -> Tape:
     arrived: dict[int, Array] = {}
 
     def work(node: Node, g: Array) -> list[Part]:
-        arrived[node._birth] = g
+        arrived[node.birth] = g
         try:
             return list(pull(node, g))
         except LoError:
             raise
         except Exception as error:
-            assert node._op is not None
+            assert node.op is not None
             raise GradcheckError(
-                f"gradcheck: the rule of {node._op.name} (called at {place_of(node)}) for {quoted(node)} of "
-                f"shape {node._value.shape} raises {type(error).__name__}: {error}"
+                f"gradcheck: the rule of {node.op.name} (called at {place_of(node)}) for {quoted(node)} of "
+                f"shape {node.value.shape} raises {type(error).__name__}: {error}"
             ) from error
 
-    nodes = [node for node in reachable([out]) if node._op is not None and node._needs]
+    nodes = [node for node in reachable([out]) if node.op is not None and node.needs]
     must_be_unchanged(nodes)
-    if out._needs:
+    if out.needs:
         with np.errstate(all="ignore"):
             leaves, gradients, _ = walk(out, start(out, None, "gradcheck"), work)
         arrived |= {birth: gradients[birth] for birth in leaves}

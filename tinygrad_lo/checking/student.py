@@ -68,7 +68,7 @@ def leaves_of(who: str, x: Any, called: str) -> Leaves:
     """
     found = {}
     for name, value in parts(x, called).items():
-        data = np.asarray(value._value if isinstance(value, Node) else value)
+        data = np.asarray(value.value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
             raise DTypeError(f"{who}: {name} is {data.dtype}; a gradient needs floating point: {hint}")

@@ -217,8 +217,8 @@ class Compiler:
         if self.only_reads(recorded, before, args, guards.questions) and not recording.failed:
             self.changes = 0
             self.take(recorded)
-        grads = {leaf._birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
-        deposit({leaf._birth: leaf for leaf, _ in first}, grads)
+        grads = {leaf.birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
+        deposit({leaf.birth: leaf for leaf, _ in first}, grads)
         return number
 
     def only_reads(
@@ -254,7 +254,7 @@ class Compiler:
     def wrap(self, value: Any, name: str) -> Any:
         """An argument as f sees it while it is recorded: data as tensors, whose way can be followed."""
         if isinstance(value, Node):
-            if value._op is not None:
+            if value.op is not None:
                 raise GraphError(
                     f"compile: the argument {name} was computed outside of {name_of(self.f)}, where its "
                     f"gradient would be lost; compute it inside, or pass {name}.detach()"
@@ -329,8 +329,8 @@ class Compiler:
             self.only_reads(recorded, before, args, {})
             return engine
         theirs = {0: number}
-        theirs |= {birth: np.asarray(g, leaves[birth]._value.dtype)[()] for birth, g in grads.items()}
-        ours = dict(zip([0, *(leaf._birth for leaf in recorded.leaves)], found, strict=True))
+        theirs |= {birth: np.asarray(g, leaves[birth].value.dtype)[()] for birth, g in grads.items()}
+        ours = dict(zip([0, *(leaf.birth for leaf in recorded.leaves)], found, strict=True))
         tolerance = recorded.tolerance
         problem = difference(ours, theirs, leaves, tolerance)
         if problem is not None:
@@ -364,7 +364,7 @@ class Compiler:
                     f"please report. The engine's result is returned, and the recording dropped",
                 )
                 return engine
-        return found[0], {leaf._birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
+        return found[0], {leaf.birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
 
     def verify(self, *args: Any) -> None:
         """Compare program and engine on these arguments, changing no gradient; StaleError if they differ."""
@@ -401,15 +401,15 @@ def one_number(who: str, out: Any) -> Any:
     """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
     if not isinstance(out, Node):
         raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
-    if foreign(out._value):
+    if foreign(out.value):
         raise UnsupportedError(
-            f"compile: {who} computes with {type(out._value).__module__} arrays, but programs run on NumPy "
+            f"compile: {who} computes with {type(out.value).__module__} arrays, but programs run on NumPy "
             f"arrays; call the function itself"
         )
-    if out._value.dtype.kind != "f":
-        raise GraphError(f"compile: {who} must return a loss in floating point, got {out._value.dtype}")
-    if out._value.size != 1:
+    if out.value.dtype.kind != "f":
+        raise GraphError(f"compile: {who} must return a loss in floating point, got {out.value.dtype}")
+    if out.value.size != 1:
         raise GraphError(
-            f"compile: {who} must return one number, got shape {out._value.shape}; use .sum() or .mean()"
+            f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
         )
-    return +out._value
+    return +out.value

@@ -122,12 +122,12 @@ class Recorded:
             first = next(k for k, other in enumerate(args) if other is value)
             if first < i and isinstance(value, Node):
                 self.questions.append(f"x{i} is x{first}")
-            elif isinstance(value, Node) and value._needs:
+            elif isinstance(value, Node) and value.needs:
                 self.questions.append(f"x{i} is {self.names.name(value, 'p')}")
             elif isinstance(value, Node):
                 kind = self.names.name(type(value), "kind")
-                self.questions.append(f"type(x{i}) is {kind} and x{i}._op is None and not x{i}._needs")
-                self._ask_like(f"x{i}._value", value._value)
+                self.questions.append(f"type(x{i}) is {kind} and x{i}.op is None and not x{i}.needs")
+                self._ask_like(f"x{i}.value", value.value)
             elif is_data(value):
                 self._ask_like(f"x{i}", value)
 
@@ -136,7 +136,7 @@ class Recorded:
     ) -> list[str]:
         """The texts that the step is called with, one for each leaf."""
         readings = {
-            given._birth: f"x{i}._value" if isinstance(args[i], Node) else f"x{i}"
+            given.birth: f"x{i}.value" if isinstance(args[i], Node) else f"x{i}"
             for i, given in reversed(list(enumerate(wrapped)))  # of one given twice, the first
             if isinstance(given, Node)
         }
@@ -147,21 +147,21 @@ class Recorded:
         inputs: list[str] = []
         afresh: dict[str, None] = {}
         for leaf in program.leaves:
-            node, data = leaf.ref, leaf.ref._value
+            node, data = leaf.ref, leaf.ref.value
             text = f"w{len(inputs)}"
-            if node._needs:
+            if node.needs:
                 p = self.names.name(node)
-                self.reads.append(f"{text} = {p}._value")
-                self.questions.append(f"{p}._needs")
+                self.reads.append(f"{text} = {p}.value")
+                self.questions.append(f"{p}.needs")
                 if type(data) is not float64 or type(node) is not Parameter:  # such a one stays such a one
                     self._ask_like(text, data)
-            elif node._birth in readings:
-                text = readings[node._birth]
-            elif node._birth > program.recording.began:
+            elif node.birth in readings:
+                text = readings[node.birth]
+            elif node.birth > program.recording.began:
                 # A tensor from before the call, whose data the user may assign.
                 t = self.names.name(node)
-                self.reads.append(f"{text} = {t}._value")
-                self.questions.append(f"not {t}._needs")
+                self.reads.append(f"{text} = {t}.value")
+                self.questions.append(f"not {t}.needs")
                 self._ask_like(text, data)
             elif type(data) is ndarray and len(found := places.get(memory(data), [])) == 1:
                 self.reads.append(f"{text} = {found[0]}")
@@ -205,8 +205,12 @@ class Recorded:
         for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
             p = self.names.name(leaf)
             entry += [f"{name} = {data}"] * (name != data)
-            entry += [f"if {p}._grad is None:", f"    {p}._grad = {name}", "else:"]
-            entry += [f"    {p}._grad = {p}._grad + {name}", f"    if {p}._spent:", f"        {p}._spent = 2"]
+            entry += [f"if {p}.arrived is None:", f"    {p}.arrived = {name}", "else:"]
+            entry += [
+                f"    {p}.arrived = {p}.arrived + {name}",
+                f"    if {p}.spent:",
+                f"        {p}.spent = 2",
+            ]
         entry.append(f"return {wrapped[0]}")
         # What only checks need is not written before the first check.
         self.later = {

@@ -40,11 +40,11 @@ def minibatches(
     found = []
     for i, array in enumerate(arrays):
         if isinstance(array, Node):
-            if array._needs:
+            if array.needs:
                 raise GraphError(
                     f"minibatches: array {i} requires a gradient and would lose it; pass t.detach()"
                 )
-            array = array._value
+            array = array.value
         found.append(np.asarray(array))
         if found[-1].ndim == 0:
             raise ShapeError(f"minibatches: array {i} is 0-d; expected rows along the first axis")

@@ -59,7 +59,7 @@ class Choice:
 
     def of(self, node: Node | None) -> int | None:
         """The unit of a value, if it is drawn."""
-        unit = self.units.get(node._birth) if node is not None else None
+        unit = self.units.get(node.birth) if node is not None else None
         return unit if unit in self.drawn else None
 
     def outside(self, path: Path) -> Path:
@@ -72,10 +72,10 @@ def choose(
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
     nodes = related(names.nodes, focus) if focus else names.nodes
-    alone = {root._birth, *(node._birth for node in focus)}
-    scopes = nested({paths[node._birth]: None for node in nodes if node.op is not None})
+    alone = {root.birth, *(node.birth for node in focus)}
+    scopes = nested({paths[node.birth]: None for node in nodes if node.op is not None})
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    opened = set(nested(paths[node._birth] for node in focus))
+    opened = set(nested(paths[node.birth] for node in focus))
     scopes = [path for path in scopes if path not in opened]
     # How many scopes may be collapsed: any number; or, for an overview, whole levels, at least one.
     counts = list(range(len(scopes) + 1))
@@ -111,28 +111,28 @@ def nested(paths: Iterable[Path]) -> list[Path]:
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
     """What leads to the focus, and what it leads to."""
-    before = {node._birth for node in reachable(focus)}
-    after = {node._birth for node in focus}
+    before = {node.birth for node in reachable(focus)}
+    after = {node.birth for node in focus}
     for node in nodes:
-        if any(parent is not None and parent._birth in after for parent in node.parents):
-            after.add(node._birth)
-    return [node for node in nodes if node._birth in before or node._birth in after]
+        if any(parent is not None and parent.birth in after for parent in node.parents):
+            after.add(node.birth)
+    return [node for node in nodes if node.birth in before or node.birth in after]
 
 
 def grouped(nodes: list[Node], paths: dict[int, Path], collapsed: set[Path], alone: set[int]) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({}, [], {}, collapsed)
     if not collapsed:
-        choice.units = {node._birth: node._birth for node in nodes}
+        choice.units = {node.birth: node.birth for node in nodes}
         choice.drawn = dict.fromkeys(choice.units)
         return choice
-    homes = {path: choice.outside(path) for path in {paths[node._birth] for node in nodes}}
+    homes = {path: choice.outside(path) for path in {paths[node.birth] for node in nodes}}
     held: defaultdict[Path, list[Node]] = defaultdict(list)
     for node in nodes:
-        path = paths[node._birth]
+        path = paths[node.birth]
         outer = homes[path]
-        choice.units[node._birth] = node._birth
-        if node.op is not None and outer != path and node._birth not in alone:
+        choice.units[node.birth] = node.birth
+        if node.op is not None and outer != path and node.birth not in alone:
             held[path[: len(outer) + 1]].append(node)
     for path, members in held.items():
         if len(members) > 1:  # a value alone shows more as a card
@@ -147,7 +147,7 @@ def grouped(nodes: list[Node], paths: dict[int, Path], collapsed: set[Path], alo
 def put(choice: Choice, box: Box, members: list[Node]) -> None:
     """Add a box with these members."""
     for node in members:
-        choice.units[node._birth] = len(choice.boxes)
+        choice.units[node.birth] = len(choice.boxes)
     box.members = members
     choice.boxes.append(box)
 
@@ -161,19 +161,19 @@ def fold_leaves(nodes: list[Node], choice: Choice, began: dict[int, int], alone:
     for node in nodes:
         for parent in node.parents:
             if parent is not None and parent.op is None:
-                users[parent._birth][choice.units[node._birth]] = None
+                users[parent.birth][choice.units[node.birth]] = None
     alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
-        to = tuple(users[leaf._birth])
-        if leaf.op is not None or leaf._birth in alone or not to or min(to) < 0:
+        to = tuple(users[leaf.birth])
+        if leaf.op is not None or leaf.birth in alone or not to or min(to) < 0:
             continue
-        if len(to) == 1 and (leaf._needs or leaf._birth < began[to[0]]):
-            choice.units[leaf._birth] = to[0]
+        if len(to) == 1 and (leaf.needs or leaf.birth < began[to[0]]):
+            choice.units[leaf.birth] = to[0]
             choice.boxes[to[0]].members.append(leaf)
         else:
-            alike[leaf._needs, to].append(leaf)
+            alike[leaf.needs, to].append(leaf)
     for leaves in alike.values():
-        if len(leaves) > FEW or (len(leaves) > 1 and not any(map(np.ndim, (x._value for x in leaves)))):
+        if len(leaves) > FEW or (len(leaves) > 1 and not any(map(np.ndim, (x.value for x in leaves)))):
             put(choice, Box(None, ()), leaves)
 
 
@@ -182,13 +182,13 @@ def nearest(choice: Choice, nodes: list[Node], root: Node, focus: list[Node], li
     units = choice.units
     near: defaultdict[int, dict[int, None]] = defaultdict(dict)
     for node in nodes:
-        head = units[node._birth]
+        head = units[node.birth]
         for parent in node.parents:
-            if parent is not None and parent._birth in units:
-                near[head][units[parent._birth]] = None
+            if parent is not None and parent.birth in units:
+                near[head][units[parent.birth]] = None
                 if focus:
-                    near[units[parent._birth]][head] = None
-    chosen = dict.fromkeys([units[root._birth], *(units[node._birth] for node in focus)])
+                    near[units[parent.birth]][head] = None
+    chosen = dict.fromkeys([units[root.birth], *(units[node.birth] for node in focus)])
     waiting = deque(chosen)
     if focus:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
@@ -212,13 +212,13 @@ def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> Cou
     behind: Counter[int] = Counter()
     for node in reversed(nodes):
         unit = choice.of(node)
-        mask = reached.pop(node._birth, 0) if unit is None else bits.get(unit, 0)
+        mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
         if unit is None:
             behind[mask] += 1
         if mask:
             for parent in node.parents:
                 if parent is not None and choice.of(parent) is None:
-                    reached[parent._birth] = reached.get(parent._birth, 0) | mask
+                    reached[parent.birth] = reached.get(parent.birth, 0) | mask
     counts: Counter[int] = Counter()
     for mask, count in behind.items():
         for unit, bit in bits.items():

@@ -157,11 +157,11 @@ def collect(
     focus = focus or []
     paths = scopes(names.nodes)
     choice = choose(root, names, paths, max_nodes, focus, overview=overview)
-    differentiated = gradient and root._needs and root._value.size == 1
+    differentiated = gradient and root.needs and root.value.size == 1
     inline = inlined(names.nodes, choice)
     outputs = outputs_of(names.nodes, choice)
     kept = {unit for unit in choice.drawn if unit < 0} | {
-        node._birth for found in outputs.values() for node in found
+        node.birth for found in outputs.values() for node in found
     }
 
     def seen(head: Node, tail: Node) -> bool:
@@ -178,7 +178,7 @@ def collect(
     for node in names.nodes:
         unit = choice.of(node)
         if unit is not None:
-            sketch.enter(node, unit, paths[node._birth])
+            sketch.enter(node, unit, paths[node.birth])
     counts = count_hidden(names.nodes, choice, sketch.stubs)
     for unit, stub in sketch.stubs.items():
         stub.behind = counts[unit]
@@ -187,9 +187,9 @@ def collect(
     for array in values:
         array.path = shared(sketch.homes[array.id])
     gates = Gates(names, inline)
-    wanted = {node._birth for node in focus}
+    wanted = {node.birth for node in focus}
     for node in names.nodes:
-        birth = node._birth
+        birth = node.birth
         if choice.of(node) != birth or birth in inline:
             continue
         id = sketch.ids[birth]
@@ -204,9 +204,9 @@ def collect(
                 name_of(node) is not None,
                 names.formula(node),
                 role(node, root),
-                sketch.seen.get(birth, node._value),
+                sketch.seen.get(birth, node.value),
                 path,
-                expects=differentiated and node._needs,
+                expects=differentiated and node.needs,
                 gradient=flow.gradients.get(birth),
                 unseen=sketch.uses[birth],
                 also=second_view(node, names.of(node)),
@@ -226,7 +226,7 @@ def collect(
             for i in range(len(choice.boxes))
             if i in choice.drawn
         ],
-        [(names.of(node), node._value) for node in inline.values()],
+        [(names.of(node), node.value) for node in inline.values()],
         tuple(dict.fromkeys(names.of(node) for node in focus)),
         choice.cut,
         flow.gradients,
@@ -238,8 +238,8 @@ class Sketch:
 
     def __init__(self, names: Names, choice: Choice, flow: Flow, inline: dict[int, Node]) -> None:
         self.names, self.choice, self.flow, self.inline = names, choice, flow, inline
-        self.ids = {node._birth: f"n{place}" for place, node in enumerate(names.nodes)}
-        self.uses = Counter(p._birth for node in names.nodes for p in node.parents if p is not None)
+        self.ids = {node.birth: f"n{place}" for place, node in enumerate(names.nodes)}
+        self.uses = Counter(p.birth for node in names.nodes for p in node.parents if p is not None)
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
         self.homes: dict[str, list[Path]] = {}  # of leaves and arrays: the scopes that they are used in
         self.arrays: dict[str, Value] = {}
@@ -256,7 +256,7 @@ class Sketch:
         path = self.choice.outside(path) if unit < 0 else self.choice.boxes[unit].path
         head = self.id_of(unit)
         for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
-            key = (node._birth, i)
+            key = (node.birth, i)
             strength = self.flow.strengths.get(key)
             if parent is None:
                 if unit < 0 and isinstance(data, ndarray) and data.ndim and is_drawn(node, data):
@@ -269,9 +269,9 @@ class Sketch:
                 stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
                 self.bundle(stub.id, head, i, strength).count = 1
                 continue
-            self.uses[parent._birth] -= 1
-            self.seen[parent._birth] = data
-            if other == unit or parent._birth in self.inline:
+            self.uses[parent.birth] -= 1
+            self.seen[parent.birth] = data
+            if other == unit or parent.birth in self.inline:
                 continue
             tail = self.id_of(other)
             self.homes.setdefault(tail, []).append(path)
@@ -303,18 +303,18 @@ class Sketch:
 
 def inlined(nodes: list[Node], choice: Choice) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    uses = Counter(p._birth for node in nodes for p in node.parents if p is not None)
+    uses = Counter(p.birth for node in nodes for p in node.parents if p is not None)
     found: dict[int, Node] = {}
     for node in nodes:
         parents = node.parents
-        if len(parents) != 2 or choice.of(node) != node._birth:
+        if len(parents) != 2 or choice.of(node) != node.birth:
             continue
         for leaf, other in (parents, parents[::-1]):
-            if leaf is None or leaf.op is not None or leaf._needs or np.ndim(leaf._value):
+            if leaf is None or leaf.op is not None or leaf.needs or np.ndim(leaf.value):
                 continue
             computed = other is not None and other.op is not None
-            if computed and uses[leaf._birth] == 1 and name_of(leaf) and choice.of(leaf) == leaf._birth:
-                found[leaf._birth] = leaf
+            if computed and uses[leaf.birth] == 1 and name_of(leaf) and choice.of(leaf) == leaf.birth:
+                found[leaf.birth] = leaf
     return found if len(found) <= INLINE else {}
 
 
@@ -325,8 +325,8 @@ def outputs_of(nodes: list[Node], choice: Choice) -> dict[int, list[Node]]:
         for parent in node.parents:
             if parent is not None:
                 unit = choice.of(parent)
-                if unit is not None and unit >= 0 and choice.units.get(node._birth) != unit:
-                    found.setdefault(unit, {})[parent._birth] = parent
+                if unit is not None and unit >= 0 and choice.units.get(node.birth) != unit:
+                    found.setdefault(unit, {})[parent.birth] = parent
     return {unit: list(outputs.values()) for unit, outputs in found.items()}
 
 
@@ -336,7 +336,7 @@ def summary(
     """What a box says of the values in it."""
     gates = Gates(names, everything=True)
     leaves = [node for node in box.members if node.op is None]
-    parameters = [leaf for leaf in leaves if leaf._needs]
+    parameters = [leaf for leaf in leaves if leaf.needs]
     ops = Counter(gates.of_gate(node) for node in box.members if node.op is not None)
     title, kind = box.title, "value"
     if title is None:
@@ -349,29 +349,29 @@ def summary(
         title,
         kind,
         box.path,
-        [ids[node._birth] for node in box.members],
+        [ids[node.birth] for node in box.members],
         ops.most_common(),
-        sum(leaf._value.size for leaf in parameters),
-        [node._value for node in outputs],
-        [flow.gradients[node._birth] for node in by if node._birth in flow.gradients],
+        sum(leaf.value.size for leaf in parameters),
+        [node.value for node in outputs],
+        [flow.gradients[node.birth] for node in by if node.birth in flow.gradients],
     )
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:
     """Log-probabilities show their probabilities as well: p = e^(log p)."""
-    if node.op is None or node.op.name != "log_softmax" or concrete(node._value) is None:
+    if node.op is None or node.op.name != "log_softmax" or concrete(node.value) is None:
         return None
     title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
-    return title, np.exp(node._value)
+    return title, np.exp(node.value)
 
 
 def role(node: Node, root: Node) -> str:
     """What a value is for the reader."""
     if node.op is None:
-        return "parameter" if node._needs else "data"
+        return "parameter" if node.needs else "data"
     if node is not root:
         return "value"
-    return "loss" if node._needs and node._value.size == 1 else "result"
+    return "loss" if node.needs and node.value.size == 1 else "result"
 
 
 def shared(paths: Iterable[Path]) -> Path:

@@ -57,11 +57,11 @@ def backward(
 
     def watch(node: Node, g: Array) -> Iterable[Part]:
         for i, parent, part in pull(node, g):
-            key = (node._birth, i)
+            key = (node.birth, i)
             if seen(node, parent):
                 flow.strengths[key] = largest(part)
                 if told(node, parent) and concrete(part) is not None:
-                    if np.ndim(part) == np.ndim(node._value) == 0:
+                    if np.ndim(part) == np.ndim(node.value) == 0:
                         flow.slopes[key] = slope(node, i)
                     if worded:
                         _, flow.formulas[key], _ = worked(rules, names, node, i, g)
@@ -75,7 +75,7 @@ def backward(
 
 def slope(node: Node, i: int) -> Array:
     """The local derivative between scalars: what the rule answers to a gradient of 1."""
-    return next(part for k, _, part in pull(node, node._value.dtype.type(1)) if k == i)
+    return next(part for k, _, part in pull(node, node.value.dtype.type(1)) if k == i)
 
 
 def largest(x: Array) -> float | None:

@@ -28,7 +28,7 @@ class Gates(Names):
         texts = super().operands(node)
         for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
             array = isinstance(data, ndarray) and data.ndim and is_drawn(node, data)
-            if (parent is not None and parent._birth not in self.inline) or array or self.everything:
+            if (parent is not None and parent.birth not in self.inline) or array or self.everything:
                 texts[i] = "·"
         return texts
 

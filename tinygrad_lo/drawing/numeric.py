@@ -54,7 +54,7 @@ def read(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
     leaves: dict[str, list[Node]] = {}
     for node in nodes:
-        if node.op is None and node._needs:
+        if node.op is None and node.needs:
             leaves.setdefault(called(node), []).append(node)
     rows: dict[str, list[Row]] = {}
     for row in report.rows:
@@ -73,7 +73,7 @@ def read(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[
                 f"lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a W that has a name"
             )
         leaf = candidates[0]
-        found[leaf._birth] = laid_over(leaf, some, gradients.get(leaf._birth))
+        found[leaf.birth] = laid_over(leaf, some, gradients.get(leaf.birth))
     if not found:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
     return found
@@ -81,17 +81,17 @@ def read(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[
 
 def called(leaf: Node) -> str:
     """What a gradient check calls a leaf."""
-    return name_of(leaf) or f"{size(np.shape(leaf._value)) or 'scalar'} parameter"
+    return name_of(leaf) or f"{size(np.shape(leaf.value)) or 'scalar'} parameter"
 
 
 def laid_over(leaf: Node, rows: list[Row], gradient: Any) -> Numeric:
     """The rows as an array like the leaf."""
-    shape = np.shape(leaf._value)
+    shape = np.shape(leaf.value)
     values = np.full(shape, np.nan)
     failures = np.zeros(shape, bool)
     drawn = np.zeros(shape) if gradient is None else np.asarray(gradient, float)
     top = float(np.max(np.abs(drawn), initial=0.0))
-    slack = ALIKE.get(leaf._value.dtype.itemsize, 1e-6)
+    slack = ALIKE.get(leaf.value.dtype.itemsize, 1e-6)
     for row in rows:
         if isinstance(row.index, str):
             continue

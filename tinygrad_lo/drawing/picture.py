@@ -163,7 +163,7 @@ def given(names: Names) -> list[str]:
     return [
         names.of(node)
         for node in names.nodes
-        if name_of(node) is not None and all(ends.get(key, node) is node for _, key in paths[node._birth])
+        if name_of(node) is not None and all(ends.get(key, node) is node for _, key in paths[node.birth])
     ]
 
 
@@ -184,11 +184,11 @@ def checked(contents: Contents, names: Names, check: Any) -> str:
     for value in contents.values:
         node = places.get(value.id)
         if node is not None:
-            value.numeric = found.get(node._birth)
+            value.numeric = found.get(node.birth)
             value.wrong = wrong(node)
     for group in contents.groups:
         members = [places[id] for id in group.members]
-        group.numeric = [found[node._birth] for node in members if node._birth in found]
+        group.numeric = [found[node.birth] for node in members if node.birth in found]
         group.wrong = any(map(wrong, members))
     return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 

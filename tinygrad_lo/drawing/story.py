@@ -74,7 +74,7 @@ class Story:
         """Everything that the script must know."""
         loss = self.loss
         found = None
-        if self.gradient and loss._needs and np.size(loss._value) == 1:
+        if self.gradient and loss.needs and np.size(loss.value) == 1:
             found = steps(loss, "draw")
             self.names = found.names
         everything = found.forward if found else computed_alone(self.names)
@@ -169,12 +169,12 @@ class Story:
     def end(self, found: Steps | None) -> Step:
         """The last step."""
         if found is None:
-            value = self.loss._value
+            value = self.loss.value
             if not self.gradient:
                 why = (
                     "The picture was drawn with gradient=False, so there is no backward pass to step through."
                 )
-            elif not self.loss._needs:
+            elif not self.loss.needs:
                 why = "Nothing here requires a gradient, so there is no backward pass."
             else:
                 name = self.names.of(self.loss)
@@ -227,7 +227,7 @@ class Story:
 
     def summarized(self, place: int) -> bool:
         """Whether a card shows mean, std, min and max in place of elements."""
-        shape = np.shape(self.names.nodes[place]._value)
+        shape = np.shape(self.names.nodes[place].value)
         return len(shape) > 2 or max(shape, default=0) > self.look.max_cells
 
 

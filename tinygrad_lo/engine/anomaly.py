@@ -54,7 +54,7 @@ class Watch:
         found = label(node)
         found.where = where
         found.recorded = checksums(node)
-        self.must_be_finite(op, inputs, node._value, where)
+        self.must_be_finite(op, inputs, node.value, where)
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Raise if the result is the first that is not finite."""
@@ -70,7 +70,7 @@ class Watch:
 
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
-        assert node._op is not None
+        assert node.op is not None
         made_at = node._label if isinstance(node._label, Label) else None
         where = made_at.where if made_at is not None and made_at.where else "a line outside anomaly()"
         if made_at is not None and made_at.recorded:
@@ -80,7 +80,7 @@ class Watch:
                     who = quoted(parent) if parent is not None else f"input {i}"
                     who = "the output" if i == len(node.inputs) else who
                     raise MutationError(
-                        f"{who} of {node._op.name} was changed after the forward pass had used it "
+                        f"{who} of {node.op.name} was changed after the forward pass had used it "
                         f"(created at {where}); run it again"
                     )
         with np.errstate(all="ignore"):
@@ -89,10 +89,10 @@ class Watch:
                 if is_finite(g) and not is_finite(part):
                     place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
                     value = np.asarray(part)[place]
-                    at = np.asarray(parent._value)[place]
+                    at = np.asarray(parent.value)[place]
                     raise NonFiniteError(
-                        f"gradient of {node._op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
-                        f"where the input is {at}; created at {where}{cure(node._op)}"
+                        f"gradient of {node.op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
+                        f"where the input is {at}; created at {where}{cure(node.op)}"
                     )
         return parts
 
@@ -119,7 +119,7 @@ def cure(op: Op) -> str:
 
 def checksums(node: Node) -> tuple[int, ...]:
     """Of the inputs and the output of a node."""
-    return tuple(map(checksum, (*node.inputs, node._value)))
+    return tuple(map(checksum, (*node.inputs, node.value)))
 
 
 def checksum(x: Any) -> int:

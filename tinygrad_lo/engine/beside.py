@@ -24,7 +24,7 @@ def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], 
     Losses examine their targets only through this and through ops, so that whoever records a loss
     knows everything that depends on the labels.
     """
-    data = x._value if isinstance(x, Node) else x
+    data = x.value if isinstance(x, Node) else x
     if not valid(data, *facts):
         if active and modes.recording is not None:
             modes.recording.failed = True
@@ -52,7 +52,7 @@ def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:
 
     Arrays among the facts may be written into; nothing else may.
     """
-    action(x._value if isinstance(x, Node) else x, *facts)
+    action(x.value if isinstance(x, Node) else x, *facts)
     if active and modes.recording is not None:
         modes.recording.effect(action, x, facts)
 
@@ -92,7 +92,7 @@ OF_SHAPES = frozenset(
 def raw(value: Any) -> Any:
     """Tensors replaced by their arrays, also inside lists and tuples."""
     if isinstance(value, Node):
-        return value._value
+        return value.value
     if isinstance(value, (list, tuple)):
         return type(value)(raw(item) for item in value)
     return value

@@ -41,20 +41,20 @@ def constant(data: Array) -> Any:
     if type(data) is ndarray and data.base is not None:
         data = data.copy()
     out = new(TENSOR)
-    out._value = data
-    out._needs = False
-    out._op = out._label = out._grad = out._pa = None
-    out._stamp = out._spent = 0
-    out._birth = tick()
+    out.value = data
+    out.needs = False
+    out.op = out._label = out.arrived = out._pa = None
+    out.stamp = out.spent = 0
+    out.birth = tick()
     return out
 
 
 def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...], *, needs: bool) -> Any:
     """The node of an op of any arity, its slots filled."""
     out = new(TENSOR)
-    out._value = data
-    out._needs = needs
-    out._op = op
+    out.value = data
+    out.needs = needs
+    out.op = op
     out._label = None
     if op.arity == 1:
         out._pa, out._a, out._b = parents[0], raw[0], raw[1:]
@@ -62,7 +62,7 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
         out._pa, out._pb, out._a, out._b = (*parents, *raw)
     else:
         out._pa, out._a = parents, raw
-    out._birth = tick()
+    out.birth = tick()
     return out
 
 
@@ -74,14 +74,14 @@ def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
     out = function(*inputs)
     if (
         isinstance(out, Node)
-        and out._op is None
+        and out.op is None
         and not modes.grad_off
-        and any(isinstance(x, Node) and (x._needs or x._op is not None) for x in inputs)
+        and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs)
     ):
         op: Op = function.op  # type: ignore[attr-defined]
         parents = tuple(x if isinstance(x, Node) else None for x in inputs)
-        raw = tuple(x._value if isinstance(x, Node) else x for x in inputs)
-        return node_of(op, out._value, parents, raw, needs=False)
+        raw = tuple(x.value if isinstance(x, Node) else x for x in inputs)
+        return node_of(op, out.value, parents, raw, needs=False)
     return out
 
 
@@ -96,7 +96,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
         kind = type(x)
         try:
             if kind is TENSOR or kind is PARAMETER:
-                data = x._value
+                data = x.value
                 result = forward(data)
             elif kind is ndarray and x.dtype.kind in REAL:
                 return forward(x)
@@ -104,17 +104,17 @@ def unary(op: Op) -> Callable[[Any], Any]:
                 return slow(op, x)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x,), error) from error
-        if not x._needs:
+        if not x.needs:
             return note(constant(result), op, (x,), (data,)) if maker else constant(result)
         out = new(TENSOR)
-        out._value = result
-        out._needs = True
-        out._op = op
+        out.value = result
+        out.needs = True
+        out.op = op
         out._pa = x
         out._a = data
         out._b = ()
         out._label = None
-        out._birth = tick()
+        out.birth = tick()
         return out
 
     return call
@@ -131,12 +131,12 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             return slow(op, a, b)
         kind = type(a)
         if kind is TENSOR or kind is PARAMETER:
-            x = a._value
-            needs = a._needs
+            x = a.value
+            needs = a.needs
             kind = type(b)
             if kind is TENSOR or kind is PARAMETER:
-                y = b._value
-                if b._needs:
+                y = b.value
+                if b.needs:
                     needs = True
             elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
                 y = b
@@ -147,8 +147,8 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             x = a
             kind = type(b)
             if kind is TENSOR or kind is PARAMETER:
-                y = b._value
-                needs = b._needs
+                y = b.value
+                needs = b.needs
                 a = None
             elif kind in SCALARS or (kind is ndarray and b.dtype.kind in REAL):
                 try:
@@ -169,15 +169,15 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
                 return note(constant(data), op, (a, b), (x, y))
             return constant(data)
         out = new(TENSOR)
-        out._value = data
-        out._needs = True
-        out._op = op
+        out.value = data
+        out.needs = True
+        out.op = op
         out._pa = a
         out._pb = b
         out._a = x
         out._b = y
         out._label = None
-        out._birth = tick()
+        out.birth = tick()
         return out
 
     return call
@@ -194,7 +194,7 @@ def optioned(op: Op) -> Callable[..., Any]:
         kind = type(x)
         try:
             if kind is TENSOR or kind is PARAMETER:
-                data = x._value
+                data = x.value
                 result = forward(data, *options)
             elif kind is ndarray and x.dtype.kind in REAL:
                 return forward(x, *options)
@@ -202,19 +202,19 @@ def optioned(op: Op) -> Callable[..., Any]:
                 return slow(op, x, *options)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
-        if not x._needs:
+        if not x.needs:
             if traced and (maker or x._pa is not None):
                 return note(constant(result), op, (x,), (data, *options))
             return constant(result)
         out = new(TENSOR)
-        out._value = result
-        out._needs = True
-        out._op = op
+        out.value = result
+        out.needs = True
+        out.op = op
         out._pa = x
         out._a = data
         out._b = options
         out._label = None
-        out._birth = tick()
+        out.birth = tick()
         return out
 
     return call
@@ -252,7 +252,7 @@ def slow(op: Op, *inputs: Any) -> Any:
             raw.append(value)
         elif isinstance(value, Node):
             parents.append(value)
-            raw.append(value._value)
+            raw.append(value.value)
         else:
             parents.append(None)
             raw.append(plain(value, op.name, "exponent" if op.name == "power" and i else "operand"))
@@ -270,11 +270,11 @@ def slow(op: Op, *inputs: Any) -> Any:
         if watch is not None:
             watch.computed(op, raw, data)
         return data
-    needed = any(node._needs for node in nodes)
+    needed = any(node.needs for node in nodes)
     if modes.grad_off or not needed:
         out = constant(data)
-        if modes.grad_off and any(node._needs is not False for node in nodes):
-            out._needs = None  # as false as False, and says why: errors want to know
+        if modes.grad_off and any(node.needs is not False for node in nodes):
+            out.needs = None  # as false as False, and says why: errors want to know
         if op.name in TRACED:
             note(out, op, tuple(parents), tuple(raw))
     else:
@@ -292,7 +292,7 @@ def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
     """The error for the reader, made from the one that NumPy raised."""
     if isinstance(error, LoError):
         return error
-    inputs = tuple(x._value if isinstance(x, Node) else x for x in inputs)
+    inputs = tuple(x.value if isinstance(x, Node) else x for x in inputs)
     if op.refuse is not None:
         better = op.refuse(error, *inputs)
         if better is not None:

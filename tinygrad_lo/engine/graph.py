@@ -119,14 +119,14 @@ class Label:
 class Node:
     """A value of the graph and how it was made. `Tensor` extends it with everything users touch.
 
-    The slots are the hot path's business; `op`, `parents` and `inputs` are what everyone else reads.
+    Everyone may read `value`, `birth`, `needs`, `op`, `parents` and `inputs`; only the engine writes.
     An op of arity 1 or 2 keeps its edges in slots instead of tuples (one object for the collector
     instead of three). Which slots are set:
 
         arity 1:  _pa the parent,  _a its array,  _b the options
         arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
         others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   _op is None;  _grad _stamp _spent, which only leaves have;  _pa None, or of a constant
+        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or of a constant
                   that may be a probability how it was made, see scores.py
     """
 
@@ -134,39 +134,34 @@ class Node:
     __slots__ = (
         "_a",
         "_b",
-        "_birth",
-        "_grad",
-        "_label",  # None, a name, or a Label
-        "_needs",
-        "_op",
+        "_label",
         "_pa",
         "_pb",
-        "_spent",  # 0, or 1 after a step has used the gradient, or 2 when more was added since
-        "_stamp",  # the birth clock when .data was last assigned
-        "_value",
+        "arrived",
+        "birth",
+        "needs",
+        "op",
+        "spent",
+        "stamp",
+        "value",
     )
+    value: Array
+    birth: int
+    needs: bool  # whether a gradient is wanted; None, which is as false, where only no_grad kept it from True
+    op: Op | None  # the op that made this value; None for a leaf
+    arrived: Array  # of a leaf: the gradient that backward passes have added up
+    spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
+    stamp: int  # of a leaf: the birth clock when .data was last assigned
     _a: Any
     _b: Any
-    _birth: int
-    _value: Array
-    _grad: Array
-    _label: str | Label | None
-    _needs: bool  # None, which is as false, where only no_grad kept it from being True
-    _op: Op | None
     _pa: Any
     _pb: Any
-    _spent: int
-    _stamp: int
-
-    @property
-    def op(self) -> Op | None:
-        """The op that made this value; None for a leaf."""
-        return self._op
+    _label: str | Label | None
 
     @property
     def parents(self) -> tuple[Node | None, ...]:
         """The tensors among the inputs, in order and with repeats; None where an input is none."""
-        op = self._op
+        op = self.op
         if op is None:
             return ()
         if op.arity == 2:
@@ -178,7 +173,7 @@ class Node:
     @property
     def inputs(self) -> tuple[Any, ...]:
         """The inputs as the forward saw them: arrays, numbers, then options."""
-        op = self._op
+        op = self.op
         if op is None:
             return ()
         if op.arity == 2:
@@ -386,30 +381,30 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
 
     The key tells two scopes with one title apart.
     """
-    nodes = sorted(nodes, key=lambda node: -node._birth)  # oldest first
+    nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
     spans = []  # (began, ended, title) of every loss among the nodes
     for node in nodes:
         if isinstance(node._label, Label):
-            spans += [(began, node._birth, title) for title, began in node._label.spans]
+            spans += [(began, node.birth, title) for title, began in node._label.spans]
     spans.sort(reverse=True)  # an outer loss begins before the ones inside it: -5 is earlier than -9
     coming = iter([*spans, (-math.inf, 0, "")])
     following = next(coming)
     around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
     paths = {}
     for node in nodes:
-        while following[0] >= node._birth:
+        while following[0] >= node.birth:
             around.append(following)
             following = next(coming)
-        around = [span for span in around if span[1] <= node._birth]
+        around = [span for span in around if span[1] <= node.birth]
         path: list[tuple[str, int]] = []
         found = node._label.scope if isinstance(node._label, Label) else None
         while found is not None:
             path.append((found.name, found.began))
             found = found.outer
         path.reverse()
-        if node._op is not None:
+        if node.op is not None:
             path += [(title, int(began)) for began, _, title in around]
-        paths[node._birth] = tuple(path)
+        paths[node.birth] = tuple(path)
     return paths
 
 
@@ -422,7 +417,7 @@ def reachable(roots: Iterable[Node], known: Container[int] = ()) -> list[Node]:
     waiting = list(roots)
     while waiting:
         node = waiting.pop()
-        if node._birth not in found and node._birth not in known:
-            found[node._birth] = node
+        if node.birth not in found and node.birth not in known:
+            found[node.birth] = node
             waiting += [parent for parent in node.parents if parent is not None]
     return [found[birth] for birth in sorted(found, reverse=True)]

@@ -48,7 +48,7 @@ class Kinks:
     def pull(self, node: Node, g: Any) -> Iterable[Part]:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
         inputs, masks = tensors(node)
-        kink = node._op.kink  # type: ignore[union-attr]
+        kink = node.op.kink  # type: ignore[union-attr]
         if masks and modes.recording is None:  # a program is for other numbers, too
             for condition in compared(masks):
                 self.ask(condition, node, g)
@@ -68,7 +68,7 @@ class Kinks:
             return
         self.asked += 1
         if self.asked > MANY:  # each question is a sweep of its own
-            counts = isinstance(g, Node) and bool(g._needs)
+            counts = isinstance(g, Node) and bool(g.needs)
         else:
             hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
             counts = bool(hard.any()) or (c is not None and bool(np.any(c != 0)))
@@ -78,11 +78,11 @@ class Kinks:
 
     def length(self, node: Node, g: Any, met: Array) -> Part:
         """What a length that is 0 sends to its input."""
-        op: Any = node._op
+        op: Any = node.op
         kink, parent = op.kink, node.parents[0]
         (x, *options), _ = tensors(node)
         hard, c = self.slope(g, node, met, as_graph=True)
-        again = c is not None and bool(np.any(c._value != 0)) and node._birth >= self.began > -math.inf
+        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
         if again:  # c = g / y is exact at y = 0, not in its slope
             hard, c = met, None
         if hard.any() and not self.moves(node, hard):
@@ -91,9 +91,9 @@ class Kinks:
         if hard.any():
             self.told = True
             self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
-        elif kink.branches and c is not None and np.any(c._value != 0):
+        elif kink.branches and c is not None and np.any(c.value != 0):
             self.tell(node, node, met, EXACT)
-        soft = met & ~hard & (c._value != 0) if c is not None else np.zeros_like(met)
+        soft = met & ~hard & (c.value != 0) if c is not None else np.zeros_like(met)
         taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
         if soft.any():
@@ -111,9 +111,9 @@ class Kinks:
         """
         hard = met & (raw(g) != 0)
         soft = met & ~hard
-        if not isinstance(g, Node) or not g._needs or not soft.any():
+        if not isinstance(g, Node) or not g.needs or not soft.any():
             return hard, None
-        dtype = g._value.dtype
+        dtype = g.value.dtype
         rng = np.random.default_rng(0)
         answers: list[Any] = []
         for _ in range(2 if np.count_nonzero(soft) > 1 else 1):
@@ -135,7 +135,7 @@ class Kinks:
         def work(n: Node, h: Any) -> Iterable[Part]:
             if n is node:
                 return ()
-            itself = [n] if n._op is not None and n._op.kink is not None else []
+            itself = [n] if n.op is not None and n.op.kink is not None else []
             masks = [mask for mask in compared(tensors(n)[1]) if not self.by_rule(mask)]
             for one in (*itself, *masks):
                 met = where_met(one)
@@ -143,24 +143,24 @@ class Kinks:
                     kinked.append(one)
             return pull_graph(n, h) if as_graph else pull(n, h)
 
-        keep = {node._birth} if node is not None else ()
+        keep = {node.birth} if node is not None else ()
         _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
         moved = any(np.any(raw(h) != 0) for h in grads.values())
-        return bool(kinked) or moved, kept.get(node._birth) if node is not None else None
+        return bool(kinked) or moved, kept.get(node.birth) if node is not None else None
 
     def moves(self, node: Node, met: Array) -> bool:
         """Whether the input of a length moves at all there: x - x does not."""
         parent = node.parents[0]
         assert parent is not None
         rng = np.random.default_rng(0)
-        weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent._value.shape), 0.0)
-        return self.sensitivity(parent, None, weights.astype(parent._value.dtype)[()], as_graph=False)[0]
+        weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent.value.shape), 0.0)
+        return self.sensitivity(parent, None, weights.astype(parent.value.dtype)[()], as_graph=False)[0]
 
     @functools.cached_property
     def began(self) -> float:
         """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
         births = (
-            node._label.derived._birth
+            node._label.derived.birth
             for node in behind(self.root)
             if isinstance(node._label, Label) and node._label.derived is not None
         )
@@ -168,17 +168,17 @@ class Kinks:
 
     def by_rule(self, mask: Node) -> bool:
         """Whether a rule made the mask: its kinks are those of its op, but relu's rule asks y > 0, too."""
-        return mask._birth < max(self.began, self.root._birth)
+        return mask.birth < max(self.began, self.root.birth)
 
     def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
         """Warn, once for each line of the user."""
         if modes.kinks:
-            assert kinked._op is not None
-            assert node._op is not None
+            assert kinked.op is not None
+            assert node.op is not None
             of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
-            what = f"{kinked._op.name}{of}"
+            what = f"{kinked.op.name}{of}"
             if kinked is not node:
-                what = f"{node._op.name} by {what}"
+                what = f"{node.op.name} by {what}"
             if name_of(node):
                 what += f", named {quoted(node)},"
             place = tuple(map(int, np.argwhere(met)[0]))
@@ -188,34 +188,34 @@ class Kinks:
 
 def where_met(node: Node) -> Array | None:
     """Where the node's op sits on its kink exactly; None if nowhere, or if only computing would tell."""
-    op: Any = node._op
-    if foreign(node._value):
+    op: Any = node.op
+    if foreign(node.value):
         return None
-    met = np.asarray(op.kink.met(node._value, *node.inputs))
+    met = np.asarray(op.kink.met(node.value, *node.inputs))
     return met if met.any() else None
 
 
 def fitting(met: Array, node: Node) -> Array:
     """Where a mask sits on its kink, as places of the node that it is an input of."""
     try:
-        return np.broadcast_to(met, node._value.shape)
+        return np.broadcast_to(met, node.value.shape)
     except ValueError:  # it was summed or reshaped on the way
-        return np.ones(node._value.shape, bool)
+        return np.ones(node.value.shape, bool)
 
 
 def compared(masks: list[Node]) -> Iterator[Node]:
     """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
     while masks:
         mask = masks.pop()
-        if mask._op is not None and not mask._needs:
-            if mask._op.kink is not None and any(x is not None and x._needs for x in mask.parents):
+        if mask.op is not None and not mask.needs:
+            if mask.op.kink is not None and any(x is not None and x.needs for x in mask.parents):
                 yield mask
             masks += [x for x in mask.parents if x is not None]
 
 
 def lifted(node: Node, mask: Array) -> Array:
     """A mask of lengths as one of the elements that they are the lengths of."""
-    found: Array = spread(node._op, mask.astype(float), *node.inputs) != 0
+    found: Array = spread(node.op, mask.astype(float), *node.inputs) != 0
     return found
 
 
@@ -226,7 +226,7 @@ def spread(op: Any, c: Array, x: Array, *options: Any) -> Array:
 
 def raw(x: Any) -> Array:
     """The array of a tensor."""
-    return x._value if isinstance(x, Node) else x
+    return x.value if isinstance(x, Node) else x
 
 
 def behind(root: Node) -> Iterator[Node]:
@@ -235,8 +235,8 @@ def behind(root: Node) -> Iterator[Node]:
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if node._birth not in seen:
-            seen.add(node._birth)
+        if node.birth not in seen:
+            seen.add(node.birth)
             yield node
             waiting += [parent for _, parent in edges(node)]
             if isinstance(node._label, Label) and node._label.derived is not None:

@@ -50,12 +50,12 @@ def recipe(x: Any) -> Recipe | None:
     """How a value, perhaps moved since, was made of scores; None where nobody knows."""
     if not isinstance(x, Node) or x.plain:
         return None
-    if x._op is not None:
-        return traced(x._op, x.parents, x.inputs, x._birth, x._value)
+    if x.op is not None:
+        return traced(x.op, x.parents, x.inputs, x.birth, x.value)
     found: Recipe | None = x._pa
-    if found is None or found.value is not x._value or x._stamp:
+    if found is None or found.value is not x.value or x.stamp:
         return None
-    return found if found.mark == mark_of(x._value) else None
+    return found if found.mark == mark_of(x.value) else None
 
 
 def mark_of(x: Any) -> Any:
@@ -79,10 +79,10 @@ def traced(
         if any(changed(x, data, birth) for x, data in zip(rest, inputs[1:], strict=False)):
             return None
         moves.append((op, () if one_minus else (*rest, *inputs[len(parents) :])))
-        if x._op is None:
+        if x.op is None:
             found = recipe(x)
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
-        op, parents, inputs, birth = x._op, x.parents, x.inputs, x._birth
+        op, parents, inputs, birth = x.op, x.parents, x.inputs, x.birth
     if op.name not in MAKERS:
         return None
     source = parents[0] if parents[0] is not None else inputs[0]
@@ -96,7 +96,7 @@ def traced(
 
 def changed(x: Any, seen: Array, birth: int) -> bool:
     """Whether this is a leaf whose data is no longer what the node with this birth saw."""
-    return isinstance(x, Node) and x._op is None and (x._value is not seen or birth > x._stamp)
+    return isinstance(x, Node) and x.op is None and (x.value is not seen or birth > x.stamp)
 
 
 def is_one(x: Any) -> bool:
@@ -106,18 +106,18 @@ def is_one(x: Any) -> bool:
 
 def axis_of(x: Node) -> tuple[Any, ...]:
     """(The axis,) along which this is what log_softmax returned; empty where it is not."""
-    if x._op is not None:
-        return (x.inputs[1],) if x._op.name == "log_softmax" else ()
+    if x.op is not None:
+        return (x.inputs[1],) if x.op.name == "log_softmax" else ()
     found = recipe(x)
     return found.axes if found is not None and found.maker == "log_softmax" and not found.moves else ()
 
 
 def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:
     """Leave the recipe on a constant."""
-    found = traced(op, parents, inputs, out._birth, out._value)
+    found = traced(op, parents, inputs, out.birth, out.value)
     if found is not None:
         moves = tuple((move, tuple(map(kept, rest))) for move, rest in found.moves)
-        out._pa = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out._value))
+        out._pa = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out.value))
     return out
 
 
@@ -125,7 +125,7 @@ def kept(x: Any) -> Any:
     """A copy of an array, which may be changed in place later, also of those in a tuple; anything else."""
     if isinstance(x, tuple):
         return tuple(map(kept, x))
-    x = x._value if isinstance(x, Node) else x
+    x = x.value if isinstance(x, Node) else x
     return x.copy() if type(x) is ndarray else x
 
 
@@ -135,7 +135,7 @@ def back(x: Any) -> Iterator[Node]:
         if not isinstance(x, Node):
             return
         yield x
-        op = x._op
+        op = x.op
         if op is None or op.name not in MOVERS:
             return
         x = x.parents[op.name == "subtract"]

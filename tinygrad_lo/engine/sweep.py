@@ -32,8 +32,8 @@ ONES = {float64: float64(1.0), np.float32: np.float32(1.0)}
 
 def start(root: Node, seed: Any, who: str = "backward()") -> Array:
     """The gradient that a backward pass starts from: the seed, or one."""
-    data = root._value
-    needs: Any = root._needs
+    data = root.value
+    needs: Any = root.needs
     if not needs:
         where = root._label.where if isinstance(root._label, Label) else None
         made = f"it was made at {where}" if where else "run inside lo.anomaly() to see where it was made"
@@ -59,7 +59,7 @@ def start(root: Node, seed: Any, who: str = "backward()") -> Array:
             np.ones(data.shape, data.dtype)[()] if isinstance(data, (ndarray, np.generic)) else data * 0 + 1
         )
     if isinstance(seed, Node):
-        seed = seed._value
+        seed = seed.value
     if not foreign(seed):
         seed = +as_data(seed, data.dtype)  # a copy: gradients must not be the caller's array
     if seed.shape != data.shape:
@@ -85,34 +85,34 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
     kept: Births = {}
     heap: list[int] = []
     node: Any = root
-    birth = root._birth
+    birth = root.birth
     g = seed
-    if root._op is None:
+    if root.op is None:
         return {birth: root}, {birth: seed}, kept
     while True:
         if keep and birth in keep:
             kept[birth] = g
-        op = node._op
+        op = node.op
         after: Any = None
         parent = node._pa
         other = second = None
         if op.arity == 1:
             options = node._b
             if options:
-                part = op.rules[0](g, node._value, node._a, *options)
+                part = op.rules[0](g, node.value, node._a, *options)
             else:
-                part = op.rules[0](g, node._value, node._a)
+                part = op.rules[0](g, node.value, node._a)
         elif op.arity == 2:
             rule, second = op.rules
             other = node._pb
-            if parent is not None and (rule is None or not parent._needs):
-                if parent._op is None and birth > parent._stamp:
+            if parent is not None and (rule is None or not parent.needs):
+                if parent.op is None and birth > parent.stamp:
                     raise changed(parent)
                 parent = None
             elif parent is not None:
-                part = g if rule is same else rule(g, node._value, node._a, node._b)
-                if type(part) is not float64 and part.shape != parent._value.shape:
-                    part = unbroadcast(part, parent._value.shape)
+                part = g if rule is same else rule(g, node.value, node._a, node._b)
+                if type(part) is not float64 and part.shape != parent.value.shape:
+                    part = unbroadcast(part, parent.value.shape)
         else:
             for _, parent, part in pull(node, g):
                 receive(nodes, grads, heap, parent, part, g)
@@ -120,9 +120,9 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
         # The two blocks below differ in little but the operand; a shared helper would cost a call for
         # each edge, a tenth of the sweep.
         if parent is not None:
-            key = parent._birth
-            if parent._op is None:
-                if birth > parent._stamp:
+            key = parent.birth
+            if parent.op is None:
+                if birth > parent.stamp:
                     raise changed(parent)
                 if type(part) is ndarray and (part is g or part.base is not None):
                     part = part.copy()
@@ -141,16 +141,16 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
                 after, after_birth, after_g = parent, key, part
         if other is not None:
             parent = other
-            if second is None or not parent._needs:
-                if parent._op is None and birth > parent._stamp:
+            if second is None or not parent.needs:
+                if parent.op is None and birth > parent.stamp:
                     raise changed(parent)
             else:
-                part = g if second is same else second(g, node._value, node._a, node._b)
-                if type(part) is not float64 and part.shape != parent._value.shape:
-                    part = unbroadcast(part, parent._value.shape)
-                key = parent._birth
-                if parent._op is None:
-                    if birth > parent._stamp:
+                part = g if second is same else second(g, node.value, node._a, node._b)
+                if type(part) is not float64 and part.shape != parent.value.shape:
+                    part = unbroadcast(part, parent.value.shape)
+                key = parent.birth
+                if parent.op is None:
+                    if birth > parent.stamp:
                         raise changed(parent)
                     if type(part) is ndarray and (part is g or part.base is not None):
                         part = part.copy()
@@ -186,22 +186,22 @@ def sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, 
 
 def receive(nodes: Births, grads: Births, heap: list[int], parent: Node, part: Array, g: Array) -> None:
     """Add `part`, which a node made of `g`, to what has arrived at its parent."""
-    key = parent._birth
+    key = parent.birth
     # A leaf's gradient must be its own array: + hands the same g to both inputs, views share memory.
-    if parent._op is None and isinstance(part, ndarray) and (part is g or part.base is not None):
+    if parent.op is None and isinstance(part, ndarray) and (part is g or part.base is not None):
         part = part.copy()
     if key in grads:
         grads[key] = grads[key] + part
     else:
         grads[key] = part
         nodes[key] = parent
-        if parent._op is not None:
+        if parent.op is not None:
             heappush(heap, key)
 
 
 def pull(node: Node, g: Array) -> Iterable[Part]:
     """Run the node's rules on arrays."""
-    return contributions(node, g, node._value, node.inputs)
+    return contributions(node, g, node.value, node.inputs)
 
 
 def pull_graph(node: Node, g: Array) -> Iterable[Part]:
@@ -217,10 +217,10 @@ def tensors(node: Node) -> tuple[list[Any], list[Node]]:
     inputs, masks = list(node.inputs), []
     for i, parent in enumerate(node.parents):
         if parent is not None:
-            if parent._op is None:
-                if parent._value is not inputs[i]:
+            if parent.op is None:
+                if parent.value is not inputs[i]:
                     raise changed(parent)
-            elif not parent._needs:
+            elif not parent.needs:
                 masks.append(parent)
             inputs[i] = parent
     return inputs, masks
@@ -230,15 +230,15 @@ def contributions(
     node: Node, g: Array, y: Array, inputs: Iterable[Any], rules: tuple[Rule | None, ...] = ()
 ) -> Iterable[Part]:
     """What one node sends to each of its inputs that needs a gradient, one rule at a time."""
-    op = node._op
+    op = node.op
     assert op is not None  # leaves are never pulled
     rules = rules or op.rules
     for i, parent in enumerate(node.parents):
         if parent is None:
             continue
-        if parent._op is None and node._birth > parent._stamp:
+        if parent.op is None and node.birth > parent.stamp:
             raise changed(parent)
-        if not parent._needs:
+        if not parent.needs:
             continue
         rule = rules[0 if op.arity is None else i]
         if rule is not None:
@@ -258,7 +258,7 @@ def edges(node: Node) -> list[tuple[int, Node]]:
     return [
         (i, parent)
         for i, parent in enumerate(node.parents)
-        if parent is not None and parent._needs and rules[0 if op.arity is None else i] is not None
+        if parent is not None and parent.needs and rules[0 if op.arity is None else i] is not None
     ]
 
 
@@ -269,10 +269,10 @@ def walk(
     keep: Collection[int] = (),
 ) -> tuple[Births, Births, Births]:
     """`sweep`, with `work(node, g)` saying what each node sends to its parents."""
-    nodes: Births = {root._birth: root}
-    grads: Births = {root._birth: seed}
+    nodes: Births = {root.birth: root}
+    grads: Births = {root.birth: seed}
     kept: Births = {}
-    heap = [root._birth] if root._op is not None else []
+    heap = [root.birth] if root.op is not None else []
     while heap:
         birth = heappop(heap)
         node = nodes.pop(birth)
@@ -288,19 +288,19 @@ def deposit(leaves: Births, grads: Births) -> None:
     """Add the gradients of a finished sweep to `.grad` of the leaves: the only writer of gradients."""
     for birth, g in grads.items():
         leaf = leaves[birth]
-        if type(g) is not float64 or type(leaf._value) is not float64:
+        if type(g) is not float64 or type(leaf.value) is not float64:
             if type(g) is ndarray and not g.ndim:
                 g = g[()]
-            dtype = leaf._value.dtype
+            dtype = leaf.value.dtype
             if g.dtype is not dtype and g.dtype != dtype:
                 g = g.astype(dtype)
-        if leaf._grad is None:
-            leaf._grad = g
+        if leaf.arrived is None:
+            leaf.arrived = g
         else:
             # A new array each time: the old one may be in the user's hands.
-            leaf._grad = leaf._grad + g
-            if leaf._spent:
-                leaf._spent = 2
+            leaf.arrived = leaf.arrived + g
+            if leaf.spent:
+                leaf.spent = 2
 
 
 def changed(leaf: Node) -> MutationError:

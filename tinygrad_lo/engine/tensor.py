@@ -43,21 +43,21 @@ class Tensor(Node):
         self, data: Any, requires_grad: bool = False, name: str | None = None, dtype: Any = None
     ) -> None:
         if type(data) is float and dtype is None:
-            self._value = float64(data)
+            self.value = float64(data)
         elif type(data) is ndarray and dtype is None and data.dtype.kind in REAL and data.ndim:
-            self._value = data
+            self.value = data
         else:
-            self._value = as_data(data, dtype)
+            self.value = as_data(data, dtype)
         if requires_grad is not True and requires_grad is not False:
             raise OptionError(f"requires_grad is True or False, got {requires_grad!r}; a name is name=...")
-        self._needs = requires_grad
+        self.needs = requires_grad
         if requires_grad:
-            must_be_float(data, self._value)
-        self._op = self._label = self._grad = self._pa = None
-        self._stamp = self._spent = 0
+            must_be_float(data, self.value)
+        self.op = self._label = self.arrived = self._pa = None
+        self.stamp = self.spent = 0
         if name is not None:
             rename(self, name)
-        self._birth = tick()
+        self.birth = tick()
 
     # ---------------------------------------------------------------------------- what it holds
 
@@ -66,69 +66,69 @@ class Tensor(Node):
         """The array or NumPy number. Of a leaf it may be assigned; of another value it is read-only."""
         if active:
             leave(".data", self)
-        return self._value if self._op is None else closed(self._value)
+        return self.value if self.op is None else closed(self.value)
 
     @data.setter
     def data(self, value: Any) -> None:
-        if self._op is not None:
+        if self.op is not None:
             raise GraphError(
-                f"{quoted(self)} was computed by {self._op.name}; .data of a value that is not a leaf "
+                f"{quoted(self)} was computed by {self.op.name}; .data of a value that is not a leaf "
                 f"cannot be assigned. Change the leaves and run the forward pass again"
             )
-        if value is self._value:
+        if value is self.value:
             # The same array came back: it was changed in place (p.data -= ...). Graphs older than
             # this moment hold that array and must refuse to run backward.
-            self._stamp = tick()
+            self.stamp = tick()
             return
         if active:
             leave("assigning .data", self)
-        keeps = self._needs or isinstance(self, Parameter)  # its shape and dtype, for optimizers and programs
-        self._value = fitting(self, value, "data") if keeps else as_data(value, None)
+        keeps = self.needs or isinstance(self, Parameter)  # its shape and dtype, for optimizers and programs
+        self.value = fitting(self, value, "data") if keeps else as_data(value, None)
 
     @property
     def grad(self) -> Array:
         """The gradient that backward passes have added up; None until something arrived."""
-        if self._op is not None:
-            if not self._needs:
+        if self.op is not None:
+            if not self.needs:
                 return None
             raise GraphError(
                 f"gradients are kept on leaves, and {quoted(self, 'this tensor')} was computed by "
-                f"{self._op.name}; lo.grad(loss, {spelled(self, 'S')}) gives it"
+                f"{self.op.name}; lo.grad(loss, {spelled(self, 'S')}) gives it"
             )
         if active:
             leave(".grad", self)
-        return self._grad
+        return self.arrived
 
     @grad.setter
     def grad(self, value: Any) -> None:
-        if value is None and self._op is None and not active:
-            self._grad = None
-            self._spent = 0
+        if value is None and self.op is None and not active:
+            self.arrived = None
+            self.spent = 0
             return
-        if self._op is not None:
+        if self.op is not None:
             raise GraphError(f"gradients are kept on leaves, and {quoted(self, 'this tensor')} is not a leaf")
         leave("assigning .grad", self)
-        self._grad = None if value is None else fitting(self, value, "grad")
-        self._spent = 0
+        self.arrived = None if value is None else fitting(self, value, "grad")
+        self.spent = 0
 
     @property
     def requires_grad(self) -> bool:
         """Whether backward passes bring a gradient here. May be assigned on leaves: False freezes."""
-        return bool(self._needs)
+        return bool(self.needs)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if self._op is not None:
+        if self.op is not None:
             raise GraphError(
                 f"only leaves can be frozen, and {quoted(self, 'this tensor')} was computed by "
-                f"{self._op.name}; use t.detach()"
+                f"{self.op.name}; use t.detach()"
             )
         if value:
-            must_be_float(self._value, self._value)
-        if value != bool(self._needs):
+            must_be_float(self.value, self.value)
+        if value != bool(self.needs):
             # Graphs older than this moment have edges for the leaf as it was: they refuse to run.
-            self._stamp = tick()
-        self._needs = bool(value)
+            self.stamp = tick()
+        self.needs = bool(value)
 
     @property
     def name(self) -> str | None:
@@ -147,22 +147,22 @@ class Tensor(Node):
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape; () for a scalar."""
-        return self._value.shape  # type: ignore[no-any-return]
+        return self.value.shape  # type: ignore[no-any-return]
 
     @property
     def dtype(self) -> Any:
         """The NumPy dtype."""
-        return self._value.dtype
+        return self.value.dtype
 
     @property
     def ndim(self) -> int:
         """The number of axes."""
-        return self._value.ndim  # type: ignore[no-any-return]
+        return self.value.ndim  # type: ignore[no-any-return]
 
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._value.size  # type: ignore[no-any-return]
+        return self.value.size  # type: ignore[no-any-return]
 
     @property
     def T(self) -> Any:
@@ -173,15 +173,15 @@ class Tensor(Node):
 
     def item(self) -> Any:
         """The one element as a Python number."""
-        if self._value.size != 1:
-            raise ShapeError(f"item() needs 1 element, got {self._value.size} (shape {self.shape})")
+        if self.value.size != 1:
+            raise ShapeError(f"item() needs 1 element, got {self.value.size} (shape {self.shape})")
         leave("t.item()", self)
-        return self._value.item()
+        return self.value.item()
 
     def numpy(self) -> ndarray[Any, Any]:
         """The values as a read-only view: writing into a live graph is not possible through it."""
         leave("t.numpy()", self)
-        return closed(np.asarray(self._value))  # type: ignore[no-any-return]
+        return closed(np.asarray(self.value))  # type: ignore[no-any-return]
 
     def detach(self) -> Tensor:
         """A copy of the values as a constant: no gradient flows through it."""
@@ -208,45 +208,45 @@ class Tensor(Node):
 
     def __index__(self) -> int:
         self._stay("{} as an index")
-        if self._value.dtype.kind not in "iu":
+        if self.value.dtype.kind not in "iu":
             raise DTypeError(f"an index must be an integer, got {self.dtype}")
         return int(self.item())
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         self._stay("np.asarray({})")
-        data = np.asarray(self._value, dtype=dtype)
+        data = np.asarray(self.value, dtype=dtype)
         return data.copy() if copy else data
 
     def _stay(self, what: str) -> None:
         leave(what.format("t"), self)
-        if self._needs:
+        if self.needs:
             error = left(self, what)
-            if not self._value.ndim:
+            if not self.value.ndim:
                 self.__class__ = DISGUISES.get(type(self), type(self))  # NumPy would hide the error
             raise error
 
     def __bool__(self) -> bool:
-        if self._value.size != 1:
-            raise ShapeError(f"truth value of a {self._value.size}-element tensor; use .any() or .all()")
-        return branch(self, bool(self._value))
+        if self.value.size != 1:
+            raise ShapeError(f"truth value of a {self.value.size}-element tensor; use .any() or .all()")
+        return branch(self, bool(self.value))
 
     def __len__(self) -> int:
-        if not self._value.ndim:
+        if not self.value.ndim:
             raise ShapeError(f"len() of a scalar tensor; it has no axes; its number is {number_of(self)}")
-        return len(self._value)
+        return len(self.value)
 
     def __iter__(self) -> Iterator[Any]:
-        if not self._value.ndim:
+        if not self.value.ndim:
             raise ShapeError(f"a scalar tensor cannot be iterated over; its number is {number_of(self)}")
-        return (indexing.getitem(self, i) for i in range(len(self._value)))
+        return (indexing.getitem(self, i) for i in range(len(self.value)))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self._op is not None and self._needs:
+        if self.op is not None and self.needs:
             raise GraphError(
                 f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
-                f"by {self._op.name}; use y.detach()"
+                f"by {self.op.name}; use y.detach()"
             )
-        return rebuild, (type(self), self._value, self.requires_grad, name_of(self), self.grad)
+        return rebuild, (type(self), self.value, self.requires_grad, name_of(self), self.grad)
 
     # ------------------------------------------------------------------------------- backward
 
@@ -357,11 +357,11 @@ class Tensor(Node):
     # --------------------------------------------------------------------------------- as text
 
     def __format__(self, form: str) -> str:
-        return format(self.item(), form) if self._value.size == 1 and form else str(self)
+        return format(self.item(), form) if self.value.size == 1 and form else str(self)
 
     def __repr__(self) -> str:
         kind = type(self).__name__
-        data = self._value
+        data = self.value
         if isinstance(data, (ndarray, np.generic)):
             text = np.array2string(np.asarray(data), separator=", ", prefix=f"{kind}(")
         else:
@@ -371,8 +371,8 @@ class Tensor(Node):
             facts.append(f"name={name_of(self)!r}")
         if data.dtype.kind == "f" and data.dtype != float64:
             facts.append(f"dtype={data.dtype}")
-        if self._op is not None:
-            facts.append(f"op={self._op.name}")
+        if self.op is not None:
+            facts.append(f"op={self.op.name}")
         elif self.requires_grad != isinstance(self, Parameter):
             facts.append(f"requires_grad={self.requires_grad}")
         return f"{kind}({', '.join(facts)})"
@@ -413,5 +413,5 @@ def rebuild(kind: type[Tensor], data: Array, needs: bool, name: str | None, grad
     """A leaf from a copy or a pickle, born anew."""
     out: Tensor = object.__new__(kind)
     Tensor.__init__(out, data.copy(), needs, name)
-    out._grad = None if grad is None else grad.copy()
+    out.arrived = None if grad is None else grad.copy()
     return out

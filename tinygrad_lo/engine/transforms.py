@@ -58,7 +58,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     wanted: Sequence[Any] = [wrt] if single else list(wrt)
     for target in wanted:
         must_be_tensor(target, "wrt")
-    keep = {target._birth for target in wanted}
+    keep = {target.birth for target in wanted}
     first = start(output, seed, "grad")
     if create_graph:
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
@@ -77,7 +77,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
 
 def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bool) -> Any:
     """What has arrived at the target, in its dtype; None where nothing has and nothing need."""
-    g = arrived.get(target._birth)
+    g = arrived.get(target.birth)
     if g is None:
         if allow_unused:
             return None
@@ -87,17 +87,17 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
                 f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
                 f"allow_unused=True gives None"
             )
-        return np.zeros(target._value.shape, target._value.dtype)[()]
-    if g.dtype != target._value.dtype:
-        g = g.astype(target._value.dtype)
-    elif isinstance(g, np.ndarray) and target._op is not None:
+        return np.zeros(target.value.shape, target.value.dtype)[()]
+    if g.dtype != target.value.dtype:
+        g = g.astype(target.value.dtype)
+    elif isinstance(g, np.ndarray) and target.op is not None:
         g = g.copy()  # + hands one array to both of its inputs
     return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
 
 
 def tied(g: Any, output: Node, target: Node) -> Any:
     """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
-    if not isinstance(g, Node) or not g._needs or g._birth >= output._birth:  # a rule may hand on its input
+    if not isinstance(g, Node) or not g.needs or g.birth >= output.birth:  # a rule may hand on its input
         g = where(True, g, target)
     label(g).derived = output
     return g
@@ -109,14 +109,14 @@ def by_probabilities(
     """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
     found: Births = {}
     for target in wanted:
-        if target._op is not None and target._op.name in TRACED:
+        if target.op is not None and target.op.name in TRACED:
             passed = {
-                node._birth
+                node.birth
                 for node in reachable([output])
-                if node._op is not None and node._op.aside and any(x is target for x in back(node.parents[0]))
+                if node.op is not None and node.op.aside and any(x is target for x in back(node.parents[0]))
             }
             if passed:
-                found |= walk(output, first, functools.partial(by_first, work, passed), {target._birth})[2]
+                found |= walk(output, first, functools.partial(by_first, work, passed), {target.birth})[2]
     return found
 
 
@@ -124,12 +124,12 @@ def by_first(
     work: Callable[[Node, Array], Iterable[Part]], passed: set[int], node: Node, g: Array
 ) -> Iterable[Part]:
     """What a node sends to its inputs; from a loss in `passed`, to the probability and not to its scores."""
-    if node._birth not in passed:
+    if node.birth not in passed:
         return work(node, g)
-    op: Any = node._op
+    op: Any = node.op
     rules = (op.aside, *op.rules[1:-1], None)
     if not isinstance(g, Node):
-        return contributions(node, g, node._value, node.inputs, rules)
+        return contributions(node, g, node.value, node.inputs, rules)
     return contributions(node, g, node, tensors(node)[0], rules)
 
 
@@ -154,12 +154,12 @@ def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any],
     for i in numbers:
         value = args[i]
         if isinstance(value, Node):
-            if value._needs and not isinstance(value, Parameter):
+            if value.needs and not isinstance(value, Parameter):
                 # Inside another derivative. A value of its own: what else is made of it does not count.
-                found[i] = reshape(value, value._value.shape)
+                found[i] = reshape(value, value.value.shape)
                 leaves.append(found[i])
                 continue
-            value = value._value
+            value = value.value
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             value = float(value)
         found[i] = Tensor(value, requires_grad=True)
@@ -189,20 +189,20 @@ def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -
         out = f(*found)
     finally:
         around.variables = outer
-    if not isinstance(out, Node) or not out._needs:
+    if not isinstance(out, Node) or not out.needs:
         raise GraphError(
             f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
             f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
         )
-    return out, any(leaf._op is not None for leaf in leaves) or inside(out)
+    return out, any(leaf.op is not None for leaf in leaves) or inside(out)
 
 
 def inside(output: Any) -> bool:
     """Whether this was computed from the variables of a derivative that this thread is in."""
     if not around.variables or not isinstance(output, Node):
         return False
-    births = {node._birth for node in reachable([output])}
-    return any(variable._birth in births for variable in around.variables)
+    births = {node.birth for node in reachable([output])}
+    return any(variable.birth in births for variable in around.variables)
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
@@ -221,7 +221,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         found, leaves = variables("value_and_grad", args, argnums)
         out, inner = call("value_and_grad", f, found, leaves)
         results = grad(out, leaves, create_graph=inner)
-        return out if inner else out._value, results[0] if one_number(argnums) else tuple(results)
+        return out if inner else out.value, results[0] if one_number(argnums) else tuple(results)
 
     return run
 
@@ -300,7 +300,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
     out, inner = call("hvp", f, found, [leaf])
     slope = grad(out, leaf, create_graph=True)
-    if inner or (isinstance(v, Node) and v._needs and not isinstance(v, Parameter)):
+    if inner or (isinstance(v, Node) and v.needs and not isinstance(v, Parameter)):
         return grad((slope * v).sum(), leaf, create_graph=True)
     product = gradients(slope, leaf, v, create_graph=False, allow_unused=True)
     return np.zeros(leaf.shape, leaf.dtype)[()] if product is None else product

@@ -51,26 +51,26 @@ def fitting(t: Node, value: Any, what: str) -> Array:
     """A value to assign to .data or .grad of a tensor: an array of its shape and dtype."""
     if isinstance(value, Node):
         raise GraphError(f"{what} is an array, not a tensor; assign t.data or t.numpy()")
-    data = as_data(value, t._value.dtype if isinstance(value, (int, float, list)) else None)
+    data = as_data(value, t.value.dtype if isinstance(value, (int, float, list)) else None)
     who = quoted(t, "the tensor")
-    if data.shape != t._value.shape:
-        raise ShapeError(f"{what} shape {data.shape} != {t._value.shape} of {who}")
-    if data.dtype != t._value.dtype:
+    if data.shape != t.value.shape:
+        raise ShapeError(f"{what} shape {data.shape} != {t.value.shape} of {who}")
+    if data.dtype != t.value.dtype:
         raise DTypeError(
-            f"{what} of dtype {data.dtype} for {who} of dtype {t._value.dtype}; "
-            f"convert with .astype('{t._value.dtype}')"
+            f"{what} of dtype {data.dtype} for {who} of dtype {t.value.dtype}; "
+            f"convert with .astype('{t.value.dtype}')"
         )
     return data
 
 
 def number_of(t: Node) -> str:
     """How to write the number that a tensor holds; what was computed and has no name is taken for a loss."""
-    return f"{spelled(t, 't' if t._op is None else 'loss')}.item()"
+    return f"{spelled(t, 't' if t.op is None else 'loss')}.item()"
 
 
 def left(t: Node, how: str) -> GraphError:
     """The error for values that would leave the graph unseen; `how` has {} for the tensor."""
-    if t._value.size == 1:
+    if t.value.size == 1:
         number = number_of(t)
         name = number.removesuffix(".item()")
         write = f"{number}, of a list [l.item() for l in losses]"
@@ -138,7 +138,7 @@ def plain(value: Any, who: str, role: str = "operand") -> Array:
 
 def shape_of(x: Any) -> tuple[int, ...]:
     """np.shape, without the detour through NumPy's protocols that a tensor would take."""
-    return x._value.shape if isinstance(x, Node) else np.shape(x)
+    return x.value.shape if isinstance(x, Node) else np.shape(x)
 
 
 def foreign(value: Any) -> bool:

@@ -224,13 +224,13 @@ def of_composed(entry: Composed) -> str:
             low, high = entry.domain
             data = np.linspace(low, high, int(np.prod(shape)) + 2)[1:-1].reshape(shape)[()]
             leaf = symbols.give(name, data)
-            leaf._needs = True
+            leaf.needs = True
             leaves.append(leaf)
         waiting = iter(leaves)
         given = [next(waiting) if isinstance(item, Shape) else item for item in parts]
         first = len(sample[0]) if listed else 0
         y = entry.function(given[:first], *given[first:]) if listed else entry.function(*given)
-        g = symbols.give(ARRIVING, np.ones(np.shape(y._value))[()])
+        g = symbols.give(ARRIVING, np.ones(np.shape(y.value))[()])
         text = derivatives(
             symbols, y, g, list(zip(names, leaves, strict=True)), "y", {ARRIVING: Piece(ARRIVING)}
         )
@@ -270,20 +270,20 @@ def of_tensor(y: Any) -> str:
 
 def whole(y: Node, names: Names) -> list[str]:
     """The expression in its leaves, and its derivative by each leaf that needs a gradient."""
-    scalar = np.shape(y._value) == ()
+    scalar = np.shape(y.value) == ()
     title = names.of(y)
     with Symbols() as symbols:
         leaves = [node for node in names.nodes if node.op is None]
         pieces = {ARRIVING: Piece(ARRIVING)}
         for node in leaves:
-            symbols.known[node._birth] = symbol = symbols.symbol(f"n{node._birth}", node._value)
+            symbols.known[node.birth] = symbol = symbols.symbol(f"n{node.birth}", node.value)
             pieces[symbol.key] = Piece(names.of(node))
         for name, array in names.arrays.items():
             key = f"a{name}"
-            symbols.known[symbols.recording.tensor_of(array)._birth] = symbols.symbol(key, array)
+            symbols.known[symbols.recording.tensor_of(array).birth] = symbols.symbol(key, array)
             pieces[key] = Piece(name)
-        g = y._value.dtype.type(1) if scalar else symbols.give(ARRIVING, np.ones(y._value.shape))
-        wanted = [(names.of(node), node) for node in leaves if node._needs]
+        g = y.value.dtype.type(1) if scalar else symbols.give(ARRIVING, np.ones(y.value.shape))
+        wanted = [(names.of(node), node) for node in leaves if node.needs]
         text = derivatives(symbols, y, g, wanted, title, pieces, top=title if scalar else "L")
     return text if scalar else [*text, f"where g = ∂L/∂{title}"]
 
@@ -312,8 +312,8 @@ def derivatives(
     lines = [f"{title} = {said(write(symbols.expression(y), pieces))}"]
     _, grads, _ = walk(y, g, pull)
     for name, leaf in leaves:
-        if leaf._birth in grads:
-            text = write(symbols.expression(grads[leaf._birth]), pieces).text
+        if leaf.birth in grads:
+            text = write(symbols.expression(grads[leaf.birth]), pieces).text
             lines.append(f"∂{top}/∂{name} = {text}")
     return lines
 
@@ -323,8 +323,8 @@ def last(y: Any, names: Names) -> list[str]:
     lines = [f"{names.of(y)} = {names.formula(y)}"]
     parts: dict[str, list[Piece]] = {}  # of a value that is used twice, both
     for i, parent in enumerate(y.parents):
-        if parent is not None and parent._needs:
-            local = local_expression(y, i, np.ones(np.shape(y._value))[()])
+        if parent is not None and parent.needs:
+            local = local_expression(y, i, np.ones(np.shape(y.value))[()])
             if local is not None:
                 parts.setdefault(names.of(parent), []).append(write(local, pieces_of(y, names)))
     for name, pieces in parts.items():
@@ -355,7 +355,7 @@ def local_expression(
         return None
     with Symbols() as symbols:
         arriving = symbols.give("g", g) if symbolic else g
-        y = symbols.give("y", node._value)
+        y = symbols.give("y", node.value)
         inputs = list(node.inputs)
         for k, parent in enumerate(node.parents):
             if parent is not None or type(inputs[k]) is ndarray:

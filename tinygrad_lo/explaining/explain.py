@@ -90,7 +90,7 @@ def told(found: Steps) -> list[str]:
         lines += ends(
             [f"  ∂L/∂{names.of(names.nodes[place])} = {value(g)}" for place, g in found.gradients.items()]
         )
-    data = [found.names.of(node) for node in found.names.nodes if not node._needs]
+    data = [found.names.of(node) for node in found.names.nodes if not node.needs]
     if data:
         verb = "needs" if len(data) == 1 else "need"
         them = "it" if len(data) == 1 else "them"
@@ -283,7 +283,7 @@ def lessons(found: Paths, names: Names, of: Node) -> list[str]:
     lines += [f"  {share} · h through {gate}" for share, gate in zip(shares, gates, strict=True)]
     together = "both" if count == 2 else "all"
     lines.append(f"  and by {together} together: ∂L/∂{c} = {' + '.join(shares)} = {total}")
-    if len({gate._birth for gate, _, _ in found.arrivals}) == 1:
+    if len({gate.birth for gate, _, _ in found.arrivals}) == 1:
         return lines
     if node is of:
         lines += [

@@ -134,7 +134,7 @@ class Symbols:
     def give(self, key: str, value: Array) -> Any:
         """A tensor that stands for a name."""
         leaf = Tensor(value)
-        self.known[leaf._birth] = self.symbol(key, value)
+        self.known[leaf.birth] = self.symbol(key, value)
         return leaf
 
     def symbol(self, key: str, value: Array) -> Symbol:
@@ -149,24 +149,24 @@ class Symbols:
             root = self.recording.arrays.get(memory(value))
         if not isinstance(root, Node):
             return Expression((), Constant(value), branched)
-        if root._birth in self.known:
-            return Expression((), self.known[root._birth], branched)
-        if root._op is None:
-            return Expression((), Constant(root._value), branched)
+        if root.birth in self.known:
+            return Expression((), self.known[root.birth], branched)
+        if root.op is None:
+            return Expression((), Constant(root.value), branched)
         found: dict[int, Node] = {}
         waiting = [root]
         while waiting:
             node = waiting.pop()
-            if node._birth not in found and node._birth not in self.known and node._op is not None:
-                found[node._birth] = node
+            if node.birth not in found and node.birth not in self.known and node.op is not None:
+                found[node.birth] = node
                 waiting += [parent for parent in node.parents if parent is not None]
         places: dict[int, int] = {}
         lines: list[Line] = []
         for birth in sorted(found, reverse=True):
             node = found[birth]
-            assert node._op is not None
+            assert node.op is not None
             places[birth] = len(lines)
-            lines.append(Line(node._op, tuple(self._args(node, places)), np.shape(node._value)))
+            lines.append(Line(node.op, tuple(self._args(node, places)), np.shape(node.value)))
         return Expression(tuple(lines), branched=branched)
 
     def _args(self, node: Node, places: dict[int, int]) -> Iterable[Any]:
@@ -175,10 +175,10 @@ class Symbols:
             parent = parents[i] if i < len(parents) else None
             if parent is None and i < len(parents) and type(value) is ndarray:
                 parent = self.recording.arrays.get(memory(value))
-            if parent is not None and parent._birth in self.known:
-                yield self.known[parent._birth]
-            elif parent is not None and parent._birth in places:
-                yield Ref(places[parent._birth])
+            if parent is not None and parent.birth in self.known:
+                yield self.known[parent.birth]
+            elif parent is not None and parent.birth in places:
+                yield Ref(places[parent.birth])
             elif i < len(parents):
                 yield Constant(value)
             else:

@@ -36,9 +36,9 @@ class Names:
         for node in self.nodes:
             found = name_of(node)
             if found is None:
-                kind = "v" if node.op is not None else "w" if node._needs else "x"
+                kind = "v" if node.op is not None else "w" if node.needs else "x"
                 found = fresh(kind, counts, taken)
-            self._names[node._birth] = one_line(found)
+            self._names[node.birth] = one_line(found)
         for node in self.nodes:
             for parent, value in zip(node.parents, node.inputs, strict=False):
                 if parent is None and isinstance(value, ndarray) and value.ndim and is_drawn(node, value):
@@ -49,7 +49,7 @@ class Names:
 
     def of(self, node: Node) -> str:
         """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
-        return self._names[node._birth]
+        return self._names[node.birth]
 
     def of_array(self, value: Array) -> str:
         """The name of a plain array that entered an op."""

@@ -77,7 +77,7 @@ def paths(loss: Any, of: Any) -> Paths:
     nodes = reachable([loss])
     through = between(nodes, loss, of)
     gradient = arriving(loss, seed, [of])[0]
-    scalar = all(np.shape(node._value) == () for node in through)
+    scalar = all(np.shape(node.value) == () for node in through)
     found = Paths(counted(through, of), gradient, scalar)
     find_meeting(found, through, loss, of, seed)
     if scalar:
@@ -92,11 +92,11 @@ def paths(loss: Any, of: Any) -> Paths:
 
 def arriving(loss: Node, seed: Array, wanted: list[Any]) -> list[Array]:
     """The gradients at some values, as the engine computes them; no `.grad` changes."""
-    _, leaves, kept = walk(loss, seed, pull, {node._birth for node in wanted})
+    _, leaves, kept = walk(loss, seed, pull, {node.birth for node in wanted})
     found = []
     for node in wanted:
-        g: Any = kept.get(node._birth, leaves.get(node._birth))
-        dtype = node._value.dtype
+        g: Any = kept.get(node.birth, leaves.get(node.birth))
+        dtype = node.value.dtype
         found.append(g if g.dtype == dtype else g.astype(dtype))
     return found
 
@@ -108,44 +108,44 @@ def between(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
             f"explain: {quoted(of, 'of=')} is not among the values that {quoted(loss, 'the loss')} was made "
             f"from, so no path leads there; its derivative is 0"
         )
-    above = {of._birth}  # what is made from it
+    above = {of.birth}  # what is made from it
     for node in nodes:
-        if node is not of and any(parent._birth in above for _, parent in edges(node)):
-            above.add(node._birth)
-    if loss._birth not in above or not of._needs:
-        why = "does not require a gradient" if not of._needs else "is cut off by ops without a derivative"
+        if node is not of and any(parent.birth in above for _, parent in edges(node)):
+            above.add(node.birth)
+    if loss.birth not in above or not of.needs:
+        why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
         raise GraphError(
             f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
         )
-    below = {loss._birth}  # what the loss is made from, through gradients
+    below = {loss.birth}  # what the loss is made from, through gradients
     found = []
     for node in reversed(nodes):
-        if node._birth in below and node._birth in above:
+        if node.birth in below and node.birth in above:
             found.append(node)
-            below.update(parent._birth for _, parent in edges(node))
+            below.update(parent.birth for _, parent in edges(node))
     return found
 
 
 def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Node]]]]:
     """Every value on the paths, newest first, with the inputs that lie on them, too."""
-    births = {node._birth for node in through}
+    births = {node.birth for node in through}
     for node in through:
-        yield node, [edge for edge in edges(node) if edge[1]._birth in births]
+        yield node, [edge for edge in edges(node) if edge[1].birth in births]
 
 
 def counted(through: list[Node], of: Any) -> int:
     """How many paths there are."""
-    counts = {through[0]._birth: 1}
+    counts = {through[0].birth: 1}
     for node, inner in inner_edges(through):
-        here = counts[node._birth] if node is of else counts.pop(node._birth)
+        here = counts[node.birth] if node is of else counts.pop(node.birth)
         for _, parent in inner:
-            counts[parent._birth] = counts.get(parent._birth, 0) + here
-    return counts[of._birth]
+            counts[parent.birth] = counts.get(parent.birth, 0) + here
+    return counts[of.birth]
 
 
 def local_slopes(node: Node) -> dict[int, Any]:
     """The local derivatives of a scalar by its inputs: what the rules answer to a gradient of 1."""
-    return {i: part for i, _, part in pull(node, node._value.dtype.type(1))}
+    return {i: part for i, _, part in pull(node, node.value.dtype.type(1))}
 
 
 def largest(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float]:
@@ -154,24 +154,24 @@ def largest(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float
     The largest through a value continue the largest up to it, whatever comes below: so each value
     keeps that many paths, and of the others only their sum, which is never taken as a difference.
     """
-    arrived: dict[int, list[Entry]] = {loss._birth: [((0.5, 1), None, 0, None, None)]}
-    others = {loss._birth: 0.0}
+    arrived: dict[int, list[Entry]] = {loss.birth: [((0.5, 1), None, 0, None, None)]}
+    others = {loss.birth: 0.0}
     for node, inner in inner_edges(through):
-        best, left = trimmed(arrived.pop(node._birth))
-        rest = others.pop(node._birth) + left
+        best, left = trimmed(arrived.pop(node.birth))
+        rest = others.pop(node.birth) + left
         if node is of:
             return [unrolled(entry) for entry in best], rest
         slopes = local_slopes(node) if inner else {}
         for i, parent in inner:
             slope = float(slopes[i])
-            arrived.setdefault(parent._birth, []).extend(
+            arrived.setdefault(parent.birth, []).extend(
                 (times(entry[0], slope), node, i, slope, entry) for entry in best
             )
             # Without paths there is nothing to add; and 0 · ∞ would be nan.
-            others[parent._birth] = others.get(parent._birth, 0.0) + (rest * slope if rest else 0.0)
-            if len(arrived[parent._birth]) > 50 * TOP:
-                arrived[parent._birth], left = trimmed(arrived[parent._birth])
-                others[parent._birth] += left
+            others[parent.birth] = others.get(parent.birth, 0.0) + (rest * slope if rest else 0.0)
+            if len(arrived[parent.birth]) > 50 * TOP:
+                arrived[parent.birth], left = trimmed(arrived[parent.birth])
+                others[parent.birth] += left
     raise AssertionError("the last value on the paths is where they end")
 
 
@@ -222,7 +222,7 @@ def unrolled(entry: Entry | None) -> Path:
 
 def followed(through: list[Node], loss: Node, of: Any, seed: Array) -> list[Path]:
     """Every path with what arrives through it alone: the rules, one input at a time."""
-    births = {node._birth for node in through}
+    births = {node.birth for node in through}
     found = []
     waiting: list[Entry] = [(seed, None, 0, None, None)]
     places = [loss]
@@ -232,7 +232,7 @@ def followed(through: list[Node], loss: Node, of: Any, seed: Array) -> list[Path
             found.append(unrolled(entry))
             continue
         for i, parent, part in pull(node, entry[0]):
-            if parent._birth in births:
+            if parent.birth in births:
                 waiting.append((part, node, i, None, entry))
                 places.append(parent)
     return [Path(path.product, path.gates, []) for path in found]
@@ -243,8 +243,8 @@ def find_meeting(found: Paths, through: list[Node], loss: Node, of: Any, seed: A
     uses: dict[int, int] = {}
     for _, inner in inner_edges(through):
         for _, parent in inner:
-            uses[parent._birth] = uses.get(parent._birth, 0) + 1
-    meeting = [node for node in through if uses.get(node._birth, 0) > 1]
+            uses[parent.birth] = uses.get(parent.birth, 0) + 1
+    meeting = [node for node in through if uses.get(node.birth, 0) > 1]
     if not meeting:
         return
     found.meets = meeting[0]

@@ -62,7 +62,7 @@ class Program:
             self._forward(forward, effects)
             self.loss = self.value_of(loss)
             self._backward = True
-            if loss._needs:
+            if loss.needs:
                 self._gradients(loss, forward)
         self._known.clear()
         self.lines = self._needed()
@@ -73,7 +73,7 @@ class Program:
         used = {arg: None for line in self.lines for arg in line.inputs}
         used |= dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
         leaves = [value for value in used if value.kind in ("parameter", "data")]
-        self.leaves = sorted(leaves, key=lambda value: -value.ref._birth)
+        self.leaves = sorted(leaves, key=lambda value: -value.ref.birth)
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
@@ -86,7 +86,7 @@ class Program:
                 line.op.node = None
         for leaf in self.leaves:
             if leaf.ref.plain:
-                leaf.ref._value = None
+                leaf.ref.value = None
 
     # -------------------------------------------------------------------------------- writing down
 
@@ -94,16 +94,16 @@ class Program:
         """The nodes and what happened beside them, in the order of birth."""
         if self._runs_again:
             self._deciding = deciding(nodes, effects)
-        whole = {node._birth for node in reachable(self._deciding)}  # as the engine ran them, to the last bit
+        whole = {node.birth for node in reachable(self._deciding)}  # as the engine ran them, to the last bit
         waiting = iter(sorted(effects, key=lambda effect: -effect.birth))
         effect = next(waiting, None)
         for node in nodes:
-            while effect is not None and effect.birth > node._birth:
+            while effect is not None and effect.birth > node.birth:
                 self._happen(effect)
                 effect = next(waiting, None)
-            if node._op is not None:
-                self._scope = self._paths[node._birth]
-                self._add(node, whole=node._birth in whole)
+            if node.op is not None:
+                self._scope = self._paths[node.birth]
+                self._add(node, whole=node.birth in whole)
         while effect is not None:
             self._happen(effect)
             effect = next(waiting, None)
@@ -118,28 +118,28 @@ class Program:
         """Run the rules on tensors, newest node first, and write down what they do."""
         one = start(loss, None)
         seed: Any = Tensor(one if np.ndim(one) == 0 else one.reshape(-1)[0])
-        self._values[seed._birth] = Value("constant", seed._value, seed._value)
+        self._values[seed.birth] = Value("constant", seed.value, seed.value)
         if np.ndim(one):
             seed = spread(seed, one.shape)
-        named = {node._birth: node for node in forward if name_of(node) is not None}
+        named = {node.birth: node for node in forward if name_of(node) is not None}
         leaves, grads, kept = walk(loss, seed, self._pull, named)
-        grads = {birth: g for birth, g in grads.items() if leaves[birth]._needs}
+        grads = {birth: g for birth, g in grads.items() if leaves[birth].needs}
         for birth, node in leaves.items():
-            if birth in grads and grads[birth].dtype != node._value.dtype:
-                grads[birth] = grads[birth].astype(node._value.dtype)
+            if birth in grads and grads[birth].dtype != node.value.dtype:
+                grads[birth] = grads[birth].astype(node.value.dtype)
         asked = [*kept.values(), *grads.values()]
         backward = reachable(asked)
         owner = owners(backward, self._marks)
         for node in backward:
-            if node._birth not in self._values and node._op is not None:
-                self._scope = self._paths.get(owner[node._birth], ())
+            if node.birth not in self._values and node.op is not None:
+                self._scope = self._paths.get(owner[node.birth], ())
                 self._add(node)
         for birth, g in [*kept.items(), *grads.items()]:
             value = self.value_of(g)
             name = name_of(named[birth] if birth in named else leaves[birth])
             if value.kind == "line" and value.backward and value.name is None and name is not None:
                 value.name = f"d{name}"
-        self.first = [(leaves[birth], g._value) for birth, g in grads.items()]
+        self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _pull(self, node: Node, g: Array) -> Iterable[Part]:
@@ -151,12 +151,12 @@ class Program:
             elif type(inputs[i]) is ndarray:
                 inputs[i] = self.recording.tensor_of(inputs[i])
         # What is born from here on, until the next node is pulled, belongs to this one.
-        self._marks.append((tick(), node._birth))
+        self._marks.append((tick(), node.birth))
         return contributions(node, g, node, inputs)
 
     def _add(self, node: Node, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
-        op = node._op
+        op = node.op
         assert op is not None
         if op.composite and not whole:
             self._add_steps(node, op)
@@ -172,11 +172,11 @@ class Program:
                 args.append(self.value_of(self.recording.tensor_of(x)))
             else:
                 args.append(Value("constant", x, x))
-        value = self.emit(op, tuple(args), node._value)
+        value = self.emit(op, tuple(args), node.value)
         name = name_of(node)
         if name is not None and value.kind == "line" and value.name is None:
             value.name = name
-        self._values[node._birth] = value
+        self._values[node.birth] = value
 
     def _add_steps(self, node: Node, op: Op) -> None:
         """Run the forward of a composite op on tensors, and write down the ops it is made of."""
@@ -195,23 +195,23 @@ class Program:
             self._add(node, whole=True)
             return
         for step in reachable([result], known=self._values):
-            if step._op is not None:
-                self._add(step, whole=step._op is op)
-        value = self._values[node._birth] = self.value_of(result)
+            if step.op is not None:
+                self._add(step, whole=step.op is op)
+        value = self._values[node.birth] = self.value_of(result)
         if value.kind == "line" and value.name is None:
             value.name = name_of(node)
 
     def value_of(self, node: Node) -> Value:
         """The value that a node has become; a leaf becomes one when it is first met."""
-        found = self._values.get(node._birth)
+        found = self._values.get(node.birth)
         if found is None:
             made = self.recording.origin(node)
             if made is not node:
                 found = self.value_of(made)
             else:
-                found = Value("parameter" if node._needs else "data", node._value, node)
+                found = Value("parameter" if node.needs else "data", node.value, node)
                 found.name = name_of(node)
-            self._values[node._birth] = found
+            self._values[node.birth] = found
         return found
 
     def emit(self, op: Op, args: tuple[Any, ...], data: Any) -> Value:
@@ -277,11 +277,11 @@ def deciding(nodes: list[Node], effects: list[Effect]) -> list[Node]:
 
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
     """
-    steps = [node for node in nodes if node._op is not None and not any(node._op.rules)]
+    steps = [node for node in nodes if node.op is not None and not any(node.op.rules)]
     if steps:
         labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
-        spans = [(began, node._birth) for node, found in labels for _, began in found.spans]
-        steps = [s for s in steps if not any(end <= s._birth < began for began, end in spans)]
+        spans = [(began, node.birth) for node, found in labels for _, began in found.spans]
+        steps = [s for s in steps if not any(end <= s.birth < began for began, end in spans)]
     return steps + [e.node for e in effects if e.action is None and e.node is not None]
 
 
@@ -296,10 +296,10 @@ def owners(nodes: list[Node], marks: list[tuple[int, int]]) -> dict[int, int]:
     following = next(coming, None)
     owner = 0
     for node in nodes:
-        while following is not None and node._birth < following[0]:
+        while following is not None and node.birth < following[0]:
             owner = following[1]
             following = next(coming, None)
-        found[node._birth] = owner
+        found[node.birth] = owner
     return found
 
 

@@ -87,7 +87,7 @@ def absent(name: str) -> property:
 
 
 # What users find on tensors and not on arrays, f must not find while it is recorded, either.
-OWN = ("op", "parents", "inputs", "plain")
+OWN = (*Node.__slots__, "parents", "inputs", "plain")
 TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
 for hidden in TENSORS_ONLY:
     setattr(Data, hidden, absent(hidden))
@@ -153,11 +153,11 @@ class Recording(mode):
             elif isinstance(value, Node):
                 tensors = True
                 plainly = plainly and value.plain  # of what f has: a tensor made of an argument is a tensor
-                if value._op is None:
+                if value.op is None:
                     value = self.origin(value)
                 parents.append(value)
-                raw.append(value._value)
-                needs = needs or value._needs
+                raw.append(value.value)
+                needs = needs or value.needs
             else:
                 value = plain(value, op.name)
                 raw.append(value)
@@ -195,9 +195,9 @@ class Recording(mode):
 
         Of a tensor from before the recording, the data may be assigned: it stands for itself.
         """
-        if node._op is not None or node._needs or node._birth > self.began:
+        if node.op is not None or node.needs or node.birth > self.began:
             return node
-        data = node._value
+        data = node.value
         made = self.arrays.get(memory(data)) if type(data) is ndarray else None
         if made is None:
             return node
@@ -210,13 +210,13 @@ class Recording(mode):
         key = memory(array)
         if key not in self.arrays:
             leaf = Data(0.0)
-            leaf._value = array  # kept alive, so that no other array gets its place in memory
+            leaf.value = array  # kept alive, so that no other array gets its place in memory
             self.arrays[key] = leaf
         return self.arrays[key]
 
     def stand_in(self, node: Node, dtype: Any) -> Array:
         """The array of an argument from which f makes a tensor: that tensor stands for the argument."""
-        data = node._value
+        data = node.value
         if type(data) is not ndarray or (dtype is not None and np.dtype(dtype) != data.dtype):
             self.leave("Tensor(x) of a number, or in another dtype,", (node,))
         self.arrays.setdefault(memory(data), node)

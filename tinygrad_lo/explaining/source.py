@@ -126,7 +126,7 @@ class Printer:
                         self._name_option(value)
                 if not isinstance(arg, Value) or arg in self.texts or arg.kind not in ("data", "parameter"):
                     continue
-                data = arg.ref._value
+                data = arg.ref.value
                 if arg.kind == "parameter":
                     name = self._name(arg.name, "w")
                     self.parameters[name] = data

@@ -148,21 +148,21 @@ def steps(loss: Any, who: str = "steps") -> Steps:
     leave(f"lo.{who}", loss)
     seed = start(loss, None, who)
     names = Names([loss], digits=DIGITS)
-    places = {node._birth: i for i, node in enumerate(names.nodes)}
+    places = {node.birth: i for i, node in enumerate(names.nodes)}
     found = Steps(names, names.of(loss), seed)
     rules = Rules()
     totals: dict[int, Array] = {}
 
     def watch(node: Node, g: Array) -> Iterable[Part]:
         for i, parent, part in pull(node, g):
-            before = totals.get(parent._birth)
-            total = totals[parent._birth] = part if before is None else before + part
+            before = totals.get(parent.birth)
+            total = totals[parent.birth] = part if before is None else before + part
             slope, formula, numbers = worked(rules, names, node, i, g)
-            out = np.shape(node._value)
-            narrow = np.shape(parent._value)
+            out = np.shape(node.value)
+            narrow = np.shape(parent.value)
             found.backward.append(
                 Product(
-                    names.of(node), places[node._birth], i, names.of(parent), places[parent._birth],
+                    names.of(node), places[node.birth], i, names.of(parent), places[parent.birth],
                     g, slope, formula, numbers, part, before, total,
                     last=False,
                     summed=stretched(out, narrow) if is_stretched(narrow, out, node) else (),
@@ -182,7 +182,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
         step.last = complete.setdefault(step.target_place, True)
         complete[step.target_place] = False
     for birth in sorted(grads, reverse=True):
-        g, dtype = grads[birth], leaves[birth]._value.dtype
+        g, dtype = grads[birth], leaves[birth].value.dtype
         found.gradients[places[birth]] = g if g.dtype == dtype else g.astype(dtype)
     return found
 
@@ -190,7 +190,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
 def computed(names: Names) -> list[Computed]:
     """The forward pass of a graph: every value that was computed, oldest first."""
     return [
-        Computed(place, names.of(node), names.formula(node), put_in(node), node._value)
+        Computed(place, names.of(node), names.formula(node), put_in(node), node.value)
         for place, node in enumerate(names.nodes)
         if node.op is not None
     ]
@@ -225,7 +225,7 @@ def put_in(node: Node) -> str:
     """What made a scalar, with the numbers of its inputs: `(−2) + 6`."""
     op = node.op
     assert op is not None
-    if op.arity is None or not all(is_scalar(x) for x in (node._value, *node.inputs[: op.arity])):
+    if op.arity is None or not all(is_scalar(x) for x in (node.value, *node.inputs[: op.arity])):
         return ""
     args = [Symbol(str(i), ()) if i < op.arity else Option(x) for i, x in enumerate(node.inputs)]
     pieces = numbers_of(node)
@@ -236,7 +236,7 @@ def put_in(node: Node) -> str:
 
 def numbers_of(node: Node) -> dict[str, Piece]:
     """The numbers of a node's output and inputs, by key."""
-    values = {"y": node._value} | {str(i): x for i, x in enumerate(node.inputs)}
+    values = {"y": node.value} | {str(i): x for i, x in enumerate(node.inputs)}
     # Without its value, a factor of 1 is not taken for one that a reader can do without.
     return {key: constant(x)._replace(value=None) for key, x in values.items() if is_scalar(x)}
 
@@ -254,7 +254,7 @@ class Rules:
         self, node: Node, i: int, g: Array, symbolic: bool = True, summed: bool = True
     ) -> Expression | None:
         """What the rule for input i does; None where it runs on arrays only."""
-        key = (node.op, i, symbolic, summed, np.shape(node._value), *map(kind_of, node.parents, node.inputs))
+        key = (node.op, i, symbolic, summed, np.shape(node.value), *map(kind_of, node.parents, node.inputs))
         key += tuple(map(repr, node.inputs[len(node.parents) :]))
         if key not in self._known:
             try:
@@ -278,7 +278,7 @@ class Rules:
             return (
                 f"{gate} copies the gradient to its first input" if i == 0 else f"{gate} copies the gradient"
             )
-        found = self.of(node, i, np.ones_like(node._value), summed=False)
+        found = self.of(node, i, np.ones_like(node.value), summed=False)
         if found is None:
             return f"{gate} multiplies the gradient by its local derivative"
         first = found.lines[0] if found.lines else None
@@ -361,12 +361,12 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     """The local derivative between scalars, the product as text, and with numbers put in."""
     arriving = f"∂L/∂{names.of(node)}"
     pieces = pieces_of(node, names, arriving)
-    if not is_scalar(node._value) or not is_scalar(node.inputs[i]):
+    if not is_scalar(node.value) or not is_scalar(node.inputs[i]):
         found = rules.of(node, i, g)
         if found is None:
             return None, f"(∂{names.of(node)}/∂{input_name(names, node, i)})ᵀ {arriving}", ""
         return None, write(found, pieces).text, ""
-    one = node._value.dtype.type(1)
+    one = node.value.dtype.type(1)
     slope = next(part for k, _, part in pull(node, one) if k == i)
     local = rules.of(node, i, one, symbolic=False)
     g_text = inside(constant(g), PRODUCT)

@@ -43,11 +43,11 @@ def tree(loss: Any) -> str:
     waiting: list[tuple[Node, str, str, tuple[Any, ...]]] = [(loss, "", "", ())]
     while waiting and len(lines) < LINES:
         node, first, below, outer = waiting.pop()
-        if node._birth in seen:
+        if node.birth in seen:
             lines.append(f"{first}{names.of(node)} (above)")
             continue
-        seen.add(node._birth)
-        path = paths[node._birth]
+        seen.add(node.birth)
+        path = paths[node.birth]
         common = 0
         while common < min(len(path), len(outer)) and path[common] == outer[common]:
             common += 1
@@ -72,12 +72,12 @@ def line(names: Names, node: Node) -> str:
     parts = [names.of(node)]
     if node.op is not None:
         parts.append(names.formula(node))
-    shape = np.shape(node._value)
+    shape = np.shape(node.value)
     if not shape:
-        parts.append(number(node._value, 4))
+        parts.append(number(node.value, 4))
     text = " = ".join(parts)
     if shape:
         text += f"  {size(shape)}"
     if node.op is None:
-        text += "  parameter" if node._needs else "  data"
+        text += "  parameter" if node.needs else "  data"
     return text

@@ -112,18 +112,18 @@ def scores_of(who: str, scores: Any) -> tuple[Any, Array, bool]:
     float16 is widened; the third result says whether it was.
     """
     if isinstance(scores, Node):
-        data = scores._value
+        data = scores.value
     else:
         data = scores = as_array(who, scores)
     if data.dtype.kind != "f":
         if data.dtype.kind not in "iu":
             raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
         scores = astype(scores, float)  # differences of unsigned integers would wrap around
-        data = scores._value if isinstance(scores, Node) else scores
+        data = scores.value if isinstance(scores, Node) else scores
     half = data.dtype is HALF
     if half:
         scores = widened(scores)
-        data = scores._value if isinstance(scores, Node) else scores
+        data = scores.value if isinstance(scores, Node) else scores
     if data.ndim == 0:
         raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
     if 0 in data.shape:
@@ -283,7 +283,7 @@ def saturated(p: Any, y: Any) -> bool:
 
     Those of p below the smallest normal number; of 1 − p more than half of them where p is this near 1.
     """
-    a, b = (x._value if isinstance(x, Node) else x for x in (p, y))
+    a, b = (x.value if isinstance(x, Node) else x for x in (p, y))
     if foreign(a) or foreign(b):
         return False  # asking a lazy array would compute it
     info = np.finfo(a.dtype)
@@ -292,11 +292,11 @@ def saturated(p: Any, y: Any) -> bool:
 
 def vanished(q: Any, p: Any) -> bool:
     """Whether a probability that was computed, and that p asks for, has lost its digits on the way to 0."""
-    *_, first = back(q) if isinstance(q, Node) and q._needs else (None,)
-    if first is None or first._op is None or foreign(q._value):
+    *_, first = back(q) if isinstance(q, Node) and q.needs else (None,)
+    if first is None or first.op is None or foreign(q.value):
         return False
-    p = p._value if isinstance(p, Node) else p
-    return not foreign(p) and bool(((q._value < np.finfo(q._value.dtype).tiny) & (p > 0)).any())
+    p = p.value if isinstance(p, Node) else p
+    return not foreign(p) and bool(((q.value < np.finfo(q.value.dtype).tiny) & (p > 0)).any())
 
 
 def pos_weight_of(who: str, weight: Any, z: Any) -> Any:

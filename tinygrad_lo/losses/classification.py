@@ -109,8 +109,8 @@ def cross_entropy(
     weights = None if class_weights is None else class_weights_of(who, class_weights, data)
     if (
         isinstance(scores, Node)
-        and scores._op is not None
-        and scores._op.name in SUSPECTS
+        and scores.op is not None
+        and scores.op.name in SUSPECTS
         and is_softmax(scores)
     ):
         warn_once(
@@ -142,7 +142,7 @@ def cross_entropy(
             weight = keep
 
     log_p = named(log_softmax(scores, -1), "log p")
-    if soft and not label_smoothing and not (isinstance(q, Node) and q._needs):
+    if soft and not label_smoothing and not (isinstance(q, Node) and q.needs):
         log_p = where(greater(q, 0.0), log_p, 0.0)  # 0 log 0 = 0, for classes that are masked out
     elif soft and not label_smoothing:
         # The same for a target with a gradient, which is −log p also where it is 0.

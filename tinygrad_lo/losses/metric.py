@@ -333,7 +333,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
 def data_of(x: Any) -> Array:
     """The plain array: a choice of rows has no gradient."""
     leave("mining negatives", x)
-    return x._value if isinstance(x, Node) else x
+    return x.value if isinstance(x, Node) else x
 
 
 # -------------------------------------------------------------------------------------- checks
@@ -360,7 +360,7 @@ def apart(who: str, distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -
             f"{who}: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
             f"expected {a.shape[:-1]}, one number for each row"
         )
-    if not isinstance(d, Node) and any(isinstance(x, Node) and x._needs for x in (a, b)):
+    if not isinstance(d, Node) and any(isinstance(x, Node) and x.needs for x in (a, b)):
         raise GraphError(
             f"{who}: distance returned {type(d).__name__} for tensors that require gradients: it left "
             f"the graph; compute with operators and NumPy functions of its inputs"

@@ -277,7 +277,7 @@ def bent(x: Any, slope: Any) -> Any:
 
 def dtype_of(x: Any) -> Any:
     """The dtype of a tensor or an array."""
-    return x._value.dtype if isinstance(x, Node) else x.dtype
+    return x.value.dtype if isinstance(x, Node) else x.dtype
 
 
 def some_axes(who: str, axis: Any, x: Any) -> Any:

@@ -123,7 +123,7 @@ class Module:
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters, then of all buffers, by dotted name."""
-        state = {name: np.array(p._value) for name, p in self.named_parameters()}
+        state = {name: np.array(p.value) for name, p in self.named_parameters()}
         for name, (module, key) in self._buffers(state).items():
             state[name] = np.array(getattr(module, key))
         return state
@@ -138,7 +138,7 @@ class Module:
             raise CheckpointError(f"{who}: a state is a dict of names and arrays, got {type(state).__name__}")
         params = dict(self.named_parameters())
         buffers = self._buffers(params)
-        ours = {name: p._value for name, p in params.items()}
+        ours = {name: p.value for name, p in params.items()}
         ours |= {name: getattr(module, key) for name, (module, key) in buffers.items()}
         problems = unlike(list(ours), list(state))
         new = {}
@@ -146,7 +146,7 @@ class Module:
             if name in state:
                 given = state[name]
                 try:
-                    new[name] = np.array(given._value if isinstance(given, Node) else given)
+                    new[name] = np.array(given.value if isinstance(given, Node) else given)
                 except ValueError:
                     problems.append(f"{name!r} is no array")
                     continue
@@ -199,7 +199,7 @@ Path = Any  # () at the root, else (the path of the outer module, the name in it
 
 def is_parameter(item: Any) -> bool:
     """Whether this is something to optimize: a leaf that wants a gradient, or a parameter, frozen or not."""
-    return isinstance(item, Node) and item._op is None and (item._needs or isinstance(item, Parameter))
+    return isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
 
 
 def parts(module: Module) -> list[tuple[str, Any]]:
@@ -263,9 +263,9 @@ def described(root: Module) -> str:
             lines.append(f"{margin}{type(item).__name__} (above)")
         elif isinstance(item, Node):
             seen.add(Itself(item))
-            total += item._value.size
-            shape = "×".join(map(str, item._value.shape)) or "scalar"
-            lines.append(f"{margin}{type(item).__name__} {shape}: {counted(item._value.size)}")
+            total += item.value.size
+            shape = "×".join(map(str, item.value.shape)) or "scalar"
+            lines.append(f"{margin}{type(item).__name__} {shape}: {counted(item.value.size)}")
         else:
             seen.add(Itself(item))
             inner = item._listed()
@@ -274,7 +274,7 @@ def described(root: Module) -> str:
                 waiting.append((depth, "", total))
                 waiting += [(depth + 1, f"({key}) ", part) for key, part in inner][::-1]
                 continue
-            fresh = {Itself(p): p._value.size for _, p in inner if Itself(p) not in seen}
+            fresh = {Itself(p): p.value.size for _, p in inner if Itself(p) not in seen}
             seen |= set(fresh)
             count = sum(fresh.values())
             total += count

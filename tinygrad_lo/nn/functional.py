@@ -134,7 +134,7 @@ def batch_norm(
                 f"{who}: training needs more than one value per channel, got {count} (shape {shape}); "
                 f"use a larger batch, or training=False"
             )
-        if running and foreign(x._value if isinstance(x, Node) else x):
+        if running and foreign(x.value if isinstance(x, Node) else x):
             raise UnsupportedError(f"{who}: running statistics of a lazy array would compute it; pass none")
         average = named(mean(x, axes, True), "μ")
         centered = subtract(x, average)
@@ -291,7 +291,7 @@ def images(who: str, x: Any) -> tuple[int, ...]:
     if len(shape) != 4:
         cure = "; add the axis of the batch with x[None]" if len(shape) == 3 else ""
         raise ShapeError(f"{who}: x must be (N, C, H, W), got shape {shape}{cure}")
-    if foreign(x._value if isinstance(x, Node) else x):
+    if foreign(x.value if isinstance(x, Node) else x):
         raise UnsupportedError(
             f"{who}: windows need a NumPy array; map the function over the lazy array's blocks"
         )

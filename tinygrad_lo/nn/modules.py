@@ -66,9 +66,9 @@ class Linear(Module):
     def forward(self, x: Any) -> Any:
         """x @ W + b."""
         weight = self.weight
-        if not isinstance(x, Node) or x.plain or x._value.dtype.kind != "f":
+        if not isinstance(x, Node) or x.plain or x.value.dtype.kind != "f":
             x = floats("Linear", x, weight)[0]  # plain float64 data leave a float32 layer float32
-        shape, expected = shape_of(x), weight._value.shape[0]
+        shape, expected = shape_of(x), weight.value.shape[0]
         if not shape or shape[-1] != expected:
             got = f"{shape[-1]} (x has shape {shape})" if shape else "a number"
             name = name_of(weight) or ""
@@ -123,7 +123,7 @@ class Sequential(Module):
                 # A method of a module, or functools.partial with a parameter.
                 brought = [getattr(step, "__self__", None), *getattr(step, "args", ())]
                 brought += getattr(step, "keywords", {}).values()
-                if any(isinstance(x, Module) or (isinstance(x, Node) and x._needs) for x in brought):
+                if any(isinstance(x, Module) or (isinstance(x, Node) and x.needs) for x in brought):
                     raise OptionError(
                         f"Sequential: entry {i}, {step!r}, brings parameters that would not be listed; "
                         f"write a Module with them"

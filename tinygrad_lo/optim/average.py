@@ -59,7 +59,7 @@ class Average:
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")
             self._params[name] = p
-        self._averages = {name: copied(p._value) for name, p in self._params.items()}
+        self._averages = {name: copied(p.value) for name, p in self._params.items()}
         self._applied = 0
 
     @property
@@ -76,12 +76,12 @@ class Average:
         if self._applied:
             raise GraphError("Average: update() inside applied(), where the parameters hold the averages")
         for name, p in self._params.items():
-            if not np.isfinite(p._value).all():
-                bad = "nan" if np.isnan(p._value).any() else "inf"
+            if not np.isfinite(p.value).all():
+                bad = "nan" if np.isnan(p.value).any() else "inf"
                 raise NonFiniteError(f"Average: {name!r} has {bad}; no average was changed")
         alpha, rest = self.alpha, 1.0 - self.alpha
         for name, p in self._params.items():
-            self._averages[name] = alpha * p._value + rest * self._averages[name]
+            self._averages[name] = alpha * p.value + rest * self._averages[name]
         self.updates += 1
 
     @contextmanager
@@ -93,12 +93,12 @@ class Average:
         Raises:   GraphError, at the end of the block: a parameter was changed inside it, and the
                   change is lost.
         """
-        held = {name: p._value for name, p in self._params.items()}
+        held = {name: p.value for name, p in self._params.items()}
         # Copies: what is written into a parameter must not get into the averages.
         given = self.values
         for name, p in self._params.items():
-            p._value = given[name]
-        stamps = {name: p._stamp for name, p in self._params.items()}
+            p.value = given[name]
+        stamps = {name: p.stamp for name, p in self._params.items()}
         self._applied += 1
         try:
             yield
@@ -107,10 +107,10 @@ class Average:
             changed = [
                 name
                 for name, p in self._params.items()
-                if p._value is not given[name] or p._stamp != stamps[name]
+                if p.value is not given[name] or p.stamp != stamps[name]
             ]
             for name, p in self._params.items():
-                p._value = held[name]
+                p.value = held[name]
         # Not reached when the block raised: its own exception says more.
         if changed:
             raise GraphError(

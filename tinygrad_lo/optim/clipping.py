@@ -58,7 +58,7 @@ def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
     live = [
         (f"parameter {i}" if name is None else repr(name), p)
         for i, (name, p) in enumerate(leaves)
-        if p._grad is not None and p._needs
+        if p.arrived is not None and p.needs
     ]
     if not live:
         raise OptionError(f"{who}: no parameter has a gradient; call loss.backward() first")
@@ -119,7 +119,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
     who = "clip_grad_norm"
     most = bound(who, "max_norm", max_norm)
     live = with_gradients(who, params)
-    norms = [norm_of(p._grad) for _, p in live]
+    norms = [norm_of(p.arrived) for _, p in live]
     for (name, _), norm in zip(live, norms, strict=True):
         if not math.isfinite(norm):
             raise NonFiniteError(
@@ -134,9 +134,9 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
     if total > most:
         share = most / total
         for _, p in live:
-            g = p._grad
+            g = p.arrived
             # In float64: a small share is no normal number of float32 or float16.
-            p._grad = g * share if g.dtype == float64 else (g.astype(float64) * share).astype(g.dtype)
+            p.arrived = g * share if g.dtype == float64 else (g.astype(float64) * share).astype(g.dtype)
     return total
 
 
@@ -162,13 +162,13 @@ def clip_grad_value(params: Any, limit: float) -> None:
     most = bound(who, "limit", limit)
     live = with_gradients(who, params)
     for name, p in live:
-        if not np.isfinite(p._grad).all():
-            bad = "nan" if np.isnan(p._grad).any() else "inf"
+        if not np.isfinite(p.arrived).all():
+            bad = "nan" if np.isnan(p.arrived).any() else "inf"
             raise NonFiniteError(
                 f"{who}: grad of {name} has {bad}, nothing was clipped; "
                 f"lo.anomaly() around the forward and backward pass names the op"
             )
     for _, p in live:
         # A limit beyond the dtype's range would overflow in the comparison.
-        most_here = min(most, float(np.finfo(p._grad.dtype).max))
-        p._grad = np.clip(p._grad, -most_here, most_here)
+        most_here = min(most, float(np.finfo(p.arrived.dtype).max))
+        p.arrived = np.clip(p.arrived, -most_here, most_here)

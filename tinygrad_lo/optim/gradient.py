@@ -118,8 +118,8 @@ class SGD(Optimizer):
         if {*map(type, grads)} == {ndarray} and len(dtypes := {g.dtype for g in grads}) == 1:
             lr = np.array(lr, dtypes.pop())  # NumPy multiplies by it sooner than by a Python float
         for p, g in zip(params, grads, strict=True):
-            p._value = descend(p._value, g, lr)
-            p._spent = 1
+            p.value = descend(p.value, g, lr)
+            p.spent = 1
 
     def with_velocity(self, w: Array, g: Array, lr: float, state: dict[str, Any], group: Group) -> Array:
         """The step with momentum; remembers the velocity v."""

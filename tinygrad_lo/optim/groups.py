@@ -169,7 +169,7 @@ def parameters_of(who: str, params: Any) -> list[tuple[str | None, Any]]:
             )
         if p.op is not None:
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, is not a leaf: it was computed by {p.op.name}")
-        if not p._needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
+        if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
             raise OptionError(f"{who}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter")
         own = name_of(p)
         # "0.weight" says more than the "weight" by which the inner layer alone knows it.
@@ -210,9 +210,7 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
         named = parameters_of(who, group["params"])
         for flat, decay in ((False, weight_decay), (True, 0.0)):
             # A pair only where the name is not the parameter's own.
-            part = [
-                p if name == name_of(p) else (name, p) for name, p in named if (p._value.ndim < 2) == flat
-            ]
+            part = [p if name == name_of(p) else (name, p) for name, p in named if (p.value.ndim < 2) == flat]
             if part:
                 found.append({**group, "params": part, "weight_decay": decay})
     if not found:

@@ -37,7 +37,7 @@ __all__ = [
 ]  # fmt: skip
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
-SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("_spent")
+SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
 SMALL = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
 
@@ -131,9 +131,9 @@ class Optimizer:
         options = {**self.defaults, **group, "params": params}
         made = Group(type(self), number, options)
         for p in params:
-            if "eps" in made and p._value.dtype.type(made["eps"]) == 0:
+            if "eps" in made and p.value.dtype.type(made["eps"]) == 0:
                 raise OptionError(
-                    f"{self}: group {number}: eps {made['eps']} is 0 in {p._value.dtype}, the dtype of "
+                    f"{self}: group {number}: eps {made['eps']} is 0 in {p.value.dtype}, the dtype of "
                     f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
                 )
         self.param_groups.append(made)
@@ -148,8 +148,8 @@ class Optimizer:
             if active:
                 leave("zero_grad()", *group["params"])
             for p in group["params"]:
-                p._grad = None
-                p._spent = 0
+                p.arrived = None
+                p.spent = 0
 
     def step(self, closure: Callable[[], Any] | None = None, *, evaluate: Iterable[Any] = ()) -> Any:
         """Change every parameter that has a gradient by the update rule.
@@ -175,8 +175,8 @@ class Optimizer:
         for group in self.param_groups:
             began = len(live)
             for p in group["params"]:
-                g = p._grad
-                if g is not None and p._needs:  # a frozen parameter stays
+                g = p.arrived
+                if g is not None and p.needs:  # a frozen parameter stays
                     live.append(p)
                     grads.append(g)
             owners.append((group, began, len(live)))
@@ -186,7 +186,7 @@ class Optimizer:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = self._evaluate(evaluate, live) or result
-            grads = [p._grad for p in live]
+            grads = [p.arrived for p in live]
         # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays are
         # asked as one.
         many = len(grads) > 8 and sum(map(SIZE, grads)) < SMALL
@@ -195,7 +195,7 @@ class Optimizer:
             self._must_be_finite(live)
         if 2 in map(SPENT, live) and not self._warned:
             self._warned = True
-            p = next(p for p in live if p._spent == 2)
+            p = next(p for p in live if p.spent == 2)
             warnings.warn(
                 f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
                 f"added to; call zero_grad() after step()",
@@ -210,9 +210,9 @@ class Optimizer:
         """Apply the rule to these parameters of a group."""
         state, rule = self.state, self.rule
         for p, g in zip(params, grads, strict=True):
-            new = rule(p._value, g, state[p], group)
-            p._value = new if new.ndim else new[()]  # a scalar holds a number, not an array
-            p._spent = 1
+            new = rule(p.value, g, state[p], group)
+            p.value = new if new.ndim else new[()]  # a scalar holds a number, not an array
+            p.spent = 1
 
     def _evaluate(self, evaluate: Iterable[Any], params: list[Any]) -> list[Any]:
         """Compute lazy gradients and losses, all at once, in place. The values of the losses."""
@@ -222,24 +222,24 @@ class Optimizer:
         for i, loss in enumerate(losses):
             if not isinstance(loss, Node):
                 raise DTypeError(f"{self}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
-        pending = [p for p in params if lazy(p._grad)]
-        unknown = [loss for loss in losses if lazy(loss._value)]
+        pending = [p for p in params if lazy(p.arrived)]
+        unknown = [loss for loss in losses if lazy(loss.value)]
         if pending or unknown:
             from dask.base import compute
 
-            wanted = [*(p._grad for p in pending), *(loss._value for loss in unknown)]
+            wanted = [*(p.arrived for p in pending), *(loss.value for loss in unknown)]
             done: list[Any] = list(compute(*wanted))  # type: ignore[no-untyped-call]
             fitted = [fitting(p, g, "grad") for p, g in zip(pending, done, strict=False)]
             for p, g in zip(pending, fitted, strict=True):
-                p._grad = g
+                p.arrived = g
             for loss, value in zip(unknown, done[len(pending) :], strict=True):
-                loss._value = value[()] if isinstance(value, ndarray) and not value.ndim else value
-        return [loss._value for loss in losses]
+                loss.value = value[()] if isinstance(value, ndarray) and not value.ndim else value
+        return [loss.value for loss in losses]
 
     def _must_be_finite(self, params: list[Any]) -> None:
         """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
         for p in params:
-            g, who = p._grad, f"{self}: grad of {quoted(p, 'a parameter')}"
+            g, who = p.arrived, f"{self}: grad of {quoted(p, 'a parameter')}"
             if not np.isfinite(g).all():
                 nans, infs = int(np.isnan(g).sum()), int(np.isinf(g).sum())
                 text = " and ".join(f"{n} {what}" for n, what in ((nans, "nan"), (infs, "inf")) if n)
@@ -353,7 +353,7 @@ class Optimizer:
 
     def _remembered(self, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
         """The state of one parameter, copied."""
-        w = p._value
+        w = p.value
         found: dict[str, Any] = {}
         for key in [k for k, kind in self.memory.items() if k not in saved and kind != "array?"]:
             raise self._unfit(f"the state of {name!r} has no {key!r}")
@@ -406,4 +406,4 @@ class Optimizer:
 
 def titles(group: Group) -> list[str]:
     """The names of a group's parameters, or their shapes."""
-    return [name_of(p) or "×".join(map(str, p._value.shape)) or "scalar" for p in group["params"]]
+    return [name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"]]

@@ -48,7 +48,7 @@ def above_zero(who: str, name: str, value: Any, below: float = math.inf) -> floa
 
 def loss_as_float(who: str, loss: Any) -> float:
     """A loss, tensor or number, as a Python float; it may be inf or nan."""
-    value = np.asarray(loss._value if isinstance(loss, Node) else loss)
+    value = np.asarray(loss.value if isinstance(loss, Node) else loss)
     if value.dtype.kind not in "fiu":
         raise DTypeError(f"{who}: the loss must be a number, got {loss!r}")
     if value.size != 1:

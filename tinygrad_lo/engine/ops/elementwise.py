@@ -250,19 +250,19 @@ def detach(x: Any) -> Any:
     """A copy of the values that no gradient flows through, and that holds on to no graph."""
     if active and modes.recording is not None:
         return _detach(x)
-    return constant(x._value.copy())
+    return constant(x.value.copy())
 
 
 def number(who: str, option: str, value: Any) -> Any:
     """An option without a derivative: a plain number or array, not a tensor that wants a gradient."""
     if isinstance(value, Node):
-        if value._needs:
+        if value.needs:
             raise GraphError(
                 f"{who}: no gradient flows to {option}, but {quoted(value)} requires one; "
                 f"pass t.detach() to use its value"
             )
         leave(f"{who}: {option}", value)
-        return value._value
+        return value.value
     return value
 
 
@@ -279,7 +279,7 @@ def astype(x: Any, dtype: Any) -> Any:
         wanted = np.dtype(dtype)
     except TypeError as error:
         raise DTypeError(f"astype: {dtype!r} is no dtype") from error
-    if isinstance(x, Node) and x._needs and wanted.kind != "f":
+    if isinstance(x, Node) and x.needs and wanted.kind != "f":
         raise DTypeError(
             f"astype: {wanted} cannot carry gradients; to go on without, use t.detach().astype({str(wanted)!r})"
         )
@@ -307,7 +307,7 @@ def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:
 def as_float(x: Any, dtype: Any = None) -> Any:
     """A floating-point tensor as it is; anything else in the given dtype, or in its own if it has one."""
     if isinstance(x, Node) and not x.plain:
-        return x if x._value.dtype.kind == "f" else astype(x, dtype or float)
+        return x if x.value.dtype.kind == "f" else astype(x, dtype or float)
     wanted = dtype if dtype is not None else x.dtype if x.dtype.kind == "f" else np.dtype(float)
     return x if x.dtype == wanted else _astype(x, wanted)
 
@@ -321,7 +321,7 @@ def floats(who: str, *inputs: Any) -> list[Any]:
     found: list[Any] = [
         x if x is None or isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))[()] for x in inputs
     ]
-    dtypes = [x._value.dtype for x in found if isinstance(x, Node) and not x.plain]
+    dtypes = [x.value.dtype for x in found if isinstance(x, Node) and not x.plain]
     dtypes += [x.dtype for x in found[:1] if not isinstance(x, Node) or x.plain]
     dtype = next((one for one in dtypes if one.kind == "f"), None)
     return [None if x is None else as_float(x, dtype) for x in found]
@@ -329,4 +329,4 @@ def floats(who: str, *inputs: Any) -> list[Any]:
 
 def floating(who: str, x: Any) -> Any:
     """One input in floating point."""
-    return x if isinstance(x, Node) and x._value.dtype.kind == "f" else floats(who, x)[0]
+    return x if isinstance(x, Node) and x.value.dtype.kind == "f" else floats(who, x)[0]

@@ -37,7 +37,7 @@ def plain_part(index: Any) -> Any:
             "a mask as an index (how much it takes is not known; write np.where, or multiply by the mask)",
             index,
         )
-        return index._value
+        return index.value
     if index is None or index is Ellipsis or isinstance(index, (int, slice, np.generic, ndarray, str, float)):
         return index
     found = from_nested(index, "index") if isinstance(index, (list, tuple)) else np.asarray(index)
@@ -51,7 +51,7 @@ class Slot(int):
 def at(x: Any, index: Any) -> Any:
     """`x[index]` as users write it; tensors of ints among the indices are inputs of the op, as labels are."""
     parts = index if isinstance(index, tuple) else (index,)
-    inputs = [part for part in parts if isinstance(part, Node) and part._value.dtype.kind in "iu"]
+    inputs = [part for part in parts if isinstance(part, Node) and part.value.dtype.kind in "iu"]
     if not inputs:
         return getitem(x, plain_index(index))
     # An array of ints beside them becomes an input too, so that all are written down in one way.
@@ -63,7 +63,7 @@ def at(x: Any, index: Any) -> Any:
 
 def plain_int_array(part: Any) -> Any:
     """A part of an index that is an array or tensor of ints, or None."""
-    data = part._value if isinstance(part, Node) else part
+    data = part.value if isinstance(part, Node) else part
     return part if isinstance(data, (ndarray, np.integer)) and data.dtype.kind in "iu" else None
 
 

@@ -212,7 +212,7 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
 
 def sequence(who: str, tensors: Any) -> list[Any]:
     """The tensors to join, numbers among them as arrays; a single tensor stands for its rows."""
-    if (isinstance(tensors, Node) and np.ndim(tensors._value) == 0) or isinstance(tensors, (str, int, float)):
+    if (isinstance(tensors, Node) and np.ndim(tensors.value) == 0) or isinstance(tensors, (str, int, float)):
         raise DTypeError(f"{who}: expected a sequence of tensors, got {type(tensors).__name__}")
     return [np.asarray(part) if isinstance(part, (int, float, list)) else part for part in tensors]
 
@@ -276,7 +276,7 @@ def one_axis(who: str, axis: Any, x: Any) -> int:
 def ints(who: str, option: str, value: Any) -> tuple[int, ...]:
     """An int or a sequence of ints as a tuple of them."""
     leave(f"{who}: {option}", value)
-    value = value._value if isinstance(value, Node) else value
+    value = value.value if isinstance(value, Node) else value
     try:
         return tuple(operator.index(n) for n in ((value,) if np.ndim(value) == 0 else value))
     except TypeError as error:
@@ -335,7 +335,7 @@ def parts_of(who: str, ary: Any, cuts: Any, axis: Any) -> list[Any]:
     axis = one_axis(who, axis, ary)
     n = shape_of(ary)[axis]
     places = ints(who, "indices_or_sections", cuts)
-    if np.ndim(cuts._value if isinstance(cuts, Node) else cuts) == 0:
+    if np.ndim(cuts.value if isinstance(cuts, Node) else cuts) == 0:
         (sections,) = places
         if sections < 1:
             raise ShapeError(f"{who}: the number of sections must be 1 or more, got {sections}")
