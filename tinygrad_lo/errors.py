@@ -48,6 +48,14 @@ class OptionError(LoError, ValueError):
     """An option with an impossible value, or an option that does not exist."""
 
 
+class UnknownOptionError(OptionError, TypeError):
+    """An option that a function does not have; the message names the one that was meant."""
+
+
+class UnknownNameError(LoError, AttributeError):
+    """A name that a module does not have; the message names the one that was meant."""
+
+
 class CheckpointError(LoError, ValueError):
     """A file that is not a checkpoint of this model; nothing has been changed."""
 

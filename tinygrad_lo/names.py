@@ -1,0 +1,93 @@
+"""Parameters and their names: the one reader of `params` in all the forms that users write."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Node, name_of, named
+from tinygrad_lo.errors import OptionError
+
+Named = list[tuple[str | None, Any]]
+
+
+def named_values(who: str, params: Any) -> Named:
+    """(name or None, value) for a tensor, a list or generator, pairs (name, value), a dict, or a model.
+
+    Raises:   OptionError: text, a number, or a set, whose order is another one in every run.
+    """
+    if isinstance(params, (Node, np.ndarray)):
+        params = [params]
+    elif hasattr(params, "named_parameters"):
+        params = params.named_parameters()
+    elif isinstance(params, dict):
+        params = params.items()
+    if isinstance(params, (set, frozenset)):
+        raise OptionError(f"{who}: params is a set, which has no order of its own; pass a list")
+    if not isinstance(params, Iterable) or isinstance(params, (str, bytes)):
+        raise OptionError(
+            f"{who}: params must be a tensor, a list of them, of (name, tensor) pairs, a dict or a model, "
+            f"got {type(params).__name__}"
+        )
+    return list(map(as_pair, params))
+
+
+def as_pair(item: Any) -> tuple[str | None, Any]:
+    """An entry of a list with its name: a pair's, else the tensor's own."""
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+        name, value = item
+        own = name_of(value) if isinstance(value, Node) else None
+        # "0.weight" says more than the "weight" by which the inner layer alone knows it.
+        return (own, value) if own is not None and own.endswith(f".{name}") else (name, value)
+    return (name_of(item) if isinstance(item, Node) else None), item
+
+
+def named_leaves(who: str, params: Any) -> Named:
+    """The parameters with their names, which those without one take on.
+
+    Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
+    """
+    leaves: dict[Any, str | None] = {}
+    for i, (name, p) in enumerate(named_values(who, params)):
+        text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
+        if not isinstance(p, Node):
+            raise OptionError(
+                f"{who}: {text} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter"
+            )
+        if p.op is not None:
+            raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
+        if p in leaves:
+            raise OptionError(f"{who}: {text} is in the list twice")
+        if name is not None and name_of(p) is None:
+            named(p, name)
+        leaves[p] = name
+    if not leaves:
+        raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
+    return [(name, p) for p, name in leaves.items()]
+
+
+def differences(expected: Iterable[str], there: Iterable[str]) -> str:
+    """What is wrong with the names of a saved state, '' if nothing: missing, unexpected, likely slips."""
+    wanted, found = dict.fromkeys(expected), dict.fromkeys(there)
+    missing = [name for name in wanted if name not in found]
+    unexpected = [name for name in found if name not in wanted]
+    texts = [f"missing: {missing}"] if missing else []
+    if unexpected:
+        guesses = [f"{near!r} for {name!r}" if len(unexpected) > 1 else repr(near)
+                   for name, near in likely(unexpected, missing)]  # fmt: skip
+        hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
+        texts.append(f"unexpected: {unexpected}{hint}")
+    return ", ".join(texts)
+
+
+def likely(unexpected: list[str], missing: list[str]) -> Iterator[tuple[str, str]]:
+    """Unexpected names with the missing ones that they resemble, each of these once."""
+    free = list(missing)
+    for name in unexpected:
+        near = difflib.get_close_matches(str(name), free, 1, 0.5)
+        if near:
+            free.remove(near[0])
+            yield name, near[0]

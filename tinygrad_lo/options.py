@@ -1,0 +1,261 @@
+"""Options of public functions: what their values may be, and what a name that is not there meant.
+
+Every option is read by one of `number whole flag choice pair`, which take Python's and NumPy's numbers
+alike and return Python's: a Python float leaves a float32 model float32, an np.float64 would not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import math
+import sys
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# ---------------------------------------------------------------------------------------- values
+
+
+def is_finite(value: Any) -> bool:
+    """Whether the value is a finite number, and no boolean."""
+    if isinstance(value, (int, np.integer)):
+        return not isinstance(value, bool) and abs(int(value)) <= sys.float_info.max
+    return isinstance(value, (float, np.floating)) and math.isfinite(value)
+
+
+def is_whole(value: Any) -> bool:
+    """Whether the value is an int of Python's or NumPy's, and no boolean."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def number(
+    who: str,
+    name: str,
+    value: Any,
+    *,
+    at_least: float = -math.inf,
+    above: float = -math.inf,
+    at_most: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite number within bounds, as a Python float."""
+    if is_finite(value) and at_least <= value <= at_most and above < value < below:
+        return float(value)
+    raise OptionError(f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got {value!r}")
+
+
+def interval(at_least: float, above: float, at_most: float, below: float) -> str:
+    """The bounds of a number, as a message says them."""
+    low = f">= {at_least:g}" if at_least > -math.inf else f"> {above:g}" if above > -math.inf else ""
+    high = f"<= {at_most:g}" if at_most < math.inf else f"< {below:g}" if below < math.inf else ""
+    if low and high:
+        opened, closed = "[("[low[1] != "="], "])"[high[1] != "="]
+        return f"in {opened}{low.split()[1]}, {high.split()[1]}{closed}"
+    return f"finite and {low or high}" if low or high else "finite"
+
+
+def whole(who: str, name: str, value: Any, at_least: int = 1) -> int:
+    """A count, as a Python int."""
+    if is_whole(value) and value >= at_least:
+        return int(value)
+    raise OptionError(f"{who}: {name} must be an int >= {at_least}, got {value!r}")
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """True or False, as a Python bool."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise OptionError(f"{who}: {name} must be True or False, got {value!r}")
+
+
+def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
+    """One of a few values, mostly words."""
+    if any(type(value) is type(one) and value == one for one in allowed):
+        return value
+    raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
+
+
+def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float]:
+    """Two numbers within bounds: `betas`."""
+    if not isinstance(value, (tuple, list, np.ndarray)) or len(value) != 2:
+        raise OptionError(f"{who}: {name} must be a pair of numbers, got {value!r}")
+    first, second = (number(who, f"{name}[{i}]", one, **bounds) for i, one in enumerate(value))
+    return first, second
+
+
+def either(words: Iterable[Any]) -> str:
+    """'a', 'b' or 'c'."""
+    *most, last = map(repr, words)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+# ----------------------------------------------------------------------------------------- names
+
+# Ours, and what PyTorch, Keras, scikit-learn and papers call it. A word that stands in several lines
+# means the first name that is there.
+ELSEWHERE = """
+decay: alpha gamma rho decay_rate
+weight_decay: wd l2 decay
+betas: beta1 beta2 beta_1 beta_2 b1 b2 beta
+momentum: mu beta gamma
+delta: beta
+factor: gamma decay_rate
+every: step_size period
+at: milestones
+steps: T_max total_steps warmup_steps num_steps max_iter
+minimum: eta_min min_lr
+peak: max_lr
+lr: learning_rate eta alpha step_size
+rate: decay_rate
+eps: epsilon
+params: parameters
+max_norm: max_grad_norm clipnorm
+limit: clip_value clipvalue
+opt: optimizer
+slope: negative_slope alpha
+p: rate dropout prob
+inputs: in_features in_channels input_dim
+outputs: out_features out_channels units filters
+size: kernel_size pool_size
+stride: strides
+bias: use_bias
+init: kernel_initializer
+axis: dim
+prediction: input y_pred logits
+scores: input logits y_pred
+score: input logits
+z: input logits
+x: input
+target: y_true targets labels y
+labels: y_true targets target y label
+y: y_true targets target labels
+class_weights: weight class_weight
+label_smoothing: smoothing alpha
+ignore_index: ignore_class
+reduction: size_average reduce
+half: scale
+margin: m
+rng: random_state generator seed
+seed: random_state
+n: n_samples
+classes: n_classes num_classes
+batch_size: bs
+rtol: tol atol tolerance
+path: filename file
+model: state_dict net module
+max_nodes: max_depth
+style: format
+
+Tensor: tensor array Variable Value
+seed: manual_seed set_seed
+gradcheck: grad_check check_grads
+jacobian: jacrev
+compile: jit
+draw: draw_dot plot
+mse: mse_loss MSELoss mean_squared_error
+mae: l1_loss L1Loss mean_absolute_error
+cross_entropy: CrossEntropyLoss categorical_crossentropy sparse_categorical_crossentropy softmax softmax_loss
+binary_cross_entropy: bce BCELoss binary_crossentropy log_loss
+binary_cross_entropy_with_logits: bce_with_logits BCEWithLogitsLoss
+nll: nll_loss NLLLoss
+kl_divergence: kl_div KLDivLoss kld kullback_leibler
+huber: smooth_l1_loss HuberLoss SmoothL1Loss
+hinge: hinge_loss HingeEmbeddingLoss
+multiclass_hinge: svm svm_loss multi_margin_loss MultiMarginLoss
+triplet: triplet_loss triplet_margin_loss TripletMarginLoss
+l1: lasso L1
+l2: ridge L2
+two_moons: make_moons moons
+circles: make_circles
+blobs: make_blobs
+spirals: make_spirals spiral
+minibatches: DataLoader batches
+Linear: Dense
+StepLR: StepDecay
+CosineLR: CosineAnnealingLR CosineDecay
+WarmupLR: LinearLR
+ExponentialLR: ExponentialDecay
+ReduceOnPlateau: ReduceLROnPlateau
+Average: EMA AveragedModel
+clip_grad_norm: clip_grad_norm_
+clip_grad_value: clip_grad_value_
+"""
+MEANS: dict[str, list[str]] = {}
+for line in filter(None, ELSEWHERE.splitlines()):
+    ours, _, theirs = line.partition(": ")
+    for word in theirs.split():
+        MEANS.setdefault(word, []).append(ours)
+
+# Options of others that ask for what happens here anyway.
+NEEDLESS = {
+    "set_to_none": "gradients are set to None here",
+    "retain_graph": "a graph stays, and can be swept again",
+    "inplace": "nothing is computed in place",
+    "requires_grad": "a Parameter wants a gradient, a Tensor takes requires_grad=",
+    "device": "arrays stay where they are: on the GPU if they are CuPy's",
+}
+
+
+def meant(word: object, known: Iterable[str]) -> str | None:
+    """Which of the known names a word that is none of them was meant to be."""
+    names = list(known)
+    for name in MEANS.get(str(word), ()):
+        if name in names:
+            return name
+    lower = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(str(word).lower(), lower, 1)
+    return lower[near[0]] if near else None
+
+
+def guess(word: object, known: Iterable[Any]) -> str:
+    """'; did you mean …?', or nothing."""
+    likely = meant(word, [name for name in known if isinstance(name, str)])
+    return f"; did you mean {likely!r}?" if likely is not None and isinstance(word, str) else ""
+
+
+def unknown(who: str, word: str, known: Collection[str]) -> UnknownOptionError:
+    """The error for an option that is not there."""
+    there = f"Options are {', '.join(known)}" if known else "It takes none"
+    why = NEEDLESS.get(word)
+    hint = guess(word, known) or (f": {why}." if why else ".")
+    return UnknownOptionError(f"{who} has no option {word!r}{hint} {there}")
+
+
+def missing(module: str, word: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that a module does not have; for its `__getattr__`."""
+    return UnknownNameError(f"{module} has no {word!r}{guess(word, known)}")
+
+
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function answer an option that it does not have with the one that was meant."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        try:
+            return function(*args, **options)
+        except TypeError:
+            misspelt = first_unknown(function, options)
+            if misspelt is None:
+                raise
+        raise misspelt
+
+    return call
+
+
+def first_unknown(function: Callable[..., Any], options: Iterable[str]) -> UnknownOptionError | None:
+    """The error for the first of these options that is none of the function's."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    wrong = next((name for name in options if name not in known), None)
+    who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
+    return None if wrong is None else unknown(who, wrong, [name for name in known if name != "self"])
