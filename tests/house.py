@@ -140,7 +140,7 @@ def entered(work) -> list[str]:
 
 def room(file: str) -> str:
     """The room in which a file lies."""
-    return file.partition("/")[0]
+    return file.partition(":")[0].partition("/")[0]
 
 
 def changes_of_room(visits: list[str]) -> int:
@@ -183,6 +183,23 @@ def figures() -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def rooms() -> dict[str, str]:
+    """Of each room: its lines, the mean and the worst complexity, the share of functions above 10."""
+    by_room: dict[str, list[int]] = {}
+    for place, n in complexities().items():
+        by_room.setdefault(room(place), []).append(n)
+    count: Counter[str] = Counter()
+    for path in modules():
+        count[room(path.relative_to(PACKAGE).as_posix())] += path.read_text(encoding="utf-8").count("\n")
+    return {
+        name: f"{count[name]:5} lines   mean {sum(all_) / len(all_):.2f}   worst {max(all_):2}   "
+        f"above 10 {sum(n > 10 for n in all_) / len(all_):.1%}"
+        for name, all_ in by_room.items()
+    }
+
+
 if __name__ == "__main__":
+    for name, figure in rooms().items():
+        print(f"{name:60} {figure}")
     for what, figure in figures():
         print(f"{what:60} {figure}")
