@@ -21,12 +21,13 @@ from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checkpoint import load, save
 from tinygrad_lo.compiling.compile import compile
 from tinygrad_lo.drawing.picture import draw
-from tinygrad_lo.engine.anomaly import anomaly
-from tinygrad_lo.engine.graph import named, no_grad, scope
+from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, value_and_grad
+from tinygrad_lo.engine.graph import no_grad
+from tinygrad_lo.engine.machine.anomaly import anomaly
+from tinygrad_lo.engine.machine.random import seed
+from tinygrad_lo.engine.naming import named, scope
 from tinygrad_lo.engine.ops import define_op
-from tinygrad_lo.engine.random import seed
 from tinygrad_lo.engine.tensor import Parameter, Tensor
-from tinygrad_lo.engine.transforms import grad, hessian, hvp, jacobian, value_and_grad
 from tinygrad_lo.explaining.derivative import formula
 from tinygrad_lo.explaining.explain import explain
 from tinygrad_lo.explaining.source import source

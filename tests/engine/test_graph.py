@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.graph import active, reachable, scopes
+from tinygrad_lo.engine.graph import active, reachable
+from tinygrad_lo.engine.machine.hooks import check
+from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.errors import DomainError, UnsupportedError
 from tinygrad_lo.losses import cross_entropy, l2
 

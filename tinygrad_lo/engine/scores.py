@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.graph import Array, Node, Op, constant
+from tinygrad_lo.engine.machine.arguments import foreign
 
 MAKERS = frozenset({"exp", "sigmoid", "log_softmax"})
 # What leaves probabilities what they are, and 1 − p, and e^s / Σ e^s.
@@ -110,6 +110,12 @@ def axis_of(x: Node) -> tuple[Any, ...]:
         return (x.inputs[1],) if x.op.name == "log_softmax" else ()
     found = recipe(x)
     return found.axes if found is not None and found.maker == "log_softmax" and not found.moves else ()
+
+
+def constant_of(op: Op, value: Array, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:
+    """What an op returns where no gradient is wanted."""
+    out: Node = constant(value)
+    return note(out, op, parents, inputs) if op.name in TRACED else out
 
 
 def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:

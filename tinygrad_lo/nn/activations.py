@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.call import remembered
-from tinygrad_lo.engine.graph import Node, named, scoped, tick
+from tinygrad_lo.engine.graph import Node, tick
+from tinygrad_lo.engine.machine.arguments import finite_number, shape_of
+from tinygrad_lo.engine.machine.hooks import remembered
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops import elementwise, reductions
 from tinygrad_lo.engine.ops.arithmetic import add, greater_equal, less_equal, multiply, negative
 from tinygrad_lo.engine.ops.elementwise import clip, exp, expm1, floating, floats, where
 from tinygrad_lo.engine.ops.shapes import concatenate, reshape
-from tinygrad_lo.engine.values import finite_number, shape_of
 from tinygrad_lo.errors import OptionError, ShapeError
 
 

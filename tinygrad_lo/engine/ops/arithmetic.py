@@ -6,8 +6,8 @@ import operator
 
 import numpy as np
 
-from tinygrad_lo.engine.call import no_broadcast
 from tinygrad_lo.engine.graph import Array, Kink, same
+from tinygrad_lo.engine.machine.refusals import no_broadcast
 from tinygrad_lo.engine.ops.registry import op
 from tinygrad_lo.errors import DTypeError
 

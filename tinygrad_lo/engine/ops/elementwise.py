@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.call import constant, remembered
-from tinygrad_lo.engine.graph import Array, Kink, Node, active, modes, quoted
+from tinygrad_lo.engine.backward import unbroadcast
+from tinygrad_lo.engine.graph import Array, Kink, Node, active, constant, modes
+from tinygrad_lo.engine.machine.arguments import foreign, plain
+from tinygrad_lo.engine.machine.hooks import leave, remembered
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops.arithmetic import TIE
 from tinygrad_lo.engine.ops.registry import Shape, op
-from tinygrad_lo.engine.sweep import unbroadcast
-from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DTypeError, GraphError
 
 Call = Callable[..., Any]  # said where a rule names an op that stands below it

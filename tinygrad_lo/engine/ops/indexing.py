@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import leave
 from tinygrad_lo.engine.graph import Array, Kink, Node
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
+from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten, one_axis
-from tinygrad_lo.engine.values import foreign, from_nested, plain, shape_of
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 
 Call = Callable[..., Any]  # said where a rule names an op that stands below it

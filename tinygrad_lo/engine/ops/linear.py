@@ -11,14 +11,14 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import foreign, plain, shape_of
+from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.arithmetic import multiply
 from tinygrad_lo.engine.ops.elementwise import in_float32, where
 from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
 from tinygrad_lo.engine.ops.reductions import bad_axes, refuse_axis, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten, ints, moveaxis, one_axis, reshape
-from tinygrad_lo.engine.sweep import total
-from tinygrad_lo.engine.values import foreign, plain, shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError
 
 # -------------------------------------------------------------------------------------- matmul

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import fact
+from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Kink, Node
+from tinygrad_lo.engine.machine.arguments import foreign, shape_of
+from tinygrad_lo.engine.machine.hooks import fact
+from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.sweep import total, unbroadcast
-from tinygrad_lo.engine.values import foreign, shape_of
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
 Axis = int | tuple[int, ...] | None

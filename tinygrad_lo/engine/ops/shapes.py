@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import plain, shape_of
+from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.sweep import unbroadcast
-from tinygrad_lo.engine.values import plain, shape_of
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
 # ------------------------------------------------------------------------------------- reshape

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.caller import caller
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, label, mode, quoted
-from tinygrad_lo.engine.sweep import Part, pull
+from tinygrad_lo.engine.backward import Part, pull
+from tinygrad_lo.engine.graph import Array, Node, Op, mode
+from tinygrad_lo.engine.machine.caller import caller
+from tinygrad_lo.engine.naming import Label, label, quoted
 from tinygrad_lo.errors import MutationError, NonFiniteError
 
 
@@ -44,17 +45,18 @@ def anomaly() -> mode:
 class Watch:
     """What happens to each op inside anomaly()."""
 
-    def computed(self, op: Op, inputs: Iterable[Any], data: Array) -> None:
-        """An op has run on plain arrays."""
-        self.must_be_finite(op, inputs, data, caller())
+    def run(self, op: Op, inputs: tuple[Any, ...]) -> Array:
+        """The value of an op, which must be finite if its inputs are."""
+        with np.errstate(all="ignore"):  # this says it better than NumPy's warning
+            value = op.forward(*inputs)
+        self.must_be_finite(op, inputs, value, caller())
+        return value
 
-    def made(self, node: Node, op: Op, inputs: Iterable[Any]) -> None:
-        """An op has run and made this node."""
-        where = caller()
-        found = label(node)
-        found.where = where
-        found.recorded = checksums(node)
-        self.must_be_finite(op, inputs, node.value, where)
+    def made(self, node: Node) -> None:
+        """An op has made this node."""
+        note = label(node)
+        note.where = caller()
+        note.recorded = checksums(node)
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Raise if the result is the first that is not finite."""

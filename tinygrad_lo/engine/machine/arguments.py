@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, modes, quoted, spelled
+from tinygrad_lo.engine.graph import Array, Node, modes
+from tinygrad_lo.engine.naming import quoted, spelled
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.graph import Array, Node, label, mode, quoted, reachable
+from tinygrad_lo.engine.backward import Births, Part, contributions, pull, start, sweep, tensors
+from tinygrad_lo.engine.graph import Array, Node, constant, mode, reachable
 from tinygrad_lo.engine.kinks import Kinks, behind
+from tinygrad_lo.engine.machine import fast
+from tinygrad_lo.engine.machine.arguments import foreign
+from tinygrad_lo.engine.naming import label, quoted
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.scores import TRACED, back
-from tinygrad_lo.engine.sweep import Births, Part, contributions, pull, start, sweep, tensors, walk
 from tinygrad_lo.engine.tensor import Parameter, Tensor
-from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 
@@ -64,12 +65,12 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
             with_kinks = Kinks(output).pull
-            _, grads, kept = walk(output, constant(first), with_kinks, keep)
+            _, grads, kept = sweep(output, constant(first), with_kinks, keep)
             arrived = grads | kept | by_probabilities(output, constant(first), wanted, with_kinks)
             found = [fitted(output, target, arrived, allow_unused) for target in wanted]
             results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
     else:
-        _, grads, kept = sweep(output, first, keep)
+        _, grads, kept = fast.sweep(output, first, keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
         results = [fitted(output, target, arrived, allow_unused) for target in wanted]
     return results[0] if single else results
@@ -116,7 +117,7 @@ def by_probabilities(
                 if node.op is not None and node.op.aside and any(x is target for x in back(node.parents[0]))
             }
             if passed:
-                found |= walk(output, first, functools.partial(by_first, work, passed), {target.birth})[2]
+                found |= sweep(output, first, functools.partial(by_first, work, passed), {target.birth})[2]
     return found
 
 
@@ -130,7 +131,7 @@ def by_first(
     rules = (op.aside, *op.rules[1:-1], None)
     if not isinstance(g, Node):
         return contributions(node, g, node.value, node.inputs, rules)
-    return contributions(node, g, node, tensors(node)[0], rules)
+    return contributions(node, g, node, tensors(node), rules)
 
 
 def must_be_tensor(value: Any, who: str) -> None:
