@@ -24,6 +24,7 @@ from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.scores import TRACED, back
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
+from tinygrad_lo.options import is_whole
 
 
 def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool = False) -> Any:
@@ -141,36 +142,36 @@ def must_be_tensor(value: Any, who: str) -> None:
 
 
 def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any], list[Any]]:
-    """The arguments, with those to differentiate by turned into fresh tensors."""
+    """The arguments, with those to differentiate by turned into fresh tensors; and these tensors."""
     found = list(args)
-    leaves: list[Any] = []
-    numbers = [argnums] if one_number(argnums) else argnums
-    if not isinstance(numbers, (list, tuple)) and (not isinstance(numbers, np.ndarray) or numbers.ndim != 1):
+    places = places_of(who, argnums, len(args))
+    for i in places:
+        found[i] = variable(args[i])
+    return found, [found[i] for i in places]
+
+
+def variable(value: Any) -> Any:
+    """A tensor of its own to differentiate by: what else is made of the value does not count."""
+    if isinstance(value, Node):
+        if value.needs and not isinstance(value, Parameter):  # inside another derivative
+            return reshape(value, value.value.shape)
+        value = value.value
+    return Tensor(float(value) if is_whole(value) else value, requires_grad=True)
+
+
+def places_of(who: str, argnums: Any, count: int) -> list[int]:
+    """The arguments that argnums names."""
+    several = isinstance(argnums, (list, tuple)) or (isinstance(argnums, np.ndarray) and argnums.ndim == 1)
+    if not several and not is_whole(argnums):
         raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
+    numbers = [argnums] if is_whole(argnums) else list(argnums)
     for i in numbers:
-        if not one_number(i) or not -len(args) <= i < len(args):
-            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
-    if len(numbers) > 1 and len({i % len(args) for i in numbers}) < len(numbers):
+        if not is_whole(i) or not -count <= i < count:
+            raise OptionError(f"{who}: argnums {i!r} names no argument; {count} were given")
+    places = [int(i) % count for i in numbers]
+    if len({*places}) < len(places):
         raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
-    for i in numbers:
-        value = args[i]
-        if isinstance(value, Node):
-            if value.needs and not isinstance(value, Parameter):
-                # Inside another derivative. A value of its own: what else is made of it does not count.
-                found[i] = reshape(value, value.value.shape)
-                leaves.append(found[i])
-                continue
-            value = value.value
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            value = float(value)
-        found[i] = Tensor(value, requires_grad=True)
-        leaves.append(found[i])
-    return found, leaves
-
-
-def one_number(argnums: Any) -> bool:
-    """Whether this names one argument."""
-    return isinstance(argnums, (int, np.integer)) and not isinstance(argnums, bool)
+    return places
 
 
 class Open(threading.local):
@@ -222,7 +223,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         found, leaves = variables("value_and_grad", args, argnums)
         out, inner = call("value_and_grad", f, found, leaves)
         results = grad(out, leaves, create_graph=inner)
-        return out if inner else out.value, results[0] if one_number(argnums) else tuple(results)
+        return out if inner else out.value, results[0] if is_whole(argnums) else tuple(results)
 
     return run
 
@@ -240,7 +241,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         >>> lo.jacobian(lo.jacobian(lambda x: x**3))(2.0)  # 6 x
         np.float64(12.0)
     """
-    if not one_number(argnums):
+    if not is_whole(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
     def run(*args: Any) -> Array:

@@ -104,14 +104,9 @@ def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
     For masks that a loss or an activation makes of masks: printed, the loss must compute them again.
     """
     out = function(*inputs)
-    if (
-        isinstance(out, Node)
-        and out.op is None
-        and not modes.grad_off
-        and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs)
-    ):
+    constant = isinstance(out, Node) and out.op is None and not modes.grad_off
+    if constant and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs):
         op: Op = function.op  # type: ignore[attr-defined]
         parents = tuple(x if isinstance(x, Node) else None for x in inputs)
-        raw = tuple(x.value if isinstance(x, Node) else x for x in inputs)
-        return node_of(op, out.value, parents, raw, needs=False)
+        return node_of(op, out.value, parents, tuple(map(raw, inputs)), needs=False)
     return out

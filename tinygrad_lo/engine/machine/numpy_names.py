@@ -21,6 +21,7 @@ from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.naming import spelled
 from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
+from tinygrad_lo.options import is_whole
 
 MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
 OURS = {name: f for module in MODULES for name, f in vars(module).items() if f.__class__ is FunctionType}
@@ -50,29 +51,36 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """The root of the sum of squares along the axes (all of them by default): no other order."""
     vector = len(shape_of(x) if axis is None else np.atleast_1d(axis)) == 1
-    if ord is None or (ord == 2 if vector else ord == "fro"):
+    if ord is None or ord == (2 if vector else "fro"):
         return reductions.norm(x, axis, keepdims)
     name = spelled(x, "x") if isinstance(x, Node) else "x"
-    size = f"np.abs({name})"
     inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
-    number = isinstance(ord, (int, float)) and not isinstance(ord, bool)
-    if not vector and number and axis is None and ord in (1, np.inf, -np.inf):
-        lines = f"{size}.sum(axis={0 if ord == 1 else 1})"
-        write = f"{lines}.{'max' if ord > 0 else 'min'}() for the largest column or row, {size}.sum() for all"
-    elif not vector:
-        write = f"{name}.norm() for the root of the sum of squares"
-    elif number and ord in (np.inf, -np.inf):
-        write = f"{size}.{'max' if ord > 0 else 'min'}({inside})"
-    elif number and ord == 0:
-        write = f"np.count_nonzero({name})"
-    elif number:
-        write = f"{size}.sum({inside})" if ord == 1 else f"({size} ** {ord}).sum({inside}) ** (1 / {ord})"
-    else:
-        write = f"{name}.norm()"
-    along = number and axis is None and ord in range(len(shape_of(x)))
+    write = vector_norm(name, ord, inside) if vector else matrix_norm(name, ord, whole=axis is None)
+    along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
     hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
     kind = "a vector" if vector else "a matrix"
     raise UnsupportedError(f"norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
+
+
+def vector_norm(name: str, ord: Any, inside: str) -> str:
+    """How to write another norm of a vector."""
+    size = f"np.abs({name})"
+    known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})", 1: f"{size}.sum({inside})",
+             0: f"np.count_nonzero({name})"}  # fmt: skip
+    if isinstance(ord, (str, bool)):
+        return f"{name}.norm()"
+    return known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
+
+
+def matrix_norm(name: str, ord: Any, *, whole: bool) -> str:
+    """How to write another norm of a matrix."""
+    if isinstance(ord, bool) or ord not in (1, np.inf, -np.inf) or not whole:
+        return f"{name}.norm() for the root of the sum of squares"
+    size = f"np.abs({name})"
+    end = "max" if ord > 0 else "min"
+    return (
+        f"{size}.sum(axis={0 if ord == 1 else 1}).{end}() for the largest column or row, {size}.sum() for all"
+    )
 
 
 def windows(x: Any, window_shape: Any, axis: Any = None) -> Any:

@@ -14,10 +14,16 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Kink, Node
 from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
+from tinygrad_lo.engine.machine.axes import (
+    as_tuple,
+    check_axes,
+    one_axis,
+    plain_axis,
+)
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
+from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import flatten, one_axis
+from tinygrad_lo.engine.ops.shapes import flatten
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 
 Call = Callable[..., Any]  # said where a rule names an op that stands below it
@@ -194,10 +200,8 @@ def flip(x: Any, axis: Any = None) -> Any:
     """The order of elements reversed along the axes."""
     ndim = len(shape_of(x))
     axis = plain_axis("flip", axis)
-    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    problem = bad_axes("flip", ndim, axes)
-    if problem is not None:
-        raise problem
+    axes = as_tuple(axis, ndim)
+    check_axes("flip", ndim, axes)
     turned = {i % ndim for i in axes}
     return getitem(x, tuple(slice(None, None, -1 if i in turned else None) for i in range(ndim)))
 
@@ -220,14 +224,12 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
             )
         return at(x.reshape(-1), indices)
     ndim = len(shape_of(x))
-    problem = bad_axes("take_along_axis", ndim, (axis,))
-    if problem is None and (indices.ndim != ndim or indices.dtype.kind not in "iu"):
-        problem = ShapeError(
+    check_axes("take_along_axis", ndim, (axis,))
+    if indices.ndim != ndim or indices.dtype.kind not in "iu":
+        raise ShapeError(
             f"take_along_axis: indices must be ints with {ndim} axes like x, got {indices.dtype} "
             f"of shape {indices.shape}"
         )
-    if problem is not None:
-        raise problem
     axis %= ndim
     index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
