@@ -1,10 +1,11 @@
-"""Write docs/ops.md from the table of ops, and docs/api.md from the public names.
+"""Write docs/ops.md from the table of ops, docs/api.md from the public names, docs/tour.md with the code.
 
     python docs/generate.py
 
 The tests fail when a page is not what this program would write.
 """
 
+import ast
 import inspect
 import types
 from pathlib import Path
@@ -174,7 +175,28 @@ def api_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"ops.md": ops_page, "api.md": api_page}
+def tour_page() -> str:
+    """docs/tour.in with the code that it names: `<<< file name`."""
+    lines = (HERE / "tour.in").read_text(encoding="utf-8").splitlines()
+    return (
+        "\n".join(included(*line.split()[1:]) if line.startswith("<<< ") else line for line in lines) + "\n"
+    )
+
+
+def included(file: str, name: str) -> str:
+    """The definition of a name in a file of the package, as a block of code."""
+    text = (HERE.parent / "tinygrad_lo" / file).read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        if name in {getattr(target, "id", getattr(target, "name", None)) for target in targets}:
+            code = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]).removesuffix(
+                "  # fmt: skip"
+            )
+            return f"```python\n{code}\n```"
+    raise ValueError(f"{file} has no {name}")
+
+
+PAGES = {"ops.md": ops_page, "api.md": api_page, "tour.md": tour_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
