@@ -192,7 +192,7 @@ def included(file: str, name: str) -> str:
             code = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]).removesuffix(
                 "  # fmt: skip"
             )
-            return f"```python\n{code}\n```"
+            return f"```py\n{code}\n```"
     raise ValueError(f"{file} has no {name}")
 
 
