@@ -12,6 +12,7 @@ from pathlib import Path
 
 import tinygrad_lo as lo
 from tinygrad_lo.engine.graph import Op, same
+from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.ops import (
     COMPOSED,
     TABLE,
@@ -141,11 +142,11 @@ def signature(name: str, thing: object, first: int = 0) -> str:
 
 def members(cls: type) -> list[tuple[str, object]]:
     """What a class offers in its own words: methods and properties, in the order they are written."""
-    found = []
-    for name, value in vars(cls).items():
-        if not name.startswith("_"):
-            found.append((name, value))
-    return found
+    return [
+        (name, value)
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and not isinstance(value, Elsewhere)
+    ]
 
 
 def api_page() -> str:

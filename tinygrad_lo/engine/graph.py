@@ -31,12 +31,13 @@ tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
 @dataclass(frozen=True, slots=True)
 class Kink:
-    """Where the slope of an op jumps, so that the rules know no second derivative.
+    """Where the slope of an op jumps, as that of |x| at 0. First derivatives do not ask; second ones do.
 
     Attributes:
-        met: of the output and the inputs, where they sit exactly there, in the output's shape.
-        even: of an op that is a length |x|, its rule for a gradient that is c · |x|: then there is no kink.
-        branches: whether there are two second derivatives, of which the rules give one, or none: nan.
+        met: `met(y, *inputs)` is a mask of the elements that sit exactly on the kink.
+        even: of a length |x|: the rule for an arriving gradient c · |x|. What is made of the length is then
+            smooth, as |x|² is, and its gradient is c · x.
+        branches: whether one side's second derivative can be given (|x|), or none exists (‖x‖: nan).
     """
 
     met: Callable[..., Array]
@@ -67,8 +68,8 @@ class Op:
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
-        aside: the gradient by the first input of an op that hands it to its last one, of which the first
-            was made, instead: for who asks for it.
+        aside: a second rule for the first input. An op such as bernoulli_known takes a probability and the
+            score that it was made of, and sends the gradient to the score; `lo.grad(loss, p)` asks aside.
         apply: the quickest function that calls it.
     """
 
@@ -97,7 +98,7 @@ class Op:
 
 
 def same(g: Array, y: Array, *inputs: Array) -> Array:
-    """The rule of +: the gradient passes unchanged. The sweep knows it and does not call it."""
+    """The rule of +: the gradient passes unchanged. The hot sweep knows it and saves the call."""
     return g
 
 
@@ -111,8 +112,8 @@ class Node:
         arity 1:  _pa the parent,  _a its array,  _b the options
         arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
         others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or of a constant
-                  that may be a probability how it was made, see scores.py
+        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or, of a constant
+                  that may be a probability, a note of its origin (scores.py)
     """
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
@@ -132,11 +133,11 @@ class Node:
     )
     value: Array
     birth: int
-    needs: Any  # whether a gradient is wanted; None, which is as False, where only no_grad kept it from True
+    needs: Any  # whether a gradient is wanted: True, False, or None (False only because of no_grad)
     op: Op | None  # the op that made this value; None for a leaf
     arrived: Array  # of a leaf: the gradient that backward passes have added up
     spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
-    stamp: int  # of a leaf: the birth clock when .data was last assigned
+    stamp: int  # of a leaf: what the clock of births said when .data was last assigned
     _a: Any
     _b: Any
     _pa: Any
@@ -283,7 +284,7 @@ class mode(ContextDecorator):
         return self.begin(self.value)
 
     def begin(self, value: Any) -> Any:
-        """Set the switch. Nothing is kept on self: a decorated function may run in many threads."""
+        """Set the switch. self keeps no state of an entry: a decorated function may run in many threads."""
         modes.open.append([self, self.switch, getattr(modes, self.switch)])
         setattr(modes, self.switch, value)
         active.append(self)
@@ -305,10 +306,11 @@ class mode(ContextDecorator):
 
     def __call__(self, function: Any) -> Any:
         """Decorate a function: it runs inside the block."""
-        if inspect.isgeneratorfunction(function):
+        late = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if any(kind(function) for kind in late):
             raise UnsupportedError(
-                f"{function.__name__} is a generator function, which runs after the decorator has ended; "
-                f"write the with block inside it"
+                f"{function.__name__} is a generator or async function, which runs after the decorator "
+                f"has ended; write the with block inside it"
             )
         return super().__call__(function)
 

@@ -80,28 +80,34 @@ class Kinks:
         """What a length that is 0 sends to its input."""
         op: Any = node.op
         kink, parent = op.kink, node.parents[0]
-        x, *options = tensors(node)
-        hard, c = self.slope(g, node, met, as_graph=True)
-        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
-        if again:  # c = g / y is exact at y = 0, not in its slope
-            hard, c = met, None
-        if hard.any() and not self.moves(node, hard):
-            hard, c = np.zeros_like(met), None
+        assert parent is not None
+        hard, c, again = self.smoothness(node, g, met)
         none = hard.any() and (again or not kink.branches)
+        counts = c is not None and bool(np.any(c.value != 0))
         if hard.any():
             self.told = True
             self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
-        elif kink.branches and c is not None and np.any(c.value != 0):
+        elif kink.branches and counts:
             self.tell(node, node, met, EXACT)
-        soft = met & ~hard & (c.value != 0) if c is not None else np.zeros_like(met)
+        soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
+        x, *options = tensors(node)
         taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
-        assert parent is not None
         return 0, parent, part
+
+    def smoothness(self, node: Node, g: Any, met: Array) -> tuple[Array, Any, bool]:
+        """Where what is made of a length is not smooth; elsewhere c = g / y; whether y is a derivative's."""
+        hard, c = self.slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
+        if again:  # c = g / y is exact at y = 0, not in its slope
+            hard, c = met, None
+        if hard.any() and not self.moves(node, hard):
+            hard, c = np.zeros_like(met), None
+        return hard, c, again
 
     def slope(self, g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
         """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.

@@ -23,6 +23,7 @@ from tinygrad_lo.engine.machine.arguments import REAL, SCALARS
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.refusals import changed, refusal
 from tinygrad_lo.engine.scores import MAKERS, TRACED, note
+from tinygrad_lo.options import unknown
 
 PLAIN = os.environ.get("TINYGRAD_LO_PLAIN") == "1"  # run on backward.py alone
 
@@ -319,7 +320,9 @@ ONE = float64(1.0)
 
 
 @functools.wraps(backward.backward)
-def hot_backward(root: Node, seed: Any = None) -> None:  # noqa: D103 (as the plain one)
+def hot_backward(root: Node, seed: Any = None, **others: Any) -> None:  # noqa: D103 (as the plain one)
+    if others:  # as of options.public, without its price
+        raise unknown("backward", next(iter(others)), ["seed"])
     first = ONE if seed is None and type(root.value) is float64 and root.needs else start(root, seed)
     leaves, grads, _ = hot_sweep(root, first)
     deposit(leaves, grads)

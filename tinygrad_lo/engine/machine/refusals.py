@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.naming import Label, quoted
-from tinygrad_lo.errors import DTypeError, GraphError, IndexingError, LoError, MutationError, ShapeError
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    IndexingError,
+    LoError,
+    MutationError,
+    ShapeError,
+    UnknownNameError,
+)
 
 
 def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
@@ -73,3 +81,16 @@ def changed(leaf: Node) -> MutationError:
         f"{quoted(leaf, 'a leaf')} was changed after the forward pass; run it again, "
         f"then call backward() before changing .data"
     )
+
+
+class Elsewhere:
+    """A name that tensors have in other libraries: asking for it says what is here instead."""
+
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, node: Any, owner: type | None = None) -> NoReturn:
+        raise UnknownNameError(f"a tensor has no {self.name!r}: {self.hint}")
