@@ -52,7 +52,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
             if kind is TENSOR or kind is PARAMETER:
                 data = x.value
                 result = forward(data)
-            elif kind is ndarray and x.dtype.kind in REAL:
+            elif kind is float64 or (kind is ndarray and x.dtype.kind in REAL):
                 return forward(x)
             else:
                 return call(op, x)
@@ -150,7 +150,7 @@ def optioned(op: Op) -> Callable[..., Any]:
             if kind is TENSOR or kind is PARAMETER:
                 data = x.value
                 result = forward(data, *options)
-            elif kind is ndarray and x.dtype.kind in REAL:
+            elif kind is float64 or (kind is ndarray and x.dtype.kind in REAL):
                 return forward(x, *options)
             else:
                 return call(op, x, *options)

@@ -157,7 +157,8 @@ def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
     axis = plain_axis(who, axis, x)
     shape = shape_of(x)
-    check_axes(who, len(shape), as_tuple(axis, len(shape)))
+    if axis is not None:
+        check_axes(who, len(shape), as_tuple(axis, len(shape)))
     return axis, count(who, shape, axis, int(ddof))
 
 
