@@ -155,12 +155,10 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
     The key tells two scopes with one title apart.
     """
     nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
-    spans = []  # (began, ended, title) of every loss among the nodes
-    for node in nodes:
-        if isinstance(node._label, Label):
-            spans += [(began, node.birth, title) for title, began in node._label.spans]
-    spans.sort(reverse=True)  # an outer loss begins before the ones inside it: -5 is earlier than -9
-    coming = iter([*spans, (-math.inf, 0, "")])
+    labels = {node.birth: node._label for node in nodes if isinstance(node._label, Label)}
+    # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
+    spans = [(began, birth, title) for birth, label in labels.items() for title, began in label.spans]
+    coming = iter([*sorted(spans, reverse=True), (-math.inf, 0, "")])
     following = next(coming)
     around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
     paths = {}
@@ -169,13 +167,17 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
             around.append(following)
             following = next(coming)
         around = [span for span in around if span[1] <= node.birth]
-        path: list[tuple[str, int]] = []
-        found = node._label.scope if isinstance(node._label, Label) else None
-        while found is not None:
-            path.append((found.name, found.began))
-            found = found.outer
-        path.reverse()
+        path = opened(labels[node.birth].scope) if node.birth in labels else []
         if node.op is not None:
             path += [(title, int(began)) for began, _, title in around]
         paths[node.birth] = tuple(path)
     return paths
+
+
+def opened(scope: Scope | None) -> list[tuple[str, int]]:
+    """The blocks around and with this one, outermost first."""
+    path: list[tuple[str, int]] = []
+    while scope is not None:
+        path.insert(0, (scope.name, scope.began))
+        scope = scope.outer
+    return path

@@ -156,14 +156,10 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
     left, _, out = subscripts.partition("->")
     terms = left.split(",")
     unused = iter(c for c in string.ascii_letters if c not in subscripts)
-    wanted = terms[i]
     sources = [(out, g)] + [(t, x) for k, (t, x) in enumerate(zip(terms, operands, strict=True)) if k != i]
-    sizes: dict[str, int] = {}
-    for term, x in sources:
-        for letter, n in zip(term, x.shape, strict=True):
-            sizes[letter] = max(n, sizes.get(letter, 0))
+    sizes = sizes_of(sources)
     target = ""
-    for letter, n in zip(wanted, operands[i].shape, strict=True):
+    for letter, n in zip(terms[i], operands[i].shape, strict=True):
         if letter in target:
             fresh = next(unused)
             sources.append((letter + fresh, np.eye(n, dtype=g.dtype)))
@@ -172,6 +168,15 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
             sources.append((letter, np.ones(n, g.dtype)))
         target += letter
     return einsum(f"{','.join(term for term, _ in sources)}->{target}", *(x for _, x in sources))
+
+
+def sizes_of(sources: list[tuple[str, Array]]) -> dict[str, int]:
+    """How long the axis of each letter is."""
+    sizes: dict[str, int] = {}
+    for term, x in sources:
+        for letter, n in zip(term, x.shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 0))
+    return sizes
 
 
 def refuse_einsum(error: Exception, *inputs: Any) -> Exception | None:
