@@ -22,7 +22,7 @@ from tinygrad_lo.explaining.expression import (
     inside,
     shape_of_template,
 )
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.program.recording import Recording
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 

@@ -6,7 +6,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError
 from tinygrad_lo.explaining.explain import ENDS, MANY, explain, grouped
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.program.recording import Recording
 
 
 def lines(loss, of=None):

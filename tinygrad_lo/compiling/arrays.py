@@ -20,11 +20,11 @@ from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.graph import Array, Op, name_of
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.explaining.formula import one_line
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.recording import Effect
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.recording import Effect
 from tinygrad_lo.explaining.source import section_of
-from tinygrad_lo.explaining.spelling import identifier
-from tinygrad_lo.explaining.value import ELEMENTWISE, FRESH, Value
+from tinygrad_lo.program.text import identifier
+from tinygrad_lo.program.value import ELEMENTWISE, FRESH, Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
 BUFFERED = frozenset("fbi")  # kinds of dtype that are kept in buffers

@@ -16,8 +16,8 @@ import numpy as np
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.sweep import TALL
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.value import UFUNCS, Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.value import UFUNCS, Value
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
 

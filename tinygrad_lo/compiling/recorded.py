@@ -26,8 +26,8 @@ from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.engine.values import memory
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.value import Value
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)

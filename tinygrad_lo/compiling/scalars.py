@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import name_of
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.spelling import identifier
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.text import identifier
+from tinygrad_lo.program.value import Value
 
 LARGEST = 10  # so many values an expression may read
 

@@ -22,7 +22,7 @@ from tinygrad_lo.engine.graph import Array, Node, Op, mode
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole, number, option
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.program.recording import Recording
 
 # How tightly a piece of text holds together. NEGATIVE numbers stand free only between brackets.
 NEGATIVE, LOOSE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)

@@ -12,8 +12,8 @@ from tinygrad_lo.engine.sweep import start
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.errors import GraphError
 from tinygrad_lo.explaining.formula import one_line
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.spelling import (
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.text import (
     Taken,
     defined,
     helpers,
@@ -24,7 +24,7 @@ from tinygrad_lo.explaining.spelling import (
     statements,
     tidy,
 )
-from tinygrad_lo.explaining.value import FRESH, Value
+from tinygrad_lo.program.value import FRESH, Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
 LONG = 88  # a line, its shape not counted, is not longer if it can be helped

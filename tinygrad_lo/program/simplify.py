@@ -13,7 +13,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.program.value import Value
 
 
 class Writer(Protocol):

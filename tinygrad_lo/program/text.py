@@ -17,7 +17,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.program.value import Value
 
 Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
 DEFAULTS = re.compile(r", (axis|keepdims)=\{(\d)\}")

@@ -21,9 +21,9 @@ from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
-from tinygrad_lo.explaining.recording import Effect, Recording, runs_always
-from tinygrad_lo.explaining.simplify import simplified
-from tinygrad_lo.explaining.value import Path, Value
+from tinygrad_lo.program.recording import Effect, Recording, runs_always
+from tinygrad_lo.program.simplify import simplified
+from tinygrad_lo.program.value import Path, Value
 
 
 class Program:
