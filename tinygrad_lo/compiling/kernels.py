@@ -14,38 +14,40 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
+from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.sweep import TALL
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.value import UFUNCS, Value
+from tinygrad_lo.program.value import Value
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
-
-
-KEYWORD_OUT = frozenset({"maximum", "minimum"})  # positional out is deprecated there
+KEYWORD_OUT = (np.maximum, np.minimum)  # positional out is deprecated there
+SHORTER = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}  # powers
 
 
 def elementwise(code: ArrayCode, line: Value) -> bool:
-    name = line.op.name
     if not line.shape:
         return False
     args = list(line.args)
-    if name == "power":
-        shorter = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}
-        if args[1].kind == "constant" and args[0].dtype == line.dtype:
-            name = shorter.get(float(args[1].ref), name)
-            args = args[:1] if name != "power" else args
+    name, function = line.op.name, line.op.ufunc
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
-    if beside.kind not in "fb" or (beside.kind == "b" and line.dtype.kind != "b"):
+    if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    texts = []
-    for arg in args:
-        if arg.dtype == bool and line.dtype != bool and arg.shape == line.shape and arg.kind == "line":
-            texts.append(widened(code, arg, line))
-        else:
-            texts.append(code.operand(arg, beside))
-    write(code, line, code.names.name(UFUNCS[name], name), texts, keyword=name in KEYWORD_OUT)
+    shorter = None
+    if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
+        shorter = SHORTER.get(float(args[1].ref))
+    if shorter is not None:
+        name, function, args = shorter.__name__, shorter, args[:1]
+    texts = [widened(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
+    write(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
     return True
+
+
+def is_mask(arg: Value, line: Value) -> bool:
+    """Whether these are booleans that count as numbers."""
+    booleans = arg.dtype == bool and line.dtype != bool
+    return booleans and arg.shape == line.shape and arg.kind == "line"
 
 
 def widened(code: ArrayCode, mask: Value, like: Value) -> str:
@@ -64,7 +66,7 @@ def write(code: ArrayCode, line: Value, function: str, texts: list[str], keyword
         code.run(f"{function}({', '.join(texts)}, {'out=' * keyword}{out})")
 
 
-def relu(code: ArrayCode, line: Value) -> bool:
+def write_relu(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line.args[0].dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
@@ -72,7 +74,7 @@ def relu(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def softplus(code: ArrayCode, line: Value) -> bool:
+def write_softplus(code: ArrayCode, line: Value) -> bool:
     (x,) = line.args
     if not line.shape or x.dtype != line.dtype:
         return False
@@ -81,7 +83,7 @@ def softplus(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def matmul(code: ArrayCode, line: Value) -> bool:
+def write_matmul(code: ArrayCode, line: Value) -> bool:
     a, b = line.args
     if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f" or not line.shape:
         return False
@@ -91,7 +93,7 @@ def matmul(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def total(code: ArrayCode, line: Value) -> bool:
+def write_sum(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
@@ -136,7 +138,7 @@ def ones(code: ArrayCode, shape: Any, like: Value) -> str:
     return code.once(f"np.ones({shape}, {str(like.dtype)!r})")
 
 
-def largest(code: ArrayCode, line: Value) -> bool:
+def write_max(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if (
         len(x.shape) != 2
@@ -170,7 +172,7 @@ def label_places(code: ArrayCode, labels: Value, columns: int) -> str | None:
     return code.fixed[key]
 
 
-def pick(code: ArrayCode, line: Value) -> bool:
+def write_pick(code: ArrayCode, line: Value) -> bool:
     scores, labels = line.args
     where = label_places(code, labels, scores.shape[-1]) if len(scores.shape) == 2 else None
     if where is None or line in code.outputs:
@@ -180,7 +182,7 @@ def pick(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def put(code: ArrayCode, line: Value) -> bool:
+def write_put(code: ArrayCode, line: Value) -> bool:
     value, labels, classes = line.args
     where = label_places(code, labels, classes.ref)
     if where is None or line in code.outputs or len(line.shape) != 2:
@@ -192,7 +194,7 @@ def put(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def full(code: ArrayCode, line: Value) -> bool:
+def write_full(code: ArrayCode, line: Value) -> bool:
     value, shape = line.args
     if not shape or line in code.outputs:
         return False
@@ -205,7 +207,7 @@ def full(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def astype(code: ArrayCode, line: Value) -> bool:
+def write_astype(code: ArrayCode, line: Value) -> bool:
     x, _ = line.args
     if not line.shape or line in code.outputs or x.kind == "constant" or line.dtype.kind not in "fb":
         return False
@@ -214,7 +216,7 @@ def astype(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def transpose(code: ArrayCode, line: Value) -> bool:
+def write_transpose(code: ArrayCode, line: Value) -> bool:
     x, axes = line.args
     if not line.shape or x.kind == "constant":
         return False
@@ -222,7 +224,7 @@ def transpose(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def reshape(code: ArrayCode, line: Value) -> bool:
+def write_reshape(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if not line.shape or x.kind == "constant" or not x.shape:
         return False
@@ -240,7 +242,7 @@ def reshape(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def getitem(code: ArrayCode, line: Value) -> bool:
+def write_getitem(code: ArrayCode, line: Value) -> bool:
     x, index = line.args
     if not line.shape or x.kind == "constant" or not basic(index):
         return False
@@ -256,7 +258,7 @@ def basic(index: Any) -> bool:
     )
 
 
-def broadcast_to(code: ArrayCode, line: Value) -> bool:
+def write_broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if x.kind == "constant" or not shape:
         return False
@@ -264,13 +266,13 @@ def broadcast_to(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def windows(code: ArrayCode, line: Value) -> bool:
+def write_windows(code: ArrayCode, line: Value) -> bool:
     options = ", ".join(map(code.constant, line.args[1:]))
     code.view(line, f"{code.names.name(line.op.forward, 'windows')}({code.texts[line.args[0]]}, {options})")
     return True
 
 
-def scatter(code: ArrayCode, line: Value) -> bool:
+def write_scatter(code: ArrayCode, line: Value) -> bool:
     g, _, index = line.args
     if not line.shape or line in code.outputs or g.kind == "constant" or not basic(index):
         return False
@@ -280,11 +282,14 @@ def scatter(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-KERNELS: dict[str, Kernel] = {
-    **dict.fromkeys(UFUNCS, elementwise),
-    "relu": relu, "softplus": softplus, "matmul": matmul, "sum": total, "max": largest, "pick": pick,
-    "put": put, "full": full, "astype": astype, "transpose": transpose, "reshape": reshape,
-    "getitem": getitem, "broadcast_to": broadcast_to, "windows": windows, "scatter": scatter,
+KERNELS: dict[Op, Kernel] = {op: elementwise for op in TABLE.values() if op.ufunc is not None} | {
+    TABLE[name]: kernel
+    for name, kernel in {
+        "relu": write_relu, "softplus": write_softplus, "matmul": write_matmul, "sum": write_sum,
+        "max": write_max, "pick": write_pick, "put": write_put, "full": write_full, "astype": write_astype,
+        "transpose": write_transpose, "reshape": write_reshape, "getitem": write_getitem,
+        "broadcast_to": write_broadcast_to, "windows": write_windows, "scatter": write_scatter,
+    }.items()
 }  # fmt: skip
 
 

@@ -23,6 +23,8 @@ from tinygrad_lo.engine.beside import Check
 from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.ops.indexing import gather, regather
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.engine.values import memory
@@ -35,6 +37,9 @@ FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point
 INLINE = 200  # lines of a scalar program up to which it is written into the entry
 SAMPLE = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
+
+
+INDEXED = (record(gather), record(regather))  # refuse indices that are out of range
 
 
 class Recorded:
@@ -369,7 +374,7 @@ def stops_halfway(lines: list[Value]) -> bool:
             stops = line.op.action is None or type(line.op.action) is Check
             changes = not stops
         else:
-            stops = line.op.name in ("gather", "regather") or TABLE.get(line.op.name) is not line.op
+            stops = line.op in INDEXED or TABLE.get(line.op.name) is not line.op
             changes = draws(line)
             stops = stops and not changes
         if stops and changed:

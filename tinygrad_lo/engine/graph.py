@@ -70,6 +70,12 @@ class Op:
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
         aside: the gradient by the first input of an op that hands it to its last one, of which the first
             was made, instead: for who asks for it.
+        ufunc: the NumPy function that it is, element by element.
+        elementwise: whether an element of the result is made of those in its place alone, so that it may be
+            written over an input.
+        fresh: whether the result never shares memory with an input; of any other op, it may be a view.
+        scalar: the op as text on Python floats, with functions of `math`; None where it needs arrays.
+        kind: "compares", "moves" (numbers to other places) or "mixes" (elements), for the words of explanations.
         apply: the quickest function that calls it.
     """
 
@@ -86,6 +92,11 @@ class Op:
     composite: bool = False
     kink: Kink | None = None
     aside: Rule | None = None
+    ufunc: Callable[..., Any] | None = None
+    elementwise: bool = False
+    fresh: bool = False
+    scalar: str | None = None
+    kind: str = ""
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property

@@ -12,7 +12,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, name_of, reachable
+from tinygrad_lo.engine.ops.arithmetic import power
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.values import memory
+from tinygrad_lo.program.text import one_line as one_line
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -80,16 +83,11 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if op.name == "power" and is_whole(node.inputs[1]) and node.parents[1] is None:
+        if op is record(power) and is_whole(node.inputs[1]) and node.parents[1] is None:
             return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
         if "{0}" in op.symbol:
             return op.symbol.format(*texts)
         return f" {op.symbol} ".join(texts[:2])
-
-
-def one_line(written: str) -> str:
-    """A name in one line, without characters that control a terminal or that no font has."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
 
 
 def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:

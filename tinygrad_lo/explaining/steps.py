@@ -14,15 +14,23 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.graph import Array, Node, mode, same
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, same
+from tinygrad_lo.engine.ops.arithmetic import equal
+from tinygrad_lo.engine.ops.linear import matmul
+from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.sweep import Part, pull, start, stretched, walk
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import (
-    COMPARISONS,
     DIGITS,
+    DIVIDE,
+    MULTIPLY,
+    MINUS,
+    POWER,
     PRODUCT,
+    WHERE,
     Expression,
     Line,
     Option,
@@ -34,12 +42,11 @@ from tinygrad_lo.explaining.expression import (
     write,
 )
 from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.program.simplify import ASTYPE, FULL, RESHAPE, SPREADING
 
-MOVING = frozenset({
-    "reshape", "transpose", "getitem", "scatter", "gather", "regather", "put", "pick", "pad", "concatenate",
-    "windows", "fold", "sort_by", "unsort",
-})  # fmt: skip
-MIXING = frozenset({"sum", "cumsum", "einsum", "prod", "norm", "logsumexp", "log_softmax"})
+ADD_UP = {record(total), RESHAPE}
+FILL = SPREADING - {ASTYPE}
+EQUAL, MATMUL = record(equal), record(matmul)
 
 
 @dataclass(slots=True)
@@ -229,7 +236,7 @@ def put_in(node: Node) -> str:
         return ""
     args = [Symbol(str(i), ()) if i < op.arity else Option(x) for i, x in enumerate(node.inputs)]
     pieces = numbers_of(node)
-    if op.name == "power" and node.parents[1] is None:
+    if op is POWER and node.parents[1] is None:
         pieces["1"] = constant(node.inputs[1])
     return write(Expression((Line(op, tuple(args), ()),)), pieces).text
 
@@ -271,41 +278,54 @@ class Rules:
         op = node.op
         assert op is not None
         gate = op.symbol if "{" not in op.symbol else op.name
-        rule = op.rules[0 if op.arity is None else i]
-        if rule is same and op.differentiable and all(other is same for other in op.rules):
-            return f"{gate} copies the gradient to its inputs"
-        if rule is same:
-            return (
-                f"{gate} copies the gradient to its first input" if i == 0 else f"{gate} copies the gradient"
-            )
-        found = self.of(node, i, np.ones_like(node.value), summed=False)
-        if found is None:
-            return f"{gate} multiplies the gradient by its local derivative"
-        first = found.lines[0] if found.lines else None
-        if first is None:
-            return f"{gate} copies the gradient"
-        keys = [arg.key for arg in first.args if isinstance(arg, Symbol)]
-        if len(found.lines) == 1 and op.arity == 2 and first.op.name == "multiply" and keys[:1] == ["g"]:
-            if keys == ["g", str(1 - i)]:
-                return f"{gate} swaps: each input gets the gradient times the other input"
-            return f"{gate} by a constant: the gradient is multiplied by it, too"
-        if len(found.lines) == 1 and first.op.name == "negative" and keys == ["g"]:
-            return f"{gate} turns the sign of the gradient"
-        condition = routed(found, pieces_of(node, names))
-        if condition:
-            ties = "; ties share it" if "equal" in found.ops else ""
-            return f"{gate} routes: the gradient passes where {condition}, and stops elsewhere{ties}"
-        if "matmul" in found.ops:
-            return f"{gate} swaps, as × does: the gradient times the other input, turned so that shapes fit"
-        if found.ops <= {"full", "reshape", "broadcast_to"} and "full" in found.ops:
-            return f"{gate} copies the gradient to every element that went into it"
-        if found.ops <= MOVING:
-            return f"{gate} only moves numbers: the gradient goes back to where they came from"
-        if found.ops <= {"sum", "reshape"}:
-            return f"{gate} repeats numbers: the gradients of all copies are added"
-        if found.ops & MIXING:
-            return f"{gate} mixes elements: each of them gets gradient from several"
-        return f"{gate} multiplies the gradient by its local derivative"
+        if op.rules[0 if op.arity is None else i] is same:
+            every = all(rule is same for rule in op.rules)
+            to = " to its inputs" if every else " to its first input" if i == 0 else ""
+            return f"{gate} copies the gradient{to}"
+        rule = self.of(node, i, np.ones_like(node.value), summed=False)
+        words = MULTIPLIES if rule is None else one_step(rule, op, i) or several_steps(rule, names, node)
+        return f"{gate} {words}"
+
+
+MULTIPLIES = "multiplies the gradient by its local derivative"
+
+
+def one_step(rule: Expression, op: Op, i: int) -> str:
+    """What a rule of at most one op does; empty where it is not plain."""
+    if not rule.lines:
+        return "copies the gradient"
+    first = rule.lines[0]
+    keys = [arg.key for arg in first.args if isinstance(arg, Symbol)]
+    if len(rule.lines) > 1 or keys[:1] != ["g"]:
+        return ""
+    if first.op is MINUS and keys == ["g"]:
+        return "turns the sign of the gradient"
+    if first.op is not MULTIPLY or op.arity != 2:
+        return ""
+    if keys == ["g", str(1 - i)]:
+        return "swaps: each input gets the gradient times the other input"
+    return "by a constant: the gradient is multiplied by it, too"
+
+
+def several_steps(rule: Expression, names: Names, node: Node) -> str:
+    """What a rule does, told by the ops that it is made of."""
+    ops = rule.ops
+    condition = routed(rule, pieces_of(node, names))
+    if condition:
+        ties = "; ties share it" if EQUAL in ops else ""
+        return f"routes: the gradient passes where {condition}, and stops elsewhere{ties}"
+    if MATMUL in ops:
+        return "swaps, as × does: the gradient times the other input, turned so that shapes fit"
+    if ops <= FILL and FULL in ops:
+        return "copies the gradient to every element that went into it"
+    kinds = {op.kind for op in ops}
+    if kinds == {"moves"}:
+        return "only moves numbers: the gradient goes back to where they came from"
+    if ops <= ADD_UP:
+        return "repeats numbers: the gradients of all copies are added"
+    if "mixes" in kinds:
+        return "mixes elements: each of them gets gradient from several"
+    return MULTIPLIES
 
 
 def kind_of(parent: Node | None, value: Any) -> Any:
@@ -316,25 +336,25 @@ def kind_of(parent: Node | None, value: Any) -> Any:
     return (type(value), repr(value))
 
 
-def routed(found: Expression, names: dict[str, Piece]) -> str:
+def routed(rule: Expression, names: dict[str, Piece]) -> str:
     """The condition under which a rule lets the gradient through, if that is all it does."""
-    carries = {-1}  # the lines that are the gradient, or part of it
+    carries: set[int] = set()  # the lines that are the gradient, or part of it
 
     def carried(arg: Any) -> bool:
         return arg.key == "g" if isinstance(arg, Symbol) else isinstance(arg, Ref) and arg.line in carries
 
-    for place, line in enumerate(found.lines):
+    for place, line in enumerate(rule.lines):
         if any(map(carried, line.args)):
             carries.add(place)
-    for line in found.lines:
-        if line.op.name == "where" and any(map(carried, line.args[1:])):
-            condition = piece_of(found, line.args[0], names)
+    for line in rule.lines:
+        if line.op is WHERE and any(map(carried, line.args[1:])):
+            condition = piece_of(rule, line.args[0], names)
             return condition if carried(line.args[1]) else f"not {condition}"
-        if line.op.name == "multiply":
+        if line.op is MULTIPLY:
             for one, other in (line.args, line.args[::-1]):
-                compared = condition_of(found, other)
+                compared = condition_of(rule, other)
                 if carried(one) and compared is not None:
-                    return piece_of(found, compared, names)
+                    return piece_of(rule, compared, names)
     return ""
 
 
@@ -342,9 +362,9 @@ def condition_of(found: Expression, arg: Any) -> Ref | None:
     """The comparison that this is: as numbers, or shared among ties."""
     while isinstance(arg, Ref):
         line = found.lines[arg.line]
-        if line.op.name in COMPARISONS:
+        if line.op.kind == "compares":
             return arg
-        if line.op.name not in ("astype", "divide"):
+        if line.op not in (ASTYPE, DIVIDE):
             return None
         arg = line.args[0]
     return None

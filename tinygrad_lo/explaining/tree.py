@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node, scopes
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.formula import Names, number, one_line, size
+from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.program.text import one_line
 
 LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, mode, name_of, reachable, scopes, tick
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, scopes, tick
+from tinygrad_lo.engine.leaves import Row, history, let_go, spans
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.recording import Effect, Recording, runs_always
-from tinygrad_lo.program.simplify import simplified
+from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.value import Path, Value
 
 
@@ -32,6 +33,7 @@ class Program:
     Attributes:
         lines: statements and effects.
         loss: what the program computes.
+        outputs: the loss and the gradients.
         gradients: (leaf, its gradient) for every leaf that the loss reaches, oldest first.
         leaves: the parameters and data that are used, oldest first.
         decisive: values on which a decision depends: the engine's own, to the last bit.
@@ -56,22 +58,26 @@ class Program:
         loss = self.recording.origin(loss)
         effects = self.recording.effects
         beside = [effect.node for effect in effects if effect.node is not None]
-        forward = reachable([loss, *beside, *self.recording.always])
+        self._rows = {row.birth: row for row in history([loss, *beside, *self.recording.always])}
+        forward = [row.node for row in self._rows.values()]
         self._paths = scopes(forward)
+        if self._runs_again:
+            self._deciding = deciding(self._rows.values(), effects)
         with self.recording, mode("scope", None), mode("grad_off", False):
-            self._forward(forward, effects)
+            self._forward(effects)
             self.loss = self.value_of(loss)
             self._backward = True
             if loss.needs:
-                self._gradients(loss, forward)
+                self._gradients(loss)
         self._known.clear()
+        self._rows.clear()
+        self.outputs = [self.loss, *(g for _, g in self.gradients)]
         self.lines = self._needed()
         self.decisive = {self.value_of(node) for node in self._deciding}
         for line in reversed(self.lines):
             if line in self.decisive:
                 self.decisive.update(line.inputs)
-        used = {arg: None for line in self.lines for arg in line.inputs}
-        used |= dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
+        used = dict.fromkeys(arg for line in self.lines for arg in line.inputs) | dict.fromkeys(self.outputs)
         leaves = [value for value in used if value.kind in ("parameter", "data")]
         self.leaves = sorted(leaves, key=lambda value: -value.ref.birth)
 
@@ -86,27 +92,20 @@ class Program:
                 line.op.node = None
         for leaf in self.leaves:
             if leaf.ref.plain:
-                leaf.ref.value = None
+                let_go(leaf.ref)
 
     # -------------------------------------------------------------------------------- writing down
 
-    def _forward(self, nodes: list[Node], effects: list[Effect]) -> None:
+    def _forward(self, effects: list[Effect]) -> None:
         """The nodes and what happened beside them, in the order of birth."""
-        if self._runs_again:
-            self._deciding = deciding(nodes, effects)
-        whole = {node.birth for node in reachable(self._deciding)}  # as the engine ran them, to the last bit
-        waiting = iter(sorted(effects, key=lambda effect: -effect.birth))
-        effect = next(waiting, None)
-        for node in nodes:
-            while effect is not None and effect.birth > node.birth:
-                self._happen(effect)
-                effect = next(waiting, None)
-            if node.op is not None:
-                self._scope = self._paths[node.birth]
-                self._add(node, whole=node.birth in whole)
-        while effect is not None:
-            self._happen(effect)
-            effect = next(waiting, None)
+        whole = {row.birth for row in history(self._deciding)}  # as the engine ran them, to the last bit
+        happened: list[Row | Effect] = [*self._rows.values(), *effects]
+        for event in sorted(happened, key=lambda event: -event.birth):
+            if isinstance(event, Effect):
+                self._happen(event)
+            elif event.op is not None:
+                self._scope = self._paths[event.birth]
+                self._add(event, whole=event.birth in whole)
 
     def _happen(self, effect: Effect) -> None:
         assert effect.node is not None
@@ -114,130 +113,101 @@ class Program:
         line.scope = self._scope
         self.lines.append(line)
 
-    def _gradients(self, loss: Node, forward: list[Node]) -> None:
+    def _gradients(self, loss: Node) -> None:
         """Run the rules on tensors, newest node first, and write down what they do."""
         one = start(loss, None)
         seed: Any = Tensor(one if np.ndim(one) == 0 else one.reshape(-1)[0])
-        self._values[seed.birth] = Value("constant", seed.value, seed.value)
+        self._values[seed.birth] = number_value(seed.value)
         if np.ndim(one):
             seed = spread(seed, one.shape)
-        named = {node.birth: node for node in forward if name_of(node) is not None}
-        leaves, grads, kept = walk(loss, seed, self._pull, named)
+        names = {row.birth: row.name for row in self._rows.values() if row.name is not None}
+        leaves, grads, kept = walk(loss, seed, self._pull, names)
         grads = {birth: g for birth, g in grads.items() if leaves[birth].needs}
-        for birth, node in leaves.items():
-            if birth in grads and grads[birth].dtype != node.value.dtype:
-                grads[birth] = grads[birth].astype(node.value.dtype)
-        asked = [*kept.values(), *grads.values()]
-        backward = reachable(asked)
-        owner = owners(backward, self._marks)
-        for node in backward:
-            if node.birth not in self._values and node.op is not None:
-                self._scope = self._paths.get(owner[node.birth], ())
-                self._add(node)
+        for birth, g in grads.items():
+            dtype = leaves[birth].value.dtype
+            grads[birth] = g if g.dtype == dtype else g.astype(dtype)
+        backward = [row for row in history([*kept.values(), *grads.values()]) if row.op is not None]
+        owner = owners([row.birth for row in backward], self._marks)
+        for row in backward:
+            if row.birth not in self._values:
+                self._scope = self._paths.get(owner[row.birth], ())
+                self._add(row)
         for birth, g in [*kept.items(), *grads.items()]:
             value = self.value_of(g)
-            name = name_of(named[birth] if birth in named else leaves[birth])
-            if value.kind == "line" and value.backward and value.name is None and name is not None:
-                value.name = f"d{name}"
+            if value.backward and birth in names:
+                named_first(value, f"d{names[birth]}")
         self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the rules of one node on tensors, plain arrays among its inputs as tensors too."""
-        inputs = list(node.inputs)
-        for i, parent in enumerate(node.parents):
-            if parent is not None:
-                inputs[i] = parent
-            elif type(inputs[i]) is ndarray:
-                inputs[i] = self.recording.tensor_of(inputs[i])
         # What is born from here on, until the next node is pulled, belongs to this one.
         self._marks.append((tick(), node.birth))
-        return contributions(node, g, node, inputs)
+        return contributions(node, g, node, self._tensors(self._rows[node.birth]))
 
-    def _add(self, node: Node, whole: bool = False) -> None:
+    def _tensors(self, row: Row) -> list[Any]:
+        """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
+        return [self._tensor(parent, x) for parent, x in zip(row.parents, row.inputs, strict=False)] + list(
+            row.inputs[len(row.parents) :]
+        )
+
+    def _tensor(self, parent: Node | None, x: Any) -> Any:
+        if parent is not None:
+            return parent
+        return self.recording.tensor_of(x) if type(x) is ndarray else x
+
+    def _add(self, row: Row, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
-        op = node.op
+        op = row.op
         assert op is not None
+        inputs = self._tensors(row)
         if op.composite and not whole:
-            self._add_steps(node, op)
-            return
-        parents = node.parents
-        args: list[Any] = []
-        for i, x in enumerate(node.inputs):
-            if i >= len(parents):
-                args.append(x)
-            elif (parent := parents[i]) is not None:
-                args.append(self.value_of(parent))
-            elif type(x) is ndarray:
-                args.append(self.value_of(self.recording.tensor_of(x)))
-            else:
-                args.append(Value("constant", x, x))
-        value = self.emit(op, tuple(args), node.value)
-        name = name_of(node)
-        if name is not None and value.kind == "line" and value.name is None:
-            value.name = name
-        self._values[node.birth] = value
+            with mode("grad_off", True):
+                result = op.forward(*inputs)
+            if isinstance(result, Node):
+                self._add_steps(row, result)
+                return
+        count = len(row.parents)
+        args = [self.value_of(x) if isinstance(x, Node) else number_value(x) for x in inputs[:count]]
+        value = self._values[row.birth] = self.emit(op, (*args, *inputs[count:]), row.node.value)
+        named_first(value, row.name)
 
-    def _add_steps(self, node: Node, op: Op) -> None:
-        """Run the forward of a composite op on tensors, and write down the ops it is made of."""
-        parents = node.parents
-        inputs = [
-            parents[i]
-            if i < len(parents) and parents[i] is not None
-            else self.recording.tensor_of(x)
-            if i < len(parents) and type(x) is ndarray
-            else x
-            for i, x in enumerate(node.inputs)
-        ]
-        with mode("grad_off", True):
-            result = op.forward(*inputs)
-        if not isinstance(result, Node):
-            self._add(node, whole=True)
-            return
-        for step in reachable([result], known=self._values):
+    def _add_steps(self, row: Row, result: Node) -> None:
+        """Write down the ops that a composite one is made of."""
+        for step in history([result], known=self._values):
             if step.op is not None:
-                self._add(step, whole=step.op is op)
-        value = self._values[node.birth] = self.value_of(result)
-        if value.kind == "line" and value.name is None:
-            value.name = name_of(node)
+                self._add(step, whole=step.op is row.op)
+        value = self._values[row.birth] = self.value_of(result)
+        named_first(value, row.name)
 
     def value_of(self, node: Node) -> Value:
         """The value that a node has become; a leaf becomes one when it is first met."""
-        found = self._values.get(node.birth)
-        if found is None:
-            made = self.recording.origin(node)
-            if made is not node:
-                found = self.value_of(made)
+        value = self._values.get(node.birth)
+        if value is None:
+            origin = self.recording.origin(node)
+            if origin is not node:
+                value = self.value_of(origin)
             else:
-                found = Value("parameter" if node.needs else "data", node.value, node)
-                found.name = name_of(node)
-            self._values[node.birth] = found
-        return found
+                value = Value("parameter" if node.needs else "data", node.value, node)
+                value.name = name_of(node)
+            self._values[node.birth] = value
+        return value
 
     def emit(self, op: Op, args: tuple[Any, ...], data: Any) -> Value:
         """The value of one statement: an older one that is the same, or a new line."""
-        made = Value("line", data, op=op, args=args)
-        same = simplified(self, made, data)
+        line = Value("line", data, op=op, args=args)
+        same = simplified(self, line, data)
         if same is not None:
             return same
-        key = None
-        if op.arity != 0:
-            key = (
-                op,
-                *[arg if type(arg) is Value and arg.kind != "constant" else key_of(arg) for arg in args],
-            )
-            if key in self._known:
-                return self._known[key]
-        made.scope = self._scope
-        made.backward = self._backward
-        self.lines.append(made)
-        if key is not None:
-            self._known[key] = made
-        return made
-
-    def constant(self, number: Any) -> Value:
-        """A number as a value."""
-        return Value("constant", number, number)
+        if op.arity != 0:  # what is drawn is drawn anew
+            key = (op, *map(key_of, args))
+            same = self._known.setdefault(key, line)
+            if same is not line:
+                return same
+        line.scope = self._scope
+        line.backward = self._backward
+        self.lines.append(line)
+        return line
 
     def run(self, data: list[Any]) -> tuple[list[Any], float]:
         """Compute (loss, *gradients) from the leaves' data, line by line, without checks and other effects.
@@ -258,11 +228,11 @@ class Program:
                         sizes = np.abs(np.asarray(result))
                         top = float(sizes[np.isfinite(sizes)].max(initial=0.0))
                         noise = max(noise, 64 * float(np.finfo(line.dtype).eps) * top)
-        return [value(output) for output in (self.loss, *(g for _, g in self.gradients))], noise
+        return [value(output) for output in self.outputs], noise
 
     def _needed(self) -> list[Value]:
         """The lines that something depends on, in order."""
-        needed = dict.fromkeys([self.loss, *(g for _, g in self.gradients)])
+        needed = dict.fromkeys(self.outputs)
         kept = []
         for line in reversed(self.lines):
             always = self._runs_again and not line.backward and line.kind == "line" and runs_always(line.op)
@@ -272,35 +242,40 @@ class Program:
         return kept[::-1]
 
 
-def deciding(nodes: list[Node], effects: list[Effect]) -> list[Node]:
+def named_first(value: Value, name: str | None) -> None:
+    """Name a line that has no name yet."""
+    if value.kind == "line" and value.name is None:
+        value.name = name
+
+
+def deciding(rows: Iterable[Row], effects: list[Effect]) -> list[Node]:
     """The nodes that decide something: branches of Python, and what has no slope.
 
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
     """
-    steps = [node for node in nodes if node.op is not None and not any(node.op.rules)]
+    steps = [row.node for row in rows if row.op is not None and not any(row.op.rules)]
     if steps:
-        labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
-        spans = [(began, node.birth) for node, found in labels for _, began in found.spans]
-        steps = [s for s in steps if not any(end <= s.birth < began for began, end in spans)]
+        inner = spans(row.node for row in rows)
+        steps = [step for step in steps if not any(end <= step.birth < began for began, end in inner)]
     return steps + [e.node for e in effects if e.action is None and e.node is not None]
 
 
-def owners(nodes: list[Node], marks: list[tuple[int, int]]) -> dict[int, int]:
+def owners(births: list[int], marks: list[tuple[int, int]]) -> dict[int, int]:
     """Birth of each node -> birth of the forward node whose rule made it; 0 where none did.
 
     A mark is (birth, forward node). Births count down: what is born after a mark, and before the next one,
     belongs to the mark's forward node. Nodes and marks come oldest first.
     """
-    found = {}
+    owner = {}
     coming = iter(marks)
     following = next(coming, None)
-    owner = 0
-    for node in nodes:
-        while following is not None and node.birth < following[0]:
-            owner = following[1]
+    current = 0
+    for birth in births:
+        while following is not None and birth < following[0]:
+            current = following[1]
             following = next(coming, None)
-        found[node.birth] = owner
-    return found
+        owner[birth] = current
+    return owner
 
 
 def key_of(arg: Any) -> Any:

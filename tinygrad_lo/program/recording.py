@@ -16,13 +16,39 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.call import node_of, refusal
 from tinygrad_lo.engine.graph import Array, Node, Op, label, mode, modes, name_of, quoted, rename, tick
-from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.leaves import as_kind, leaf_over
+from tinygrad_lo.engine.ops.elementwise import detach
+from tinygrad_lo.engine.ops.indexing import gather
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory, plain
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
+COPY = record(detach)
+GATHER = record(gather)
+# Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
+OTHERWISE = (np.std, np.linalg.norm, np.einsum)
+# What users find on tensors and not on arrays, f must not find while it is recorded, either.
+OWN = (*Node.__slots__, "parents", "inputs", "plain")
+TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
 
-class Data(Tensor):
+
+def absent(name: str) -> property:
+    """An attribute that is not there, so that __getattr__ is asked."""
+
+    def get(self: Any) -> NoReturn:
+        raise AttributeError(name)
+
+    return property(get)
+
+
+# A class of tensors without what arrays lack.
+ArrayLike: Any = type(
+    "ArrayLike", (Tensor,), {"__slots__": (), **{name: absent(name) for name in TENSORS_ONLY}}
+)
+
+
+class Data(ArrayLike):  # type: ignore[misc]
     """Stands for a plain array while a function is recorded; what is computed from such alone is such."""
 
     __slots__ = ()
@@ -60,37 +86,14 @@ class Data(Tensor):
         )
 
 
-COPY = TABLE["detach"]
-
-
-def is_laid_out_anew(data: Array) -> bool:
-    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
-    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-
-
-# Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
-OTHERWISE = (np.std, np.linalg.norm, np.einsum)
-
-
 def only_data(values: tuple[Any, ...]) -> bool:
     """Whether no tensor of the user's is among the arguments."""
     return all(value.plain for value in values if isinstance(value, Node))
 
 
-def absent(name: str) -> property:
-    """An attribute that is not there, so that __getattr__ is asked."""
-
-    def get(self: Data) -> NoReturn:
-        raise AttributeError(name)
-
-    return property(get)
-
-
-# What users find on tensors and not on arrays, f must not find while it is recorded, either.
-OWN = (*Node.__slots__, "parents", "inputs", "plain")
-TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
-for hidden in TENSORS_ONLY:
-    setattr(Data, hidden, absent(hidden))
+def is_laid_out_anew(data: Array) -> bool:
+    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
+    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
 
 
 @dataclass(eq=False, slots=True)
@@ -139,53 +142,56 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `slow`, for whoever is being recorded."""
         arity = len(inputs) - 1 if op.arity is None else op.arity
-        failed = self.failed
-        parents: list[Any] = []
-        raw: list[Any] = []
-        tensors = needs = False
-        plainly = True
-        for i, value in enumerate(inputs):
-            if i >= arity:
-                if holds_array(value):
-                    self.steady = False
-                    value = frozen(value)
-                raw.append(value)
-            elif isinstance(value, Node):
-                tensors = True
-                plainly = plainly and value.plain  # of what f has: a tensor made of an argument is a tensor
-                if value.op is None:
-                    value = self.origin(value)
-                parents.append(value)
-                raw.append(value.value)
-                needs = needs or value.needs
-            else:
-                value = plain(value, op.name)
-                raw.append(value)
-                parents.append(self.tensor_of(value) if type(value) is ndarray else None)
-                self.steady = self.steady and not isinstance(value, np.generic)
-        self.failed = True
+        tensors = [x for x in inputs[:arity] if isinstance(x, Node)]
+        plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
+        always = runs_always(op)
+        operands = [self.operand(x, op) for x in inputs[:arity]]
+        parents = tuple(parent for parent, _ in operands)
+        raw = (*[value for _, value in operands], *map(self.option, inputs[arity:]))
+        unknown = arity > 0 and not any(parent is not None for parent in parents)
+        needs = not modes.grad_off and any(parent.needs for parent in parents if parent is not None)
+        failed, self.failed = self.failed, True
         try:
             data = op.forward(*raw)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
-            raise refusal(op, tuple(raw), error) from error
+            raise refusal(op, raw, error) from error
         self.failed = failed
-        if not tensors and arity and not any(parent is not None for parent in parents):
+        if unknown:
             return data
-        needs = needs and not modes.grad_off and op.differentiable
-        out = node_of(op, data, tuple(parents), tuple(raw), needs=needs)
+        needs = needs and op.differentiable
+        out = node_of(op, data, parents, raw, needs=needs)
         if plainly:
-            out.__class__ = Data
-        if runs_always(op):
-            self.always.append(out)
+            out = as_kind(Data, out)
         if modes.scope is not None:
             label(out).scope = modes.scope
-        copied = self.copies and tensors and not (needs or plainly) and op is not COPY
-        if copied and is_laid_out_anew(data):
-            return self.call(COPY, (out,))
-        if tensors:
-            return out
+        if always:
+            self.always.append(out)
+        if not tensors:
+            return self.array_of(out)
+        copied = self.copies and not (needs or plainly) and op is not COPY
+        return self.call(COPY, (out,)) if copied and is_laid_out_anew(data) else out
+
+    def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
+        """The tensor that stands for an operand, if any does, and its array or number."""
+        if isinstance(value, Node):
+            parent = self.origin(value) if value.op is None else value
+            return parent, parent.value
+        value = plain(value, op.name)
+        self.steady = self.steady and not isinstance(value, np.generic)
+        return (self.tensor_of(value) if type(value) is ndarray else None), value
+
+    def option(self, value: Any) -> Any:
+        """An option as it is now: what its arrays become later must not change the recording."""
+        if not holds_array(value):
+            return value
+        self.steady = False
+        return frozen(value)
+
+    def array_of(self, node: Node) -> Array:
+        """The result of an op on arrays alone, for which the node stands from here on."""
+        data = node.value
         if type(data) is ndarray:
-            self.arrays[memory(data)] = out
+            self.arrays[memory(data)] = node
         else:
             self.steady = False
         return data
@@ -209,9 +215,8 @@ class Recording(mode):
         """The tensor that stands for a plain array: the op that made it, or a leaf."""
         key = memory(array)
         if key not in self.arrays:
-            leaf = Data(0.0)
-            leaf.value = array  # kept alive, so that no other array gets its place in memory
-            self.arrays[key] = leaf
+            # Kept alive, so that no other array gets its place in memory.
+            self.arrays[key] = leaf_over(Data, array)
         return self.arrays[key]
 
     def stand_in(self, node: Node, dtype: Any) -> Array:
@@ -269,7 +274,7 @@ class Recording(mode):
 
 def runs_always(op: Op) -> bool:
     """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
-    return op.arity == 0 or op is TABLE["gather"]
+    return op.arity == 0 or op is GATHER
 
 
 def frozen(value: Any) -> Any:

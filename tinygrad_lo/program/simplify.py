@@ -17,38 +17,43 @@ from tinygrad_lo.program.value import Value
 
 
 class Writer(Protocol):
-    """What a rewrite may ask of the program: a value for a statement, or for a number."""
+    """What a rewrite may ask of the program: a value for a statement."""
 
     def emit(self, op: Op, args: tuple[Any, ...], data: Any) -> Value:
         """The value of a statement."""
 
-    def constant(self, number: Any) -> Value:
-        """A number as a value."""
-
 
 Rewrite = Callable[[Writer, Value, Any], Value | None]
-UNARY = ("negative",)
-BINARY = ("add", "subtract", "multiply", "divide")
-NUMERIC = frozenset({*UNARY, *BINARY, "power", "square", "reciprocal", "sqrt", "exp", "log", "astype"})
+ADD, SUBTRACT, NEGATIVE, FULL, ASTYPE, PUT, RESHAPE, TRANSPOSE = (
+    TABLE[name]
+    for name in ("add", "subtract", "negative", "full", "astype", "put", "reshape", "transpose")
+)  # fmt: skip
+NUMERIC = "add subtract multiply divide negative power square reciprocal sqrt exp log astype"
+FOLDED = frozenset(TABLE[name] for name in NUMERIC.split())  # of numbers alone, the result is written
 
 
 def simplified(writer: Writer, line: Value, data: Any) -> Value | None:
     """An older value that is the same as this line, a simpler new one, or None."""
-    if line.op.name in NUMERIC and all(map(is_number, line.args[: line.op.arity])):
-        return writer.constant(data)
-    rewrite = REWRITES.get(line.op.name)
+    if line.op in FOLDED and all(map(is_number, line.args[: line.op.arity])):
+        return number_value(data)
+    rewrite = REWRITES.get(line.op)
     return None if rewrite is None else rewrite(writer, line, data)
 
 
+def number_value(value: Any) -> Value:
+    """A number as a value."""
+    return Value("constant", value, value)
+
+
 def is_number(value: Any, *wanted: float) -> bool:
-    """Whether this is a constant number; one of the wanted ones, if any are given."""
-    found = getattr(value, "kind", "") == "constant"
-    return found and (not wanted or value.ref in wanted)
+    """Whether this is a constant number; one of the wanted ones, if there are any."""
+    constant = getattr(value, "kind", "") == "constant"
+    return constant and (not wanted or value.ref in wanted)
 
 
-def made_by(value: Any, name: str) -> bool:
+def made_by(value: Any, op: Op) -> bool:
     """Whether this value is a line of an op."""
-    return getattr(value, "kind", "") == "line" and value.op.name == name
+    return getattr(value, "kind", "") == "line" and value.op is op
 
 
 def alike(a: Value, b: Value) -> bool:
@@ -56,89 +61,95 @@ def alike(a: Value, b: Value) -> bool:
     return a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout
 
 
-def add(writer: Writer, line: Value, data: Any) -> Value | None:
-    a, b = line.args
-    if made_by(b, "negative") and alike(b, b.args[0]):
-        return writer.emit(TABLE["subtract"], (a, b.args[0]), data)
-    if made_by(a, "negative") and alike(a, a.args[0]):
-        return writer.emit(TABLE["subtract"], (b, a.args[0]), data)
+def undone(x: Any) -> Value | None:
+    """y where this is -y and lies in memory as y does."""
+    return x.args[0] if made_by(x, NEGATIVE) and alike(x, x.args[0]) else None
+
+
+def simpler_add(writer: Writer, line: Value, data: Any) -> Value | None:
+    for other, x in (line.args, line.args[::-1]):
+        positive = undone(x)
+        if positive is not None:
+            return writer.emit(SUBTRACT, (other, positive), data)
     return unfilled(writer, line, data)
 
 
-def subtract(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_subtract(writer: Writer, line: Value, data: Any) -> Value | None:
     a, b = line.args
-    if made_by(b, "negative") and alike(b, b.args[0]):
-        return writer.emit(TABLE["add"], (a, b.args[0]), data)
+    positive = undone(b)
+    if positive is not None:
+        return writer.emit(ADD, (a, positive), data)
     if is_number(b) and b.ref < 0:
-        return writer.emit(TABLE["add"], (a, writer.constant(-b.ref)), data)
+        return writer.emit(ADD, (a, number_value(-b.ref)), data)
     return unfilled(writer, line, data)
 
 
-def multiply(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_multiply(writer: Writer, line: Value, data: Any) -> Value | None:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
-        mask = other.args[0] if made_by(other, "astype") else None
+        mask = other.args[0] if made_by(other, ASTYPE) else None
         if mask is not None and mask.dtype.kind == "b" and mask.dense and other.dtype == x.dtype:
             args = tuple(mask if arg is other else arg for arg in line.args)
             return writer.emit(line.op, args, data)  # True counts as 1, False as 0
     return unfilled(writer, line, data)
 
 
-def divide(writer: Writer, line: Value, data: Any) -> Value | None:
-    x, other = line.args
-    if is_number(other, 1) and alike(x, line):
-        return x  # type: ignore[no-any-return]
-    return unfilled(writer, line, data)
+def simpler_divide(writer: Writer, line: Value, data: Any) -> Value | None:
+    return simpler_power(writer, line, data) or unfilled(writer, line, data)
 
 
 def unfilled(writer: Writer, line: Value, data: Any) -> Value | None:
     """full(shape, c) * x is c * x, where x is laid out as the filled array is."""
     a, b = line.args
     for place, (filled, other) in enumerate(((a, b), (b, a))):
-        if not made_by(filled, "full"):
+        if not made_by(filled, FULL):
             continue
         inner = filled.args[0]
         if is_number(other) and is_number(inner):
             folded = line.op.forward(*(inner.ref if arg is filled else arg.ref for arg in line.args))
             if folded.dtype == line.dtype:
-                return writer.emit(filled.op, (writer.constant(folded), line.shape), data)
-        if (
-            getattr(other, "shape", ()) == line.shape
-            and other.contiguous
-            and (not is_number(inner) or np.result_type(inner.ref, other.dtype) == line.dtype)
-        ):
+                return writer.emit(FULL, (number_value(folded), line.shape), data)
+        if fills_as(line, other, inner):
             return writer.emit(line.op, (other, inner) if place else (inner, other), data)
     return None
 
 
-def negative(writer: Writer, line: Value, data: Any) -> Value | None:
+def fills_as(line: Value, other: Value, inner: Value) -> bool:
+    """Whether broadcasting gives a line the shape, layout and dtype that filling gave it."""
+    if other.shape != line.shape or not other.contiguous:
+        return False
+    return not is_number(inner) or bool(np.result_type(inner.ref, other.dtype) == line.dtype)
+
+
+def simpler_negative(writer: Writer, line: Value, data: Any) -> Value | None:
     (x,) = line.args
-    if made_by(x, "negative") and alike(line, x.args[0]):
+    if made_by(x, NEGATIVE) and alike(line, x.args[0]):
         return x.args[0]  # type: ignore[no-any-return]
-    if made_by(x, "full") and is_number(x.args[0]):
-        return writer.emit(x.op, (writer.constant(-x.args[0].ref), line.shape), data)
+    if made_by(x, FULL) and is_number(x.args[0]):
+        return writer.emit(FULL, (number_value(-x.args[0].ref), line.shape), data)
     return None
 
 
-def power(writer: Writer, line: Value, data: Any) -> Value | None:
-    x, exponent = line.args
-    return x if is_number(exponent, 1) and alike(x, line) else None
+def simpler_power(writer: Writer, line: Value, data: Any) -> Value | None:
+    """x ** 1 and x / 1."""
+    x, one = line.args
+    return x if is_number(one, 1) and alike(x, line) else None
 
 
-def put(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_put(writer: Writer, line: Value, data: Any) -> Value | None:
     value, labels, classes = line.args
-    if made_by(value, "full") and is_number(value.args[0]) and value.shape == (*labels.shape, 1):
+    if made_by(value, FULL) and is_number(value.args[0]) and value.shape == (*labels.shape, 1):
         return writer.emit(line.op, (value.args[0], labels, classes), data)
     return None
 
 
-def total(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_sum(writer: Writer, line: Value, data: Any) -> Value | None:
+    """Rows of zeros with one value each: their sums are these values."""
     x, axis, keepdims = line.args
-    # Rows of zeros with one value each: their sums are these values.
-    if made_by(x, "put") and keepdims and axis in (-1, len(x.shape) - 1):
+    if made_by(x, PUT) and keepdims and axis in (-1, len(x.shape) - 1):
         value = x.args[0]
-        return value if value.shape else writer.emit(TABLE["full"], (value, line.shape), data)
+        return value if value.shape else writer.emit(FULL, (value, line.shape), data)
     return None
 
 
@@ -147,34 +158,48 @@ def unmoved(writer: Writer, line: Value, data: Any) -> Value | None:
     x = line.args[0]
     if alike(x, line):
         return x  # type: ignore[no-any-return]
-    if is_number(x) and line.op.name == "reshape":
-        return writer.emit(TABLE["full"], (x, line.shape), data)
-    if line.op.name == "reshape" and made_by(x, "reshape") and x.contiguous:
-        return writer.emit(line.op, (x.args[0], *line.args[1:]), data) if x.args[0].contiguous else None
+    return simpler_reshape(writer, line, data) if line.op is RESHAPE else None
+
+
+def simpler_reshape(writer: Writer, line: Value, data: Any) -> Value | None:
+    x, shape = line.args
+    if is_number(x):
+        return writer.emit(FULL, (x, line.shape), data)
+    if made_by(x, RESHAPE) and x.contiguous and x.args[0].contiguous:
+        return writer.emit(RESHAPE, (x.args[0], shape), data)
     return None
 
 
-def getitem(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_getitem(writer: Writer, line: Value, data: Any) -> Value | None:
     x, index = line.args
-    return x if isinstance(index, tuple) and not index else None
+    return x if is_everything(index) else None
 
 
-def scatter(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_scatter(writer: Writer, line: Value, data: Any) -> Value | None:
     g, shape, index = line.args
-    return g if isinstance(index, tuple) and not index and g.shape == shape and g.contiguous else None
+    return g if is_everything(index) and g.shape == shape and g.contiguous else None
 
 
-def transpose(writer: Writer, line: Value, data: Any) -> Value | None:
+def is_everything(index: Any) -> bool:
+    """Whether this is the index of x[()]."""
+    return isinstance(index, tuple) and not index
+
+
+def simpler_transpose(writer: Writer, line: Value, data: Any) -> Value | None:
     x, axes = line.args
     if len(line.shape) < 2:
         return x  # type: ignore[no-any-return]
-    if axes is None and made_by(x, "transpose") and x.args[1] is None:
+    if axes is None and made_by(x, TRANSPOSE) and x.args[1] is None:
         return x.args[0]  # type: ignore[no-any-return]
     return None
 
 
-REWRITES: dict[str, Rewrite] = {
-    "add": add, "subtract": subtract, "multiply": multiply, "divide": divide, "negative": negative,
-    "power": power, "put": put, "sum": total, "reshape": unmoved, "broadcast_to": unmoved,
-    "astype": unmoved, "full": unmoved, "transpose": transpose, "getitem": getitem, "scatter": scatter,
+REWRITES: dict[Op, Rewrite] = {
+    TABLE[name]: rewrite
+    for name, rewrite in {
+        "add": simpler_add, "subtract": simpler_subtract, "multiply": simpler_multiply, "divide": simpler_divide, "negative": simpler_negative,
+        "power": simpler_power, "put": simpler_put, "sum": simpler_sum, "reshape": unmoved, "broadcast_to": unmoved,
+        "astype": unmoved, "full": unmoved, "transpose": simpler_transpose, "getitem": simpler_getitem, "scatter": simpler_scatter,
+    }.items()
 }  # fmt: skip
+SPREADING = frozenset(op for op, rewrite in REWRITES.items() if rewrite is unmoved)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import keyword
-import re
 import textwrap
 import unicodedata
 from collections.abc import Callable
@@ -17,10 +17,9 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
-from tinygrad_lo.program.value import Value
+from tinygrad_lo.program.value import Path, Value
 
 Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
-DEFAULTS = re.compile(r", (axis|keepdims)=\{(\d)\}")
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__import__("builtins")), "np", "lo"})
 
 
@@ -29,40 +28,42 @@ def tidy(expression: str) -> str:
     return ast.unparse(ast.parse(expression, mode="eval"))
 
 
-def spelled(line: Value, text: Text) -> str:
+def expression_of(line: Value, text: Text) -> str:
     """What makes the line's value, as one expression; every operand in parentheses."""
     op = line.op
-    args = line.args
     if is_own(op):
-        options = getattr(op.forward, "keywords", {})
-        given = [text(arg) if arg.kind != "constant" else number(arg.ref, []) for arg in args]
-        given += [f"{key}={option(value, text)}" for key, value in options.items()]
-        return f"{text(op)}({', '.join(given)})"
-    custom = SPECIAL.get(op.name)
-    if custom is not None:
-        return custom(line, text)
+        return call_of(line, text)
+    special = SPECIAL.get(op)
+    if special is not None:
+        return special(line, text)
     if op.arity is None:
-        parts = ", ".join(text(arg) for arg in args[:-1])
-        return op.spelling.replace("*{0}", "{0}").format(f"({parts},)", option(args[-1], text))  # type: ignore[no-any-return]
-
-    def keep(match: re.Match[str]) -> str:
-        value = args[int(match[2])]
-        return "" if value is None or value is False else match[0]
-
-    template = DEFAULTS.sub(keep, op.spelling)
+        operands = ", ".join(map(text, line.args[:-1]))
+        return op.spelling.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))  # type: ignore[no-any-return]
+    template = op.spelling
+    for i, value in enumerate(line.args):
+        if value is None or value is False:
+            for name in ("axis", "keepdims"):
+                template = template.replace(f", {name}={{{i}}}", "")
     strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
-    texts = []
-    for arg in args:
-        if isinstance(arg, Value) and arg.kind == "constant":
-            texts.append(f"({number(arg.ref, strong)})")
-        elif isinstance(arg, Value):
-            texts.append(f"({text(arg)})")
-        else:
-            texts.append(option(arg, text))
-    return template.format(*texts)
+    return template.format(*(operand(arg, strong, text) for arg in line.args))  # type: ignore[no-any-return]
 
 
-def number(value: Any, beside: list[Any]) -> str:
+def call_of(line: Value, text: Text) -> str:
+    """A call of the user's function."""
+    args = [text(arg) if arg.kind != "constant" else literal(arg.ref, []) for arg in line.args]
+    keywords = getattr(line.op.forward, "keywords", {})
+    args += [f"{key}={argument(value, text)}" for key, value in keywords.items()]
+    return f"{text(line.op)}({', '.join(args)})"
+
+
+def operand(arg: Any, strong: list[Any], text: Text) -> str:
+    """A value in parentheses, or an option."""
+    if not isinstance(arg, Value):
+        return argument(arg, text)
+    return f"({literal(arg.ref, strong) if arg.kind == 'constant' else text(arg)})"
+
+
+def literal(value: Any, beside: list[Any]) -> str:
     """A constant as text: plain, unless its dtype decides that of the result beside other dtypes."""
     plain = float(value) if isinstance(value, (float, np.floating)) else value
     if isinstance(plain, np.generic):
@@ -75,62 +76,67 @@ def number(value: Any, beside: list[Any]) -> str:
     return text
 
 
-def option(value: Any, text: Text) -> str:
+def argument(value: Any, text: Text) -> str:
     """An axis, a shape, a dtype or an index as text."""
     if isinstance(value, (ndarray, Value)):
         return text(value)
     if isinstance(value, np.dtype):
         return "bool" if value.kind == "b" else f"np.{value}"
     if isinstance(value, (np.generic, float)):
-        return number(value, [])
-    if isinstance(value, tuple):
-        parts = [option(part, text) for part in value]
-        return (
-            parts[0]
-            if len(parts) == 1 and isinstance(value[0], int)
-            else f"({', '.join(parts)}{',' * (len(parts) == 1)})"
-        )
-    if isinstance(value, list):
-        return f"[{', '.join(option(part, text) for part in value)}]"
+        return literal(value, [])
+    if isinstance(value, (tuple, list)):
+        return sequence(value, [argument(part, text) for part in value])
     return "..." if value is Ellipsis else repr(value)
+
+
+def sequence(value: Any, parts: list[str]) -> str:
+    """A tuple or list of these parts; of one int, the int."""
+    listed = ", ".join(parts)
+    if isinstance(value, list):
+        return f"[{listed}]"
+    if len(parts) == 1:
+        return parts[0] if isinstance(value[0], int) else f"({listed},)"
+    return f"({listed})"
 
 
 def index(value: Any, text: Text) -> str:
     """What stands between the brackets of x[...]."""
     if isinstance(value, tuple):
-        return (
-            ", ".join(index(part, text) for part in value) + ("," if len(value) == 1 else "")
-            if value
-            else "()"
-        )
+        listed = ", ".join(index(part, text) for part in value)
+        return f"{listed}," if len(value) == 1 else listed or "()"
     if isinstance(value, slice):
         parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
         return ":".join(parts[:2] if value.step is None else parts)
-    return option(value, text)
+    return argument(value, text)
 
 
-def getitem(line: Value, text: Text) -> str:
+def text_of_getitem(line: Value, text: Text) -> str:
     return f"({text(line.args[0])})[{index(line.args[1], text)}]"
 
 
-def where(line: Value, text: Text) -> str:
+def text_of_where(line: Value, text: Text) -> str:
     strong = [arg.dtype for arg in line.inputs[1:] if arg.kind != "constant"]
-    parts = [number(arg.ref, strong) if arg.kind == "constant" else text(arg) for arg in line.args]
-    return f"np.where({', '.join(parts)}){'' if line.shape else '[()]'}"
+    parts = [literal(arg.ref, strong) if arg.kind == "constant" else text(arg) for arg in line.args]
+    return f"np.where({', '.join(parts)}){as_number(line)}"
 
 
-def indexed(line: Value, text: Text) -> str:
+def as_number(line: Value) -> str:
+    """What makes a number of an array without axes."""
+    return "" if line.shape else "[()]"
+
+
+def text_of_gather(line: Value, text: Text) -> str:
     x, *arrays, pattern = line.args
     where = filled_in(pattern, tuple(arrays))
     return f"({text(x)})[{index(where[0] if len(where) == 1 else where, text)}]"
 
 
-def transpose(line: Value, text: Text) -> str:
+def text_of_transpose(line: Value, text: Text) -> str:
     x, axes = line.args
     return f"({text(x)}).T" if axes is None else f"np.transpose({text(x)}, {axes})"
 
 
-def matmul(line: Value, text: Text) -> str:
+def text_of_matmul(line: Value, text: Text) -> str:
     a, b = line.args
     if len(a.shape) == len(b.shape) == 2 and not (a.dense and b.dense):
         # The engine calls .dot; with gaps, steps back or repeats in memory, @ adds in another order.
@@ -138,65 +144,52 @@ def matmul(line: Value, text: Text) -> str:
     return f"({text(a)}) @ ({text(b)})"
 
 
-def einsum(line: Value, text: Text) -> str:
+def text_of_einsum(line: Value, text: Text) -> str:
     *operands, subscripts = line.args
     more = ", optimize=True" if len(operands) > 1 else ""
-    number = "" if line.shape else "[()]"
-    return f"np.einsum({subscripts!r}, {', '.join(map(text, operands))}{more}){number}"
+    return f"np.einsum({subscripts!r}, {', '.join(map(text, operands))}{more}){as_number(line)}"
 
 
-def put(line: Value, text: Text) -> str:
+def text_of_put(line: Value, text: Text) -> str:
     g, labels, classes = line.args
-    value = number(g.ref, []) if g.kind == "constant" else text(g)
+    value = literal(g.ref, []) if g.kind == "constant" else text(g)
     return f"np.where(({text(labels)})[..., None] == np.arange({classes.ref}), {value}, 0)"
 
 
-def full(line: Value, text: Text) -> str:
-    x, shape = line.args
-    value = number(x.ref, []) if x.kind == "constant" else text(x)
-    return f"np.full({shape[0] if len(shape) == 1 else shape}, {value})"
+def text_of_reshape(line: Value, text: Text) -> str:
+    return f"np.reshape({text(line.args[0])}, {line.args[1]}){as_number(line)}"
 
 
-def cast(line: Value, text: Text) -> str:
-    x, dtype = line.args
-    return f"({text(x)}).astype({option(dtype, text)})"
-
-
-def reshape(line: Value, text: Text) -> str:
-    number = "" if line.shape else "[()]"  # of all axes, a number and no array without axes
-    return f"np.reshape({text(line.args[0])}, {line.args[1]}){number}"
-
-
-def helper(line: Value, text: Text) -> str:
+def text_of_helper(line: Value, text: Text) -> str:
     return f"{line.op.name}({', '.join([text(line.args[0]), *map(repr, line.args[1:])])})"
 
 
-SPECIAL: dict[str, Callable[[Value, Text], str]] = {
-    "getitem": getitem, "gather": indexed, "where": where, "put": put, "transpose": transpose,
-    "matmul": matmul, "einsum": einsum, "full": full, "astype": cast, "reshape": reshape,
-    "windows": helper, "fold": helper,
-}  # fmt: skip
+def lines_of_scatter(name: str, line: Value, text: Text) -> list[str]:
+    g, shape, where = line.args
+    if integers_in(where):
+        return added_at(name, line, shape, where, text)
+    return [zeros(name, shape, line.dtype), f"{name}[{index(where, text)}] = {tidy(text(g))}"]
 
 
-def statements(name: str, line: Value, text: Text) -> list[str] | None:
-    """The lines of an op that takes more than one expression, or None."""
-    if line.op.name == "scatter":
-        g, shape, where = line.args
-        place, unique = index(where, text), not integers_in(where)
-    elif line.op.name == "regather":
-        g, *arrays, (shape, pattern) = line.args
-        where = filled_in(pattern, tuple(arrays))
-        place, unique = index(where, text), False
-    else:
-        return None
-    added = line.dtype if unique else np.promote_types(line.dtype, np.float32)
-    dtype = "" if added == np.float64 else f", np.{added}"
-    zeros = f"{name} = np.zeros({shape}{dtype})"
-    if unique:
-        return [zeros, f"{name}[{place}] = {tidy(text(g))}"]
+def lines_of_regather(name: str, line: Value, text: Text) -> list[str]:
+    _, *arrays, (shape, pattern) = line.args
+    return added_at(name, line, shape, filled_in(pattern, tuple(arrays)), text)
+
+
+def added_at(name: str, line: Value, shape: Any, where: Any, text: Text) -> list[str]:
+    """Zeros to which elements are added, some of them perhaps several times."""
+    place = index(where, text)
     place = f"np.s_[{place}]" if isinstance(where, tuple) and len(where) > 1 else place
-    narrow = [f"{name} = {name}.astype(np.{line.dtype})"] if added != line.dtype else []
-    return [zeros, f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(g))})", *narrow]
+    wide = np.promote_types(line.dtype, np.float32)
+    rows = [
+        zeros(name, shape, wide),
+        f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})",
+    ]
+    return [*rows, f"{name} = {name}.astype(np.{line.dtype})"] if wide != line.dtype else rows
+
+
+def zeros(name: str, shape: Any, dtype: Any) -> str:
+    return f"{name} = np.zeros({shape}{'' if dtype == np.float64 else f', np.{dtype}'})"
 
 
 def integers_in(where: Any) -> bool:
@@ -207,28 +200,30 @@ def integers_in(where: Any) -> bool:
 
 # ------------------------------------------------------------------------ what NumPy does not have
 
-HELPERS = {"windows": (positions, windows_forward), "fold": (fold_forward,)}
+SPECIAL: dict[Op, Callable[[Value, Text], str]] = {
+    TABLE[name]: function
+    for name, function in {
+        "getitem": text_of_getitem, "gather": text_of_gather, "where": text_of_where, "put": text_of_put,
+        "transpose": text_of_transpose, "matmul": text_of_matmul, "einsum": text_of_einsum,
+        "reshape": text_of_reshape, "windows": text_of_helper, "fold": text_of_helper,
+    }.items()
+}  # fmt: skip
+# Ops that take more than one expression.
+STATEMENTS = {TABLE["scatter"]: lines_of_scatter, TABLE["regather"]: lines_of_regather}
+HELPERS = {TABLE["windows"]: (positions, windows_forward), TABLE["fold"]: (fold_forward,)}
 
 
 def is_own(op: Op) -> bool:
     """Whether an op is the user's and has no NumPy text of its own, or options that the text lacks."""
-    table = TABLE.get(op.name)
-    default = op.spelling.startswith(f"{op.name}(") and op.name not in ("scatter", "gather", "regather")
-    return op.name not in HELPERS and (default or (table is not None and table is not op))
+    if op in SPECIAL or op in STATEMENTS:
+        return False
+    return op.spelling.startswith(f"{op.name}(") or TABLE.get(op.name, op) is not op
 
 
-def helpers(lines: list[Value]) -> list[str]:
-    """Functions that the lines need beside NumPy, as text."""
-    functions: dict[str, None] = {}
-    for line in lines:
-        for function in HELPERS.get(line.op.name, ()):
-            functions.setdefault(without_types(function))
-    return list(functions)
-
-
-def defined(functions: list[str]) -> list[str]:
-    """The names of helper functions, which no value may take."""
-    return [re.findall(r"\w+", text.removeprefix("def "))[0] for text in functions]
+def helpers(lines: list[Value]) -> dict[str, str]:
+    """Functions that the lines need beside NumPy: name -> text."""
+    functions = dict.fromkeys(function for line in lines for function in HELPERS.get(line.op, ()))
+    return {function.__name__.removesuffix("_forward"): without_types(function) for function in functions}
 
 
 def without_types(function: Callable[..., Any]) -> str:
@@ -256,12 +251,28 @@ class UntypedAssignments(ast.NodeTransformer):
 # ---------------------------------------------------------------------------------------- names
 
 
+@functools.lru_cache(maxsize=4096)
+def one_line(written: str) -> str:
+    """A name in one line, without characters that control a terminal or that no font has."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
+
+
+@functools.lru_cache(maxsize=4096)
+def section(scope: Path, backward: bool) -> str:
+    """The comment above the lines of a scope."""
+    titles = " / ".join(" ".join(one_line(title).split())[:60] for title, _ in scope)
+    return "backward" * backward + ": " * bool(backward and titles) + titles
+
+
+@functools.lru_cache(maxsize=4096)
 def identifier(name: str, otherwise: str) -> str:
     """A user's name as a Python name: `log p` -> log_p, `j≠y` -> j_y, `class` -> class_."""
     # Python normalizes identifiers: without this, two names could be one.
     text = unicodedata.normalize("NFKC", name)
     text = "".join(c if f"a{c}".isidentifier() else "_" for c in text)
-    text = re.sub(r"__+", "_", text)[:40].strip("_")
+    while "__" in text:
+        text = text.replace("__", "_")
+    text = text[:40].strip("_")
     if not text:
         return otherwise
     if not text.isidentifier():

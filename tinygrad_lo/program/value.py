@@ -7,21 +7,6 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.ops import TABLE
-
-# Ops of the table that are one NumPy ufunc, element by element.
-UFUNCS = {
-    name: ufunc
-    for name in TABLE
-    if isinstance(ufunc := getattr(np, name, None), np.ufunc) and ufunc.nout == 1 and name != "matmul"
-}
-ELEMENTWISE = frozenset({*UFUNCS, "relu", "softplus"})
-# Ops whose results never share memory with their inputs; of any other, it may be a view.
-FRESH = frozenset({
-    *ELEMENTWISE, "matmul", "sum", "max", "min", "prod", "pick", "put", "full", "astype", "where",
-    "concatenate", "pad", "clip", "sort_by", "unsort", "cumsum", "scatter", "regather", "fold",
-    "detach", "random_mask",
-})  # fmt: skip
 Path = tuple[tuple[str, int], ...]
 
 

@@ -1,0 +1,56 @@
+"""What other rooms ask of many nodes at once, and the nodes that only they need: nobody else writes a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, name_of, reachable
+
+N = TypeVar("N", bound=Node)
+
+
+class Row(NamedTuple):
+    """One node of a graph, read once."""
+
+    node: Node
+    birth: int
+    op: Op | None
+    name: str | None
+    parents: tuple[Node | None, ...]
+    inputs: tuple[Any, ...]
+
+
+def history(roots: Iterable[Node], known: Container[int] = ()) -> list[Row]:
+    """Everything that the roots were made from, and the roots, oldest first; nothing behind known births."""
+    return [
+        Row(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
+        for node in reachable(roots, known)
+    ]
+
+
+def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
+    """(birth at which it began, birth of its value) for every loss among the nodes."""
+    labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
+    return [(began, node.birth) for node, label in labels for _, began in label.spans]
+
+
+def leaf_over(kind: Callable[[float], N], array: Array) -> N:
+    """A leaf of a class of tensors over this very array, neither read nor copied."""
+    leaf = kind(0.0)
+    leaf.value = array
+    return leaf
+
+
+def as_kind(kind: type[N], node: Node) -> N:
+    """The node as an object of another class of tensors."""
+    copy = object.__new__(kind)
+    for slot in Node.__slots__:
+        if hasattr(node, slot):
+            setattr(copy, slot, getattr(node, slot))
+    return copy
+
+
+def let_go(leaf: Node) -> None:
+    """Forget a leaf's value."""
+    leaf.value = None
