@@ -17,10 +17,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
-from tinygrad_lo.engine.graph import Array, Op, name_of
+from tinygrad_lo.engine.graph import Array, Op
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.recording import Effect
-from tinygrad_lo.program.text import identifier, one_line, section
+from tinygrad_lo.program.text import identifier
 from tinygrad_lo.program.value import Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
@@ -55,9 +55,7 @@ class ArrayCode:
         self.count = 0
         self.section = ""
         self.outputs = program.outputs
-        self.texts: dict[Value, str] = {
-            leaf: f"{identifier(name_of(leaf.ref) or 'x', 'x')}_{i}" for i, leaf in enumerate(program.leaves)
-        }
+        self.texts: dict[Value, str] = dict(program.arguments)
         arguments = ", ".join(self.texts.values())
         self._statements()
         results = ", ".join(map(self._result, self.outputs))
@@ -116,15 +114,14 @@ class ArrayCode:
 
     def _line(self, line: Value) -> None:
         """Write one statement, under the name that the value has for readers."""
-        title = section(line.scope, line.backward)
-        if title != self.section and title:
-            self.rows.append(f"# {title}")
-        self.section = title
+        if line.section != self.section and line.section:
+            self.rows.append(f"# {line.section}")
+        self.section = line.section
         kernel = self.kernels.get(line.op)
         if kernel is None or line in self.program.decisive or not kernel(self, line):
             self.generic(line)
         if line.name is not None and self.rows:
-            self.rows[-1] += f"  # {one_line(line.name)}"
+            self.rows[-1] += f"  # {line.comment}"
 
     def out(self, line: Value) -> str | None:
         """A buffer to write the line's value into, or None where it is made anew."""
@@ -134,7 +131,7 @@ class ArrayCode:
 
     def generic(self, line: Value) -> None:
         """Call the op's own forward."""
-        function = self.names.name(line.op.forward, line.op.name)
+        function = self.names.name(line.op.forward, identifier(line.op.name, "k"))
         self.assign(line, f"{function}({', '.join(map(self.text_of, line.args))})")
 
     def assign(self, line: Value, expression: str) -> None:

@@ -23,10 +23,10 @@ from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
+from tinygrad_lo.nn.base import Module
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.recording import Data, Recording
 from tinygrad_lo.program.text import Taken
-from tinygrad_lo.nn.base import Module
 
 KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
 MOST = 64  # recordings of one function that are made; then it runs on the engine

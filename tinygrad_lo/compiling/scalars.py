@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Op, name_of
+from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE, arithmetic
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.text import identifier
 from tinygrad_lo.program.value import Value
 
 LARGEST = 10  # so many values an expression may read
@@ -81,9 +80,7 @@ class ScalarCode:
 
     def __init__(self, program: Program) -> None:
         self.names = KNOWN | functions(line.op for line in program.lines)
-        self.texts = {
-            leaf: f"{identifier(name_of(leaf.ref) or 'x', 'x')}_{i}" for i, leaf in enumerate(program.leaves)
-        }
+        self.texts = dict(program.arguments)
         self.arguments = list(self.texts.values())
         self.rows = self._rows(program)
         self.results = [self.operand(value) for value in program.outputs]

@@ -75,7 +75,7 @@ class Op:
             written over an input.
         fresh: whether the result never shares memory with an input; of any other op, it may be a view.
         scalar: the op as text on Python floats, with functions of `math`; None where it needs arrays.
-        kind: "compares", "moves" (numbers to other places) or "mixes" (elements), for the words of explanations.
+        kind: "compares", "moves" (numbers to other places) or "mixes" (elements): for explanations.
         apply: the quickest function that calls it.
     """
 

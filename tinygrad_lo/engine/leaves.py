@@ -1,4 +1,4 @@
-"""What other rooms ask of many nodes at once, and the nodes that only they need: nobody else writes a slot."""
+"""What other rooms ask of many nodes at once, and the nodes that only they need: they write no slot."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from tinygrad_lo.program.text import (
     identifier,
     is_own,
     literal,
-    section,
     tidy,
 )
 from tinygrad_lo.program.value import Value
@@ -192,10 +191,9 @@ class Printer:
                 self.inside[line] = expression
                 self.texts[line] = f"({expression})"
                 continue
-            where = section(line.scope, line.backward)
-            if where != here and where:
-                rows += ["", f"    # {where}"]
-            here = where
+            if line.section != here and line.section:
+                rows += ["", f"    # {line.section}"]
+            here = line.section
             name = self._name_of(line)
             if single:
                 taken_out, expression = self._shortened(line, len(name), expression)
@@ -229,7 +227,7 @@ class Printer:
             and line.name is None
             and self.uses[line] == 1
             and len(expression) <= WIDTH
-            and section(line.scope, line.backward) == section(user.scope, user.backward)
+            and line.section == user.section
         )
 
     def _name_of(self, line: Value) -> str:

@@ -26,8 +26,8 @@ from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import (
     DIGITS,
     DIVIDE,
-    MULTIPLY,
     MINUS,
+    MULTIPLY,
     POWER,
     PRODUCT,
     WHERE,

@@ -24,6 +24,7 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.recording import Effect, Recording, runs_always
 from tinygrad_lo.program.simplify import number_value, simplified
+from tinygrad_lo.program.text import identifier, one_line, section
 from tinygrad_lo.program.value import Path, Value
 
 
@@ -36,6 +37,7 @@ class Program:
         outputs: the loss and the gradients.
         gradients: (leaf, its gradient) for every leaf that the loss reaches, oldest first.
         leaves: the parameters and data that are used, oldest first.
+        arguments: names for them.
         decisive: values on which a decision depends: the engine's own, to the last bit.
         first: (leaf, its gradient) as numbers, from the run that was recorded.
         recording: the recording it was made under.
@@ -80,6 +82,12 @@ class Program:
         used = dict.fromkeys(arg for line in self.lines for arg in line.inputs) | dict.fromkeys(self.outputs)
         leaves = [value for value in used if value.kind in ("parameter", "data")]
         self.leaves = sorted(leaves, key=lambda value: -value.ref.birth)
+        self.arguments = {
+            leaf: f"{identifier(leaf.name or 'x', 'x')}_{i}" for i, leaf in enumerate(self.leaves)
+        }
+        for line in self.lines:
+            line.section = section(line.scope, line.backward)
+            line.comment = one_line(line.name or "")
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""

@@ -197,9 +197,10 @@ def simpler_transpose(writer: Writer, line: Value, data: Any) -> Value | None:
 REWRITES: dict[Op, Rewrite] = {
     TABLE[name]: rewrite
     for name, rewrite in {
-        "add": simpler_add, "subtract": simpler_subtract, "multiply": simpler_multiply, "divide": simpler_divide, "negative": simpler_negative,
-        "power": simpler_power, "put": simpler_put, "sum": simpler_sum, "reshape": unmoved, "broadcast_to": unmoved,
-        "astype": unmoved, "full": unmoved, "transpose": simpler_transpose, "getitem": simpler_getitem, "scatter": simpler_scatter,
+        "add": simpler_add, "subtract": simpler_subtract, "multiply": simpler_multiply,
+        "divide": simpler_divide, "negative": simpler_negative, "power": simpler_power, "put": simpler_put,
+        "sum": simpler_sum, "reshape": unmoved, "broadcast_to": unmoved, "astype": unmoved, "full": unmoved,
+        "transpose": simpler_transpose, "getitem": simpler_getitem, "scatter": simpler_scatter,
     }.items()
 }  # fmt: skip
 SPREADING = frozenset(op for op, rewrite in REWRITES.items() if rewrite is unmoved)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 import inspect
 import keyword
 import textwrap
@@ -251,20 +250,17 @@ class UntypedAssignments(ast.NodeTransformer):
 # ---------------------------------------------------------------------------------------- names
 
 
-@functools.lru_cache(maxsize=4096)
 def one_line(written: str) -> str:
     """A name in one line, without characters that control a terminal or that no font has."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
 
 
-@functools.lru_cache(maxsize=4096)
 def section(scope: Path, backward: bool) -> str:
     """The comment above the lines of a scope."""
     titles = " / ".join(" ".join(one_line(title).split())[:60] for title, _ in scope)
     return "backward" * backward + ": " * bool(backward and titles) + titles
 
 
-@functools.lru_cache(maxsize=4096)
 def identifier(name: str, otherwise: str) -> str:
     """A user's name as a Python name: `log p` -> log_p, `j≠y` -> j_y, `class` -> class_."""
     # Python normalizes identifiers: without this, two names could be one.

@@ -22,14 +22,16 @@ class Value:
         scope: the titles around it, outermost first, each with a key; of a backward line, those of the
             forward line that it belongs to.
         backward: whether it belongs to the backward pass.
+        section: the comment above it: its scope, in one line.
+        comment: its name as a comment, in one line.
         layout: how it lies in memory, on which the last bit of sums depends: steps along axes, if any.
         contiguous: whether its rows follow each other in memory.
         dense: whether rows or columns do, without gaps.
     """
 
     __slots__ = (
-        "args", "backward", "contiguous", "dense", "dtype", "kind", "layout", "name", "op", "ref", "scope",
-        "shape",
+        "args", "backward", "comment", "contiguous", "dense", "dtype", "kind", "layout", "name", "op", "ref",
+        "scope", "section", "shape",
     )  # fmt: skip
 
     def __init__(self, kind: str, data: Any, ref: Any = None, op: Any = None, args: Any = ()) -> None:
@@ -48,6 +50,7 @@ class Value:
         self.name: str | None = None
         self.scope: Path = ()
         self.backward = False
+        self.section = self.comment = ""
 
     def __repr__(self) -> str:
         what = self.op.name if self.kind == "line" else self.kind
