@@ -71,35 +71,36 @@ def formula(op_or_tensor: Any) -> str:
 
 def find(wanted: Any) -> Op | Composed:
     """The entry of the table that is meant."""
-    if isinstance(wanted, Op):
-        return wanted
     if isinstance(wanted, str):
-        entry = TABLE.get(wanted) or COMPOSED.get(wanted)
-        if entry is None:
-            known = sorted([*TABLE, *COMPOSED])
-            near = difflib.get_close_matches(wanted, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
-            raise OptionError(f"formula: there is no op {wanted!r}{hint}")
+        return named_entry(wanted)
+    function = UFUNCS.get(wanted, wanted) if isinstance(wanted, np.ufunc) else wanted
+    entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
+    if isinstance(entry, Op):
         return entry
-    if isinstance(wanted, np.ufunc):
-        wanted = UFUNCS.get(wanted, wanted)
-    record = getattr(wanted, "op", None)
-    if isinstance(record, Op):
-        return record
-    name = getattr(wanted, "__name__", "")
-    if callable(wanted) and (name in TABLE or name in COMPOSED):
-        room = getattr(wanted, "__module__", "") or ""
-        if room.split(".")[0] in ("tinygrad_lo", "numpy"):
-            return TABLE.get(name) or COMPOSED[name]
-    if callable(wanted):
+    if not callable(wanted):
         raise UnsupportedError(
-            f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
-            f"result, e.g. lo.formula(f(x))"
+            f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
+            f"{wanted!r}"
         )
+    name = getattr(wanted, "__name__", "")
+    room = getattr(wanted, "__module__", "") or ""
+    if name in (*TABLE, *COMPOSED) and room.split(".")[0] in ("tinygrad_lo", "numpy"):
+        return named_entry(name)
     raise UnsupportedError(
-        f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
-        f"{wanted!r}"
+        f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
+        f"result, e.g. lo.formula(f(x))"
     )
+
+
+def named_entry(name: str) -> Op | Composed:
+    """The entry of the table with a name."""
+    entry = TABLE.get(name) or COMPOSED.get(name)
+    if entry is None:
+        known = sorted([*TABLE, *COMPOSED])
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
+        raise OptionError(f"formula: there is no op {name!r}{hint}")
+    return entry
 
 
 # ----------------------------------------------------------------------------------------- of an op
@@ -138,35 +139,29 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
     """The formulas of an op, from its rules run on a sample of inputs."""
     arriving, output, names = parameters(op, sample)
     pieces = {name: Piece(name) for name in (arriving, output, *names)}
+    raw = filled(op, sample)
+    count = len(sample) - 1 if op.arity is None else op.arity
+    without = []
     with Symbols() as symbols:
-        raw = filled(op, sample)
         y = op.forward(*raw)
-        given = []
-        for name, value in zip(names, raw, strict=True):
-            if isinstance(value, (ndarray, np.generic, float)):
-                given.append(symbols.give(name, value))
-            else:
-                given.append(value)
-                symbols.options.append((value, name))
-        result = symbols.give(output, y)
-        g = symbols.give(arriving, np.ones(np.shape(y))[()])
-        count = len(sample) - 1 if op.arity is None else op.arity
         args = [
             symbols.symbol(name, value) if i < count else Option(value, None if op.arity is None else name)
             for i, (name, value) in enumerate(zip(names, raw, strict=True))
         ]
         forward = Expression((Line(op, tuple(args), np.shape(y)),))
         lines = [f"{output} = {said(write(forward, pieces))}"]
-        without = []
+        inputs = [symbols.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
         # None and small ints are the same object wherever they stand; these say which option is meant.
-        symbols.options = [(v, n) for v, n in symbols.options if isinstance(v, (tuple, slice, np.dtype))]
+        options = [(x, name) for name, x in zip(names, raw, strict=True) if not is_array(x)]
+        symbols.options = [(x, name) for x, name in options if isinstance(x, (tuple, slice, np.dtype))]
+        result = symbols.give(output, y)
+        g = symbols.give(arriving, np.ones(np.shape(y))[()])
         for i, name in enumerate(names[:count]):
-            rule = op.rules[0 if op.arity is None else i]
-            if rule is None:
-                without += [name] if isinstance(raw[i], (ndarray, np.generic)) else []
-                continue
-            part = rule(i, g, result, *given) if op.arity is None else rule(g, result, *given)
-            lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
+            part = ruled(op, i, g, result, inputs)
+            if part is not None:
+                lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
+            elif is_array(raw[i]):
+                without.append(name)
     if without:
         lines.append(f"no gradient to {', '.join(without)}")
     if op.differentiable:
@@ -175,6 +170,19 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
         shapes = zip(names, sample[:-1], strict=False)
         lines.append(f"(shown for {', '.join(f'{name} of {size(shape)}' for name, shape in shapes)})")
     return "\n".join(lines)
+
+
+def ruled(op: Op, i: int, g: Array, y: Array, inputs: list[Any]) -> Any:
+    """What the rule for input i says; None without a rule."""
+    rule = op.rules[0 if op.arity is None else i]
+    if rule is None:
+        return None
+    return rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array or number, and no option."""
+    return isinstance(value, (ndarray, np.generic, float))
 
 
 def said(piece: Piece) -> str:
@@ -223,9 +231,7 @@ def of_composed(entry: Composed) -> str:
         for name, shape in zip(names, shapes, strict=True):
             low, high = entry.domain
             data = np.linspace(low, high, int(np.prod(shape)) + 2)[1:-1].reshape(shape)[()]
-            leaf = symbols.give(name, data)
-            leaf.needs = True
-            leaves.append(leaf)
+            leaves.append(symbols.give(name, data, requires_grad=True))
         waiting = iter(leaves)
         given = [next(waiting) if isinstance(item, Shape) else item for item in parts]
         first = len(sample[0]) if listed else 0
@@ -349,10 +355,6 @@ def local_expression(
     With `symbolic=False` it runs on the number g: of 1, that is the local derivative. With
     `summed=False` what broadcasting repeated is not summed.
     """
-    op = node.op
-    rule = op.rules[0 if op.arity is None else i]
-    if rule is None:
-        return None
     with Symbols() as symbols:
         arriving = symbols.give("g", g) if symbolic else g
         y = symbols.give("y", node.value)
@@ -360,8 +362,8 @@ def local_expression(
         for k, parent in enumerate(node.parents):
             if parent is not None or type(inputs[k]) is ndarray:
                 inputs[k] = symbols.give(str(k), inputs[k])
-        part = rule(i, arriving, y, *inputs) if op.arity is None else rule(arriving, y, *inputs)
+        part = ruled(node.op, i, arriving, y, inputs)
+        if part is None:
+            return None
         axes = stretched(np.shape(part), np.shape(node.inputs[i]))
-        if axes and summed:
-            part = total(part, axes)
-        return symbols.expression(part)
+        return symbols.expression(total(part, axes) if axes and summed else part)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -19,6 +19,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
+from tinygrad_lo.engine.leaves import Row, history
 from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative, power
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.indexing import getitem
@@ -135,9 +136,9 @@ class Symbols:
     def __exit__(self, *exception: object) -> None:
         self.blocks.close()
 
-    def give(self, key: str, value: Array) -> Any:
+    def give(self, key: str, value: Array, requires_grad: bool = False) -> Any:
         """A tensor that stands for a name."""
-        leaf = Tensor(value)
+        leaf = Tensor(value, requires_grad)
         self.known[leaf.birth] = self.symbol(key, value)
         return leaf
 
@@ -148,45 +149,32 @@ class Symbols:
     def expression(self, value: Any) -> Expression:
         """How a value was made from what was given."""
         branched = bool(self.recording.effects)
-        root = value
-        if type(value) is ndarray:
-            root = self.recording.arrays.get(memory(value))
+        root = self.recording.arrays.get(memory(value)) if type(value) is ndarray else value
         if not isinstance(root, Node):
             return Expression((), Constant(value), branched)
-        if root.birth in self.known:
-            return Expression((), self.known[root.birth], branched)
-        if root.op is None:
-            return Expression((), Constant(root.value), branched)
-        found: dict[int, Node] = {}
-        waiting = [root]
-        while waiting:
-            node = waiting.pop()
-            if node.birth not in found and node.birth not in self.known and node.op is not None:
-                found[node.birth] = node
-                waiting += [parent for parent in node.parents if parent is not None]
+        if root.birth in self.known or root.op is None:
+            return Expression((), self.known.get(root.birth) or Constant(root.value), branched)
         places: dict[int, int] = {}
         lines: list[Line] = []
-        for birth in sorted(found, reverse=True):
-            node = found[birth]
-            assert node.op is not None
-            places[birth] = len(lines)
-            lines.append(Line(node.op, tuple(self._args(node, places)), np.shape(node.value)))
+        for row in history([root], known=self.known):
+            if row.op is not None:
+                places[row.birth] = len(lines)
+                args = tuple(self._arg(row, i, places) for i in range(len(row.inputs)))
+                lines.append(Line(row.op, args, np.shape(row.node.value)))
         return Expression(tuple(lines), branched=branched)
 
-    def _args(self, node: Node, places: dict[int, int]) -> Iterable[Any]:
-        parents = node.parents
-        for i, value in enumerate(node.inputs):
-            parent = parents[i] if i < len(parents) else None
-            if parent is None and i < len(parents) and type(value) is ndarray:
-                parent = self.recording.arrays.get(memory(value))
-            if parent is not None and parent.birth in self.known:
-                yield self.known[parent.birth]
-            elif parent is not None and parent.birth in places:
-                yield Ref(places[parent.birth])
-            elif i < len(parents):
-                yield Constant(value)
-            else:
-                yield Option(value, next((name for other, name in self.options if other is value), None))
+    def _arg(self, row: Row, i: int, places: dict[int, int]) -> Any:
+        """Input i of a node: a symbol, an earlier line, a number or an option."""
+        value = row.inputs[i]
+        if i >= len(row.parents):
+            return Option(value, next((name for other, name in self.options if other is value), None))
+        parent = row.parents[i]
+        if parent is None and type(value) is ndarray:
+            parent = self.recording.arrays.get(memory(value))
+        birth = 0 if parent is None else parent.birth
+        if birth in self.known:
+            return self.known[birth]
+        return Ref(places[birth]) if birth in places else Constant(value)
 
 
 # -------------------------------------------------------------------------------------- printing
@@ -220,19 +208,20 @@ def constant(value: Array, digits: int = DIGITS) -> Piece:
         return Piece("constant", shape=shape)
     if shape:
         array = np.asarray(value)
-        if (
-            array.ndim == 2
-            and array.shape[0] == array.shape[1] > 1
-            and np.array_equal(array, np.eye(len(array)))
-        ):
+        if is_identity(array):
             return Piece("I", shape=shape)
         if not array.size or not (array == array.flat[0]).all():
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
         value = array.flat[0]
     text = number(value, digits)
-    level = NEGATIVE if text.startswith("−") else ATOM
-    found = Piece(text, level, shape=shape, value=value)
-    return found._replace(bare=found._replace(shape=())) if shape else found
+    piece = Piece(text, NEGATIVE if text.startswith("−") else ATOM, value=value)
+    return piece._replace(shape=shape, bare=piece) if shape else piece
+
+
+def is_identity(array: Array) -> bool:
+    """Whether this is an identity matrix of some size."""
+    n = len(array)
+    return array.shape == (n, n) and n > 1 and bool(np.array_equal(array, np.eye(n)))
 
 
 def written(line: Line, args: list[Piece], times: str) -> Piece:

@@ -10,6 +10,7 @@ never used is dropped (see simplify.py).
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,45 +56,49 @@ class Program:
         self._backward = False
         self._marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
         self._runs_again = recording is not None  # on other data, where it must decide as the engine does
-        self._deciding: list[Node] = []
-
         loss = self.recording.origin(loss)
         effects = self.recording.effects
         beside = [effect.node for effect in effects if effect.node is not None]
         self._rows = {row.birth: row for row in history([loss, *beside, *self.recording.always])}
-        forward = [row.node for row in self._rows.values()]
-        self._paths = scopes(forward)
-        if self._runs_again:
-            self._deciding = deciding(self._rows.values(), effects)
+        self._paths = scopes(row.node for row in self._rows.values())
+        deciding = deciding_nodes(self._rows.values(), effects) if self._runs_again else []
         with self.recording, mode("scope", None), mode("grad_off", False):
-            self._forward(effects)
+            self._forward(effects, {row.birth for row in history(deciding)})
             self.loss = self.value_of(loss)
             self._backward = True
             if loss.needs:
                 self._gradients(loss)
-        self._known.clear()
-        self._rows.clear()
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         self.lines = self._needed()
-        self.decisive = {self.value_of(node) for node in self._deciding}
-        for line in reversed(self.lines):
-            if line in self.decisive:
-                self.decisive.update(line.inputs)
-        used = dict.fromkeys(arg for line in self.lines for arg in line.inputs) | dict.fromkeys(self.outputs)
-        leaves = [value for value in used if value.kind in ("parameter", "data")]
-        self.leaves = sorted(leaves, key=lambda value: -value.ref.birth)
+        self.decisive = self._behind(map(self.value_of, deciding))
+        self.leaves = self._used_leaves()
         self.arguments = {
             leaf: f"{identifier(leaf.name or 'x', 'x')}_{i}" for i, leaf in enumerate(self.leaves)
         }
         for line in self.lines:
             line.section = section(line.scope, line.backward)
             line.comment = one_line(line.name or "")
+        self._known.clear()
+        self._rows.clear()
+
+    def _behind(self, values: Iterable[Value]) -> set[Value]:
+        """The values, and the lines that they are computed from."""
+        behind = set(values)
+        for line in reversed(self.lines):
+            if line in behind:
+                behind.update(line.inputs)
+        return behind
+
+    def _used_leaves(self) -> list[Value]:
+        """The parameters and data that anything is computed from, oldest first."""
+        used = dict.fromkeys(arg for line in self.lines for arg in line.inputs) | dict.fromkeys(self.outputs)
+        leaves = [value for value in used if value.kind in ("parameter", "data")]
+        return sorted(leaves, key=lambda value: -value.ref.birth)
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
         self.first = []
         self._values.clear()
-        self._deciding.clear()
         self.recording = Recording()
         for line in self.lines:
             if line.kind == "effect":
@@ -104,9 +109,8 @@ class Program:
 
     # -------------------------------------------------------------------------------- writing down
 
-    def _forward(self, effects: list[Effect]) -> None:
-        """The nodes and what happened beside them, in the order of birth."""
-        whole = {row.birth for row in history(self._deciding)}  # as the engine ran them, to the last bit
+    def _forward(self, effects: list[Effect], whole: set[int]) -> None:
+        """The nodes and what happened beside them, in the order of birth; some as the engine ran them."""
         happened: list[Row | Effect] = [*self._rows.values(), *effects]
         for event in sorted(happened, key=lambda event: -event.birth):
             if isinstance(event, Effect):
@@ -123,22 +127,13 @@ class Program:
 
     def _gradients(self, loss: Node) -> None:
         """Run the rules on tensors, newest node first, and write down what they do."""
-        one = start(loss, None)
-        seed: Any = Tensor(one if np.ndim(one) == 0 else one.reshape(-1)[0])
-        self._values[seed.birth] = number_value(seed.value)
-        if np.ndim(one):
-            seed = spread(seed, one.shape)
         names = {row.birth: row.name for row in self._rows.values() if row.name is not None}
-        leaves, grads, kept = walk(loss, seed, self._pull, names)
-        grads = {birth: g for birth, g in grads.items() if leaves[birth].needs}
-        for birth, g in grads.items():
-            dtype = leaves[birth].value.dtype
-            grads[birth] = g if g.dtype == dtype else g.astype(dtype)
-        backward = [row for row in history([*kept.values(), *grads.values()]) if row.op is not None]
-        owner = owners([row.birth for row in backward], self._marks)
-        for row in backward:
+        leaves, arrived, kept = walk(loss, self._seed(loss), self._pull, names)
+        grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
+        rows = [row for row in history([*kept.values(), *grads.values()]) if row.op is not None]
+        for row, owner in zip(rows, owners([row.birth for row in rows], self._marks), strict=True):
             if row.birth not in self._values:
-                self._scope = self._paths.get(owner[row.birth], ())
+                self._scope = self._paths.get(owner, ())
                 self._add(row)
         for birth, g in [*kept.items(), *grads.items()]:
             value = self.value_of(g)
@@ -146,6 +141,13 @@ class Program:
                 named_first(value, f"d{names[birth]}")
         self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
+
+    def _seed(self, loss: Node) -> Any:
+        """The gradient 1 of the loss, a constant of the program."""
+        one = start(loss, None)
+        seed = Tensor(one if np.ndim(one) == 0 else one.reshape(-1)[0])
+        self._values[seed.birth] = number_value(seed.value)
+        return spread(seed, one.shape) if np.ndim(one) else seed
 
     def _pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the rules of one node on tensors, plain arrays among its inputs as tensors too."""
@@ -155,14 +157,13 @@ class Program:
 
     def _tensors(self, row: Row) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
-        return [self._tensor(parent, x) for parent, x in zip(row.parents, row.inputs, strict=False)] + list(
-            row.inputs[len(row.parents) :]
-        )
-
-    def _tensor(self, parent: Node | None, x: Any) -> Any:
-        if parent is not None:
-            return parent
-        return self.recording.tensor_of(x) if type(x) is ndarray else x
+        inputs = list(row.inputs)
+        for i, parent in enumerate(row.parents):
+            if parent is not None:
+                inputs[i] = parent
+            elif type(inputs[i]) is ndarray:
+                inputs[i] = self.recording.tensor_of(inputs[i])
+        return inputs
 
     def _add(self, row: Row, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
@@ -197,7 +198,8 @@ class Program:
                 value = self.value_of(origin)
             else:
                 value = Value("parameter" if node.needs else "data", node.value, node)
-                value.name = name_of(node)
+                row = self._rows.get(node.birth)
+                value.name = name_of(node) if row is None else row.name
             self._values[node.birth] = value
         return value
 
@@ -256,34 +258,32 @@ def named_first(value: Value, name: str | None) -> None:
         value.name = name
 
 
-def deciding(rows: Iterable[Row], effects: list[Effect]) -> list[Node]:
+def deciding_nodes(rows: Iterable[Row], effects: list[Effect]) -> list[Node]:
     """The nodes that decide something: branches of Python, and what has no slope.
 
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
     """
-    steps = [row.node for row in rows if row.op is not None and not any(row.op.rules)]
-    if steps:
-        inner = spans(row.node for row in rows)
-        steps = [step for step in steps if not any(end <= step.birth < began for began, end in inner)]
-    return steps + [e.node for e in effects if e.action is None and e.node is not None]
+    flat = [row.node for row in rows if row.op is not None and not any(row.op.rules)]
+    losses = spans(row.node for row in rows) if flat else []
+    flat = [node for node in flat if not any(end <= node.birth < began for began, end in losses)]
+    return flat + [e.node for e in effects if e.action is None and e.node is not None]
 
 
-def owners(births: list[int], marks: list[tuple[int, int]]) -> dict[int, int]:
-    """Birth of each node -> birth of the forward node whose rule made it; 0 where none did.
+def like(g: Any, leaf: Node) -> Any:
+    """A gradient in the dtype of its leaf."""
+    dtype = leaf.value.dtype
+    return g if g.dtype == dtype else g.astype(dtype)
+
+
+def owners(births: list[int], marks: list[tuple[int, int]]) -> list[int]:
+    """For the birth of each node, that of the forward node whose rule made it; 0 where none did.
 
     A mark is (birth, forward node). Births count down: what is born after a mark, and before the next one,
     belongs to the mark's forward node. Nodes and marks come oldest first.
     """
-    owner = {}
-    coming = iter(marks)
-    following = next(coming, None)
-    current = 0
-    for birth in births:
-        while following is not None and birth < following[0]:
-            current = following[1]
-            following = next(coming, None)
-        owner[birth] = current
-    return owner
+    began = [-birth for birth, _ in marks]  # they count up
+    owner = [0, *(node for _, node in marks)]
+    return [owner[bisect.bisect_left(began, -birth)] for birth in births]
 
 
 def key_of(arg: Any) -> Any:

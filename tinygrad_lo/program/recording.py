@@ -24,6 +24,7 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory, plain
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
+NUMBERS = (float, int, bool)
 COPY = record(detach)
 GATHER = record(gather)
 # Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
@@ -142,41 +143,46 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `slow`, for whoever is being recorded."""
         arity = len(inputs) - 1 if op.arity is None else op.arity
+        always = runs_always(op)
         tensors = [x for x in inputs[:arity] if isinstance(x, Node)]
         plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        always = runs_always(op)
         operands = [self.operand(x, op) for x in inputs[:arity]]
-        parents = tuple(parent for parent, _ in operands)
         raw = (*[value for _, value in operands], *map(self.option, inputs[arity:]))
-        unknown = arity > 0 and not any(parent is not None for parent in parents)
-        needs = not modes.grad_off and any(parent.needs for parent in parents if parent is not None)
+        parents = [parent for parent, _ in operands]
+        known = [parent for parent in parents if parent is not None]
+        needs = any(parent.needs for parent in known) and not modes.grad_off
+        data = self.forward(op, raw)
+        if arity and not known:
+            return data
+        needs = needs and op.differentiable
+        out = node_of(op, data, tuple(parents), raw, needs=needs)
+        if plainly:
+            out = as_kind(Data, out)
+        if modes.scope is not None:
+            label(out).scope = modes.scope
+        self.always += [out] * always
+        if not tensors:
+            return self.array_of(out)
+        # In f, the engine copies views that need no gradient.
+        copied = self.copies and not needs and not plainly and op is not COPY
+        return self.call(COPY, (out,)) if copied and is_laid_out_anew(data) else out
+
+    def forward(self, op: Op, raw: tuple[Any, ...]) -> Array:
+        """The result of an op; where it raises, f may catch that."""
         failed, self.failed = self.failed, True
         try:
             data = op.forward(*raw)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, raw, error) from error
         self.failed = failed
-        if unknown:
-            return data
-        needs = needs and op.differentiable
-        out = node_of(op, data, parents, raw, needs=needs)
-        if plainly:
-            out = as_kind(Data, out)
-        if modes.scope is not None:
-            label(out).scope = modes.scope
-        if always:
-            self.always.append(out)
-        if not tensors:
-            return self.array_of(out)
-        copied = self.copies and not (needs or plainly) and op is not COPY
-        return self.call(COPY, (out,)) if copied and is_laid_out_anew(data) else out
+        return data
 
     def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
         """The tensor that stands for an operand, if any does, and its array or number."""
         if isinstance(value, Node):
             parent = self.origin(value) if value.op is None else value
             return parent, parent.value
-        value = plain(value, op.name)
+        value = value if type(value) in NUMBERS else plain(value, op.name)
         self.steady = self.steady and not isinstance(value, np.generic)
         return (self.tensor_of(value) if type(value) is ndarray else None), value
 
@@ -231,20 +237,19 @@ class Recording(mode):
         """Ask a NumPy function without a derivative, as an op."""
         name = function.__name__
         places = [i for i, value in enumerate(values) if isinstance(value, (Node, ndarray))]
-        rest = [value for i, value in enumerate(values) if i not in places] + list(options.values())
-        if any(map(holds_array, rest)):
+        rest = [value for i, value in enumerate(values) if i not in places]
+        if any(map(holds_array, (*rest, *options.values()))):
             self.leave(f"np.{name}", (*values, *options.values()))
 
         def forward(*raw: Any) -> Array:
-            given = list(values)
-            for i, value in zip(places, raw, strict=True):
-                given[i] = value
-            answer = function(*given, **options)
+            arrays = dict(zip(places, raw, strict=True))
+            answer = function(*(arrays.get(i, value) for i, value in enumerate(values)), **options)
             if isinstance(answer, tuple):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        texts = [f"{{{places.index(i)}}}" if i in places else repr(v) for i, v in enumerate(values)]
+        holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
+        texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
         spelling = ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
         op = Op(name, forward, (None,) * len(places), f"np.{name}({spelling})", name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
