@@ -42,9 +42,9 @@ class ArrayCode:
         names: what the text uses.
     """
 
-    def __init__(self, program: Program, kernels: dict[Op, Kernel]) -> None:
+    def __init__(self, program: Program, kernel_of: Callable[[Op], Kernel | None]) -> None:
         self.program = program
-        self.kernels = kernels
+        self.kernel_of = kernel_of
         self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
@@ -117,7 +117,7 @@ class ArrayCode:
         if line.section != self.section and line.section:
             self.rows.append(f"# {line.section}")
         self.section = line.section
-        kernel = self.kernels.get(line.op)
+        kernel = self.kernel_of(line.op)
         if kernel is None or line in self.program.decisive or not kernel(self, line):
             self.generic(line)
         if line.name is not None and self.rows:
