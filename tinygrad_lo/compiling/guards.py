@@ -32,7 +32,7 @@ PLAIN = (int, float, bool, str, type(None), complex, bytes)
 PARTIAL = ("func", "args", "keywords")
 MAPPINGS = (dict, types.MappingProxyType)
 SETS = (set, frozenset)
-MOST = 64  # entries of a container that are asked for one by one
+MOST_ASKED = 64  # entries of a container that are asked for one by one
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -200,7 +200,7 @@ class Guards:
             values = f"{reading}.values()" if mapping else reading
             self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
             return []
-        if len(flat) > MOST and is_plain(value):
+        if len(flat) > MOST_ASKED and is_plain(value):
             self._same_bytes(value, reading, words)
             return []
         found = []
@@ -258,7 +258,7 @@ def bits(value: Any) -> Any:
     return (type(value).__name__, repr(value))
 
 
-def parts(value: Any) -> Iterator[Any]:
+def contents_of(value: Any) -> Iterator[Any]:
     """What is in nested containers, without these."""
     waiting = [value]
     while waiting:
@@ -273,7 +273,7 @@ def parts(value: Any) -> Iterator[Any]:
 
 def is_plain(value: Any) -> bool:
     """Whether a container holds nothing but numbers and text, also inside."""
-    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in parts(value))
+    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in contents_of(value))
 
 
 def names_in(code: types.CodeType) -> dict[str, dict[str, None]]:

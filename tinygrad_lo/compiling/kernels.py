@@ -39,8 +39,8 @@ def elementwise(code: ArrayCode, line: Value) -> bool:
         shorter = SHORTER.get(float(args[1].ref))
     if shorter is not None:
         name, function, args = shorter.__name__, shorter, args[:1]
-    texts = [widened(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
-    write(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
+    texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
+    write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
     return True
 
 
@@ -50,14 +50,14 @@ def is_mask(arg: Value, line: Value) -> bool:
     return booleans and arg.shape == line.shape and arg.kind == "line"
 
 
-def widened(code: ArrayCode, mask: Value, like: Value) -> str:
+def mask_as_numbers(code: ArrayCode, mask: Value, like: Value) -> str:
     """A mask as numbers: multiplying by booleans takes twice as long as this and multiplying by floats."""
     scratch = code.once(f"empty({mask.shape}, {str(like.dtype)!r})")
     code.run(f"{code.names.name(np.copyto, 'copyto')}({scratch}, {code.texts[mask]})")
     return scratch
 
 
-def write(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
+def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
     """Call a function that takes `out` last, into a buffer or not."""
     out = code.out(line)
     if out is None:
@@ -70,7 +70,9 @@ def write_relu(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line.args[0].dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write(code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True)
+    write_into(
+        code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True
+    )
     return True
 
 
@@ -79,7 +81,7 @@ def write_softplus(code: ArrayCode, line: Value) -> bool:
     if not line.shape or x.dtype != line.dtype:
         return False
     zero = code.names.name(np.zeros((), line.dtype), "zero")
-    write(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
+    write_into(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
     return True
 
 
@@ -89,7 +91,7 @@ def write_matmul(code: ArrayCode, line: Value) -> bool:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
     function = "dot" if plain else code.names.name(np.matmul, "matmul")
-    write(code, line, function, [code.text_of(a), code.text_of(b)])
+    write_into(code, line, function, [code.text_of(a), code.text_of(b)])
     return True
 
 
@@ -122,19 +124,19 @@ def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     if axes == tuple(range(len(x.shape))) and not keepdims and (x in code.buffers or len(x.shape) == 1):
         size = math.prod(x.shape)
         if size <= SHORT:
-            code.assign(line, f"dot({code.flat(x)}, {ones(code, size, x)})")
+            code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
             return True
     if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]
     if axes == (0,):
-        write(code, line, "dot", [ones(code, (1, n) if keepdims else n, x), text])
+        write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
     else:
-        write(code, line, "dot", [text, ones(code, (n, 1) if keepdims else n, x)])
+        write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
     return True
 
 
-def ones(code: ArrayCode, shape: Any, like: Value) -> str:
+def row_of_ones(code: ArrayCode, shape: Any, like: Value) -> str:
     return code.once(f"np.ones({shape}, {str(like.dtype)!r})")
 
 

@@ -17,7 +17,7 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards
 from tinygrad_lo.compiling.kernels import array_code
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
+from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.anomaly import checksum
 from tinygrad_lo.engine.beside import Check
 from tinygrad_lo.engine.caller import PACKAGE
@@ -34,8 +34,8 @@ from tinygrad_lo.program.value import Value
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
 FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
-INLINE = 200  # lines of a scalar program up to which it is written into the entry
-SAMPLE = 2**16  # so many elements of an array tell whether f writes into it
+INLINED = 200  # lines of a scalar program up to which it is written into the entry
+LOOKED_AT = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
 
 
@@ -64,7 +64,7 @@ class Recorded:
         self.leaves = [leaf for leaf, _ in program.gradients]
         self.calls = 1
         self.doubts = 0  # checks that said nothing, because another thread drew random numbers meanwhile
-        self.tolerance = tolerance(program)
+        self.tolerance = rounding_tolerance(program)
         self.questions: list[str] = []
         self.reads: list[str] = []  # lines that read the leaves
         self.names = guards.names
@@ -89,7 +89,7 @@ class Recorded:
             if not any(np.may_share_memory(array, written) for written in self.written)
         }
         self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
-        self.scalar = ScalarCode(program) if is_scalar(program) else None
+        self.scalar = ScalarCode(program) if runs_on_floats(program) else None
         text = self._step_text()
         entry = self._text([f"x{i}" for i in range(len(args))], checks=due is not None)
         self.entry, self.recharge = define(entry, "make", self.names, FILE)(1)
@@ -103,7 +103,7 @@ class Recorded:
             code = array_code(self.program)
             self.names["instance"] = define(code.text, "instance", code.names, FILE)
             return "\n".join([*code.legend(), code.text])
-        if len(self.scalar.rows) > INLINE:
+        if len(self.scalar.rows) > INLINED:
             self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
         self.names["exact"] = self._exact
         return self.scalar.text
@@ -130,7 +130,7 @@ class Recorded:
                 kind = self.names.name(type(value), "kind")
                 self.questions.append(f"type(x{i}) is {kind} and x{i}.op is None and not x{i}.needs")
                 self._ask_like(f"x{i}.value", value.value)
-            elif is_data(value):
+            elif is_input(value):
                 self._ask_like(f"x{i}", value)
 
     def _read_leaves(self, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]) -> list[str]:
@@ -202,7 +202,7 @@ class Recorded:
             f"if (active and in_mode()) or not {asked}:", "    return MISS",
             *["left -= 1", "if left <= 0:", f"    return due(recorded, {given})"] * checks,
         ]  # fmt: skip
-        if self.scalar is not None and len(self.scalar.rows) <= INLINE:
+        if self.scalar is not None and len(self.scalar.rows) <= INLINED:
             entry += self._inline(results)
         else:
             entry += [*run, unpack]
@@ -325,7 +325,7 @@ def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, .
     space = {**names, **{f"x{i}": value for i, value in enumerate(args)}}
     found = {reading: evaluated(reading, space) for reading in readings}
     return {
-        reading: checksum(x.flat[:: 1 + x.size // SAMPLE] if type(x) is ndarray else x)
+        reading: checksum(x.flat[:: 1 + x.size // LOOKED_AT] if type(x) is ndarray else x)
         for reading, x in found.items()
     }
 
@@ -343,13 +343,13 @@ def in_mode() -> bool:
     return modes.recording is not None or modes.grad_off or modes.watch is not None or modes.scope is not None
 
 
-def tolerance(program: Program) -> float:
+def rounding_tolerance(program: Program) -> float:
     """What adding many terms in another order can lose."""
     sizes = [line.dtype.itemsize for line in program.lines if line.kind == "line" and line.dtype.kind == "f"]
     return {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
 
 
-def is_data(value: Any) -> bool:
+def is_input(value: Any) -> bool:
     """Whether an argument is an input of the program: an array of numbers, or a NumPy float."""
     if type(value) is ndarray:
         return value.dtype.kind in "fiub"

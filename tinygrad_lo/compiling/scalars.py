@@ -19,36 +19,36 @@ from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 
-LARGEST = 10  # so many values an expression may read
+MOST_READ = 10  # so many values an expression may read
 
 
-def power(base: float, exponent: float) -> float:
+def power_of_floats(base: float, exponent: float) -> float:
     """`**` as NumPy has it; a negative base to a fraction is nan there, and complex in Python."""
     if base < 0.0 and exponent != math.floor(exponent):
         raise ValueError("a negative base with a fractional exponent")
     return float(base**exponent)
 
 
-def logaddexp(a: float, b: float) -> float:
+def logaddexp_of_floats(a: float, b: float) -> float:
     """log(exp(a) + exp(b)) without overflow."""
     if a == b:
         return a + math.log(2.0)
     return max(a, b) + math.log1p(math.exp(-abs(a - b)))
 
 
-def functions(ops: Iterable[Op]) -> dict[str, Any]:
+def math_functions(ops: Iterable[Op]) -> dict[str, Any]:
     """The functions of `math` that the texts of these ops begin with."""
     names = [op.scalar.partition("(")[0] for op in ops if op.scalar is not None]
     return {name: getattr(math, name) for name in names if hasattr(math, name)}
 
 
-KNOWN = {"power": power, "logaddexp": logaddexp, "nan": math.nan, "inf": math.inf}
-KNOWN = {**functions(TABLE.values()), **KNOWN}
+FUNCTIONS = {"power": power_of_floats, "logaddexp": logaddexp_of_floats, "nan": math.nan, "inf": math.inf}
+FUNCTIONS = {**math_functions(TABLE.values()), **FUNCTIONS}
 POWER = record(arithmetic.power)
 USUAL = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrt({0})"}  # powers that need no call
 
 
-def is_scalar(program: Program) -> bool:
+def runs_on_floats(program: Program) -> bool:
     """Whether the program can run on Python floats."""
     numbers = all(leaf.shape == () and leaf.dtype == np.float64 for leaf in program.leaves)
     return numbers and all(map(is_line_of_floats, program.lines)) and program.loss.kind == "line"
@@ -58,10 +58,10 @@ def is_line_of_floats(line: Value) -> bool:
     """Whether a line can be written on Python floats."""
     if line.kind != "line" or line.op.scalar is None or line.shape != ():
         return False
-    return line.dtype in (np.float64, np.dtype(bool)) and all(map(is_float, operands(line)))
+    return line.dtype in (np.float64, np.dtype(bool)) and all(map(fits_float, operands(line)))
 
 
-def is_float(arg: Any) -> bool:
+def fits_float(arg: Any) -> bool:
     """Whether an operand is, or can be written as, a Python float or a bool."""
     if arg.kind != "constant":
         return bool(arg.shape == ())
@@ -79,7 +79,7 @@ class ScalarCode:
     """
 
     def __init__(self, program: Program) -> None:
-        self.names = KNOWN | functions(line.op for line in program.lines)
+        self.names = FUNCTIONS | math_functions(line.op for line in program.lines)
         self.texts = dict(program.arguments)
         self.arguments = list(self.texts.values())
         self.rows = self._rows(program)
@@ -126,7 +126,7 @@ def lifetimes(program: Program, templates: dict[Value, str]) -> tuple[set[Value]
     last: dict[Value, Value] = {}  # a named value -> the last named line that reads it
     for line in program.lines:
         reads[line] = [value for arg in operands(line) if arg.kind != "constant" for value in reads[arg]]
-        if uses[line] != 1 or len(reads[line]) > LARGEST:
+        if uses[line] != 1 or len(reads[line]) > MOST_READ:
             last |= dict.fromkeys(reads[line], line)
             reads[line] = [line]
     ends: dict[Value, list[Value]] = {}

@@ -32,8 +32,8 @@ from tinygrad_lo.explaining.expression import (
 )
 from tinygrad_lo.explaining.formula import Names, size
 
-SMALL = 12  # ops; a larger expression is shown by its last op
-LONG = 160  # characters of one line
+FEW_OPS = 12  # ops; a larger expression is shown by its last op
+LONG_LINE = 160  # characters of one line
 ARRIVING = "g"
 
 
@@ -110,7 +110,7 @@ def of_op(op: Op) -> str:
     """What the op computes, and the derivative by each input."""
     if op.samples:
         text = derived(op, op.samples[0])
-        if max(map(len, text.splitlines())) > LONG:
+        if max(map(len, text.splitlines())) > LONG_LINE:
             # Rules that walk along an axis grow with it: two elements show what they do.
             text = derived(op, (Shape(2), None, *op.samples[0][2:]))
             text += "\n(shown for x of 2 elements)"
@@ -122,13 +122,13 @@ def of_op(op: Op) -> str:
         except Exception as error:  # a user's rule may raise anything
             problem = problem or error
     raise UnsupportedError(
-        f"formula: the rules of {op.name} could not be run on symbols ({why(problem)}); rules that use "
+        f"formula: the rules of {op.name} could not be run on symbols ({reason(problem)}); rules that use "
         f"operators and NumPy functions can. Where it takes arrays of certain shapes only, pass a tensor "
         f"that it made"
     ) from problem
 
 
-def why(error: Exception | None) -> str:
+def reason(error: Exception | None) -> str:
     """What went wrong when a rule met symbols."""
     if isinstance(error, GraphError):
         return "it asks for the values of its inputs"  # float(x), x.item()
@@ -137,9 +137,9 @@ def why(error: Exception | None) -> str:
 
 def derived(op: Op, sample: tuple[Any, ...]) -> str:
     """The formulas of an op, from its rules run on a sample of inputs."""
-    arriving, output, names = parameters(op, sample)
+    arriving, output, names = rule_names(op, sample)
     pieces = {name: Piece(name) for name in (arriving, output, *names)}
-    raw = filled(op, sample)
+    raw = sample_inputs(op, sample)
     count = len(sample) - 1 if op.arity is None else op.arity
     without = []
     with Symbols() as symbols:
@@ -149,7 +149,7 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
             for i, (name, value) in enumerate(zip(names, raw, strict=True))
         ]
         forward = Expression((Line(op, tuple(args), np.shape(y)),))
-        lines = [f"{output} = {said(write(forward, pieces))}"]
+        lines = [f"{output} = {right_side(write(forward, pieces))}"]
         inputs = [symbols.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
         # None and small ints are the same object wherever they stand; these say which option is meant.
         options = [(x, name) for name, x in zip(names, raw, strict=True) if not is_array(x)]
@@ -185,12 +185,12 @@ def is_array(value: Any) -> bool:
     return isinstance(value, (ndarray, np.generic, float))
 
 
-def said(piece: Piece) -> str:
+def right_side(piece: Piece) -> str:
     """The right-hand side of `y = ...`; a comparison in parentheses, as it may have a = of its own."""
     return f"({piece.text})" if piece.level == COMPARISON else piece.text
 
 
-def parameters(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
+def rule_names(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     """What the rules call the arriving gradient, the output and the inputs."""
     count = len(sample)
     for rule in op.rules:
@@ -204,7 +204,7 @@ def parameters(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     return ARRIVING, "y", ["x"] if count == 1 else list(string.ascii_lowercase[:count])
 
 
-def filled(op: Op, sample: tuple[Any, ...]) -> list[Any]:
+def sample_inputs(op: Op, sample: tuple[Any, ...]) -> list[Any]:
     """The sample with arrays in place of shapes, inside the op's domain."""
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(sample)
     raw = []
@@ -260,21 +260,21 @@ def of_tensor(y: Any) -> str:
         )
     names = Names([y])
     try:
-        if sum(node.op is not None for node in names.nodes) <= SMALL:
-            text = whole(y, names)
-            if max(map(len, text)) <= LONG:
+        if sum(node.op is not None for node in names.nodes) <= FEW_OPS:
+            text = in_its_leaves(y, names)
+            if max(map(len, text)) <= LONG_LINE:
                 return "\n".join(text)
         return "\n".join(last(y, names))
     except MutationError:
         raise
     except Exception as error:
         raise UnsupportedError(
-            f"formula: a rule in the graph of {quoted(y, 'this tensor')} runs on arrays only ({why(error)}); "
-            f"rules that use operators and NumPy functions run on symbols"
+            f"formula: a rule in the graph of {quoted(y, 'this tensor')} runs on arrays only "
+            f"({reason(error)}); rules that use operators and NumPy functions run on symbols"
         ) from error
 
 
-def whole(y: Node, names: Names) -> list[str]:
+def in_its_leaves(y: Node, names: Names) -> list[str]:
     """The expression in its leaves, and its derivative by each leaf that needs a gradient."""
     scalar = np.shape(y.value) == ()
     title = names.of(y)
@@ -315,7 +315,7 @@ def derivatives(
                 inputs[i] = symbols.recording.tensor_of(inputs[i])
         return contributions(node, g, node, inputs)
 
-    lines = [f"{title} = {said(write(symbols.expression(y), pieces))}"]
+    lines = [f"{title} = {right_side(write(symbols.expression(y), pieces))}"]
     _, grads, _ = walk(y, g, pull)
     for name, leaf in leaves:
         if leaf.birth in grads:

@@ -15,11 +15,11 @@ from tinygrad_lo.engine.sweep import start
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant, inside
 from tinygrad_lo.explaining.formula import Names, number, size
-from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, as_float, paths
+from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
 from tinygrad_lo.explaining.steps import Product, Steps, shown, steps
 
-MANY = 120  # a longer list of steps is told from its two ends
-ENDS = 40  # so many steps of each end
+MANY_STEPS = 120  # a longer list of steps is told from its two ends
+SHOWN_ENDS = 40  # so many steps of each end
 CELLS = 16  # a larger array is shown by its shape and length
 SHARES = 6  # a value that is used more often is no example
 LINKS = 12  # a longer path is shown by its two ends
@@ -67,13 +67,13 @@ def explain(loss: Any, of: Any = None) -> str:
         if of is not None:
             start(loss, None, "explain")
             return "\n".join(told_by_path(loss, of))
-        return "\n".join(told(steps(loss, "explain")))
+        return "\n".join(whole_story(steps(loss, "explain")))
 
 
 # ------------------------------------------------------------------------------------ step by step
 
 
-def told(found: Steps) -> list[str]:
+def whole_story(found: Steps) -> list[str]:
     """The whole story of a forward and a backward pass."""
     lines = [f"Forward, {counted(len(found.forward), 'step')}: each value is computed from its inputs."]
     lines += ends([f"  {step.text}" for step in found.forward])
@@ -83,7 +83,7 @@ def told(found: Steps) -> list[str]:
     count = counted(len(found.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
     lines.append(f"  ∂L/∂{found.loss} = 1, the start (L is {found.loss})")
-    lines += backward(found)
+    lines += gates_backward(found)
     if found.gradients:
         lines.append("The gradients:")
         names = found.names
@@ -99,11 +99,15 @@ def told(found: Steps) -> list[str]:
     return lines
 
 
-def backward(found: Steps) -> list[str]:
+def gates_backward(found: Steps) -> list[str]:
     """The products of the backward pass, gate by gate."""
     products = found.backward
-    many = len(products) > MANY
-    told_ones = [*range(ENDS), *range(len(products) - ENDS, len(products))] if many else range(len(products))
+    many = len(products) > MANY_STEPS
+    told_ones = (
+        [*range(SHOWN_ENDS), *range(len(products) - SHOWN_ENDS, len(products))]
+        if many
+        else range(len(products))
+    )
     formulas = {step.place: f"{step.name} = {step.formula}" for step in found.forward}
     shared = {step.target_place for step in products if step.before is not None}
     sentences: dict[int, list[str]] = {}
@@ -116,8 +120,8 @@ def backward(found: Steps) -> list[str]:
     odd = next((i for i, step in enumerate(products) if not finite(step.part)), None)
     for k, i in enumerate(told_ones):
         step = products[i]
-        if many and k == ENDS:
-            lines.append(f"  … {len(products) - 2 * ENDS:,} steps are left out here …")
+        if many and k == SHOWN_ENDS:
+            lines.append(f"  … {len(products) - 2 * SHOWN_ENDS:,} steps are left out here …")
             gate = -1
         if step.gate_place != gate:
             gate = step.gate_place
@@ -150,9 +154,13 @@ def remark(step: Product, shared: bool) -> str:
 
 def ends(lines: list[str]) -> list[str]:
     """The lines, or the first and last of very many."""
-    if len(lines) <= MANY:
+    if len(lines) <= MANY_STEPS:
         return lines
-    return [*lines[:ENDS], f"  … {len(lines) - 2 * ENDS:,} are left out here …", *lines[-ENDS:]]
+    return [
+        *lines[:SHOWN_ENDS],
+        f"  … {len(lines) - 2 * SHOWN_ENDS:,} are left out here …",
+        *lines[-SHOWN_ENDS:],
+    ]
 
 
 def finite(x: Array) -> bool:
@@ -176,10 +184,10 @@ def value(x: Array) -> str:
 
 def counted(n: int, what: str) -> str:
     """`1 step`, `2 steps`."""
-    return f"{grouped(n)} {what}" if n == 1 else f"{grouped(n)} {what}s"
+    return f"{with_commas(n)} {what}" if n == 1 else f"{with_commas(n)} {what}s"
 
 
-def grouped(n: int) -> str:
+def with_commas(n: int) -> str:
     """A whole number with separators; one that nobody can read, by its power of ten."""
     if n.bit_length() < 400:
         return f"{n:,}"
@@ -202,7 +210,7 @@ def told_by_path(loss: Node, of: Node) -> list[str]:
     names = Names([loss], digits=DIGITS)
     w, top = names.of(of), names.of(loss)
     lead = "path leads" if found.count == 1 else "paths lead"
-    lines = [f"{grouped(found.count)} {lead} from {w} to {top} (= L)."]
+    lines = [f"{with_commas(found.count)} {lead} from {w} to {top} (= L)."]
     if found.scalar:
         lines.append(
             f"∂L/∂{w} = {value(found.gradient)}: the sum of the products of local derivatives along each."
@@ -214,7 +222,9 @@ def told_by_path(loss: Node, of: Node) -> list[str]:
     left = found.count - len(found.largest)
     if left and found.largest:
         rest = number(found.rest, DIGITS) if found.scalar else value(found.rest)
-        others = "the other path brings" if left == 1 else f"the other {grouped(left)} paths bring, in all,"
+        others = (
+            "the other path brings" if left == 1 else f"the other {with_commas(left)} paths bring, in all,"
+        )
         lines.append(f"  {others} {rest}")
     if found.meets is not None:
         lines += lessons(found, names, of)
@@ -255,7 +265,7 @@ def product(path: Path) -> str:
         half = LINKS // 2
         texts = [*texts[:half], "…", *texts[-half:]]
     fraction, exponent = path.product
-    result = number(as_float(path.product), DIGITS)
+    result = number(product_as_float(path.product), DIGITS)
     if fraction and math.isfinite(fraction) and result in ("0", "∞", "−∞"):
         result = power_of_ten(fraction, exponent)
     return f"{' · '.join(texts)} = {result}" if texts != [result] and texts else result

@@ -228,7 +228,7 @@ def written(line: Line, args: list[Piece], times: str) -> Piece:
     """One op over pieces of text."""
     op = line.op
     args = thinned(line, args)
-    kept = left_out(line, args)
+    kept = kept_alone(line, args)
     if kept is not None:
         return kept
     if op is MINUS and args[0].value is not None:
@@ -237,10 +237,10 @@ def written(line: Line, args: list[Piece], times: str) -> Piece:
         raised = str(int(args[1].value)).translate(SUPERSCRIPTS)
         return Piece(inside(args[0], ATOM) + raised, POSTFIX)
     if op.arity is None:
-        return listed(line, args)
+        return of_many(line, args)
     if "{" not in op.symbol:
-        return between(op.symbol, args[0], args[1], times)
-    return filled_in(op, args, times)
+        return infix(op.symbol, args[0], args[1], times)
+    return from_template(op, args, times)
 
 
 def thinned(line: Line, args: list[Piece]) -> list[Piece]:
@@ -250,20 +250,22 @@ def thinned(line: Line, args: list[Piece]) -> list[Piece]:
     if line.op is not WHERE and (line.op.ufunc is None or line.op.arity != 2):
         return args
     thin = [arg.bare or arg for arg in args]
-    if fits([arg.shape for arg in thin], line.shape):
+    if broadcasts([arg.shape for arg in thin], line.shape):
         return thin
     return [arg.bare if arg.bare is not None and arg.bare.shape == arg.shape else arg for arg in args]
 
 
-def left_out(line: Line, args: list[Piece]) -> Piece | None:
+def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
     """The argument that is all there is to read: x × 1, x ÷ 1, what only arranges x as it was."""
     x = args[0]
-    if unmoved(line, x) or (line.op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+    if only_arranges(line, x) or (line.op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
         return x
     if line.op is MULTIPLY:
         pairs = (args, args[::-1])
-        return next((other for one, other in pairs if is_one(one) and other.shape == line.shape), None)
-    return x if line.op is DIVIDE and is_one(args[1]) and x.shape == line.shape else None
+        return next(
+            (other for one, other in pairs if is_the_number_1(one) and other.shape == line.shape), None
+        )
+    return x if line.op is DIVIDE and is_the_number_1(args[1]) and x.shape == line.shape else None
 
 
 def negated(number: Piece) -> Piece:
@@ -272,7 +274,7 @@ def negated(number: Piece) -> Piece:
     return opposite._replace(bare=None if number.bare is None else opposite)
 
 
-def listed(line: Line, args: list[Piece]) -> Piece:
+def of_many(line: Line, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
     *operands, last = args
     texts = ", ".join(inside(arg, COMPARISON) for arg in operands)
@@ -281,7 +283,7 @@ def listed(line: Line, args: list[Piece]) -> Piece:
     return Piece(line.op.symbol.format(texts, last.text), LOOSE)
 
 
-def filled_in(op: Op, args: list[Piece], times: str) -> Piece:
+def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
     texts = [inside(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
@@ -295,7 +297,7 @@ def filled_in(op: Op, args: list[Piece], times: str) -> Piece:
     return piece
 
 
-def unmoved(line: Line, x: Piece) -> bool:
+def only_arranges(line: Line, x: Piece) -> bool:
     """Whether this only arranges a value as it was: the transpose of a vector, all of its elements."""
     if x.shape != line.shape:
         return False
@@ -306,7 +308,7 @@ def unmoved(line: Line, x: Piece) -> bool:
     return line.op is TRANSPOSE and len(line.shape) < 2
 
 
-def fits(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
     """Whether broadcasting makes this shape of those."""
     try:
         return np.broadcast_shapes(*shapes) == shape
@@ -314,7 +316,7 @@ def fits(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
         return False
 
 
-def is_one(piece: Piece) -> bool:
+def is_the_number_1(piece: Piece) -> bool:
     """Whether this is the number 1."""
     return piece.value is not None and bool(piece.value == 1)
 
@@ -327,10 +329,10 @@ def inside(piece: Piece, need: int) -> str:
     return f"({piece.text})" if piece.level < need or signed else piece.text
 
 
-def between(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
+def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     """`a + b` and the like."""
     level = BINARY.get(sign, LOOSE)
-    left, right = sides(sign, level, a, b)
+    left, right = needs_of_sides(sign, level, a, b)
     left = ATOM if a.opened else left
     right = ATOM if b.text.startswith("−") else right
     kind = "÷" if sign == "×" and b.kind == "÷" else sign
@@ -339,7 +341,7 @@ def between(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     return Piece(f"{first} {shown} {inside(b, right)}", level, kind, opened=b.opened and b.level >= right)
 
 
-def sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]:
+def needs_of_sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]:
     """How tightly the left and the right of a sign must hold together."""
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
     if level == SUM:

@@ -26,7 +26,7 @@ from tinygrad_lo.program.text import (
 from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
-LONG = 88  # a line, its shape not counted, is not longer if it can be helped
+LONG_ROW = 88  # a line, its shape not counted, is not longer if it can be helped
 HEAD = '    """The loss, and its gradient by each parameter."""'
 
 
@@ -173,9 +173,9 @@ class Printer:
                 pairs.append(f"{quoted_key(key)}: {tidy(self.result(g, again=g in returned))}")
                 returned[g] = None
         loss = tidy(self.result(self.program.loss))
-        body += wrapped(f"    return {loss}, {{", pairs, "}")
+        body += bracketed(f"    return {loss}, {{", pairs, "}")
         functions = [part for function in self.functions for part in ("", "", function)]
-        head = ["", "", *wrapped("def loss_and_gradients(", names, "):"), HEAD]
+        head = ["", "", *bracketed("def loss_and_gradients(", names, "):"), HEAD]
         text = Source("\n".join([*self.imports, *functions, *head, *body, ""]))
         text.arguments = {**self.arguments, **self.parameters}
         return text
@@ -212,7 +212,7 @@ class Printer:
         inner = [arg for arg in line.inputs if arg in self.inside]
         inner.sort(key=lambda arg: len(self.inside[arg]))
         rows = []
-        while inner and width + len(expression) > LONG:
+        while inner and width + len(expression) > LONG_ROW:
             value = inner.pop()  # on a line of its own after all
             name = self.texts[value] = self._name_of(value)
             rows.append(with_shape(f"    {name} = {self.inside.pop(value)}", value))
@@ -251,10 +251,10 @@ def with_shape(text: str, line: Value) -> str:
     return f"{text}  # {line.shape}" if line.shape else text
 
 
-def wrapped(begin: str, items: list[str], end: str) -> list[str]:
+def bracketed(begin: str, items: list[str], end: str) -> list[str]:
     """Items between brackets: in one line, or in as many as they need."""
     line = begin + ", ".join(items) + end
-    if len(line) <= LONG:
+    if len(line) <= LONG_ROW:
         return [line]
     margin = " " * (len(begin) - len(begin.lstrip()))
     return [begin, *(f"{margin}    {item}," for item in items), margin + end]

@@ -211,7 +211,7 @@ def shown(value: Array) -> str:
     return number(value, DIGITS)
 
 
-def is_scalar(value: Any) -> bool:
+def is_shown_as_number(value: Any) -> bool:
     """Whether this is one number that can be shown."""
     return np.shape(value) == () and isinstance(value, (ndarray, np.generic, int, float))
 
@@ -232,20 +232,20 @@ def put_in(node: Node) -> str:
     """What made a scalar, with the numbers of its inputs: `(−2) + 6`."""
     op = node.op
     assert op is not None
-    if op.arity is None or not all(is_scalar(x) for x in (node.value, *node.inputs[: op.arity])):
+    if op.arity is None or not all(is_shown_as_number(x) for x in (node.value, *node.inputs[: op.arity])):
         return ""
     args = [Symbol(str(i), ()) if i < op.arity else Option(x) for i, x in enumerate(node.inputs)]
-    pieces = numbers_of(node)
+    pieces = pieces_of_numbers(node)
     if op is POWER and node.parents[1] is None:
         pieces["1"] = constant(node.inputs[1])
     return write(Expression((Line(op, tuple(args), ()),)), pieces).text
 
 
-def numbers_of(node: Node) -> dict[str, Piece]:
+def pieces_of_numbers(node: Node) -> dict[str, Piece]:
     """The numbers of a node's output and inputs, by key."""
     values = {"y": node.value} | {str(i): x for i, x in enumerate(node.inputs)}
     # Without its value, a factor of 1 is not taken for one that a reader can do without.
-    return {key: constant(x)._replace(value=None) for key, x in values.items() if is_scalar(x)}
+    return {key: constant(x)._replace(value=None) for key, x in values.items() if is_shown_as_number(x)}
 
 
 # ------------------------------------------------------------------------------- what a gate does
@@ -261,7 +261,14 @@ class Rules:
         self, node: Node, i: int, g: Array, symbolic: bool = True, summed: bool = True
     ) -> Expression | None:
         """What the rule for input i does; None where it runs on arrays only."""
-        key = (node.op, i, symbolic, summed, np.shape(node.value), *map(kind_of, node.parents, node.inputs))
+        key = (
+            node.op,
+            i,
+            symbolic,
+            summed,
+            np.shape(node.value),
+            *map(what_a_rule_sees, node.parents, node.inputs),
+        )
         key += tuple(map(repr, node.inputs[len(node.parents) :]))
         if key not in self._known:
             try:
@@ -328,7 +335,7 @@ def several_steps(rule: Expression, names: Names, node: Node) -> str:
     return MULTIPLIES
 
 
-def kind_of(parent: Node | None, value: Any) -> Any:
+def what_a_rule_sees(parent: Node | None, value: Any) -> Any:
     """What a rule can see of an input before it computes."""
     if parent is not None or type(value) is ndarray:
         shape = np.shape(value)
@@ -381,7 +388,7 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     """The local derivative between scalars, the product as text, and with numbers put in."""
     arriving = f"∂L/∂{names.of(node)}"
     pieces = pieces_of(node, names, arriving)
-    if not is_scalar(node.value) or not is_scalar(node.inputs[i]):
+    if not is_shown_as_number(node.value) or not is_shown_as_number(node.inputs[i]):
         found = rules.of(node, i, g)
         if found is None:
             return None, f"(∂{names.of(node)}/∂{input_name(names, node, i)})ᵀ {arriving}", ""
@@ -393,8 +400,8 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     if local is None:
         text = f"∂{names.of(node)}/∂{input_name(names, node, i)}"
         return slope, f"{text} · {arriving}", f"{inside(constant(slope), PRODUCT)} · {g_text}"
-    formula = factor(write(local, pieces, times="·"))
-    numbers = factor(write(local, numbers_of(node), times="·"))
+    formula = as_factor(write(local, pieces, times="·"))
+    numbers = as_factor(write(local, pieces_of_numbers(node), times="·"))
     return slope, f"{formula} · {arriving}", f"{numbers} · {g_text}"
 
 
@@ -405,7 +412,7 @@ def input_name(names: Names, node: Node, i: int) -> str:
     return names.of(parent)
 
 
-def factor(piece: Piece) -> str:
+def as_factor(piece: Piece) -> str:
     """The text as the first factor of a product."""
     mixed = piece.level == PRODUCT and piece.kind != "×"
     return f"({piece.text})" if mixed or piece.opened else inside(piece, PRODUCT)

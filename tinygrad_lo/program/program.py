@@ -26,7 +26,7 @@ from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.recording import Effect, Recording, runs_always
 from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.text import identifier, one_line, section
-from tinygrad_lo.program.value import Path, Value
+from tinygrad_lo.program.value import ScopePath, Value
 
 
 class Program:
@@ -52,7 +52,7 @@ class Program:
         self.first: list[tuple[Node, Array]] = []
         self._values: dict[int, Value] = {}  # by birth of the node
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
-        self._scope: Path = ()
+        self._scope: ScopePath = ()
         self._backward = False
         self._marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
         self._runs_again = recording is not None  # on other data, where it must decide as the engine does

@@ -30,8 +30,8 @@ GATHER = record(gather)
 # Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
 OTHERWISE = (np.std, np.linalg.norm, np.einsum)
 # What users find on tensors and not on arrays, f must not find while it is recorded, either.
-OWN = (*Node.__slots__, "parents", "inputs", "plain")
-TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
+SLOTS = (*Node.__slots__, "parents", "inputs", "plain")
+TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in SLOTS)]
 
 
 def absent(name: str) -> property:

@@ -51,7 +51,7 @@ def is_number(value: Any, *wanted: float) -> bool:
     return constant and (not wanted or value.ref in wanted)
 
 
-def made_by(value: Any, op: Op) -> bool:
+def is_line_of(value: Any, op: Op) -> bool:
     """Whether this value is a line of an op."""
     return getattr(value, "kind", "") == "line" and value.op is op
 
@@ -63,7 +63,7 @@ def alike(a: Value, b: Value) -> bool:
 
 def undone(x: Any) -> Value | None:
     """y where this is -y and lies in memory as y does."""
-    return x.args[0] if made_by(x, NEGATIVE) and alike(x, x.args[0]) else None
+    return x.args[0] if is_line_of(x, NEGATIVE) and alike(x, x.args[0]) else None
 
 
 def simpler_add(writer: Writer, line: Value, data: Any) -> Value | None:
@@ -88,7 +88,7 @@ def simpler_multiply(writer: Writer, line: Value, data: Any) -> Value | None:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
-        mask = other.args[0] if made_by(other, ASTYPE) else None
+        mask = other.args[0] if is_line_of(other, ASTYPE) else None
         if mask is not None and mask.dtype.kind == "b" and mask.dense and other.dtype == x.dtype:
             args = tuple(mask if arg is other else arg for arg in line.args)
             return writer.emit(line.op, args, data)  # True counts as 1, False as 0
@@ -103,7 +103,7 @@ def unfilled(writer: Writer, line: Value, data: Any) -> Value | None:
     """full(shape, c) * x is c * x, where x is laid out as the filled array is."""
     a, b = line.args
     for place, (filled, other) in enumerate(((a, b), (b, a))):
-        if not made_by(filled, FULL):
+        if not is_line_of(filled, FULL):
             continue
         inner = filled.args[0]
         if is_number(other) and is_number(inner):
@@ -124,9 +124,9 @@ def fills_as(line: Value, other: Value, inner: Value) -> bool:
 
 def simpler_negative(writer: Writer, line: Value, data: Any) -> Value | None:
     (x,) = line.args
-    if made_by(x, NEGATIVE) and alike(line, x.args[0]):
+    if is_line_of(x, NEGATIVE) and alike(line, x.args[0]):
         return x.args[0]  # type: ignore[no-any-return]
-    if made_by(x, FULL) and is_number(x.args[0]):
+    if is_line_of(x, FULL) and is_number(x.args[0]):
         return writer.emit(FULL, (number_value(-x.args[0].ref), line.shape), data)
     return None
 
@@ -139,7 +139,7 @@ def simpler_power(writer: Writer, line: Value, data: Any) -> Value | None:
 
 def simpler_put(writer: Writer, line: Value, data: Any) -> Value | None:
     value, labels, classes = line.args
-    if made_by(value, FULL) and is_number(value.args[0]) and value.shape == (*labels.shape, 1):
+    if is_line_of(value, FULL) and is_number(value.args[0]) and value.shape == (*labels.shape, 1):
         return writer.emit(line.op, (value.args[0], labels, classes), data)
     return None
 
@@ -147,13 +147,13 @@ def simpler_put(writer: Writer, line: Value, data: Any) -> Value | None:
 def simpler_sum(writer: Writer, line: Value, data: Any) -> Value | None:
     """Rows of zeros with one value each: their sums are these values."""
     x, axis, keepdims = line.args
-    if made_by(x, PUT) and keepdims and axis in (-1, len(x.shape) - 1):
+    if is_line_of(x, PUT) and keepdims and axis in (-1, len(x.shape) - 1):
         value = x.args[0]
         return value if value.shape else writer.emit(FULL, (value, line.shape), data)
     return None
 
 
-def unmoved(writer: Writer, line: Value, data: Any) -> Value | None:
+def simpler_shape(writer: Writer, line: Value, data: Any) -> Value | None:
     """The same shape, dtype and layout again: nothing happens."""
     x = line.args[0]
     if alike(x, line):
@@ -165,7 +165,7 @@ def simpler_reshape(writer: Writer, line: Value, data: Any) -> Value | None:
     x, shape = line.args
     if is_number(x):
         return writer.emit(FULL, (x, line.shape), data)
-    if made_by(x, RESHAPE) and x.contiguous and x.args[0].contiguous:
+    if is_line_of(x, RESHAPE) and x.contiguous and x.args[0].contiguous:
         return writer.emit(RESHAPE, (x.args[0], shape), data)
     return None
 
@@ -189,7 +189,7 @@ def simpler_transpose(writer: Writer, line: Value, data: Any) -> Value | None:
     x, axes = line.args
     if len(line.shape) < 2:
         return x  # type: ignore[no-any-return]
-    if axes is None and made_by(x, TRANSPOSE) and x.args[1] is None:
+    if axes is None and is_line_of(x, TRANSPOSE) and x.args[1] is None:
         return x.args[0]  # type: ignore[no-any-return]
     return None
 
@@ -199,8 +199,9 @@ REWRITES: dict[Op, Rewrite] = {
     for name, rewrite in {
         "add": simpler_add, "subtract": simpler_subtract, "multiply": simpler_multiply,
         "divide": simpler_divide, "negative": simpler_negative, "power": simpler_power, "put": simpler_put,
-        "sum": simpler_sum, "reshape": unmoved, "broadcast_to": unmoved, "astype": unmoved, "full": unmoved,
-        "transpose": simpler_transpose, "getitem": simpler_getitem, "scatter": simpler_scatter,
+        "sum": simpler_sum, "reshape": simpler_shape, "broadcast_to": simpler_shape,
+        "astype": simpler_shape, "full": simpler_shape, "transpose": simpler_transpose,
+        "getitem": simpler_getitem, "scatter": simpler_scatter,
     }.items()
 }  # fmt: skip
-SPREADING = frozenset(op for op, rewrite in REWRITES.items() if rewrite is unmoved)
+SPREADING = frozenset(op for op, rewrite in REWRITES.items() if rewrite is simpler_shape)

@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
-from tinygrad_lo.program.value import Path, Value
+from tinygrad_lo.program.value import ScopePath, Value
 
 Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__import__("builtins")), "np", "lo"})
@@ -84,11 +84,11 @@ def argument(value: Any, text: Text) -> str:
     if isinstance(value, (np.generic, float)):
         return literal(value, [])
     if isinstance(value, (tuple, list)):
-        return sequence(value, [argument(part, text) for part in value])
+        return in_brackets(value, [argument(part, text) for part in value])
     return "..." if value is Ellipsis else repr(value)
 
 
-def sequence(value: Any, parts: list[str]) -> str:
+def in_brackets(value: Any, parts: list[str]) -> str:
     """A tuple or list of these parts; of one int, the int."""
     listed = ", ".join(parts)
     if isinstance(value, list):
@@ -255,7 +255,7 @@ def one_line(written: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
 
 
-def section(scope: Path, backward: bool) -> str:
+def section(scope: ScopePath, backward: bool) -> str:
     """The comment above the lines of a scope."""
     titles = " / ".join(" ".join(one_line(title).split())[:60] for title, _ in scope)
     return "backward" * backward + ": " * bool(backward and titles) + titles

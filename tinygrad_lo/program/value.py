@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-Path = tuple[tuple[str, int], ...]
+ScopePath = tuple[tuple[str, int], ...]
 
 
 class Value:
@@ -48,7 +48,7 @@ class Value:
             self.contiguous = data.flags.c_contiguous
             self.dense = data.flags.forc
         self.name: str | None = None
-        self.scope: Path = ()
+        self.scope: ScopePath = ()
         self.backward = False
         self.section = self.comment = ""
 
