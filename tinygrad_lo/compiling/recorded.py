@@ -135,11 +135,7 @@ class Recorded:
 
     def _read_leaves(self, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]) -> list[str]:
         """The texts that the step is called with, one for each leaf."""
-        arguments = {
-            given.birth: f"x{i}.value" if isinstance(args[i], Node) else f"x{i}"
-            for i, given in reversed(list(enumerate(wrapped)))  # of one given twice, the first
-            if isinstance(given, Node)
-        }
+        arguments = texts_of_arguments(args, wrapped)
         places: dict[Any, list[str]] = {}
         for reading, array in guards.arrays.items():
             places.setdefault(memory(array), []).append(reading)
@@ -157,12 +153,16 @@ class Recorded:
                 known = places.get(memory(data), []) if type(data) is ndarray else []
                 text = self._read_array(text, data, known, guards)
             inputs.append(text)
+        self._ask_arrays(guards)
+        return inputs
+
+    def _ask_arrays(self, guards: Guards) -> None:
+        """Ask about arrays that f reads and the step does not."""
         for reading, array in guards.arrays.items():
             if any(array is written for written in self.written):  # running statistics: which, not what
                 self.questions.append(f"{reading} is {self.names.name(array)}")
             elif not self.steady or reading not in self.afresh:
                 self.questions.append(f"bits_of({reading}) == {self.names.name(as_bits(array))}")
-        return inputs
 
     def _read_tensor(self, text: str, node: Node) -> None:
         """Read a parameter, or a tensor from before the call, whose data the user may assign."""
@@ -318,6 +318,13 @@ class Recorded:
             generator(source).bit_generator.state = before
         for array, before in zip(self.written, arrays, strict=True):
             array[...] = before
+
+
+def texts_of_arguments(args: tuple[Any, ...], wrapped: tuple[Any, ...]) -> dict[int, str]:
+    """Birth of each tensor that stands for an argument -> the text that reads its array."""
+    tensors = [(i, x) for i, x in enumerate(wrapped) if isinstance(x, Node)]
+    # Of one that comes twice, the first.
+    return {x.birth: f"x{i}.value" if isinstance(args[i], Node) else f"x{i}" for i, x in reversed(tensors)}
 
 
 def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:

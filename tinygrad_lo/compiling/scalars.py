@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -117,23 +118,24 @@ def lifetimes(program: Program, templates: dict[Value, str]) -> tuple[set[Value]
 
     The others are used once, and are written where they are used.
     """
-    uses: dict[Value, int] = dict.fromkeys(program.outputs, 2)
+    uses = Counter(program.outputs * 2)
     for line, text in templates.items():
         for i, arg in enumerate(operands(line)):
-            uses[arg] = uses.get(arg, 0) + text.count(f"{{{i}}}")
+            uses[arg] += text.count(f"{{{i}}}")
     # What each value reads when it is written inside another one; one that has a name reads itself.
     reads: dict[Value, list[Value]] = {leaf: [leaf] for leaf in program.leaves}
+    named: dict[Value, None] = {}
     last: dict[Value, Value] = {}  # a named value -> the last named line that reads it
     for line in program.lines:
-        reads[line] = [value for arg in operands(line) if arg.kind != "constant" for value in reads[arg]]
+        reads[line] = [value for arg in operands(line) for value in reads.get(arg, ())]
         if uses[line] != 1 or len(reads[line]) > MOST_READ:
             last |= dict.fromkeys(reads[line], line)
-            reads[line] = [line]
+            named[line], reads[line] = None, [line]
     ends: dict[Value, list[Value]] = {}
     for value, line in last.items():
-        if value.kind == "line" and value not in program.outputs:
+        if value in named and value not in program.outputs:
             ends.setdefault(line, []).append(value)
-    return {line for line in program.lines if reads[line] == [line]}, ends
+    return set(named), ends
 
 
 def operands(line: Value) -> tuple[Value, ...]:

@@ -49,7 +49,7 @@ ArrayLike: Any = type(
 )
 
 
-class Data(ArrayLike):  # type: ignore[misc]
+class Data(ArrayLike):
     """Stands for a plain array while a function is recorded; what is computed from such alone is such."""
 
     __slots__ = ()
@@ -146,26 +146,31 @@ class Recording(mode):
         always = runs_always(op)
         tensors = [x for x in inputs[:arity] if isinstance(x, Node)]
         plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        operands = [self.operand(x, op) for x in inputs[:arity]]
-        raw = (*[value for _, value in operands], *map(self.option, inputs[arity:]))
-        parents = [parent for parent, _ in operands]
-        known = [parent for parent in parents if parent is not None]
-        needs = any(parent.needs for parent in known) and not modes.grad_off
+        parents, raw = self.read(op, inputs, arity)
+        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
+        unknown = arity > 0 and all(parent is None for parent in parents)
         data = self.forward(op, raw)
-        if arity and not known:
+        if unknown:
             return data
-        needs = needs and op.differentiable
-        out = node_of(op, data, tuple(parents), raw, needs=needs)
-        if plainly:
-            out = as_kind(Data, out)
+        needs = wanted and op.differentiable
+        out = node_of(op, data, parents, raw, needs=needs)
+        out = as_kind(Data, out) if plainly else out
         if modes.scope is not None:
             label(out).scope = modes.scope
         self.always += [out] * always
         if not tensors:
             return self.array_of(out)
         # In f, the engine copies views that need no gradient.
-        copied = self.copies and not needs and not plainly and op is not COPY
-        return self.call(COPY, (out,)) if copied and is_laid_out_anew(data) else out
+        copied = self.copies and not (needs or plainly or op is COPY) and is_laid_out_anew(data)
+        return self.call(COPY, (out,)) if copied else out
+
+    def read(
+        self, op: Op, inputs: tuple[Any, ...], arity: int
+    ) -> tuple[tuple[Node | None, ...], tuple[Any, ...]]:
+        """The tensors that stand for the operands, and all inputs as the forward takes them."""
+        operands = [self.operand(x, op) for x in inputs[:arity]]
+        raw = [value for _, value in operands]
+        return tuple(parent for parent, _ in operands), (*raw, *map(self.option, inputs[arity:]))
 
     def forward(self, op: Op, raw: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
