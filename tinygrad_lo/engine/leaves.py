@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, name_of, reachable
+from tinygrad_lo.engine.graph import Array, Label, Node, Op, name_of, reachable, tick
+from tinygrad_lo.engine.sweep import Part, contributions
 
 N = TypeVar("N", bound=Node)
 
@@ -33,6 +34,21 @@ def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
     """(birth at which it began, birth of its value) for every loss among the nodes."""
     labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
     return [(began, node.birth) for node, label in labels for _, began in label.spans]
+
+
+def replayed(
+    inputs: Mapping[int, list[Any]], marks: list[tuple[int, int]]
+) -> Callable[[Node, Array], Iterable[Part]]:
+    """Run the rules of nodes on tensors: their inputs are given by birth.
+
+    What is born after a mark (birth, node), and before the next one, belongs to that node.
+    """
+
+    def pull(node: Node, g: Array) -> Iterable[Part]:
+        marks.append((tick(), node.birth))
+        return contributions(node, g, node, inputs[node.birth])
+
+    return pull
 
 
 def leaf_over(kind: Callable[[float], N], array: Array) -> N:

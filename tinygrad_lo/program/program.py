@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, scopes, tick
-from tinygrad_lo.engine.leaves import Row, history, let_go, spans
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, scopes
+from tinygrad_lo.engine.leaves import Row, history, let_go, replayed, spans
 from tinygrad_lo.engine.ops.reductions import spread
-from tinygrad_lo.engine.sweep import Part, contributions, start, walk
+from tinygrad_lo.engine.sweep import start, walk
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.recording import Effect, Recording, runs_always
@@ -51,6 +51,7 @@ class Program:
         self.gradients: list[tuple[Node, Value]] = []
         self.first: list[tuple[Node, Array]] = []
         self._values: dict[int, Value] = {}  # by birth of the node
+        self._inputs: dict[int, list[Any]] = {}  # of each node, as tensors
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
         self._scope: ScopePath = ()
         self._backward = False
@@ -78,8 +79,8 @@ class Program:
         for line in self.lines:
             line.section = section(line.scope, line.backward)
             line.comment = one_line(line.name or "")
-        self._known.clear()
-        self._rows.clear()
+        for working in (self._known, self._rows, self._inputs):
+            working.clear()
 
     def _behind(self, values: Iterable[Value]) -> set[Value]:
         """The values, and the lines that they are computed from."""
@@ -128,7 +129,7 @@ class Program:
     def _gradients(self, loss: Node) -> None:
         """Run the rules on tensors, newest node first, and write down what they do."""
         names = {row.birth: row.name for row in self._rows.values() if row.name is not None}
-        leaves, arrived, kept = walk(loss, self._seed(loss), self._pull, names)
+        leaves, arrived, kept = walk(loss, self._seed(loss), replayed(self._inputs, self._marks), names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
         rows = [row for row in history([*kept.values(), *grads.values()]) if row.op is not None]
         for row, owner in zip(rows, owners([row.birth for row in rows], self._marks), strict=True):
@@ -149,12 +150,6 @@ class Program:
         self._values[seed.birth] = number_value(seed.value)
         return spread(seed, one.shape) if np.ndim(one) else seed
 
-    def _pull(self, node: Node, g: Array) -> Iterable[Part]:
-        """Run the rules of one node on tensors, plain arrays among its inputs as tensors too."""
-        # What is born from here on, until the next node is pulled, belongs to this one.
-        self._marks.append((tick(), node.birth))
-        return contributions(node, g, node, self._tensors(self._rows[node.birth]))
-
     def _tensors(self, row: Row) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
         inputs = list(row.inputs)
@@ -169,7 +164,7 @@ class Program:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
         op = row.op
         assert op is not None
-        inputs = self._tensors(row)
+        inputs = self._inputs[row.birth] = self._tensors(row)
         if op.composite and not whole:
             with mode("grad_off", True):
                 result = op.forward(*inputs)
