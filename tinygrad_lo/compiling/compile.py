@@ -24,6 +24,7 @@ from tinygrad_lo.engine.sweep import deposit, start, sweep
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
+from tinygrad_lo.options import flag
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.recording import Data, Recording
 from tinygrad_lo.program.text import Taken
@@ -74,8 +75,11 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """
     if not callable(f):
         raise OptionError(f"compile: expected a function, got {type(f).__name__}")
-    if check is not True and check is not False:
-        raise OptionError(f"compile: check must be True or False, got {check!r}")
+    return Compiler(f, positional(f), flag("compile", "check", check)).function()
+
+
+def positional(f: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a function takes by position; anything else must have a default."""
     try:
         takes = f.forward if isinstance(f, Module) else f
         parameters = list(inspect.signature(takes).parameters.values())
@@ -87,8 +91,7 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
                 f"compile: {called(f)} takes {p}, but a program has a fixed number of positional arguments; "
                 f"write them out"
             )
-    parameters = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    return Compiler(f, [p.name for p in parameters], check).function(parameters)
+    return [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
 
 
 def called(f: Any) -> str:
@@ -99,9 +102,10 @@ def called(f: Any) -> str:
 class Compiler:
     """The recordings of one function, the last used first."""
 
-    def __init__(self, f: Callable[..., Any], names: list[str], check: bool) -> None:
+    def __init__(self, f: Callable[..., Any], parameters: list[inspect.Parameter], check: bool) -> None:
         self.f = f
-        self.names = names
+        self.parameters = parameters
+        self.names = [p.name for p in parameters]
         self.check = check
         self.recordings: list[Recorded] = []
         self.made = 0
@@ -111,14 +115,14 @@ class Compiler:
         self.compiled: Any = None
         self.use: Any = None
 
-    def function(self, parameters: list[inspect.Parameter]) -> Any:
+    def function(self) -> Any:
         """What users call: a function with f's own parameters, by position."""
-        defaults = {f"default_{p.name}": p.default for p in parameters if p.default is not p.empty}
+        defaults = {f"default_{p.name}": p.default for p in self.parameters if p.default is not p.empty}
         given = ", ".join(
-            p.name + f"=default_{p.name}" * (f"default_{p.name}" in defaults) for p in parameters
+            f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in self.names
         )
         args = ", ".join(self.names)
-        slash = ", /" if parameters else ""
+        slash = ", /" if self.names else ""
         taken = Taken(*self.names)
         run, miss, out, MISSED, use, entry = map(taken.fresh, ("run", "miss", "out", "MISS", "use", "entry"))
         text = (
@@ -149,7 +153,7 @@ class Compiler:
         if getattr(self.f, "__defaults__", None) is not self.defaults:
             raise StaleError(f"compile: {called(self.f)} has got other defaults since; compile it again")
         if self.changes >= IN_A_ROW or modes.grad_off or modes.watch is not None or modes.scope is not None:
-            return self.run_engine(args)
+            return self.run_engine(*args)
         out = self.find(args)
         if out is not MISS:
             return out
@@ -191,35 +195,39 @@ class Compiler:
                 f"time (a Python number as an argument, a counter, a shape); from now on such calls run on "
                 f"the engine. Pass what changes as an array",
             )
-            return self.run_engine(args)
+            return self.run_engine(*args)
         self.made += 1
         guards = Guards(self.f)
         for i, (value, name) in enumerate(zip(args, self.names, strict=True)):
             if not (isinstance(value, Node) or is_input(value)):
                 guards.visit(value, f"x{i}", name)
-        wrapped = tuple(self.wrap(*pair) for pair in zip(args, self.names, strict=True))
+        wrapped = tuple(map(self.wrap, args, self.names))
         before = prints(guards.arrays, guards.names, args)
         with collector_off():
-            with Recording("inside a compiled function", copies=True) as recording:
-                out = self.f(*wrapped)
-            if recording.refused is not None:
-                raise recording.refused  # f has caught it, and went on without the number
-            if isinstance(out, Data):
-                raise GraphError(
-                    f"compile: {who} computes with its array arguments alone, without any tensor"
-                )
-            number = loss_number(who, out)
-            start(out, None, "compile")  # refuses what needs no gradient
-            program = Program(out, recording)
+            number, program = self.program(wrapped)
             first = program.first
             due = self.due if self.check else None
-            recorded = Recorded(program, guards, args, wrapped, due, self.readable)
-        if self.only_reads(recorded, before, args, guards.questions) and not recording.failed:
+            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine)
+        if self.only_reads(recorded, before, args, guards.questions) and not program.failed:
             self.changes = 0
             self.take(recorded)
         grads = {leaf.birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
         deposit({leaf.birth: leaf for leaf, _ in first}, grads)
         return number
+
+    def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
+        """f's value on these arguments, and what it did."""
+        with Recording("inside a compiled function", copies=True) as recording:
+            out = self.f(*wrapped)
+        if recording.refused is not None:
+            raise recording.refused  # f has caught it, and went on without the number
+        if isinstance(out, Data):
+            raise GraphError(
+                f"compile: {called(self.f)} computes with its array arguments alone, without any tensor"
+            )
+        number = loss_number(called(self.f), out)
+        start(out, None, "compile")  # refuses what needs no gradient
+        return number, Program(out, recording)
 
     def only_reads(
         self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], questions: dict[str, str]
@@ -283,18 +291,15 @@ class Compiler:
         leaves, grads, _ = sweep(out, start(out, None, "compile"))
         return number, leaves, grads
 
-    def run_engine(self, args: tuple[Any, ...]) -> Any:
-        """A call on the engine."""
+    def run_engine(self, *args: Any) -> Any:
+        """A call on the engine.
+
+        Also where NumPy or a check has refused what the program gave it, and nothing has happened yet: the
+        engine says in readable words what is wrong, or f catches it and goes another way.
+        """
         number, leaves, grads = self.engine(args)
         deposit(leaves, grads)
         return number
-
-    def readable(self, *args: Any) -> Any:
-        """NumPy or a check has refused what the program gave it, and nothing has happened yet.
-
-        The engine says in readable words what is wrong, or f catches it and goes another way.
-        """
-        return self.run_engine(args)
 
     # ------------------------------------------------------------------------------- checking
 

@@ -35,6 +35,7 @@ from tinygrad_lo.explaining.formula import Names, size
 FEW_OPS = 12  # ops; a larger expression is shown by its last op
 LONG_LINE = 160  # characters of one line
 ARRIVING = "g"
+TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 
 
 def formula(op_or_tensor: Any) -> str:
@@ -141,34 +142,28 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
     pieces = {name: Piece(name) for name in (arriving, output, *names)}
     raw = sample_inputs(op, sample)
     count = len(sample) - 1 if op.arity is None else op.arity
-    without = []
     with Symbols() as symbols:
         y = op.forward(*raw)
-        args = [
-            symbols.symbol(name, value) if i < count else Option(value, None if op.arity is None else name)
-            for i, (name, value) in enumerate(zip(names, raw, strict=True))
-        ]
-        forward = Expression((Line(op, tuple(args), np.shape(y)),))
+        symbol_args = [symbols.symbol(name, x) for name, x in zip(names[:count], raw, strict=False)]
+        option_names = zip(names[count:], raw[count:], strict=True)
+        options = [Option(x, None if op.arity is None else name) for name, x in option_names]
+        forward = Expression((Line(op, (*symbol_args, *options), np.shape(y)),))
         lines = [f"{output} = {right_side(write(forward, pieces))}"]
         inputs = [symbols.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
         # None and small ints are the same object wherever they stand; these say which option is meant.
-        options = [(x, name) for name, x in zip(names, raw, strict=True) if not is_array(x)]
-        symbols.options = [(x, name) for x, name in options if isinstance(x, (tuple, slice, np.dtype))]
+        symbols.options = [(x, n) for n, x in zip(names, raw, strict=True) if isinstance(x, TELLING)]
         result = symbols.give(output, y)
         g = symbols.give(arriving, np.ones(np.shape(y))[()])
-        for i, name in enumerate(names[:count]):
-            part = ruled(op, i, g, result, inputs)
+        parts = [ruled(op, i, g, result, inputs) for i in range(count)]
+        for name, part in zip(names[:count], parts, strict=True):
             if part is not None:
                 lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
-            elif is_array(raw[i]):
-                without.append(name)
-    if without:
-        lines.append(f"no gradient to {', '.join(without)}")
-    if op.differentiable:
-        lines.append(f"where {arriving} = ∂L/∂{output}")
+    without = [n for n, x, part in zip(names, raw, parts, strict=False) if part is None and is_array(x)]
+    lines += [f"no gradient to {', '.join(without)}"] * bool(without)
+    lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:
-        shapes = zip(names, sample[:-1], strict=False)
-        lines.append(f"(shown for {', '.join(f'{name} of {size(shape)}' for name, shape in shapes)})")
+        shapes = [f"{name} of {size(shape)}" for name, shape in zip(names, sample[:-1], strict=False)]
+        lines.append(f"(shown for {', '.join(shapes)})")
     return "\n".join(lines)
 
 
@@ -204,7 +199,7 @@ def rule_names(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     return ARRIVING, "y", ["x"] if count == 1 else list(string.ascii_lowercase[:count])
 
 
-def sample_inputs(op: Op, sample: tuple[Any, ...]) -> list[Any]:
+def sample_inputs(op: Op | Composed, sample: tuple[Any, ...]) -> list[Any]:
     """The sample with arrays in place of shapes, inside the op's domain."""
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(sample)
     raw = []
@@ -222,29 +217,23 @@ def of_composed(entry: Composed) -> str:
     if not entry.samples:
         raise UnsupportedError(f"formula: {entry.name} gives several tensors; pass one of them")
     sample = entry.samples[0]
-    listed = isinstance(sample[0], list)
-    parts = (*sample[0], *sample[1:]) if listed else sample
+    first = len(sample[0]) if isinstance(sample[0], list) else 0
+    parts = (*sample[0], *sample[1:]) if first else sample
     shapes = [item for item in parts if isinstance(item, Shape)]
     names = ["x"] if len(shapes) == 1 else list(string.ascii_lowercase[: len(shapes)])
+    leaves: list[tuple[str, Any]] = []
     with Symbols() as symbols:
-        leaves = []
-        for name, shape in zip(names, shapes, strict=True):
-            low, high = entry.domain
-            data = np.linspace(low, high, int(np.prod(shape)) + 2)[1:-1].reshape(shape)[()]
-            leaves.append(symbols.give(name, data, requires_grad=True))
-        waiting = iter(leaves)
-        given = [next(waiting) if isinstance(item, Shape) else item for item in parts]
-        first = len(sample[0]) if listed else 0
-        y = entry.function(given[:first], *given[first:]) if listed else entry.function(*given)
+        values = sample_inputs(entry, parts)
+        for i, item in enumerate(parts):
+            if isinstance(item, Shape):
+                name = names[len(leaves)]
+                values[i] = symbols.give(name, values[i], requires_grad=True)
+                leaves.append((name, values[i]))
+        y = entry.function(values[:first], *values[first:]) if first else entry.function(*values)
         g = symbols.give(ARRIVING, np.ones(np.shape(y.value))[()])
-        text = derivatives(
-            symbols, y, g, list(zip(names, leaves, strict=True)), "y", {ARRIVING: Piece(ARRIVING)}
-        )
-    text.append("where g = ∂L/∂y")
-    shown = ", ".join(
-        f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)
-    )
-    return "\n".join([*text, f"(shown for {shown})"])
+        text = derivatives(symbols, y, g, leaves, "y", {ARRIVING: Piece(ARRIVING)})
+    shown = [f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)]
+    return "\n".join([*text, "where g = ∂L/∂y", f"(shown for {', '.join(shown)})"])
 
 
 # ------------------------------------------------------------------------------------- of a tensor
@@ -307,13 +296,7 @@ def derivatives(
     pieces = {**{name: Piece(name) for name, _ in leaves}, **pieces}
 
     def pull(node: Node, g: Array) -> Iterable[Part]:
-        inputs = list(node.inputs)
-        for i, parent in enumerate(node.parents):
-            if parent is not None:
-                inputs[i] = parent
-            elif type(inputs[i]) is ndarray:
-                inputs[i] = symbols.recording.tensor_of(inputs[i])
-        return contributions(node, g, node, inputs)
+        return contributions(node, g, node, symbols.recording.as_tensors(node.parents, node.inputs))
 
     lines = [f"{title} = {right_side(write(symbols.expression(y), pieces))}"]
     _, grads, _ = walk(y, g, pull)

@@ -245,27 +245,26 @@ def written(line: Line, args: list[Piece], times: str) -> Piece:
 
 def thinned(line: Line, args: list[Piece]) -> list[Piece]:
     """The arguments without filled shapes, where broadcasting does that as well."""
-    if line.op in SPREADING and line.op is not ASTYPE and args[0].bare is not None:
-        return [args[0].bare, *args[1:]]
+    if line.op in SPREADING and line.op is not ASTYPE:
+        return [args[0].bare or args[0], *args[1:]]
     if line.op is not WHERE and (line.op.ufunc is None or line.op.arity != 2):
         return args
     thin = [arg.bare or arg for arg in args]
     if broadcasts([arg.shape for arg in thin], line.shape):
         return thin
-    return [arg.bare if arg.bare is not None and arg.bare.shape == arg.shape else arg for arg in args]
+    return [slim if slim.shape == arg.shape else arg for slim, arg in zip(thin, args, strict=True)]
 
 
 def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
     """The argument that is all there is to read: x × 1, x ÷ 1, what only arranges x as it was."""
-    x = args[0]
+    x, other = args[0], args[-1]
     if only_arranges(line, x) or (line.op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
         return x
-    if line.op is MULTIPLY:
-        pairs = (args, args[::-1])
-        return next(
-            (other for one, other in pairs if is_the_number_1(one) and other.shape == line.shape), None
-        )
-    return x if line.op is DIVIDE and is_the_number_1(args[1]) and x.shape == line.shape else None
+    if line.op is MULTIPLY and is_the_number_1(x) and other.shape == line.shape:
+        return other
+    if line.op in (MULTIPLY, DIVIDE) and is_the_number_1(other) and x.shape == line.shape:
+        return x
+    return None
 
 
 def negated(number: Piece) -> Piece:

@@ -32,23 +32,20 @@ class Names:
         self.nodes = reachable(roots)
         self.digits = digits
         self.arrays: dict[str, Array] = {}
-        self._names: dict[int, str] = {}
         self._array_names: dict[tuple[Any, ...], str] = {}
-        taken = {name_of(node) for node in self.nodes}
+        names = {node.birth: name_of(node) for node in self.nodes}
+        taken = set(names.values())
         counts = {"v": 0, "x": 0, "w": 0}
         for node in self.nodes:
-            found = name_of(node)
-            if found is None:
-                kind = "v" if node.op is not None else "w" if node.needs else "x"
-                found = fresh(kind, counts, taken)
-            self._names[node.birth] = one_line(found)
+            if names[node.birth] is None:
+                names[node.birth] = fresh(kind_of_name(node), counts, taken)
+        self._names = {birth: one_line(str(name)) for birth, name in names.items()}
         for node in self.nodes:
-            for parent, value in zip(node.parents, node.inputs, strict=False):
-                if parent is None and isinstance(value, ndarray) and value.ndim and is_drawn(node, value):
-                    key = memory(value)
-                    if key not in self._array_names:
-                        self._array_names[key] = fresh("x", counts, taken)
-                        self.arrays[self._array_names[key]] = value
+            for array in drawn_arrays(node):
+                key = memory(array)
+                if key not in self._array_names:
+                    name = self._array_names[key] = fresh("x", counts, taken)
+                    self.arrays[name] = array
 
     def of(self, node: Node) -> str:
         """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
@@ -60,20 +57,21 @@ class Names:
 
     def operands(self, node: Node) -> list[str]:
         """The node's inputs as text: names, numbers, options."""
-        texts = []
         parents = node.parents
-        for i, value in enumerate(node.inputs):
-            parent = parents[i] if i < len(parents) else None
-            if parent is not None:
-                texts.append(self.of(parent))
-            elif i < len(parents) and isinstance(value, ndarray) and memory(value) in self._array_names:
-                texts.append(self.of_array(value))
-            elif i < len(parents) and np.ndim(value) == 0:
-                text = number(value, self.digits + 1)
-                texts.append(f"({text})" if text.startswith("−") else text)
-            else:
-                texts.append(option(value))
-        return texts
+        texts = [
+            self.operand(value) if parent is None else self.of(parent)
+            for parent, value in zip(parents, node.inputs, strict=False)
+        ]
+        return [*texts, *map(option, node.inputs[len(parents) :])]
+
+    def operand(self, value: Any) -> str:
+        """A plain input as text: the name of an array, or a number."""
+        if isinstance(value, ndarray) and memory(value) in self._array_names:
+            return self.of_array(value)
+        if np.ndim(value):
+            return option(value)
+        text = number(value, self.digits + 1)
+        return f"({text})" if text.startswith("−") else text
 
     def formula(self, node: Node) -> str:
         """What made the value, with the names of its inputs; empty for a leaf."""
@@ -102,6 +100,18 @@ def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
 def is_whole(value: Any) -> bool:
     """Whether this is a plain whole number, which as an exponent is drawn raised."""
     return isinstance(value, int | float) and float(value).is_integer()
+
+
+def kind_of_name(node: Node) -> str:
+    """The letter of a value without a name."""
+    return "v" if node.op is not None else "w" if node.needs else "x"
+
+
+def drawn_arrays(node: Node) -> list[Array]:
+    """The plain arrays that entered an op and appear in its formula."""
+    pairs = zip(node.parents, node.inputs, strict=False)
+    plain = [x for parent, x in pairs if parent is None and isinstance(x, ndarray) and x.ndim]
+    return [x for x in plain if is_drawn(node, x)]
 
 
 def is_drawn(node: Node, value: Array) -> bool:

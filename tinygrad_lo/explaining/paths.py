@@ -110,7 +110,7 @@ def on_the_way(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
         )
     above = {of.birth}  # what is made from it
     for node in nodes:
-        if node is not of and any(parent.birth in above for _, parent in edges(node)):
+        if any(parent.birth in above for _, parent in edges(node)):
             above.add(node.birth)
     if loss.birth not in above or not of.needs:
         why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
@@ -118,12 +118,11 @@ def on_the_way(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
             f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
         )
     below = {loss.birth}  # what the loss is made from, through gradients
-    found = []
     for node in reversed(nodes):
-        if node.birth in below and node.birth in above:
-            found.append(node)
+        if node.birth in below:
             below.update(parent.birth for _, parent in edges(node))
-    return found
+    both = above & below
+    return [node for node in reversed(nodes) if node.birth in both]
 
 
 def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Node]]]]:
@@ -240,20 +239,14 @@ def followed(through: list[Node], loss: Node, of: Any, seed: Array) -> list[Path
 
 def find_meeting(found: Paths, through: list[Node], loss: Node, of: Any, seed: Array) -> None:
     """The newest value at which several paths meet, and what arrives there from each gate."""
-    uses: dict[int, int] = {}
-    for _, inner in inner_edges(through):
-        for _, parent in inner:
-            uses[parent.birth] = uses.get(parent.birth, 0) + 1
-    meeting = [node for node in through if uses.get(node.birth, 0) > 1]
-    if not meeting:
+    uses: dict[Node, list[tuple[Node, int]]] = {}
+    for gate, inner in inner_edges(through):
+        for i, parent in inner:
+            uses.setdefault(parent, []).append((gate, i))
+    found.meets = next((node for node in through if len(uses.get(node, ())) > 1), None)
+    if found.meets is None:
         return
-    found.meets = meeting[0]
-    gates = [
-        (node, i, parent)
-        for node, inner in inner_edges(through)
-        for i, parent in inner
-        if parent is found.meets
-    ]
-    for (node, i, _), g in zip(gates, arriving(loss, seed, [gate for gate, _, _ in gates]), strict=True):
-        part = next(part for k, _, part in pull(node, g) if k == i)
-        found.arrivals.append((node, i, part))
+    gates = uses[found.meets]
+    for (gate, i), g in zip(gates, arriving(loss, seed, [gate for gate, _ in gates]), strict=True):
+        part = next(part for k, _, part in pull(gate, g) if k == i)
+        found.arrivals.append((gate, i, part))

@@ -118,18 +118,14 @@ class Printer:
             for option in arg if isinstance(arg, tuple) else (arg,):
                 if isinstance(option, ndarray):
                     self._name_option(option)
-            if not isinstance(arg, Value) or arg in self.texts:
-                continue
-            if arg.kind == "parameter":
-                name = self._name(arg.name, "w")
+            kind = arg.kind if isinstance(arg, Value) and arg not in self.texts else ""
+            if kind == "parameter":
+                name = self.texts[arg] = self._name(arg.name, "w")
                 self.parameters[name] = arg.ref.value
                 self.keys[arg] = keys.fresh(arg.name or name)
-            elif arg.kind == "data":
-                name = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
+            elif kind == "data":
+                name = self.texts[arg] = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
                 self.arguments[name] = arg.ref.value
-            else:
-                continue
-            self.texts[arg] = name
 
     def _name(self, name: str | None, kind: str) -> str:
         if name is None:

@@ -42,6 +42,7 @@ class Program:
         decisive: values on which a decision depends: the engine's own, to the last bit.
         first: (leaf, its gradient) as numbers, from the run that was recorded.
         recording: the recording it was made under.
+        failed: whether an op or a check raised in it.
     """
 
     def __init__(self, loss: Node, recording: Recording | None = None) -> None:
@@ -69,6 +70,7 @@ class Program:
             self._backward = True
             if loss.needs:
                 self._gradients(loss)
+        self.failed = self.recording.failed
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         self.lines = self._needed()
         self.decisive = self._behind(map(self.value_of, deciding))
@@ -150,21 +152,11 @@ class Program:
         self._values[seed.birth] = number_value(seed.value)
         return spread(seed, one.shape) if np.ndim(one) else seed
 
-    def _tensors(self, row: Row) -> list[Any]:
-        """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
-        inputs = list(row.inputs)
-        for i, parent in enumerate(row.parents):
-            if parent is not None:
-                inputs[i] = parent
-            elif type(inputs[i]) is ndarray:
-                inputs[i] = self.recording.tensor_of(inputs[i])
-        return inputs
-
     def _add(self, row: Row, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
         op = row.op
         assert op is not None
-        inputs = self._inputs[row.birth] = self._tensors(row)
+        inputs = self._inputs[row.birth] = self.recording.as_tensors(row.parents, row.inputs)
         if op.composite and not whole:
             with mode("grad_off", True):
                 result = op.forward(*inputs)

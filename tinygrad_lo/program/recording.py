@@ -230,6 +230,16 @@ class Recording(mode):
             self.arrays[key] = leaf_over(Data, array)
         return self.arrays[key]
 
+    def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
+        """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
+        tensors = list(inputs)
+        for i, parent in enumerate(parents):
+            if parent is not None:
+                tensors[i] = parent
+            elif type(inputs[i]) is ndarray:
+                tensors[i] = self.tensor_of(inputs[i])
+        return tensors
+
     def stand_in(self, node: Node, dtype: Any) -> Array:
         """The array of an argument from which f makes a tensor: that tensor stands for the argument."""
         data = node.value
