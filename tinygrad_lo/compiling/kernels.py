@@ -99,13 +99,10 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
-    rank = len(x.shape)
-    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = tuple(sorted(i % rank for i in axes))
+    axes = axes_of(x, axis)
     if by_dot(code, line, axes):
         return True
-    size = math.prod(x.shape)
-    if x.dtype.itemsize < 8 and size > TALL:
+    if x.dtype.itemsize < 8 and math.prod(x.shape) > TALL:
         return False  # the op sums it in blocks
     reduce = code.names.name(np.add.reduce, "total")
     out = code.out(line)
@@ -117,15 +114,21 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     return True
 
 
+def axes_of(x: Value, axis: Any) -> tuple[int, ...]:
+    """The axes that are meant, from 0 up, in order."""
+    rank = len(x.shape)
+    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(i % rank for i in axes))
+
+
 def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     """A sum of few terms as a product with ones: of all elements, or of the rows or columns of a matrix."""
     x, _, keepdims = line.args
-    text = code.texts[x]
-    if axes == tuple(range(len(x.shape))) and not keepdims and (x in code.buffers or len(x.shape) == 1):
-        size = math.prod(x.shape)
-        if size <= SHORT:
-            code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
-            return True
+    text, size = code.texts[x], math.prod(x.shape)
+    flat = x in code.buffers or len(x.shape) == 1
+    if len(axes) == len(x.shape) and not keepdims and flat and size <= SHORT:
+        code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
+        return True
     if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]

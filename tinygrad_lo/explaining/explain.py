@@ -268,26 +268,30 @@ def lessons(found: Paths, names: Names, of: Node) -> list[str]:
             f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
         ]
     gates = [gate_name(names, gate, i, node) for gate, i, _ in found.arrivals]
-    running = list(itertools.accumulate(part for _, _, part in found.arrivals))
-    total = number(running[-1], DIGITS)
-    shares = [as_share(part) for _, _, part in found.arrivals]
+    parts = [part for _, _, part in found.arrivals]
+    total = number(sum(parts[1:], parts[0]), DIGITS)
+    shares = [as_share(part) for part in parts]
     lines = [f"Why paths add: {c} is used {count} times. When {c} grows by a small h, L grows by"]
     lines += [f"  {share} · h through {gate}" for share, gate in zip(shares, gates, strict=True)]
     together = "both" if count == 2 else "all"
     lines.append(f"  and by {together} together: ∂L/∂{c} = {' + '.join(shares)} = {total}")
-    if len({gate.birth for gate, _, _ in found.arrivals}) == 1:
-        return lines
-    if node is of:
+    one_gate = len({gate.birth for gate, _, _ in found.arrivals}) == 1
+    return lines if one_gate else lines + order(parts, gates, c, None if node is of else names.of(of))
+
+
+def order(parts: list[Array], gates: list[str], c: str, further: str | None) -> list[str]:
+    """Why the newest value goes first; c hands its gradient on toward a further value, if there is one."""
+    running = list(itertools.accumulate(parts))
+    total = number(running[-1], DIGITS)
+    if further is None:
         return [
-            *lines,
             f"Why order matters: the newest value goes first, {', then '.join(gates)}.",
             f"  After the first, {c} has {number(running[0], DIGITS)}; only the last makes it {total}.",
         ]
     handed = " + ".join(map(as_share, running))
     wrong = number(sum(running[1:], running[0]), DIGITS)
     return [
-        *lines,
-        f"Why order matters: {c} hands its gradient on toward {names.of(of)} once, when it is complete.",
+        f"Why order matters: {c} hands its gradient on toward {further} once, when it is complete.",
         f"  Handed on at each arrival it would count as {handed} = {wrong} instead of {total}:",
         "  what came first would be counted again.",
     ]

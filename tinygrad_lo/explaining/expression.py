@@ -247,12 +247,17 @@ def thinned(line: Line, args: list[Piece]) -> list[Piece]:
     """The arguments without filled shapes, where broadcasting does that as well."""
     if line.op in SPREADING and line.op is not ASTYPE:
         return [args[0].bare or args[0], *args[1:]]
-    if line.op is not WHERE and (line.op.ufunc is None or line.op.arity != 2):
-        return args
-    thin = [arg.bare or arg for arg in args]
-    if broadcasts([arg.shape for arg in thin], line.shape):
-        return thin
-    return [slim if slim.shape == arg.shape else arg for slim, arg in zip(thin, args, strict=True)]
+    if line.op is WHERE or (line.op.ufunc is not None and line.op.arity == 2):
+        return slimmed(args, line.shape)
+    return args
+
+
+def slimmed(args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
+    """The arguments without filled shapes, where broadcasting makes the same shape of them."""
+    slim = [arg.bare or arg for arg in args]
+    if broadcasts([arg.shape for arg in slim], shape):
+        return slim
+    return [bare if bare.shape == arg.shape else arg for bare, arg in zip(slim, args, strict=True)]
 
 
 def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
@@ -348,11 +353,11 @@ def needs_of_sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]
     if level != PRODUCT:
         return (SUM, SUM) if level == COMPARISON else (ATOM, ATOM)
     products = ("@",) if sign == "@" else ("×", "÷")
-    mixed = a.kind not in products or a.kind == "÷"  # a ÷ b × c makes a reader stop
-    left = ATOM if a.level == PRODUCT and mixed else PRODUCT
-    if b.level == PRODUCT and (sign != "×" or b.kind not in products):
-        return left, ATOM
-    return left, PRODUCT if sign == "×" else POSTFIX
+    # a ÷ b × c makes a reader stop
+    left = ATOM if a.level == PRODUCT and a.kind not in set(products) - {"÷"} else PRODUCT
+    if sign == "×":
+        return left, ATOM if b.level == PRODUCT and b.kind not in products else PRODUCT
+    return left, ATOM if b.level == PRODUCT else POSTFIX
 
 
 @functools.lru_cache(maxsize=256)

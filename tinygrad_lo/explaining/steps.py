@@ -345,24 +345,30 @@ def what_a_rule_sees(parent: Node | None, value: Any) -> Any:
 
 def routed(rule: Expression, names: dict[str, Piece]) -> str:
     """The condition under which a rule lets the gradient through, if that is all it does."""
-    carries: set[int] = set()  # the lines that are the gradient, or part of it
-
-    def carried(arg: Any) -> bool:
-        return arg.key == "g" if isinstance(arg, Symbol) else isinstance(arg, Ref) and arg.line in carries
-
-    for place, line in enumerate(rule.lines):
-        if any(map(carried, line.args)):
-            carries.add(place)
     for line in rule.lines:
-        if line.op is WHERE and any(map(carried, line.args[1:])):
+        carried = [is_carried(rule, arg) for arg in line.args]
+        if line.op is WHERE and any(carried[1:]):
             condition = piece_of(rule, line.args[0], names)
-            return condition if carried(line.args[1]) else f"not {condition}"
+            return condition if carried[1] else f"not {condition}"
         if line.op is MULTIPLY:
-            for one, other in (line.args, line.args[::-1]):
-                compared = condition_of(rule, other)
-                if carried(one) and compared is not None:
+            for passes, factor in zip(carried, line.args[::-1], strict=True):
+                compared = condition_of(rule, factor) if passes else None
+                if compared is not None:
                     return piece_of(rule, compared, names)
     return ""
+
+
+def is_carried(rule: Expression, arg: Any) -> bool:
+    """Whether an argument is the gradient, or made of it."""
+    waiting, seen = [arg], set()
+    while waiting:
+        arg = waiting.pop()
+        if isinstance(arg, Symbol) and arg.key == "g":
+            return True
+        if isinstance(arg, Ref) and arg.line not in seen:
+            seen.add(arg.line)
+            waiting += rule.lines[arg.line].args
+    return False
 
 
 def condition_of(found: Expression, arg: Any) -> Ref | None:

@@ -263,10 +263,8 @@ class Recording(mode):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
-        texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
-        spelling = ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
-        op = Op(name, forward, (None,) * len(places), f"np.{name}({spelling})", name, "", len(places))
+        spelling = f"np.{name}({call_text(values, places, options)})"
+        op = Op(name, forward, (None,) * len(places), spelling, name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
 
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
@@ -290,6 +288,13 @@ class Recording(mode):
         )
         self.refused = self.refused or error
         raise error
+
+
+def call_text(values: tuple[Any, ...], places: list[int], options: dict[str, Any]) -> str:
+    """The arguments of a call as text, with holes for what stands at some places."""
+    holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
+    texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
+    return ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
 
 
 def runs_always(op: Op) -> bool:

@@ -88,11 +88,17 @@ def simpler_multiply(writer: Writer, line: Value, data: Any) -> Value | None:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
-        mask = other.args[0] if is_line_of(other, ASTYPE) else None
-        if mask is not None and mask.dtype.kind == "b" and mask.dense and other.dtype == x.dtype:
+        mask = mask_behind(other)
+        if mask is not None and other.dtype == x.dtype:
             args = tuple(mask if arg is other else arg for arg in line.args)
             return writer.emit(line.op, args, data)  # True counts as 1, False as 0
     return unfilled(writer, line, data)
+
+
+def mask_behind(x: Any) -> Value | None:
+    """The booleans of which these are the numbers."""
+    mask = x.args[0] if is_line_of(x, ASTYPE) else None
+    return mask if mask is not None and mask.dtype.kind == "b" and mask.dense else None
 
 
 def simpler_divide(writer: Writer, line: Value, data: Any) -> Value | None:

@@ -38,13 +38,17 @@ def expression_of(line: Value, text: Text) -> str:
     if op.arity is None:
         operands = ", ".join(map(text, line.args[:-1]))
         return op.spelling.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))  # type: ignore[no-any-return]
-    template = op.spelling
+    strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
+    return template_of(line).format(*(operand(arg, strong, text) for arg in line.args))  # type: ignore[no-any-return]
+
+
+def template_of(line: Value) -> str:
+    """The spelling of an op without the options that say nothing."""
+    template: str = line.op.spelling
     for i, value in enumerate(line.args):
         if value is None or value is False:
-            for name in ("axis", "keepdims"):
-                template = template.replace(f", {name}={{{i}}}", "")
-    strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
-    return template.format(*(operand(arg, strong, text) for arg in line.args))  # type: ignore[no-any-return]
+            template = template.replace(f", axis={{{i}}}", "").replace(f", keepdims={{{i}}}", "")
+    return template
 
 
 def call_of(line: Value, text: Text) -> str:
