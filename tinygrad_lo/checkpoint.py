@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Node, name_of
-from tinygrad_lo.engine.values import refuse_odd_arrays
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import refuse_odd_arrays
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write
 

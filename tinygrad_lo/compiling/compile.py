@@ -18,10 +18,11 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, prints
-from tinygrad_lo.engine.caller import warn_once
+from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
-from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.machine.arguments import foreign
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.options import flag
@@ -391,7 +392,7 @@ class Compiler:
 def collector_off() -> Iterator[None]:
     """Without garbage collection: a recording makes many objects at once, all of them alive.
 
-    The collector would walk them again and again, for two thirds of the time.
+    The collector would sweep them again and again, for two thirds of the time.
     """
     was_on = gc.isenabled()
     gc.disable()

@@ -15,9 +15,9 @@ import numpy as np
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.machine.sums import TALL
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.reductions import row_starts
-from tinygrad_lo.engine.sweep import TALL
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from tinygrad_lo.engine.graph import Node, name_of
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.program.text import identifier
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.random import generator
-from tinygrad_lo.engine.values import finite_number, is_finite_number
+from tinygrad_lo.engine.machine.arguments import finite_number, is_finite_number
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import OptionError, ShapeError
 
 

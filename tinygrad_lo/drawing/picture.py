@@ -23,7 +23,8 @@ from tinygrad_lo.drawing.dot import dot
 from tinygrad_lo.drawing.numeric import read
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.engine.graph import Label, Node, name_of, quoted, scopes
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import Label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
 

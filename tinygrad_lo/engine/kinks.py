@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.call import constant
-from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, modes, name_of, quoted
+from tinygrad_lo.engine.backward import Part, contributions, edges, pull, pull_graph, sweep, tensors
+from tinygrad_lo.engine.graph import Array, Node, Op, constant, modes
+from tinygrad_lo.engine.machine.arguments import foreign
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.naming import Label, name_of, quoted
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.registry import function_of
-from tinygrad_lo.engine.sweep import Part, contributions, edges, pull, pull_graph, tensors, walk
-from tinygrad_lo.engine.values import foreign
 
 # What a second derivative there means.
 BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
@@ -47,7 +47,7 @@ class Kinks:
 
     def pull(self, node: Node, g: Any) -> Iterable[Part]:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
-        inputs, masks = tensors(node)
+        inputs, masks = tensors(node), masks_of(node)
         kink = node.op.kink  # type: ignore[union-attr]
         if masks and modes.recording is None:  # a program is for other numbers, too
             for condition in compared(masks):
@@ -80,28 +80,34 @@ class Kinks:
         """What a length that is 0 sends to its input."""
         op: Any = node.op
         kink, parent = op.kink, node.parents[0]
-        (x, *options), _ = tensors(node)
-        hard, c = self.slope(g, node, met, as_graph=True)
-        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
-        if again:  # c = g / y is exact at y = 0, not in its slope
-            hard, c = met, None
-        if hard.any() and not self.moves(node, hard):
-            hard, c = np.zeros_like(met), None
+        assert parent is not None
+        hard, c, again = self.smoothness(node, g, met)
         none = hard.any() and (again or not kink.branches)
+        counts = c is not None and bool(np.any(c.value != 0))
         if hard.any():
             self.told = True
             self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
-        elif kink.branches and c is not None and np.any(c.value != 0):
+        elif kink.branches and counts:
             self.tell(node, node, met, EXACT)
-        soft = met & ~hard & (c.value != 0) if c is not None else np.zeros_like(met)
+        soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
+        x, *options = tensors(node)
         taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
-        assert parent is not None
         return 0, parent, part
+
+    def smoothness(self, node: Node, g: Any, met: Array) -> tuple[Array, Any, bool]:
+        """Where what is made of a length is not smooth; elsewhere c = g / y; whether y is a derivative's."""
+        hard, c = self.slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
+        if again:  # c = g / y is exact at y = 0, not in its slope
+            hard, c = met, None
+        if hard.any() and not self.moves(node, hard):
+            hard, c = np.zeros_like(met), None
+        return hard, c, again
 
     def slope(self, g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
         """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
@@ -136,7 +142,7 @@ class Kinks:
             if n is node:
                 return ()
             itself = [n] if n.op is not None and n.op.kink is not None else []
-            masks = [mask for mask in compared(tensors(n)[1]) if not self.by_rule(mask)]
+            masks = [mask for mask in compared(masks_of(n)) if not self.by_rule(mask)]
             for one in (*itself, *masks):
                 met = where_met(one)
                 if met is not None and (fitting(met, n) & (raw(h) != 0)).any():
@@ -144,7 +150,7 @@ class Kinks:
             return pull_graph(n, h) if as_graph else pull(n, h)
 
         keep = {node.birth} if node is not None else ()
-        _, grads, kept = walk(g, constant(weights) if as_graph else weights, work, keep)
+        _, grads, kept = sweep(g, constant(weights) if as_graph else weights, work, keep)
         moved = any(np.any(raw(h) != 0) for h in grads.values())
         return bool(kinked) or moved, kept.get(node.birth) if node is not None else None
 
@@ -201,6 +207,11 @@ def fitting(met: Array, node: Node) -> Array:
         return np.broadcast_to(met, node.value.shape)
     except ValueError:  # it was summed or reshaped on the way
         return np.ones(node.value.shape, bool)
+
+
+def masks_of(node: Node) -> list[Node]:
+    """The inputs of a node that have no gradient and remember of what they were made."""
+    return [x for x in node.parents if x is not None and x.op is not None and not x.needs]
 
 
 def compared(masks: list[Node]) -> Iterator[Node]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, name_of, reachable, tick
-from tinygrad_lo.engine.sweep import Part, contributions
+from tinygrad_lo.engine.backward import Part, contributions
+from tinygrad_lo.engine.graph import Array, Node, Op, reachable, tick
+from tinygrad_lo.engine.naming import Label, name_of
 
 N = TypeVar("N", bound=Node)
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.graph import Array, Node, Op, constant
+from tinygrad_lo.engine.machine.arguments import foreign
 
 MAKERS = frozenset({"exp", "sigmoid", "log_softmax"})
 # What leaves probabilities what they are, and 1 − p, and e^s / Σ e^s.
@@ -69,29 +69,36 @@ def traced(
     """The recipe of what an op made of its inputs."""
     moves: list[tuple[Op, tuple[Any, ...]]] = []
     while op.name in MOVERS and len(moves) < FAR:
-        one_minus = op.name == "subtract"
-        x = parents[one_minus]
-        if x is None or x.plain or (one_minus and (parents[0] is not None or not is_one(inputs[0]))):
+        others = moved_by(op, parents, inputs, birth)
+        if others is None:
             return None
-        if op.name == "astype" and inputs[1].kind != "f":
-            return None
-        rest = [x if x is not None else data for x, data in zip(parents[1:], inputs[1:], strict=False)]
-        if any(changed(x, data, birth) for x, data in zip(rest, inputs[1:], strict=False)):
-            return None
-        moves.append((op, () if one_minus else (*rest, *inputs[len(parents) :])))
+        moves.append((op, others))
+        x = parents[op.name == "subtract"]
         if x.op is None:
             found = recipe(x)
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
         op, parents, inputs, birth = x.op, x.parents, x.inputs, x.birth
-    if op.name not in MAKERS:
-        return None
     source = parents[0] if parents[0] is not None else inputs[0]
-    if changed(source, inputs[0], birth):
-        return None  # what it was is only in p
+    if op.name not in MAKERS or changed(source, inputs[0], birth):
+        return None  # of a source that was changed, what it was is only in p
     axes: tuple[Any, ...] = (inputs[1],) if op.name == "log_softmax" else ()
     if op.name == "exp" and isinstance(source, Node):
         axes = axis_of(source)
     return Recipe(op.name, source, axes, tuple(moves[::-1]), value)
+
+
+def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: int) -> tuple[Any, ...] | None:
+    """The other inputs of an op that leaves a probability p what it is, or 1 − p; None where it does not."""
+    one_minus = op.name == "subtract"
+    x = parents[one_minus]
+    if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
+        return None
+    if one_minus:
+        return () if parents[0] is None and is_one(inputs[0]) else None
+    pairs = list(zip(parents[1:], inputs[1:], strict=False))
+    if any(changed(x, data, birth) for x, data in pairs):
+        return None
+    return (*(data if x is None else x for x, data in pairs), *inputs[len(parents) :])
 
 
 def changed(x: Any, seen: Array, birth: int) -> bool:
@@ -110,6 +117,12 @@ def axis_of(x: Node) -> tuple[Any, ...]:
         return (x.inputs[1],) if x.op.name == "log_softmax" else ()
     found = recipe(x)
     return found.axes if found is not None and found.maker == "log_softmax" and not found.moves else ()
+
+
+def constant_of(op: Op, value: Array, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:
+    """What an op returns where no gradient is wanted."""
+    out: Node = constant(value)
+    return note(out, op, parents, inputs) if op.name in TRACED else out
 
 
 def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, name_of, reachable
+from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

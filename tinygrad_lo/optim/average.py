@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.values import is_finite_number
+from tinygrad_lo.engine.machine.arguments import is_finite_number
 from tinygrad_lo.errors import CheckpointError, GraphError, NonFiniteError, OptionError
 from tinygrad_lo.optim.clipping import named_leaves
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy import float64
 
-from tinygrad_lo.engine.graph import Array, Node, name_of, spelled
-from tinygrad_lo.engine.values import foreign, is_finite_number
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import foreign, is_finite_number
+from tinygrad_lo.engine.naming import name_of, spelled
 from tinygrad_lo.errors import NonFiniteError, OptionError
 
 

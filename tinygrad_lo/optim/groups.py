@@ -8,9 +8,10 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, name_of, quoted, spelled
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import finite_number, is_finite_number
+from tinygrad_lo.engine.naming import name_of, quoted, spelled
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import finite_number, is_finite_number
 from tinygrad_lo.errors import OptionError
 
 # What other libraries call an option: the first that the optimizer knows is meant.

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.values import is_finite_number
+from tinygrad_lo.engine.machine.arguments import is_finite_number
 from tinygrad_lo.errors import CheckpointError, DTypeError, OptionError, ShapeError
 from tinygrad_lo.optim.groups import Group
 from tinygrad_lo.optim.optimizer import Optimizer, schedules

@@ -7,7 +7,7 @@ import math
 from bisect import bisect_right
 from typing import Any
 
-from tinygrad_lo.engine.values import finite_number
+from tinygrad_lo.engine.machine.arguments import finite_number
 from tinygrad_lo.errors import NonFiniteError, OptionError
 from tinygrad_lo.optim.optimizer import Optimizer
 from tinygrad_lo.optim.schedule import Schedule, above_zero, glide, is_float, is_whole, loss_as_float, whole

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, name_of, scopes
+from tinygrad_lo.engine.backward import start, sweep
+from tinygrad_lo.engine.graph import Array, Node, Op, mode
 from tinygrad_lo.engine.leaves import Row, history, let_go, replayed, spans
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.naming import name_of, scopes
 from tinygrad_lo.engine.ops.reductions import spread
-from tinygrad_lo.engine.sweep import start, walk
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import memory
 from tinygrad_lo.program.recording import Effect, Recording, runs_always
 from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.text import identifier, one_line, section
@@ -131,7 +132,7 @@ class Program:
     def _gradients(self, loss: Node) -> None:
         """Run the rules on tensors, newest node first, and write down what they do."""
         names = {row.birth: row.name for row in self._rows.values() if row.name is not None}
-        leaves, arrived, kept = walk(loss, self._seed(loss), replayed(self._inputs, self._marks), names)
+        leaves, arrived, kept = sweep(loss, self._seed(loss), replayed(self._inputs, self._marks), names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
         rows = [row for row in history([*kept.values(), *grads.values()]) if row.op is not None]
         for row, owner in zip(rows, owners([row.birth for row in rows], self._marks), strict=True):

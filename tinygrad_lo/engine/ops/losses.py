@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Kink
+from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
-from tinygrad_lo.engine.sweep import total
 
 Call = Callable[..., Any]
 

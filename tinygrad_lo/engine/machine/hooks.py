@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, active, modes
+from tinygrad_lo.engine.graph import Array, Node, Op, active, modes, node_of
 
 T = TypeVar("T")
 
@@ -96,3 +96,17 @@ def raw(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(raw(item) for item in value)
     return value
+
+
+def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
+    """Call an op of the table; a result computed from a comparison, too, remembers where it comes from.
+
+    For masks that a loss or an activation makes of masks: printed, the loss must compute them again.
+    """
+    out = function(*inputs)
+    constant = isinstance(out, Node) and out.op is None and not modes.grad_off
+    if constant and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs):
+        op: Op = function.op  # type: ignore[attr-defined]
+        parents = tuple(x if isinstance(x, Node) else None for x in inputs)
+        return node_of(op, out.value, parents, tuple(map(raw, inputs)), needs=False)
+    return out
