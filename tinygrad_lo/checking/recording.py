@@ -37,7 +37,7 @@ def recorded(call: Callable[[], Any]) -> Any:
 
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
-    return node._label.where if isinstance(node._label, Label) else None
+    return node.label.where if isinstance(node.label, Label) else None
 
 
 def must_be_differentiable(out: Any) -> None:
@@ -67,7 +67,7 @@ def must_be_differentiable(out: Any) -> None:
 def must_be_unchanged(nodes: Iterable[Node]) -> None:
     """Raise if an array was written into after an op had used it: gradients would be of another call."""
     for node in nodes:
-        before = node._label.recorded if isinstance(node._label, Label) else ()
+        before = node.label.recorded if isinstance(node.label, Label) else ()
         if before and checksums(node) != before:
             assert node.op is not None
             raise GraphError(

@@ -120,22 +120,22 @@ class Node:
     An op of arity 1 or 2 keeps its edges in slots instead of tuples (one object for the collector
     instead of three). Which slots are set:
 
-        arity 1:  _pa the parent,  _a its array,  _b the options
-        arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
-        others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or, of a constant
+        arity 1:  from_a the parent,  in_a its array,  in_b the options
+        arity 2:  from_a from_b the parents or None,  in_a in_b the inputs as the forward saw them
+        others:   from_a the tuple of parents,  in_a the tuple of inputs
+        leaves:   op is None;  arrived stamp spent, which only leaves have;  from_a None, or, of a constant
                   that may be a probability, a note of its origin (scores.py)
     """
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
     __slots__ = (
-        "_a",
-        "_b",
-        "_label",
-        "_pa",
-        "_pb",
         "arrived",
         "birth",
+        "from_a",
+        "from_b",
+        "in_a",
+        "in_b",
+        "label",
         "needs",
         "op",
         "spent",
@@ -149,11 +149,11 @@ class Node:
     arrived: Array  # of a leaf: the gradient that backward passes have added up
     spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
     stamp: int  # of a leaf: what the clock of births said when .data was last assigned
-    _a: Any
-    _b: Any
-    _pa: Any
-    _pb: Any
-    _label: Any  # None, a name, or a Label of naming.py
+    in_a: Any
+    in_b: Any
+    from_a: Any
+    from_b: Any
+    label: Any  # None, a name, or a Label of naming.py
 
     @property
     def parents(self) -> tuple[Node | None, ...]:
@@ -162,10 +162,10 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._pa, self._pb)
+            return (self.from_a, self.from_b)
         if op.arity == 1:
-            return (self._pa,)
-        return tuple(self._pa)
+            return (self.from_a,)
+        return tuple(self.from_a)
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -174,10 +174,10 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._a, self._b)
+            return (self.in_a, self.in_b)
         if op.arity == 1:
-            return (self._a, *self._b)
-        return tuple(self._a)
+            return (self.in_a, *self.in_b)
+        return tuple(self.in_a)
 
 
 TENSOR: Any = None  # the class of what ops return; tensor.py says which
@@ -200,7 +200,7 @@ def constant(data: Array) -> Any:
     out = new(TENSOR)
     out.value = data
     out.needs = False
-    out.op = out._label = out.arrived = out._pa = None
+    out.op = out.label = out.arrived = out.from_a = None
     out.stamp = out.spent = 0
     out.birth = tick()
     return out
@@ -212,13 +212,13 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
     out.value = data
     out.needs = needs
     out.op = op
-    out._label = None
+    out.label = None
     if op.arity == 1:
-        out._pa, out._a, out._b = parents[0], raw[0], raw[1:]
+        out.from_a, out.in_a, out.in_b = parents[0], raw[0], raw[1:]
     elif op.arity == 2:
-        out._pa, out._pb, out._a, out._b = (*parents, *raw)
+        out.from_a, out.from_b, out.in_a, out.in_b = (*parents, *raw)
     else:
-        out._pa, out._a = parents, raw
+        out.from_a, out.in_a = parents, raw
     out.birth = tick()
     return out
 

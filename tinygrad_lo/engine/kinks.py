@@ -166,9 +166,9 @@ class Kinks:
     def began(self) -> float:
         """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
         births = (
-            node._label.derived.birth
+            node.label.derived.birth
             for node in behind(self.root)
-            if isinstance(node._label, Label) and node._label.derived is not None
+            if isinstance(node.label, Label) and node.label.derived is not None
         )
         return max(births, default=-math.inf)
 
@@ -250,8 +250,8 @@ def behind(root: Node) -> Iterator[Node]:
             seen.add(node.birth)
             yield node
             waiting += [parent for _, parent in edges(node)]
-            if isinstance(node._label, Label) and node._label.derived is not None:
-                waiting.append(node._label.derived)
+            if isinstance(node.label, Label) and node.label.derived is not None:
+                waiting.append(node.label.derived)
 
 
 def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:

@@ -33,7 +33,7 @@ def history(roots: Iterable[Node], known: Container[int] = ()) -> list[Row]:
 
 def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
     """(birth at which it began, birth of its value) for every loss among the nodes."""
-    labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
+    labels = [(node, node.label) for node in nodes if isinstance(node.label, Label)]
     return [(began, node.birth) for node, label in labels for _, began in label.spans]
 
 

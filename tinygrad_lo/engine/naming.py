@@ -29,9 +29,9 @@ class Label:
 
 def label(node: Node) -> Label:
     """The node's label as an object, made when it was only a name or nothing."""
-    found = node._label
+    found = node.label
     if not isinstance(found, Label):
-        found = node._label = Label(found)
+        found = node.label = Label(found)
     return found
 
 
@@ -45,7 +45,7 @@ def mark(node: Node) -> None:
 
 def name_of(node: Node) -> str | None:
     """The name that the user or a loss gave to this value."""
-    found = node._label
+    found = node.label
     return found.name if isinstance(found, Label) else found
 
 
@@ -79,8 +79,8 @@ def named(x: T, name: str) -> T:
         'S'
     """
     if isinstance(x, Node):
-        if x._label is None and type(name) is str:
-            x._label = name
+        if x.label is None and type(name) is str:
+            x.label = name
         else:
             rename(x, name)
     return x
@@ -90,10 +90,10 @@ def rename(node: Node, name: Any) -> None:
     """Set or clear the node's name, keeping scopes and origin."""
     if name is not None and not isinstance(name, str):
         raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
-    if isinstance(node._label, Label):
-        node._label.name = name
+    if isinstance(node.label, Label):
+        node.label.name = name
     else:
-        node._label = name
+        node.label = name
 
 
 # -------------------------------------------------------------------------------------- scopes
@@ -155,7 +155,7 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
     The key tells two scopes with one title apart.
     """
     nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
-    labels = {node.birth: node._label for node in nodes if isinstance(node._label, Label)}
+    labels = {node.birth: node.label for node in nodes if isinstance(node.label, Label)}
     # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
     spans = [(began, birth, title) for birth, label in labels.items() for title, began in label.spans]
     coming = iter([*sorted(spans, reverse=True), (-math.inf, 0, "")])

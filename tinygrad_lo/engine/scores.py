@@ -52,7 +52,7 @@ def recipe(x: Any) -> Recipe | None:
         return None
     if x.op is not None:
         return traced(x.op, x.parents, x.inputs, x.birth, x.value)
-    found: Recipe | None = x._pa
+    found: Recipe | None = x.from_a
     if found is None or found.value is not x.value or x.stamp:
         return None
     return found if found.mark == mark_of(x.value) else None
@@ -130,7 +130,7 @@ def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -
     found = traced(op, parents, inputs, out.birth, out.value)
     if found is not None:
         moves = tuple((move, tuple(map(kept, rest))) for move, rest in found.moves)
-        out._pa = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out.value))
+        out.from_a = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out.value))
     return out
 
 

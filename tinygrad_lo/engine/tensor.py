@@ -67,7 +67,7 @@ class Tensor(Node):
         self.needs = requires_grad
         if requires_grad:
             must_be_float(data, self.value)
-        self.op = self._label = self.arrived = self._pa = None
+        self.op = self.label = self.arrived = self.from_a = None
         self.stamp = self.spent = 0
         if name is not None:
             rename(self, name)

@@ -73,7 +73,7 @@ class Watch:
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
         op: Any = node.op
-        note = node._label if isinstance(node._label, Label) else Label()
+        note = node.label if isinstance(node.label, Label) else Label()
         where = note.where or "a line outside anomaly()"
         if note.recorded:
             must_be_unchanged(node, note.recorded, where)

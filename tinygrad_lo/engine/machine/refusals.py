@@ -53,7 +53,7 @@ def no_broadcast(name: str, *inputs: Array) -> Exception | None:
 
 def no_gradient(root: Node, who: str) -> GraphError:
     """The error for a backward pass from a value that does not require a gradient."""
-    origin = root._label.where if isinstance(root._label, Label) else None
+    origin = root.label.where if isinstance(root.label, Label) else None
     where = f"it was made at {origin}" if origin else "run inside lo.anomaly() to see where it was made"
     if root.needs is None:
         why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
