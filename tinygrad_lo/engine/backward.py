@@ -35,7 +35,7 @@ def call(op: Op, *inputs: Any) -> Any:
         return modes.recording.call(op, inputs)
     count = len(inputs) - 1 if op.arity is None else op.arity  # what follows are options
     parents = tuple(x if isinstance(x, Node) else None for x in inputs[:count])
-    read = [x.value if isinstance(x, Node) else plain(x, op.name) for x in inputs[:count]]
+    read = [x.value if isinstance(x, Node) else plain(x, op.name, op.symbol) for x in inputs[:count]]
     values = (*read, *inputs[count:])
     try:
         value = op.forward(*values) if modes.watch is None else modes.watch.run(op, values)

@@ -76,6 +76,7 @@ class Op:
         elementwise: whether an element of the result is made of those in its place alone, so that it may be
             written over an input.
         fresh: whether the result never shares memory with an input; of any other op, it may be a view.
+        pole: whether it is infinite or undefined at some finite input.
         scalar: the op as text on Python floats, with functions of `math`; None where it needs arrays.
         kind: "compares", "moves" (numbers to other places) or "mixes" (elements): for explanations.
         apply: the quickest function that calls it.
@@ -97,6 +98,7 @@ class Op:
     ufunc: Callable[..., Any] | None = None
     elementwise: bool = False
     fresh: bool = False
+    pole: bool = False
     scalar: str | None = None
     kind: str = ""
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)

@@ -100,11 +100,11 @@ def rename(node: Node, name: Any) -> None:
 class Scope:
     """One entry of a `with lo.scope(...)` block; entering twice makes two."""
 
-    __slots__ = ("began", "name", "outer")
+    __slots__ = ("around", "began", "name")
 
-    def __init__(self, name: str, outer: Scope | None) -> None:
+    def __init__(self, name: str, around: Scope | None) -> None:
         self.name = name
-        self.outer = outer
+        self.around = around
         self.began = tick()
 
 
@@ -177,5 +177,5 @@ def opened(scope: Scope | None) -> list[tuple[str, int]]:
     path: list[tuple[str, int]] = []
     while scope is not None:
         path.insert(0, (scope.name, scope.began))
-        scope = scope.outer
+        scope = scope.around
     return path

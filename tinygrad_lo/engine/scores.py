@@ -17,10 +17,11 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, Op, constant
 from tinygrad_lo.engine.machine.arguments import foreign
 
+ONE_MINUS = "subtract"
 MAKERS = frozenset({"exp", "sigmoid", "log_softmax"})
 # What leaves probabilities what they are, and 1 − p, and e^s / Σ e^s.
 MOVERS = frozenset({
-    "reshape", "transpose", "getitem", "gather", "pick", "broadcast_to", "astype", "subtract", "divide",
+    "reshape", "transpose", "getitem", "gather", "pick", "broadcast_to", "astype", "divide", ONE_MINUS,
 })  # fmt: skip
 TRACED = MAKERS | MOVERS
 FAR = 16  # a loss does not look through more moves
@@ -73,7 +74,7 @@ def traced(
         if others is None:
             return None
         moves.append((op, others))
-        x = parents[op.name == "subtract"]
+        x = parents[op.name == ONE_MINUS]
         if x.op is None:
             found = recipe(x)
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
@@ -89,7 +90,7 @@ def traced(
 
 def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: int) -> tuple[Any, ...] | None:
     """The other inputs of an op that leaves a probability p what it is, or 1 − p; None where it does not."""
-    one_minus = op.name == "subtract"
+    one_minus = op.name == ONE_MINUS
     x = parents[one_minus]
     if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
         return None
@@ -151,4 +152,4 @@ def back(x: Any) -> Iterator[Node]:
         op = x.op
         if op is None or op.name not in MOVERS:
             return
-        x = x.parents[op.name == "subtract"]
+        x = x.parents[op.name == ONE_MINUS]

@@ -122,7 +122,7 @@ def all_finite(x: Any) -> bool:
 
 def cure(op: Op) -> str:
     """What helps when the bad element is one that np.where throws away afterwards."""
-    if op.name not in ("log", "log2", "log10", "log1p", "sqrt", "power", "divide", "reciprocal"):
+    if not op.pole:
         return ""
     return (
         ". If np.where discards this element, its gradient is still nan * 0 = nan: choose a safe input with "

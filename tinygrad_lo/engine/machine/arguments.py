@@ -14,7 +14,7 @@ from tinygrad_lo.engine.naming import quoted, spelled
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})
-EQUALITY = ("equal", "not_equal")  # what == and != call
+NONE_HINT = {"=": "; write t is None", "≠": "; write t is not None"}  # by the symbol of what == and != call
 REAL = frozenset("fiub")  # kinds of dtype that can take part: float, int, unsigned, bool
 
 
@@ -122,7 +122,7 @@ def refuse_odd_arrays(value: Any, problem: str) -> None:
         raise DTypeError(f"{problem} matrix, whose * is another one; pass np.asarray(...) of it")
 
 
-def plain(value: Any, who: str, role: str = "operand") -> Array:
+def plain(value: Any, who: str, symbol: str = "") -> Array:
     """`value` as data that an op can compute with, or an error that says why it is none."""
     kind = type(value)
     if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
@@ -137,8 +137,8 @@ def plain(value: Any, who: str, role: str = "operand") -> Array:
         if dtype is None or dtype.kind in REAL:
             return value
         raise DTypeError(bad_dtype(value, f"{who}: "))
-    hint = f"; write t is {'not ' * (who == 'not_equal')}None" if value is None and who in EQUALITY else ""
-    raise DTypeError(f"{who}: {role} must be number or Tensor (or an array), got {kind.__name__}{hint}")
+    hint = NONE_HINT.get(symbol, "") if value is None else ""
+    raise DTypeError(f"{who}: operand must be number or Tensor (or an array), got {kind.__name__}{hint}")
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ from tinygrad_lo.engine.graph import Array, Node, Op, active, constant, modes, n
 from tinygrad_lo.engine.machine.arguments import REAL, SCALARS
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.refusals import changed, refusal
-from tinygrad_lo.engine.scores import MAKERS, TRACED, note
+from tinygrad_lo.engine.scores import MAKERS, ONE_MINUS, TRACED, note
 from tinygrad_lo.options import unknown
 
 PLAIN = os.environ.get("TINYGRAD_LO_PLAIN") == "1"  # run on backward.py alone
@@ -78,7 +78,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
     """The function of an op with two inputs and no options."""
     forward = op.forward
     traced = op.name in TRACED
-    second = op.name == "subtract"
+    second = op.name == ONE_MINUS
 
     def quick(a: Any, b: Any) -> Any:
         if active:

@@ -27,7 +27,7 @@ multiply = op("multiply", operator.mul, spelling="{0} * {1}", symbol="×", ufunc
               rules=(lambda g, y, a, b: g * b,
                      lambda g, y, a, b: g * a))  # fmt: skip
 
-divide = op("divide", operator.truediv, spelling="{0} / {1}", symbol="÷", ufunc=np.divide,
+divide = op("divide", operator.truediv, pole=True, spelling="{0} / {1}", symbol="÷", ufunc=np.divide,
             about="Quotient of two values.", domain=((-2.0, 2.0), (0.5, 2.0)),
             rules=(lambda g, y, a, b: g / b,
                    lambda g, y, a, b: g * (-y / b)))  # fmt: skip
@@ -40,7 +40,7 @@ square = op("square", lambda x: x * x, spelling="np.square({0})", symbol="{0}²"
             about="The value times itself.",
             rules=(lambda g, y, x: g * (2.0 * x),))  # fmt: skip
 
-reciprocal = op("reciprocal", lambda x: 1.0 / x, spelling="1.0 / {0}", symbol="1 ÷ {0}", ufunc=np.reciprocal,
+reciprocal = op("reciprocal", lambda x: 1.0 / x, pole=True, spelling="1.0 / {0}", symbol="1 ÷ {0}", ufunc=np.reciprocal,
                 about="One divided by the value.", domain=(0.5, 2.0),
                 rules=(lambda g, y, x: -(g * y * y),))  # fmt: skip
 
@@ -69,7 +69,7 @@ def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
     return no_broadcast("power", a, b)
 
 
-power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^", ufunc=np.power, scalar="power({0}, {1})",
+power = op("power", operator.pow, pole=True, spelling="{0} ** {1}", symbol="^", ufunc=np.power, scalar="power({0}, {1})",
            about="A base to an exponent. With respect to an exponent >= 0 the gradient at base 0 is 0.",
            domain=((0.5, 2.0), (-2.0, 2.0)), refuse=refuse_power,
            rules=(power_by_base,

@@ -31,19 +31,19 @@ exp = op("exp", np.exp, spelling="np.exp({0})", symbol="exp({0})", scalar="exp({
          about="e to the value. Its own derivative.",
          rules=(lambda g, y, x: g * y,))  # fmt: skip
 
-log = op("log", np.log, spelling="np.log({0})", symbol="log({0})", scalar="log({0})", domain=(0.5, 3.0),
+log = op("log", np.log, pole=True, spelling="np.log({0})", symbol="log({0})", scalar="log({0})", domain=(0.5, 3.0),
          about="Natural logarithm.",
          rules=(lambda g, y, x: g / x,))  # fmt: skip
 
-log2 = op("log2", np.log2, spelling="np.log2({0})", symbol="log₂({0})", scalar="log2({0})", domain=(0.5, 3.0),
+log2 = op("log2", np.log2, pole=True, spelling="np.log2({0})", symbol="log₂({0})", scalar="log2({0})", domain=(0.5, 3.0),
           about="Logarithm to base 2: bits.",
           rules=(lambda g, y, x: g / LN2 / x,))  # fmt: skip
 
-log10 = op("log10", np.log10, spelling="np.log10({0})", symbol="log₁₀({0})", scalar="log10({0})", domain=(0.5, 3.0),
+log10 = op("log10", np.log10, pole=True, spelling="np.log10({0})", symbol="log₁₀({0})", scalar="log10({0})", domain=(0.5, 3.0),
            about="Logarithm to base 10.",
            rules=(lambda g, y, x: g / LN10 / x,))  # fmt: skip
 
-log1p = op("log1p", np.log1p, spelling="np.log1p({0})", symbol="log(1 + {0})", scalar="log1p({0})", domain=(-0.5, 3.0),
+log1p = op("log1p", np.log1p, pole=True, spelling="np.log1p({0})", symbol="log(1 + {0})", scalar="log1p({0})", domain=(-0.5, 3.0),
            about="log(1 + x), exact for small x.",
            rules=(lambda g, y, x: g / (1.0 + x),))  # fmt: skip
 
@@ -51,7 +51,7 @@ expm1 = op("expm1", np.expm1, spelling="np.expm1({0})", symbol="exp({0}) − 1",
            about="exp(x) - 1, exact for small x.",
            rules=(lambda g, y, x: g * np.exp(x),))  # y + 1 has no digits left at -30  # fmt: skip
 
-sqrt = op("sqrt", np.sqrt, spelling="np.sqrt({0})", symbol="√{0}", scalar="sqrt({0})", domain=(0.5, 3.0),
+sqrt = op("sqrt", np.sqrt, pole=True, spelling="np.sqrt({0})", symbol="√{0}", scalar="sqrt({0})", domain=(0.5, 3.0),
           about="Square root; its slope at 0 is infinite.",
           rules=(lambda g, y, x: g / (2.0 * y),))  # fmt: skip
 
