@@ -50,7 +50,8 @@ def call(op: Op, *inputs: Any) -> Any:
         out = node_of(op, value, parents, values, needs=op.differentiable)
     else:
         out = constant_of(op, value, parents, values)
-        out.needs = None if modes.grad_off and needs.count(False) < len(needs) else False
+        if modes.grad_off and needs.count(False) < len(needs):
+            out.needs = None
     if active:
         mark(out)
     return out

@@ -83,9 +83,14 @@ def quickest(entry: Op, options: bool) -> Callable[..., Any]:
         call = binary(entry)
     else:
         call = optioned(entry) if options else unary(entry)
+    return titled(call, entry, f"{entry.about}\n\n    {entry.spelling}")
+
+
+def titled(call: Callable[..., Any], entry: Op, text: str) -> Callable[..., Any]:
+    """The function of an op with the op's name, and the op with its function."""
     call.__name__ = call.__qualname__ = entry.name
-    call.__doc__ = f"{entry.about}\n\n    {entry.spelling}"
-    call.op = entry  # type: ignore[union-attr]
+    call.__doc__ = text
+    call.op = entry  # type: ignore[attr-defined]
     entry.apply = call
     return call
 
@@ -142,47 +147,52 @@ def define_op(
         12.0
         >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
     """
-    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
-        raise OptionError(f"define_op: the name must be an identifier, got {name!r}")
-    if name in TABLE or name in COMPOSED:
-        raise OptionError(f"define_op: the name {name!r} is taken; choose another")
-    given = isinstance(rules, (list, tuple)) and len(rules) > 0
-    if not given or not all(rule is None or callable(rule) for rule in rules):
+    must_be_free(name)
+    several = isinstance(rules, (list, tuple)) and len(rules) > 0
+    if not several or not all(rule is None or callable(rule) for rule in rules):
         raise OptionError(
             f"define_op: {name} needs one rule (a function, or None) for each input, got {rules!r}"
         )
     holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
     if symbol is not None and "{" not in symbol and len(rules) != 2:
         symbol = f"{symbol}({holes})"
-    for template in (symbol, spelling):
-        try:
-            (template or "").format(*"abcdefghijklmnopqrstuvwxyz"[: len(rules)])
-        except (IndexError, KeyError, ValueError) as error:
-            raise OptionError(f"define_op: {name}: {template!r} names an input that is not there") from error
+    must_name_inputs(name, symbol, len(rules))
+    must_name_inputs(name, spelling, len(rules))
     if spelling is not None:
         must_be_numpy(name, spelling, len(rules))
-    entry = Op(
+    entry = TABLE[name] = Op(
         name=name,
         forward=checked_forward(name, forward),
         rules=tuple(checked_rule(name, i, rule) for i, rule in enumerate(rules)),
-        spelling=spelling if spelling is not None else f"{name}({holes})",
-        symbol=symbol if symbol is not None else f"{name}({holes})",
+        spelling=f"{name}({holes})" if spelling is None else spelling,
+        symbol=f"{name}({holes})" if symbol is None else symbol,
         about=inspect.getdoc(forward) or "Defined by the user.",
         arity=len(rules),
         domain=domain,
     )
-    TABLE[name] = entry
 
     def call(*inputs: Any, **options: Any) -> Any:
         if len(inputs) != entry.arity:
             raise OptionError(f"{name} takes {entry.arity} inputs, got {len(inputs)}")
         return backward.call(bound(entry, options) if options else entry, *inputs)
 
-    call.__name__ = call.__qualname__ = name
-    call.__doc__ = entry.about
-    call.op = entry  # type: ignore[attr-defined]
-    entry.apply = call
-    return call
+    return titled(call, entry, entry.about)
+
+
+def must_be_free(name: Any) -> None:
+    """Raise unless an op can have this name."""
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        raise OptionError(f"define_op: the name must be an identifier, got {name!r}")
+    if name in TABLE or name in COMPOSED:
+        raise OptionError(f"define_op: the name {name!r} is taken; choose another")
+
+
+def must_name_inputs(name: str, template: str | None, count: int) -> None:
+    """Raise unless a template can be filled with so many inputs."""
+    try:
+        (template or "").format(*"abcdefghijklmnopqrstuvwxyz"[:count])
+    except (IndexError, KeyError, ValueError) as error:
+        raise OptionError(f"define_op: {name}: {template!r} names an input that is not there") from error
 
 
 def must_be_numpy(name: str, spelling: str, count: int) -> None:
