@@ -153,7 +153,9 @@ def test_thirty_diamonds_have_a_billion_paths():
     w, loss = stacked(30)
     found = paths(loss, w)
     assert found.count == 2**30
-    assert found.rest + math.fsum(product_as_float(path.product) for path in found.largest) == pytest.approx(0.75**30)
+    assert found.rest + math.fsum(product_as_float(path.product) for path in found.largest) == pytest.approx(
+        0.75**30
+    )
     assert [round(math.log2(product_as_float(path.product))) for path in found.largest] == [-30] + [-31] * 19
     text = lines(loss, w)
     assert text[0] == "1,073,741,824 paths lead from w to v90 (= L)."
@@ -190,7 +192,9 @@ def test_a_value_with_very_many_uses():
     loss = sum((w * float(i) for i in range(3000)), lo.Tensor(0.0))
     found = paths(loss, w)
     assert found.count == 3000
-    assert [product_as_float(path.product) for path in found.largest] == [float(i) for i in range(2999, 2979, -1)]
+    assert [product_as_float(path.product) for path in found.largest] == [
+        float(i) for i in range(2999, 2979, -1)
+    ]
     assert found.rest == sum(range(2980))
     assert "which is used 3000 times" in lines(loss, w)[-1]
 

@@ -34,14 +34,21 @@ def elementwise(code: ArrayCode, line: Value) -> bool:
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
     if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    shorter = None
-    if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
-        shorter = SHORTER.get(float(args[1].ref))
+    shorter = shorter_power(line)
     if shorter is not None:
         name, function, args = shorter.__name__, shorter, args[:1]
     texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
     write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
     return True
+
+
+def shorter_power(line: Value) -> Any:
+    """The ufunc that a power by a usual constant is."""
+    if line.op.ufunc is not np.power:
+        return None
+    base, exponent = line.args
+    usual = exponent.kind == "constant" and base.dtype == line.dtype
+    return SHORTER.get(float(exponent.ref)) if usual else None
 
 
 def is_mask(arg: Value, line: Value) -> bool:

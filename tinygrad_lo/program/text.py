@@ -39,7 +39,7 @@ def expression_of(line: Value, text: Text) -> str:
         operands = ", ".join(map(text, line.args[:-1]))
         return op.spelling.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))  # type: ignore[no-any-return]
     strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
-    return template_of(line).format(*(operand(arg, strong, text) for arg in line.args))  # type: ignore[no-any-return]
+    return template_of(line).format(*(operand(arg, strong, text) for arg in line.args))
 
 
 def template_of(line: Value) -> str:
