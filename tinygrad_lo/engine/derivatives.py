@@ -69,7 +69,9 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
             _, grads, kept = sweep(output, constant(first), with_kinks, keep)
             arrived = grads | kept | by_probabilities(output, constant(first), wanted, with_kinks)
             found = [fitted(output, target, arrived, allow_unused) for target in wanted]
-            results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
+            results = [
+                None if g is None else regraphed(g, output, x) for g, x in zip(found, wanted, strict=True)
+            ]
     else:
         _, grads, kept = fast.sweep(output, first, keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
@@ -97,7 +99,7 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
     return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
 
 
-def tied(g: Any, output: Node, target: Node) -> Any:
+def regraphed(g: Any, output: Node, target: Node) -> Any:
     """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
     if not isinstance(g, Node) or not g.needs or g.birth >= output.birth:  # a rule may hand on its input
         g = where(True, g, target)
@@ -183,7 +185,7 @@ class Open(threading.local):
 around = Open()
 
 
-def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
+def run_inside(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
     """f's result, and whether a derivative around this one depends on it, too: then results are graphs."""
     outer = around.variables
     around.variables = (*outer, *leaves)
@@ -221,7 +223,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     def run(*args: Any) -> tuple[Any, Any]:
         found, leaves = variables("value_and_grad", args, argnums)
-        out, inner = call("value_and_grad", f, found, leaves)
+        out, inner = run_inside("value_and_grad", f, found, leaves)
         results = grad(out, leaves, create_graph=inner)
         return out if inner else out.value, results[0] if is_whole(argnums) else tuple(results)
 
@@ -246,12 +248,12 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("jacobian", args, argnums)
-        return rows(*call("jacobian", f, found, [leaf]), leaf)
+        return stacked_rows(*run_inside("jacobian", f, found, [leaf]), leaf)
 
     return run
 
 
-def rows(out: Any, inner: bool, leaf: Tensor) -> Any:
+def stacked_rows(out: Any, inner: bool, leaf: Tensor) -> Any:
     """The gradient of every element of `out` by `leaf`, stacked: arrays, or inside a derivative tensors."""
     found = []
     for i in range(out.size):
@@ -279,8 +281,8 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("hessian", args, 0)
-        out, inner = call("hessian", f, found, [leaf])
-        return rows(grad(out, leaf, create_graph=True), inner, leaf)
+        out, inner = run_inside("hessian", f, found, [leaf])
+        return stacked_rows(grad(out, leaf, create_graph=True), inner, leaf)
 
     return run
 
@@ -300,7 +302,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
-    out, inner = call("hvp", f, found, [leaf])
+    out, inner = run_inside("hvp", f, found, [leaf])
     slope = grad(out, leaf, create_graph=True)
     if inner or (isinstance(v, Node) and v.needs and not isinstance(v, Parameter)):
         return grad((slope * v).sum(), leaf, create_graph=True)

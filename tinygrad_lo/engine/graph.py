@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from tinygrad_lo.errors import GraphError, UnsupportedError
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
 Array = Any
 Rule = Callable[..., Array]
+Call = Callable[..., Any]  # said where a rule names an op that stands below it in its file
+T = TypeVar("T")
 
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
@@ -184,7 +186,7 @@ TENSOR: Any = None  # the class of what ops return; tensor.py says which
 new = object.__new__
 
 
-def register(tensor: type[Node]) -> None:
+def results_are(tensor: type[Node]) -> None:
     """Say of which class the results of ops are; tensor.py does, once."""
     global TENSOR
     TENSOR = tensor

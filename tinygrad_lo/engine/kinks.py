@@ -21,20 +21,20 @@ from tinygrad_lo.engine.backward import Part, contributions, edges, pull, pull_g
 from tinygrad_lo.engine.graph import Array, Node, Op, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
-from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.machine.hooks import leave, raw
 from tinygrad_lo.engine.naming import Label, name_of, quoted
 from tinygrad_lo.engine.ops.elementwise import where
-from tinygrad_lo.engine.ops.registry import function_of
+from tinygrad_lo.engine.ops.registry import quickest
 
 # What a second derivative there means.
 BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
 EXACT = "its slope jumps there, what is made of it is smooth: the second derivative given is exact"
-NONE = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
+NO_SECOND = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
 HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
 SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
 
 
-MANY = 64  # kinks that are looked into, of one sweep; then any that may count is told of
+MOST_ASKED = 64  # kinks that are looked into, of one sweep; then any that may count is told of
 
 
 class Kinks:
@@ -50,7 +50,7 @@ class Kinks:
         inputs, masks = tensors(node), masks_of(node)
         kink = node.op.kink  # type: ignore[union-attr]
         if masks and modes.recording is None:  # a program is for other numbers, too
-            for condition in compared(masks):
+            for condition in moving_masks(masks):
                 self.ask(condition, node, g)
         if kink is not None and kink.even is None and modes.recording is None:
             self.ask(node, node, g)
@@ -67,10 +67,10 @@ class Kinks:
         if met is None or (kinked is not node and self.by_rule(kinked)):
             return
         self.asked += 1
-        if self.asked > MANY:  # each question is a sweep of its own
+        if self.asked > MOST_ASKED:  # each question is a sweep of its own
             counts = isinstance(g, Node) and bool(g.needs)
         else:
-            hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
+            hard, c = self.slope(g, node, at_places(met, node), as_graph=False)
             counts = bool(hard.any()) or (c is not None and bool(np.any(c != 0)))
         if counts:
             self.told = True
@@ -86,7 +86,7 @@ class Kinks:
         counts = c is not None and bool(np.any(c.value != 0))
         if hard.any():
             self.told = True
-            self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
+            self.tell(node, node, hard, (HIGHER if again else NO_SECOND).format(SQUARES) if none else BRANCH)
         elif kink.branches and counts:
             self.tell(node, node, met, EXACT)
         soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
@@ -142,10 +142,10 @@ class Kinks:
             if n is node:
                 return ()
             itself = [n] if n.op is not None and n.op.kink is not None else []
-            masks = [mask for mask in compared(masks_of(n)) if not self.by_rule(mask)]
+            masks = [mask for mask in moving_masks(masks_of(n)) if not self.by_rule(mask)]
             for one in (*itself, *masks):
                 met = where_met(one)
-                if met is not None and (fitting(met, n) & (raw(h) != 0)).any():
+                if met is not None and (at_places(met, n) & (raw(h) != 0)).any():
                     kinked.append(one)
             return pull_graph(n, h) if as_graph else pull(n, h)
 
@@ -201,7 +201,7 @@ def where_met(node: Node) -> Array | None:
     return met if met.any() else None
 
 
-def fitting(met: Array, node: Node) -> Array:
+def at_places(met: Array, node: Node) -> Array:
     """Where a mask sits on its kink, as places of the node that it is an input of."""
     try:
         return np.broadcast_to(met, node.value.shape)
@@ -214,7 +214,7 @@ def masks_of(node: Node) -> list[Node]:
     return [x for x in node.parents if x is not None and x.op is not None and not x.needs]
 
 
-def compared(masks: list[Node]) -> Iterator[Node]:
+def moving_masks(masks: list[Node]) -> Iterator[Node]:
     """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
     while masks:
         mask = masks.pop()
@@ -226,18 +226,13 @@ def compared(masks: list[Node]) -> Iterator[Node]:
 
 def lifted(node: Node, mask: Array) -> Array:
     """A mask of lengths as one of the elements that they are the lengths of."""
-    found: Array = spread(node.op, mask.astype(float), *node.inputs) != 0
+    found: Array = per_element(node.op, mask.astype(float), *node.inputs) != 0
     return found
 
 
-def spread(op: Any, c: Array, x: Array, *options: Any) -> Array:
+def per_element(op: Any, c: Array, x: Array, *options: Any) -> Array:
     """A number for each length as one for each element."""
     return op.kink.even(c, c, np.ones(x.shape), *options)
-
-
-def raw(x: Any) -> Array:
-    """The array of a tensor."""
-    return x.value if isinstance(x, Node) else x
 
 
 def behind(root: Node) -> Iterator[Node]:
@@ -256,11 +251,11 @@ def behind(root: Node) -> Iterator[Node]:
 
 def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
     """nan for all of a vector, where any of it is asked for."""
-    return np.where(spread(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
+    return np.where(per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
 
 
 # Not in the table: it stands for a derivative that does not exist.
-undefined = function_of(
+undefined = quickest(
     Op(
         name="undefined",
         forward=lambda x, op, *options: +x,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
-from tinygrad_lo.engine.graph import Node, mode, modes, tick
+from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
 from tinygrad_lo.errors import UnsupportedError
-
-T = TypeVar("T")
 
 
 class Label:

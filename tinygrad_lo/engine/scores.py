@@ -1,6 +1,6 @@
 """Which scores a probability was made of: what a loss looks up to keep the digits that rounding took.
 
-A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is kept,
+A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is copy_of,
 because nothing needs a gradient, the few ops that stand between scores and a loss leave a note on their
 result instead, so that a loss has one value with and without a graph. A note holds copies of arrays,
 never nodes of a graph.
@@ -79,8 +79,8 @@ def traced(
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
         op, parents, inputs, birth = x.op, x.parents, x.inputs, x.birth
     source = parents[0] if parents[0] is not None else inputs[0]
-    if op.name not in MAKERS or changed(source, inputs[0], birth):
-        return None  # of a source that was changed, what it was is only in p
+    if op.name not in MAKERS or is_stale(source, inputs[0], birth):
+        return None  # of a source that was is_stale, what it was is only in p
     axes: tuple[Any, ...] = (inputs[1],) if op.name == "log_softmax" else ()
     if op.name == "exp" and isinstance(source, Node):
         axes = axis_of(source)
@@ -94,19 +94,19 @@ def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: i
     if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
         return None
     if one_minus:
-        return () if parents[0] is None and is_one(inputs[0]) else None
+        return () if parents[0] is None and is_number_one(inputs[0]) else None
     pairs = list(zip(parents[1:], inputs[1:], strict=False))
-    if any(changed(x, data, birth) for x, data in pairs):
+    if any(is_stale(x, data, birth) for x, data in pairs):
         return None
     return (*(data if x is None else x for x, data in pairs), *inputs[len(parents) :])
 
 
-def changed(x: Any, seen: Array, birth: int) -> bool:
+def is_stale(x: Any, seen: Array, birth: int) -> bool:
     """Whether this is a leaf whose data is no longer what the node with this birth saw."""
     return isinstance(x, Node) and x.op is None and (x.value is not seen or birth > x.stamp)
 
 
-def is_one(x: Any) -> bool:
+def is_number_one(x: Any) -> bool:
     """Whether this is the number 1."""
     return isinstance(x, (int, float)) and x == 1
 
@@ -129,15 +129,15 @@ def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -
     """Leave the recipe on a constant."""
     found = traced(op, parents, inputs, out.birth, out.value)
     if found is not None:
-        moves = tuple((move, tuple(map(kept, rest))) for move, rest in found.moves)
-        out.from_a = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out.value))
+        moves = tuple((move, tuple(map(copy_of, rest))) for move, rest in found.moves)
+        out.from_a = found._replace(source=copy_of(found.source), moves=moves, mark=mark_of(out.value))
     return out
 
 
-def kept(x: Any) -> Any:
-    """A copy of an array, which may be changed in place later, also of those in a tuple; anything else."""
+def copy_of(x: Any) -> Any:
+    """A copy of an array, which may be is_stale in place later, also of those in a tuple; anything else."""
     if isinstance(x, tuple):
-        return tuple(map(kept, x))
+        return tuple(map(copy_of, x))
     x = x.value if isinstance(x, Node) else x
     return x.copy() if type(x) is ndarray else x
 

@@ -319,7 +319,7 @@ class Tensor(Node):
     min = reductions.min
     var = reductions.var
     std = reductions.std
-    norm = numpy_names.norm
+    norm = numpy_names.np_norm
     dot = linear.dot
     reshape = shapes.reshape
     transpose = shapes.transpose

@@ -62,7 +62,7 @@ class Watch:
         """Raise if the result is the first that is not finite."""
         inputs = [x for x in inputs if is_numbers(x)]
         with np.errstate(all="ignore"):
-            if is_finite(data) or not all(map(is_finite, inputs)):
+            if all_finite(data) or not all(map(all_finite, inputs)):
                 return
         place = first_odd(data)
         value = np.asarray(data)[place]
@@ -80,7 +80,7 @@ class Watch:
         with np.errstate(all="ignore"):
             parts = list(pull(node, g))
             for _, parent, part in parts:
-                if is_finite(g) and not is_finite(part):
+                if all_finite(g) and not all_finite(part):
                     place = first_odd(part)
                     gradient, value = np.asarray(part)[place], np.asarray(parent.value)[place]
                     raise NonFiniteError(
@@ -115,7 +115,7 @@ def is_numbers(x: Any) -> bool:
     return isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in "fiub")
 
 
-def is_finite(x: Any) -> bool:
+def all_finite(x: Any) -> bool:
     """Whether all of it is finite."""
     return bool(np.isfinite(x).all())
 

@@ -34,7 +34,7 @@ PARAMETER: Any = None
 def register(tensor: type[Node], parameter: type[Node]) -> None:
     """Tell the calls which classes they return and recognize; tensor.py does, once."""
     global TENSOR, PARAMETER
-    graph.register(tensor)
+    graph.results_are(tensor)
     TENSOR = tensor
     PARAMETER = parameter
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, Op, active, modes, node_of
-
-T = TypeVar("T")
+from tinygrad_lo.engine.graph import Array, Node, Op, T, active, modes, node_of
 
 
 def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:

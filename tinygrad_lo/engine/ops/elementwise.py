@@ -16,7 +16,7 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine.backward import unbroadcast
-from tinygrad_lo.engine.graph import Array, Kink, Node, active, constant, modes
+from tinygrad_lo.engine.graph import Array, Call, Kink, Node, active, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import leave, remembered
 from tinygrad_lo.engine.naming import quoted
@@ -24,7 +24,6 @@ from tinygrad_lo.engine.ops.arithmetic import TIE
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.errors import DTypeError, GraphError
 
-Call = Callable[..., Any]  # said where a rule names an op that stands below it
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 

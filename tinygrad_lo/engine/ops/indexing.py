@@ -6,13 +6,12 @@ any order follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Kink, Node
+from tinygrad_lo.engine.graph import Array, Call, Kink, Node
 from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
 from tinygrad_lo.engine.machine.axes import (
     as_tuple,
@@ -26,8 +25,6 @@ from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import flatten
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 from tinygrad_lo.options import is_whole
-
-Call = Callable[..., Any]  # said where a rule names an op that stands below it
 
 # --------------------------------------------------------------------------------- x[i], any i
 

@@ -69,10 +69,10 @@ def op(
         entry.scalar = entry.scalar or entry.spelling
     if entry.refuse is None and not entry.samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
-    return function_of(entry, options)
+    return quickest(entry, options)
 
 
-def function_of(entry: Op, options: bool) -> Callable[..., Any]:
+def quickest(entry: Op, options: bool) -> Callable[..., Any]:
     """The quickest call that fits the entry."""
     call: Callable[..., Any]
     if PLAIN:
