@@ -337,40 +337,49 @@ class Compiler:
         theirs = {0: number}
         theirs |= {birth: np.asarray(g, leaves[birth].value.dtype)[()] for birth, g in grads.items()}
         ours = dict(zip([0, *(leaf.birth for leaf in recorded.leaves)], found, strict=True))
-        tolerance = recorded.tolerance
-        problem = difference(ours, theirs, leaves, tolerance)
-        if problem is not None:
-            # Rounding alone can differ by more than that, where values cancel: then the program line by
-            # line, without the shortcuts of the quick one, must agree with the engine.
-            after = recorded.save()
-            if after[0] != after_program[0] and theirs.keys() == ours.keys() and recorded.doubts < 3:
-                # Another thread has drawn random numbers in between: this time nothing can be said.
-                recorded.doubts += 1
-                return engine
-            recorded.restore(state)
-            exact, noise = recorded.interpret(args)
-            stated = dict(zip(ours, exact, strict=True))
-            problem = difference(stated, theirs, leaves, tolerance, noise)
-            if problem is not None:
-                recorded.restore(state)
-                self.drop(recorded)
-                raise StaleError(
-                    f"compile: {called(self.f)} was recorded, but now {problem}: it reads something that no "
-                    f"guard sees, such as an attribute of an object, random numbers of its own, the clock, "
-                    f"or the class of its arguments. Pass that as an argument, or keep it in a variable of "
-                    f"its own. (The recording was dropped; the next call records anew.)"
-                )
-            recorded.restore(after)
-            if difference(ours, theirs, leaves, tolerance, noise):
-                self.drop(recorded)
-                warn_once(
-                    f"quick {called(self.f)}",
-                    f"compile: the quick form of the program of {called(self.f)} disagrees with the "
-                    f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which "
-                    f"please report. The engine's result is returned, and the recording dropped",
-                )
+        if difference(ours, theirs, leaves, recorded.tolerance) is not None:
+            drawn = after_program[0]
+            if not self.is_rounding(recorded, args, state, drawn, ours, theirs, leaves):
                 return engine
         return found[0], {leaf.birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
+
+    def is_rounding(
+        self, recorded: Recorded, args: tuple[Any, ...], state: list[Any], drawn: Any,
+        ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any],
+    ) -> bool:  # fmt: skip
+        """Whether program and engine differ by rounding alone; StaleError where the program is another one.
+
+        Where values cancel, rounding can differ by much: then the program line by line, without the
+        shortcuts of the quick one, must agree with the engine.
+        """
+        after = recorded.save()
+        if after[0] != drawn and theirs.keys() == ours.keys() and recorded.doubts < 3:
+            # Another thread has drawn random numbers in between: this time nothing can be said.
+            recorded.doubts += 1
+            return False
+        recorded.restore(state)
+        exact, noise = recorded.interpret(args)
+        problem = difference(dict(zip(ours, exact, strict=True)), theirs, leaves, recorded.tolerance, noise)
+        if problem is not None:
+            recorded.restore(state)
+            self.drop(recorded)
+            raise StaleError(
+                f"compile: {called(self.f)} was recorded, but now {problem}: it reads something that no "
+                f"guard sees, such as an attribute of an object, random numbers of its own, the clock, "
+                f"or the class of its arguments. Pass that as an argument, or keep it in a variable of "
+                f"its own. (The recording was dropped; the next call records anew.)"
+            )
+        recorded.restore(after)
+        if difference(ours, theirs, leaves, recorded.tolerance, noise) is None:
+            return True
+        self.drop(recorded)
+        warn_once(
+            f"quick {called(self.f)}",
+            f"compile: the quick form of the program of {called(self.f)} disagrees with the program itself: "
+            f"values lie exactly on a tie, or lo.compile makes a mistake, which please report. The engine's "
+            f"result is returned, and the recording dropped",
+        )
+        return False
 
     def verify(self, *args: Any) -> None:
         """Compare program and engine on these arguments, changing no gradient; StaleError if they differ."""

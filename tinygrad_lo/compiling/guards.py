@@ -190,10 +190,8 @@ class Guards:
         """The entries of a container, to be asked about in turn; or all of them in one question."""
         self._same_kind(value, reading, words)
         flat, values = list(value), reading
-        if isinstance(value, MAPPINGS):  # the same keys in the same order
-            keys = self.names.name(tuple(value))
-            same = f"tuple({reading}) == {keys}" if is_plain(flat) else f"all(map(same, {reading}, {keys}))"
-            self.ask(same, words)
+        if isinstance(value, MAPPINGS):
+            self._same_keys(flat, reading, words)
             flat, values = list(value.values()), f"{reading}.values()"
         if flat and all(isinstance(item, Node) for item in flat):
             self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
@@ -206,6 +204,12 @@ class Guards:
             (item, f"{reading}[{place}]", entry.format(words, key))
             for place, (key, item) in zip(places, entries, strict=True)
         ]
+
+    def _same_keys(self, keys: list[Any], reading: str, words: str) -> None:
+        """The same keys in the same order."""
+        known = self.names.name(tuple(keys))
+        same = f"tuple({reading}) == {known}" if is_plain(keys) else f"all(map(same, {reading}, {known}))"
+        self.ask(same, words)
 
     def _members(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
         """The members of a set, in the order in which f would meet them."""

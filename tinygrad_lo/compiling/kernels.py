@@ -34,14 +34,21 @@ def elementwise(code: ArrayCode, line: Value) -> bool:
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
     if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    shorter = None
-    if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
-        shorter = SHORTER.get(float(args[1].ref))
+    shorter = shorter_power(line)
     if shorter is not None:
         name, function, args = shorter.__name__, shorter, args[:1]
     texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
     write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
     return True
+
+
+def shorter_power(line: Value) -> Any:
+    """The ufunc that a power by a usual constant is."""
+    if line.op.ufunc is not np.power:
+        return None
+    base, exponent = line.args
+    usual = exponent.kind == "constant" and base.dtype == line.dtype
+    return SHORTER.get(float(exponent.ref)) if usual else None
 
 
 def is_mask(arg: Value, line: Value) -> bool:
@@ -53,7 +60,7 @@ def is_mask(arg: Value, line: Value) -> bool:
 def mask_as_numbers(code: ArrayCode, mask: Value, like: Value) -> str:
     """A mask as numbers: multiplying by booleans takes twice as long as this and multiplying by floats."""
     scratch = code.once(f"empty({mask.shape}, {str(like.dtype)!r})")
-    code.run(f"{code.names.name(np.copyto, 'copyto')}({scratch}, {code.texts[mask]})")
+    code.run(f"{code.names.function(np.copyto)}({scratch}, {code.texts[mask]})")
     return scratch
 
 
@@ -70,9 +77,7 @@ def write_relu(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line.args[0].dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write_into(
-        code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True
-    )
+    write_into(code, line, code.names.function(np.maximum), [code.texts[line.args[0]], zeros], keyword=True)
     return True
 
 
@@ -81,7 +86,7 @@ def write_softplus(code: ArrayCode, line: Value) -> bool:
     if not line.shape or x.dtype != line.dtype:
         return False
     zero = code.names.name(np.zeros((), line.dtype), "zero")
-    write_into(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
+    write_into(code, line, code.names.function(np.logaddexp), [code.texts[x], zero])
     return True
 
 
@@ -90,7 +95,7 @@ def write_matmul(code: ArrayCode, line: Value) -> bool:
     if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f" or not line.shape:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
-    function = "dot" if plain else code.names.name(np.matmul, "matmul")
+    function = "dot" if plain else code.names.function(np.matmul)
     write_into(code, line, function, [code.text_of(a), code.text_of(b)])
     return True
 
@@ -158,7 +163,7 @@ def write_max(code: ArrayCode, line: Value) -> bool:
     starts = code.names.name(row_starts(rows, columns), "starts")
     out = code.buffer(line)
     code.run(f"{code.texts[x]}.argmax(1, {places})")
-    code.run(f"{code.names.name(np.add, 'add')}({places}, {starts}, {places})")
+    code.run(f"{code.names.function(np.add)}({places}, {starts}, {places})")
     code.run(f"{code.flat(x)}.take({places}, None, {code.once(f'{out}.reshape(-1)')}, 'clip')")
     return True
 
@@ -173,7 +178,7 @@ def label_places(code: ArrayCode, labels: Value, columns: int) -> str | None:
         code.fixed[key] = name
         code.made.append(f"{name} = empty({labels.shape}, 'intp')")
         starts = code.names.name(row_starts(labels.shape[0], columns), "starts")
-        code.run(f"{code.names.name(np.add, 'add')}({starts}, {code.texts[labels]}, {name})")
+        code.run(f"{code.names.function(np.add)}({starts}, {code.texts[labels]}, {name})")
     return code.fixed[key]
 
 
@@ -208,7 +213,7 @@ def write_full(code: ArrayCode, line: Value) -> bool:
         code.texts[line] = code.once(f"np.full({shape}, {code.names.name(number, 'k')})")
         return True
     out = code.buffer(line)
-    code.run(f"{code.names.name(np.copyto, 'copyto')}({out}, {code.texts[value]})")
+    code.run(f"{code.names.function(np.copyto)}({out}, {code.texts[value]})")
     return True
 
 
@@ -217,7 +222,7 @@ def write_astype(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line in code.outputs or x.kind == "constant" or line.dtype.kind not in "fb":
         return False
     out = code.buffer(line)
-    code.run(f"{code.names.name(np.copyto, 'copyto')}({out}, {code.texts[x]}, 'unsafe')")
+    code.run(f"{code.names.function(np.copyto)}({out}, {code.texts[x]}, 'unsafe')")
     return True
 
 
@@ -241,9 +246,7 @@ def write_reshape(code: ArrayCode, line: Value) -> bool:
         return True
     # Of a view that is made once, a flat form may be a copy, which must be made at each call.
     out = code.buffer(line)
-    code.run(
-        f"{code.names.name(np.copyto, 'copyto')}({code.once(f'{out}.reshape({x.shape})')}, {code.texts[x]})"
-    )
+    code.run(f"{code.names.function(np.copyto)}({code.once(f'{out}.reshape({x.shape})')}, {code.texts[x]})")
     return True
 
 
@@ -267,13 +270,15 @@ def write_broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if x.kind == "constant" or not shape:
         return False
-    code.view(line, f"{code.names.name(np.broadcast_to, 'broadcast_to')}({code.texts[x]}, {shape})")
+    code.view(line, f"{code.names.function(np.broadcast_to)}({code.texts[x]}, {shape})")
     return True
 
 
 def write_windows(code: ArrayCode, line: Value) -> bool:
     options = ", ".join(map(code.constant, line.args[1:]))
-    code.view(line, f"{code.names.name(line.op.forward, 'windows')}({code.texts[line.args[0]]}, {options})")
+    code.view(
+        line, f"{code.names.name(line.op.forward, line.op.name)}({code.texts[line.args[0]]}, {options})"
+    )
     return True
 
 

@@ -27,6 +27,10 @@ class Namespace(dict[str, Any]):
             self[self._names[key]] = thing
         return self._names[key]
 
+    def function(self, f: Any) -> str:
+        """The name of a function, by its own."""
+        return self.name(f, f.__name__)
+
 
 def itself(thing: Any) -> Any:
     """A key for this very object, whatever it thinks of ==: methods bound to it are equal."""

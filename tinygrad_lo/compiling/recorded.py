@@ -83,11 +83,8 @@ class Recorded:
         self.inputs = self._read_leaves(guards, args, wrapped)
         self.questions += guards.questions
         # Arrays that f must only read, by the expressions that read them, in the user's words.
-        self.watched = {
-            reading: guards.called[reading]
-            for reading, array in guards.arrays.items()
-            if not any(np.may_share_memory(array, written) for written in self.written)
-        }
+        only_read = [reading for reading, array in guards.arrays.items() if not self._is_written(array)]
+        self.watched = {reading: guards.called[reading] for reading in only_read}
         self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
         self.scalar = ScalarCode(program) if runs_on_floats(program) else None
         text = self._step_text()
@@ -96,6 +93,10 @@ class Recorded:
         program.forget()
         count = sum(line.kind == "line" for line in lines)
         self.text = f"# {count} statements\n{text}\n{entry}"
+
+    def _is_written(self, array: Any) -> bool:
+        """Whether a run writes into an array."""
+        return any(np.may_share_memory(array, written) for written in self.written)
 
     def _step_text(self) -> str:
         """Define the step, and say how it reads."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Op
-from tinygrad_lo.engine.ops import TABLE, arithmetic
+from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
@@ -43,9 +43,10 @@ def math_functions(ops: Iterable[Op]) -> dict[str, Any]:
     return {name: getattr(math, name) for name in names if hasattr(math, name)}
 
 
-FUNCTIONS = {"power": power_of_floats, "logaddexp": logaddexp_of_floats, "nan": math.nan, "inf": math.inf}
-FUNCTIONS = {**math_functions(TABLE.values()), **FUNCTIONS}
-POWER = record(arithmetic.power)
+POWER, LOGADDEXP = record(arithmetic.power), record(elementwise.logaddexp)
+FUNCTIONS = math_functions(TABLE.values())
+FUNCTIONS |= {POWER.name: power_of_floats, LOGADDEXP.name: logaddexp_of_floats}
+FUNCTIONS |= {"nan": math.nan, "inf": math.inf}
 USUAL = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrt({0})"}  # powers that need no call
 
 

@@ -156,11 +156,13 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
         symbols.options = [(x, n) for n, x in zip(names, raw, strict=True) if isinstance(x, TELLING)]
         result = symbols.give(output, y)
         g = symbols.give(arriving, np.ones(np.shape(y))[()])
-        parts = [ruled(op, i, g, result, inputs) for i in range(count)]
-        for name, part in zip(names[:count], parts, strict=True):
-            if part is not None:
-                lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
-    without = [n for n, x, part in zip(names, raw, parts, strict=False) if part is None and is_array(x)]
+        parts = {name: ruled(op, i, g, result, inputs) for i, name in enumerate(names[:count])}
+        lines += [
+            f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}"
+            for name, part in parts.items()
+            if part is not None
+        ]
+    without = [name for name, x in zip(parts, raw, strict=False) if parts[name] is None and is_array(x)]
     lines += [f"no gradient to {', '.join(without)}"] * bool(without)
     lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:

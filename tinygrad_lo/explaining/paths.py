@@ -114,16 +114,21 @@ def on_the_way(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
         if any(parent.birth in above for _, parent in edges(node)):
             above.add(node.birth)
     if loss.birth not in above or not of.needs:
-        why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
-        raise GraphError(
-            f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
-        )
+        raise no_flow(loss, of)
     below = {loss.birth}  # what the loss is made from, through gradients
     for node in reversed(nodes):
         if node.birth in below:
             below.update(parent.birth for _, parent in edges(node))
     both = above & below
     return [node for node in reversed(nodes) if node.birth in both]
+
+
+def no_flow(loss: Node, of: Node) -> GraphError:
+    """The error for a value that gets no gradient."""
+    why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
+    return GraphError(
+        f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
+    )
 
 
 def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Node]]]]:

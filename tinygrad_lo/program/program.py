@@ -79,11 +79,15 @@ class Program:
         self.arguments = {
             leaf: f"{identifier(leaf.name or 'x', 'x')}_{i}" for i, leaf in enumerate(self.leaves)
         }
+        self._comment()
+        for working in (self._known, self._rows, self._inputs):
+            working.clear()
+
+    def _comment(self) -> None:
+        """What stands above and behind the lines, for readers."""
         for line in self.lines:
             line.section = section(line.scope, line.backward)
             line.comment = one_line(line.name or "")
-        for working in (self._known, self._rows, self._inputs):
-            working.clear()
 
     def _behind(self, values: Iterable[Value]) -> set[Value]:
         """The values, and the lines that they are computed from."""
@@ -139,12 +143,16 @@ class Program:
             if row.birth not in self._values:
                 self._scope = self._paths.get(owner, ())
                 self._add(row)
-        for birth, g in [*kept.items(), *grads.items()]:
+        self._name_gradients({**kept, **grads}, names)
+        self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
+        self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
+
+    def _name_gradients(self, grads: dict[int, Any], names: dict[int, str]) -> None:
+        """The gradient by S is dS."""
+        for birth, g in grads.items():
             value = self.value_of(g)
             if value.backward and birth in names:
                 named_first(value, f"d{names[birth]}")
-        self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
-        self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _seed(self, loss: Node) -> Any:
         """The gradient 1 of the loss, a constant of the program."""
