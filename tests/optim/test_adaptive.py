@@ -17,6 +17,7 @@ from tinygrad_lo import errors
 from tinygrad_lo.optim.adam import Adam, AdamW, NAdam
 from tinygrad_lo.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinygrad_lo.optim.gradient import SGD
+from tinygrad_lo.options import flag
 
 FAST = {"lr": 0.5, "betas": (0.9, 0.5)}
 GOLDEN = {
@@ -145,8 +146,8 @@ def test_the_formula_run_as_a_program_is_the_rule(kind, options, rng):
 @pytest.mark.parametrize("kind", [SGD, Adagrad, RMSprop, Adadelta, Adam, AdamW, NAdam])
 def test_the_docstrings_equations_are_the_formulas(kind):
     """Every line of formula(), with the names of the options for their numbers, is in the docstring."""
-    names = {k: k for k in kind.checks} | {"betas": ("β1", "β2")}
-    flags = [k for k, check in kind.checks.items() if check.__name__ == "flag"]
+    names = {k: k for k in kind.options} | {"betas": ("β1", "β2")}
+    flags = [k for k, reader in kind.options.items() if reader is flag]
     said = {line.strip() for line in inspect.getdoc(kind).splitlines()}
     for values in itertools.product((False, True), repeat=len(flags)):
         for momentum in ("", "momentum") if "momentum" in names else ("",):

@@ -8,17 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.adaptive import blend, gradient_line
-from tinygrad_lo.optim.optimizer import (
-    Check,
-    Group,
-    Optimizer,
-    decayed,
-    flag,
-    fractions,
-    not_negative,
-    positive,
-)
+from tinygrad_lo.optim.adaptive import blend, blend_line
+from tinygrad_lo.optim.groups import Group
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, moved
+from tinygrad_lo.options import public
 
 
 class Adam(Optimizer):
@@ -52,15 +45,9 @@ class Adam(Optimizer):
         array([0.9, 1.1])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "betas": fractions,
-        "eps": positive,
-        "weight_decay": not_negative,
-        "amsgrad": flag,
-    }
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -71,12 +58,12 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
         move = self.move(w, decayed(w, g, group), state, group)
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     def move(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """How far to go: lr · m̂ / (√v̂ + eps), in a new array."""
@@ -86,12 +73,9 @@ class Adam(Optimizer):
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
         move = np.empty_like(w)
-        m *= beta1
-        m += np.multiply(g, 1.0 - beta1, move)
+        blend(m, g, beta1, move)
         np.multiply(g, g, move)
-        move *= 1.0 - beta2
-        v *= beta2
-        v += move
+        blend(v, move, beta2, move)
         if group["amsgrad"]:
             top = state.get("top")
             if top is None:
@@ -115,8 +99,8 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         top = "top" if group["amsgrad"] else "v"
         return [
-            f"m ← {beta1} · m + (1 − {beta1}) · g",
-            f"v ← {beta2} · v + (1 − {beta2}) · g²",
+            blend_line("m", "g", beta1),
+            blend_line("v", "g²", beta2),
             *(["top ← max(top, v)"] if group["amsgrad"] else []),
             f"m̂ ← m / (1 − {beta1}^t)",
             f"v̂ ← {top} / (1 − {beta2}^t)",
@@ -158,6 +142,7 @@ class AdamW(Adam):
         array([0.85])
     """
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -168,14 +153,14 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
         move = self.move(w, g, state, group)
         if group["weight_decay"]:
             w = w * (1.0 - group["lr"] * group["weight_decay"])
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
@@ -213,15 +198,9 @@ class NAdam(Optimizer):
         array([0.9])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "betas": fractions,
-        "eps": positive,
-        "weight_decay": not_negative,
-        "momentum_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -232,9 +211,7 @@ class NAdam(Optimizer):
         weight_decay: float = 0.0,
         momentum_decay: float = 0.004,
     ) -> None:
-        super().__init__(
-            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay
-        )
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
@@ -260,7 +237,7 @@ class NAdam(Optimizer):
         other += group["eps"] * c
         move /= other
         move *= group["lr"] * c
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
@@ -270,8 +247,8 @@ class NAdam(Optimizer):
             f"μ ← {beta1} · (1 − ½ · 0.96^(t · {slow}))",
             f"μ' ← {beta1} · (1 − ½ · 0.96^((t + 1) · {slow}))",
             "Π ← Π · μ",
-            f"m ← {beta1} · m + (1 − {beta1}) · g",
-            f"v ← {beta2} · v + (1 − {beta2}) · g²",
+            blend_line("m", "g", beta1),
+            blend_line("v", "g²", beta2),
             "ĝ ← (1 − μ) / (1 − Π) · g + μ' / (1 − Π · μ') · m",
             f"v̂ ← v / (1 − {beta2}^t)",
             f"w ← w − {group['lr']} · ĝ / (√v̂ + {group['eps']})",

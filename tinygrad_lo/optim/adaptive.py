@@ -12,16 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.optimizer import (
-    Check,
-    Group,
-    Optimizer,
-    decayed,
-    flag,
-    fraction,
-    not_negative,
-    positive,
-)
+from tinygrad_lo.optim.groups import Group
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, moved
+from tinygrad_lo.options import public
 
 
 def blend(average: Array, x: Array, old: float, scratch: Array) -> None:
@@ -30,9 +23,9 @@ def blend(average: Array, x: Array, old: float, scratch: Array) -> None:
     average += np.multiply(x, 1.0 - old, scratch)
 
 
-def gradient_line(group: Mapping[str, Any]) -> str:
-    """How weight decay enters the gradient, as text."""
-    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
+def blend_line(average: str, x: str, old: float) -> str:
+    """The same as text."""
+    return f"{average} ← {old} · {average} + (1 − {old}) · {x}"
 
 
 class Adagrad(Optimizer):
@@ -61,14 +54,9 @@ class Adagrad(Optimizer):
         array([0.5, 0.5])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "eps": positive,
-        "eps_inside_sqrt": flag,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"G": "array"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -78,7 +66,7 @@ class Adagrad(Optimizer):
         eps_inside_sqrt: bool = True,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr=lr, eps=eps, eps_inside_sqrt=eps_inside_sqrt, weight_decay=weight_decay)
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
@@ -91,7 +79,7 @@ class Adagrad(Optimizer):
         root(G, group, move)
         np.divide(g, move, move)
         move *= group["lr"]
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
@@ -152,17 +140,9 @@ class RMSprop(Optimizer):
         array([0.8])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "decay": fraction,
-        "eps": positive,
-        "eps_inside_sqrt": flag,
-        "momentum": fraction,
-        "centered": flag,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -175,16 +155,7 @@ class RMSprop(Optimizer):
         centered: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            decay=decay,
-            eps=eps,
-            eps_inside_sqrt=eps_inside_sqrt,
-            momentum=momentum,
-            centered=centered,
-            weight_decay=weight_decay,
-        )
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
@@ -211,22 +182,21 @@ class RMSprop(Optimizer):
             np.multiply(u, group["lr"], move)
         else:
             move *= group["lr"]
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     @staticmethod
     def kept(state: dict[str, Any], name: str, w: Array) -> Array:
         """An array of the state that only some options need: it begins at 0 when they are first met."""
-        found = state.get(name)
-        if found is None:
-            found = state[name] = np.zeros_like(w)
-        return found
+        if name not in state:
+            state[name] = np.zeros_like(w)
+        return state[name]
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         lr, decay, momentum = group["lr"], group["decay"], group["momentum"]
-        lines = [gradient_line(group), f"v ← {decay} · v + (1 − {decay}) · g²"]
+        lines = [gradient_line(group), blend_line("v", "g²", decay)]
         if group["centered"]:
-            lines.append(f"m ← {decay} · m + (1 − {decay}) · g")
+            lines.append(blend_line("m", "g", decay))
         ratio = f"g / {root_text('v − m²' if group['centered'] else 'v', group)}"
         if not momentum:
             return [*lines, f"w ← w − {lr} · {ratio}"]
@@ -259,14 +229,9 @@ class Adadelta(Optimizer):
         array([0.134])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "rho": fraction,
-        "eps": positive,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -276,7 +241,7 @@ class Adadelta(Optimizer):
         eps: float = 1e-6,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
         """One step of one parameter."""
@@ -296,15 +261,15 @@ class Adadelta(Optimizer):
         np.multiply(move, move, other)
         blend(u, other, rho, other)
         move *= group["lr"]
-        return np.subtract(w, move, move)
+        return moved(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         rho, eps = group["rho"], group["eps"]
         return [
             gradient_line(group),
-            f"v ← {rho} · v + (1 − {rho}) · g²",
+            blend_line("v", "g²", rho),
             f"Δ ← √(u + {eps}) / √(v + {eps}) · g",
-            f"u ← {rho} · u + (1 − {rho}) · Δ²",
+            blend_line("u", "Δ²", rho),
             f"w ← w − {group['lr']} · Δ",
         ]
