@@ -18,9 +18,10 @@ from tinygrad_lo.engine.values import refuse_odd_arrays
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.names import differences, named_values
 from tinygrad_lo.options import public
-from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write
+from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write_whole
 
 UNCHANGED = "; nothing was changed"
+PLAIN = {type(None), bool, int, float, str}
 DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than any
 
 
@@ -57,14 +58,14 @@ def save(
         [1. 2.] 3
     """
     target = as_path("save", path)
-    parts = parts_of("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    parts = saved_parts("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     if not parts and extra is None:
         raise OptionError("save: nothing to save; give model=, optimizer=, schedule=, rng= or extra=")
     contents = {name: part.pack(part.state_dict()) for name, part in parts.items()}
     if extra is not None:
         contents["extra"] = plain_json(extra, "extra")
     tensors = {f"{name}/{key}": x for name, part in parts.items() for key, x in part.arrays.items()}
-    write(target, to_bytes(tensors, contents))
+    write_whole(target, to_bytes(tensors, contents))
 
 
 @public
@@ -97,7 +98,7 @@ def load(
         True
     """
     source = as_path("load", path)
-    parts = parts_of("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    parts = saved_parts("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     now = {name: part.state_dict() for name, part in parts.items()}
     try:
         data = source.read_bytes()
@@ -113,12 +114,12 @@ def load(
     return contents.get("extra")
 
 
-def parts_of(who: str, **things: Any) -> dict[str, Part]:
+def saved_parts(who: str, **things: Any) -> dict[str, SavedPart]:
     """What is to be saved or loaded, by name."""
     return {name: PARTS[name](who, thing) for name, thing in things.items() if thing is not None}
 
 
-def unpacked(part: Part, now: Any, contents: dict[str, Any], tensors: Arrays) -> Any:
+def unpacked(part: SavedPart, now: Any, contents: dict[str, Any], tensors: Arrays) -> Any:
     """A part of the file, in the form in which the object takes its state."""
     name, there = part.name, ", ".join(contents) or "nothing"
     if name not in contents:
@@ -136,7 +137,7 @@ def unpacked(part: Part, now: Any, contents: dict[str, Any], tensors: Arrays) ->
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
 
 
-def assign(parts: dict[str, Part], now: dict[str, Any], new: dict[str, Any]) -> None:
+def assign(parts: dict[str, SavedPart], now: dict[str, Any], new: dict[str, Any]) -> None:
     """Assign all, or return everything to what it was: an object may know reasons that we do not."""
     begun: list[str] = []
     try:
@@ -155,7 +156,7 @@ def assign(parts: dict[str, Part], now: dict[str, Any], new: dict[str, Any]) -> 
 # ------------------------------------------------------------------------------ the parts of a file
 
 
-class Part:
+class SavedPart:
     """One of the things that are saved: what is put into the file, and what it must find there."""
 
     name: str
@@ -215,7 +216,7 @@ class NamedTensors:
                 t.data = state[name]
 
 
-class SavedModel(Part):
+class SavedModel(SavedPart):
     """A model is its tensors; the JSON says only that it is there."""
 
     name = "model"
@@ -234,13 +235,13 @@ class SavedModel(Part):
         """The arrays of the file, if they fit those of the model."""
         theirs = self.arrays
         same_names("the model", now, theirs)
-        wrong = list(filter(None, (unlike(name, theirs[name], mine) for name, mine in now.items())))
+        wrong = list(filter(None, (misfit(name, theirs[name], mine) for name, mine in now.items())))
         if wrong:
             refuse("; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""))
         return {name: theirs[name].astype(mine.dtype, copy=False)[()] for name, mine in now.items()}
 
 
-class SavedOptimizer(Part):
+class SavedOptimizer(SavedPart):
     """An optimizer is JSON, and the arrays of its state."""
 
     name = "optimizer"
@@ -286,7 +287,7 @@ class SavedOptimizer(Part):
             same_names(f"parameters of the optimizer's group {i}", mine, theirs)
 
 
-class SavedSchedule(Part):
+class SavedSchedule(SavedPart):
     """A schedule is numbers."""
 
     name = "schedule"
@@ -302,7 +303,7 @@ class SavedSchedule(Part):
         return as_in(now, packed["state"])
 
 
-class SavedGenerator(Part):
+class SavedGenerator(SavedPart):
     """A generator has ints of 128 bits, which only JSON can hold."""
 
     name = "rng"
@@ -335,7 +336,7 @@ class SavedGenerator(Part):
         return state
 
 
-PARTS: dict[str, type[Part]] = {
+PARTS: dict[str, type[SavedPart]] = {
     kind.name: kind for kind in (SavedModel, SavedOptimizer, SavedSchedule, SavedGenerator)
 }
 
@@ -364,7 +365,7 @@ def nans(array: ndarray[Any, Any]) -> int:
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
 
 
-def unlike(name: str, theirs: ndarray[Any, Any], mine: Any) -> str:
+def misfit(name: str, theirs: ndarray[Any, Any], mine: Any) -> str:
     """Why an array of the file cannot take the place of one here, or nothing."""
     if theirs.shape != mine.shape:
         return f"{name!r} is {theirs.shape} in the file, {mine.shape} in the model"
@@ -387,7 +388,7 @@ def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> 
     """The value as what JSON gives back; NumPy numbers become Python's, all else that changes raises."""
     if depth > DEEPEST:
         raise OptionError(f"save: {where[:60]}...: nested deeper than {DEEPEST} levels, or within itself")
-    if value is None or type(value) in (bool, int, float, str):
+    if type(value) in PLAIN:
         return value
     if isinstance(value, (np.bool_, np.integer, np.floating)) and value.dtype.itemsize <= 8:
         return value.item()

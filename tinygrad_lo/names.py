@@ -81,16 +81,16 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     wanted, found = dict.fromkeys(expected), dict.fromkeys(there)
     missing = [name for name in wanted if name not in found]
     unexpected = [name for name in found if name not in wanted]
-    texts = [f"missing: {listed(missing)}"] if missing else []
+    texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
         guesses = [f"{near!r} for {name!r}" if len(unexpected) > 1 else repr(near)
                    for name, near in likely(unexpected, missing)]  # fmt: skip
         hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
-        texts.append(f"unexpected: {listed(unexpected)}{hint}")
+        texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
 
 
-def listed(names: list[str]) -> str:
+def first_of(names: list[str]) -> str:
     """Names for a message: the first ones of many."""
     return str(names) if len(names) <= 9 else f"{str(names[:9])[:-1]}, and {len(names) - 9} more]"
 

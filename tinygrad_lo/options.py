@@ -258,7 +258,7 @@ def first_unknown(function: Callable[..., Any], options: Iterable[str]) -> Unkno
         return None
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     wrong = next((name for name in options if name not in known), None)
-    return None if wrong is None else unknown(called(function), wrong, [n for n in known if n != "self"])
+    return None if wrong is None else unknown(public_name(function), wrong, [n for n in known if n != "self"])
 
 
 def too_many(function: Callable[..., Any], args: tuple[Any, ...]) -> UnknownOptionError | None:
@@ -268,13 +268,13 @@ def too_many(function: Callable[..., Any], args: tuple[Any, ...]) -> UnknownOpti
     named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     if len(args) <= len(places) or not named or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None
-    count = len(places) - (places[:1] != [] and places[0].name == "self")
+    count = sum(p.name != "self" for p in places)
     return UnknownOptionError(
-        f"{called(function)} takes {count} argument{'s' * (count != 1)} by position; write the others with "
-        f"their names: {named[0]}=…. Options are {', '.join(named)}"
+        f"{public_name(function)} takes {count} argument{'s' * (count != 1)} by position; write the others "
+        f"with their names: {named[0]}=…. Options are {', '.join(named)}"
     )
 
 
-def called(function: Callable[..., Any]) -> str:
+def public_name(function: Callable[..., Any]) -> str:
     """What users call a function: a class by its name, a method with its class."""
     return function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]

@@ -18,7 +18,7 @@ from tinygrad_lo.errors import CheckpointError, OptionError
 
 KEY = "tinygrad_lo checkpoint"  # one entry of metadata: safetensors writes several in random order
 VERSION = 1
-LONGEST = 100_000_000  # bytes of a header, as safetensors itself has it
+LONGEST_HEADER = 100_000_000  # bytes of a header, as safetensors itself has it
 
 # The names that safetensors and NumPy have for what both can hold.
 DTYPES = {"BOOL": np.dtype(bool)} | {
@@ -88,7 +88,7 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
 def parsed(data: bytes) -> tuple[Any, Any]:
     """The entries of the tensors, and our JSON, which may be anything yet."""
     header = int.from_bytes(data[:8], "little")
-    if data[8:9] != b"{" or header > LONGEST:
+    if data[8:9] != b"{" or header > LONGEST_HEADER:
         refuse(f"not a tinygrad_lo checkpoint (or truncated: it has {len(data)} bytes)")
     try:
         entries = deserialize(data)  # type: ignore[no-untyped-call]
@@ -102,7 +102,7 @@ def parsed(data: bytes) -> tuple[Any, Any]:
         raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
 
 
-def write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Put a file into its place at once; the old one stays until the new one is safe on the disk."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent}")

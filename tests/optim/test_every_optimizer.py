@@ -15,7 +15,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError, UnknownOptionError
 from tinygrad_lo.optim.groups import options_of
-from tinygrad_lo.optim.optimizer import Optimizer, moved
+from tinygrad_lo.optim.optimizer import Optimizer, minus
 from tinygrad_lo.options import flag, public
 
 
@@ -377,7 +377,7 @@ class Planted(Optimizer):
         move = np.multiply(m, group["lr"], np.empty_like(w))
         if not group["rough"]:
             move /= abs(m) + group["eps"]
-        return moved(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group):
         lr, decay = group["lr"], group["decay"]

@@ -12,18 +12,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.groups import Group
-from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, moved
+from tinygrad_lo.optim.groups import ParamGroup
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
 from tinygrad_lo.options import public
 
 
-def blend(average: Array, x: Array, old: float, scratch: Array) -> None:
+def mix_in(average: Array, x: Array, old: float, scratch: Array) -> None:
     """average ← old · average + (1 − old) · x, in place. `scratch` may be `x`."""
     average *= old
     average += np.multiply(x, 1.0 - old, scratch)
 
 
-def blend_line(average: str, x: str, old: float) -> str:
+def mix_line(average: str, x: str, old: float) -> str:
     """The same as text."""
     return f"{average} ← {old} · {average} + (1 − {old}) · {x}"
 
@@ -68,7 +68,7 @@ class Adagrad(Optimizer):
     ) -> None:
         self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
@@ -76,17 +76,17 @@ class Adagrad(Optimizer):
         G = state["G"]
         move = np.multiply(g, g, np.empty_like(w))
         G += move
-        root(G, group, move)
+        root_of(G, group, move)
         np.divide(g, move, move)
         move *= group["lr"]
-        return moved(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
-        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_text('G', group)}"]
+        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_line('G', group)}"]
 
 
-def root(v: Array, group: Mapping[str, Any], out: Array) -> None:
+def root_of(v: Array, group: Mapping[str, Any], out: Array) -> None:
     """√(v + eps) or √v + eps. `out` may be `v`."""
     if group["eps_inside_sqrt"]:
         np.add(v, group["eps"], out)
@@ -96,7 +96,7 @@ def root(v: Array, group: Mapping[str, Any], out: Array) -> None:
         out += group["eps"]
 
 
-def root_text(v: str, group: Mapping[str, Any]) -> str:
+def root_line(v: str, group: Mapping[str, Any]) -> str:
     """The same as text."""
     if group["eps_inside_sqrt"]:
         return f"√({v} + {group['eps']})"
@@ -157,23 +157,23 @@ class RMSprop(Optimizer):
     ) -> None:
         self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
             state["v"] = np.zeros_like(w)
         v, decay = state["v"], group["decay"]
         move = np.multiply(g, g, np.empty_like(w))
-        blend(v, move, decay, move)
+        mix_in(v, move, decay, move)
         if group["centered"]:
             m = self.kept(state, "m", w)
-            blend(m, g, decay, move)
+            mix_in(m, g, decay, move)
             np.multiply(m, m, move)
             np.subtract(v, move, move)
             np.maximum(move, 0.0, out=move)  # of equal gradients the variance is 0, or rounding below it
-            root(move, group, move)
+            root_of(move, group, move)
         else:
-            root(v, group, move)
+            root_of(v, group, move)
         np.divide(g, move, move)
         if group["momentum"]:
             u = self.kept(state, "u", w)
@@ -182,7 +182,7 @@ class RMSprop(Optimizer):
             np.multiply(u, group["lr"], move)
         else:
             move *= group["lr"]
-        return moved(w, move, move)
+        return minus(w, move, move)
 
     @staticmethod
     def kept(state: dict[str, Any], name: str, w: Array) -> Array:
@@ -194,10 +194,10 @@ class RMSprop(Optimizer):
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         lr, decay, momentum = group["lr"], group["decay"], group["momentum"]
-        lines = [gradient_line(group), blend_line("v", "g²", decay)]
+        lines = [gradient_line(group), mix_line("v", "g²", decay)]
         if group["centered"]:
-            lines.append(blend_line("m", "g", decay))
-        ratio = f"g / {root_text('v − m²' if group['centered'] else 'v', group)}"
+            lines.append(mix_line("m", "g", decay))
+        ratio = f"g / {root_line('v − m²' if group['centered'] else 'v', group)}"
         if not momentum:
             return [*lines, f"w ← w − {lr} · {ratio}"]
         return [*lines, f"u ← {momentum} · u + {ratio}", f"w ← w − {lr} · u"]
@@ -243,14 +243,14 @@ class Adadelta(Optimizer):
     ) -> None:
         self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
             state.update(v=np.zeros_like(w), u=np.zeros_like(w))
         v, u, rho, eps = state["v"], state["u"], group["rho"], group["eps"]
         move = np.multiply(g, g, np.empty_like(w))
-        blend(v, move, rho, move)
+        mix_in(v, move, rho, move)
         np.add(v, eps, move)
         np.sqrt(move, move)
         np.divide(g, move, move)
@@ -259,17 +259,17 @@ class Adadelta(Optimizer):
         np.sqrt(other, other)
         move *= other
         np.multiply(move, move, other)
-        blend(u, other, rho, other)
+        mix_in(u, other, rho, other)
         move *= group["lr"]
-        return moved(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         rho, eps = group["rho"], group["eps"]
         return [
             gradient_line(group),
-            blend_line("v", "g²", rho),
+            mix_line("v", "g²", rho),
             f"Δ ← √(u + {eps}) / √(v + {eps}) · g",
-            blend_line("u", "Δ²", rho),
+            mix_line("u", "Δ²", rho),
             f"w ← w − {group['lr']} · Δ",
         ]

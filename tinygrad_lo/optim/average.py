@@ -17,7 +17,7 @@ from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import number, public, whole
 
 
-def copied(x: Array) -> Array:
+def own_array(x: Array) -> Array:
     """A new array of the same values; NumPy's numbers cannot change anyway."""
     return x.copy() if hasattr(x, "copy") else x
 
@@ -61,13 +61,13 @@ class Average:
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")
             self._params[name] = p
-        self._averages = {name: copied(p.value) for name, p in self._params.items()}
+        self._averages = {name: own_array(p.value) for name, p in self._params.items()}
         self._applied = 0
 
     @property
     def values(self) -> dict[str, Array]:
         """The averages by name, or by position where a parameter has none; copies."""
-        return {name: copied(average) for name, average in self._averages.items()}
+        return {name: own_array(average) for name, average in self._averages.items()}
 
     def update(self) -> None:
         """Move every average towards the parameter's present value.
@@ -133,7 +133,7 @@ class Average:
             updates, values = self._examined(state)
         # [()] makes a number of a 0-d array, as which files bring back the scalars.
         self._averages = {
-            name: copied(values[name]) if mine.ndim else values[name][()]
+            name: own_array(values[name]) if mine.ndim else values[name][()]
             for name, mine in self._averages.items()
         }
         self.updates = updates

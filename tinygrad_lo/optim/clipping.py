@@ -31,7 +31,7 @@ def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
     return live
 
 
-def bound(who: str, name: str, value: Any) -> float:
+def upper_bound(who: str, name: str, value: Any) -> float:
     """An upper bound: above 0; inf bounds nothing."""
     if isinstance(value, (float, np.floating)) and value == math.inf:
         return math.inf
@@ -90,7 +90,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         [0.6] [0.8]
     """
     who = "clip_grad_norm"
-    most = bound(who, "max_norm", max_norm)
+    most = upper_bound(who, "max_norm", max_norm)
     live = with_gradients(who, params)
     norms = [norm_of(p.arrived) for _, p in live]
     for (name, _), norm in zip(live, norms, strict=True):
@@ -133,7 +133,7 @@ def clip_grad_value(params: Any, limit: float) -> None:
         array([ 1. , -0.5])
     """
     who = "clip_grad_value"
-    most = bound(who, "limit", limit)
+    most = upper_bound(who, "limit", limit)
     live = with_gradients(who, params)
     for name, p in live:
         if bad := not_finite(p.arrived):

@@ -12,8 +12,8 @@ from numpy import ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
-from tinygrad_lo.optim.groups import Group
-from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, moved
+from tinygrad_lo.optim.groups import ParamGroup
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
 from tinygrad_lo.options import public
 
 ARRAYS, DTYPE = {ndarray}, attrgetter("dtype")
@@ -95,13 +95,13 @@ class SGD(Optimizer):
             )
         return None
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         if group["momentum"]:
             return self.with_velocity(w, decayed(w, g, group), state, group)
         return descend(w, decayed(w, g, group), None, group["lr"])
 
-    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+    def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
         if group["momentum"] or group["weight_decay"]:
             super().update(params, grads, group)
@@ -112,7 +112,7 @@ class SGD(Optimizer):
         stepped(params, grads, NO_STATE, descend, lr)
 
     @staticmethod
-    def with_velocity(w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def with_velocity(w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """The step with momentum; remembers the velocity v."""
         lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
         ours = group["lr_in_velocity"]
@@ -132,7 +132,7 @@ class SGD(Optimizer):
             move = pull if ours else np.empty_like(w)
         if not ours:
             v = np.multiply(v, lr, move)
-        return moved(w, v, move)
+        return minus(w, v, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""

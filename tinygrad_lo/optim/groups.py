@@ -41,7 +41,7 @@ def reader(option: inspect.Parameter) -> Reader:
     return READERS.get(option.name) or BY_TYPE[kind]
 
 
-class Group(dict[str, Any]):
+class ParamGroup(dict[str, Any]):
     """The options of some parameters. A dict that checks what is assigned: `group["lr"] = 0.1`."""
 
     def __init__(self, kind: Any, number: int, options: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class Group(dict[str, Any]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Group, (self.kind, self.number, dict(self))
+        return ParamGroup, (self.kind, self.number, dict(self))
 
     def setdefault(self, name: str, default: Any = None) -> Any:
         """The option; assigned, and checked, if it was missing."""

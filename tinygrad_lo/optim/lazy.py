@@ -16,21 +16,26 @@ def is_lazy(x: Any) -> bool:
     return hasattr(type(x), "__dask_graph__")
 
 
-def evaluated(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
+def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
     losses = losses_of(who, evaluate)
     pending = [p for p in params if is_lazy(p.arrived)]
     unknown = [loss for loss in losses if is_lazy(loss.value)]
     if pending or unknown:
-        from dask.base import compute
-
-        results = list(compute(*(p.arrived for p in pending), *(loss.value for loss in unknown)))  # type: ignore[no-untyped-call]
-        gradients = [fitting(p, g, "grad") for p, g in zip(pending, results, strict=False)]
-        for p, g in zip(pending, gradients, strict=True):
-            replace_gradient(p, g)
-        for loss, value in zip(unknown, results[len(pending) :], strict=True):
-            settle(loss, value)
+        compute_together(pending, unknown)
     return [loss.value for loss in losses]
+
+
+def compute_together(params: list[Any], losses: list[Any]) -> None:
+    """One pass over the data for all gradients and losses."""
+    from dask.base import compute
+
+    results = list(compute(*(p.arrived for p in params), *(loss.value for loss in losses)))  # type: ignore[no-untyped-call]
+    gradients = [fitting(p, g, "grad") for p, g in zip(params, results, strict=False)]
+    for p, g in zip(params, gradients, strict=True):
+        replace_gradient(p, g)
+    for loss, value in zip(losses, results[len(params) :], strict=True):
+        settle(loss, value)
 
 
 def losses_of(who: str, evaluate: Any) -> list[Any]:

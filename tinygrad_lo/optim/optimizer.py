@@ -18,14 +18,14 @@ from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted
 from tinygrad_lo.engine.leaves import forget, stepped
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import Group, Reader, as_groups, options_of, params_of, reader
-from tinygrad_lo.optim.lazy import evaluated
+from tinygrad_lo.optim.groups import ParamGroup, Reader, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.lazy import computed_now
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
 from tinygrad_lo.options import unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
-SMALL = 2**14  # elements that are quicker asked together, and cost no memory that counts
+FEW_ELEMENTS = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
 
 class LastSet(NamedTuple):
@@ -52,7 +52,7 @@ def gradient_line(group: Mapping[str, Any]) -> str:
     return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
 
 
-def moved(w: Array, move: Array, out: Array) -> Array:
+def minus(w: Array, move: Array, out: Array) -> Array:
     """w − move in the array `out`, which may be `move`; of a scalar a number, as a tensor holds it."""
     new = np.subtract(w, move, out)
     return new if new.ndim else new[()]
@@ -81,14 +81,14 @@ class Optimizer:
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""
         self.defaults = {name: arguments[name] for name in self.options}
-        self.param_groups: list[Group] = []
+        self.param_groups: list[ParamGroup] = []
         self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
         self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
         self._warned = False
         for group in as_groups(arguments["params"]):
             self.add_param_group(group)
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """The new value of one parameter, in a new array; keeps what it remembers in `state`.
 
         Mostly it ends with `moved`, so that a scalar stays a NumPy number.
@@ -121,7 +121,7 @@ class Optimizer:
                     f"{self}: group {number}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter"
                 )
         self._refuse_doubles(pairs, number)
-        new = Group(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
+        new = ParamGroup(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
         refuse_vanished(new)
         self.param_groups.append(new)
         schedule = last_set[self].schedule() if self in last_set else None
@@ -177,23 +177,17 @@ class Optimizer:
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
-            result = evaluated(str(self), evaluate, live) or result
+            result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
         if not all_finite(grads):
             self._refuse_not_finite(live)
         if 2 in map(SPENT, live) and not self._warned:
-            self._warned = True
-            p = next(p for p in live if p.spent == 2)
-            warnings.warn(
-                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
-                f"added to; call zero_grad() after step()",
-                stacklevel=2,
-            )
+            self._warn_of_old_gradients(live)
         for group, began, end in owners:
             self.update(live[began:end], grads[began:end], group)
         return result
 
-    def _arrived(self) -> tuple[list[Any], list[Array], list[tuple[Group, int, int]]]:
+    def _arrived(self) -> tuple[list[Any], list[Array], list[tuple[ParamGroup, int, int]]]:
         """The parameters with a gradient, the gradients, and where those of each group begin and end."""
         live: list[Any] = []
         grads: list[Array] = []
@@ -209,9 +203,19 @@ class Optimizer:
                 owners.append((group, began, len(live)))
         return live, grads, owners
 
-    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+    def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
         stepped(params, grads, map(self.state.__getitem__, params), self.rule, group)
+
+    def _warn_of_old_gradients(self, params: list[Any]) -> None:
+        """Warn, once, of a gradient that a backward pass was added to after a step."""
+        self._warned = True
+        p = next(p for p in params if p.spent == 2)
+        warnings.warn(
+            f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
+            f"added to; call zero_grad() after step()",
+            stacklevel=3,
+        )
 
     def _refuse_not_finite(self, params: list[Any]) -> None:
         """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
@@ -261,7 +265,7 @@ class Optimizer:
 
     def formula(self) -> str:
         """The update rule with the numbers of this optimizer, once for all groups that share them."""
-        blocks: dict[str, list[Group]] = {}
+        blocks: dict[str, list[ParamGroup]] = {}
         for group in self.param_groups:
             text = "\n".join(f"    {line}" for line in self.equations(group))
             blocks.setdefault(text, []).append(group)
@@ -285,12 +289,12 @@ class Optimizer:
 
 def all_finite(grads: list[Array]) -> bool:
     """Whether all sums of squares are finite, which is the quickest to ask; many small arrays as one."""
-    if len(grads) > 8 and sum(map(SIZE, grads)) < SMALL:
+    if len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS:
         grads = [np.concatenate(grads, None)]
     return all(map(isfinite, map(vdot, grads, grads)))
 
 
-def refuse_vanished(group: Group) -> None:
+def refuse_vanished(group: ParamGroup) -> None:
     """Raise if eps is 0 in the dtype of a parameter."""
     for p in group["params"]:
         if "eps" in group and p.value.dtype.type(group["eps"]) == 0:
@@ -300,6 +304,6 @@ def refuse_vanished(group: Group) -> None:
             )
 
 
-def titles(group: Group) -> list[str]:
+def titles(group: ParamGroup) -> list[str]:
     """The names of a group's parameters, or their shapes."""
     return [name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"]]

@@ -14,7 +14,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import CheckpointError, OptionError
 from tinygrad_lo.names import differences
 
-Names = dict[Any, str]  # the name of each parameter
+SavedNames = dict[Any, str]  # the name of each parameter
 
 
 @contextmanager
@@ -66,22 +66,20 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
     if strange:
         raise OptionError(f"{opt}: the state has {differences([], strange)}")
     states = {
-        p: remembered(opt, p, name, saved["state"][name])
+        p: saved_slots(opt, p, name, saved["state"][name])
         for p, name in partner.items()
         if saved["state"].get(name)
     }
     return options, states
 
 
-def partners(opt: Any, there: list[str]) -> Names:
+def partners(opt: Any, there: list[str]) -> SavedNames:
     """The saved name of each parameter: its own, or that at its position where one of them has none."""
     here = by_name(opt)
-    partner: Names = {}
-    for i, (name, p) in enumerate(here.items()):
-        if name in there:
-            partner[p] = name
-        elif i < len(there) and there[i] not in here and (p not in opt.names or there[i] == str(i)):
-            partner[p] = there[i]
+    partner: SavedNames = {p: name for name, p in here.items() if name in there}
+    for i, (p, place) in enumerate(zip(here.values(), there, strict=False)):
+        if p not in partner and place not in here and (p not in opt.names or place == str(i)):
+            partner[p] = place
     left = [name for name in there if name not in partner.values()]
     wrong = differences([name for name, p in here.items() if p not in partner], left)
     if wrong or len(there) != len(here):
@@ -89,7 +87,7 @@ def partners(opt: Any, there: list[str]) -> Names:
     return partner
 
 
-def saved_options(opt: Any, group: Any, partner: Names, groups: list[dict[str, Any]]) -> dict[str, Any]:
+def saved_options(opt: Any, group: Any, partner: SavedNames, groups: list[dict[str, Any]]) -> dict[str, Any]:
     """The options of the saved group with the same parameters."""
     names = {partner[p] for p in group["params"]}
     same = next((saved for saved in groups if set(saved["names"]) == names), None)
@@ -102,7 +100,7 @@ def saved_options(opt: Any, group: Any, partner: Names, groups: list[dict[str, A
     return group.checked(options)  # type: ignore[no-any-return]
 
 
-def remembered(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
+def saved_slots(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
     """The state of one parameter, copied."""
     slots = [key for key, kind in opt.memory.items() if key in saved or kind != "array?"]
     wrong = differences(slots, saved)

@@ -10,9 +10,9 @@ from weakref import ref
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.errors import CheckpointError, DTypeError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 from tinygrad_lo.names import differences
-from tinygrad_lo.optim.groups import Group, options_of
+from tinygrad_lo.optim.groups import ParamGroup, options_of
 from tinygrad_lo.optim.optimizer import LastSet, Optimizer, last_set
 from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import missing, number, pair, whole
@@ -126,7 +126,7 @@ class Schedule:
             self.joined.append([group["lr"], self.total(self.t)])
             self.last.append(group["lr"])
 
-    def greet(self, group: Group) -> None:
+    def greet(self, group: ParamGroup) -> None:
         """Say what will become of a group that joins while the rates rise: hardly what was meant."""
         now = self.total(self.t)
         growth = self.total(self.climb(self.t)) / now if now else 1.0
@@ -177,16 +177,15 @@ class Schedule:
         Raises:   CheckpointError: the state of another class, with other options or groups, or with
                   impossible numbers; nothing was changed.
         """
-        self.meet()
+        before = self.state_dict()
         with nothing_changed(f"{self}: this is no state of a schedule"):
             self.check_state(state)
-        before = self.state_dict()
-        self.take(state)
-        try:
-            rates = self._rates(self.t)
-        except OptionError as error:
-            self.take(before)
-            raise CheckpointError(f"{error}; nothing was changed") from error
+            self.take(state)
+            try:
+                rates = self._rates(self.t)
+            except OptionError:
+                self.take(before)
+                raise
         self._assign(rates)
 
     def check_state(self, state: Any) -> None:
@@ -205,7 +204,10 @@ class Schedule:
                     f"{name}={mine!r}"
                 )
         whole(str(self), "t", state["t"], 0)
-        initial, joined = state["initial"], state["joined"]
+        self._check_rates(state["initial"], state["joined"])
+
+    def _check_rates(self, initial: Any, joined: Any) -> None:
+        """Raise unless these are initial rates of all groups, of the first ones and of those that joined."""
         if not isinstance(initial, list) or not isinstance(joined, list):
             raise OptionError(f"{self}: initial and joined must be lists, got {initial!r} and {joined!r}")
         for i, lr in enumerate(initial):
