@@ -115,10 +115,10 @@ def test_what_stands_too_far_back_is_asked_for_its_name():
         def __init__(self, *, depth=1.0):
             self.depth = depth
 
-    text = r"^wave takes 1 argument by position; write the others with their names: speed=…. Options are speed, h"
+    text = r"^wave takes 1 argument by position; write the others with their names: speed=…\. Options are"
     with pytest.raises(UnknownOptionError, match=text):
         wave(1.0, 2.0)
-    with pytest.raises(UnknownOptionError, match="^Sea takes 0 arguments by position; .* depth=…"):
+    with pytest.raises(UnknownOptionError, match=r"^Sea takes 0 arguments by position; .* depth=…"):
         Sea(3.0)
     with pytest.raises(TypeError, match="missing 1 required"):
         wave()

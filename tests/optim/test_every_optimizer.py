@@ -82,13 +82,16 @@ def same(xs, ys):
 # -------------------------------------------------------------------------------------- the checks
 
 
-def as_python(line):
-    """An equation as a statement, read as a student would."""
-    for sign, code in {"←": "=", "−": "-", "·": "*", "^": "**", "²": "**2", "½": "0.5", "∇f(w)": "gradient",
-                       "μ'": "following"}.items():  # fmt: skip
-        line = line.replace(sign, code)
-    line = re.sub(r"√([^\s()]+)", r"sqrt(\1)", line)
-    return line.replace("√(", "sqrt(")
+SIGNS = {"←": "=", "−": "-", "·": "*", "^": "**", "²": "**2", "½": "0.5", "∇f(w)": "gradient", "μ'": "next_μ"}
+
+
+def perform(lines, space):
+    """Run equations as a program, read as a student would."""
+    for line in lines:
+        for sign, code in SIGNS.items():
+            line = line.replace(sign, code)
+        line = re.sub(r"√([^\s()]+)", r"sqrt(\1)", line).replace("√(", "sqrt(")
+        exec(line.strip(), {}, space)
 
 
 def the_printed_formula_is_the_rule(kind):
@@ -105,8 +108,7 @@ def the_printed_formula_is_the_rule(kind):
         for t, g in enumerate(others, 2):
             run(opt, [g])
             space |= {"gradient": g, "t": t}
-            for line in lines:
-                exec(as_python(line.strip()), {}, space)
+            perform(lines, space)
             np.testing.assert_allclose(w.data, space["w"], rtol=1e-12, atol=1e-14, err_msg=str(options))
 
 
@@ -118,8 +120,7 @@ def the_first_step_starts_from_zeros(kind):
         opt = kind(w, **options)
         space = dict.fromkeys(kind.memory, 0.0) | {"sqrt": np.sqrt, "max": np.maximum, "Π": 1.0, "t": 1}
         space |= {"w": w.data, "gradient": gradients(1)[0]}
-        for line in opt.formula().splitlines()[2:]:
-            exec(as_python(line.strip()), {}, space)
+        perform(opt.formula().splitlines()[2:], space)
         run(opt, gradients(1))
         np.testing.assert_allclose(w.data, space["w"], rtol=1e-12, atol=1e-14, err_msg=str(options))
 
@@ -231,15 +232,14 @@ def nothing_is_written_into(kind):
 
 
 def options_are_read_and_checked(kind):
-    usual = defaults(kind)
     for name, reader in kind.options.items():
         value = other_value(kind, name)
         for form in forms(value):
-            opt = kind(parameter(), **{"lr": 0.1, **{k: v for k, v in usual.items() if k == "momentum"}})
-            if kind.conflict({**usual, name: value}) is None:
-                opt.param_groups[0][name] = form
-                kept = opt.param_groups[0][name]
-                assert (kept, type(kept)) == (value, type(value)), (name, form)
+            allowed = (o for o in variants(kind) if kind.conflict({**o, name: value}) is None)
+            opt = kind(parameter(), **next(allowed))
+            opt.param_groups[0][name] = form
+            kept = opt.param_groups[0][name]
+            assert (kept, type(kept)) == (value, type(value)), (name, form)
         opt = kind(parameter(), lr=0.1)
         before = dict(opt.param_groups[0])
         for bad in (None, "x", math.nan, -1, (2.0, 0.5), *((1, 0) if reader is flag else (True,))):
@@ -297,15 +297,13 @@ def frozen_and_idle_parameters_stay(kind):
     for options in variants(kind):
         w, frozen, idle = (parameter(name=name) for name in ("w", "frozen", "idle"))
         opt = kind([w, frozen, idle], **options)
-        before = [frozen.data, idle.data]
+        before = frozen.data, idle.data
         frozen.requires_grad = False
         w.grad, frozen.grad = np.ones(5), np.full(5, np.nan)
         opt.step()
-        assert [frozen.data, idle.data] == [
-            x if x is y else None for x, y in zip(before, before, strict=True)
-        ]
-        assert frozen not in opt.state
-        assert idle not in opt.state
+        assert frozen.data is before[0]
+        assert idle.data is before[1]
+        assert list(opt.state) in ([], [w])
 
 
 def a_gradient_that_is_not_finite_changes_nothing(kind):
@@ -385,15 +383,10 @@ class Planted(Optimizer):
         return ["g ← ∇f(w)", f"m ← {decay} · m + (1 − {decay}) · g", f"w ← w − {last}"]
 
 
-@pytest.fixture
-def planted(monkeypatch):
+def test_it_is_picked_up(monkeypatch):
     monkeypatch.setattr(lo.optim, "Planted", Planted, raising=False)
     monkeypatch.setattr(lo.optim, "__all__", [*lo.optim.__all__, "Planted"])
-
-
-def test_it_is_picked_up(planted):
     assert Planted in optimizers()
-    assert [kind.__name__ for kind in optimizers()].count("Planted") == 1
 
 
 @every_check
