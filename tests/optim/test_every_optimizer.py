@@ -66,8 +66,8 @@ def gradients(count, shape=(5,), dtype=float):
     return [np.asarray(rng.standard_normal(shape)).astype(dtype)[()] for _ in range(count)]
 
 
-def run(opt, grads, params=None):
-    params = params or [p for group in opt.param_groups for p in group["params"]]
+def run(opt, grads):
+    params = [p for group in opt.param_groups for p in group["params"]]
     for g in grads:
         for p in params:
             p.grad = g
@@ -101,11 +101,10 @@ def the_printed_formula_is_the_rule(kind):
         opt = kind(w, **options)
         title, header, *lines = opt.formula().splitlines()
         assert (title, header) == (kind.__name__, "  group 0  [w]")
-        first, *others = gradients(8)
-        run(opt, [first])
+        run(opt, gradients(1))
         space = {"sqrt": np.sqrt, "max": np.maximum, "w": w.data}
         space |= {{"product": "Π"}.get(k, k): np.copy(x) for k, x in opt.state[w].items()}
-        for t, g in enumerate(others, 2):
+        for t, g in enumerate(gradients(7), 2):
             run(opt, [g])
             space |= {"gradient": g, "t": t}
             perform(lines, space)
@@ -203,7 +202,6 @@ def groups_have_rates_of_their_own(kind):
         assert same(together, [run(opt, grads)[0] for opt in alone])
         assert not np.array_equal(*together)
         assert both.formula().count("group ") == 2
-        assert "0.25" in both.formula()
 
 
 def dtypes_and_kinds_are_kept(kind):
@@ -240,12 +238,12 @@ def options_are_read_and_checked(kind):
             opt.param_groups[0][name] = form
             kept = opt.param_groups[0][name]
             assert (kept, type(kept)) == (value, type(value)), (name, form)
-        opt = kind(parameter(), lr=0.1)
-        before = dict(opt.param_groups[0])
+        before = dict((opt := kind(parameter(), lr=0.1)).param_groups[0])
         for bad in (None, "x", math.nan, -1, (2.0, 0.5), *((1, 0) if reader is flag else (True,))):
-            with pytest.raises(OptionError, match=rf"^{kind.__name__}: group 0: {name}(\[.\])? must be "):
+            words = rf"^{kind.__name__}: group 0: {name}(\[.\])? must be "
+            with pytest.raises(OptionError, match=words):
                 opt.param_groups[0].update({name: bad})
-            with pytest.raises(OptionError, match=rf"^{kind.__name__}: group 0: {name}(\[.\])? must be "):
+            with pytest.raises(OptionError, match=words):
                 kind(parameter(), **{"lr": 0.1, name: bad})
             assert dict(opt.param_groups[0]) == before
 
