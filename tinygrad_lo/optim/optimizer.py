@@ -76,7 +76,9 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.options = {name: reader(option) for name, option in options_of(cls).items()}
+        options = options_of(cls)
+        if options.keys() >= cls.options.keys():  # else a subclass that decides some of its parent's
+            cls.options = {name: reader(option) for name, option in options.items()}
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""

@@ -50,7 +50,9 @@ class Schedule:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.option_names = tuple(options_of(cls))
+        names = tuple(options_of(cls))
+        if {*names} >= {*cls.option_names}:  # else a subclass that decides some of its parent's
+            cls.option_names = names
 
     def __init__(self, opt: Optimizer) -> None:
         if not isinstance(opt, Optimizer):
