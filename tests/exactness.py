@@ -15,9 +15,9 @@ import mpmath
 import numpy as np
 from mpmath import mp
 
+from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import mode
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.transforms import grad
 
 BOUNDS = (4, 8, 16)  # for values, first and second derivatives
 

@@ -5,6 +5,7 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 """
 
 import sys
+from typing import NoReturn
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copied folder does not)
     raise ImportError(
@@ -21,16 +22,18 @@ from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checkpoint import load, save
 from tinygrad_lo.compiling.compile import compile
 from tinygrad_lo.drawing.picture import draw
-from tinygrad_lo.engine.anomaly import anomaly
-from tinygrad_lo.engine.graph import named, no_grad, scope
+from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, value_and_grad
+from tinygrad_lo.engine.graph import no_grad
+from tinygrad_lo.engine.machine.anomaly import anomaly
+from tinygrad_lo.engine.machine.random import seed
+from tinygrad_lo.engine.naming import named, scope
 from tinygrad_lo.engine.ops import define_op
-from tinygrad_lo.engine.random import seed
 from tinygrad_lo.engine.tensor import Parameter, Tensor
-from tinygrad_lo.engine.transforms import grad, hessian, hvp, jacobian, value_and_grad
 from tinygrad_lo.explaining.derivative import formula
 from tinygrad_lo.explaining.explain import explain
 from tinygrad_lo.explaining.source import source
 from tinygrad_lo.explaining.tree import tree
+from tinygrad_lo.options import missing
 
 __version__ = "0.1.0"
 
@@ -42,3 +45,7 @@ __all__ = [
     "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("tinygrad_lo", name, __all__)

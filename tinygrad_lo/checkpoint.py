@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.values import refuse_odd_arrays
+from tinygrad_lo.engine.machine.arguments import refuse_odd_arrays
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.names import differences, named_values
 from tinygrad_lo.options import public

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, name_of, named
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import name_of, named
 from tinygrad_lo.errors import OptionError
 
 Named = list[tuple[str | None, Any]]

@@ -5,9 +5,9 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.checking.report import WORDS
+from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import reachable
 from tinygrad_lo.engine.ops import TABLE, elementwise, indexing, reductions, shapes
-from tinygrad_lo.engine.sweep import unbroadcast
 
 COUNTS = [60, pytest.param(300, marks=pytest.mark.slow)]  # programs
 LENGTH = 8  # steps of a program, each a few ops

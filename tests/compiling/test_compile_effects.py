@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine import caller
+from tinygrad_lo.engine.machine import caller
 
 CHECKS = pytest.mark.parametrize("check", [True, False])
 X = np.random.default_rng(0).standard_normal((6, 3))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.dispatch import FACTS, FUNCTIONS, UFUNCS
+from tinygrad_lo.engine.machine.numpy_names import FACTS, FUNCTIONS, UFUNCS
 from tinygrad_lo.errors import LoError, UnsupportedError
 
 X = np.array([[0.3, 1.2, 0.7], [2.0, 0.4, 1.1]])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine import caller
+from tinygrad_lo.engine.machine import caller
 from tinygrad_lo.engine.ops import reductions
 from tinygrad_lo.engine.ops.elementwise import relu
 from tinygrad_lo.losses import contrastive, cosine_similarity, mae, pairwise_distance, squared_hinge, triplet

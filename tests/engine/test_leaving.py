@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.graph import spelled
+from tinygrad_lo.engine.naming import spelled
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError, UnsupportedError
 
 ONE = {

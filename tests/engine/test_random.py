@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import OptionError
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.sweep import total, unbroadcast
+from tinygrad_lo.engine.backward import unbroadcast
+from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.errors import MutationError
 
 # ---------------------------------------------------------------------------------- how much arrives

@@ -1,12 +1,14 @@
-"""The quick sweep and the readable one are one semantics, and both refuse what changed in between."""
+"""machine/fast.py and backward.py are one semantics: calls make the same nodes, sweeps the same gradients."""
 
 import array
 
 import numpy as np
 import pytest
+from samples import cases, inputs_of, positions
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.sweep import pull, start, sweep, walk
+from tinygrad_lo.engine.backward import call, pull, start, sweep
+from tinygrad_lo.engine.machine.fast import hot_sweep
 from tinygrad_lo.errors import DTypeError, MutationError, OptionError, ShapeError
 
 
@@ -54,7 +56,7 @@ def test_on_random_graphs_to_the_bit(seed):
     loss = random_graph(rng, leaves)
     if not loss.requires_grad:
         pytest.skip("this graph reached no parameter")
-    quick, slow = sweep(loss, start(loss, None))[1], walk(loss, start(loss, None), pull)[1]
+    quick, slow = hot_sweep(loss, start(loss, None))[1], sweep(loss, start(loss, None), pull)[1]
     assert sorted(quick) == sorted(slow)
     for birth, g in quick.items():
         np.testing.assert_array_equal(g, slow[birth])
@@ -87,9 +89,9 @@ def test_both_refuse_a_graph_older_than_its_leaves(graph, change):
     w, x = lo.Parameter([1.0, 2.0]), lo.Tensor([3.0, 4.0])
     loss = GRAPHS[graph](w, x)
     first = start(loss, None)
-    sweep(loss, first)  # nothing has changed yet
+    hot_sweep(loss, first)  # nothing has changed yet
     STALE[change](w, x)
-    for run in (lambda: sweep(loss, first), lambda: list(walk(loss, first, pull))):
+    for run in (lambda: hot_sweep(loss, first), lambda: list(sweep(loss, first, pull))):
         with pytest.raises(MutationError, match="changed after the forward pass"):
             run()
     assert w.grad is None
@@ -275,3 +277,45 @@ def test_a_frozen_parameter_keeps_its_shape_and_dtype():
         p.data = np.ones(2, np.float32)
     with pytest.raises(ShapeError, match=r"\(3,\)"):
         p.data = np.ones(3)
+
+
+def same_nodes(quick, plain):
+    assert type(quick) is type(plain)
+    if not isinstance(quick, lo.Tensor):
+        np.testing.assert_array_equal(quick, plain)
+        return
+    np.testing.assert_array_equal(quick.value, plain.value)
+    assert quick.dtype == plain.dtype
+    assert quick.op is plain.op
+    assert quick.needs is plain.needs
+    assert [*map(identity, quick.parents)] == [*map(identity, plain.parents)]
+    assert [*map(identity, quick.inputs)] == [*map(identity, plain.inputs)]
+
+
+def identity(x):
+    """What tells one object from another: an option is compared by value, an array or a node by itself."""
+    return x if isinstance(x, (int, float, tuple, str, slice, type(None))) else Same(x)
+
+
+class Same:
+    def __init__(self, thing):
+        self.thing = thing
+
+    def __eq__(self, other):
+        return self.thing is other.thing
+
+    __hash__ = None
+
+
+@pytest.mark.parametrize("name", lo.engine.ops.TABLE)
+@pytest.mark.parametrize("kind", ["arrays", "constants", "parameters", "one parameter"])
+def test_every_quick_call_makes_the_node_that_the_plain_one_makes(name, kind):
+    op = lo.engine.ops.TABLE[name]
+    rng = np.random.default_rng(0)
+    for case in cases(op):
+        args = inputs_of(op, case, rng)
+        where = positions(case)
+        for i in where[: 1 if kind == "one parameter" else None] * (kind != "arrays"):
+            args[i] = lo.Tensor(args[i], requires_grad=kind != "constants" and args[i].dtype.kind == "f")
+        with np.errstate(all="ignore"):
+            same_nodes(op.apply(*args), call(op, *args))

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from samples import cases, fill, inputs_of, positions, spelled
 
+from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Shape
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.transforms import grad
 
 
 def differences(value, arrays, h=1e-5):

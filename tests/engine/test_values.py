@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.values import as_data, foreign, from_nested, holds_tensor, plain
+from tinygrad_lo.engine.machine.arguments import as_data, foreign, from_nested, holds_tensor, plain
 from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.engine.sweep import edges
+from tinygrad_lo.engine.backward import edges
 from tinygrad_lo.explaining.explain import explain
 from tinygrad_lo.explaining.paths import LIMIT, TOP, as_float, paths
 

@@ -15,10 +15,11 @@ from tinygrad_lo.checking.elements import singly, unit, wrong_ones
 from tinygrad_lo.checking.recording import Tape, must_be_differentiable, place_of, recorded, taped
 from tinygrad_lo.checking.report import Fault, Report, Row
 from tinygrad_lo.checking.rounding import Noise, scatter
-from tinygrad_lo.engine.anomaly import anomaly
-from tinygrad_lo.engine.graph import Array, Node, mode, name_of, quoted, reachable
+from tinygrad_lo.engine.derivatives import grad
+from tinygrad_lo.engine.graph import Array, Node, mode, reachable
+from tinygrad_lo.engine.machine.anomaly import anomaly
+from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import GraphError, LoError, MutationError, NonFiniteError
 
 NAMED = 10  # wrong elements of the rest that are searched for

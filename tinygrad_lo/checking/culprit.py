@@ -20,11 +20,10 @@ from tinygrad_lo.checking.elements import wrong_ones
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
-from tinygrad_lo.engine.call import slow
+from tinygrad_lo.engine.backward import call, unbroadcast
+from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.sweep import unbroadcast
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.transforms import grad
 
 SINGLE = 256  # elements of an input that are measured one by one
 ENOUGH = 20  # faults after which the search ends
@@ -226,7 +225,7 @@ def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Ge
         def rule_value(arguments: list[Any], i: int = i, weights: Array = weights) -> Any:
             *values, g = arguments
             tensors = any(isinstance(x, Node) for x in arguments)
-            out = slow(op, *values) if tensors else op.forward(*values)
+            out = call(op, *values) if tensors else op.forward(*values)
             part = gradient_by(op, i, g, out, values)
             return None if part is None else (part * weights).sum()
 

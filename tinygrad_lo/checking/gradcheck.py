@@ -12,7 +12,8 @@ import numpy as np
 from tinygrad_lo.checking.comparison import Comparison
 from tinygrad_lo.checking.numerical import Path, each, parts
 from tinygrad_lo.checking.report import Report
-from tinygrad_lo.engine.graph import Node, mode, modes, name_of
+from tinygrad_lo.engine.graph import Node, mode, modes
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, OptionError
 

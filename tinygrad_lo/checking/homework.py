@@ -25,9 +25,9 @@ from tinygrad_lo.checking.student import (
     titled,
     trusted,
 )
+from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.transforms import grad
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
 
 RTOL = 1e-4  # how well each element must be known to count as verified

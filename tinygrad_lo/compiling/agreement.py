@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import quoted
+from tinygrad_lo.engine.naming import quoted
 
 
 def difference(

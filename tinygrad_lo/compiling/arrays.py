@@ -17,7 +17,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
-from tinygrad_lo.engine.graph import Array, Op, name_of
+from tinygrad_lo.engine.graph import Array, Op
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.explaining.formula import one_line
 from tinygrad_lo.explaining.program import Program

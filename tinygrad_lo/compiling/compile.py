@@ -18,10 +18,11 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, parts
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_data, prints
-from tinygrad_lo.engine.caller import warn_once
+from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
-from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.machine.arguments import foreign
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.recording import Data, Recording

@@ -24,8 +24,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
-from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.nn.base import Module
 
 PLAIN = (int, float, bool, str, type(None), complex, bytes)

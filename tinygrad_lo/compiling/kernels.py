@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
+from tinygrad_lo.engine.machine.sums import TALL
 from tinygrad_lo.engine.ops.reductions import row_starts
-from tinygrad_lo.engine.sweep import TALL
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.value import UFUNCS, Value
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_lo.engine.graph import Node, name_of
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.explaining.spelling import identifier
 from tinygrad_lo.nn.base import Itself
 

@@ -18,14 +18,14 @@ from tinygrad_lo.compiling.guards import Guards
 from tinygrad_lo.compiling.kernels import array_code
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
-from tinygrad_lo.engine.anomaly import checksum
-from tinygrad_lo.engine.beside import Check
-from tinygrad_lo.engine.caller import PACKAGE
 from tinygrad_lo.engine.graph import Node, active, modes
+from tinygrad_lo.engine.machine.anomaly import checksum
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.machine.caller import PACKAGE
+from tinygrad_lo.engine.machine.hooks import Check
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.value import Value
 

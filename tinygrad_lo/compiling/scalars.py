@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import name_of
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.explaining.program import Program
 from tinygrad_lo.explaining.spelling import identifier
 from tinygrad_lo.explaining.value import Value

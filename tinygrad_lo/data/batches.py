@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import GraphError, ShapeError
 from tinygrad_lo.options import flag, public, whole
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.options import number, pair, public, whole
 

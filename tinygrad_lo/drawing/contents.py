@@ -13,7 +13,8 @@ from tinygrad_lo.drawing.collapse import Box, Choice, Path, choose, count_hidden
 from tinygrad_lo.drawing.flow import Flow, backward, concrete
 from tinygrad_lo.drawing.gates import Gates
 from tinygrad_lo.drawing.numeric import Numeric
-from tinygrad_lo.engine.graph import Array, Node, name_of, scopes
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.naming import name_of, scopes
 from tinygrad_lo.explaining.formula import Names, is_drawn
 
 WORDED = 300  # values and boxes; edges of a larger picture do without their formulas

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.sweep import Part, pull, start, walk
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.explaining.steps import Rules, worked
 
@@ -68,7 +68,7 @@ def backward(
             yield i, parent, part
 
     with np.errstate(all="ignore"):  # a picture shows nan and ∞; it need not warn of them as well
-        _, leaves, found = walk(root, start(root, None), watch, kept)
+        _, leaves, found = sweep(root, start(root, None), watch, kept)
     flow.gradients = {**leaves, **found}
     return flow
 

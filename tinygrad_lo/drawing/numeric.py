@@ -10,7 +10,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.engine.graph import Node, name_of
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.explaining.formula import size
 

@@ -23,7 +23,8 @@ from tinygrad_lo.drawing.dot import dot
 from tinygrad_lo.drawing.numeric import read
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.engine.graph import Label, Node, name_of, quoted, scopes
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import Label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
 
@@ -154,10 +155,7 @@ def focused(names: Names, focus: Any) -> list[Node]:
 def given(names: Names) -> list[str]:
     """The names that the user gave, without what a loss calls the values inside it."""
     ends = {
-        began: node
-        for node in names.nodes
-        if isinstance(node._label, Label)
-        for _, began in node._label.spans
+        began: node for node in names.nodes if isinstance(node.label, Label) for _, began in node.label.spans
     }
     paths = scopes(names.nodes)
     return [

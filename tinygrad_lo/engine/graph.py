@@ -12,19 +12,20 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import keyword
-import math
 import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
 
 from tinygrad_lo.errors import GraphError, UnsupportedError
 
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
 Array = Any
 Rule = Callable[..., Array]
+Call = Callable[..., Any]  # said where a rule names an op that stands below it in its file
 T = TypeVar("T")
 
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
@@ -32,12 +33,13 @@ tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
 @dataclass(frozen=True, slots=True)
 class Kink:
-    """Where the slope of an op jumps, so that the rules know no second derivative.
+    """Where the slope of an op jumps, as that of |x| at 0. First derivatives do not ask; second ones do.
 
     Attributes:
-        met: of the output and the inputs, where they sit exactly there, in the output's shape.
-        even: of an op that is a length |x|, its rule for a gradient that is c · |x|: then there is no kink.
-        branches: whether there are two second derivatives, of which the rules give one, or none: nan.
+        met: `met(y, *inputs)` is a mask of the elements that sit exactly on the kink.
+        even: of a length |x|: the rule for an arriving gradient c · |x|. What is made of the length is then
+            smooth, as |x|² is, and its gradient is c · x.
+        branches: whether one side's second derivative can be given (|x|), or none exists (‖x‖: nan).
     """
 
     met: Callable[..., Array]
@@ -68,8 +70,8 @@ class Op:
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
-        aside: the gradient by the first input of an op that hands it to its last one, of which the first
-            was made, instead: for who asks for it.
+        aside: a second rule for the first input. An op such as bernoulli_known takes a probability and the
+            score that it was made of, and sends the gradient to the score; `lo.grad(loss, p)` asks aside.
         apply: the quickest function that calls it.
     """
 
@@ -98,22 +100,8 @@ class Op:
 
 
 def same(g: Array, y: Array, *inputs: Array) -> Array:
-    """The rule of +: the gradient passes unchanged. The sweep knows it and does not call it."""
+    """The rule of +: the gradient passes unchanged. The hot sweep knows it and saves the call."""
     return g
-
-
-class Label:
-    """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
-
-    __slots__ = ("derived", "name", "recorded", "scope", "spans", "where")
-
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name
-        self.scope: Scope | None = None
-        self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
-        self.where: str | None = None
-        self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
-        self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
 
 
 class Node:
@@ -123,22 +111,22 @@ class Node:
     An op of arity 1 or 2 keeps its edges in slots instead of tuples (one object for the collector
     instead of three). Which slots are set:
 
-        arity 1:  _pa the parent,  _a its array,  _b the options
-        arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
-        others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or of a constant
-                  that may be a probability how it was made, see scores.py
+        arity 1:  from_a the parent,  in_a its array,  in_b the options
+        arity 2:  from_a from_b the parents or None,  in_a in_b the inputs as the forward saw them
+        others:   from_a the tuple of parents,  in_a the tuple of inputs
+        leaves:   op is None;  arrived stamp spent, which only leaves have;  from_a None, or, of a constant
+                  that may be a probability, a note of its origin (scores.py)
     """
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
     __slots__ = (
-        "_a",
-        "_b",
-        "_label",
-        "_pa",
-        "_pb",
         "arrived",
         "birth",
+        "from_a",
+        "from_b",
+        "in_a",
+        "in_b",
+        "label",
         "needs",
         "op",
         "spent",
@@ -147,16 +135,16 @@ class Node:
     )
     value: Array
     birth: int
-    needs: bool  # whether a gradient is wanted; None, which is as false, where only no_grad kept it from True
+    needs: Any  # whether a gradient is wanted: True, False, or None (False only because of no_grad)
     op: Op | None  # the op that made this value; None for a leaf
     arrived: Array  # of a leaf: the gradient that backward passes have added up
     spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
-    stamp: int  # of a leaf: the birth clock when .data was last assigned
-    _a: Any
-    _b: Any
-    _pa: Any
-    _pb: Any
-    _label: str | Label | None
+    stamp: int  # of a leaf: what the clock of births said when .data was last assigned
+    in_a: Any
+    in_b: Any
+    from_a: Any
+    from_b: Any
+    label: Any  # None, a name, or a Label of naming.py
 
     @property
     def parents(self) -> tuple[Node | None, ...]:
@@ -165,10 +153,10 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._pa, self._pb)
+            return (self.from_a, self.from_b)
         if op.arity == 1:
-            return (self._pa,)
-        return tuple(self._pa)
+            return (self.from_a,)
+        return tuple(self.from_a)
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -177,84 +165,103 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._a, self._b)
+            return (self.in_a, self.in_b)
         if op.arity == 1:
-            return (self._a, *self._b)
-        return tuple(self._a)
+            return (self.in_a, *self.in_b)
+        return tuple(self.in_a)
 
 
-def label(node: Node) -> Label:
-    """The node's label as an object, made when it was only a name or nothing."""
-    found = node._label
-    if not isinstance(found, Label):
-        found = node._label = Label(found)
-    return found
+TENSOR: Any = None  # the class of what ops return; tensor.py says which
+new = object.__new__
 
 
-def name_of(node: Node) -> str | None:
-    """The name that the user or a loss gave to this value."""
-    found = node._label
-    return found.name if isinstance(found, Label) else found
+def results_are(tensor: type[Node]) -> None:
+    """Say of which class the results of ops are; tensor.py does, once."""
+    global TENSOR
+    TENSOR = tensor
 
 
-def quoted(node: Node, otherwise: str = "a tensor") -> str:
-    """The name in quotes, or `otherwise`: for messages."""
-    name = name_of(node)
-    return repr(name) if name is not None else otherwise
+def constant(data: Array) -> Any:
+    """A tensor that remembers no inputs and needs no gradient.
 
-
-def spelled(node: Node, otherwise: str) -> str:
-    """The tensor as a message can write it in Python: its name, "0.weight" as model[0].weight."""
-    path = (name_of(node) or "").split(".")
-    if len(path) > 1:
-        path.insert(0, "model")
-    written = path[0] + "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path[1:])
-    words = [path[0], *(key for key in path[1:] if not key.isdecimal())]
-    good = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
-    return written if good else otherwise
-
-
-def named(x: T, name: str) -> T:
-    """Give a tensor the name under which drawings, explanations and errors show it.
-
-    Plain arrays pass through, so a loss written with it runs on both.
-
-    Raises:   UnsupportedError: the name is not text.
-    Example:
-        >>> import tinygrad_lo as lo
-        >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
-        >>> S.name
-        'S'
+    A view is copied: changed in place, the array that it looks into would change a live graph unseen.
     """
-    if isinstance(x, Node):
-        if x._label is None and type(name) is str:
-            x._label = name
-        else:
-            rename(x, name)
-    return x
+    if isinstance(data, np.ndarray) and data.base is not None:
+        data = data.copy()
+    out = new(TENSOR)
+    out.value = data
+    out.needs = False
+    out.op = out.label = out.arrived = out.from_a = None
+    out.stamp = out.spent = 0
+    out.birth = tick()
+    return out
 
 
-def rename(node: Node, name: Any) -> None:
-    """Set or clear the node's name, keeping scopes and origin."""
-    if name is not None and not isinstance(name, str):
-        raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
-    if isinstance(node._label, Label):
-        node._label.name = name
+def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...], *, needs: bool) -> Any:
+    """The node of an op of any arity, its slots filled."""
+    out = new(TENSOR)
+    out.value = data
+    out.needs = needs
+    out.op = op
+    out.label = None
+    if op.arity == 1:
+        out.from_a, out.in_a, out.in_b = parents[0], raw[0], raw[1:]
+    elif op.arity == 2:
+        out.from_a, out.from_b, out.in_a, out.in_b = (*parents, *raw)
     else:
-        node._label = name
+        out.from_a, out.in_a = parents, raw
+    out.birth = tick()
+    return out
 
 
 # --------------------------------------------------------------------------------------- modes
+
+
+class Recorder(Protocol):
+    """What writes down every op of a thread, so that a program can be made of them."""
+
+    failed: bool  # whether an op or a check has raised
+
+    def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
+        """Run an op and write it down."""
+
+    def stand_in(self, value: Node, dtype: Any) -> Node:
+        """A tensor of what stands for a plain array."""
+
+    def fact(self, function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The answer of a NumPy function without a derivative."""
+
+    def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
+        """Something was checked or changed beside the graph."""
+
+    def guard(self, condition: Node, answer: bool) -> None:
+        """Python is about to branch on a value."""
+
+    def leave(self, how: str, values: tuple[Any, ...]) -> None:
+        """A value is about to leave the graph."""
+
+
+class Watcher(Protocol):
+    """What looks at every op of a thread as it runs: `lo.anomaly()`."""
+
+    def run(self, op: Op, inputs: tuple[Any, ...]) -> Array:
+        """The value of an op."""
+
+    def made(self, node: Node) -> None:
+        """An op has made this node."""
+
+    def pull(self, node: Node, g: Array) -> Iterable[tuple[int, Node, Array]]:
+        """What a node sends to its inputs in a backward pass."""
 
 
 class Modes(threading.local):
     """The switches of one thread."""
 
     grad_off: bool = False
-    scope: Scope | None = None
-    watch: Any = None  # the watcher of anomaly.py
+    scope: Any = None  # the innermost of naming.py
+    watch: Watcher | None = None
     kinks: bool = True  # whether a second derivative at a kink is warned of
-    recording: Any = None  # what writes down every op, for a program: explaining/recording.py
+    recording: Recorder | None = None
 
     def __init__(self) -> None:
         # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.
@@ -279,7 +286,7 @@ class mode(ContextDecorator):
         return self.begin(self.value)
 
     def begin(self, value: Any) -> Any:
-        """Set the switch. Nothing is kept on self: a decorated function may run in many threads."""
+        """Set the switch. self keeps no state of an entry: a decorated function may run in many threads."""
         modes.open.append([self, self.switch, getattr(modes, self.switch)])
         setattr(modes, self.switch, value)
         active.append(self)
@@ -301,10 +308,11 @@ class mode(ContextDecorator):
 
     def __call__(self, function: Any) -> Any:
         """Decorate a function: it runs inside the block."""
-        if inspect.isgeneratorfunction(function):
+        late = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if any(kind(function) for kind in late):
             raise UnsupportedError(
-                f"{function.__name__} is a generator function, which runs after the decorator has ended; "
-                f"write the with block inside it"
+                f"{function.__name__} is a generator or async function, which runs after the decorator "
+                f"has ended; write the with block inside it"
             )
         return super().__call__(function)
 
@@ -324,88 +332,6 @@ def no_grad() -> mode:
         False
     """
     return mode("grad_off", True)
-
-
-class Scope:
-    """One entry of a `with lo.scope(...)` block; entering twice makes two."""
-
-    __slots__ = ("began", "name", "outer")
-
-    def __init__(self, name: str, outer: Scope | None) -> None:
-        self.name = name
-        self.outer = outer
-        self.began = tick()
-
-
-class scope(mode):
-    """Group the values made inside `with lo.scope("data loss"):` under that title.
-
-    Drawings show a scope as a frame, `lo.tree` as a heading, errors name it. Scopes nest. Every loss
-    of the library opens one with its own name.
-
-    Raises:   UnsupportedError: the name is not text.
-    Example:
-        >>> import tinygrad_lo as lo
-        >>> w = lo.Parameter(2.0, name="w")
-        >>> with lo.scope("regularization"):
-        ...     loss = w * w
-        >>> print(lo.tree(loss))
-        v1 = w × w = 4  ‹regularization›
-        ├─ w = 2  parameter
-        └─ w (above)
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__("scope", None)
-        if not isinstance(name, str):
-            raise UnsupportedError(f"a scope's name is text, got {type(name).__name__}: {name!r}")
-        self.name = name
-
-    def __enter__(self) -> Any:
-        return self.begin(Scope(self.name, modes.scope))
-
-
-def scoped(name: str, began: int, out: T) -> T:
-    """Mark everything from birth `began` to `out` as one scope; `began = tick()` at a loss's entry.
-
-    Entering a context manager would send every op of the loss through the slow path; an interval of
-    births costs nothing.
-    """
-    if isinstance(out, Node):
-        label(out).spans += ((name, began),)
-    return out
-
-
-def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
-    """Birth of each node -> the path of scopes around it, outermost first, each as (title, key).
-
-    The key tells two scopes with one title apart.
-    """
-    nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
-    spans = []  # (began, ended, title) of every loss among the nodes
-    for node in nodes:
-        if isinstance(node._label, Label):
-            spans += [(began, node.birth, title) for title, began in node._label.spans]
-    spans.sort(reverse=True)  # an outer loss begins before the ones inside it: -5 is earlier than -9
-    coming = iter([*spans, (-math.inf, 0, "")])
-    following = next(coming)
-    around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
-    paths = {}
-    for node in nodes:
-        while following[0] >= node.birth:
-            around.append(following)
-            following = next(coming)
-        around = [span for span in around if span[1] <= node.birth]
-        path: list[tuple[str, int]] = []
-        found = node._label.scope if isinstance(node._label, Label) else None
-        while found is not None:
-            path.append((found.name, found.began))
-            found = found.outer
-        path.reverse()
-        if node.op is not None:
-            path += [(title, int(began)) for began, _, title in around]
-        paths[node.birth] = tuple(path)
-    return paths
 
 
 # ------------------------------------------------------------------------------- reading graphs

@@ -8,15 +8,29 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine import dispatch
-from tinygrad_lo.engine.beside import branch, leave
-from tinygrad_lo.engine.call import register
 from tinygrad_lo.engine.disguise import without_items
-from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted, rename, spelled, tick
+from tinygrad_lo.engine.graph import Array, Node, active, tick
+from tinygrad_lo.engine.machine import fast, numpy_names
+from tinygrad_lo.engine.machine.arguments import (
+    REAL,
+    as_data,
+    closed,
+    fitting,
+    left,
+    must_be_float,
+    number_of,
+)
+from tinygrad_lo.engine.machine.hooks import branch, leave
+from tinygrad_lo.engine.machine.refusals import Elsewhere
+from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.engine.sweep import deposit, start, sweep
-from tinygrad_lo.engine.values import REAL, as_data, closed, fitting, left, must_be_float, number_of
-from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    OptionError,
+    ShapeError,
+    UnsupportedError,
+)
 
 
 class Tensor(Node):
@@ -53,7 +67,7 @@ class Tensor(Node):
         self.needs = requires_grad
         if requires_grad:
             must_be_float(data, self.value)
-        self.op = self._label = self.arrived = self._pa = None
+        self.op = self.label = self.arrived = self.from_a = None
         self.stamp = self.spent = 0
         if name is not None:
             rename(self, name)
@@ -250,23 +264,7 @@ class Tensor(Node):
 
     # ------------------------------------------------------------------------------- backward
 
-    def backward(self, seed: Any = None) -> None:
-        """Add the gradient of this value by each leaf to that leaf's `.grad`.
-
-        Raises:   GraphError: nothing requires a gradient; more than one element and no seed.
-                  ShapeError: the seed has another shape than the tensor.
-                  MutationError: a leaf was changed in place since the forward pass.
-        Example:
-            >>> import tinygrad_lo as lo
-            >>> w = lo.Parameter(3.0)
-            >>> y = w * w
-            >>> y.backward()
-            >>> y.backward()  # once more: exactly one more gradient
-            >>> float(w.grad)
-            12.0
-        """
-        leaves, grads, _ = sweep(self, start(self, seed))
-        deposit(leaves, grads)
+    backward = fast.run_backward
 
     # ------------------------------------------------------------------- operators and methods
 
@@ -289,16 +287,16 @@ class Tensor(Node):
     def __pos__(self) -> Any:
         return self
 
-    __radd__ = dispatch.swapped(arithmetic.add)
-    __rsub__ = dispatch.swapped(arithmetic.subtract)
-    __rmul__ = dispatch.swapped(arithmetic.multiply)
-    __rtruediv__ = dispatch.swapped(arithmetic.divide)
-    __rpow__ = dispatch.swapped(arithmetic.power)
-    __rmatmul__ = dispatch.swapped(linear.matmul)
+    __radd__ = numpy_names.swapped(arithmetic.add)
+    __rsub__ = numpy_names.swapped(arithmetic.subtract)
+    __rmul__ = numpy_names.swapped(arithmetic.multiply)
+    __rtruediv__ = numpy_names.swapped(arithmetic.divide)
+    __rpow__ = numpy_names.swapped(arithmetic.power)
+    __rmatmul__ = numpy_names.swapped(linear.matmul)
 
-    __and__, __or__, __xor__ = map(dispatch.plain_answer, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
+    __and__, __or__, __xor__ = map(numpy_names.plain_answer, (np.bitwise_and, np.bitwise_or, np.bitwise_xor))
     __rand__, __ror__, __rxor__ = __and__, __or__, __xor__
-    __invert__ = dispatch.plain_answer(np.invert)
+    __invert__ = numpy_names.plain_answer(np.invert)
 
     def _flat(self, _: Any) -> NoReturn:
         raise UnsupportedError("//, % and divmod have no derivative here; for their values use t.numpy()")
@@ -321,7 +319,7 @@ class Tensor(Node):
     min = reductions.min
     var = reductions.var
     std = reductions.std
-    norm = dispatch.norm
+    norm = numpy_names.np_norm
     dot = linear.dot
     reshape = shapes.reshape
     transpose = shapes.transpose
@@ -338,6 +336,16 @@ class Tensor(Node):
     sigmoid = elementwise.sigmoid
     astype = elementwise.astype
 
+    retain_grad = Elsewhere("lo.grad(loss, S) gives the gradient by any value S")
+    grad_fn = Elsewhere("t.op is what made it, t.parents of what")
+    requires_grad_ = Elsewhere("assign t.requires_grad = True")
+    zero_grad = Elsewhere("assign p.grad = None, or call the optimizer's zero_grad()")
+    view = Elsewhere("write t.reshape(...)")
+    permute = Elsewhere("write t.transpose(...)")
+    unsqueeze = Elsewhere("write np.expand_dims(t, axis)")
+    to = Elsewhere("write t.astype(dtype); arrays stay where they are")
+    cuda = Elsewhere("make the tensor of a CuPy array")
+
     argmax = reductions.argmax
     any = reductions.any
     all = reductions.all
@@ -346,13 +354,13 @@ class Tensor(Node):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
-            ours = dispatch.UFUNCS.get(ufunc)
+            ours = numpy_names.UFUNCS.get(ufunc)
             if ours is not None:
                 return ours(*inputs)
-        return dispatch.call_ufunc(ufunc, method, inputs, options)
+        return numpy_names.call_ufunc(ufunc, method, inputs, options)
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
-        return dispatch.call_function(function, args, options)
+        return numpy_names.call_function(function, args, options)
 
     # --------------------------------------------------------------------------------- as text
 
@@ -405,7 +413,7 @@ class Parameter(Tensor):
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _rebound
 
 
-register(Tensor, Parameter)
+fast.register(Tensor, Parameter)
 DISGUISES: dict[type[Tensor], Any] = {kind: without_items(kind) for kind in (Tensor, Parameter)}
 
 

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.dispatch import UFUNCS
-from tinygrad_lo.engine.graph import Array, Node, Op, quoted
+from tinygrad_lo.engine.backward import Part, contributions, sweep
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.machine.numpy_names import UFUNCS
+from tinygrad_lo.engine.machine.sums import stretched, total
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Composed, Shape
-from tinygrad_lo.engine.sweep import Part, contributions, stretched, total, walk
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
 from tinygrad_lo.explaining.expression import (
     ATOM,
@@ -310,7 +312,7 @@ def derivatives(
         return contributions(node, g, node, inputs)
 
     lines = [f"{title} = {said(write(symbols.expression(y), pieces))}"]
-    _, grads, _ = walk(y, g, pull)
+    _, grads, _ = sweep(y, g, pull)
     for name, leaf in leaves:
         if leaf.birth in grads:
             text = write(symbols.expression(grads[leaf.birth]), pieces).text

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, mode
-from tinygrad_lo.engine.sweep import start
+from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant, inside
 from tinygrad_lo.explaining.formula import Names, number, size

@@ -19,8 +19,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
+from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole, number, option
 from tinygrad_lo.explaining.recording import Recording
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, name_of, reachable
-from tinygrad_lo.engine.values import memory
+from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.naming import name_of
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, quoted, reachable
-from tinygrad_lo.engine.sweep import edges, pull, start, walk
+from tinygrad_lo.engine.backward import edges, pull, start, sweep
+from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError
 
 TOP = 20  # paths that are listed
@@ -92,7 +93,7 @@ def paths(loss: Any, of: Any) -> Paths:
 
 def arriving(loss: Node, seed: Array, wanted: list[Any]) -> list[Array]:
     """The gradients at some values, as the engine computes them; no `.grad` changes."""
-    _, leaves, kept = walk(loss, seed, pull, {node.birth for node in wanted})
+    _, leaves, kept = sweep(loss, seed, pull, {node.birth for node in wanted})
     found = []
     for node in wanted:
         g: Any = kept.get(node.birth, leaves.get(node.birth))

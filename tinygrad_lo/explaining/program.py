@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Label, Node, Op, mode, name_of, reachable, scopes, tick
+from tinygrad_lo.engine.backward import Part, contributions, start, sweep
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable, tick
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.naming import Label, name_of, scopes
 from tinygrad_lo.engine.ops.reductions import spread
-from tinygrad_lo.engine.sweep import Part, contributions, start, walk
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import memory
 from tinygrad_lo.explaining.recording import Effect, Recording, runs_always
 from tinygrad_lo.explaining.simplify import simplified
 from tinygrad_lo.explaining.value import Path, Value
@@ -122,7 +123,7 @@ class Program:
         if np.ndim(one):
             seed = spread(seed, one.shape)
         named = {node.birth: node for node in forward if name_of(node) is not None}
-        leaves, grads, kept = walk(loss, seed, self._pull, named)
+        leaves, grads, kept = sweep(loss, seed, self._pull, named)
         grads = {birth: g for birth, g in grads.items() if leaves[birth].needs}
         for birth, node in leaves.items():
             if birth in grads and grads[birth].dtype != node.value.dtype:
@@ -279,7 +280,7 @@ def deciding(nodes: list[Node], effects: list[Effect]) -> list[Node]:
     """
     steps = [node for node in nodes if node.op is not None and not any(node.op.rules)]
     if steps:
-        labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
+        labels = [(node, node.label) for node in nodes if isinstance(node.label, Label)]
         spans = [(began, node.birth) for node, found in labels for _, began in found.spans]
         steps = [s for s in steps if not any(end <= s.birth < began for began, end in spans)]
     return steps + [e.node for e in effects if e.action is None and e.node is not None]

@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.call import node_of, refusal
-from tinygrad_lo.engine.graph import Array, Node, Op, label, mode, modes, name_of, quoted, rename, tick
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
+from tinygrad_lo.engine.machine.arguments import memory, plain
+from tinygrad_lo.engine.machine.refusals import refusal
+from tinygrad_lo.engine.naming import label, name_of, quoted, rename
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import memory, plain
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
 

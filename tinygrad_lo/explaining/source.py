@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.sweep import start
-from tinygrad_lo.engine.values import memory
+from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
 from tinygrad_lo.explaining.formula import one_line
 from tinygrad_lo.explaining.program import Program

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import leave
+from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, mode, same
-from tinygrad_lo.engine.sweep import Part, pull, start, stretched, walk
-from tinygrad_lo.engine.values import memory
+from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.machine.sums import stretched
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import (
@@ -176,7 +177,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
         np.errstate(all="ignore"),
     ):  # steps show nan and ∞; they need not warn of them as well
         found.forward = computed(names)
-        leaves, grads, _ = walk(loss, seed, watch)
+        leaves, grads, _ = sweep(loss, seed, watch)
     complete: dict[int, bool] = {}
     for step in reversed(found.backward):
         step.last = complete.setdefault(step.target_place, True)

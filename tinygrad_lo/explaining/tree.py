@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, scopes
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.formula import Names, number, one_line, size
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Array, Node, named
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested, is_finite_number, plain
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.hooks import check
+from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import divide
 from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats, number
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.scores import back
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import foreign, from_nested, is_finite_number, plain
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 
 HALF = np.dtype(np.float16)
@@ -102,7 +103,7 @@ def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str,
 def shown(x: Any, name: str, beside: Any) -> Any:
     """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
     if isinstance(x, Node):
-        return named(x, name) if x._label is None else x
+        return named(x, name) if x.label is None else x
     return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
 
 

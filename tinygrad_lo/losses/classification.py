@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Node, named, scoped, tick
+from tinygrad_lo.engine.graph import Node, tick
+from tinygrad_lo.engine.machine.arguments import finite_number
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.hooks import check
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops.arithmetic import (
     add,
     divide,
@@ -28,7 +30,6 @@ from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import finite_number
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.losses.checks import (
     HALF,

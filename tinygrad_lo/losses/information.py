@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.call import remembered
-from tinygrad_lo.engine.graph import Node, named, scoped, tick
+from tinygrad_lo.engine.graph import Node, tick
+from tinygrad_lo.engine.machine.arguments import foreign, plain, shape_of
+from tinygrad_lo.engine.machine.hooks import check, remembered
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
 from tinygrad_lo.engine.ops.elementwise import as_float, where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import foreign, plain, shape_of
 from tinygrad_lo.errors import ShapeError
 from tinygrad_lo.losses.checks import (
     HALF,

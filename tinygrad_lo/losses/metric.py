@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import check, leave
-from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
+from tinygrad_lo.engine.graph import Array, Node, tick
+from tinygrad_lo.engine.machine.arguments import finite_number, foreign, shape_of
+from tinygrad_lo.engine.machine.hooks import check, leave
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops.arithmetic import add, equal, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import floats, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
-from tinygrad_lo.engine.values import finite_number, foreign, shape_of
 from tinygrad_lo.errors import (
     DTypeError,
     GraphError,

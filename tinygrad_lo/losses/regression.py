@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
+from tinygrad_lo.engine.graph import Array, Node, tick
+from tinygrad_lo.engine.machine.arguments import foreign, plain
+from tinygrad_lo.engine.machine.hooks import check
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
-from tinygrad_lo.engine.values import foreign, plain
 from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of, widened
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, scoped, tick
+from tinygrad_lo.engine.graph import Node, tick
+from tinygrad_lo.engine.machine.arguments import finite_number, plain
+from tinygrad_lo.engine.naming import scoped
 from tinygrad_lo.engine.ops.arithmetic import add, multiply, square
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
 from tinygrad_lo.engine.ops.elementwise import as_float
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.values import finite_number, plain
 from tinygrad_lo.errors import DTypeError, OptionError
 from tinygrad_lo.losses.checks import HALF, flag, narrowed, widened
 

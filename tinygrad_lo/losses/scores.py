@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import named
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater, negative, subtract
 from tinygrad_lo.engine.ops.elementwise import exp, log, log1p, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability

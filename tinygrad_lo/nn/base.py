@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, name_of, rename
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import shape_of
+from tinygrad_lo.engine.naming import name_of, rename
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import CheckpointError, OptionError, UnsupportedError
 
 

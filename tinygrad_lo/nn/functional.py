@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.beside import effect
-from tinygrad_lo.engine.call import slow
-from tinygrad_lo.engine.graph import Array, Node, Op, named, scoped, tick
+from tinygrad_lo.engine.backward import call
+from tinygrad_lo.engine.graph import Array, Node, Op, tick
+from tinygrad_lo.engine.machine.arguments import finite_number, foreign, shape_of
+from tinygrad_lo.engine.machine.hooks import effect
+from tinygrad_lo.engine.machine.random import generator
+from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, floating, floats, sqrt
 from tinygrad_lo.engine.ops.indexing import positions, windows
@@ -21,9 +24,7 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import mean
 from tinygrad_lo.engine.ops.shapes import pad, reshape, transpose
-from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.engine.values import finite_number, foreign, shape_of
 from tinygrad_lo.errors import DomainError, DTypeError, OptionError, ShapeError, UnsupportedError
 from tinygrad_lo.nn.activations import dtype_of
 
@@ -57,7 +58,7 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     if not training or p == 0.0:
         return x
     scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
-    mask = slow(random_mask, shape_of(x), p, scale, dtype_of(x), rng)
+    mask = call(random_mask, shape_of(x), p, scale, dtype_of(x), rng)
     if isinstance(x, Node):
         mask = named(Tensor(mask), "mask")
     return scoped("dropout", began, multiply(x, mask))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, name_of
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import finite_number, shape_of
+from tinygrad_lo.engine.machine.random import generator
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import add
 from tinygrad_lo.engine.ops.elementwise import floats
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.shapes import reshape
-from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import finite_number, shape_of
 from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import dropout

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from tinygrad_lo.engine.machine.arguments import finite_number
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import finite_number
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.nn import activations
 from tinygrad_lo.nn.base import Module

@@ -10,7 +10,7 @@ from numpy import float64
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import replace_gradient
-from tinygrad_lo.engine.values import foreign
+from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.errors import NonFiniteError, OptionError
 from tinygrad_lo.names import leaves_as_named
 from tinygrad_lo.options import number, public

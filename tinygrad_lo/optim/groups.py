@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn, Self
 
-from tinygrad_lo.engine.graph import name_of
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import named_leaves
 from tinygrad_lo.options import flag, number, pair, public, unknown, whole

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.leaves import replace_gradient, settle
-from tinygrad_lo.engine.values import fitting
+from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.errors import DTypeError
 
 

@@ -13,9 +13,10 @@ from weakref import ReferenceType, WeakKeyDictionary
 import numpy as np
 from numpy import ndarray, vdot
 
-from tinygrad_lo.engine.beside import leave
-from tinygrad_lo.engine.graph import Array, Node, active, name_of, quoted
+from tinygrad_lo.engine.graph import Array, Node, active
 from tinygrad_lo.engine.leaves import forget, stepped
+from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import ParamGroup, Reader, as_groups, options_of, params_of, reader

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.random import generator
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import DTypeError, NonFiniteError
 from tinygrad_lo.optim.schedule import loss_as_float
 from tinygrad_lo.options import public, whole

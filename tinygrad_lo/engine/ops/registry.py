@@ -12,10 +12,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.call import anything, binary, no_broadcast, optioned, slow, unary
+from tinygrad_lo.engine import backward
+from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Kink, Node, Op, Rule
-from tinygrad_lo.engine.sweep import unbroadcast
-from tinygrad_lo.engine.values import REAL, foreign
+from tinygrad_lo.engine.machine.arguments import REAL, foreign
+from tinygrad_lo.engine.machine.fast import PLAIN, anything, binary, optioned, unary
+from tinygrad_lo.engine.machine.refusals import no_broadcast
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 
 TABLE: dict[str, Op] = {}
@@ -85,13 +87,15 @@ def op(
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
     TABLE[name] = entry
-    return function_of(entry, options)
+    return quickest(entry, options)
 
 
-def function_of(entry: Op, options: bool) -> Callable[..., Any]:
+def quickest(entry: Op, options: bool) -> Callable[..., Any]:
     """The quickest call that fits the entry."""
     call: Callable[..., Any]
-    if not entry.differentiable or entry.arity not in (1, 2):
+    if PLAIN:
+        call = backward.function_of(entry)
+    elif not entry.differentiable or entry.arity not in (1, 2):
         call = anything(entry)
     elif entry.arity == 2:
         call = binary(entry)
@@ -184,7 +188,7 @@ def define_op(
     def call(*inputs: Any, **options: Any) -> Any:
         if len(inputs) != entry.arity:
             raise OptionError(f"{name} takes {entry.arity} inputs, got {len(inputs)}")
-        return slow(bound(entry, options) if options else entry, *inputs)
+        return backward.call(bound(entry, options) if options else entry, *inputs)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = entry.about

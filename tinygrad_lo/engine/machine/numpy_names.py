@@ -1,0 +1,233 @@
+"""Which op answers when a NumPy function is called with a tensor.
+
+`np.exp(t)` reaches a tensor through `__array_ufunc__`, `np.sum(t)` through `__array_function__`; both
+look here. What is not listed raises: nothing ever leaves the graph silently.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from inspect import Parameter
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import shape_of
+from tinygrad_lo.engine.machine.hooks import fact
+from tinygrad_lo.engine.naming import spelled
+from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
+from tinygrad_lo.options import is_whole
+
+MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
+OURS = {name: f for module in MODULES for name, f in vars(module).items() if f.__class__ is FunctionType}
+
+# An op that is named as a ufunc answers it.
+UFUNCS: dict[Any, Callable[..., Any]] = {
+    ufunc: f for name, f in OURS.items() if isinstance(ufunc := getattr(np, name, None), np.ufunc)
+}
+UFUNCS |= {np.float_power: arithmetic.power, np.fabs: elementwise.abs}
+
+# Not differentiable, and asked for as facts: answered with plain arrays.
+FACTS = frozenset({
+    np.isfinite, np.isnan, np.isinf, np.floor, np.ceil, np.rint, np.trunc, np.signbit,
+    np.logical_and, np.logical_or, np.logical_not, np.logical_xor,
+    np.bitwise_and, np.bitwise_or, np.invert, np.bitwise_xor,
+    np.argmax, np.argmin, np.argsort, np.any, np.all, np.round, np.count_nonzero, np.nonzero,
+    np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
+    np.shape, np.ndim, np.size, np.result_type, np.shares_memory, np.may_share_memory,
+})  # fmt: skip
+
+REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.add: reductions.sum, np.multiply: reductions.prod, np.maximum: reductions.max,
+    np.minimum: reductions.min, np.logaddexp: reductions.logsumexp,
+}  # fmt: skip
+
+
+def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    """The root of the sum of squares along the axes (all of them by default): no other order."""
+    vector = len(shape_of(x) if axis is None else np.atleast_1d(axis)) == 1
+    if ord is None or ord == (2 if vector else "fro"):
+        return reductions.norm(x, axis, keepdims)
+    name = spelled(x, "x") if isinstance(x, Node) else "x"
+    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
+    write = vector_norm(name, ord, inside) if vector else matrix_norm(name, ord, whole=axis is None)
+    along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
+    hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
+    kind = "a vector" if vector else "a matrix"
+    raise UnsupportedError(f"np_norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
+
+
+def vector_norm(name: str, ord: Any, inside: str) -> str:
+    """How to write another np_norm of a vector."""
+    size = f"np.abs({name})"
+    known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})", 1: f"{size}.sum({inside})",
+             0: f"np.count_nonzero({name})"}  # fmt: skip
+    if isinstance(ord, (str, bool)):
+        return f"{name}.norm()"
+    return known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
+
+
+def matrix_norm(name: str, ord: Any, *, whole: bool) -> str:
+    """How to write another np_norm of a matrix."""
+    if isinstance(ord, bool) or ord not in (1, np.inf, -np.inf) or not whole:
+        return f"{name}.norm() for the root of the sum of squares"
+    size = f"np.abs({name})"
+    end = "max" if ord > 0 else "min"
+    return (
+        f"{size}.sum(axis={0 if ord == 1 else 1}).{end}() for the largest column or row, {size}.sum() for all"
+    )
+
+
+def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
+    """`np.lib.stride_tricks.sliding_window_view`, over the last axes."""
+    size = (window_shape,) if isinstance(window_shape, int) else tuple(window_shape)
+    last = tuple(range(x.ndim - len(size), x.ndim))
+    axes = tuple(range(x.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+    if tuple(i % x.ndim for i in axes) != last:
+        raise UnsupportedError(f"sliding_window_view: only over the last axes in order, got axis={axis}")
+    return indexing.windows(x, size)
+
+
+def np_clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
+    """`np.clip`, whose bounds have two names."""
+    return elementwise.clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
+SAME_NAME = """
+sum prod mean max min var std swapaxes moveaxis expand_dims squeeze broadcast_to concatenate stack
+pad flip take_along_axis sort roll split array_split cumsum outer tensordot tril triu diagonal diag
+trace dot einsum
+"""
+FUNCTIONS: dict[Any, Callable[..., Any]] = {getattr(np, name): OURS[name] for name in SAME_NAME.split()} | {
+    np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: np_clip,
+    np.linalg.norm: np_norm, np.lib.stride_tricks.sliding_window_view: np_windows,
+    np.where: lambda condition, x, y: elementwise.where(condition, x, y),  # noqa: PLW0108 (checks how many)
+    np.reshape: lambda a, shape: shapes.reshape(a, shape),  # noqa: PLW0108 (ours takes several numbers)
+    np.transpose: lambda a, axes=None: shapes.transpose(a, axes),
+}  # fmt: skip
+
+# They change speed, or the order of equals: our sort is stable, which suits all of them.
+CHANGE_NOTHING = {"optimize", "kind", "stable"}
+
+
+@functools.cache
+def parameter_names(function: Any, *, by_place: bool) -> tuple[str, ...]:
+    """The names of a function's parameter_names; () where they are not known, as of some of NumPy's in C."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except ValueError:
+        return ()
+    others = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} | (
+        {Parameter.KEYWORD_ONLY} if by_place else set()
+    )
+    return tuple(p.name for p in found if p.kind not in others)
+
+
+def refuse_options(who: str, options: dict[str, Any]) -> None:
+    """Raise for an option of NumPy's that would be ignored here."""
+    for name, value in options.items():
+        if value is not None and name not in CHANGE_NOTHING:
+            raise UnsupportedError(f"{who}: {name}= is not supported for tensors")
+
+
+def answer(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call ours with NumPy's arguments; what ours does not have must have been left alone."""
+    ours = FUNCTIONS[function]
+    theirs, known = parameter_names(function, by_place=True), parameter_names(ours, by_place=False)
+    if theirs[1 : len(args)] != known[1 : len(args)] and len(args) <= len(theirs):
+        options |= zip(theirs[1:], args[1:], strict=False)
+        args = args[:1]
+    if theirs and theirs[0] in options:  # the array by the name that it has in NumPy
+        args = (options.pop(theirs[0]),)
+    refuse_options(title(function), {name: value for name, value in options.items() if name not in known})
+    return ours(*args, **{name: value for name, value in options.items() if name in known})
+
+
+def title(function: Any) -> str:
+    """A NumPy function as users write it: np.fft.fft."""
+    module = str(getattr(function, "__module__", None) or "numpy")
+    path = module.replace("numpy", "np", 1).replace("np._core", "np").split("._")[0]
+    return f"{path}.{getattr(function, '__name__', function)}"
+
+
+def unsupported(function: Any, name: str = "") -> UnsupportedError:
+    """The error for a NumPy function that has no rule here."""
+    return UnsupportedError(
+        f"{name or title(function)} is not differentiable here; what is, is listed in docs/ops.md. "
+        f"For its value alone pass t.numpy() or t.detach().numpy(), or see lo.define_op"
+    )
+
+
+def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Answer `ufunc(*inputs)` when one of the inputs is a tensor."""
+    if "out" in options:
+        raise GraphError(
+            f"np.{ufunc.__name__}: out= (or an in-place operator like a += t) writes a tensor into an "
+            f"array, which would leave the graph; write a = a + t"
+        )
+    if method == "__call__" and ufunc in FACTS:
+        return fact(ufunc, inputs, options)
+    if method == "reduce" and ufunc in REDUCTIONS:
+        axis = options.pop("axis", inputs[1] if len(inputs) > 1 else 0)
+        keepdims = options.pop("keepdims", False)
+        refuse_options(f"np.{ufunc.__name__}.reduce", options)
+        return REDUCTIONS[ufunc](inputs[0], axis, keepdims)
+    if method != "__call__":
+        raise unsupported(getattr(ufunc, method), f"np.{ufunc.__name__}.{method}")
+    ours = UFUNCS.get(ufunc) or added(ufunc)
+    refuse_options(f"np.{ufunc.__name__}", options)
+    return ours(*inputs)
+
+
+def added(ufunc: Any) -> Callable[..., Any]:
+    """The function of an op that a user has added under the name of a ufunc."""
+    op = TABLE.get(ufunc.__name__)
+    if op is None or getattr(np, ufunc.__name__, None) is not ufunc:
+        raise unsupported(ufunc)
+    return op.apply
+
+
+def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Answer `function(*args, **options)` when one of the arguments is a tensor."""
+    if function in FACTS:
+        return fact(function, args, options)
+    if function not in FUNCTIONS:
+        raise unsupported(function)
+    try:
+        return answer(function, args, options)
+    except (DTypeError, UnsupportedError):
+        raise
+    except TypeError as error:
+        try:
+            inspect.signature(FUNCTIONS[function]).bind(*args, **options)
+        except TypeError as mismatch:
+            raise UnsupportedError(
+                f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
+            ) from error
+        raise
+
+
+# ------------------------------------------------------------------------- Python's operators
+
+
+def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The operator for a tensor on the right: what stands on the left comes as `other`."""
+
+    def call(self: Any, other: Any) -> Any:
+        return op(other, self)
+
+    return call
+
+
+def plain_answer(function: Any) -> Callable[..., Any]:
+    """The operator that asks a NumPy function without a derivative."""
+
+    def call(self: Any, *others: Any) -> Any:
+        return fact(function, (self, *others), {})
+
+    return call

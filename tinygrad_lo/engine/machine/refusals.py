@@ -1,0 +1,96 @@
+"""NumPy's exceptions as sentences for a reader."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.naming import Label, quoted
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    IndexingError,
+    LoError,
+    MutationError,
+    ShapeError,
+    UnknownNameError,
+)
+
+
+def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
+    """The error for the reader, made from the one that NumPy raised."""
+    if isinstance(error, LoError):
+        return error
+    inputs = tuple(x.value if isinstance(x, Node) else x for x in inputs)
+    if op.refuse is not None:
+        better = op.refuse(error, *inputs)
+        if better is not None:
+            return better
+    if isinstance(error, IndexError):
+        return IndexingError(f"{op.name}: {error}")
+    if isinstance(error, (TypeError, OverflowError)):
+        return DTypeError(f"{op.name}: {error}")
+    return ShapeError(f"{op.name}: {error}")
+
+
+def no_broadcast(name: str, *inputs: Array) -> Exception | None:
+    """The error for shapes that do not broadcast, naming the first axis at which they differ."""
+    shapes = [np.shape(x) for x in inputs]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        *most, last = map(str, shapes)
+        text = f"{', '.join(most)} and {last}"
+        for axis in range(-1, -1 - max(map(len, shapes)), -1):
+            sizes = [shape[axis] for shape in shapes if len(shape) >= -axis and shape[axis] != 1]
+            odd = next((size for size in sizes if size != sizes[0]), None)
+            if odd is not None:
+                return ShapeError(f"{name}: {text} cannot be broadcast; axis {axis}: {sizes[0]} vs {odd}")
+    return None
+
+
+def no_gradient(root: Node, who: str) -> GraphError:
+    """The error for a backward pass from a value that does not require a gradient."""
+    origin = root.label.where if isinstance(root.label, Label) else None
+    where = f"it was made at {origin}" if origin else "run inside lo.anomaly() to see where it was made"
+    if root.needs is None:
+        why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
+    else:
+        why = (
+            "nothing requires a gradient among the values it was made from; start from one that was "
+            "computed from a Parameter"
+        )
+    return GraphError(f"{who}: {quoted(root, 'this tensor')} does not require grad: {why} ({where})")
+
+
+def needs_one_number(root: Node, who: str) -> GraphError:
+    """The error for a backward pass from several numbers without a seed."""
+    shape = root.value.shape
+    seeded = f"pass seed= of shape {shape}" if who == "backward()" else "lo.jacobian"
+    return GraphError(
+        f"{who} needs one number to start from, this tensor has shape {shape}; "
+        f"use .sum() or .mean(), or {seeded}"
+    )
+
+
+def changed(leaf: Node) -> MutationError:
+    """The error for a leaf whose data was assigned after a live graph had used it."""
+    return MutationError(
+        f"{quoted(leaf, 'a leaf')} was changed after the forward pass; run it again, "
+        f"then call backward() before changing .data"
+    )
+
+
+class Elsewhere:
+    """A name that tensors have in other libraries: asking for it says what is here instead."""
+
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, node: Any, owner: type | None = None) -> NoReturn:
+        raise UnknownNameError(f"a tensor has no {self.name!r}: {self.hint}")

@@ -1,0 +1,181 @@
+"""What is known of a value besides numbers: its name, its scopes, and under anomaly() its origin."""
+
+from __future__ import annotations
+
+import keyword
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
+from tinygrad_lo.errors import UnsupportedError
+
+
+class Label:
+    """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
+
+    __slots__ = ("derived", "name", "recorded", "scope", "spans", "where")
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name
+        self.scope: Scope | None = None
+        self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
+        self.where: str | None = None
+        self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+        self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
+
+
+def label(node: Node) -> Label:
+    """The node's label as an object, made when it was only a name or nothing."""
+    found = node.label
+    if not isinstance(found, Label):
+        found = node.label = Label(found)
+    return found
+
+
+def mark(node: Node) -> None:
+    """Note on a new value the scope that it is made in, and under anomaly() the line."""
+    if modes.scope is not None:
+        label(node).scope = modes.scope
+    if modes.watch is not None:
+        modes.watch.made(node)
+
+
+def name_of(node: Node) -> str | None:
+    """The name that the user or a loss gave to this value."""
+    found = node.label
+    return found.name if isinstance(found, Label) else found
+
+
+def quoted(node: Node, otherwise: str = "a tensor") -> str:
+    """The name in quotes, or `otherwise`: for messages."""
+    name = name_of(node)
+    return repr(name) if name is not None else otherwise
+
+
+def spelled(node: Node, otherwise: str) -> str:
+    """The tensor as a message can write it in Python: its name, "0.weight" as model[0].weight."""
+    path = (name_of(node) or "").split(".")
+    if len(path) > 1:
+        path.insert(0, "model")
+    written = path[0] + "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path[1:])
+    words = [path[0], *(key for key in path[1:] if not key.isdecimal())]
+    good = all(word.isidentifier() and not keyword.iskeyword(word) for word in words)
+    return written if good else otherwise
+
+
+def named(x: T, name: str) -> T:
+    """Give a tensor the name under which drawings, explanations and errors show it.
+
+    Plain arrays pass through, so a loss written with it runs on both.
+
+    Raises:   UnsupportedError: the name is not text.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
+        >>> S.name
+        'S'
+    """
+    if isinstance(x, Node):
+        if x.label is None and type(name) is str:
+            x.label = name
+        else:
+            rename(x, name)
+    return x
+
+
+def rename(node: Node, name: Any) -> None:
+    """Set or clear the node's name, keeping scopes and origin."""
+    if name is not None and not isinstance(name, str):
+        raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
+    if isinstance(node.label, Label):
+        node.label.name = name
+    else:
+        node.label = name
+
+
+# -------------------------------------------------------------------------------------- scopes
+
+
+class Scope:
+    """One entry of a `with lo.scope(...)` block; entering twice makes two."""
+
+    __slots__ = ("began", "name", "outer")
+
+    def __init__(self, name: str, outer: Scope | None) -> None:
+        self.name = name
+        self.outer = outer
+        self.began = tick()
+
+
+class scope(mode):
+    """Group the values made inside `with lo.scope("data loss"):` under that title.
+
+    Drawings show a scope as a frame, `lo.tree` as a heading, errors name it. Scopes nest. Every loss
+    of the library opens one with its own name.
+
+    Raises:   UnsupportedError: the name is not text.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> w = lo.Parameter(2.0, name="w")
+        >>> with lo.scope("regularization"):
+        ...     loss = w * w
+        >>> print(lo.tree(loss))
+        v1 = w × w = 4  ‹regularization›
+        ├─ w = 2  parameter
+        └─ w (above)
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__("scope", None)
+        if not isinstance(name, str):
+            raise UnsupportedError(f"a scope's name is text, got {type(name).__name__}: {name!r}")
+        self.name = name
+
+    def __enter__(self) -> Any:
+        return self.begin(Scope(self.name, modes.scope))
+
+
+def scoped(name: str, began: int, out: T) -> T:
+    """Mark everything from birth `began` to `out` as one scope; `began = tick()` at a loss's entry.
+
+    Entering a context manager would send every op of the loss through the slow path; an interval of
+    births costs nothing.
+    """
+    if isinstance(out, Node):
+        label(out).spans += ((name, began),)
+    return out
+
+
+def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
+    """Birth of each node -> the path of scopes around it, outermost first, each as (title, key).
+
+    The key tells two scopes with one title apart.
+    """
+    nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
+    labels = {node.birth: node.label for node in nodes if isinstance(node.label, Label)}
+    # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
+    spans = [(began, birth, title) for birth, label in labels.items() for title, began in label.spans]
+    coming = iter([*sorted(spans, reverse=True), (-math.inf, 0, "")])
+    following = next(coming)
+    around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
+    paths = {}
+    for node in nodes:
+        while following[0] >= node.birth:
+            around.append(following)
+            following = next(coming)
+        around = [span for span in around if span[1] <= node.birth]
+        path = opened(labels[node.birth].scope) if node.birth in labels else []
+        if node.op is not None:
+            path += [(title, int(began)) for began, _, title in around]
+        paths[node.birth] = tuple(path)
+    return paths
+
+
+def opened(scope: Scope | None) -> list[tuple[str, int]]:
+    """The blocks around and with this one, outermost first."""
+    path: list[tuple[str, int]] = []
+    while scope is not None:
+        path.insert(0, (scope.name, scope.began))
+        scope = scope.outer
+    return path
