@@ -92,8 +92,8 @@ class Schedule:
 
     def options(self) -> dict[str, Any]:
         """The options it was made with."""
-        found = {name: getattr(self, name) for name in self.option_names}
-        return {name: list(value) if isinstance(value, list) else value for name, value in found.items()}
+        values = {name: getattr(self, name) for name in self.option_names}
+        return {name: list(x) if isinstance(x, list) else x for name, x in values.items()}
 
     def check_group(self, i: int, lr: float) -> None:
         """Raise for an initial lr that the options do not go with."""
