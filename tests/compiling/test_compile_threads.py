@@ -12,7 +12,7 @@ import pytest
 from twins import agree, compiled_once, eager
 
 import tinygrad_lo as lo
-from tinygrad_lo.compiling.compile import KEPT, MOST
+from tinygrad_lo.compiling.compile import MOST_KEPT, MOST_MADE
 
 THREADS = 8
 
@@ -157,17 +157,17 @@ def test_recordings_are_bounded_and_the_user_is_told_once(rng):
         c = lo.compile(f, check=False)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            for number in range(MOST + 40):
+            for number in range(MOST_MADE + 40):
                 value, (g,) = compiled_once(c, [w], np.ones(3), float(number))
                 assert value == pytest.approx(w.data.sum() * number)
                 np.testing.assert_allclose(g, np.full(3, float(number)))
-                assert bool(caught or told) == (number >= MOST or bool(told))
+                assert bool(caught or told) == (number >= MOST_MADE or bool(told))
         told.append([str(warning.message) for warning in caught])
         assert all(warning.filename.endswith(("test_compile_threads.py", "twins.py")) for warning in caught)
         runs.append(next(calls))
     assert [len(messages) for messages in told] in ([1, 1], [1, 0])  # once for each line of the script
-    assert f"recorded {MOST} times" in told[0][0]
-    assert runs == [MOST + 40] * 2
+    assert f"recorded {MOST_MADE} times" in told[0][0]
+    assert runs == [MOST_MADE + 40] * 2
 
 
 def test_the_last_used_recordings_are_kept(rng):
@@ -180,9 +180,9 @@ def test_the_last_used_recordings_are_kept(rng):
 
     c = lo.compile(f, check=False)
     for _ in range(4):
-        for number in range(KEPT):
+        for number in range(MOST_KEPT):
             agree(c, lambda number: (w * w).sum() * number, [w], float(number))
-    assert next(runs) == KEPT
+    assert next(runs) == MOST_KEPT
 
 
 def test_no_memory_is_gathered(rng):
@@ -228,14 +228,14 @@ def test_recordings_that_are_dropped_are_freed(rng):
     c = lo.compile(lambda x: np.tanh(x * w).sum(), check=False)
     tracemalloc.start()
     try:
-        for rows in range(40_000, 40_000 + KEPT + 30):
+        for rows in range(40_000, 40_000 + MOST_KEPT + 30):
             w.grad = None
             c(np.ones((rows, 3)))
         gc.collect()
         kept = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
-    assert kept < (KEPT + 2) * 6e6
+    assert kept < (MOST_KEPT + 2) * 6e6
 
 
 def test_a_compiled_function_dies_with_its_parameters():

@@ -11,18 +11,18 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.engine.ops import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
-from tinygrad_lo.explaining.derivative import formula, parameters
+from tinygrad_lo.explaining.derivative import formula, rule_names
 from tinygrad_lo.explaining.expression import (
     LOOSE,
     PRODUCT,
     SIGN,
     SUM,
     Piece,
-    between,
+    infix,
     inside,
     shape_of_template,
 )
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.program.recording import Recording
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 
@@ -140,7 +140,7 @@ ELEMENTWISE = [
 def test_the_text_evaluates_to_the_gradient(name, rng):
     op = TABLE[name]
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * op.arity
-    arriving, output, names = parameters(op, (None,) * op.arity)
+    arriving, output, names = rule_names(op, (None,) * op.arity)
     for _ in range(5):
         leaves = [lo.Parameter(rng.uniform(low, high)) for low, high in domains]
         y = op.apply(*leaves)
@@ -373,8 +373,8 @@ def test_signs_between_pieces():
         ("×", c, opened, "c × Σ x"), (">", c, total, "c > a + b"), ("⊗", product, c, "(a × b) ⊗ c"),
     ]  # fmt: skip
     for sign, a, b, text in pairs:
-        assert between(sign, a, b).text == text
-    assert between("×", c, c, "·").text == "c · c"
-    shared = between("×", c, Piece("a ÷ b", PRODUCT, "÷"))
-    assert (shared.text, between("×", shared, c).text) == ("c × a ÷ b", "(c × a ÷ b) × c")
+        assert infix(sign, a, b).text == text
+    assert infix("×", c, c, "·").text == "c · c"
+    shared = infix("×", c, Piece("a ÷ b", PRODUCT, "÷"))
+    assert (shared.text, infix("×", shared, c).text) == ("c × a ÷ b", "(c × a ÷ b) × c")
     assert inside(Piece("−2", -1), SUM) == "(−2)"

@@ -5,8 +5,8 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError
-from tinygrad_lo.explaining.explain import ENDS, MANY, explain, grouped
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.explaining.explain import MANY_STEPS, SHOWN_ENDS, explain, with_commas
+from tinygrad_lo.program.recording import Recording
 
 
 def lines(loss, of=None):
@@ -93,9 +93,9 @@ def test_long_stories_say_what_they_leave_out():
             y = y + 1.0
         return lines(y)
 
-    assert not [line for line in chain(MANY) if "left out" in line]
+    assert not [line for line in chain(MANY_STEPS) if "left out" in line]
     text = chain(20_000)
-    left = 20_000 - 2 * ENDS
+    left = 20_000 - 2 * SHOWN_ENDS
     assert f"  … {left:,} are left out here …" in text
     assert f"  … {left:,} steps are left out here …" in text
     assert text[1] == "  v1 = w + 1 = 1 + 1 = 2"
@@ -188,6 +188,6 @@ def test_nothing_leaves_a_recording():
 
 
 def test_large_numbers():
-    assert grouped(2**30) == "1,073,741,824"
-    assert grouped(10**119) == f"{10**119:,}"
-    assert grouped(7 * 10**5000) == "about 7e5000"
+    assert with_commas(2**30) == "1,073,741,824"
+    assert with_commas(10**119) == f"{10**119:,}"
+    assert with_commas(7 * 10**5000) == "about 7e5000"

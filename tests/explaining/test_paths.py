@@ -11,7 +11,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.engine.backward import edges
 from tinygrad_lo.explaining.explain import explain
-from tinygrad_lo.explaining.paths import LIMIT, TOP, as_float, paths
+from tinygrad_lo.explaining.paths import LIMIT, TOP, paths, product_as_float
 
 
 def lines(loss, of=None):
@@ -111,14 +111,14 @@ def test_paths_are_those_of_brute_force(seed):
     products = brute_force(loss, w)
     found = paths(loss, w)
     assert found.count == len(products)
-    mine = [as_float(path.product) for path in found.largest]
+    mine = [product_as_float(path.product) for path in found.largest]
     expected = sorted(products, key=lambda x: -abs(x))
     assert len(mine) == min(TOP, len(products))
     np.testing.assert_allclose(np.abs(mine), np.abs(expected[:TOP]), rtol=1e-12)
     assert math.fsum(mine) + found.rest == pytest.approx(math.fsum(products), rel=1e-9, abs=1e-12)
     assert float(found.gradient) == pytest.approx(math.fsum(products), rel=1e-9, abs=1e-12)
     for path in found.largest:
-        assert math.prod(map(float, path.slopes)) == pytest.approx(as_float(path.product), rel=1e-12)
+        assert math.prod(map(float, path.slopes)) == pytest.approx(product_as_float(path.product), rel=1e-12)
         below = w
         for gate, i in path.gates:
             assert gate.parents[i] is below
@@ -153,8 +153,10 @@ def test_thirty_diamonds_have_a_billion_paths():
     w, loss = stacked(30)
     found = paths(loss, w)
     assert found.count == 2**30
-    assert found.rest + math.fsum(as_float(path.product) for path in found.largest) == pytest.approx(0.75**30)
-    assert [round(math.log2(as_float(path.product))) for path in found.largest] == [-30] + [-31] * 19
+    assert found.rest + math.fsum(product_as_float(path.product) for path in found.largest) == pytest.approx(
+        0.75**30
+    )
+    assert [round(math.log2(product_as_float(path.product))) for path in found.largest] == [-30] + [-31] * 19
     text = lines(loss, w)
     assert text[0] == "1,073,741,824 paths lead from w to v90 (= L)."
     assert "  the other 1,073,741,804 paths bring, in all, 0.0001786" in text
@@ -190,7 +192,9 @@ def test_a_value_with_very_many_uses():
     loss = sum((w * float(i) for i in range(3000)), lo.Tensor(0.0))
     found = paths(loss, w)
     assert found.count == 3000
-    assert [as_float(path.product) for path in found.largest] == [float(i) for i in range(2999, 2979, -1)]
+    assert [product_as_float(path.product) for path in found.largest] == [
+        float(i) for i in range(2999, 2979, -1)
+    ]
     assert found.rest == sum(range(2980))
     assert "which is used 3000 times" in lines(loss, w)[-1]
 

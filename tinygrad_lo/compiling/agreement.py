@@ -17,14 +17,14 @@ def difference(
         return "the parameters that get a gradient are others"
     for birth, found in ours.items():
         a, b = np.asarray(found), np.asarray(theirs[birth])
-        if not close(a, b, relative, noise):
+        if not agree(a, b, relative, noise):
             if not birth:
                 return f"its value is {a} by the program and {b} by the engine"
             return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
     return None
 
 
-def close(a: Any, b: Any, relative: float, noise: float) -> bool:
+def agree(a: Any, b: Any, relative: float, noise: float) -> bool:
     """Whether two results are the same but for rounding."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return False

@@ -18,14 +18,10 @@ from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.graph import Array, Op
-from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.explaining.formula import one_line
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.recording import Effect
-from tinygrad_lo.explaining.source import section_of
-from tinygrad_lo.explaining.spelling import identifier
-from tinygrad_lo.explaining.value import ELEMENTWISE, FRESH, Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.recording import Effect
+from tinygrad_lo.program.text import identifier
+from tinygrad_lo.program.value import Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
 BUFFERED = frozenset("fbi")  # kinds of dtype that are kept in buffers
@@ -46,71 +42,61 @@ class ArrayCode:
         names: what the text uses.
     """
 
-    def __init__(self, program: Program, kernels: dict[str, Kernel]) -> None:
+    def __init__(self, program: Program, kernel_of: Callable[[Op], Kernel | None]) -> None:
         self.program = program
-        self.kernels = kernels
+        self.kernel_of = kernel_of
         self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
-        self.texts: dict[Value, str] = {}
         self.buffers: dict[Value, str] = {}  # values that lie in a buffer -> its name
         self.static: dict[Value, bool] = {}  # views of buffers, made once
         self.fixed: dict[Any, str] = {}
         self.free: dict[tuple[Any, ...], list[str]] = {}
         self.count = 0
         self.section = ""
-        arguments = []
-        for i, leaf in enumerate(program.leaves):
-            self.texts[leaf] = f"{identifier(name_of(leaf.ref) or 'x', 'x')}_{i}"
-            arguments.append(self.texts[leaf])
-        self.outputs = [program.loss, *(g for _, g in program.gradients)]
-        self.last = self._last_uses()
-        dead: dict[int, list[Value]] = {}
-        for value, place in self.last.items():
-            dead.setdefault(place, []).append(value)
-        for place, line in enumerate(program.lines):
-            ending = [value for value in dead.get(place, ()) if value in self.buffers]
-            if line.kind == "effect":
-                self._effect(line)
-            else:
-                early = ending if line.op.name in ELEMENTWISE else []
-                for value in early:  # its own result may be written over it
-                    self._release(value)
-                self._line(line)
-                ending = [value for value in ending if value not in early]
-            for value in ending:
-                self._release(value)
+        self.outputs = program.outputs
+        self.texts: dict[Value, str] = dict(program.arguments)
+        arguments = ", ".join(self.texts.values())
+        self._statements()
         results = ", ".join(map(self._result, self.outputs))
-        head = [f"    def step({', '.join(arguments)}):", *(f"        {row}" for row in self.rows)]
-        self.text = "\n".join(
-            [
-                "def instance():",
-                *(f"    {row}" for row in self.made),
-                *head,
-                f"        return {results},",
-                "    return step",
-                "",
-            ]
-        )
+        step = [f"def step({arguments}):", *(f"    {row}" for row in self.rows), f"    return {results},"]
+        rows = [f"    {row}" for row in [*self.made, *step, "return step"]]
+        self.text = "\n".join(["def instance():", *rows, ""])
 
     # ------------------------------------------------------------------------------- lifetimes
 
+    def _statements(self) -> None:
+        """Write all lines, and let go of buffers where nobody reads them any more."""
+        dead: dict[int, list[Value]] = {}
+        for value, place in self._last_uses().items():
+            dead.setdefault(place, []).append(value)
+        for place, line in enumerate(self.program.lines):
+            ending = [value for value in dead.get(place, ()) if value in self.buffers]
+            over = line.kind == "line" and line.op.elementwise  # its own result may be written over them
+            if over:
+                self._release(ending)
+            if line.kind == "line":
+                self._line(line)
+            else:
+                self._effect(line)
+            if not over:
+                self._release(ending)
+
     def _last_uses(self) -> dict[Value, int]:
         """The place of the last line that reads each value, itself or through a view."""
-        end = len(self.program.lines)
-        last: dict[Value, int] = dict.fromkeys(self.outputs, end)
-        for place in range(end - 1, -1, -1):
-            line = self.program.lines[place]
+        lines = self.program.lines
+        last: dict[Value, int] = dict.fromkeys(self.outputs, len(lines))
+        for place, line in reversed(list(enumerate(lines))):
+            viewed = line.kind == "line" and not line.op.fresh  # it may be a view of what it reads
             for arg in line.inputs:
                 last.setdefault(arg, place)
-            if line.kind == "line" and line.op.name not in FRESH:  # it may be a view of what it reads
-                for arg in line.inputs:
+                if viewed:
                     last[arg] = max(last[arg], last.get(line, place))
         return last
 
-    def _release(self, value: Value) -> None:
-        name = self.buffers.pop(value)
-        self.free.setdefault((value.shape, value.dtype.str), []).append(name)
+    def _release(self, values: list[Value]) -> None:
+        for value in values:
+            self.free.setdefault((value.shape, value.dtype.str), []).append(self.buffers.pop(value))
 
     def buffer(self, value: Value) -> str:
         """A buffer for a value: one that is free, or a new one."""
@@ -128,17 +114,14 @@ class ArrayCode:
 
     def _line(self, line: Value) -> None:
         """Write one statement, under the name that the value has for readers."""
-        section = section_of(line)
-        if section != self.section and section:
-            self.rows.append(f"# {section}")
-        self.section = section
-        op: Op = line.op
-        # By name only if it is the table's own: a user's op with options is a record of its own.
-        kernel = self.kernels.get(op.name) if TABLE.get(op.name) is op else None
+        if line.section != self.section and line.section:
+            self.rows.append(f"# {line.section}")
+        self.section = line.section
+        kernel = self.kernel_of(line.op)
         if kernel is None or line in self.program.decisive or not kernel(self, line):
             self.generic(line)
         if line.name is not None and self.rows:
-            self.rows[-1] += f"  # {one_line(line.name)}"
+            self.rows[-1] += f"  # {line.comment}"
 
     def out(self, line: Value) -> str | None:
         """A buffer to write the line's value into, or None where it is made anew."""
@@ -148,11 +131,8 @@ class ArrayCode:
 
     def generic(self, line: Value) -> None:
         """Call the op's own forward."""
-        function = self.names.name(line.op.forward, line.op.name)
-        args = ", ".join(
-            self.text_of(arg) if isinstance(arg, Value) else self.constant(arg) for arg in line.args
-        )
-        self.assign(line, f"{function}({args})")
+        function = self.names.name(line.op.forward, identifier(line.op.name, "k"))
+        self.assign(line, f"{function}({', '.join(map(self.text_of, line.args))})")
 
     def assign(self, line: Value, expression: str) -> None:
         """A line of its own for a value that is made anew."""
@@ -199,7 +179,7 @@ class ArrayCode:
     def _result(self, value: Value) -> str:
         """What leaves: an array of its own, or a number."""
         text = self.text_of(value)
-        if value.kind == "line" and value.shape and value.op.name not in FRESH:
+        if value.kind == "line" and value.shape and not value.op.fresh:
             return f"{text}.copy()"
         if value.kind != "line" or self.outputs.count(value) > 1:
             return f"+{text}"
@@ -222,9 +202,11 @@ class ArrayCode:
             return repr(thing)
         return self.names.name(thing, "k")
 
-    def text_of(self, value: Value) -> str:
-        """A value as an operand."""
-        return self.constant(value.ref) if value.kind == "constant" else self.texts[value]
+    def text_of(self, arg: Any) -> str:
+        """A value or an option as an argument."""
+        if not isinstance(arg, Value):
+            return self.constant(arg)
+        return self.constant(arg.ref) if arg.kind == "constant" else self.texts[arg]
 
     def operand(self, value: Value, beside: Any) -> str:
         """A value as an operand beside arrays of a dtype: numbers as 0-d arrays, which are quicker."""

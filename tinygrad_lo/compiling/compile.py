@@ -15,22 +15,23 @@ from numpy import ndarray
 
 from tinygrad_lo.compiling.agreement import difference
 from tinygrad_lo.compiling.arrays import MISS
-from tinygrad_lo.compiling.guards import Guards, parts
+from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_data, prints
+from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, prints
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.recording import Data, Recording
-from tinygrad_lo.explaining.spelling import Taken
 from tinygrad_lo.nn.base import Module
+from tinygrad_lo.options import flag
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.recording import Data, Recording
+from tinygrad_lo.program.text import Taken
 
-KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
-MOST = 64  # recordings of one function that are made; then it runs on the engine
+MOST_KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
+MOST_MADE = 64  # recordings of one function that are made; then it runs on the engine
 IN_A_ROW = 3  # recordings during which f has changed what it reads: then it will go on doing so
 Answer = tuple[Any, dict[int, Any], dict[int, Any]]  # (value, leaves, gradients), both by birth
 
@@ -75,24 +76,26 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """
     if not callable(f):
         raise OptionError(f"compile: expected a function, got {type(f).__name__}")
-    if check is not True and check is not False:
-        raise OptionError(f"compile: check must be True or False, got {check!r}")
+    return Compiler(f, positional(f), flag("compile", "check", check)).function()
+
+
+def positional(f: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What a function takes by position; anything else must have a default."""
     try:
         takes = f.forward if isinstance(f, Module) else f
         parameters = list(inspect.signature(takes).parameters.values())
     except ValueError as error:
-        raise OptionError(f"compile: {name_of(f)} is built in and does not say what it takes") from error
+        raise OptionError(f"compile: {called(f)} is built in and does not say what it takes") from error
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.kind is p.KEYWORD_ONLY and p.default is p.empty):
             raise OptionError(
-                f"compile: {name_of(f)} takes {p}, but a program has a fixed number of positional arguments; "
+                f"compile: {called(f)} takes {p}, but a program has a fixed number of positional arguments; "
                 f"write them out"
             )
-    parameters = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-    return Compiler(f, [p.name for p in parameters], check).function(parameters)
+    return [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
 
 
-def name_of(f: Any) -> str:
+def called(f: Any) -> str:
     """The function's name, for messages."""
     return getattr(f, "__name__", type(f).__name__)
 
@@ -100,9 +103,10 @@ def name_of(f: Any) -> str:
 class Compiler:
     """The recordings of one function, the last used first."""
 
-    def __init__(self, f: Callable[..., Any], names: list[str], check: bool) -> None:
+    def __init__(self, f: Callable[..., Any], parameters: list[inspect.Parameter], check: bool) -> None:
         self.f = f
-        self.names = names
+        self.parameters = parameters
+        self.names = [p.name for p in parameters]
         self.check = check
         self.recordings: list[Recorded] = []
         self.made = 0
@@ -112,14 +116,14 @@ class Compiler:
         self.compiled: Any = None
         self.use: Any = None
 
-    def function(self, parameters: list[inspect.Parameter]) -> Any:
+    def function(self) -> Any:
         """What users call: a function with f's own parameters, by position."""
-        defaults = {f"default_{p.name}": p.default for p in parameters if p.default is not p.empty}
+        defaults = {f"default_{p.name}": p.default for p in self.parameters if p.default is not p.empty}
         given = ", ".join(
-            p.name + f"=default_{p.name}" * (f"default_{p.name}" in defaults) for p in parameters
+            f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in self.names
         )
         args = ", ".join(self.names)
-        slash = ", /" if parameters else ""
+        slash = ", /" if self.names else ""
         taken = Taken(*self.names)
         run, miss, out, MISSED, use, entry = map(taken.fresh, ("run", "miss", "out", "MISS", "use", "entry"))
         text = (
@@ -143,14 +147,14 @@ class Compiler:
         """The last used recording does not hold: find another one, or make one."""
         if modes.recording is not None:
             raise GraphError(
-                f"compile: {name_of(self.f)} is compiled, and is called inside another function that is: it "
+                f"compile: {called(self.f)} is compiled, and is called inside another function that is: it "
                 f"would add its gradients and return a plain number. Call what it was made of, or "
-                f"{name_of(self.f)}.__wrapped__, which is the same"
+                f"{called(self.f)}.__wrapped__, which is the same"
             )
         if getattr(self.f, "__defaults__", None) is not self.defaults:
-            raise StaleError(f"compile: {name_of(self.f)} has got other defaults since; compile it again")
+            raise StaleError(f"compile: {called(self.f)} has got other defaults since; compile it again")
         if self.changes >= IN_A_ROW or modes.grad_off or modes.watch is not None or modes.scope is not None:
-            return self.run_engine(args)
+            return self.run_engine(*args)
         out = self.find(args)
         if out is not MISS:
             return out
@@ -171,7 +175,7 @@ class Compiler:
         """Make a recording the one that is tried first."""
         with self.lock:
             self.recordings = [recorded, *(other for other in self.recordings if other is not recorded)][
-                :KEPT
+                :MOST_KEPT
             ]
         self.use(recorded.entry)
         self.compiled.source = recorded.text
@@ -184,43 +188,47 @@ class Compiler:
 
     def record(self, args: tuple[Any, ...]) -> Any:
         """Run f on the engine, and keep what it did as a program."""
-        who = name_of(self.f)
-        if self.made >= MOST:
+        who = called(self.f)
+        if self.made >= MOST_MADE:
             warn_once(
                 "compile",
-                f"compile: {who} was recorded {MOST} times, because something that it reads is new each time "
-                f"(a Python number as an argument, a counter, a shape); from now on such calls run on the "
-                f"engine. Pass what changes as an array",
+                f"compile: {who} was recorded {MOST_MADE} times, because something that it reads is new each "
+                f"time (a Python number as an argument, a counter, a shape); from now on such calls run on "
+                f"the engine. Pass what changes as an array",
             )
-            return self.run_engine(args)
+            return self.run_engine(*args)
         self.made += 1
         guards = Guards(self.f)
         for i, (value, name) in enumerate(zip(args, self.names, strict=True)):
-            if not (isinstance(value, Node) or is_data(value)):
+            if not (isinstance(value, Node) or is_input(value)):
                 guards.visit(value, f"x{i}", name)
-        wrapped = tuple(self.wrap(*pair) for pair in zip(args, self.names, strict=True))
+        wrapped = tuple(map(self.wrap, args, self.names))
         before = prints(guards.arrays, guards.names, args)
         with collector_off():
-            with Recording("inside a compiled function", copies=True) as recording:
-                out = self.f(*wrapped)
-            if recording.refused is not None:
-                raise recording.refused  # f has caught it, and went on without the number
-            if isinstance(out, Data):
-                raise GraphError(
-                    f"compile: {who} computes with its array arguments alone, without any tensor"
-                )
-            number = one_number(who, out)
-            start(out, None, "compile")  # refuses what needs no gradient
-            program = Program(out, recording)
+            number, program = self.program(wrapped)
             first = program.first
             due = self.due if self.check else None
-            recorded = Recorded(program, guards, args, wrapped, due, self.readable)
-        if self.only_reads(recorded, before, args, guards.questions) and not recording.failed:
+            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine)
+        if self.only_reads(recorded, before, args, guards.questions) and not program.failed:
             self.changes = 0
             self.take(recorded)
         grads = {leaf.birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
         deposit({leaf.birth: leaf for leaf, _ in first}, grads)
         return number
+
+    def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
+        """f's value on these arguments, and what it did."""
+        with Recording("inside a compiled function", copies=True) as recording:
+            out = self.f(*wrapped)
+        if recording.refused is not None:
+            raise recording.refused  # f has caught it, and went on without the number
+        if isinstance(out, Data):
+            raise GraphError(
+                f"compile: {called(self.f)} computes with its array arguments alone, without any tensor"
+            )
+        number = loss_number(called(self.f), out)
+        start(out, None, "compile")  # refuses what needs no gradient
+        return number, Program(out, recording)
 
     def only_reads(
         self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], questions: dict[str, str]
@@ -242,7 +250,7 @@ class Compiler:
         if not changed:
             return True
         if self.changes >= IN_A_ROW:
-            who, what = name_of(self.f), changed[0]
+            who, what = called(self.f), changed[0]
             warn_once(
                 f"changes {who}",
                 f"compile: {who} changes {what}, which it reads. A program would read it and change nothing, "
@@ -257,11 +265,11 @@ class Compiler:
         if isinstance(value, Node):
             if value.op is not None:
                 raise GraphError(
-                    f"compile: the argument {name} was computed outside of {name_of(self.f)}, where its "
+                    f"compile: the argument {name} was computed outside of {called(self.f)}, where its "
                     f"gradient would be lost; compute it inside, or pass {name}.detach()"
                 )
             return value
-        if is_data(value):
+        if is_input(value):
             return Data(value, name=name)
         if foreign(value):
             raise UnsupportedError(
@@ -269,7 +277,7 @@ class Compiler:
                 f"NumPy arrays; call the function itself"
             )
         if isinstance(value, (list, tuple, dict)) and any(
-            isinstance(part, (ndarray, Node)) for part in parts(value)
+            isinstance(part, (ndarray, Node)) for part in contents_of(value)
         ):
             raise OptionError(
                 f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
@@ -280,22 +288,19 @@ class Compiler:
     def engine(self, args: tuple[Any, ...]) -> Answer:
         """What a program stands for: f, and the backward pass from its result."""
         out = self.f(*args)
-        number = one_number(name_of(self.f), out)
+        number = loss_number(called(self.f), out)
         leaves, grads, _ = sweep(out, start(out, None, "compile"))
         return number, leaves, grads
 
-    def run_engine(self, args: tuple[Any, ...]) -> Any:
-        """A call on the engine."""
+    def run_engine(self, *args: Any) -> Any:
+        """A call on the engine.
+
+        Also where NumPy or a check has refused what the program gave it, and nothing has happened yet: the
+        engine says in readable words what is wrong, or f catches it and goes another way.
+        """
         number, leaves, grads = self.engine(args)
         deposit(leaves, grads)
         return number
-
-    def readable(self, *args: Any) -> Any:
-        """NumPy or a check has refused what the program gave it, and nothing has happened yet.
-
-        The engine says in readable words what is wrong, or f catches it and goes another way.
-        """
-        return self.run_engine(args)
 
     # ------------------------------------------------------------------------------- checking
 
@@ -350,7 +355,7 @@ class Compiler:
                 recorded.restore(state)
                 self.drop(recorded)
                 raise StaleError(
-                    f"compile: {name_of(self.f)} was recorded, but now {problem}: it reads something that no "
+                    f"compile: {called(self.f)} was recorded, but now {problem}: it reads something that no "
                     f"guard sees, such as an attribute of an object, random numbers of its own, the clock, "
                     f"or the class of its arguments. Pass that as an argument, or keep it in a variable of "
                     f"its own. (The recording was dropped; the next call records anew.)"
@@ -359,8 +364,8 @@ class Compiler:
             if difference(ours, theirs, leaves, tolerance, noise):
                 self.drop(recorded)
                 warn_once(
-                    f"quick {name_of(self.f)}",
-                    f"compile: the quick form of the program of {name_of(self.f)} disagrees with the "
+                    f"quick {called(self.f)}",
+                    f"compile: the quick form of the program of {called(self.f)} disagrees with the "
                     f"program itself: values lie exactly on a tie, or lo.compile makes a mistake, which "
                     f"please report. The engine's result is returned, and the recording dropped",
                 )
@@ -379,7 +384,7 @@ class Compiler:
                 if answer is not MISS:
                     return
         raise GraphError(
-            f"verify: no recording of {name_of(self.f)} fits these arguments; call it with them first"
+            f"verify: no recording of {called(self.f)} fits these arguments; call it with them first"
         )
 
 
@@ -387,7 +392,7 @@ class Compiler:
 def collector_off() -> Iterator[None]:
     """Without garbage collection: a recording makes many objects at once, all of them alive.
 
-    The collector would walk them again and again, for two thirds of the time.
+    The collector would sweep them again and again, for two thirds of the time.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -398,7 +403,7 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def one_number(who: str, out: Any) -> Any:
+def loss_number(who: str, out: Any) -> Any:
     """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
     if not isinstance(out, Node):
         raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")

@@ -17,7 +17,7 @@ import sysconfig
 import types
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,9 @@ PLAIN = (int, float, bool, str, type(None), complex, bytes)
 PARTIAL = ("func", "args", "keywords")
 MAPPINGS = (dict, types.MappingProxyType)
 SETS = (set, frozenset)
-MOST = 64  # entries of a container that are asked for one by one
+SEQUENCES = (list, tuple, deque)
+FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)  # never asked about
+MOST_ASKED = 64  # entries of a container that are asked for one by one
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -66,40 +68,34 @@ class Guards:
         """The function, and what it reads."""
         if isinstance(f, types.MethodType):
             self.visit(f.__self__, self.names.name(f.__self__), "self")
-            f = f.__func__
-        if not isinstance(f, types.FunctionType):
-            # A function in a wrapping (functools.lru_cache), a module's forward, an object that is called.
-            wrapped = getattr(f, "__wrapped__", None)
-            f = wrapped or (type(f).forward if isinstance(f, Module) else type(f).__call__)
-        if not isinstance(f, types.FunctionType) or any(f is known for known in self.functions):
-            return
-        if f.__code__.co_filename.startswith((PACKAGE, *LIBRARIES)):
+        f = function_behind(f)
+        if f is None or any(f is known for known in self.functions):
             return
         self.functions.append(f)
         names = names_in(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
-                found = cell.cell_contents
+                value = cell.cell_contents
             except ValueError:
                 continue  # a cell that is not filled yet
-            self.visit(found, f"{self.names.name(cell)}.cell_contents", name)
-            self._visit_module(found, names.get(name, {}))
-        for name, attributes in names.items():
+            self._visit_outer(value, f"{self.names.name(cell)}.cell_contents", name, names)
+        for name in names:
             if name in f.__globals__:
-                self.visit(f.__globals__[name], f"{self.names.name(f.__globals__)}[{name!r}]", name)
-                self._visit_module(f.__globals__[name], attributes)
+                reading = f"{self.names.name(f.__globals__)}[{name!r}]"
+                self._visit_outer(f.__globals__[name], reading, name, names)
         for place, value in enumerate(f.__defaults__ or ()):
             self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]", "a default")
         for key, value in (f.__kwdefaults__ or {}).items():
             self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]", key)
 
-    def _visit_module(self, found: Any, attributes: Iterable[str]) -> None:
-        """What a function reads of a module that the user has written: numbers, and functions to follow."""
-        if isinstance(found, types.ModuleType) and is_users(found):
-            for attribute in attributes:
-                if hasattr(found, attribute):
-                    reading = f"{self.names.name(found)}.{attribute}"
-                    self.visit(getattr(found, attribute), reading, f"{found.__name__}.{attribute}")
+    def _visit_outer(self, value: Any, reading: str, name: str, names: dict[str, dict[str, None]]) -> None:
+        """A global or outer name; of a module that the user has written, what the function reads of it."""
+        self.visit(value, reading, name)
+        if isinstance(value, types.ModuleType) and is_users(value):
+            for attribute in names.get(name, {}):
+                if hasattr(value, attribute):
+                    reading = f"{self.names.name(value)}.{attribute}"
+                    self.visit(getattr(value, attribute), reading, f"{value.__name__}.{attribute}")
 
     def ask(self, question: str, words: str) -> None:
         """Add a question about something that the user calls by these words."""
@@ -109,35 +105,42 @@ class Guards:
         """Ask about one thing that is read by an expression, and that the user calls by these words."""
         waiting = [(value, reading, words)]
         while waiting:
-            value, reading, words = waiting.pop()
-            if isinstance(value, (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)):
-                continue
-            if isinstance(value, ndarray):
-                self.arrays.setdefault(reading, value)
-                self.called.setdefault(reading, words)
-            elif type(value) in PLAIN or isinstance(value, np.generic):
-                self._same_number(value, reading, words)
-            elif isinstance(value, (bytearray, array, memoryview)):
-                self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
-                self.ask(f"memory_of({reading}) == {self.names.name(memory_of(value))}", words)
-            elif any(value is known for known in self.containers):
-                self.ask(f"{reading} is {self.names.name(value)}", words)
-            elif isinstance(value, (list, tuple, deque)):
-                waiting += self._entries(value, reading, words, enumerate(value))
-            elif isinstance(value, MAPPINGS):
-                waiting += self._entries(value, reading, words, value.items())
-            elif isinstance(value, SETS):
-                waiting += self._members(value, reading, words)
-            else:
-                known = self.names.name(value)
-                self.ask(f"{reading} is {known}", words)
-                if isinstance(value, functools.partial):
-                    waiting += [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
-                elif holds_data(value) and not any(value is other for other in self.objects):
-                    self.objects.append(value)
-                    waiting += self._attributes(value, known, words)
-                if callable(value):
-                    self._follow(value)
+            waiting += self._ask_about(*waiting.pop())
+
+    def _ask_about(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+        """Ask about one thing, and say what is in it."""
+        if isinstance(value, ndarray):
+            self.arrays.setdefault(reading, value)
+            self.called.setdefault(reading, words)
+        elif type(value) in PLAIN or isinstance(value, np.generic):
+            self._same_number(value, reading, words)
+        elif isinstance(value, (bytearray, array, memoryview)):
+            self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
+            self.ask(f"memory_of({reading}) == {self.names.name(memory_of(value))}", words)
+        elif any(value is known for known in self.containers):
+            self.ask(f"{reading} is {self.names.name(value)}", words)
+        elif isinstance(value, (*SEQUENCES, *MAPPINGS)):
+            items = value.items() if isinstance(value, MAPPINGS) else list(enumerate(value))
+            return self._entries(value, reading, words, items)
+        elif isinstance(value, SETS):
+            return self._members(value, reading, words)
+        elif not isinstance(value, FIXED):
+            return self._object(value, reading, words)
+        return []
+
+    def _object(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+        """The very same object; if it holds data, the same data, and if it is called, what it reads."""
+        known = self.names.name(value)
+        self.ask(f"{reading} is {known}", words)
+        inner = []
+        if isinstance(value, functools.partial):
+            inner = [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
+        elif holds_data(value) and not any(value is other for other in self.objects):
+            self.objects.append(value)
+            inner = self._attributes(value, known, words)
+        if callable(value):
+            self._follow(value)
+        return inner
 
     def _attributes(self, value: Any, known: str, words: str) -> list[tuple[Any, str, str]]:
         """What hangs on a layer, a dataclass or a namespace, and on its class if the user wrote that."""
@@ -186,28 +189,23 @@ class Guards:
     ) -> list[tuple[Any, str, str]]:
         """The entries of a container, to be asked about in turn; or all of them in one question."""
         self._same_kind(value, reading, words)
-        mapping = isinstance(value, MAPPINGS)
-        if mapping:  # the same keys in the same order
+        flat, values = list(value), reading
+        if isinstance(value, MAPPINGS):  # the same keys in the same order
             keys = self.names.name(tuple(value))
-            self.ask(
-                f"all(map(same, {reading}, {keys}))"
-                if not is_plain(list(value))
-                else f"tuple({reading}) == {keys}",
-                words,
-            )
-        flat = list(value.values()) if mapping else list(value)
+            same = f"tuple({reading}) == {keys}" if is_plain(flat) else f"all(map(same, {reading}, {keys}))"
+            self.ask(same, words)
+            flat, values = list(value.values()), f"{reading}.values()"
         if flat and all(isinstance(item, Node) for item in flat):
-            values = f"{reading}.values()" if mapping else reading
             self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
             return []
-        if len(flat) > MOST and is_plain(value):
+        if len(flat) > MOST_ASKED and is_plain(value):
             self._same_bytes(value, reading, words)
             return []
-        found = []
-        for key, item in entries:
-            place = repr(key) if type(key) in (int, str) else self.names.name(key)
-            found.append((item, f"{reading}[{place}]", entry.format(words, key)))
-        return found
+        places = [repr(key) if type(key) in (int, str) else self.names.name(key) for key, _ in entries]
+        return [
+            (item, f"{reading}[{place}]", entry.format(words, key))
+            for place, (key, item) in zip(places, entries, strict=True)
+        ]
 
     def _members(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
         """The members of a set, in the order in which f would meet them."""
@@ -223,6 +221,17 @@ class Guards:
     def _same_bytes(self, value: Any, reading: str, words: str) -> None:
         how = bytes_of if bytes_of(value) else bits
         self.ask(f"{how.__name__}({reading}) == {self.names.name(how(value))}", words)
+
+
+def function_behind(f: Any) -> types.FunctionType | None:
+    """The function of the user's that a call runs: a method's, or what is wrapped (functools.lru_cache)."""
+    f = f.__func__ if isinstance(f, types.MethodType) else f
+    if not isinstance(f, types.FunctionType):
+        wrapped = getattr(f, "__wrapped__", None)
+        f = wrapped or (type(f).forward if isinstance(f, Module) else type(f).__call__)
+    if not isinstance(f, types.FunctionType) or f.__code__.co_filename.startswith((PACKAGE, *LIBRARIES)):
+        return None
+    return f
 
 
 def holds_data(value: Any) -> bool:
@@ -249,7 +258,7 @@ def bytes_of(value: Any) -> bytes:
 
 def bits(value: Any) -> Any:
     """What tells two numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
-    if isinstance(value, (list, tuple, deque, *SETS)):
+    if isinstance(value, (*SEQUENCES, *SETS)):
         return (type(value), *map(bits, value))
     if isinstance(value, MAPPINGS):
         return (type(value), *((bits(key), bits(item)) for key, item in value.items()))
@@ -258,12 +267,12 @@ def bits(value: Any) -> Any:
     return (type(value).__name__, repr(value))
 
 
-def parts(value: Any) -> Iterator[Any]:
+def contents_of(value: Any) -> Iterator[Any]:
     """What is in nested containers, without these."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, (list, tuple, deque, *SETS)):
+        if isinstance(item, (*SEQUENCES, *SETS)):
             waiting += item
         elif isinstance(item, MAPPINGS):
             waiting += item.values()
@@ -273,7 +282,7 @@ def parts(value: Any) -> Iterator[Any]:
 
 def is_plain(value: Any) -> bool:
     """Whether a container holds nothing but numbers and text, also inside."""
-    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in parts(value))
+    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in contents_of(value))
 
 
 def names_in(code: types.CodeType) -> dict[str, dict[str, None]]:

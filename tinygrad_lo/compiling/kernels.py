@@ -14,48 +14,50 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
+from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.machine.sums import TALL
+from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.reductions import row_starts
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.value import UFUNCS, Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.value import Value
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
-
-
-KEYWORD_OUT = frozenset({"maximum", "minimum"})  # positional out is deprecated there
+KEYWORD_OUT = (np.maximum, np.minimum)  # positional out is deprecated there
+SHORTER = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}  # powers
 
 
 def elementwise(code: ArrayCode, line: Value) -> bool:
-    name = line.op.name
     if not line.shape:
         return False
     args = list(line.args)
-    if name == "power":
-        shorter = {2.0: "square", 0.5: "sqrt", -1.0: "reciprocal"}
-        if args[1].kind == "constant" and args[0].dtype == line.dtype:
-            name = shorter.get(float(args[1].ref), name)
-            args = args[:1] if name != "power" else args
+    name, function = line.op.name, line.op.ufunc
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
-    if beside.kind not in "fb" or (beside.kind == "b" and line.dtype.kind != "b"):
+    if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    texts = []
-    for arg in args:
-        if arg.dtype == bool and line.dtype != bool and arg.shape == line.shape and arg.kind == "line":
-            texts.append(widened(code, arg, line))
-        else:
-            texts.append(code.operand(arg, beside))
-    write(code, line, code.names.name(UFUNCS[name], name), texts, keyword=name in KEYWORD_OUT)
+    shorter = None
+    if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
+        shorter = SHORTER.get(float(args[1].ref))
+    if shorter is not None:
+        name, function, args = shorter.__name__, shorter, args[:1]
+    texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
+    write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
     return True
 
 
-def widened(code: ArrayCode, mask: Value, like: Value) -> str:
+def is_mask(arg: Value, line: Value) -> bool:
+    """Whether these are booleans that count as numbers."""
+    booleans = arg.dtype == bool and line.dtype != bool
+    return booleans and arg.shape == line.shape and arg.kind == "line"
+
+
+def mask_as_numbers(code: ArrayCode, mask: Value, like: Value) -> str:
     """A mask as numbers: multiplying by booleans takes twice as long as this and multiplying by floats."""
     scratch = code.once(f"empty({mask.shape}, {str(like.dtype)!r})")
     code.run(f"{code.names.name(np.copyto, 'copyto')}({scratch}, {code.texts[mask]})")
     return scratch
 
 
-def write(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
+def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
     """Call a function that takes `out` last, into a buffer or not."""
     out = code.out(line)
     if out is None:
@@ -64,44 +66,43 @@ def write(code: ArrayCode, line: Value, function: str, texts: list[str], keyword
         code.run(f"{function}({', '.join(texts)}, {'out=' * keyword}{out})")
 
 
-def relu(code: ArrayCode, line: Value) -> bool:
+def write_relu(code: ArrayCode, line: Value) -> bool:
     if not line.shape or line.args[0].dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write(code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True)
+    write_into(
+        code, line, code.names.name(np.maximum, "maximum"), [code.texts[line.args[0]], zeros], keyword=True
+    )
     return True
 
 
-def softplus(code: ArrayCode, line: Value) -> bool:
+def write_softplus(code: ArrayCode, line: Value) -> bool:
     (x,) = line.args
     if not line.shape or x.dtype != line.dtype:
         return False
     zero = code.names.name(np.zeros((), line.dtype), "zero")
-    write(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
+    write_into(code, line, code.names.name(np.logaddexp, "logaddexp"), [code.texts[x], zero])
     return True
 
 
-def matmul(code: ArrayCode, line: Value) -> bool:
+def write_matmul(code: ArrayCode, line: Value) -> bool:
     a, b = line.args
     if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f" or not line.shape:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
     function = "dot" if plain else code.names.name(np.matmul, "matmul")
-    write(code, line, function, [code.text_of(a), code.text_of(b)])
+    write_into(code, line, function, [code.text_of(a), code.text_of(b)])
     return True
 
 
-def total(code: ArrayCode, line: Value) -> bool:
+def write_sum(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
-    rank = len(x.shape)
-    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = tuple(sorted(i % rank for i in axes))
+    axes = axes_of(x, axis)
     if by_dot(code, line, axes):
         return True
-    size = math.prod(x.shape)
-    if x.dtype.itemsize < 8 and size > TALL:
+    if x.dtype.itemsize < 8 and math.prod(x.shape) > TALL:
         return False  # the op sums it in blocks
     reduce = code.names.name(np.add.reduce, "total")
     out = code.out(line)
@@ -113,30 +114,36 @@ def total(code: ArrayCode, line: Value) -> bool:
     return True
 
 
+def axes_of(x: Value, axis: Any) -> tuple[int, ...]:
+    """The axes that are meant, from 0 up, in order."""
+    rank = len(x.shape)
+    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
+    return tuple(sorted(i % rank for i in axes))
+
+
 def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     """A sum of few terms as a product with ones: of all elements, or of the rows or columns of a matrix."""
     x, _, keepdims = line.args
-    text = code.texts[x]
-    if axes == tuple(range(len(x.shape))) and not keepdims and (x in code.buffers or len(x.shape) == 1):
-        size = math.prod(x.shape)
-        if size <= SHORT:
-            code.assign(line, f"dot({code.flat(x)}, {ones(code, size, x)})")
-            return True
+    text, size = code.texts[x], math.prod(x.shape)
+    flat = x in code.buffers or len(x.shape) == 1
+    if len(axes) == len(x.shape) and not keepdims and flat and size <= SHORT:
+        code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
+        return True
     if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]
     if axes == (0,):
-        write(code, line, "dot", [ones(code, (1, n) if keepdims else n, x), text])
+        write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
     else:
-        write(code, line, "dot", [text, ones(code, (n, 1) if keepdims else n, x)])
+        write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
     return True
 
 
-def ones(code: ArrayCode, shape: Any, like: Value) -> str:
+def row_of_ones(code: ArrayCode, shape: Any, like: Value) -> str:
     return code.once(f"np.ones({shape}, {str(like.dtype)!r})")
 
 
-def largest(code: ArrayCode, line: Value) -> bool:
+def write_max(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if (
         len(x.shape) != 2
@@ -170,7 +177,7 @@ def label_places(code: ArrayCode, labels: Value, columns: int) -> str | None:
     return code.fixed[key]
 
 
-def pick(code: ArrayCode, line: Value) -> bool:
+def write_pick(code: ArrayCode, line: Value) -> bool:
     scores, labels = line.args
     where = label_places(code, labels, scores.shape[-1]) if len(scores.shape) == 2 else None
     if where is None or line in code.outputs:
@@ -180,7 +187,7 @@ def pick(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def put(code: ArrayCode, line: Value) -> bool:
+def write_put(code: ArrayCode, line: Value) -> bool:
     value, labels, classes = line.args
     where = label_places(code, labels, classes.ref)
     if where is None or line in code.outputs or len(line.shape) != 2:
@@ -192,7 +199,7 @@ def put(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def full(code: ArrayCode, line: Value) -> bool:
+def write_full(code: ArrayCode, line: Value) -> bool:
     value, shape = line.args
     if not shape or line in code.outputs:
         return False
@@ -205,7 +212,7 @@ def full(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def astype(code: ArrayCode, line: Value) -> bool:
+def write_astype(code: ArrayCode, line: Value) -> bool:
     x, _ = line.args
     if not line.shape or line in code.outputs or x.kind == "constant" or line.dtype.kind not in "fb":
         return False
@@ -214,7 +221,7 @@ def astype(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def transpose(code: ArrayCode, line: Value) -> bool:
+def write_transpose(code: ArrayCode, line: Value) -> bool:
     x, axes = line.args
     if not line.shape or x.kind == "constant":
         return False
@@ -222,7 +229,7 @@ def transpose(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def reshape(code: ArrayCode, line: Value) -> bool:
+def write_reshape(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if not line.shape or x.kind == "constant" or not x.shape:
         return False
@@ -240,7 +247,7 @@ def reshape(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def getitem(code: ArrayCode, line: Value) -> bool:
+def write_getitem(code: ArrayCode, line: Value) -> bool:
     x, index = line.args
     if not line.shape or x.kind == "constant" or not basic(index):
         return False
@@ -256,7 +263,7 @@ def basic(index: Any) -> bool:
     )
 
 
-def broadcast_to(code: ArrayCode, line: Value) -> bool:
+def write_broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
     if x.kind == "constant" or not shape:
         return False
@@ -264,13 +271,13 @@ def broadcast_to(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def windows(code: ArrayCode, line: Value) -> bool:
+def write_windows(code: ArrayCode, line: Value) -> bool:
     options = ", ".join(map(code.constant, line.args[1:]))
     code.view(line, f"{code.names.name(line.op.forward, 'windows')}({code.texts[line.args[0]]}, {options})")
     return True
 
 
-def scatter(code: ArrayCode, line: Value) -> bool:
+def write_scatter(code: ArrayCode, line: Value) -> bool:
     g, _, index = line.args
     if not line.shape or line in code.outputs or g.kind == "constant" or not basic(index):
         return False
@@ -280,14 +287,22 @@ def scatter(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-KERNELS: dict[str, Kernel] = {
-    **dict.fromkeys(UFUNCS, elementwise),
-    "relu": relu, "softplus": softplus, "matmul": matmul, "sum": total, "max": largest, "pick": pick,
-    "put": put, "full": full, "astype": astype, "transpose": transpose, "reshape": reshape,
-    "getitem": getitem, "broadcast_to": broadcast_to, "windows": windows, "scatter": scatter,
+KERNELS: dict[Op, Kernel] = {
+    TABLE[name]: kernel
+    for name, kernel in {
+        "relu": write_relu, "softplus": write_softplus, "matmul": write_matmul, "sum": write_sum,
+        "max": write_max, "pick": write_pick, "put": write_put, "full": write_full, "astype": write_astype,
+        "transpose": write_transpose, "reshape": write_reshape, "getitem": write_getitem,
+        "broadcast_to": write_broadcast_to, "windows": write_windows, "scatter": write_scatter,
+    }.items()
 }  # fmt: skip
+
+
+def kernel_of(op: Op) -> Kernel | None:
+    """How an op is written quickest; None where its own forward is called."""
+    return KERNELS.get(op, elementwise if op.ufunc is not None else None)
 
 
 def array_code(program: Program) -> ArrayCode:
     """The program as NumPy text with buffers."""
-    return ArrayCode(program, KERNELS)
+    return ArrayCode(program, kernel_of)

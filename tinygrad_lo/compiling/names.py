@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import types
 from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.explaining.spelling import identifier
-from tinygrad_lo.nn.base import Itself
+from tinygrad_lo.program.text import identifier
 
 
 class Namespace(dict[str, Any]):
@@ -15,17 +15,22 @@ class Namespace(dict[str, Any]):
 
     def __init__(self, **known: Any) -> None:
         super().__init__(known)
-        self._names = {Itself(thing): name for name, thing in known.items()}
+        self._names = {itself(thing): name for name, thing in known.items()}
 
     def name(self, thing: Any, hint: str = "k") -> str:
-        """The name of an object, which gets one when it is first mentioned."""
-        key = Itself(thing)
+        """The name of an object, which gets one when it is first mentioned; a tensor's is the user's."""
+        key = itself(thing)
         if key not in self._names:
             if isinstance(thing, Node):
-                hint = name_of(thing) or "tensor"
-            self._names[key] = f"{identifier(hint, 'k')}_{len(self)}"
+                hint = identifier(name_of(thing) or "tensor", "k")
+            self._names[key] = f"{hint}_{len(self)}"
             self[self._names[key]] = thing
         return self._names[key]
+
+
+def itself(thing: Any) -> Any:
+    """A key for this very object, whatever it thinks of ==: methods bound to it are equal."""
+    return None if thing is None else types.MethodType(itself, thing)
 
 
 def define(text: str, name: str, names: dict[str, Any], file: str) -> Any:

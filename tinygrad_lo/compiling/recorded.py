@@ -17,7 +17,7 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards
 from tinygrad_lo.compiling.kernels import array_code
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.scalars import ScalarCode, is_scalar
+from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.machine.anomaly import checksum
 from tinygrad_lo.engine.machine.arguments import memory
@@ -25,16 +25,21 @@ from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.ops.indexing import gather, regather
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.value import Value
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.value import Value
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
 FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
-INLINE = 200  # lines of a scalar program up to which it is written into the entry
-SAMPLE = 2**16  # so many elements of an array tell whether f writes into it
+INLINED = 200  # lines of a scalar program up to which it is written into the entry
+LOOKED_AT = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
+
+
+INDEXED = (record(gather), record(regather))  # refuse indices that are out of range
 
 
 class Recorded:
@@ -55,14 +60,11 @@ class Recorded:
         self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...],
         due: Callable[..., Any] | None, readable: Callable[..., Any],
     ) -> None:  # fmt: skip
+        self.program = program
         self.leaves = [leaf for leaf, _ in program.gradients]
         self.calls = 1
         self.doubts = 0  # checks that said nothing, because another thread drew random numbers meanwhile
-        sizes = [
-            line.dtype.itemsize for line in program.lines if line.kind == "line" and line.dtype.kind == "f"
-        ]
-        # What adding many terms in another order can lose.
-        self.tolerance = {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
+        self.tolerance = rounding_tolerance(program)
         self.questions: list[str] = []
         self.reads: list[str] = []  # lines that read the leaves
         self.names = guards.names
@@ -78,7 +80,7 @@ class Recorded:
         self.written = [fact for line in effects for fact in line.args[1:] if type(fact) is ndarray]
         self.sources = [line.args[-1] for line in lines if draws(line)]
         self._ask_arguments(args)
-        inputs = self._read_leaves(program, guards, args, wrapped)
+        self.inputs = self._read_leaves(guards, args, wrapped)
         self.questions += guards.questions
         # Arrays that f must only read, by the expressions that read them, in the user's words.
         self.watched = {
@@ -86,25 +88,25 @@ class Recorded:
             for reading, array in guards.arrays.items()
             if not any(np.may_share_memory(array, written) for written in self.written)
         }
-        self.program = program
         self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
-        if is_scalar(program):
-            code: Any = ScalarCode(program)
-            if len(code.rows) > INLINE:
-                self.names["step"] = define(code.text, "step", code.names, FILE)
-            self.names["exact"] = self._exact
-            self.scalar: ScalarCode | None = code
-        else:
-            code = array_code(program)
-            self.names["instance"] = define(code.text, "instance", code.names, FILE)
-            self.scalar = None
-        self.inputs = inputs
-        text = self._text([f"x{i}" for i in range(len(args))], checks=due is not None)
-        self.entry, self.recharge = define(text, "make", self.names, FILE)(1)
+        self.scalar = ScalarCode(program) if runs_on_floats(program) else None
+        text = self._step_text()
+        entry = self._text([f"x{i}" for i in range(len(args))], checks=due is not None)
+        self.entry, self.recharge = define(entry, "make", self.names, FILE)(1)
         program.forget()
         count = sum(line.kind == "line" for line in lines)
-        legend = "".join(f"{line}\n" for line in (code.legend() if self.scalar is None else []))
-        self.text = f"# {count} statements\n{legend}{code.text}\n{text}"
+        self.text = f"# {count} statements\n{text}\n{entry}"
+
+    def _step_text(self) -> str:
+        """Define the step, and say how it reads."""
+        if self.scalar is None:
+            code = array_code(self.program)
+            self.names["instance"] = define(code.text, "instance", code.names, FILE)
+            return "\n".join([*code.legend(), code.text])
+        if len(self.scalar.rows) > INLINED:
+            self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
+        self.names["exact"] = self._exact
+        return self.scalar.text
 
     # --------------------------------------------------------------- what must be as it was
 
@@ -128,59 +130,61 @@ class Recorded:
                 kind = self.names.name(type(value), "kind")
                 self.questions.append(f"type(x{i}) is {kind} and x{i}.op is None and not x{i}.needs")
                 self._ask_like(f"x{i}.value", value.value)
-            elif is_data(value):
+            elif is_input(value):
                 self._ask_like(f"x{i}", value)
 
-    def _read_leaves(
-        self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]
-    ) -> list[str]:
+    def _read_leaves(self, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...]) -> list[str]:
         """The texts that the step is called with, one for each leaf."""
-        readings = {
-            given.birth: f"x{i}.value" if isinstance(args[i], Node) else f"x{i}"
-            for i, given in reversed(list(enumerate(wrapped)))  # of one given twice, the first
-            if isinstance(given, Node)
-        }
+        arguments = texts_of_arguments(args, wrapped)
         places: dict[Any, list[str]] = {}
         for reading, array in guards.arrays.items():
             places.setdefault(memory(array), []).append(reading)
-        steady = program.recording.steady
+        self.steady = self.program.recording.steady
+        self.afresh: set[str] = set()
         inputs: list[str] = []
-        afresh: dict[str, None] = {}
-        for leaf in program.leaves:
+        for leaf in self.program.leaves:
             node, data = leaf.ref, leaf.ref.value
             text = f"w{len(inputs)}"
-            if node.needs:
-                p = self.names.name(node)
-                self.reads.append(f"{text} = {p}.value")
-                self.questions.append(f"{p}.needs")
-                if type(data) is not float64 or type(node) is not Parameter:  # such a one stays such a one
-                    self._ask_like(text, data)
-            elif node.birth in readings:
-                text = readings[node.birth]
-            elif node.birth > program.recording.began:
-                # A tensor from before the call, whose data the user may assign.
-                t = self.names.name(node)
-                self.reads.append(f"{text} = {t}.value")
-                self.questions.append(f"not {t}.needs")
-                self._ask_like(text, data)
-            elif type(data) is ndarray and len(found := places.get(memory(data), [])) == 1:
-                self.reads.append(f"{text} = {found[0]}")
-                self._ask_like(text, data)
-                afresh[found[0]] = None
-            elif type(data) is ndarray and found:  # under several names, of which any may get another array
-                text = self.names.name(guards.arrays[found[0]])
-                self.questions += [f"{reading} is {text}" for reading in found]
-                afresh |= dict.fromkeys(found)
-            else:  # made by f in Python: nobody knows from what
-                text = self.names.name(data.copy())
-                steady = False
+            if node.needs or (node.birth not in arguments and node.birth > self.program.recording.began):
+                self._read_tensor(text, node)
+            elif node.birth in arguments:
+                text = arguments[node.birth]
+            else:
+                known = places.get(memory(data), []) if type(data) is ndarray else []
+                text = self._read_array(text, data, known, guards)
             inputs.append(text)
+        self._ask_arrays(guards)
+        return inputs
+
+    def _ask_arrays(self, guards: Guards) -> None:
+        """Ask about arrays that f reads and the step does not."""
         for reading, array in guards.arrays.items():
             if any(array is written for written in self.written):  # running statistics: which, not what
                 self.questions.append(f"{reading} is {self.names.name(array)}")
-            elif not steady or reading not in afresh:
+            elif not self.steady or reading not in self.afresh:
                 self.questions.append(f"bits_of({reading}) == {self.names.name(as_bits(array))}")
-        return inputs
+
+    def _read_tensor(self, text: str, node: Node) -> None:
+        """Read a parameter, or a tensor from before the call, whose data the user may assign."""
+        name = self.names.name(node)
+        self.reads.append(f"{text} = {name}.value")
+        self.questions.append(f"{name}.needs" if node.needs else f"not {name}.needs")
+        if not node.needs or type(node.value) is not float64 or type(node) is not Parameter:
+            self._ask_like(text, node.value)  # a parameter that is a number stays one
+
+    def _read_array(self, text: str, data: Any, known: list[str], guards: Guards) -> str:
+        """Read an array by the one expression that does; else the text that stands for it."""
+        if not known:  # made by f in Python: nobody knows from what
+            self.steady = False
+            return self.names.name(data.copy())
+        self.afresh.update(known)
+        if len(known) == 1:
+            self.reads.append(f"{text} = {known[0]}")
+            self._ask_like(text, data)
+            return text
+        text = self.names.name(guards.arrays[known[0]])
+        self.questions += [f"{reading} is {text}" for reading in known]  # any may get another array
+        return text
 
     # ------------------------------------------------------------------------------- the entry
 
@@ -198,7 +202,7 @@ class Recorded:
             f"if (active and in_mode()) or not {asked}:", "    return MISS",
             *["left -= 1", "if left <= 0:", f"    return due(recorded, {given})"] * checks,
         ]  # fmt: skip
-        if self.scalar is not None and len(self.scalar.rows) <= INLINE:
+        if self.scalar is not None and len(self.scalar.rows) <= INLINED:
             entry += self._inline(results)
         else:
             entry += [*run, unpack]
@@ -316,12 +320,19 @@ class Recorded:
             array[...] = before
 
 
+def texts_of_arguments(args: tuple[Any, ...], wrapped: tuple[Any, ...]) -> dict[int, str]:
+    """Birth of each tensor that stands for an argument -> the text that reads its array."""
+    tensors = [(i, x) for i, x in enumerate(wrapped) if isinstance(x, Node)]
+    # Of one that comes twice, the first.
+    return {x.birth: f"x{i}.value" if isinstance(args[i], Node) else f"x{i}" for i, x in reversed(tensors)}
+
+
 def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
     """What tells whether arrays have changed, by the expressions that read them; of large ones a sample."""
     space = {**names, **{f"x{i}": value for i, value in enumerate(args)}}
     found = {reading: evaluated(reading, space) for reading in readings}
     return {
-        reading: checksum(x.flat[:: 1 + x.size // SAMPLE] if type(x) is ndarray else x)
+        reading: checksum(x.flat[:: 1 + x.size // LOOKED_AT] if type(x) is ndarray else x)
         for reading, x in found.items()
     }
 
@@ -339,7 +350,13 @@ def in_mode() -> bool:
     return modes.recording is not None or modes.grad_off or modes.watch is not None or modes.scope is not None
 
 
-def is_data(value: Any) -> bool:
+def rounding_tolerance(program: Program) -> float:
+    """What adding many terms in another order can lose."""
+    sizes = [line.dtype.itemsize for line in program.lines if line.kind == "line" and line.dtype.kind == "f"]
+    return {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
+
+
+def is_input(value: Any) -> bool:
     """Whether an argument is an input of the program: an array of numbers, or a NumPy float."""
     if type(value) is ndarray:
         return value.dtype.kind in "fiub"
@@ -353,29 +370,28 @@ def draws(line: Value) -> bool:
 
 def checks_first(lines: list[Value]) -> list[Value]:
     """Checks of what is given, such as labels, first: when one of them fails, nothing has happened."""
-
-    def is_late(line: Value) -> bool:
-        check = line.kind == "effect" and type(line.op.action) is Check
-        return not check or line.args[0].kind not in ("data", "parameter")
-
-    return sorted(lines, key=is_late)
+    return sorted(lines, key=lambda line: not (is_check(line) and line.args[0].kind in ("data", "parameter")))
 
 
 def stops_halfway(lines: list[Value]) -> bool:
     """Whether a run may end, by an error or another branch, after it has drawn or changed something."""
-    changed = False
-    for line in lines:
-        if line.kind == "effect":
-            stops = line.op.action is None or type(line.op.action) is Check
-            changes = not stops
-        else:
-            stops = line.op.name in ("gather", "regather") or TABLE.get(line.op.name) is not line.op
-            changes = draws(line)
-            stops = stops and not changes
-        if stops and changed:
-            return True
-        changed = changed or changes
-    return False
+    changes = [line.op.action is not None and not is_check(line) if line.kind == "effect" else draws(line)
+               for line in lines]  # fmt: skip
+    first = changes.index(True) if True in changes else len(lines)
+    return any(may_stop(line) for line in lines[first + 1 :])
+
+
+def is_check(line: Value) -> bool:
+    """Whether a line examines data."""
+    return line.kind == "effect" and type(line.op.action) is Check
+
+
+def may_stop(line: Value) -> bool:
+    """Whether a run may end at a line."""
+    if line.kind == "effect":
+        return line.op.action is None or is_check(line)
+    own = TABLE.get(line.op.name) is not line.op
+    return not draws(line) and (own or line.op in INDEXED)
 
 
 def as_bits(array: Any) -> Any:

@@ -72,6 +72,12 @@ class Op:
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
         aside: a second rule for the first input. An op such as bernoulli_known takes a probability and the
             score that it was made of, and sends the gradient to the score; `lo.grad(loss, p)` asks aside.
+        ufunc: the NumPy function that it is, element by element.
+        elementwise: whether an element of the result is made of those in its place alone, so that it may be
+            written over an input.
+        fresh: whether the result never shares memory with an input; of any other op, it may be a view.
+        scalar: the op as text on Python floats, with functions of `math`; None where it needs arrays.
+        kind: "compares", "moves" (numbers to other places) or "mixes" (elements): for explanations.
         apply: the quickest function that calls it.
     """
 
@@ -88,6 +94,11 @@ class Op:
     composite: bool = False
     kink: Kink | None = None
     aside: Rule | None = None
+    ufunc: Callable[..., Any] | None = None
+    elementwise: bool = False
+    fresh: bool = False
+    scalar: str | None = None
+    kind: str = ""
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)
 
     @property

@@ -34,9 +34,10 @@ from tinygrad_lo.explaining.expression import (
 )
 from tinygrad_lo.explaining.formula import Names, size
 
-SMALL = 12  # ops; a larger expression is shown by its last op
-LONG = 160  # characters of one line
+FEW_OPS = 12  # ops; a larger expression is shown by its last op
+LONG_LINE = 160  # characters of one line
 ARRIVING = "g"
+TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 
 
 def formula(op_or_tensor: Any) -> str:
@@ -73,35 +74,36 @@ def formula(op_or_tensor: Any) -> str:
 
 def find(wanted: Any) -> Op | Composed:
     """The entry of the table that is meant."""
-    if isinstance(wanted, Op):
-        return wanted
     if isinstance(wanted, str):
-        entry = TABLE.get(wanted) or COMPOSED.get(wanted)
-        if entry is None:
-            known = sorted([*TABLE, *COMPOSED])
-            near = difflib.get_close_matches(wanted, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
-            raise OptionError(f"formula: there is no op {wanted!r}{hint}")
+        return named_entry(wanted)
+    function = UFUNCS.get(wanted, wanted) if isinstance(wanted, np.ufunc) else wanted
+    entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
+    if isinstance(entry, Op):
         return entry
-    if isinstance(wanted, np.ufunc):
-        wanted = UFUNCS.get(wanted, wanted)
-    record = getattr(wanted, "op", None)
-    if isinstance(record, Op):
-        return record
-    name = getattr(wanted, "__name__", "")
-    if callable(wanted) and (name in TABLE or name in COMPOSED):
-        room = getattr(wanted, "__module__", "") or ""
-        if room.split(".")[0] in ("tinygrad_lo", "numpy"):
-            return TABLE.get(name) or COMPOSED[name]
-    if callable(wanted):
+    if not callable(wanted):
         raise UnsupportedError(
-            f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
-            f"result, e.g. lo.formula(f(x))"
+            f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
+            f"{wanted!r}"
         )
+    name = getattr(wanted, "__name__", "")
+    room = getattr(wanted, "__module__", "") or ""
+    if name in (*TABLE, *COMPOSED) and room.split(".")[0] in ("tinygrad_lo", "numpy"):
+        return named_entry(name)
     raise UnsupportedError(
-        f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
-        f"{wanted!r}"
+        f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
+        f"result, e.g. lo.formula(f(x))"
     )
+
+
+def named_entry(name: str) -> Op | Composed:
+    """The entry of the table with a name."""
+    entry = TABLE.get(name) or COMPOSED.get(name)
+    if entry is None:
+        known = sorted([*TABLE, *COMPOSED])
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
+        raise OptionError(f"formula: there is no op {name!r}{hint}")
+    return entry
 
 
 # ----------------------------------------------------------------------------------------- of an op
@@ -111,8 +113,8 @@ def of_op(op: Op) -> str:
     """What the op computes, and the derivative by each input."""
     if op.samples:
         text = derived(op, op.samples[0])
-        if max(map(len, text.splitlines())) > LONG:
-            # Rules that walk along an axis grow with it: two elements show what they do.
+        if max(map(len, text.splitlines())) > LONG_LINE:
+            # Rules that sweep along an axis grow with it: two elements show what they do.
             text = derived(op, (Shape(2), None, *op.samples[0][2:]))
             text += "\n(shown for x of 2 elements)"
         return text
@@ -123,13 +125,13 @@ def of_op(op: Op) -> str:
         except Exception as error:  # a user's rule may raise anything
             problem = problem or error
     raise UnsupportedError(
-        f"formula: the rules of {op.name} could not be run on symbols ({why(problem)}); rules that use "
+        f"formula: the rules of {op.name} could not be run on symbols ({reason(problem)}); rules that use "
         f"operators and NumPy functions can. Where it takes arrays of certain shapes only, pass a tensor "
         f"that it made"
     ) from problem
 
 
-def why(error: Exception | None) -> str:
+def reason(error: Exception | None) -> str:
     """What went wrong when a rule met symbols."""
     if isinstance(error, GraphError):
         return "it asks for the values of its inputs"  # float(x), x.item()
@@ -138,53 +140,54 @@ def why(error: Exception | None) -> str:
 
 def derived(op: Op, sample: tuple[Any, ...]) -> str:
     """The formulas of an op, from its rules run on a sample of inputs."""
-    arriving, output, names = parameters(op, sample)
+    arriving, output, names = rule_names(op, sample)
     pieces = {name: Piece(name) for name in (arriving, output, *names)}
+    raw = sample_inputs(op, sample)
+    count = len(sample) - 1 if op.arity is None else op.arity
     with Symbols() as symbols:
-        raw = filled(op, sample)
         y = op.forward(*raw)
-        given = []
-        for name, value in zip(names, raw, strict=True):
-            if isinstance(value, (ndarray, np.generic, float)):
-                given.append(symbols.give(name, value))
-            else:
-                given.append(value)
-                symbols.options.append((value, name))
+        symbol_args = [symbols.symbol(name, x) for name, x in zip(names[:count], raw, strict=False)]
+        option_names = zip(names[count:], raw[count:], strict=True)
+        options = [Option(x, None if op.arity is None else name) for name, x in option_names]
+        forward = Expression((Line(op, (*symbol_args, *options), np.shape(y)),))
+        lines = [f"{output} = {right_side(write(forward, pieces))}"]
+        inputs = [symbols.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
+        # None and small ints are the same object wherever they stand; these say which option is meant.
+        symbols.options = [(x, n) for n, x in zip(names, raw, strict=True) if isinstance(x, TELLING)]
         result = symbols.give(output, y)
         g = symbols.give(arriving, np.ones(np.shape(y))[()])
-        count = len(sample) - 1 if op.arity is None else op.arity
-        args = [
-            symbols.symbol(name, value) if i < count else Option(value, None if op.arity is None else name)
-            for i, (name, value) in enumerate(zip(names, raw, strict=True))
-        ]
-        forward = Expression((Line(op, tuple(args), np.shape(y)),))
-        lines = [f"{output} = {said(write(forward, pieces))}"]
-        without = []
-        # None and small ints are the same object wherever they stand; these say which option is meant.
-        symbols.options = [(v, n) for v, n in symbols.options if isinstance(v, (tuple, slice, np.dtype))]
-        for i, name in enumerate(names[:count]):
-            rule = op.rules[0 if op.arity is None else i]
-            if rule is None:
-                without += [name] if isinstance(raw[i], (ndarray, np.generic)) else []
-                continue
-            part = rule(i, g, result, *given) if op.arity is None else rule(g, result, *given)
-            lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
-    if without:
-        lines.append(f"no gradient to {', '.join(without)}")
-    if op.differentiable:
-        lines.append(f"where {arriving} = ∂L/∂{output}")
+        parts = [ruled(op, i, g, result, inputs) for i in range(count)]
+        for name, part in zip(names[:count], parts, strict=True):
+            if part is not None:
+                lines.append(f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}")
+    without = [n for n, x, part in zip(names, raw, parts, strict=False) if part is None and is_array(x)]
+    lines += [f"no gradient to {', '.join(without)}"] * bool(without)
+    lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:
-        shapes = zip(names, sample[:-1], strict=False)
-        lines.append(f"(shown for {', '.join(f'{name} of {size(shape)}' for name, shape in shapes)})")
+        shapes = [f"{name} of {size(shape)}" for name, shape in zip(names, sample[:-1], strict=False)]
+        lines.append(f"(shown for {', '.join(shapes)})")
     return "\n".join(lines)
 
 
-def said(piece: Piece) -> str:
+def ruled(op: Op, i: int, g: Array, y: Array, inputs: list[Any]) -> Any:
+    """What the rule for input i says; None without a rule."""
+    rule = op.rules[0 if op.arity is None else i]
+    if rule is None:
+        return None
+    return rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
+
+
+def is_array(value: Any) -> bool:
+    """Whether this is an array or number, and no option."""
+    return isinstance(value, (ndarray, np.generic, float))
+
+
+def right_side(piece: Piece) -> str:
     """The right-hand side of `y = ...`; a comparison in parentheses, as it may have a = of its own."""
     return f"({piece.text})" if piece.level == COMPARISON else piece.text
 
 
-def parameters(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
+def rule_names(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     """What the rules call the arriving gradient, the output and the inputs."""
     count = len(sample)
     for rule in op.rules:
@@ -198,7 +201,7 @@ def parameters(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     return ARRIVING, "y", ["x"] if count == 1 else list(string.ascii_lowercase[:count])
 
 
-def filled(op: Op, sample: tuple[Any, ...]) -> list[Any]:
+def sample_inputs(op: Op | Composed, sample: tuple[Any, ...]) -> list[Any]:
     """The sample with arrays in place of shapes, inside the op's domain."""
     domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(sample)
     raw = []
@@ -216,31 +219,23 @@ def of_composed(entry: Composed) -> str:
     if not entry.samples:
         raise UnsupportedError(f"formula: {entry.name} gives several tensors; pass one of them")
     sample = entry.samples[0]
-    listed = isinstance(sample[0], list)
-    parts = (*sample[0], *sample[1:]) if listed else sample
+    first = len(sample[0]) if isinstance(sample[0], list) else 0
+    parts = (*sample[0], *sample[1:]) if first else sample
     shapes = [item for item in parts if isinstance(item, Shape)]
     names = ["x"] if len(shapes) == 1 else list(string.ascii_lowercase[: len(shapes)])
+    leaves: list[tuple[str, Any]] = []
     with Symbols() as symbols:
-        leaves = []
-        for name, shape in zip(names, shapes, strict=True):
-            low, high = entry.domain
-            data = np.linspace(low, high, int(np.prod(shape)) + 2)[1:-1].reshape(shape)[()]
-            leaf = symbols.give(name, data)
-            leaf.needs = True
-            leaves.append(leaf)
-        waiting = iter(leaves)
-        given = [next(waiting) if isinstance(item, Shape) else item for item in parts]
-        first = len(sample[0]) if listed else 0
-        y = entry.function(given[:first], *given[first:]) if listed else entry.function(*given)
+        values = sample_inputs(entry, parts)
+        for i, item in enumerate(parts):
+            if isinstance(item, Shape):
+                name = names[len(leaves)]
+                values[i] = symbols.give(name, values[i], requires_grad=True)
+                leaves.append((name, values[i]))
+        y = entry.function(values[:first], *values[first:]) if first else entry.function(*values)
         g = symbols.give(ARRIVING, np.ones(np.shape(y.value))[()])
-        text = derivatives(
-            symbols, y, g, list(zip(names, leaves, strict=True)), "y", {ARRIVING: Piece(ARRIVING)}
-        )
-    text.append("where g = ∂L/∂y")
-    shown = ", ".join(
-        f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)
-    )
-    return "\n".join([*text, f"(shown for {shown})"])
+        text = derivatives(symbols, y, g, leaves, "y", {ARRIVING: Piece(ARRIVING)})
+    shown = [f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)]
+    return "\n".join([*text, "where g = ∂L/∂y", f"(shown for {', '.join(shown)})"])
 
 
 # ------------------------------------------------------------------------------------- of a tensor
@@ -256,21 +251,21 @@ def of_tensor(y: Any) -> str:
         )
     names = Names([y])
     try:
-        if sum(node.op is not None for node in names.nodes) <= SMALL:
-            text = whole(y, names)
-            if max(map(len, text)) <= LONG:
+        if sum(node.op is not None for node in names.nodes) <= FEW_OPS:
+            text = in_its_leaves(y, names)
+            if max(map(len, text)) <= LONG_LINE:
                 return "\n".join(text)
         return "\n".join(last(y, names))
     except MutationError:
         raise
     except Exception as error:
         raise UnsupportedError(
-            f"formula: a rule in the graph of {quoted(y, 'this tensor')} runs on arrays only ({why(error)}); "
-            f"rules that use operators and NumPy functions run on symbols"
+            f"formula: a rule in the graph of {quoted(y, 'this tensor')} runs on arrays only "
+            f"({reason(error)}); rules that use operators and NumPy functions run on symbols"
         ) from error
 
 
-def whole(y: Node, names: Names) -> list[str]:
+def in_its_leaves(y: Node, names: Names) -> list[str]:
     """The expression in its leaves, and its derivative by each leaf that needs a gradient."""
     scalar = np.shape(y.value) == ()
     title = names.of(y)
@@ -303,15 +298,9 @@ def derivatives(
     pieces = {**{name: Piece(name) for name, _ in leaves}, **pieces}
 
     def pull(node: Node, g: Array) -> Iterable[Part]:
-        inputs = list(node.inputs)
-        for i, parent in enumerate(node.parents):
-            if parent is not None:
-                inputs[i] = parent
-            elif type(inputs[i]) is ndarray:
-                inputs[i] = symbols.recording.tensor_of(inputs[i])
-        return contributions(node, g, node, inputs)
+        return contributions(node, g, node, symbols.recording.as_tensors(node.parents, node.inputs))
 
-    lines = [f"{title} = {said(write(symbols.expression(y), pieces))}"]
+    lines = [f"{title} = {right_side(write(symbols.expression(y), pieces))}"]
     _, grads, _ = sweep(y, g, pull)
     for name, leaf in leaves:
         if leaf.birth in grads:
@@ -351,10 +340,6 @@ def local_expression(
     With `symbolic=False` it runs on the number g: of 1, that is the local derivative. With
     `summed=False` what broadcasting repeated is not summed.
     """
-    op = node.op
-    rule = op.rules[0 if op.arity is None else i]
-    if rule is None:
-        return None
     with Symbols() as symbols:
         arriving = symbols.give("g", g) if symbolic else g
         y = symbols.give("y", node.value)
@@ -362,8 +347,8 @@ def local_expression(
         for k, parent in enumerate(node.parents):
             if parent is not None or type(inputs[k]) is ndarray:
                 inputs[k] = symbols.give(str(k), inputs[k])
-        part = rule(i, arriving, y, *inputs) if op.arity is None else rule(arriving, y, *inputs)
+        part = ruled(node.op, i, arriving, y, inputs)
+        if part is None:
+            return None
         axes = stretched(np.shape(part), np.shape(node.inputs[i]))
-        if axes and summed:
-            part = total(part, axes)
-        return symbols.expression(part)
+        return symbols.expression(total(part, axes) if axes and summed else part)

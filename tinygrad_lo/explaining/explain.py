@@ -15,11 +15,11 @@ from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant, inside
 from tinygrad_lo.explaining.formula import Names, number, size
-from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, as_float, paths
+from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
 from tinygrad_lo.explaining.steps import Product, Steps, shown, steps
 
-MANY = 120  # a longer list of steps is told from its two ends
-ENDS = 40  # so many steps of each end
+MANY_STEPS = 120  # a longer list of steps is told from its two ends
+SHOWN_ENDS = 40  # so many steps of each end
 CELLS = 16  # a larger array is shown by its shape and length
 SHARES = 6  # a value that is used more often is no example
 LINKS = 12  # a longer path is shown by its two ends
@@ -67,13 +67,13 @@ def explain(loss: Any, of: Any = None) -> str:
         if of is not None:
             start(loss, None, "explain")
             return "\n".join(told_by_path(loss, of))
-        return "\n".join(told(steps(loss, "explain")))
+        return "\n".join(whole_story(steps(loss, "explain")))
 
 
 # ------------------------------------------------------------------------------------ step by step
 
 
-def told(found: Steps) -> list[str]:
+def whole_story(found: Steps) -> list[str]:
     """The whole story of a forward and a backward pass."""
     lines = [f"Forward, {counted(len(found.forward), 'step')}: each value is computed from its inputs."]
     lines += ends([f"  {step.text}" for step in found.forward])
@@ -83,50 +83,46 @@ def told(found: Steps) -> list[str]:
     count = counted(len(found.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
     lines.append(f"  ∂L/∂{found.loss} = 1, the start (L is {found.loss})")
-    lines += backward(found)
-    if found.gradients:
-        lines.append("The gradients:")
-        names = found.names
-        lines += ends(
-            [f"  ∂L/∂{names.of(names.nodes[place])} = {value(g)}" for place, g in found.gradients.items()]
-        )
-    data = [found.names.of(node) for node in found.names.nodes if not node.needs]
-    if data:
-        verb = "needs" if len(data) == 1 else "need"
-        them = "it" if len(data) == 1 else "them"
-        some = data if len(data) <= CELLS else [*data[:CELLS], f"{len(data) - CELLS} more"]
-        lines.append(f"{', '.join(some)} {verb} no gradient: nothing is handed to {them}.")
-    return lines
+    return [*lines, *gates_backward(found), *results(found)]
 
 
-def backward(found: Steps) -> list[str]:
+def results(found: Steps) -> list[str]:
+    """The gradients, and what gets none."""
+    names = found.names
+    gradients = [f"  ∂L/∂{names.of(names.nodes[place])} = {value(g)}" for place, g in found.gradients.items()]
+    lines = ["The gradients:", *ends(gradients)] if gradients else []
+    data = [names.of(node) for node in names.nodes if not node.needs]
+    verb, them = ("needs", "it") if len(data) == 1 else ("need", "them")
+    if len(data) > CELLS:
+        data = [*data[:CELLS], f"{len(data) - CELLS} more"]
+    return [*lines, f"{', '.join(data)} {verb} no gradient: nothing is handed to {them}."] if data else lines
+
+
+def gates_backward(found: Steps) -> list[str]:
     """The products of the backward pass, gate by gate."""
     products = found.backward
-    many = len(products) > MANY
-    told_ones = [*range(ENDS), *range(len(products) - ENDS, len(products))] if many else range(len(products))
-    formulas = {step.place: f"{step.name} = {step.formula}" for step in found.forward}
-    shared = {step.target_place for step in products if step.before is not None}
-    sentences: dict[int, list[str]] = {}
+    sentences: dict[int, dict[str, None]] = {}
     for step in products:
-        known = sentences.setdefault(step.gate_place, [])
-        if step.sentence not in known:
-            known.append(step.sentence)
-    lines = []
-    gate = -1
+        sentences.setdefault(step.gate_place, {})[step.sentence] = None
+    formulas = {step.place: f"  {step.name} = {step.formula}" for step in found.forward}
+    shared = {step.target_place for step in products if step.before is not None}
     odd = next((i for i, step in enumerate(products) if not finite(step.part)), None)
-    for k, i in enumerate(told_ones):
-        step = products[i]
-        if many and k == ENDS:
-            lines.append(f"  … {len(products) - 2 * ENDS:,} steps are left out here …")
-            gate = -1
-        if step.gate_place != gate:
-            gate = step.gate_place
-            words = "; ".join(sentences[gate])
-            lines.append(f"  {formulas[gate]}  ({words})")
-        lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
-        if i == odd:
-            lines.append("    ↑ the first gradient that is not finite")
-    return lines
+
+    def told(numbers: range) -> list[str]:
+        lines = []
+        for gate, run in itertools.groupby(numbers, key=lambda i: products[i].gate_place):
+            lines.append(f"{formulas[gate]}  ({'; '.join(sentences[gate])})")
+            for i in run:
+                step = products[i]
+                lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
+                lines += ["    ↑ the first gradient that is not finite"] * (i == odd)
+        return lines
+
+    n = len(products)
+    if n <= MANY_STEPS:
+        return told(range(n))
+    left_out = f"  … {n - 2 * SHOWN_ENDS:,} steps are left out here …"
+    return [*told(range(SHOWN_ENDS)), left_out, *told(range(n - SHOWN_ENDS, n))]
 
 
 def remark(step: Product, shared: bool) -> str:
@@ -139,20 +135,28 @@ def remark(step: Product, shared: bool) -> str:
         words.append(f"{step.target} is used more than once: more will be added")
     elif shared and step.last:
         words.append(f"now ∂L/∂{step.target} is complete")
-    if not isinstance(step.part, (ndarray, np.generic)) or not step.part.size:
-        pass  # a lazy array is not computed for a remark
-    elif not np.any(step.arriving):
-        words.append("nothing arrives, nothing is handed on")
-    elif not np.any(step.part):
-        words.append("stopped: the local derivative is 0 here")
+    words += stopped(step)
     return f"   ({'; '.join(words)})" if words else ""
+
+
+def stopped(step: Product) -> list[str]:
+    """Why nothing is handed on, where nothing is; a lazy array is not computed for that."""
+    if not isinstance(step.part, (ndarray, np.generic)) or not step.part.size:
+        return []
+    if not np.any(step.arriving):
+        return ["nothing arrives, nothing is handed on"]
+    return [] if np.any(step.part) else ["stopped: the local derivative is 0 here"]
 
 
 def ends(lines: list[str]) -> list[str]:
     """The lines, or the first and last of very many."""
-    if len(lines) <= MANY:
+    if len(lines) <= MANY_STEPS:
         return lines
-    return [*lines[:ENDS], f"  … {len(lines) - 2 * ENDS:,} are left out here …", *lines[-ENDS:]]
+    return [
+        *lines[:SHOWN_ENDS],
+        f"  … {len(lines) - 2 * SHOWN_ENDS:,} are left out here …",
+        *lines[-SHOWN_ENDS:],
+    ]
 
 
 def finite(x: Array) -> bool:
@@ -176,10 +180,10 @@ def value(x: Array) -> str:
 
 def counted(n: int, what: str) -> str:
     """`1 step`, `2 steps`."""
-    return f"{grouped(n)} {what}" if n == 1 else f"{grouped(n)} {what}s"
+    return f"{with_commas(n)} {what}" if n == 1 else f"{with_commas(n)} {what}s"
 
 
-def grouped(n: int) -> str:
+def with_commas(n: int) -> str:
     """A whole number with separators; one that nobody can read, by its power of ten."""
     if n.bit_length() < 400:
         return f"{n:,}"
@@ -202,7 +206,7 @@ def told_by_path(loss: Node, of: Node) -> list[str]:
     names = Names([loss], digits=DIGITS)
     w, top = names.of(of), names.of(loss)
     lead = "path leads" if found.count == 1 else "paths lead"
-    lines = [f"{grouped(found.count)} {lead} from {w} to {top} (= L)."]
+    lines = [f"{with_commas(found.count)} {lead} from {w} to {top} (= L)."]
     if found.scalar:
         lines.append(
             f"∂L/∂{w} = {value(found.gradient)}: the sum of the products of local derivatives along each."
@@ -214,7 +218,9 @@ def told_by_path(loss: Node, of: Node) -> list[str]:
     left = found.count - len(found.largest)
     if left and found.largest:
         rest = number(found.rest, DIGITS) if found.scalar else value(found.rest)
-        others = "the other path brings" if left == 1 else f"the other {grouped(left)} paths bring, in all,"
+        others = (
+            "the other path brings" if left == 1 else f"the other {with_commas(left)} paths bring, in all,"
+        )
         lines.append(f"  {others} {rest}")
     if found.meets is not None:
         lines += lessons(found, names, of)
@@ -236,26 +242,17 @@ def arrays(found: Paths, names: Names, of: Node) -> list[str]:
 
 def route(names: Names, of: Node, path: Path) -> str:
     """`w → s → loss`; where a gate has the value twice, which of its inputs is meant."""
-    texts = [names.of(of)]
-    below = of
-    for gate, i in path.gates:
-        twice = sum(parent is below for parent in gate.parents) > 1
-        texts.append(f"→ {names.of(gate)}" + (f" (as input {i + 1})" if twice else ""))
-        below = gate
-    if len(texts) > LINKS + 2:
-        half = LINKS // 2
-        texts = [*texts[:half], f"→ … {len(texts) - 2 * half:,} more …", *texts[-half:]]
-    return " ".join(texts)
+    below = [of, *(gate for gate, _ in path.gates)]
+    texts = [f"→ {gate_name(names, gate, i, x)}" for (gate, i), x in zip(path.gates, below, strict=False)]
+    texts = [names.of(of), *texts]
+    return " ".join(shortened(texts, LINKS + 2, f"→ … {len(texts) - LINKS:,} more …"))
 
 
 def product(path: Path) -> str:
     """`3 · (−2) = −6`."""
-    texts = [inside(constant(slope, DIGITS), PRODUCT) for slope in path.slopes]
-    if len(texts) > LINKS + 1:
-        half = LINKS // 2
-        texts = [*texts[:half], "…", *texts[-half:]]
+    texts = shortened([as_share(slope) for slope in path.slopes], LINKS + 1, "…")
     fraction, exponent = path.product
-    result = number(as_float(path.product), DIGITS)
+    result = number(product_as_float(path.product), DIGITS)
     if fraction and math.isfinite(fraction) and result in ("0", "∞", "−∞"):
         result = power_of_ten(fraction, exponent)
     return f"{' · '.join(texts)} = {result}" if texts != [result] and texts else result
@@ -265,37 +262,53 @@ def lessons(found: Paths, names: Names, of: Node) -> list[str]:
     """Why paths add, and why the order matters, on the first value at which they meet."""
     node = found.meets
     assert node is not None
-    c, w = names.of(node), names.of(of)
-    gates = []
-    for gate, i, _ in found.arrivals:
-        twice = sum(parent is node for parent in gate.parents) > 1
-        gates.append(f"{names.of(gate)} (as input {i + 1})" if twice else names.of(gate))
-    count = len(gates)
+    c, count = names.of(node), len(found.arrivals)
     if not found.scalar or count > SHARES:
         return [
             f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
         ]
+    gates = [gate_name(names, gate, i, node) for gate, i, _ in found.arrivals]
     parts = [part for _, _, part in found.arrivals]
-    running = list(itertools.accumulate(parts))
-    total = number(running[-1], DIGITS)
-    shares = [inside(constant(part, DIGITS), PRODUCT) for part in parts]
+    total = number(sum(parts[1:], parts[0]), DIGITS)
+    shares = [as_share(part) for part in parts]
     lines = [f"Why paths add: {c} is used {count} times. When {c} grows by a small h, L grows by"]
     lines += [f"  {share} · h through {gate}" for share, gate in zip(shares, gates, strict=True)]
     together = "both" if count == 2 else "all"
     lines.append(f"  and by {together} together: ∂L/∂{c} = {' + '.join(shares)} = {total}")
-    if len({gate.birth for gate, _, _ in found.arrivals}) == 1:
-        return lines
-    if node is of:
-        lines += [
+    one_gate = len({gate.birth for gate, _, _ in found.arrivals}) == 1
+    return lines if one_gate else lines + order(parts, gates, c, None if node is of else names.of(of))
+
+
+def order(parts: list[Array], gates: list[str], c: str, further: str | None) -> list[str]:
+    """Why the newest value goes first; c hands its gradient on toward a further value, if there is one."""
+    running = list(itertools.accumulate(parts))
+    total = number(running[-1], DIGITS)
+    if further is None:
+        return [
             f"Why order matters: the newest value goes first, {', then '.join(gates)}.",
-            f"  After the first, {c} has {number(parts[0], DIGITS)}; only the last makes it {total}.",
+            f"  After the first, {c} has {number(running[0], DIGITS)}; only the last makes it {total}.",
         ]
-    else:
-        handed = " + ".join(inside(constant(x, DIGITS), PRODUCT) for x in running)
-        wrong = number(sum(running[1:], running[0]), DIGITS)
-        lines += [
-            f"Why order matters: {c} hands its gradient on toward {w} once, when it is complete.",
-            f"  Handed on at each arrival it would count as {handed} = {wrong} instead of {total}:",
-            "  what came first would be counted again.",
-        ]
-    return lines
+    handed = " + ".join(map(as_share, running))
+    wrong = number(sum(running[1:], running[0]), DIGITS)
+    return [
+        f"Why order matters: {c} hands its gradient on toward {further} once, when it is complete.",
+        f"  Handed on at each arrival it would count as {handed} = {wrong} instead of {total}:",
+        "  what came first would be counted again.",
+    ]
+
+
+def gate_name(names: Names, gate: Node, i: int, value: Node) -> str:
+    """The name of a gate; where it has a value twice, with the input that is meant."""
+    twice = sum(parent is value for parent in gate.parents) > 1
+    return f"{names.of(gate)} (as input {i + 1})" if twice else names.of(gate)
+
+
+def as_share(part: Array) -> str:
+    """A number as a term of a sum or a factor."""
+    return inside(constant(part, DIGITS), PRODUCT)
+
+
+def shortened(texts: list[str], most: int, middle: str) -> list[str]:
+    """The texts, or the first and last of very many around the middle."""
+    half = LINKS // 2
+    return texts if len(texts) <= most else [*texts[:half], middle, *texts[-half:]]

@@ -9,8 +9,8 @@ left out.
 from __future__ import annotations
 
 import functools
-import re
-from collections.abc import Iterable, Mapping
+import string
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
@@ -19,21 +19,26 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
+from tinygrad_lo.engine.leaves import Row, history
 from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative, power
+from tinygrad_lo.engine.ops.elementwise import where
+from tinygrad_lo.engine.ops.indexing import getitem
+from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole, number, option
-from tinygrad_lo.explaining.recording import Recording
+from tinygrad_lo.program.recording import Recording
+from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
 # How tightly a piece of text holds together. NEGATIVE numbers stand free only between brackets.
 NEGATIVE, LOOSE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
 BINARY = {"+": SUM, "−": SUM, "×": PRODUCT, "÷": PRODUCT, "@": PRODUCT, "^": POSTFIX} | dict.fromkeys(
     "=≠<≤>≥", COMPARISON
 )
-COMPARISONS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
-ELEMENTWISE = COMPARISONS | {
-    "add", "subtract", "multiply", "divide", "power", "maximum", "minimum", "logaddexp", "where",
-}  # fmt: skip
-SPREADING = frozenset({"reshape", "astype", "full", "broadcast_to"})  # left out where broadcasting does it
+MULTIPLY, DIVIDE, MINUS, POWER, WHERE, GETITEM, TRANSPOSE = map(
+    record, (multiply, divide, negative, power, where, getitem, transpose)
+)
 DIGITS = 4
 
 
@@ -89,9 +94,9 @@ class Expression:
     branched: bool = False
 
     @property
-    def ops(self) -> set[str]:
-        """The names of the ops in it."""
-        return {line.op.name for line in self.lines}
+    def ops(self) -> set[Op]:
+        """The ops in it."""
+        return {line.op for line in self.lines}
 
 
 class Piece(NamedTuple):
@@ -131,9 +136,9 @@ class Symbols:
     def __exit__(self, *exception: object) -> None:
         self.blocks.close()
 
-    def give(self, key: str, value: Array) -> Any:
+    def give(self, key: str, value: Array, requires_grad: bool = False) -> Any:
         """A tensor that stands for a name."""
-        leaf = Tensor(value)
+        leaf = Tensor(value, requires_grad)
         self.known[leaf.birth] = self.symbol(key, value)
         return leaf
 
@@ -144,45 +149,32 @@ class Symbols:
     def expression(self, value: Any) -> Expression:
         """How a value was made from what was given."""
         branched = bool(self.recording.effects)
-        root = value
-        if type(value) is ndarray:
-            root = self.recording.arrays.get(memory(value))
+        root = self.recording.arrays.get(memory(value)) if type(value) is ndarray else value
         if not isinstance(root, Node):
             return Expression((), Constant(value), branched)
-        if root.birth in self.known:
-            return Expression((), self.known[root.birth], branched)
-        if root.op is None:
-            return Expression((), Constant(root.value), branched)
-        found: dict[int, Node] = {}
-        waiting = [root]
-        while waiting:
-            node = waiting.pop()
-            if node.birth not in found and node.birth not in self.known and node.op is not None:
-                found[node.birth] = node
-                waiting += [parent for parent in node.parents if parent is not None]
+        if root.birth in self.known or root.op is None:
+            return Expression((), self.known.get(root.birth) or Constant(root.value), branched)
         places: dict[int, int] = {}
         lines: list[Line] = []
-        for birth in sorted(found, reverse=True):
-            node = found[birth]
-            assert node.op is not None
-            places[birth] = len(lines)
-            lines.append(Line(node.op, tuple(self._args(node, places)), np.shape(node.value)))
+        for row in history([root], known=self.known):
+            if row.op is not None:
+                places[row.birth] = len(lines)
+                args = tuple(self._arg(row, i, places) for i in range(len(row.inputs)))
+                lines.append(Line(row.op, args, np.shape(row.node.value)))
         return Expression(tuple(lines), branched=branched)
 
-    def _args(self, node: Node, places: dict[int, int]) -> Iterable[Any]:
-        parents = node.parents
-        for i, value in enumerate(node.inputs):
-            parent = parents[i] if i < len(parents) else None
-            if parent is None and i < len(parents) and type(value) is ndarray:
-                parent = self.recording.arrays.get(memory(value))
-            if parent is not None and parent.birth in self.known:
-                yield self.known[parent.birth]
-            elif parent is not None and parent.birth in places:
-                yield Ref(places[parent.birth])
-            elif i < len(parents):
-                yield Constant(value)
-            else:
-                yield Option(value, next((name for other, name in self.options if other is value), None))
+    def _arg(self, row: Row, i: int, places: dict[int, int]) -> Any:
+        """Input i of a node: a symbol, an earlier line, a number or an option."""
+        value = row.inputs[i]
+        if i >= len(row.parents):
+            return Option(value, next((name for other, name in self.options if other is value), None))
+        parent = row.parents[i]
+        if parent is None and type(value) is ndarray:
+            parent = self.recording.arrays.get(memory(value))
+        birth = 0 if parent is None else parent.birth
+        if birth in self.known:
+            return self.known[birth]
+        return Ref(places[birth]) if birth in places else Constant(value)
 
 
 # -------------------------------------------------------------------------------------- printing
@@ -216,83 +208,111 @@ def constant(value: Array, digits: int = DIGITS) -> Piece:
         return Piece("constant", shape=shape)
     if shape:
         array = np.asarray(value)
-        if (
-            array.ndim == 2
-            and array.shape[0] == array.shape[1] > 1
-            and np.array_equal(array, np.eye(len(array)))
-        ):
+        if is_identity(array):
             return Piece("I", shape=shape)
         if not array.size or not (array == array.flat[0]).all():
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
         value = array.flat[0]
     text = number(value, digits)
-    level = NEGATIVE if text.startswith("−") else ATOM
-    found = Piece(text, level, shape=shape, value=value)
-    return found._replace(bare=found._replace(shape=())) if shape else found
+    piece = Piece(text, NEGATIVE if text.startswith("−") else ATOM, value=value)
+    return piece._replace(shape=shape, bare=piece) if shape else piece
+
+
+def is_identity(array: Array) -> bool:
+    """Whether this is an identity matrix of some size."""
+    n = len(array)
+    return array.shape == (n, n) and n > 1 and bool(np.array_equal(array, np.eye(n)))
 
 
 def written(line: Line, args: list[Piece], times: str) -> Piece:
     """One op over pieces of text."""
     op = line.op
-    if unmoved(line, args[0]):
-        return args[0]
-    if op.name in ("reshape", "full", "broadcast_to") and args[0].bare is not None:
-        args = [args[0].bare, *args[1:]]
-    if op.name in ELEMENTWISE:
-        thin = [arg.bare or arg for arg in args]
-        if fits([arg.shape for arg in thin], line.shape):
-            args = thin
-        else:
-            args = [arg.bare if arg.bare is not None and arg.bare.shape == arg.shape else arg for arg in args]
-    if op.name == "astype" and args[0].level == COMPARISON:
-        return args[0]  # in formulas, what holds counts as 1
-    if op.name == "multiply":
-        for one, other in (args, args[::-1]):
-            if is_one(one) and other.shape == line.shape:
-                return other
-    if op.name == "divide" and is_one(args[1]) and args[0].shape == line.shape:
-        return args[0]
-    if op.name == "negative" and args[0].value is not None:
-        return constant(-args[0].value)._replace(
-            bare=None if args[0].bare is None else constant(-args[0].value)
-        )
-    if op.name == "power" and args[1].value is not None and is_whole(float(args[1].value)):
+    args = thinned(line, args)
+    kept = kept_alone(line, args)
+    if kept is not None:
+        return kept
+    if op is MINUS and args[0].value is not None:
+        return negated(args[0])
+    if op is POWER and args[1].value is not None and is_whole(float(args[1].value)):
         raised = str(int(args[1].value)).translate(SUPERSCRIPTS)
         return Piece(inside(args[0], ATOM) + raised, POSTFIX)
     if op.arity is None:
-        *operands, last = args
-        listed = ", ".join(inside(arg, COMPARISON) for arg in operands)
-        if isinstance(line.args[-1].value, str):  # subscripts say which of many ops it is
-            return Piece(f"{op.name}('{last.text}', {listed})")
-        return Piece(op.symbol.format(listed, last.text), LOOSE)
+        return of_many(line, args)
     if "{" not in op.symbol:
-        return between(op.symbol, args[0], args[1], times)
+        return infix(op.symbol, args[0], args[1], times)
+    return from_template(op, args, times)
+
+
+def thinned(line: Line, args: list[Piece]) -> list[Piece]:
+    """The arguments without filled shapes, where broadcasting does that as well."""
+    if line.op in SPREADING and line.op is not ASTYPE:
+        return [args[0].bare or args[0], *args[1:]]
+    if line.op is WHERE or (line.op.ufunc is not None and line.op.arity == 2):
+        return slimmed(args, line.shape)
+    return args
+
+
+def slimmed(args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
+    """The arguments without filled shapes, where broadcasting makes the same shape of them."""
+    slim = [arg.bare or arg for arg in args]
+    if broadcasts([arg.shape for arg in slim], shape):
+        return slim
+    return [bare if bare.shape == arg.shape else arg for bare, arg in zip(slim, args, strict=True)]
+
+
+def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
+    """The argument that is all there is to read: x × 1, x ÷ 1, what only arranges x as it was."""
+    x, other = args[0], args[-1]
+    if only_arranges(line, x) or (line.op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+        return x
+    if line.op is MULTIPLY and is_the_number_1(x) and other.shape == line.shape:
+        return other
+    if line.op in (MULTIPLY, DIVIDE) and is_the_number_1(other) and x.shape == line.shape:
+        return x
+    return None
+
+
+def negated(number: Piece) -> Piece:
+    """A number with its sign changed."""
+    opposite = constant(-number.value)
+    return opposite._replace(bare=None if number.bare is None else opposite)
+
+
+def of_many(line: Line, args: list[Piece]) -> Piece:
+    """An op of any number of tensors."""
+    *operands, last = args
+    texts = ", ".join(inside(arg, COMPARISON) for arg in operands)
+    if isinstance(line.args[-1].value, str):  # subscripts say which of many ops it is
+        return Piece(f"{line.op.name}('{last.text}', {texts})")
+    return Piece(line.op.symbol.format(texts, last.text), LOOSE)
+
+
+def from_template(op: Op, args: list[Piece], times: str) -> Piece:
+    """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
     texts = [inside(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
-    kind = "÷" if level == PRODUCT else ""
-    symbol = op.symbol.replace("×", times)
-    found = Piece(symbol.format(*texts), level, kind, opened)
-    if op.name in SPREADING:
-        return found._replace(bare=args[0].bare or args[0])
-    if op.name == "negative" and args[0].bare is not None:
-        return found._replace(
-            bare=found._replace(text=f"−{inside(args[0].bare, POSTFIX)}", shape=args[0].bare.shape)
-        )
-    return found
+    text = op.symbol.replace("×", times).format(*texts)
+    piece = Piece(text, level, "÷" if level == PRODUCT else "", opened)
+    bare = args[0].bare
+    if op in SPREADING:
+        return piece._replace(bare=bare or args[0])
+    if op is MINUS and bare is not None:
+        return piece._replace(bare=piece._replace(text=f"−{inside(bare, POSTFIX)}", shape=bare.shape))
+    return piece
 
 
-def unmoved(line: Line, x: Piece) -> bool:
+def only_arranges(line: Line, x: Piece) -> bool:
     """Whether this only arranges a value as it was: the transpose of a vector, all of its elements."""
     if x.shape != line.shape:
         return False
-    if line.op.name == "getitem":
+    if line.op is GETITEM:
         index = line.args[1].value
         parts = index if isinstance(index, tuple) else (index,)
         return all(part is Ellipsis or (isinstance(part, slice) and part.step is None) for part in parts)
-    return line.op.name == "transpose" and len(line.shape) < 2
+    return line.op is TRANSPOSE and len(line.shape) < 2
 
 
-def fits(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
     """Whether broadcasting makes this shape of those."""
     try:
         return np.broadcast_shapes(*shapes) == shape
@@ -300,7 +320,7 @@ def fits(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
         return False
 
 
-def is_one(piece: Piece) -> bool:
+def is_the_number_1(piece: Piece) -> bool:
     """Whether this is the number 1."""
     return piece.value is not None and bool(piece.value == 1)
 
@@ -313,68 +333,94 @@ def inside(piece: Piece, need: int) -> str:
     return f"({piece.text})" if piece.level < need or signed else piece.text
 
 
-def between(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
+def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     """`a + b` and the like."""
     level = BINARY.get(sign, LOOSE)
-    kind = sign
-    products = ("×", "÷") if sign in ("×", "÷") else ("@",)
-    left = right = SUM if level == COMPARISON else ATOM
+    left, right = needs_of_sides(sign, level, a, b)
+    left = ATOM if a.opened else left
+    right = ATOM if b.text.startswith("−") else right
+    kind = "÷" if sign == "×" and b.kind == "÷" else sign
+    first = f"({a.text})" if a.level < left else a.text
+    shown = times if sign == "×" else sign
+    return Piece(f"{first} {shown} {inside(b, right)}", level, kind, opened=b.opened and b.level >= right)
+
+
+def needs_of_sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]:
+    """How tightly the left and the right of a sign must hold together."""
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
     if level == SUM:
-        left, right = SUM, SUM if sign == "+" else PRODUCT
-    elif level == PRODUCT:
-        left = right = PRODUCT
-        if a.level == PRODUCT and (a.kind not in products or a.kind == "÷"):
-            left = ATOM  # a ÷ b × c makes a reader stop
-        if b.level == PRODUCT and (sign != "×" or b.kind not in products):
-            right = ATOM
-        elif sign != "×":
-            right = POSTFIX
-        elif b.kind == "÷":
-            kind = "÷"
-    if a.opened:
-        left = ATOM
-    if b.text.startswith("−"):
-        right = ATOM
-    shown = times if sign == "×" else sign
-    first = f"({a.text})" if a.level < left else a.text
-    return Piece(f"{first} {shown} {inside(b, right)}", level, kind, opened=b.opened and b.level >= right)
+        return SUM, SUM if sign == "+" else PRODUCT
+    if level != PRODUCT:
+        return (SUM, SUM) if level == COMPARISON else (ATOM, ATOM)
+    products = ("@",) if sign == "@" else ("×", "÷")
+    # a ÷ b × c makes a reader stop
+    left = ATOM if a.level == PRODUCT and a.kind not in set(products) - {"÷"} else PRODUCT
+    if sign == "×":
+        return left, ATOM if b.level == PRODUCT and b.kind not in products else PRODUCT
+    return left, ATOM if b.level == PRODUCT else POSTFIX
 
 
 @functools.lru_cache(maxsize=256)
 def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
     """Of `exp({0}) − 1`: how tightly it holds together, whether it is open, and what its holes need."""
+    flat = ""
+    holes: list[tuple[int, int]] = []  # (place, input)
+    for text, field_name, _, _ in string.Formatter().parse(template):
+        flat += text
+        if field_name is not None:
+            holes.append((len(flat), int(field_name)))
+            flat += "•"
     needs: dict[int, int] = {}
-    for hole in re.finditer(r"\{(\d)\}", template):
-        before, after = template[: hole.start()].rstrip()[-1:], template[hole.end() :].lstrip()[:1]
-        if before and after and before in "(,[|‖" and after in "),]|‖":
-            need = NEGATIVE
-        elif " if " in template:
-            need = COMPARISON
-        elif template.startswith("−{"):
-            need = POSTFIX
-        elif (before and before in "+−") or (after and after in "+−"):
-            need = PRODUCT
-        elif template[: hole.start()].endswith(" ") or template[hole.end() :].startswith(" "):
-            need = POSTFIX
-        else:
-            need = ATOM
-        i = int(hole.group(1))
-        needs[i] = max(need, needs.get(i, need))
-    flat = re.sub(r"\{\d\}", "•", template)
-    while (inner := re.sub(r"\[[^\[\]()]+\]", "¦", re.sub(r"\([^()]+\)", "¤", flat))) != flat:
-        flat = inner
-    opened = re.fullmatch(r"[^•|‖+−×÷]+ (•|\w+¤)", flat) is not None
+    for place, i in holes:
+        needs[i] = max(need_of_hole(flat, place), needs.get(i, NEGATIVE))
+    flat = collapsed(flat)
+    head, _, tail = flat.rpartition(" ")
+    opened = bool(head) and not set(head) & set("•|‖+−×÷") and (tail == "•" or is_call(tail))
+    return (SIGN if opened and level_of(flat) == LOOSE else level_of(flat)), opened, needs
+
+
+def need_of_hole(flat: str, place: int) -> int:
+    """How tightly what stands at a place of a template must hold together."""
+    before, after = flat[:place], flat[place + 1 :]
+    left, right = before.rstrip()[-1:] or " ", after.lstrip()[:1] or " "
+    if left in "(,[|‖" and right in "),]|‖":
+        return NEGATIVE
+    if " if " in flat:
+        return COMPARISON
+    if flat.startswith("−•"):
+        return POSTFIX
+    if left in "+−" or right in "+−":
+        return PRODUCT
+    return POSTFIX if before.endswith(" ") or after.startswith(" ") else ATOM
+
+
+def collapsed(flat: str) -> str:
+    """The template with ¤ for what stands in parentheses and ¦ for what stands in brackets."""
+    text, depth = "", 0
+    for c in flat:
+        if c in "([":
+            text += "" if depth else "¤¦"["([".index(c)]
+            depth += 1
+        elif c in ")]":
+            depth -= 1
+        elif not depth:
+            text += c
+    return text
+
+
+def is_call(text: str) -> bool:
+    """Whether this is a word with parentheses."""
+    return text.endswith("¤") and text[:-1].replace("_", "a").isalnum()
+
+
+def level_of(flat: str) -> int:
+    """How tightly a template holds together."""
     if " + " in flat or " − " in flat:
-        level = SUM
-    elif " × " in flat or " ÷ " in flat:
-        level = PRODUCT
-    elif flat in ("−•", "−¤") or opened:
-        level = SIGN
-    elif re.fullmatch(r"•[²ᵀ¦]|√•", flat):
-        level = POSTFIX
-    elif re.fullmatch(r"\w+¤|\|•\||‖•‖", flat):
-        level = ATOM
-    else:
-        level = LOOSE
-    return level, opened, needs
+        return SUM
+    if " × " in flat or " ÷ " in flat:
+        return PRODUCT
+    if flat in ("−•", "−¤"):
+        return SIGN
+    if flat in ("•²", "•ᵀ", "•¦", "√•"):
+        return POSTFIX
+    return ATOM if flat in ("|•|", "‖•‖") or is_call(flat) else LOOSE

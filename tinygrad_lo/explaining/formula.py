@@ -14,6 +14,9 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
+from tinygrad_lo.engine.ops.arithmetic import power
+from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -30,23 +33,20 @@ class Names:
         self.nodes = reachable(roots)
         self.digits = digits
         self.arrays: dict[str, Array] = {}
-        self._names: dict[int, str] = {}
         self._array_names: dict[tuple[Any, ...], str] = {}
-        taken = {name_of(node) for node in self.nodes}
+        names = {node.birth: name_of(node) for node in self.nodes}
+        taken = set(names.values())
         counts = {"v": 0, "x": 0, "w": 0}
         for node in self.nodes:
-            found = name_of(node)
-            if found is None:
-                kind = "v" if node.op is not None else "w" if node.needs else "x"
-                found = fresh(kind, counts, taken)
-            self._names[node.birth] = one_line(found)
+            if names[node.birth] is None:
+                names[node.birth] = fresh(kind_of_name(node), counts, taken)
+        self._names = {birth: one_line(str(name)) for birth, name in names.items()}
         for node in self.nodes:
-            for parent, value in zip(node.parents, node.inputs, strict=False):
-                if parent is None and isinstance(value, ndarray) and value.ndim and is_drawn(node, value):
-                    key = memory(value)
-                    if key not in self._array_names:
-                        self._array_names[key] = fresh("x", counts, taken)
-                        self.arrays[self._array_names[key]] = value
+            for array in drawn_arrays(node):
+                key = memory(array)
+                if key not in self._array_names:
+                    name = self._array_names[key] = fresh("x", counts, taken)
+                    self.arrays[name] = array
 
     def of(self, node: Node) -> str:
         """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
@@ -58,20 +58,21 @@ class Names:
 
     def operands(self, node: Node) -> list[str]:
         """The node's inputs as text: names, numbers, options."""
-        texts = []
         parents = node.parents
-        for i, value in enumerate(node.inputs):
-            parent = parents[i] if i < len(parents) else None
-            if parent is not None:
-                texts.append(self.of(parent))
-            elif i < len(parents) and isinstance(value, ndarray) and memory(value) in self._array_names:
-                texts.append(self.of_array(value))
-            elif i < len(parents) and np.ndim(value) == 0:
-                text = number(value, self.digits + 1)
-                texts.append(f"({text})" if text.startswith("−") else text)
-            else:
-                texts.append(option(value))
-        return texts
+        texts = [
+            self.operand(value) if parent is None else self.of(parent)
+            for parent, value in zip(parents, node.inputs, strict=False)
+        ]
+        return [*texts, *map(option, node.inputs[len(parents) :])]
+
+    def operand(self, value: Any) -> str:
+        """A plain input as text: the name of an array, or a number."""
+        if isinstance(value, ndarray) and memory(value) in self._array_names:
+            return self.of_array(value)
+        if np.ndim(value):
+            return option(value)
+        text = number(value, self.digits + 1)
+        return f"({text})" if text.startswith("−") else text
 
     def formula(self, node: Node) -> str:
         """What made the value, with the names of its inputs; empty for a leaf."""
@@ -81,16 +82,11 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if op.name == "power" and is_whole(node.inputs[1]) and node.parents[1] is None:
+        if op is record(power) and is_whole(node.inputs[1]) and node.parents[1] is None:
             return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
         if "{0}" in op.symbol:
             return op.symbol.format(*texts)
         return f" {op.symbol} ".join(texts[:2])
-
-
-def one_line(written: str) -> str:
-    """A name in one line, without characters that control a terminal or that no font has."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
 
 
 def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
@@ -105,6 +101,18 @@ def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
 def is_whole(value: Any) -> bool:
     """Whether this is a plain whole number, which as an exponent is drawn raised."""
     return isinstance(value, int | float) and float(value).is_integer()
+
+
+def kind_of_name(node: Node) -> str:
+    """The letter of a value without a name."""
+    return "v" if node.op is not None else "w" if node.needs else "x"
+
+
+def drawn_arrays(node: Node) -> list[Array]:
+    """The plain arrays that entered an op and appear in its formula."""
+    pairs = zip(node.parents, node.inputs, strict=False)
+    plain = [x for parent, x in pairs if parent is None and isinstance(x, ndarray) and x.ndim]
+    return [x for x in plain if is_drawn(node, x)]
 
 
 def is_drawn(node: Node, value: Array) -> bool:

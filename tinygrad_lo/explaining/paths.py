@@ -76,16 +76,16 @@ def paths(loss: Any, of: Any) -> Paths:
     """
     seed = start(loss, None, "explain")
     nodes = reachable([loss])
-    through = between(nodes, loss, of)
+    through = on_the_way(nodes, loss, of)
     gradient = arriving(loss, seed, [of])[0]
     scalar = all(np.shape(node.value) == () for node in through)
-    found = Paths(counted(through, of), gradient, scalar)
+    found = Paths(count_paths(through, of), gradient, scalar)
     find_meeting(found, through, loss, of, seed)
     if scalar:
-        found.largest, found.rest = largest(through, loss, of)
+        found.largest, found.rest = largest_paths(through, loss, of)
     elif found.count <= LIMIT:
         every = followed(through, loss, of, seed)
-        every.sort(key=lambda path: -length(path.product))
+        every.sort(key=lambda path: -length_of(path.product))
         found.largest = every[:TOP]
         found.rest = sum((path.product for path in every[TOP:]), np.zeros_like(gradient))
     return found
@@ -102,7 +102,7 @@ def arriving(loss: Node, seed: Array, wanted: list[Any]) -> list[Array]:
     return found
 
 
-def between(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
+def on_the_way(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
     """The values on the paths from `of` to the loss, newest first."""
     if not any(node is of for node in nodes):
         raise GraphError(
@@ -111,7 +111,7 @@ def between(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
         )
     above = {of.birth}  # what is made from it
     for node in nodes:
-        if node is not of and any(parent.birth in above for _, parent in edges(node)):
+        if any(parent.birth in above for _, parent in edges(node)):
             above.add(node.birth)
     if loss.birth not in above or not of.needs:
         why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
@@ -119,12 +119,11 @@ def between(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
             f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
         )
     below = {loss.birth}  # what the loss is made from, through gradients
-    found = []
     for node in reversed(nodes):
-        if node.birth in below and node.birth in above:
-            found.append(node)
+        if node.birth in below:
             below.update(parent.birth for _, parent in edges(node))
-    return found
+    both = above & below
+    return [node for node in reversed(nodes) if node.birth in both]
 
 
 def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Node]]]]:
@@ -134,7 +133,7 @@ def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Nod
         yield node, [edge for edge in edges(node) if edge[1].birth in births]
 
 
-def counted(through: list[Node], of: Any) -> int:
+def count_paths(through: list[Node], of: Any) -> int:
     """How many paths there are."""
     counts = {through[0].birth: 1}
     for node, inner in inner_edges(through):
@@ -149,7 +148,7 @@ def local_slopes(node: Node) -> dict[int, Any]:
     return {i: part for i, _, part in pull(node, node.value.dtype.type(1))}
 
 
-def largest(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float]:
+def largest_paths(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float]:
     """The paths with the largest |product|, and the sum over all others.
 
     The largest through a value continue the largest up to it, whatever comes below: so each value
@@ -166,7 +165,7 @@ def largest(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float
         for i, parent in inner:
             slope = float(slopes[i])
             arrived.setdefault(parent.birth, []).extend(
-                (times(entry[0], slope), node, i, slope, entry) for entry in best
+                (one_factor_more(entry[0], slope), node, i, slope, entry) for entry in best
             )
             # Without paths there is nothing to add; and 0 · ∞ would be nan.
             others[parent.birth] = others.get(parent.birth, 0.0) + (rest * slope if rest else 0.0)
@@ -176,7 +175,7 @@ def largest(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float
     raise AssertionError("the last value on the paths is where they end")
 
 
-def times(product: Scaled, slope: float) -> Scaled:
+def one_factor_more(product: Scaled, slope: float) -> Scaled:
     """One factor more."""
     fraction, exponent = math.frexp(product[0] * slope)
     return fraction, exponent + product[1]
@@ -185,7 +184,7 @@ def times(product: Scaled, slope: float) -> Scaled:
 def trimmed(entries: list[Entry]) -> tuple[list[Entry], float]:
     """The entries with the largest |product|, the largest first, and the sum of the others."""
     ranked = sorted(entries, key=lambda entry: rank(entry[0]), reverse=True)
-    return ranked[:TOP], sum(as_float(entry[0]) for entry in ranked[TOP:])
+    return ranked[:TOP], sum(product_as_float(entry[0]) for entry in ranked[TOP:])
 
 
 def rank(product: Scaled) -> tuple[float, float]:
@@ -196,7 +195,7 @@ def rank(product: Scaled) -> tuple[float, float]:
     return (exponent, abs(fraction)) if fraction else (-math.inf, 0.0)
 
 
-def as_float(product: Scaled) -> float:
+def product_as_float(product: Scaled) -> float:
     """The product as a float; 0 or ∞ where it is none."""
     try:
         return math.ldexp(*product)
@@ -204,7 +203,7 @@ def as_float(product: Scaled) -> float:
         return math.copysign(math.inf, product[0])
 
 
-def length(x: Array) -> float:
+def length_of(x: Array) -> float:
     """The length of an array; ∞ for nan."""
     found = float(np.linalg.norm(np.asarray(x, float)))
     return math.inf if math.isnan(found) else found
@@ -241,20 +240,14 @@ def followed(through: list[Node], loss: Node, of: Any, seed: Array) -> list[Path
 
 def find_meeting(found: Paths, through: list[Node], loss: Node, of: Any, seed: Array) -> None:
     """The newest value at which several paths meet, and what arrives there from each gate."""
-    uses: dict[int, int] = {}
-    for _, inner in inner_edges(through):
-        for _, parent in inner:
-            uses[parent.birth] = uses.get(parent.birth, 0) + 1
-    meeting = [node for node in through if uses.get(node.birth, 0) > 1]
-    if not meeting:
+    uses: dict[Node, list[tuple[Node, int]]] = {}
+    for gate, inner in inner_edges(through):
+        for i, parent in inner:
+            uses.setdefault(parent, []).append((gate, i))
+    found.meets = next((node for node in through if len(uses.get(node, ())) > 1), None)
+    if found.meets is None:
         return
-    found.meets = meeting[0]
-    gates = [
-        (node, i, parent)
-        for node, inner in inner_edges(through)
-        for i, parent in inner
-        if parent is found.meets
-    ]
-    for (node, i, _), g in zip(gates, arriving(loss, seed, [gate for gate, _, _ in gates]), strict=True):
-        part = next(part for k, _, part in pull(node, g) if k == i)
-        found.arrivals.append((node, i, part))
+    gates = uses[found.meets]
+    for (gate, i), g in zip(gates, arriving(loss, seed, [gate for gate, _ in gates]), strict=True):
+        part = next(part for k, _, part in pull(gate, g) if k == i)
+        found.arrivals.append((gate, i, part))

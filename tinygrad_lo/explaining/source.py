@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -11,23 +12,21 @@ from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.explaining.formula import one_line
-from tinygrad_lo.explaining.program import Program
-from tinygrad_lo.explaining.spelling import (
+from tinygrad_lo.program.program import Program
+from tinygrad_lo.program.text import (
+    STATEMENTS,
     Taken,
-    defined,
+    expression_of,
     helpers,
     identifier,
     is_own,
-    number,
-    spelled,
-    statements,
+    literal,
     tidy,
 )
-from tinygrad_lo.explaining.value import FRESH, Value
+from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
-LONG = 88  # a line, its shape not counted, is not longer if it can be helped
+LONG_ROW = 88  # a line, its shape not counted, is not longer if it can be helped
 HEAD = '    """The loss, and its gradient by each parameter."""'
 
 
@@ -82,22 +81,19 @@ class Printer:
         self.program = program
         self.lines = [line for line in program.lines if line.kind == "line"]
         self.imports = ["import numpy as np"]
-        self.functions = helpers(self.lines)
+        needed = helpers(self.lines)
+        self.functions = list(needed.values())
+        self.taken = Taken("loss", "loss_and_gradients", *needed)
         self.texts: dict[Value, str] = {}
         self.arrays: dict[tuple[Any, ...], str] = {}
         self.arguments: dict[str, Array] = {}
         self.parameters: dict[str, Array] = {}
         self.keys: dict[Value, str] = {}
-        self.uses: dict[Value, int] = {}
-        self.taken = Taken("loss", "loss_and_gradients", *defined(self.functions))
         self.ops: dict[Op, str] = {}
         self._name_ops()
-        outputs = [program.loss, *(g for _, g in program.gradients)]
-        for value in outputs:
-            self.uses[value] = self.uses.get(value, 0) + 2
-        for line in self.lines:
-            for arg in line.inputs:
-                self.uses[arg] = self.uses.get(arg, 0) + 1
+        # What is returned has two uses more, so that it gets a line of its own.
+        read = [arg for line in self.lines for arg in line.inputs]
+        self.uses = Counter([*read, *program.outputs, *program.outputs])
         self.users = {arg: line for line in self.lines for arg in line.inputs}
         self.inside: dict[Value, str] = {}  # values written where they are used -> their expression
         self._name_leaves()
@@ -118,23 +114,18 @@ class Printer:
     def _name_leaves(self) -> None:
         """The arguments: data, then parameters, each in the order of first use."""
         keys = Taken()
-        outputs = (self.program.loss, *(g for _, g in self.program.gradients))
-        for line in [*self.lines, Value("line", 0.0, args=outputs)]:
-            for arg in line.args:
-                for value in arg if isinstance(arg, tuple) else (arg,):
-                    if isinstance(value, ndarray):
-                        self._name_option(value)
-                if not isinstance(arg, Value) or arg in self.texts or arg.kind not in ("data", "parameter"):
-                    continue
-                data = arg.ref.value
-                if arg.kind == "parameter":
-                    name = self._name(arg.name, "w")
-                    self.parameters[name] = data
-                    self.keys[arg] = keys.fresh(arg.name or name)
-                else:
-                    name = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
-                    self.arguments[name] = data
-                self.texts[arg] = name
+        for arg in [*(arg for line in self.lines for arg in line.args), *self.program.outputs]:
+            for option in arg if isinstance(arg, tuple) else (arg,):
+                if isinstance(option, ndarray):
+                    self._name_option(option)
+            kind = arg.kind if isinstance(arg, Value) and arg not in self.texts else ""
+            if kind == "parameter":
+                name = self.texts[arg] = self._name(arg.name, "w")
+                self.parameters[name] = arg.ref.value
+                self.keys[arg] = keys.fresh(arg.name or name)
+            elif kind == "data":
+                name = self.texts[arg] = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
+                self.arguments[name] = arg.ref.value
 
     def _name(self, name: str | None, kind: str) -> str:
         if name is None:
@@ -154,15 +145,15 @@ class Printer:
         if isinstance(value, Op):
             return self.ops[value]
         if value.kind == "constant":
-            return number(value.ref, [value.dtype] if value.dtype in (np.float32, np.float16) else [])
+            return literal(value.ref, [value.dtype] if value.dtype in (np.float32, np.float16) else [])
         return self.texts[value]
 
     def result(self, value: Value, again: bool = False) -> str:
         """What the function returns: NumPy numbers, and arrays that share memory with nothing."""
         if value.kind == "constant":
             data = np.asarray(value.ref)
-            return f"np.{data.dtype}({number(data.item(), [])})"
-        shares = again or value.kind != "line" or value.op.name not in FRESH
+            return f"np.{data.dtype}({literal(data.item(), [])})"
+        shares = again or value.kind != "line" or not value.op.fresh
         return f"({self.expression(value)}).copy()" if shares and value.shape else self.expression(value)
 
     def text(self) -> Source:
@@ -170,18 +161,17 @@ class Printer:
         body = self._body()
         names = [*self.arguments, *self.parameters]
         gradients = dict(self.program.gradients)
-        given: dict[Value, None] = {}
-        pairs = {}
+        returned: dict[Value, None] = {}
+        pairs = []
         for leaf, key in self.keys.items():
-            if leaf.ref in gradients:
-                g = gradients[leaf.ref]
-                pairs[key] = tidy(self.result(g, again=g in given))
-                given[g] = None
-        result = [f"{quoted_key(key)}: {name}" for key, name in pairs.items()]
+            g = gradients.get(leaf.ref)
+            if g is not None:
+                pairs.append(f"{quoted_key(key)}: {tidy(self.result(g, again=g in returned))}")
+                returned[g] = None
         loss = tidy(self.result(self.program.loss))
-        body += wrapped(f"    return {loss}, {{", result, "}")
+        body += bracketed(f"    return {loss}, {{", pairs, "}")
         functions = [part for function in self.functions for part in ("", "", function)]
-        head = ["", "", *wrapped("def loss_and_gradients(", names, "):"), HEAD]
+        head = ["", "", *bracketed("def loss_and_gradients(", names, "):"), HEAD]
         text = Source("\n".join([*self.imports, *functions, *head, *body, ""]))
         text.arguments = {**self.arguments, **self.parameters}
         return text
@@ -189,38 +179,41 @@ class Printer:
     def _body(self) -> list[str]:
         """The lines of the function, scopes as comments between them."""
         rows: list[str] = []
-        section = ""
+        here = ""
         for line in self.lines:
-            single = line.op.name not in ("scatter", "regather")
-            expression = tidy(spelled(line, self.expression)) if single else ""
+            single = line.op not in STATEMENTS
+            expression = self._expression(line) if single else ""
             if single and self._goes_into_its_user(line, expression):
                 self.inside[line] = expression
                 self.texts[line] = f"({expression})"
                 continue
-            where = section_of(line)
-            if where != section and where:
-                rows += ["", f"    # {where}"]
-            section = where
+            if line.section != here and line.section:
+                rows += ["", f"    # {line.section}"]
+            here = line.section
             name = self._name_of(line)
-            inner = sorted(
-                (arg for arg in line.inputs if arg in self.inside), key=lambda arg: len(self.inside[arg])
-            )
-            while single and inner and len(name) + len(expression) > LONG:
-                rows.append(self._row(inner.pop()))  # on a line of its own after all
-                expression = tidy(spelled(line, self.expression))
-            self.texts[line] = name
             if single:
-                rows.append(with_shape(f"    {name} = {expression}", line))
+                taken_out, expression = self._shortened(line, len(name), expression)
+                rows += [*taken_out, with_shape(f"    {name} = {expression}", line)]
             else:
-                first, *more = statements(name, line, self.expression) or []
+                first, *more = STATEMENTS[line.op](name, line, self.expression)
                 rows += [with_shape(f"    {first}", line), *(f"    {text}" for text in more)]
+            self.texts[line] = name
         return rows
 
-    def _row(self, line: Value) -> str:
-        """The line of a value that was to be written where it is used."""
-        name = self._name_of(line)
-        self.texts[line] = name
-        return with_shape(f"    {name} = {self.inside.pop(line)}", line)
+    def _expression(self, line: Value) -> str:
+        return tidy(expression_of(line, self.expression))
+
+    def _shortened(self, line: Value, width: int, expression: str) -> tuple[list[str], str]:
+        """Lines for the longest values inside of a long one, and what is left of it."""
+        inner = [arg for arg in line.inputs if arg in self.inside]
+        inner.sort(key=lambda arg: len(self.inside[arg]))
+        rows = []
+        while inner and width + len(expression) > LONG_ROW:
+            value = inner.pop()  # on a line of its own after all
+            name = self.texts[value] = self._name_of(value)
+            rows.append(with_shape(f"    {name} = {self.inside.pop(value)}", value))
+            expression = self._expression(line)
+        return rows, expression
 
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Whether a value is written where it is used instead of on a line of its own."""
@@ -230,7 +223,7 @@ class Printer:
             and line.name is None
             and self.uses[line] == 1
             and len(expression) <= WIDTH
-            and section_of(line) == section_of(user)
+            and line.section == user.section
         )
 
     def _name_of(self, line: Value) -> str:
@@ -249,21 +242,15 @@ def quoted_key(key: str) -> str:
     return f'"{key}"' if plain else repr(key)
 
 
-def section_of(line: Value) -> str:
-    """The comment above the line."""
-    titles = " / ".join(" ".join(one_line(title).split())[:60] for title, _ in line.scope)
-    return "backward" * line.backward + ": " * bool(line.backward and titles) + titles
-
-
 def with_shape(text: str, line: Value) -> str:
     """The text of a line with the shape of its value at the end."""
     return f"{text}  # {line.shape}" if line.shape else text
 
 
-def wrapped(begin: str, items: list[str], end: str) -> list[str]:
+def bracketed(begin: str, items: list[str], end: str) -> list[str]:
     """Items between brackets: in one line, or in as many as they need."""
     line = begin + ", ".join(items) + end
-    if len(line) <= LONG:
+    if len(line) <= LONG_ROW:
         return [line]
     margin = " " * (len(begin) - len(begin.lstrip()))
     return [begin, *(f"{margin}    {item}," for item in items), margin + end]

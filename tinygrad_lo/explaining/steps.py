@@ -14,16 +14,24 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
-from tinygrad_lo.engine.graph import Array, Node, mode, same
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.sums import stretched
+from tinygrad_lo.engine.ops.arithmetic import equal
+from tinygrad_lo.engine.ops.linear import matmul
+from tinygrad_lo.engine.ops.reductions import sum as total
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import (
-    COMPARISONS,
     DIGITS,
+    DIVIDE,
+    MINUS,
+    MULTIPLY,
+    POWER,
     PRODUCT,
+    WHERE,
     Expression,
     Line,
     Option,
@@ -35,12 +43,11 @@ from tinygrad_lo.explaining.expression import (
     write,
 )
 from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.program.simplify import ASTYPE, FULL, RESHAPE, SPREADING
 
-MOVING = frozenset({
-    "reshape", "transpose", "getitem", "scatter", "gather", "regather", "put", "pick", "pad", "concatenate",
-    "windows", "fold", "sort_by", "unsort",
-})  # fmt: skip
-MIXING = frozenset({"sum", "cumsum", "einsum", "prod", "norm", "logsumexp", "log_softmax"})
+ADD_UP = {record(total), RESHAPE}
+FILL = SPREADING - {ASTYPE}
+EQUAL, MATMUL = record(equal), record(matmul)
 
 
 @dataclass(slots=True)
@@ -205,7 +212,7 @@ def shown(value: Array) -> str:
     return number(value, DIGITS)
 
 
-def is_scalar(value: Any) -> bool:
+def is_shown_as_number(value: Any) -> bool:
     """Whether this is one number that can be shown."""
     return np.shape(value) == () and isinstance(value, (ndarray, np.generic, int, float))
 
@@ -226,20 +233,20 @@ def put_in(node: Node) -> str:
     """What made a scalar, with the numbers of its inputs: `(−2) + 6`."""
     op = node.op
     assert op is not None
-    if op.arity is None or not all(is_scalar(x) for x in (node.value, *node.inputs[: op.arity])):
+    if op.arity is None or not all(is_shown_as_number(x) for x in (node.value, *node.inputs[: op.arity])):
         return ""
     args = [Symbol(str(i), ()) if i < op.arity else Option(x) for i, x in enumerate(node.inputs)]
-    pieces = numbers_of(node)
-    if op.name == "power" and node.parents[1] is None:
+    pieces = pieces_of_numbers(node)
+    if op is POWER and node.parents[1] is None:
         pieces["1"] = constant(node.inputs[1])
     return write(Expression((Line(op, tuple(args), ()),)), pieces).text
 
 
-def numbers_of(node: Node) -> dict[str, Piece]:
+def pieces_of_numbers(node: Node) -> dict[str, Piece]:
     """The numbers of a node's output and inputs, by key."""
     values = {"y": node.value} | {str(i): x for i, x in enumerate(node.inputs)}
     # Without its value, a factor of 1 is not taken for one that a reader can do without.
-    return {key: constant(x)._replace(value=None) for key, x in values.items() if is_scalar(x)}
+    return {key: constant(x)._replace(value=None) for key, x in values.items() if is_shown_as_number(x)}
 
 
 # ------------------------------------------------------------------------------- what a gate does
@@ -255,7 +262,14 @@ class Rules:
         self, node: Node, i: int, g: Array, symbolic: bool = True, summed: bool = True
     ) -> Expression | None:
         """What the rule for input i does; None where it runs on arrays only."""
-        key = (node.op, i, symbolic, summed, np.shape(node.value), *map(kind_of, node.parents, node.inputs))
+        key = (
+            node.op,
+            i,
+            symbolic,
+            summed,
+            np.shape(node.value),
+            *map(what_a_rule_sees, node.parents, node.inputs),
+        )
         key += tuple(map(repr, node.inputs[len(node.parents) :]))
         if key not in self._known:
             try:
@@ -272,44 +286,57 @@ class Rules:
         op = node.op
         assert op is not None
         gate = op.symbol if "{" not in op.symbol else op.name
-        rule = op.rules[0 if op.arity is None else i]
-        if rule is same and op.differentiable and all(other is same for other in op.rules):
-            return f"{gate} copies the gradient to its inputs"
-        if rule is same:
-            return (
-                f"{gate} copies the gradient to its first input" if i == 0 else f"{gate} copies the gradient"
-            )
-        found = self.of(node, i, np.ones_like(node.value), summed=False)
-        if found is None:
-            return f"{gate} multiplies the gradient by its local derivative"
-        first = found.lines[0] if found.lines else None
-        if first is None:
-            return f"{gate} copies the gradient"
-        keys = [arg.key for arg in first.args if isinstance(arg, Symbol)]
-        if len(found.lines) == 1 and op.arity == 2 and first.op.name == "multiply" and keys[:1] == ["g"]:
-            if keys == ["g", str(1 - i)]:
-                return f"{gate} swaps: each input gets the gradient times the other input"
-            return f"{gate} by a constant: the gradient is multiplied by it, too"
-        if len(found.lines) == 1 and first.op.name == "negative" and keys == ["g"]:
-            return f"{gate} turns the sign of the gradient"
-        condition = routed(found, pieces_of(node, names))
-        if condition:
-            ties = "; ties share it" if "equal" in found.ops else ""
-            return f"{gate} routes: the gradient passes where {condition}, and stops elsewhere{ties}"
-        if "matmul" in found.ops:
-            return f"{gate} swaps, as × does: the gradient times the other input, turned so that shapes fit"
-        if found.ops <= {"full", "reshape", "broadcast_to"} and "full" in found.ops:
-            return f"{gate} copies the gradient to every element that went into it"
-        if found.ops <= MOVING:
-            return f"{gate} only moves numbers: the gradient goes back to where they came from"
-        if found.ops <= {"sum", "reshape"}:
-            return f"{gate} repeats numbers: the gradients of all copies are added"
-        if found.ops & MIXING:
-            return f"{gate} mixes elements: each of them gets gradient from several"
-        return f"{gate} multiplies the gradient by its local derivative"
+        if op.rules[0 if op.arity is None else i] is same:
+            every = all(rule is same for rule in op.rules)
+            to = " to its inputs" if every else " to its first input" if i == 0 else ""
+            return f"{gate} copies the gradient{to}"
+        rule = self.of(node, i, np.ones_like(node.value), summed=False)
+        words = MULTIPLIES if rule is None else one_step(rule, op, i) or several_steps(rule, names, node)
+        return f"{gate} {words}"
 
 
-def kind_of(parent: Node | None, value: Any) -> Any:
+MULTIPLIES = "multiplies the gradient by its local derivative"
+
+
+def one_step(rule: Expression, op: Op, i: int) -> str:
+    """What a rule of at most one op does; empty where it is not plain."""
+    if not rule.lines:
+        return "copies the gradient"
+    first = rule.lines[0]
+    keys = [arg.key for arg in first.args if isinstance(arg, Symbol)]
+    if len(rule.lines) > 1 or keys[:1] != ["g"]:
+        return ""
+    if first.op is MINUS and keys == ["g"]:
+        return "turns the sign of the gradient"
+    if first.op is not MULTIPLY or op.arity != 2:
+        return ""
+    if keys == ["g", str(1 - i)]:
+        return "swaps: each input gets the gradient times the other input"
+    return "by a constant: the gradient is multiplied by it, too"
+
+
+def several_steps(rule: Expression, names: Names, node: Node) -> str:
+    """What a rule does, told by the ops that it is made of."""
+    ops = rule.ops
+    condition = routed(rule, pieces_of(node, names))
+    if condition:
+        ties = "; ties share it" if EQUAL in ops else ""
+        return f"routes: the gradient passes where {condition}, and stops elsewhere{ties}"
+    if MATMUL in ops:
+        return "swaps, as × does: the gradient times the other input, turned so that shapes fit"
+    if ops <= FILL and FULL in ops:
+        return "copies the gradient to every element that went into it"
+    kinds = {op.kind for op in ops}
+    if kinds == {"moves"}:
+        return "only moves numbers: the gradient goes back to where they came from"
+    if ops <= ADD_UP:
+        return "repeats numbers: the gradients of all copies are added"
+    if "mixes" in kinds:
+        return "mixes elements: each of them gets gradient from several"
+    return MULTIPLIES
+
+
+def what_a_rule_sees(parent: Node | None, value: Any) -> Any:
     """What a rule can see of an input before it computes."""
     if parent is not None or type(value) is ndarray:
         shape = np.shape(value)
@@ -317,35 +344,41 @@ def kind_of(parent: Node | None, value: Any) -> Any:
     return (type(value), repr(value))
 
 
-def routed(found: Expression, names: dict[str, Piece]) -> str:
+def routed(rule: Expression, names: dict[str, Piece]) -> str:
     """The condition under which a rule lets the gradient through, if that is all it does."""
-    carries = {-1}  # the lines that are the gradient, or part of it
-
-    def carried(arg: Any) -> bool:
-        return arg.key == "g" if isinstance(arg, Symbol) else isinstance(arg, Ref) and arg.line in carries
-
-    for place, line in enumerate(found.lines):
-        if any(map(carried, line.args)):
-            carries.add(place)
-    for line in found.lines:
-        if line.op.name == "where" and any(map(carried, line.args[1:])):
-            condition = piece_of(found, line.args[0], names)
-            return condition if carried(line.args[1]) else f"not {condition}"
-        if line.op.name == "multiply":
-            for one, other in (line.args, line.args[::-1]):
-                compared = condition_of(found, other)
-                if carried(one) and compared is not None:
-                    return piece_of(found, compared, names)
+    for line in rule.lines:
+        carried = [is_carried(rule, arg) for arg in line.args]
+        if line.op is WHERE and any(carried[1:]):
+            condition = piece_of(rule, line.args[0], names)
+            return condition if carried[1] else f"not {condition}"
+        if line.op is MULTIPLY:
+            for passes, factor in zip(carried, line.args[::-1], strict=True):
+                compared = condition_of(rule, factor) if passes else None
+                if compared is not None:
+                    return piece_of(rule, compared, names)
     return ""
+
+
+def is_carried(rule: Expression, arg: Any) -> bool:
+    """Whether an argument is the gradient, or made of it."""
+    waiting, seen = [arg], set()
+    while waiting:
+        arg = waiting.pop()
+        if isinstance(arg, Symbol) and arg.key == "g":
+            return True
+        if isinstance(arg, Ref) and arg.line not in seen:
+            seen.add(arg.line)
+            waiting += rule.lines[arg.line].args
+    return False
 
 
 def condition_of(found: Expression, arg: Any) -> Ref | None:
     """The comparison that this is: as numbers, or shared among ties."""
     while isinstance(arg, Ref):
         line = found.lines[arg.line]
-        if line.op.name in COMPARISONS:
+        if line.op.kind == "compares":
             return arg
-        if line.op.name not in ("astype", "divide"):
+        if line.op not in (ASTYPE, DIVIDE):
             return None
         arg = line.args[0]
     return None
@@ -362,7 +395,7 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     """The local derivative between scalars, the product as text, and with numbers put in."""
     arriving = f"∂L/∂{names.of(node)}"
     pieces = pieces_of(node, names, arriving)
-    if not is_scalar(node.value) or not is_scalar(node.inputs[i]):
+    if not is_shown_as_number(node.value) or not is_shown_as_number(node.inputs[i]):
         found = rules.of(node, i, g)
         if found is None:
             return None, f"(∂{names.of(node)}/∂{input_name(names, node, i)})ᵀ {arriving}", ""
@@ -374,8 +407,8 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     if local is None:
         text = f"∂{names.of(node)}/∂{input_name(names, node, i)}"
         return slope, f"{text} · {arriving}", f"{inside(constant(slope), PRODUCT)} · {g_text}"
-    formula = factor(write(local, pieces, times="·"))
-    numbers = factor(write(local, numbers_of(node), times="·"))
+    formula = as_factor(write(local, pieces, times="·"))
+    numbers = as_factor(write(local, pieces_of_numbers(node), times="·"))
     return slope, f"{formula} · {arriving}", f"{numbers} · {g_text}"
 
 
@@ -386,7 +419,7 @@ def input_name(names: Names, node: Node, i: int) -> str:
     return names.of(parent)
 
 
-def factor(piece: Piece) -> str:
+def as_factor(piece: Piece) -> str:
     """The text as the first factor of a product."""
     mixed = piece.level == PRODUCT and piece.kind != "×"
     return f"({piece.text})" if mixed or piece.opened else inside(piece, PRODUCT)

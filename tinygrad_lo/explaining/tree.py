@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.formula import Names, number, one_line, size
+from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.program.text import one_line
 
 LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 
@@ -37,7 +39,7 @@ def tree(loss: Any) -> str:
     if not isinstance(loss, Node):
         raise DTypeError(f"tree: expected a tensor, got {type(loss).__name__}")
     names = Names([loss])
-    paths = scopes(names.nodes)
+    scopes_of = scopes(names.nodes)
     lines: list[str] = []
     seen: set[int] = set()
     # (node, prefix of its first line, prefix of what is below it, scopes of the line above)
@@ -48,20 +50,14 @@ def tree(loss: Any) -> str:
             lines.append(f"{first}{names.of(node)} (above)")
             continue
         seen.add(node.birth)
-        path = paths[node.birth]
-        common = 0
-        while common < min(len(path), len(outer)) and path[common] == outer[common]:
-            common += 1
-        opened = [title for title, _ in path[common:]]
-        lines.append(first + line(names, node) + "".join(f"  ‹{one_line(title)}›" for title in opened))
+        path = scopes_of[node.birth]
+        inner = itertools.dropwhile(lambda pair: pair[0] == pair[1], itertools.zip_longest(path, outer))
+        opened = "".join(f"  ‹{one_line(scope[0])}›" for scope, _ in inner if scope is not None)
+        lines.append(first + line(names, node) + opened)
         inputs = [parent for parent in node.parents if parent is not None]
-        for i, parent in reversed(list(enumerate(inputs))):
-            if len(inputs) == 1:
-                waiting.append((parent, below, below, path))
-            elif i == len(inputs) - 1:
-                waiting.append((parent, below + "└─ ", below + "   ", path))
-            else:
-                waiting.append((parent, below + "├─ ", below + "│  ", path))
+        branches = [("├─ ", "│  ")] * (len(inputs) - 1) + [("└─ ", "   ")] if len(inputs) > 1 else [("", "")]
+        for parent, (begin, under) in reversed(list(zip(inputs, branches, strict=False))):
+            waiting.append((parent, below + begin, below + under, path))
     left = len(names.nodes) - len(seen)
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")

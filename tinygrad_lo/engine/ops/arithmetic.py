@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 
@@ -11,35 +12,35 @@ from tinygrad_lo.engine.machine.refusals import no_broadcast
 from tinygrad_lo.engine.ops.registry import op
 from tinygrad_lo.errors import DTypeError
 
-add = op("add", operator.add, spelling="{0} + {1}", symbol="+",
+add = op("add", operator.add, spelling="{0} + {1}", symbol="+", ufunc=np.add,
          about="Sum of two values. The gradient is copied to both.",
          rules=(same,
                 same))  # fmt: skip
 
-subtract = op("subtract", operator.sub, spelling="{0} - {1}", symbol="−",
+subtract = op("subtract", operator.sub, spelling="{0} - {1}", symbol="−", ufunc=np.subtract,
               about="Difference of two values.",
               rules=(same,
                      lambda g, y, a, b: -g))  # fmt: skip
 
-multiply = op("multiply", operator.mul, spelling="{0} * {1}", symbol="×",
+multiply = op("multiply", operator.mul, spelling="{0} * {1}", symbol="×", ufunc=np.multiply,
               about="Product of two values. Each gets the gradient times the other.",
               rules=(lambda g, y, a, b: g * b,
                      lambda g, y, a, b: g * a))  # fmt: skip
 
-divide = op("divide", operator.truediv, spelling="{0} / {1}", symbol="÷",
+divide = op("divide", operator.truediv, spelling="{0} / {1}", symbol="÷", ufunc=np.divide,
             about="Quotient of two values.", domain=((-2.0, 2.0), (0.5, 2.0)),
             rules=(lambda g, y, a, b: g / b,
                    lambda g, y, a, b: g * (-y / b)))  # fmt: skip
 
-negative = op("negative", operator.neg, spelling="-{0}", symbol="−{0}",
+negative = op("negative", operator.neg, spelling="-{0}", symbol="−{0}", ufunc=np.negative,
               about="The value with its sign changed.",
               rules=(lambda g, y, x: -g,))  # fmt: skip
 
-square = op("square", lambda x: x * x, spelling="np.square({0})", symbol="{0}²",
+square = op("square", lambda x: x * x, spelling="np.square({0})", symbol="{0}²", ufunc=np.square, scalar="{0} * {0}",
             about="The value times itself.",
             rules=(lambda g, y, x: g * (2.0 * x),))  # fmt: skip
 
-reciprocal = op("reciprocal", lambda x: 1.0 / x, spelling="1.0 / {0}", symbol="1 ÷ {0}",
+reciprocal = op("reciprocal", lambda x: 1.0 / x, spelling="1.0 / {0}", symbol="1 ÷ {0}", ufunc=np.reciprocal,
                 about="One divided by the value.", domain=(0.5, 2.0),
                 rules=(lambda g, y, x: -(g * y * y),))  # fmt: skip
 
@@ -68,7 +69,7 @@ def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
     return no_broadcast("power", a, b)
 
 
-power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
+power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^", ufunc=np.power, scalar="power({0}, {1})",
            about="A base to an exponent. With respect to an exponent >= 0 the gradient at base 0 is 0.",
            domain=((0.5, 2.0), (-2.0, 2.0)), refuse=refuse_power,
            rules=(power_by_base,
@@ -79,17 +80,13 @@ NO_GRADIENT = "True where it holds. No gradient: it is piecewise constant."
 # Where two values are equal, what a condition chooses may change.
 TIE = Kink(lambda y, a, b: (a == b) & np.isfinite(a))  # nobody crosses infinity
 
-equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT, kink=TIE)
-not_equal = op(
-    "not_equal", operator.ne, (None, None), spelling="{0} != {1}", symbol="≠", about=NO_GRADIENT, kink=TIE
-)
-less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", about=NO_GRADIENT, kink=TIE)
-less_equal = op(
-    "less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", about=NO_GRADIENT, kink=TIE
-)
-greater = op(
-    "greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", about=NO_GRADIENT, kink=TIE
-)
-greater_equal = op(
-    "greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", about=NO_GRADIENT, kink=TIE
-)
+COMPARISON: dict[str, Any] = {"about": NO_GRADIENT, "kink": TIE, "kind": "compares"}
+
+# fmt: off
+equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", ufunc=np.equal, **COMPARISON)
+not_equal = op("not_equal", operator.ne, (None, None), spelling="{0} != {1}", symbol="≠", ufunc=np.not_equal, **COMPARISON)
+less = op("less", operator.lt, (None, None), spelling="{0} < {1}", symbol="<", ufunc=np.less, **COMPARISON)
+less_equal = op("less_equal", operator.le, (None, None), spelling="{0} <= {1}", symbol="≤", ufunc=np.less_equal, **COMPARISON)
+greater = op("greater", operator.gt, (None, None), spelling="{0} > {1}", symbol=">", ufunc=np.greater, **COMPARISON)
+greater_equal = op("greater_equal", operator.ge, (None, None), spelling="{0} >= {1}", symbol="≥", ufunc=np.greater_equal, **COMPARISON)
+# fmt: on

@@ -27,85 +27,85 @@ from tinygrad_lo.errors import DTypeError, GraphError
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 
-exp = op("exp", np.exp, spelling="np.exp({0})", symbol="exp({0})",
+exp = op("exp", np.exp, spelling="np.exp({0})", symbol="exp({0})", scalar="exp({0})",
          about="e to the value. Its own derivative.",
          rules=(lambda g, y, x: g * y,))  # fmt: skip
 
-log = op("log", np.log, spelling="np.log({0})", symbol="log({0})", domain=(0.5, 3.0),
+log = op("log", np.log, spelling="np.log({0})", symbol="log({0})", scalar="log({0})", domain=(0.5, 3.0),
          about="Natural logarithm.",
          rules=(lambda g, y, x: g / x,))  # fmt: skip
 
-log2 = op("log2", np.log2, spelling="np.log2({0})", symbol="log₂({0})", domain=(0.5, 3.0),
+log2 = op("log2", np.log2, spelling="np.log2({0})", symbol="log₂({0})", scalar="log2({0})", domain=(0.5, 3.0),
           about="Logarithm to base 2: bits.",
           rules=(lambda g, y, x: g / LN2 / x,))  # fmt: skip
 
-log10 = op("log10", np.log10, spelling="np.log10({0})", symbol="log₁₀({0})", domain=(0.5, 3.0),
+log10 = op("log10", np.log10, spelling="np.log10({0})", symbol="log₁₀({0})", scalar="log10({0})", domain=(0.5, 3.0),
            about="Logarithm to base 10.",
            rules=(lambda g, y, x: g / LN10 / x,))  # fmt: skip
 
-log1p = op("log1p", np.log1p, spelling="np.log1p({0})", symbol="log(1 + {0})", domain=(-0.5, 3.0),
+log1p = op("log1p", np.log1p, spelling="np.log1p({0})", symbol="log(1 + {0})", scalar="log1p({0})", domain=(-0.5, 3.0),
            about="log(1 + x), exact for small x.",
            rules=(lambda g, y, x: g / (1.0 + x),))  # fmt: skip
 
-expm1 = op("expm1", np.expm1, spelling="np.expm1({0})", symbol="exp({0}) − 1",
+expm1 = op("expm1", np.expm1, spelling="np.expm1({0})", symbol="exp({0}) − 1", scalar="expm1({0})",
            about="exp(x) - 1, exact for small x.",
            rules=(lambda g, y, x: g * np.exp(x),))  # y + 1 has no digits left at -30  # fmt: skip
 
-sqrt = op("sqrt", np.sqrt, spelling="np.sqrt({0})", symbol="√{0}", domain=(0.5, 3.0),
+sqrt = op("sqrt", np.sqrt, spelling="np.sqrt({0})", symbol="√{0}", scalar="sqrt({0})", domain=(0.5, 3.0),
           about="Square root; its slope at 0 is infinite.",
           rules=(lambda g, y, x: g / (2.0 * y),))  # fmt: skip
 
-sin = op("sin", np.sin, spelling="np.sin({0})", symbol="sin({0})",
+sin = op("sin", np.sin, spelling="np.sin({0})", symbol="sin({0})", scalar="sin({0})",
          about="Sine of an angle in radians.",
          rules=(lambda g, y, x: g * np.cos(x),))  # fmt: skip
 
-cos = op("cos", np.cos, spelling="np.cos({0})", symbol="cos({0})",
+cos = op("cos", np.cos, spelling="np.cos({0})", symbol="cos({0})", scalar="cos({0})",
          about="Cosine of an angle in radians.",
          rules=(lambda g, y, x: -g * np.sin(x),))  # fmt: skip
 
-tan = op("tan", np.tan, spelling="np.tan({0})", symbol="tan({0})", domain=(-1.0, 1.0),
+tan = op("tan", np.tan, spelling="np.tan({0})", symbol="tan({0})", scalar="tan({0})", domain=(-1.0, 1.0),
          about="Tangent of an angle in radians.",
          rules=(lambda g, y, x: g * (1.0 + y * y),))  # fmt: skip
 
-tanh = op("tanh", np.tanh, spelling="np.tanh({0})", symbol="tanh({0})",
+tanh = op("tanh", np.tanh, spelling="np.tanh({0})", symbol="tanh({0})", scalar="tanh({0})",
           about="Hyperbolic tangent, between -1 and 1.",
           # 1 - y² loses digits from 1 on, and is 0 above x = 19.
           rules=(lambda g, y, x: g * tanh_slope(x),))  # fmt: skip
 
-arcsin = op("arcsin", np.arcsin, spelling="np.arcsin({0})", symbol="arcsin({0})", domain=(-0.9, 0.9),
+arcsin = op("arcsin", np.arcsin, spelling="np.arcsin({0})", symbol="arcsin({0})", scalar="asin({0})", domain=(-0.9, 0.9),
             about="The angle in radians with this sine; its slope at -1 and 1 is infinite.",
             rules=(lambda g, y, x: g * arcsin_slope(x),))  # fmt: skip
 
-arccos = op("arccos", np.arccos, spelling="np.arccos({0})", symbol="arccos({0})", domain=(-0.9, 0.9),
+arccos = op("arccos", np.arccos, spelling="np.arccos({0})", symbol="arccos({0})", scalar="acos({0})", domain=(-0.9, 0.9),
             about="The angle in radians with this cosine; its slope at -1 and 1 is infinite.",
             rules=(lambda g, y, x: -g * arcsin_slope(x),))  # fmt: skip
 
-arctan = op("arctan", np.arctan, spelling="np.arctan({0})", symbol="arctan({0})",
+arctan = op("arctan", np.arctan, spelling="np.arctan({0})", symbol="arctan({0})", scalar="atan({0})",
             about="The angle in radians with this tangent.",
             rules=(lambda g, y, x: g * arctan_slope(x),))  # fmt: skip
 
-sinh = op("sinh", np.sinh, spelling="np.sinh({0})", symbol="sinh({0})",
+sinh = op("sinh", np.sinh, spelling="np.sinh({0})", symbol="sinh({0})", scalar="sinh({0})",
           about="Hyperbolic sine.",
           rules=(lambda g, y, x: g * np.cosh(x),))  # fmt: skip
 
-cosh = op("cosh", np.cosh, spelling="np.cosh({0})", symbol="cosh({0})",
+cosh = op("cosh", np.cosh, spelling="np.cosh({0})", symbol="cosh({0})", scalar="cosh({0})",
           about="Hyperbolic cosine.",
           rules=(lambda g, y, x: g * np.sinh(x),))  # fmt: skip
 
-sign = op("sign", np.sign, (None,), spelling="np.sign({0})", symbol="sign({0})",
+sign = op("sign", np.sign, (None,), spelling="np.sign({0})", symbol="sign({0})", scalar="1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0}",
           about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.", kink=Kink(lambda y, x: x == 0))  # fmt: skip
 
-abs = op("abs", operator.abs, spelling="np.abs({0})", symbol="|{0}|",
+abs = op("abs", operator.abs, spelling="np.abs({0})", symbol="|{0}|", ufunc=np.abs, scalar="abs({0})",
          about="The value without its sign; slope 0 at 0.",
          kink=Kink(lambda y, x: x == 0, even=lambda c, y, x: c * x),
          rules=(lambda g, y, x: g * np.sign(x),))  # fmt: skip
 
-maximum = op("maximum", np.maximum, spelling="np.maximum({0}, {1})", symbol="max({0}, {1})",
+maximum = op("maximum", np.maximum, spelling="np.maximum({0}, {1})", symbol="max({0}, {1})", scalar="{0} if {0} >= {1} or {0} != {0} else {1}",
              about="The larger of two values; a tie shares the gradient equally.", kink=TIE,
              rules=(lambda g, y, a, b: g * (a > b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b > a) + 0.5 * g * (a == b)))  # fmt: skip
 
-minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min({0}, {1})",
+minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min({0}, {1})", scalar="{0} if {0} <= {1} or {0} != {0} else {1}",
              about="The smaller of two values; a tie shares the gradient equally.", kink=TIE,
              rules=(lambda g, y, a, b: g * (a < b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b < a) + 0.5 * g * (a == b)))  # fmt: skip
@@ -117,7 +117,7 @@ def where_forward(c: Array, a: Array, b: Array) -> Array:
 
 
 where = op("where", where_forward,
-           spelling="np.where({0}, {1}, {2})", symbol="{1} if {0} else {2}",
+           spelling="np.where({0}, {1}, {2})", symbol="{1} if {0} else {2}", scalar="{1} if {0} else {2}", fresh=True,
            about="The second input where the first is true, else the third.",
            rules=(None,
                   lambda g, y, c, a, b: np.where(c, g, 0),
@@ -139,7 +139,7 @@ gap = op("gap", gap_forward, spelling="np.where({0} == {1}, 0, {0} - {1})", symb
 
 # From the inputs: where they are large, their difference to the rounded output says nothing.
 logaddexp = op("logaddexp", np.logaddexp, spelling="np.logaddexp({0}, {1})",
-               symbol="log(exp({0}) + exp({1}))",
+               symbol="log(exp({0}) + exp({1}))", scalar="logaddexp({0}, {1})",
                about="log(exp(a) + exp(b)), finite wherever a and b are.",
                rules=(lambda g, y, a, b: g * sigmoid(gap(a, b)),
                       lambda g, y, a, b: g * sigmoid(gap(b, a))))  # fmt: skip
@@ -156,7 +156,7 @@ sigmoid: Call = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0,
              rules=(lambda g, y, x: g * sigmoid_slope(x),))  # fmt: skip
 
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), spelling="np.logaddexp({0}, 0)",
-              symbol="log(1 + exp({0}))",
+              symbol="log(1 + exp({0}))", scalar="logaddexp({0}, 0.0)", elementwise=True,
               about="log(1 + exp(x)), the smooth relu, finite at any x.",
               rules=(lambda g, y, x: g * sigmoid(x),))  # fmt: skip
 
@@ -216,7 +216,7 @@ def relu_forward(x: Array) -> Array:
     return np.maximum(x, 0)
 
 
-relu = op("relu", relu_forward, spelling="np.maximum({0}, 0)", symbol="max(0, {0})",
+relu = op("relu", relu_forward, spelling="np.maximum({0}, 0)", symbol="max(0, {0})", scalar="0.0 if {0} <= 0.0 else {0}", elementwise=True,
           about="The value where positive, else 0; slope 0 at 0.", kink=Kink(lambda y, x: x == 0),
           rules=(lambda g, y, x: g * (y > 0).astype(g.dtype),))  # fmt: skip
 
@@ -230,7 +230,7 @@ def clip_rule(g: Array, y: Array, x: Array, low: Any, high: Any) -> Array:
 
 
 _clip = op("clip", np.clip, (clip_rule,), options=True,
-           spelling="np.clip({0}, {1}, {2})", symbol="clip({0}, {1}, {2})",
+           spelling="np.clip({0}, {1}, {2})", symbol="clip({0}, {1}, {2})", fresh=True,
            about="The value, held between two bounds; slope 1 on them, 0 outside.",
            kink=Kink(lambda y, x, low, high: (x == low) | (x == high)),
            samples=((Shape(2, 3), -1.0, 1.0), (Shape(), None, 0.5), (Shape(4), -0.5, None)))  # fmt: skip
@@ -241,7 +241,7 @@ def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     return _clip(x, number("clip", "a_min", a_min), number("clip", "a_max", a_max))
 
 
-_detach = op("detach", lambda x: x.copy(), (None,), spelling="{0}.copy()", symbol="detach {0}",
+_detach = op("detach", lambda x: x.copy(), (None,), spelling="{0}.copy()", symbol="detach {0}", scalar="{0}", fresh=True,
              about="The same values as a constant: no gradient flows through it.")  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def number(who: str, option: str, value: Any) -> Any:
 
 
 _astype = op("astype", lambda x, dtype: x.astype(dtype), options=True,
-             spelling="{0}.astype({1})", symbol="{0} as {1}",
+             spelling="{0}.astype({1})", symbol="{0} as {1}", scalar="1.0 * {0}", fresh=True,
              about="The same values in another floating-point type.",
              samples=((Shape(2, 3), np.dtype("float64")),),
              rules=(lambda g, y, x, dtype: g.astype(x.dtype),))  # fmt: skip

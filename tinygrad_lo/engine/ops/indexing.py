@@ -101,7 +101,7 @@ def getitem_forward(x: Array, index: Any) -> Array:
 
 getitem = op("getitem", getitem_forward,
              options=True, refuse=refuse_index,
-             spelling="{0}[{1}]", symbol="{0}[{1}]",
+             spelling="{0}[{1}]", symbol="{0}[{1}]", kind="moves",
              about="Elements by slices, integers, integer arrays, masks, None and '...'.",
              samples=((Shape(3, 4), (slice(None, None, -2), 1)), (Shape(5), np.array([0, 2, 2, -1])),
                       (Shape(3, 4), (Ellipsis, None, np.array([[0, 1], [3, 3]]))), (Shape(2, 3), 1), (Shape(3), 2),
@@ -155,7 +155,7 @@ def padded(g: Array, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Array:
 
 
 scatter: Call = op("scatter", scatter_forward, options=True,
-             spelling="scatter({0}, {1}, {2})", symbol="scatter {0}",
+             spelling="scatter({0}, {1}, {2})", symbol="scatter {0}", fresh=True, kind="moves",
              about="Zeros with the values added at an index: the derivative of taking them.",
              samples=((Shape(2), (3, 4), (slice(None, None, -2), 1)), (Shape(4), (5,), np.array([0, 2, 2, -1])),
                       (Shape(), (3,), 2), (Shape(3), (2, 2), np.array([[True, False], [True, True]]))),
@@ -181,14 +181,14 @@ ROWS, BOTH = (Slot(0),), (Slot(0), slice(None), Slot(1))
 
 gather: Call = op("gather", gather_forward, arity=None, refuse=refuse_gather,
             rules=(lambda i, g, y, x, *more: regather(g, *more[:-1], (x.shape, more[-1])),),
-            spelling="gather({0}, {1})", symbol="{0} at {1}",
+            spelling="gather({0}, {1})", symbol="{0} at {1}", kind="moves",
             about="Elements at indices that are inputs: other indices, other elements.",
             samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ROWS), (Shape(5), np.array([[0, 4], [1, 1]]), ROWS),
                      (Shape(3, 2, 4), np.array([0, 2]), np.array([3, -1]), BOTH)))  # fmt: skip
 
 regather: Call = op("regather", regather_forward, arity=None,
               rules=(lambda i, h, y, g, *more: gather(h, *more[:-1], more[-1][1]),),
-              spelling="regather({0}, {1})", symbol="scatter {0}",
+              spelling="regather({0}, {1})", symbol="scatter {0}", fresh=True, kind="moves",
               about="Zeros with elements added at indices: the derivative of taking them.",
               samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ((4, 3), ROWS)), (Shape(2, 2), np.array([[0, 4], [1, 1]]), ((5,), ROWS)),
                        (Shape(2, 2), np.array([0, 2]), np.array([3, -1]), ((3, 2, 4), BOTH))))  # fmt: skip
@@ -272,7 +272,7 @@ def in_ties(y: Array, x: Array, by: Array, axis: int) -> Array:
 # is run again on other numbers sorts those.
 sort_by = op("sort_by", sort_by_forward,
              spelling="np.take_along_axis({0}, np.argsort({1}, {2}, kind='stable'), {2})",
-             symbol="sort {0} by {1}",
+             symbol="sort {0} by {1}", fresh=True, kind="moves",
              about="Elements in the order that sorts others of the same shape; no gradient to those.", kink=Kink(in_ties),
              samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1),
                       (Shape(3, 2), np.array([[0.5, 1.0], [0.1, 1.0], [0.3, -1.0]]), 0), (Shape(0, 3), np.zeros((0, 3)), 0)),
@@ -282,7 +282,7 @@ sort_by = op("sort_by", sort_by_forward,
 
 unsort: Call = op("unsort", unsort_forward,
             spelling="np.take_along_axis({0}, np.argsort(np.argsort({1}, {2}, kind='stable'), {2}), {2})",
-            symbol="unsort {0} by {1}",
+            symbol="unsort {0} by {1}", fresh=True, kind="moves",
             about="Elements put back to where sorting others took them from: the derivative of sort_by.",
             samples=((Shape(4), np.array([2.0, -1.0, 2.0, 0.0]), 0), (Shape(2, 3), np.array([[3, 1, 2], [1, 2, 0]]), 1)),
             rules=(lambda h, y, g, by, axis: sort_by(h, by, axis),
@@ -340,14 +340,14 @@ def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception |
 
 
 pick = op("pick", pick_forward, refuse=refuse_pick,
-          spelling="np.take_along_axis({0}, {1}[..., None], -1)", symbol="{0}[i, yᵢ]",
+          spelling="np.take_along_axis({0}, {1}[..., None], -1)", symbol="{0}[i, yᵢ]", fresh=True, kind="moves",
           about="From each row the element at its label, as a column; labels are in range.",
           samples=((Shape(3, 4), np.array([0, 3, 1])), (Shape(2, 2, 3), np.array([[0, 1], [2, 2]])), (Shape(3), np.array(1)), (Shape(0, 3), np.zeros(0, int))),
           rules=(lambda g, out, s, y: put(g, y, s.shape[-1]),
                  None))  # fmt: skip
 
 put: Call = op("put", put_forward, refuse=refuse_pick,
-         spelling="np.where({1}[..., None] == np.arange({2}), {0}, 0)", symbol="put {0} at yᵢ",
+         spelling="np.where({1}[..., None] == np.arange({2}), {0}, 0)", symbol="put {0} at yᵢ", fresh=True, kind="moves",
          about="Rows of zeros with a value at each label: the derivative of picking it.",
          samples=((Shape(3, 1), np.array([0, 3, 1]), 4), (Shape(2, 2, 1), np.array([[0, 1], [2, 2]]), 3)),
          rules=(lambda h, out, g, y, classes: pick(h, y),
@@ -394,13 +394,13 @@ def fold_forward(
 
 
 _windows = op("windows", windows_forward, options=True,
-              spelling="windows({0}, {1}, {2}, {3})", symbol="windows of {0}",
+              spelling="windows({0}, {1}, {2}, {3})", symbol="windows of {0}", kind="moves",
               about="All windows of a size over the last axes, as new last axes.",
               samples=((Shape(2, 5), (3,), (2,), (1,)), (Shape(1, 5, 6), (2, 3), (2, 1), (1, 2)), (Shape(4, 4), (4, 4), (1, 1), (1, 1))),
               rules=(lambda g, y, x, size, stride, dilation: _fold(g, x.shape, size, stride, dilation),))  # fmt: skip
 
 _fold: Call = op("fold", fold_forward, options=True,
-           spelling="fold({0}, {1}, {2}, {3}, {4})", symbol="fold {0}",
+           spelling="fold({0}, {1}, {2}, {3}, {4})", symbol="fold {0}", fresh=True, kind="moves",
            about="Windows added back to where they came from: the derivative of taking them.",
            samples=((Shape(2, 2, 3), (2, 5), (3,), (2,), (1,)), (Shape(1, 2, 2, 2, 3), (1, 5, 6), (2, 3), (2, 1), (1, 2))),
            rules=(lambda h, y, g, shape, size, stride, dilation: _windows(h, size, stride, dilation),))  # fmt: skip

@@ -70,7 +70,7 @@ def refuse_matmul(error: Exception, a: Array, b: Array) -> Exception | None:
 
 
 matmul = op("matmul", matmul_forward, refuse=refuse_matmul,
-            spelling="{0} @ {1}", symbol="@",
+            spelling="{0} @ {1}", symbol="@", fresh=True,
             about="Matrix product, for all ranks that NumPy takes; leading axes broadcast.",
             samples=((Shape(2, 3), Shape(3, 4)), (Shape(3), Shape(3)), (Shape(2, 3), Shape(3)), (Shape(3), Shape(3, 2)),
                      (Shape(2, 3, 4), Shape(2, 4, 2)), (Shape(2, 3, 4), Shape(4, 2)), (Shape(3, 4), Shape(2, 4, 2)),
@@ -186,7 +186,7 @@ def refuse_einsum(error: Exception, *inputs: Any) -> Exception | None:
 
 
 _einsum = op("einsum", einsum_forward, (einsum_rule,), arity=None, refuse=refuse_einsum, composite=True,
-             spelling="np.einsum({1}, *{0})", symbol="einsum {0}",
+             spelling="np.einsum({1}, *{0})", symbol="einsum {0}", kind="mixes",
              about="Sums of products, as the subscripts say.",
              samples=((Shape(2, 3), Shape(3, 4), "ij,jk->ik"), (Shape(3, 3), "ii->i"), (Shape(3, 3), "ii->"), (Shape(2, 3), "ij->j"),
                       (Shape(2, 3), Shape(2, 3), "ij,ij->"), (Shape(3), Shape(2), "i,j->ij"), (Shape(2, 2, 3), Shape(3, 2), "aij,ji->ai"),
@@ -270,7 +270,7 @@ def two_lists(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> Iterable[tup
 # ---------------------------------------------------------------- running sums: the triangle of ones
 
 _cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axis), options=True, refuse=refuse_axis("cumsum"),
-             spelling="np.cumsum({0}, {1})", symbol="cumsum {0}",
+             spelling="np.cumsum({0}, {1})", symbol="cumsum {0}", fresh=True, kind="mixes",
              about="The sums of the first 1, 2, 3, ... elements along an axis.",
              samples=((Shape(4), 0), (Shape(2, 3), 1), (Shape(3, 2), 0), (Shape(2, 3, 2), 1), (Shape(0, 3), 0)),
              # An element is in its own sum and in all later ones, so the gradient runs from the end.

@@ -72,7 +72,7 @@ def without(y: Array, shape: tuple[int, ...]) -> Array:
 
 
 _full = op("full", filled, options=True,
-           spelling="np.full({1}, {0})", symbol="fill {0}",
+           spelling="np.full({1}, {0})", symbol="fill {0}", scalar="{0}", fresh=True,
            about="The value in every place of a shape: what becomes of the gradient of a sum.",
            samples=((Shape(2, 1), (2, 3)), (Shape(), (2, 3)), (Shape(), ())),
            rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
@@ -107,7 +107,7 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 # ------------------------------------------------------------------------------------------ sum
 
 _sum = op("sum", total, options=True, samples=SAMPLES, refuse=refuse_axis("sum"),
-          spelling="np.sum({0}, axis={1}, keepdims={2})", symbol="Σ {0}",
+          spelling="np.sum({0}, axis={1}, keepdims={2})", symbol="Σ {0}", scalar="{0}", fresh=True, kind="mixes",
           about="The sum; of nothing, 0. Copies the gradient to every element.",
           rules=(lambda g, y, x, axis, keepdims: spread(lift(g, x, axis, keepdims), x.shape),))  # fmt: skip
 
@@ -174,12 +174,12 @@ TIED = Kink(lambda y, x, axis, keepdims: np.sum(x == lift(y, x, axis, keepdims),
 
 _max = op("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims), (extreme_rule,),
           options=True, samples=SAMPLES, refuse=refuse_axis("max"), kink=TIED,
-          spelling="np.max({0}, axis={1}, keepdims={2})", symbol="max {0}",
+          spelling="np.max({0}, axis={1}, keepdims={2})", symbol="max {0}", scalar="{0}", fresh=True,
           about="The largest element; ties share the gradient equally.")  # fmt: skip
 
 _min = op("min", lambda x, axis, keepdims: np.min(x, axis=axis, keepdims=keepdims), (extreme_rule,),
           options=True, samples=SAMPLES, refuse=refuse_axis("min"), kink=TIED,
-          spelling="np.min({0}, axis={1}, keepdims={2})", symbol="min {0}",
+          spelling="np.min({0}, axis={1}, keepdims={2})", symbol="min {0}", scalar="{0}", fresh=True,
           about="The smallest element; ties share the gradient equally.")  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def product_of_others(x: Array) -> Array:
 
 _prod = op("prod", lambda x, axis, keepdims: np.prod(x, axis=axis, keepdims=keepdims), (prod_rule,),
            options=True, samples=(*SAMPLES, (Shape(5), 0, False)), refuse=refuse_axis("prod"),
-           spelling="np.prod({0}, axis={1}, keepdims={2})", symbol="Π {0}",
+           spelling="np.prod({0}, axis={1}, keepdims={2})", symbol="Π {0}", scalar="{0}", fresh=True, kind="mixes",
            about="The product; of nothing, 1. Exact where elements are 0.")  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def norm_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array
 
 
 _norm = op("norm", norm_forward, (norm_rule,), options=True, composite=True, samples=SAMPLES, refuse=refuse_axis("norm"),
-           spelling="np.sqrt(np.sum(np.square({0}), axis={1}, keepdims={2}))", symbol="‖{0}‖",
+           spelling="np.sqrt(np.sum(np.square({0}), axis={1}, keepdims={2}))", symbol="‖{0}‖", kind="mixes",
            about="Euclidean length; slope 0 at 0, no overflow before the result does.",
            kink=Kink(lambda y, x, axis, keepdims: y == 0,
                      even=lambda c, y, x, axis, keepdims: lift(c, x, axis, keepdims) * x,
@@ -338,7 +338,7 @@ softmax = op("softmax", softmax_forward, options=True, composite=True,
 
 _logsumexp = op("logsumexp", logsumexp_forward, options=True, composite=True, samples=SAMPLES[:7], refuse=refuse_axis("logsumexp"),
                 spelling="np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims={2})",
-                symbol="log Σ exp({0})",
+                symbol="log Σ exp({0})", kind="mixes",
                 about="log of the sum of exponentials, finite at any finite scores.",
                 rules=(lambda g, y, x, axis, keepdims: lift(g, x, axis, keepdims) * softmax(x, axis),))  # fmt: skip
 
@@ -352,7 +352,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 _log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=True,
                   samples=ROWS, refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
-                  symbol="log softmax {0}",
+                  symbol="log softmax {0}", kind="mixes",
                   about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
                   rules=(in_float32(lambda g, y, x, axis: g - np.exp(y) * sums(g, axis)),))  # fmt: skip
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_lo.engine import backward
 from tinygrad_lo.engine.backward import unbroadcast
-from tinygrad_lo.engine.graph import Array, Kink, Node, Op, Rule
+from tinygrad_lo.engine.graph import Array, Node, Op, Rule
 from tinygrad_lo.engine.machine.arguments import REAL, foreign
 from tinygrad_lo.engine.machine.fast import PLAIN, anything, binary, optioned, unary
 from tinygrad_lo.engine.machine.refusals import no_broadcast
@@ -51,42 +51,24 @@ def op(
     forward: Callable[..., Array],
     rules: tuple[Rule | None, ...],
     *,
-    spelling: str,
-    symbol: str,
-    about: str,
-    arity: int | None = -1,
-    domain: tuple[Any, ...] = (-2.0, 2.0),
-    samples: tuple[tuple[Any, ...], ...] = (),
-    refuse: Callable[..., Exception | None] | None = None,
     options: bool = False,
-    composite: bool = False,
-    kink: Kink | None = None,
-    aside: Rule | None = None,
+    **facts: Any,
 ) -> Callable[..., Any]:
-    """Enter an op into the table; returns the function that calls it, its record as `.op`.
+    """Enter an op into the table, its facts as `Op` names them; returns the function that calls it.
 
     `options=True` is for ops of arity 1 that are called with options after the input.
     """
     if name in TABLE:
         raise OptionError(f"the table has an op {name!r} already; choose another name")
-    entry = Op(
-        name=name,
-        forward=forward,
-        rules=rules,
-        spelling=spelling,
-        symbol=symbol,
-        about=about,
-        arity=len(rules) if arity == -1 else arity,
-        domain=domain,
-        samples=samples,
-        refuse=refuse,
-        composite=composite,
-        kink=kink,
-        aside=aside,
-    )
-    if entry.refuse is None and not samples and entry.arity in (2, 3):
+    if isinstance(forward, np.ufunc):
+        facts.setdefault("ufunc", forward)
+    entry = TABLE[name] = Op(name, forward, rules, **{"arity": len(rules), **facts})
+    entry.elementwise = entry.elementwise or entry.ufunc is not None
+    entry.fresh = entry.fresh or entry.elementwise
+    if entry.ufunc is not None and "np." not in entry.spelling:
+        entry.scalar = entry.scalar or entry.spelling
+    if entry.refuse is None and not entry.samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
-    TABLE[name] = entry
     return quickest(entry, options)
 
 
@@ -106,6 +88,12 @@ def quickest(entry: Op, options: bool) -> Callable[..., Any]:
     call.op = entry  # type: ignore[union-attr]
     entry.apply = call
     return call
+
+
+def record(function: Callable[..., Any]) -> Op:
+    """The op that a function of the table calls."""
+    entry: Op = getattr(function, "op", None) or TABLE[function.__name__]
+    return entry
 
 
 def composed(

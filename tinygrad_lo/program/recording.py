@@ -15,15 +15,42 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
+from tinygrad_lo.engine.leaves import as_kind, leaf_over
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.refusals import refusal
 from tinygrad_lo.engine.naming import label, name_of, quoted, rename
-from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.ops.elementwise import detach
+from tinygrad_lo.engine.ops.indexing import gather
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
+NUMBERS = (float, int, bool)
+COPY = record(detach)
+GATHER = record(gather)
+# Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
+OTHERWISE = (np.std, np.linalg.norm, np.einsum)
+# What users find on tensors and not on arrays, f must not find while it is recorded, either.
+SLOTS = (*Node.__slots__, "parents", "inputs", "plain")
+TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in SLOTS)]
 
-class Data(Tensor):
+
+def absent(name: str) -> property:
+    """An attribute that is not there, so that __getattr__ is asked."""
+
+    def get(self: Any) -> NoReturn:
+        raise AttributeError(name)
+
+    return property(get)
+
+
+# A class of tensors without what arrays lack.
+ArrayLike: Any = type(
+    "ArrayLike", (Tensor,), {"__slots__": (), **{name: absent(name) for name in TENSORS_ONLY}}
+)
+
+
+class Data(ArrayLike):
     """Stands for a plain array while a function is recorded; what is computed from such alone is such."""
 
     __slots__ = ()
@@ -61,37 +88,14 @@ class Data(Tensor):
         )
 
 
-COPY = TABLE["detach"]
-
-
-def is_laid_out_anew(data: Array) -> bool:
-    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
-    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-
-
-# Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
-OTHERWISE = (np.std, np.linalg.norm, np.einsum)
-
-
 def only_data(values: tuple[Any, ...]) -> bool:
     """Whether no tensor of the user's is among the arguments."""
     return all(value.plain for value in values if isinstance(value, Node))
 
 
-def absent(name: str) -> property:
-    """An attribute that is not there, so that __getattr__ is asked."""
-
-    def get(self: Data) -> NoReturn:
-        raise AttributeError(name)
-
-    return property(get)
-
-
-# What users find on tensors and not on arrays, f must not find while it is recorded, either.
-OWN = (*Node.__slots__, "parents", "inputs", "plain")
-TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in OWN)]
-for hidden in TENSORS_ONLY:
-    setattr(Data, hidden, absent(hidden))
+def is_laid_out_anew(data: Array) -> bool:
+    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
+    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
 
 
 @dataclass(eq=False, slots=True)
@@ -140,53 +144,66 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `slow`, for whoever is being recorded."""
         arity = len(inputs) - 1 if op.arity is None else op.arity
-        failed = self.failed
-        parents: list[Any] = []
-        raw: list[Any] = []
-        tensors = needs = False
-        plainly = True
-        for i, value in enumerate(inputs):
-            if i >= arity:
-                if holds_array(value):
-                    self.steady = False
-                    value = frozen(value)
-                raw.append(value)
-            elif isinstance(value, Node):
-                tensors = True
-                plainly = plainly and value.plain  # of what f has: a tensor made of an argument is a tensor
-                if value.op is None:
-                    value = self.origin(value)
-                parents.append(value)
-                raw.append(value.value)
-                needs = needs or value.needs
-            else:
-                value = plain(value, op.name)
-                raw.append(value)
-                parents.append(self.tensor_of(value) if type(value) is ndarray else None)
-                self.steady = self.steady and not isinstance(value, np.generic)
-        self.failed = True
+        always = runs_always(op)
+        tensors = [x for x in inputs[:arity] if isinstance(x, Node)]
+        plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
+        parents, raw = self.read(op, inputs, arity)
+        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
+        unknown = arity > 0 and all(parent is None for parent in parents)
+        data = self.forward(op, raw)
+        if unknown:
+            return data
+        needs = wanted and op.differentiable
+        out = node_of(op, data, parents, raw, needs=needs)
+        out = as_kind(Data, out) if plainly else out
+        if modes.scope is not None:
+            label(out).scope = modes.scope
+        self.always += [out] * always
+        if not tensors:
+            return self.array_of(out)
+        # In f, the engine copies views that need no gradient.
+        copied = self.copies and not (needs or plainly or op is COPY) and is_laid_out_anew(data)
+        return self.call(COPY, (out,)) if copied else out
+
+    def read(
+        self, op: Op, inputs: tuple[Any, ...], arity: int
+    ) -> tuple[tuple[Node | None, ...], tuple[Any, ...]]:
+        """The tensors that stand for the operands, and all inputs as the forward takes them."""
+        operands = [self.operand(x, op) for x in inputs[:arity]]
+        raw = [value for _, value in operands]
+        return tuple(parent for parent, _ in operands), (*raw, *map(self.option, inputs[arity:]))
+
+    def forward(self, op: Op, raw: tuple[Any, ...]) -> Array:
+        """The result of an op; where it raises, f may catch that."""
+        failed, self.failed = self.failed, True
         try:
             data = op.forward(*raw)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
-            raise refusal(op, tuple(raw), error) from error
+            raise refusal(op, raw, error) from error
         self.failed = failed
-        if not tensors and arity and not any(parent is not None for parent in parents):
-            return data
-        needs = needs and not modes.grad_off and op.differentiable
-        out = node_of(op, data, tuple(parents), tuple(raw), needs=needs)
-        if plainly:
-            out.__class__ = Data
-        if runs_always(op):
-            self.always.append(out)
-        if modes.scope is not None:
-            label(out).scope = modes.scope
-        copied = self.copies and tensors and not (needs or plainly) and op is not COPY
-        if copied and is_laid_out_anew(data):
-            return self.call(COPY, (out,))
-        if tensors:
-            return out
+        return data
+
+    def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
+        """The tensor that stands for an operand, if any does, and its array or number."""
+        if isinstance(value, Node):
+            parent = self.origin(value) if value.op is None else value
+            return parent, parent.value
+        value = value if type(value) in NUMBERS else plain(value, op.name)
+        self.steady = self.steady and not isinstance(value, np.generic)
+        return (self.tensor_of(value) if type(value) is ndarray else None), value
+
+    def option(self, value: Any) -> Any:
+        """An option as it is now: what its arrays become later must not change the recording."""
+        if not holds_array(value):
+            return value
+        self.steady = False
+        return frozen(value)
+
+    def array_of(self, node: Node) -> Array:
+        """The result of an op on arrays alone, for which the node stands from here on."""
+        data = node.value
         if type(data) is ndarray:
-            self.arrays[memory(data)] = out
+            self.arrays[memory(data)] = node
         else:
             self.steady = False
         return data
@@ -210,10 +227,19 @@ class Recording(mode):
         """The tensor that stands for a plain array: the op that made it, or a leaf."""
         key = memory(array)
         if key not in self.arrays:
-            leaf = Data(0.0)
-            leaf.value = array  # kept alive, so that no other array gets its place in memory
-            self.arrays[key] = leaf
+            # Kept alive, so that no other array gets its place in memory.
+            self.arrays[key] = leaf_over(Data, array)
         return self.arrays[key]
+
+    def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
+        """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
+        tensors = list(inputs)
+        for i, parent in enumerate(parents):
+            if parent is not None:
+                tensors[i] = parent
+            elif type(inputs[i]) is ndarray:
+                tensors[i] = self.tensor_of(inputs[i])
+        return tensors
 
     def stand_in(self, node: Node, dtype: Any) -> Array:
         """The array of an argument from which f makes a tensor: that tensor stands for the argument."""
@@ -227,22 +253,19 @@ class Recording(mode):
         """Ask a NumPy function without a derivative, as an op."""
         name = function.__name__
         places = [i for i, value in enumerate(values) if isinstance(value, (Node, ndarray))]
-        rest = [value for i, value in enumerate(values) if i not in places] + list(options.values())
-        if any(map(holds_array, rest)):
+        rest = [value for i, value in enumerate(values) if i not in places]
+        if any(map(holds_array, (*rest, *options.values()))):
             self.leave(f"np.{name}", (*values, *options.values()))
 
         def forward(*raw: Any) -> Array:
-            given = list(values)
-            for i, value in zip(places, raw, strict=True):
-                given[i] = value
-            answer = function(*given, **options)
+            arrays = dict(zip(places, raw, strict=True))
+            answer = function(*(arrays.get(i, value) for i, value in enumerate(values)), **options)
             if isinstance(answer, tuple):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        texts = [f"{{{places.index(i)}}}" if i in places else repr(v) for i, v in enumerate(values)]
-        spelling = ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
-        op = Op(name, forward, (None,) * len(places), f"np.{name}({spelling})", name, "", len(places))
+        spelling = f"np.{name}({call_text(values, places, options)})"
+        op = Op(name, forward, (None,) * len(places), spelling, name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
 
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
@@ -268,9 +291,16 @@ class Recording(mode):
         raise error
 
 
+def call_text(values: tuple[Any, ...], places: list[int], options: dict[str, Any]) -> str:
+    """The arguments of a call as text, with holes for what stands at some places."""
+    holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
+    texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
+    return ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
+
+
 def runs_always(op: Op) -> bool:
     """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
-    return op.arity == 0 or op is TABLE["gather"]
+    return op.arity == 0 or op is GATHER
 
 
 def frozen(value: Any) -> Any:

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.explaining.program import Program
+from tinygrad_lo.program.program import Program
 
 
 def leaf(*shape, name="w"):

@@ -7,22 +7,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.ops import TABLE
-
-# Ops of the table that are one NumPy ufunc, element by element.
-UFUNCS = {
-    name: ufunc
-    for name in TABLE
-    if isinstance(ufunc := getattr(np, name, None), np.ufunc) and ufunc.nout == 1 and name != "matmul"
-}
-ELEMENTWISE = frozenset({*UFUNCS, "relu", "softplus"})
-# Ops whose results never share memory with their inputs; of any other, it may be a view.
-FRESH = frozenset({
-    *ELEMENTWISE, "matmul", "sum", "max", "min", "prod", "pick", "put", "full", "astype", "where",
-    "concatenate", "pad", "clip", "sort_by", "unsort", "cumsum", "scatter", "regather", "fold",
-    "detach", "random_mask",
-})  # fmt: skip
-Path = tuple[tuple[str, int], ...]
+ScopePath = tuple[tuple[str, int], ...]
 
 
 class Value:
@@ -37,14 +22,16 @@ class Value:
         scope: the titles around it, outermost first, each with a key; of a backward line, those of the
             forward line that it belongs to.
         backward: whether it belongs to the backward pass.
+        section: the comment above it: its scope, in one line.
+        comment: its name as a comment, in one line.
         layout: how it lies in memory, on which the last bit of sums depends: steps along axes, if any.
         contiguous: whether its rows follow each other in memory.
         dense: whether rows or columns do, without gaps.
     """
 
     __slots__ = (
-        "args", "backward", "contiguous", "dense", "dtype", "kind", "layout", "name", "op", "ref", "scope",
-        "shape",
+        "args", "backward", "comment", "contiguous", "dense", "dtype", "kind", "layout", "name", "op", "ref",
+        "scope", "section", "shape",
     )  # fmt: skip
 
     def __init__(self, kind: str, data: Any, ref: Any = None, op: Any = None, args: Any = ()) -> None:
@@ -61,8 +48,9 @@ class Value:
             self.contiguous = data.flags.c_contiguous
             self.dense = data.flags.forc
         self.name: str | None = None
-        self.scope: Path = ()
+        self.scope: ScopePath = ()
         self.backward = False
+        self.section = self.comment = ""
 
     def __repr__(self) -> str:
         what = self.op.name if self.kind == "line" else self.kind

@@ -1,0 +1,307 @@
+"""One statement as NumPy text: the op table's spelling with names put in, parentheses only where needed."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import keyword
+import textwrap
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
+from tinygrad_lo.program.value import ScopePath, Value
+
+Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
+RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__import__("builtins")), "np", "lo"})
+
+
+def tidy(expression: str) -> str:
+    """The expression without the parentheses that precedence makes unnecessary."""
+    return ast.unparse(ast.parse(expression, mode="eval"))
+
+
+def expression_of(line: Value, text: Text) -> str:
+    """What makes the line's value, as one expression; every operand in parentheses."""
+    op = line.op
+    if is_own(op):
+        return call_of(line, text)
+    special = SPECIAL.get(op)
+    if special is not None:
+        return special(line, text)
+    if op.arity is None:
+        operands = ", ".join(map(text, line.args[:-1]))
+        return op.spelling.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))  # type: ignore[no-any-return]
+    strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
+    return template_of(line).format(*(operand(arg, strong, text) for arg in line.args))
+
+
+def template_of(line: Value) -> str:
+    """The spelling of an op without the options that say nothing."""
+    template: str = line.op.spelling
+    for i, value in enumerate(line.args):
+        if value is None or value is False:
+            template = template.replace(f", axis={{{i}}}", "").replace(f", keepdims={{{i}}}", "")
+    return template
+
+
+def call_of(line: Value, text: Text) -> str:
+    """A call of the user's function."""
+    args = [text(arg) if arg.kind != "constant" else literal(arg.ref, []) for arg in line.args]
+    keywords = getattr(line.op.forward, "keywords", {})
+    args += [f"{key}={argument(value, text)}" for key, value in keywords.items()]
+    return f"{text(line.op)}({', '.join(args)})"
+
+
+def operand(arg: Any, strong: list[Any], text: Text) -> str:
+    """A value in parentheses, or an option."""
+    if not isinstance(arg, Value):
+        return argument(arg, text)
+    return f"({literal(arg.ref, strong) if arg.kind == 'constant' else text(arg)})"
+
+
+def literal(value: Any, beside: list[Any]) -> str:
+    """A constant as text: plain, unless its dtype decides that of the result beside other dtypes."""
+    plain = float(value) if isinstance(value, (float, np.floating)) else value
+    if isinstance(plain, np.generic):
+        plain = plain.item()
+    words = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}
+    text = words.get(repr(plain), repr(plain))
+    strong = isinstance(value, np.generic)
+    if strong and np.result_type(value.dtype, *beside) != np.result_type(plain, *beside):
+        return f"np.{value.dtype}({text})"
+    return text
+
+
+def argument(value: Any, text: Text) -> str:
+    """An axis, a shape, a dtype or an index as text."""
+    if isinstance(value, (ndarray, Value)):
+        return text(value)
+    if isinstance(value, np.dtype):
+        return "bool" if value.kind == "b" else f"np.{value}"
+    if isinstance(value, (np.generic, float)):
+        return literal(value, [])
+    if isinstance(value, (tuple, list)):
+        return in_brackets(value, [argument(part, text) for part in value])
+    return "..." if value is Ellipsis else repr(value)
+
+
+def in_brackets(value: Any, parts: list[str]) -> str:
+    """A tuple or list of these parts; of one int, the int."""
+    listed = ", ".join(parts)
+    if isinstance(value, list):
+        return f"[{listed}]"
+    if len(parts) == 1:
+        return parts[0] if isinstance(value[0], int) else f"({listed},)"
+    return f"({listed})"
+
+
+def index(value: Any, text: Text) -> str:
+    """What stands between the brackets of x[...]."""
+    if isinstance(value, tuple):
+        listed = ", ".join(index(part, text) for part in value)
+        return f"{listed}," if len(value) == 1 else listed or "()"
+    if isinstance(value, slice):
+        parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
+        return ":".join(parts[:2] if value.step is None else parts)
+    return argument(value, text)
+
+
+def text_of_getitem(line: Value, text: Text) -> str:
+    return f"({text(line.args[0])})[{index(line.args[1], text)}]"
+
+
+def text_of_where(line: Value, text: Text) -> str:
+    strong = [arg.dtype for arg in line.inputs[1:] if arg.kind != "constant"]
+    parts = [literal(arg.ref, strong) if arg.kind == "constant" else text(arg) for arg in line.args]
+    return f"np.where({', '.join(parts)}){as_number(line)}"
+
+
+def as_number(line: Value) -> str:
+    """What makes a number of an array without axes."""
+    return "" if line.shape else "[()]"
+
+
+def text_of_gather(line: Value, text: Text) -> str:
+    x, *arrays, pattern = line.args
+    where = filled_in(pattern, tuple(arrays))
+    return f"({text(x)})[{index(where[0] if len(where) == 1 else where, text)}]"
+
+
+def text_of_transpose(line: Value, text: Text) -> str:
+    x, axes = line.args
+    return f"({text(x)}).T" if axes is None else f"np.transpose({text(x)}, {axes})"
+
+
+def text_of_matmul(line: Value, text: Text) -> str:
+    a, b = line.args
+    if len(a.shape) == len(b.shape) == 2 and not (a.dense and b.dense):
+        # The engine calls .dot; with gaps, steps back or repeats in memory, @ adds in another order.
+        return f"({text(a)}).dot({text(b)})"
+    return f"({text(a)}) @ ({text(b)})"
+
+
+def text_of_einsum(line: Value, text: Text) -> str:
+    *operands, subscripts = line.args
+    more = ", optimize=True" if len(operands) > 1 else ""
+    return f"np.einsum({subscripts!r}, {', '.join(map(text, operands))}{more}){as_number(line)}"
+
+
+def text_of_put(line: Value, text: Text) -> str:
+    g, labels, classes = line.args
+    value = literal(g.ref, []) if g.kind == "constant" else text(g)
+    return f"np.where(({text(labels)})[..., None] == np.arange({classes.ref}), {value}, 0)"
+
+
+def text_of_reshape(line: Value, text: Text) -> str:
+    return f"np.reshape({text(line.args[0])}, {line.args[1]}){as_number(line)}"
+
+
+def text_of_helper(line: Value, text: Text) -> str:
+    return f"{line.op.name}({', '.join([text(line.args[0]), *map(repr, line.args[1:])])})"
+
+
+def lines_of_scatter(name: str, line: Value, text: Text) -> list[str]:
+    g, shape, where = line.args
+    if integers_in(where):
+        return added_at(name, line, shape, where, text)
+    return [zeros(name, shape, line.dtype), f"{name}[{index(where, text)}] = {tidy(text(g))}"]
+
+
+def lines_of_regather(name: str, line: Value, text: Text) -> list[str]:
+    _, *arrays, (shape, pattern) = line.args
+    return added_at(name, line, shape, filled_in(pattern, tuple(arrays)), text)
+
+
+def added_at(name: str, line: Value, shape: Any, where: Any, text: Text) -> list[str]:
+    """Zeros to which elements are added, some of them perhaps several times."""
+    place = index(where, text)
+    place = f"np.s_[{place}]" if isinstance(where, tuple) and len(where) > 1 else place
+    wide = np.promote_types(line.dtype, np.float32)
+    rows = [
+        zeros(name, shape, wide),
+        f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})",
+    ]
+    return [*rows, f"{name} = {name}.astype(np.{line.dtype})"] if wide != line.dtype else rows
+
+
+def zeros(name: str, shape: Any, dtype: Any) -> str:
+    return f"{name} = np.zeros({shape}{'' if dtype == np.float64 else f', np.{dtype}'})"
+
+
+def integers_in(where: Any) -> bool:
+    """Whether an index has arrays of ints, which may name one element twice."""
+    parts = where if isinstance(where, tuple) else (where,)
+    return any(isinstance(part, ndarray) and part.dtype.kind in "iu" for part in parts)
+
+
+# ------------------------------------------------------------------------ what NumPy does not have
+
+SPECIAL: dict[Op, Callable[[Value, Text], str]] = {
+    TABLE[name]: function
+    for name, function in {
+        "getitem": text_of_getitem, "gather": text_of_gather, "where": text_of_where, "put": text_of_put,
+        "transpose": text_of_transpose, "matmul": text_of_matmul, "einsum": text_of_einsum,
+        "reshape": text_of_reshape, "windows": text_of_helper, "fold": text_of_helper,
+    }.items()
+}  # fmt: skip
+# Ops that take more than one expression.
+STATEMENTS = {TABLE["scatter"]: lines_of_scatter, TABLE["regather"]: lines_of_regather}
+HELPERS = {TABLE["windows"]: (positions, windows_forward), TABLE["fold"]: (fold_forward,)}
+
+
+def is_own(op: Op) -> bool:
+    """Whether an op is the user's and has no NumPy text of its own, or options that the text lacks."""
+    if op in SPECIAL or op in STATEMENTS:
+        return False
+    return op.spelling.startswith(f"{op.name}(") or TABLE.get(op.name, op) is not op
+
+
+def helpers(lines: list[Value]) -> dict[str, str]:
+    """Functions that the lines need beside NumPy: name -> text."""
+    functions = dict.fromkeys(function for line in lines for function in HELPERS.get(line.op, ()))
+    return {function.__name__.removesuffix("_forward"): without_types(function) for function in functions}
+
+
+def without_types(function: Callable[..., Any]) -> str:
+    """The source of a forward of the table, as a script has it: by its op's name, without annotations."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
+            node.name = node.name.removesuffix("_forward")
+        elif isinstance(node, ast.arg):
+            node.annotation = None
+    plain = UntypedAssignments().visit(tree)
+    return ast.unparse(ast.fix_missing_locations(plain))
+
+
+class UntypedAssignments(ast.NodeTransformer):
+    """`x: T = y` becomes `x = y`."""
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        """Drop the annotation."""
+        assert node.value is not None
+        return ast.Assign([node.target], node.value)
+
+
+# ---------------------------------------------------------------------------------------- names
+
+
+def one_line(written: str) -> str:
+    """A name in one line, without characters that control a terminal or that no font has."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in written)
+
+
+def section(scope: ScopePath, backward: bool) -> str:
+    """The comment above the lines of a scope."""
+    titles = " / ".join(" ".join(one_line(title).split())[:60] for title, _ in scope)
+    return "backward" * backward + ": " * bool(backward and titles) + titles
+
+
+def identifier(name: str, otherwise: str) -> str:
+    """A user's name as a Python name: `log p` -> log_p, `j≠y` -> j_y, `class` -> class_."""
+    # Python normalizes identifiers: without this, two names could be one.
+    text = unicodedata.normalize("NFKC", name)
+    text = "".join(c if f"a{c}".isidentifier() else "_" for c in text)
+    while "__" in text:
+        text = text.replace("__", "_")
+    text = text[:40].strip("_")
+    if not text:
+        return otherwise
+    if not text.isidentifier():
+        text = f"{otherwise}_{text}"
+    return f"{text}_" if text in RESERVED else text
+
+
+class Taken:
+    """Names that are used already; each new one gets a number if it must."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = dict.fromkeys(names)
+        self.next: dict[str, int] = {}  # where to go on counting
+
+    def fresh(self, name: str) -> str:
+        """The name, or the name with the first number that is free."""
+        found = name if name not in self.names else self._count(f"{name}_", 2)
+        self.names[found] = None
+        return found
+
+    def numbered(self, kind: str) -> str:
+        """The next free name of a kind: x1, x2, ..."""
+        found = self._count(kind, 1)
+        self.names[found] = None
+        return found
+
+    def _count(self, begin: str, first: int) -> str:
+        n = self.next.get(begin, first)
+        while f"{begin}{n}" in self.names:
+            n += 1
+        self.next[begin] = n + 1
+        return f"{begin}{n}"
