@@ -157,7 +157,7 @@ def noisy_curve(
 
     Shapes:   x (n, 1), y (n, 1), float64: columns, as a model with one input and one output has them.
     Units:    noise is the standard deviation of y.
-    Raises:   OptionError: n < 1, noise negative or not finite, an interval that does not rise, rng no generator.
+    Raises:   OptionError: n < 1, noise negative or not finite, interval not rising, rng no generator.
               ShapeError: the function gives another shape than it is given.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
