@@ -324,7 +324,8 @@ def circle():
 REFUSED = [
     ("nothing", {}, OptionError, ["nothing to save", "model="]),
     ("a class", {"model": Holder}, OptionError, ["the class Holder"]),
-    ("an array", {"model": np.ones(2)}, OptionError, ["state_dict()", "list or dict", "ndarray"]),
+    ("an array", {"model": np.ones(2)}, OptionError, ["entry 0 must be a parameter, got ndarray"]),
+    ("a number as model", {"model": 3}, OptionError, ["a dict or a model, got int"]),
     ("a number as optimizer", {"optimizer": 3}, OptionError, ["optimizer must have state_dict()", "got int"]),
     ("a list as schedule", {"schedule": []}, OptionError, ["schedule must have state_dict()", "got list"]),
     ("a seed", {"rng": 3}, OptionError, ["rng must be a numpy.random.Generator, got int"]),

@@ -103,3 +103,22 @@ def test_a_missing_name_of_a_module():
     error = options.missing("lo.losses", "bce", lo.losses.__all__)
     assert isinstance(error, UnknownNameError)
     assert str(error) == "lo.losses has no 'bce'; did you mean 'binary_cross_entropy'?"
+
+
+def test_what_stands_too_far_back_is_asked_for_its_name():
+    @options.public
+    def wave(x, *, speed=1.0, height=2.0):
+        return x
+
+    class Sea:
+        @options.public
+        def __init__(self, *, depth=1.0):
+            self.depth = depth
+
+    text = r"^wave takes 1 argument by position; write the others with their names: speed=…\. Options are"
+    with pytest.raises(UnknownOptionError, match=text):
+        wave(1.0, 2.0)
+    with pytest.raises(UnknownOptionError, match=r"^Sea takes 0 arguments by position; .* depth=…"):
+        Sea(3.0)
+    with pytest.raises(TypeError, match="missing 1 required"):
+        wave()

@@ -51,6 +51,15 @@ def named_leaves(who: str, params: Any) -> Named:
 
     Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
     """
+    leaves = leaves_as_named(who, params)
+    for name, p in leaves:
+        if name is not None and name_of(p) is None:
+            named(p, name)
+    return leaves
+
+
+def leaves_as_named(who: str, params: Any) -> Named:
+    """The same for a passing look: the parameters stay without a name if they have none."""
     leaves: dict[Any, str | None] = {}
     for i, (name, p) in enumerate(named_values(who, params)):
         text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
@@ -62,8 +71,6 @@ def named_leaves(who: str, params: Any) -> Named:
             raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
         if p in leaves:
             raise OptionError(f"{who}: {text} is in the list twice")
-        if name is not None and name_of(p) is None:
-            named(p, name)
         leaves[p] = name
     if not leaves:
         raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
@@ -75,19 +82,24 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     wanted, found = dict.fromkeys(expected), dict.fromkeys(there)
     missing = [name for name in wanted if name not in found]
     unexpected = [name for name in found if name not in wanted]
-    texts = [f"missing: {missing}"] if missing else []
+    texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
         guesses = [f"{near!r} for {name!r}" if len(unexpected) > 1 else repr(near)
                    for name, near in likely(unexpected, missing)]  # fmt: skip
         hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
-        texts.append(f"unexpected: {unexpected}{hint}")
+        texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
+
+
+def first_of(names: list[str]) -> str:
+    """Names for a message: the first ones of many."""
+    return str(names) if len(names) <= 9 else f"{str(names[:9])[:-1]}, and {len(names) - 9} more]"
 
 
 def likely(unexpected: list[str], missing: list[str]) -> Iterator[tuple[str, str]]:
     """Unexpected names with the missing ones that they resemble, each of these once."""
-    free = list(missing)
-    for name in unexpected:
+    free = list(missing[:99])  # of a thousand names, all pairs would take seconds
+    for name in unexpected[:9]:
         near = difflib.get_close_matches(str(name), free, 1, 0.5)
         if near:
             free.remove(near[0])

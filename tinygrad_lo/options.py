@@ -185,6 +185,7 @@ WarmupLR: LinearLR
 ExponentialLR: ExponentialDecay
 ReduceOnPlateau: ReduceLROnPlateau
 Average: EMA AveragedModel
+last: get_last_lr
 clip_grad_norm: clip_grad_norm_
 clip_grad_value: clip_grad_value_
 """
@@ -242,10 +243,10 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **options)
         except TypeError:
-            misspelt = first_unknown(function, options)
-            if misspelt is None:
+            mistake = first_unknown(function, options) or too_many(function, args)
+            if mistake is None:
                 raise
-        raise misspelt
+        raise mistake
 
     return call
 
@@ -257,5 +258,23 @@ def first_unknown(function: Callable[..., Any], options: Iterable[str]) -> Unkno
         return None
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     wrong = next((name for name in options if name not in known), None)
-    who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
-    return None if wrong is None else unknown(who, wrong, [name for name in known if name != "self"])
+    return None if wrong is None else unknown(public_name(function), wrong, [n for n in known if n != "self"])
+
+
+def too_many(function: Callable[..., Any], args: tuple[Any, ...]) -> UnknownOptionError | None:
+    """The error for an option that is passed by its position, and has to be named."""
+    parameters = list(inspect.signature(function).parameters.values())
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    if len(args) <= len(places) or not named or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return None
+    count = sum(p.name != "self" for p in places)
+    return UnknownOptionError(
+        f"{public_name(function)} takes {count} argument{'s' * (count != 1)} by position; write the others "
+        f"with their names: {named[0]}=…. Options are {', '.join(named)}"
+    )
+
+
+def public_name(function: Callable[..., Any]) -> str:
+    """What users call a function: a class by its name, a method with its class."""
+    return function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]

@@ -18,7 +18,7 @@ from tinygrad_lo.errors import CheckpointError, OptionError
 
 KEY = "tinygrad_lo checkpoint"  # one entry of metadata: safetensors writes several in random order
 VERSION = 1
-LONGEST = 100_000_000  # bytes of a header, as safetensors itself has it
+LONGEST_HEADER = 100_000_000  # bytes of a header, as safetensors itself has it
 
 # The names that safetensors and NumPy have for what both can hold.
 DTYPES = {"BOOL": np.dtype(bool)} | {
@@ -68,19 +68,7 @@ def to_bytes(tensors: Arrays, contents: dict[str, Any]) -> bytes:
 
 def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
     """What a file says, after every check that needs no model."""
-    header = int.from_bytes(data[:8], "little")
-    if data[8:9] != b"{" or header > LONGEST:
-        refuse(f"not a tinygrad_lo checkpoint (or truncated: it has {len(data)} bytes)")
-    try:
-        entries: Any = deserialize(data)  # type: ignore[no-untyped-call]
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__") or {}
-        body = json.loads(metadata[KEY])
-    except SafetensorError as error:
-        raise CheckpointError(f"truncated or damaged: {error}") from error
-    except KeyError:
-        refuse("not a tinygrad_lo checkpoint: a safetensors file of something else")
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
+    entries, body = parsed(data)
     if not isinstance(body, dict) or body.keys() != {"version", "contents", "sha256"}:
         refuse("damaged: its metadata is not what lo.save writes")
     if body["version"] != VERSION:
@@ -97,7 +85,24 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
     return body["contents"], tensors
 
 
-def write(path: Path, data: bytes) -> None:
+def parsed(data: bytes) -> tuple[Any, Any]:
+    """The entries of the tensors, and our JSON, which may be anything yet."""
+    header = int.from_bytes(data[:8], "little")
+    if data[8:9] != b"{" or header > LONGEST_HEADER:
+        refuse(f"not a tinygrad_lo checkpoint (or truncated: it has {len(data)} bytes)")
+    try:
+        entries = deserialize(data)  # type: ignore[no-untyped-call]
+        metadata = json.loads(data[8 : 8 + header]).get("__metadata__") or {}
+        return entries, json.loads(metadata[KEY])
+    except SafetensorError as error:
+        raise CheckpointError(f"truncated or damaged: {error}") from error
+    except KeyError:
+        refuse("not a tinygrad_lo checkpoint: a safetensors file of something else")
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
+
+
+def write_whole(path: Path, data: bytes) -> None:
     """Put a file into its place at once; the old one stays until the new one is safe on the disk."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"save: there is no folder {path.parent}")

@@ -43,7 +43,7 @@ def test_a_generator_an_int_or_none():
 
 @pytest.mark.parametrize("n", [-1, 1.5, "1", None, True])
 def test_bad_seeds_are_refused(n):
-    with pytest.raises(OptionError, match="seed must be an int >= 0, got"):
+    with pytest.raises(OptionError, match="seed: n must be an int >= 0, got"):
         lo.seed(n)
 
 

@@ -1,10 +1,8 @@
 """Adagrad to NAdam: golden trajectories, equations that run, what a step may not touch, PyTorch's steps."""
 
 import copy
-import inspect
 import itertools
 import pickle
-import re
 import tracemalloc
 
 import numpy as np
@@ -85,7 +83,7 @@ def test_weight_decay_of_adamw_does_not_depend_on_the_gradient():
         assert w.item() == pytest.approx(10.0 * 0.95 - 0.1)
 
 
-# ------------------------------------------------------------- the equations, as text, are the rule
+# ------------------------------------------------------------------------------- what every rule keeps
 
 EVERY = [
     (SGD, {"lr": 0.1}),
@@ -111,50 +109,6 @@ EVERY = [
     (NAdam, {"weight_decay": 0.1, "momentum_decay": 0.1}),
 ]  # fmt: skip
 every = pytest.mark.parametrize(("kind", "options"), EVERY, ids=str)
-
-
-def as_python(line):
-    """An equation as a statement, read as a student would."""
-    for sign, code in {"←": "=", "−": "-", "·": "*", "^": "**", "²": "**2", "½": "0.5", "∇f(w)": "gradient",
-                       "μ'": "following"}.items():  # fmt: skip
-        line = line.replace(sign, code)
-    line = re.sub(r"√([^\s()]+)", r"sqrt(\1)", line)
-    return line.replace("√(", "sqrt(")
-
-
-@every
-def test_the_formula_run_as_a_program_is_the_rule(kind, options, rng):
-    start, gradients = rng.standard_normal(5), rng.standard_normal((8, 5))
-    w = lo.Parameter(start, name="w")
-    opt = kind([w], **options)
-    title, header, *lines = opt.formula().splitlines()
-    assert (title, header) == (kind.__name__, "  group 0  [w]")
-    space = {"w": start, "sqrt": np.sqrt, "max": np.maximum, "Π": 1.0}
-    space |= dict.fromkeys(("m", "v", "u", "G", "top"), 0.0)
-    for t, g in enumerate(gradients, 1):
-        w.grad = g
-        opt.step()
-        space |= {"gradient": g, "t": t}
-        for line in lines:
-            # The first velocity is the first gradient, whatever the dampening.
-            undamped = line.replace("(1 − 0.5) · ", "") if t == 1 and kind is SGD else line
-            exec(as_python(undamped.strip()), {}, space)
-        np.testing.assert_allclose(w.data, space["w"], rtol=1e-12, atol=1e-14)
-
-
-@pytest.mark.parametrize("kind", [SGD, Adagrad, RMSprop, Adadelta, Adam, AdamW, NAdam])
-def test_the_docstrings_equations_are_the_formulas(kind):
-    """Every line of formula(), with the names of the options for their numbers, is in the docstring."""
-    names = {k: k for k in kind.checks} | {"betas": ("β1", "β2")}
-    flags = [k for k, check in kind.checks.items() if check.__name__ == "flag"]
-    said = {line.strip() for line in inspect.getdoc(kind).splitlines()}
-    for values in itertools.product((False, True), repeat=len(flags)):
-        for momentum in ("", "momentum") if "momentum" in names else ("",):
-            symbols = names | dict(zip(flags, values, strict=True))
-            if "momentum" in names:
-                symbols["momentum"] = momentum
-            lines = kind.equations(object.__new__(kind), symbols)
-            assert not [line for line in lines if line not in said]
 
 
 def test_formula_has_a_block_for_each_group_that_differs():

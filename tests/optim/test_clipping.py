@@ -152,6 +152,8 @@ def test_params_are_lists_pairs_generators_and_models(clip):
             return iter([("W", self.W)])
 
     for how in (
+        lambda m: m.W,
+        lambda m: {"W": m.W},
         lambda m: [m.W],
         lambda m: (p for p in [m.W]),
         lambda m: [("W", m.W)],
@@ -206,7 +208,7 @@ def test_bounds_must_be_above_0(size):
     for clip, name in ((clip_grad_norm, "max_norm"), (clip_grad_value, "limit")):
         with pytest.raises(OptionError) as caught:
             clip([W], size)
-        assert str(caught.value) == f"{clip.__name__}: {name} must be > 0, got {size!r}"
+        assert str(caught.value) == f"{clip.__name__}: {name} must be finite and > 0, got {size!r}"
     assert W.grad.tolist() == [3.0]
 
 
@@ -237,11 +239,14 @@ W = lo.Parameter([1.0], name="W")
 BAD = [
     ("no gradient", lambda: [lo.Parameter(1.0)], "no parameter has a gradient; call loss.backward() first"),
     ("empty", list, "empty parameter list (was a generator used twice?)"),
-    ("a tensor", lambda: W, "params is one tensor; wrap it in a list: [W]"),
-    ("an array", lambda: np.ones(2), "params must be a list of parameters, got ndarray"),
-    ("a number", lambda: 3, "params must be a list of parameters, got int"),
-    ("a set, which has no order", lambda: {W}, "params must be a list of parameters, got set"),
-    ("text", lambda: "W", "params must be a list of parameters, got str"),
+    ("an array", lambda: np.ones(2), "entry 0 is ndarray, not a parameter"),
+    (
+        "a number",
+        lambda: 3,
+        "params must be a tensor, a list of them, of (name, tensor) pairs, a dict or a model",
+    ),
+    ("a set, which has no order", lambda: {W}, "params is a set, which has no order"),
+    ("text", lambda: "W", "a dict or a model, got str"),
     ("an array inside", lambda: [W, np.ones(2)], "entry 1 is ndarray, not a parameter"),
     ("groups", lambda: [{"params": [W]}], "entry 0 is dict, not a parameter"),
     ("no leaf", lambda: [W * 2.0], "entry 0 is not a leaf: it was computed by multiply"),

@@ -354,3 +354,21 @@ def test_a_thousand_steps_are_pytorchs(options, rng):
         peer.step()
     for p, t in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(p.data, t.detach().numpy(), rtol=1e-12, atol=1e-12)
+
+
+def test_a_subclass_may_decide_options_of_its_parent():
+    class Heavy(SGD):
+        def __init__(self, params):
+            super().__init__(params, lr=0.5, momentum=0.9)
+
+    W = lo.Parameter([1.0, 2.0], name="W")
+    opt = Heavy(W)
+    assert opt.formula() == SGD(W, 0.5, momentum=0.9).formula().replace("SGD", "Heavy")
+    opt.param_groups[0]["momentum"] = 0.5
+    assert "weight_decay" in opt.state_dict()["groups"][0]
+
+    class Third(lo.optim.StepLR):
+        def __init__(self, opt):
+            super().__init__(opt, every=3, factor=1 / 3)
+
+    assert Third(opt).state_dict()["every"] == 3

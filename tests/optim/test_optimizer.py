@@ -12,7 +12,7 @@ from tinygrad_lo import errors
 from tinygrad_lo.optim.adam import Adam, NAdam
 from tinygrad_lo.optim.adaptive import RMSprop
 from tinygrad_lo.optim.gradient import SGD
-from tinygrad_lo.optim.optimizer import split_decay
+from tinygrad_lo.optim.groups import split_decay
 
 
 def params(**shapes):
@@ -150,20 +150,22 @@ def of(make):
 REFUSED = {
     "another class": (of(lambda: SGD(params(W=(2, 3), b=(3,)), 0.1)), "the state is of SGD"),
     "another name": (renamed("b", "bb"), "missing: ['b'], unexpected: ['bb'] (did you mean 'b'?)"),
-    "a name less": (of(lambda: Adam(params(W=(2, 3)))), "missing: ['b'], unexpected: []"),
-    "a name more": (of(lambda: Adam(params(W=(2, 3), b=(3,), c=(1,)))), "missing: [], unexpected: ['c']"),
+    "a name less": (of(lambda: Adam(params(W=(2, 3)))), "missing: ['b']; nothing"),
+    "a name more": (of(lambda: Adam(params(W=(2, 3), b=(3,), c=(1,)))), "Adam: unexpected: ['c']"),
     "another shape": (of(lambda: Adam(params(W=(3, 2), b=(3,)))),
                       "m of 'W' is (3, 2) in the state, the parameter (2, 3)"),
     "another shape, by position": (of(lambda: Adam(unnamed((3,), (2, 3)))),
                                    "m of '0' is (3,) in the state, the parameter (2, 3)"),
     "other groups": (of(lambda: Adam([{"params": params(W=(2, 3))}, {"params": params(b=(3,))}])),
                      "group 0 holds ['W', 'b'], and no saved group does"),
-    "an unknown option": (edited(lambda s: s["groups"][0].update(momentum=1)), "unknown option 'momentum'"),
-    "a missing option": (edited(lambda s: s["groups"][0].pop("eps")), "group 0 has no 'eps'"),
-    "a bad rate": (edited(lambda s: s["groups"][0].update(lr=np.nan)), "lr must be a finite number >= 0"),
-    "bad betas": (edited(lambda s: s["groups"][0].update(betas=[0.9, 1.0])), "beta2 must be in [0, 1)"),
-    "a missing moment": (edited(lambda s: s["state"]["b"].pop("v")), "the state of 'b' has no 'v'"),
-    "an unknown moment": (edited(lambda s: s["state"]["b"].update(x=1)), "has an unknown 'x'"),
+    "an unknown option": (edited(lambda s: s["groups"][0].update(momentum=1)),
+                          "options unexpected: ['momentum']"),
+    "a missing option": (edited(lambda s: s["groups"][0].pop("eps")), "group 0: options missing: ['eps']"),
+    "a bad rate": (edited(lambda s: s["groups"][0].update(lr=np.nan)), "lr must be finite and >= 0, got nan"),
+    "bad betas": (edited(lambda s: s["groups"][0].update(betas=[0.9, 1.0])), "betas[1] must be in [0, 1)"),
+    "a missing moment": (edited(lambda s: s["state"]["b"].pop("v")), "the state of 'b': missing: ['v']"),
+    "an unknown moment": (edited(lambda s: s["state"]["b"].update(x=1)),
+                          "the state of 'b': unexpected: ['x']"),
     "nan": (edited(lambda s: s["state"]["b"]["v"].fill(np.nan)), "v of 'b' is not finite"),
     "another dtype": (edited(lambda s: s["state"]["b"].update(v=np.ones(3, np.float32))),
                       "v of 'b' is float32 in the state, the parameter float64"),
@@ -319,10 +321,13 @@ def test_split_decay_takes_models_pairs_and_groups():
             return iter([("layer.W", W), ("layer.b", b)])
 
     W, b = unnamed((2, 2), (2,))
-    for given in (Model(), [("layer.W", W), ("layer.b", b)]):
+    pairs = [("layer.W", W), ("layer.b", b)]
+    for given in (Model(), pairs, iter(pairs), dict(pairs)):
         first, second = split_decay(given, 0.1)
         assert (first["params"], second["params"]) == ([W], [b])
         assert (W.name, b.name) == ("layer.W", "layer.b")
+    assert split_decay(W, 0.1) == [{"params": [W], "weight_decay": 0.1}]
+    assert split_decay({"params": b, "lr": 0.5}, 0.1) == [{"params": [b], "lr": 0.5, "weight_decay": 0.0}]
     groups = split_decay([{"params": [W], "lr": 0.5}, {"params": [b]}], 0.1)
     assert groups == [{"params": [W], "lr": 0.5, "weight_decay": 0.1}, {"params": [b], "weight_decay": 0.0}]
 
@@ -333,12 +338,14 @@ def test_split_decay_takes_models_pairs_and_groups():
         (lambda: split_decay([], 0.1), "empty parameter list"),
         (lambda: split_decay(params(W=(1, 1)), -1), "weight_decay must be finite and >= 0, got -1"),
         (lambda: split_decay(params(W=(1, 1)), np.nan), "weight_decay must be"),
-        (lambda: split_decay(params(W=(1, 1))[0], 0.1), "wrap it in a list: [W]"),
         (lambda: split_decay([{"lr": 0.1}], 0.1), "a dict with 'params'"),
         (lambda: split_decay([1.0], 0.1), "entry 0 is float"),
         (lambda: SGD(set(params(W=(1,))), 0.1), "params is a set"),
         (lambda: SGD([{"params": frozenset(params(W=(1,)))}], 0.1), "params is a set"),
-        (lambda: SGD([{"params": None}], 0.1), "params must be a list of parameters, got NoneType"),
+        (
+            lambda: SGD([{"params": None}], 0.1),
+            "params must be a tensor, a list of them, of (name, tensor) pairs, a dict or a model",
+        ),
     ],
 )
 def test_what_is_no_list_of_parameters_is_refused(call, words):

@@ -271,10 +271,10 @@ def test_a_resumed_run_goes_on_to_the_bit(kind, built):
 @pytest.mark.parametrize(
     ("joined", "words"),
     [
-        ([[0.1]], "joined must be a list of pairs"),
-        ([[0.1, -1.0]], "joined must be a list of pairs"),
-        ({}, "joined must be a list of pairs"),
-        ([[0.1, np.inf]], "joined must be a list of pairs"),
+        ([[0.1]], r"joined\[0\] must be a pair of numbers, got \[0.1\]"),
+        ([[0.1, -1.0]], r"joined\[0\]\[1\] must be finite and >= 0, got -1.0"),
+        ({}, "initial and joined must be lists"),
+        ([[0.1, np.inf]], r"joined\[0\]\[1\] must be finite and >= 0, got inf"),
         ([[0.1, 1.0], [0.1, 1.0]], "the state has 3 groups, the optimizer 2"),
     ],
 )

@@ -22,7 +22,7 @@ from tinygrad_lo.checking.student import (
 )
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
-from tinygrad_lo.optim.groups import SYNONYMS
+from tinygrad_lo.options import MEANS
 
 STEPS = 8
 RATE = 0.1  # of SGD, for which the library has no default
@@ -94,7 +94,7 @@ def expectation(name: str, options: Options) -> Options:
     known = signature(name)
     for option in options:
         if option not in known:
-            likely = next((word for word in SYNONYMS.get(option, ()) if word in known), None)
+            likely = next((word for word in MEANS.get(option, ()) if word in known), None)
             hint = f"did you mean {likely!r}? " if likely else ""
             raise OptionError(
                 f"check_step: {name} has the unknown option {option!r}; {hint}Options are {', '.join(known)}"
@@ -132,7 +132,7 @@ def passed_on(who: str, fn: Callable[..., Any], expected: Options) -> dict[str, 
     found = {}
     keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     for p in [*positional[4:], *keywords]:
-        option = next((word for word in (p.name, *SYNONYMS.get(p.name, ())) if word in expected), None)
+        option = next((word for word in (p.name, *MEANS.get(p.name, ())) if word in expected), None)
         if option is not None and p.kind is not inspect.Parameter.POSITIONAL_ONLY:
             found[p.name] = option
         elif p.default is p.empty:

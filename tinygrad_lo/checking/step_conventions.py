@@ -70,7 +70,7 @@ class Variant:
         """Where the steps lead."""
         slip = self.slip or Slip("")
         kind = getattr(optim, slip.kind or self.name)
-        known = [option for option in self.options if option in kind.checks]
+        known = [option for option in self.options if option in kind.options]
         optimizer = kind([Parameter(w)], **{option: self.options[option] for option in known})
         group = optimizer.param_groups[0]
         state = begun(slip, w)

@@ -25,7 +25,7 @@ class ScoreTable:
     source: str
 
 
-def table(source: str, classes: str, columns: list[list[float]], labels: list[int]) -> ScoreTable:
+def printed(source: str, classes: str, columns: list[list[float]], labels: list[int]) -> ScoreTable:
     """A table as it is printed on the slide (a class a row), turned, and closed for writing."""
     scores = np.array(columns).T.copy()
     marks = np.array(labels)
@@ -33,35 +33,35 @@ def table(source: str, classes: str, columns: list[list[float]], labels: list[in
     return ScoreTable(scores, marks, tuple(classes.split()), source)
 
 
-car_boat_tree_first = table(
+car_boat_tree_first = printed(
     "lecture 000, the first table; the losses 0.3, 1.8, 0 printed under it belong to the other one",
     "car boat tree",
     [[4.1, 1.2, -0.1], [2.1, 1.3, -2.2], [-0.5, 1.5, 3.1]],
     [0, 1, 2],
 )
 
-car_boat_tree = table(
+car_boat_tree = printed(
     "lecture 000, the table of the worked hinge losses 0.3, 1.8, 0",
     "car boat tree",
     [[2.1, 2.1, -0.5], [1.4, 1.3, 1.5], [-0.1, -2.2, 3.1]],
     [0, 1, 2],
 )
 
-cat_car_frog = table(
+cat_car_frog = printed(
     "lecture 002, the running example; hinge losses 2.9, 0, 12.9",
     "cat car frog",
     [[3.2, 1.3, 2.2], [5.1, 4.9, 2.5], [-1.7, 2.0, -3.1]],
     [0, 1, 2],
 )
 
-softmax_against_svm = table(
+softmax_against_svm = printed(
     "lecture 002, the three score vectors that the hinge loss cannot tell apart",
     "a b c",
     [[10.0, 10.0, 10.0], [-2.0, 9.0, -100.0], [3.0, 9.0, -100.0]],
     [0, 0, 0],
 )
 
-ten_classes = table(
+ten_classes = printed(
     "lecture 002, three images and ten classes: a cat, a car and a frog",
     "airplane automobile bird cat deer dog frog horse ship truck",
     [

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.machine.arguments import finite_number, is_finite_number
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.options import number, pair, public, whole
 
 
+@public
 def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
     """Two half circles that reach into each other: no straight line separates them.
 
@@ -41,6 +42,7 @@ def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Ar
     return sample("two_moons", n, 2, place, noise, rng)
 
 
+@public
 def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -> tuple[Array, Array]:
     """Arms that wind around each other once: hard for small models.
 
@@ -65,6 +67,7 @@ def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -
     return sample("spirals", n, count_of, place, noise, rng)
 
 
+@public
 def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Array]:
     """A circle of radius 1/2 inside a circle of radius 1: separable by the distance from the middle.
 
@@ -88,6 +91,7 @@ def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Arr
     return sample("circles", n, 2, place, noise, rng)
 
 
+@public
 def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> tuple[Array, Array]:
     """Round clouds whose centers stand on a circle, neighbours 2 apart: easy for a linear classifier.
 
@@ -104,7 +108,7 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
         [[1.0, 0.0], [1.0, 0.0]]
     """
     count_of = whole("blobs", "classes", classes, 2)
-    scale = finite_number("blobs", "spread", spread, 0.0)
+    scale = number("blobs", "spread", spread, at_least=0.0)
 
     def place(k: int, rng: np.random.Generator, count: int) -> Array:
         angle = 2.0 * math.pi * k / count_of
@@ -114,6 +118,7 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
     return sample("blobs", n, count_of, place, scale, rng)
 
 
+@public
 def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
     """The four quarters of a square, opposite ones alike: what no linear classifier can do.
 
@@ -137,6 +142,7 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
     return sample("xor", n, 2, place, noise, rng)
 
 
+@public
 def noisy_curve(
     n: int,
     *,
@@ -151,7 +157,7 @@ def noisy_curve(
 
     Shapes:   x (n, 1), y (n, 1), float64: columns, as a model with one input and one output has them.
     Units:    noise is the standard deviation of y.
-    Raises:   OptionError: n < 1, noise negative or not finite, an interval that is none, rng no generator.
+    Raises:   OptionError: n < 1, noise negative or not finite, interval not rising, rng no generator.
               ShapeError: the function gives another shape than it is given.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -161,14 +167,14 @@ def noisy_curve(
     """
     who = "noisy_curve"
     count = whole(who, "n", n, 1)
-    scale = finite_number(who, "noise", noise, 0.0)
+    scale = number(who, "noise", noise, at_least=0.0)
     if not callable(function):
         raise OptionError(f"{who}: function must be a function of an array, got {function!r}")
-    ends = tuple(interval) if isinstance(interval, (tuple, list)) else ()
-    if len(ends) != 2 or not all(is_finite_number(end) for end in ends) or not ends[0] < ends[1]:
-        raise OptionError(f"{who}: interval must be (low, high), finite and low < high, got {interval!r}")
+    low, high = pair(who, "interval", interval)
+    if not low < high:
+        raise OptionError(f"{who}: interval must be (low, high) with low < high, got {interval!r}")
     source = generator(rng)
-    x = source.uniform(*ends, (count, 1))
+    x = source.uniform(low, high, (count, 1))
     y = np.asarray(function(x.copy()), np.float64)
     if y.shape != x.shape:
         raise ShapeError(f"{who}: the function gave shape {y.shape} for x of shape {x.shape}")
@@ -183,7 +189,7 @@ Place = Callable[[int, np.random.Generator, int], Array]  # (class, generator, h
 def sample(who: str, n: Any, classes: int, place: Place, noise: Any, rng: Any) -> tuple[Array, Array]:
     """Points of every class, as many of each as possible, with noise, shuffled."""
     count = whole(who, "n", n, classes)
-    scale = finite_number(who, "noise", noise, 0.0)
+    scale = number(who, "noise", noise, at_least=0.0)
     source = generator(rng)
     y = np.arange(count, dtype=np.int64) % classes
     X = np.empty((count, 2))
@@ -192,10 +198,3 @@ def sample(who: str, n: Any, classes: int, place: Place, noise: Any, rng: Any) -
     X += scale * source.standard_normal(X.shape)
     order = source.permutation(count)
     return X[order], y[order]
-
-
-def whole(who: str, name: str, value: Any, at_least: int) -> int:
-    """A number of things."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
-        raise OptionError(f"{who}: {name} must be an int >= {at_least}, got {value!r}")
-    return int(value)

@@ -1,5 +1,7 @@
 """Optimizers with parameter groups: each is its update rule. Schedules, clipping, search, averages."""
 
+from typing import NoReturn
+
 from tinygrad_lo.optim.adam import Adam, AdamW, NAdam
 from tinygrad_lo.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinygrad_lo.optim.average import Average
@@ -18,6 +20,7 @@ from tinygrad_lo.optim.schedules import (
 )
 from tinygrad_lo.optim.search import random_search
 from tinygrad_lo.optim.sequence import SequentialLR
+from tinygrad_lo.options import missing
 
 __all__ = [
     "SGD", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "NAdam",
@@ -25,3 +28,7 @@ __all__ = [
     "WarmupLR", "OneCycleLR", "ReduceOnPlateau", "SequentialLR",
     "clip_grad_norm", "clip_grad_value", "split_decay", "Average", "random_search",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("lo.optim", name, __all__)

@@ -8,17 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.adaptive import blend, gradient_line
-from tinygrad_lo.optim.optimizer import (
-    Check,
-    Group,
-    Optimizer,
-    decayed,
-    flag,
-    fractions,
-    not_negative,
-    positive,
-)
+from tinygrad_lo.optim.adaptive import mix_in, mix_line
+from tinygrad_lo.optim.groups import ParamGroup
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.options import public
 
 
 class Adam(Optimizer):
@@ -52,15 +45,9 @@ class Adam(Optimizer):
         array([0.9, 1.1])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "betas": fractions,
-        "eps": positive,
-        "weight_decay": not_negative,
-        "amsgrad": flag,
-    }
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -71,14 +58,14 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         move = self.move(w, decayed(w, g, group), state, group)
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
-    def move(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def move(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """How far to go: lr · m̂ / (√v̂ + eps), in a new array."""
         beta1, beta2 = group["betas"]
         if not state:
@@ -86,12 +73,9 @@ class Adam(Optimizer):
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
         move = np.empty_like(w)
-        m *= beta1
-        m += np.multiply(g, 1.0 - beta1, move)
+        mix_in(m, g, beta1, move)
         np.multiply(g, g, move)
-        move *= 1.0 - beta2
-        v *= beta2
-        v += move
+        mix_in(v, move, beta2, move)
         if group["amsgrad"]:
             top = state.get("top")
             if top is None:
@@ -107,25 +91,21 @@ class Adam(Optimizer):
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
-        return [gradient_line(group), *self.moments(group), self.last_line(group, "w")]
+        return [gradient_line(group), *self.moment_lines(group, "w")]
 
     @staticmethod
-    def moments(group: Mapping[str, Any]) -> list[str]:
-        """The two averages and their corrections, as text."""
+    def moment_lines(group: Mapping[str, Any], start: str) -> list[str]:
+        """The two averages, their corrections, and the step from `start`, as text."""
         beta1, beta2 = group["betas"]
         top = "top" if group["amsgrad"] else "v"
         return [
-            f"m ← {beta1} · m + (1 − {beta1}) · g",
-            f"v ← {beta2} · v + (1 − {beta2}) · g²",
+            mix_line("m", "g", beta1),
+            mix_line("v", "g²", beta2),
             *(["top ← max(top, v)"] if group["amsgrad"] else []),
             f"m̂ ← m / (1 − {beta1}^t)",
             f"v̂ ← {top} / (1 − {beta2}^t)",
+            f"w ← {start} − {group['lr']} · m̂ / (√v̂ + {group['eps']})",
         ]
-
-    @staticmethod
-    def last_line(group: Mapping[str, Any], start: str) -> str:
-        """The step from `start`, as text."""
-        return f"w ← {start} − {group['lr']} · m̂ / (√v̂ + {group['eps']})"
 
 
 class AdamW(Adam):
@@ -158,6 +138,7 @@ class AdamW(Adam):
         array([0.85])
     """
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -168,20 +149,20 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
         amsgrad: bool = False,
     ) -> None:
-        super().__init__(params, lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad)
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         move = self.move(w, g, state, group)
         if group["weight_decay"]:
             w = w * (1.0 - group["lr"] * group["weight_decay"])
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         decay = group["weight_decay"]
         start = f"(1 − {group['lr']} · {decay}) · w" if decay else "w"
-        return ["g ← ∇f(w)", *self.moments(group), self.last_line(group, start)]
+        return ["g ← ∇f(w)", *self.moment_lines(group, start)]
 
 
 class NAdam(Optimizer):
@@ -213,15 +194,9 @@ class NAdam(Optimizer):
         array([0.9])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "betas": fractions,
-        "eps": positive,
-        "weight_decay": not_negative,
-        "momentum_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -232,11 +207,9 @@ class NAdam(Optimizer):
         weight_decay: float = 0.0,
         momentum_decay: float = 0.004,
     ) -> None:
-        super().__init__(
-            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, momentum_decay=momentum_decay
-        )
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         (beta1, beta2), slow = group["betas"], group["momentum_decay"]
@@ -248,9 +221,9 @@ class NAdam(Optimizer):
         following = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * slow))
         product = state["product"] = state["product"] * mu
         move = np.empty_like(w)
-        blend(m, g, beta1, move)
+        mix_in(m, g, beta1, move)
         np.multiply(g, g, move)
-        blend(v, move, beta2, move)
+        mix_in(v, move, beta2, move)
         np.multiply(g, (1.0 - mu) / (1.0 - product), move)
         del g  # with weight decay it is an array of ours, and another one is needed
         other = np.multiply(m, following / (1.0 - product * following), np.empty_like(w))
@@ -260,7 +233,7 @@ class NAdam(Optimizer):
         other += group["eps"] * c
         move /= other
         move *= group["lr"] * c
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
@@ -270,8 +243,8 @@ class NAdam(Optimizer):
             f"μ ← {beta1} · (1 − ½ · 0.96^(t · {slow}))",
             f"μ' ← {beta1} · (1 − ½ · 0.96^((t + 1) · {slow}))",
             "Π ← Π · μ",
-            f"m ← {beta1} · m + (1 − {beta1}) · g",
-            f"v ← {beta2} · v + (1 − {beta2}) · g²",
+            mix_line("m", "g", beta1),
+            mix_line("v", "g²", beta2),
             "ĝ ← (1 − μ) / (1 − Π) · g + μ' / (1 − Π · μ') · m",
             f"v̂ ← v / (1 − {beta2}^t)",
             f"w ← w − {group['lr']} · ĝ / (√v̂ + {group['eps']})",

@@ -12,27 +12,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.optimizer import (
-    Check,
-    Group,
-    Optimizer,
-    decayed,
-    flag,
-    fraction,
-    not_negative,
-    positive,
-)
+from tinygrad_lo.optim.groups import ParamGroup
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.options import public
 
 
-def blend(average: Array, x: Array, old: float, scratch: Array) -> None:
+def mix_in(average: Array, x: Array, old: float, scratch: Array) -> None:
     """average ← old · average + (1 − old) · x, in place. `scratch` may be `x`."""
     average *= old
     average += np.multiply(x, 1.0 - old, scratch)
 
 
-def gradient_line(group: Mapping[str, Any]) -> str:
-    """How weight decay enters the gradient, as text."""
-    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
+def mix_line(average: str, x: str, old: float) -> str:
+    """The same as text."""
+    return f"{average} ← {old} · {average} + (1 − {old}) · {x}"
 
 
 class Adagrad(Optimizer):
@@ -61,14 +54,9 @@ class Adagrad(Optimizer):
         array([0.5, 0.5])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "eps": positive,
-        "eps_inside_sqrt": flag,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"G": "array"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -78,9 +66,9 @@ class Adagrad(Optimizer):
         eps_inside_sqrt: bool = True,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr=lr, eps=eps, eps_inside_sqrt=eps_inside_sqrt, weight_decay=weight_decay)
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
@@ -88,17 +76,17 @@ class Adagrad(Optimizer):
         G = state["G"]
         move = np.multiply(g, g, np.empty_like(w))
         G += move
-        root(G, group, move)
+        root_of(G, group, move)
         np.divide(g, move, move)
         move *= group["lr"]
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
-        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_text('G', group)}"]
+        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_line('G', group)}"]
 
 
-def root(v: Array, group: Mapping[str, Any], out: Array) -> None:
+def root_of(v: Array, group: Mapping[str, Any], out: Array) -> None:
     """√(v + eps) or √v + eps. `out` may be `v`."""
     if group["eps_inside_sqrt"]:
         np.add(v, group["eps"], out)
@@ -108,7 +96,7 @@ def root(v: Array, group: Mapping[str, Any], out: Array) -> None:
         out += group["eps"]
 
 
-def root_text(v: str, group: Mapping[str, Any]) -> str:
+def root_line(v: str, group: Mapping[str, Any]) -> str:
     """The same as text."""
     if group["eps_inside_sqrt"]:
         return f"√({v} + {group['eps']})"
@@ -152,17 +140,9 @@ class RMSprop(Optimizer):
         array([0.8])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "decay": fraction,
-        "eps": positive,
-        "eps_inside_sqrt": flag,
-        "momentum": fraction,
-        "centered": flag,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -175,34 +155,25 @@ class RMSprop(Optimizer):
         centered: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            decay=decay,
-            eps=eps,
-            eps_inside_sqrt=eps_inside_sqrt,
-            momentum=momentum,
-            centered=centered,
-            weight_decay=weight_decay,
-        )
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
             state["v"] = np.zeros_like(w)
         v, decay = state["v"], group["decay"]
         move = np.multiply(g, g, np.empty_like(w))
-        blend(v, move, decay, move)
+        mix_in(v, move, decay, move)
         if group["centered"]:
             m = self.kept(state, "m", w)
-            blend(m, g, decay, move)
+            mix_in(m, g, decay, move)
             np.multiply(m, m, move)
             np.subtract(v, move, move)
             np.maximum(move, 0.0, out=move)  # of equal gradients the variance is 0, or rounding below it
-            root(move, group, move)
+            root_of(move, group, move)
         else:
-            root(v, group, move)
+            root_of(v, group, move)
         np.divide(g, move, move)
         if group["momentum"]:
             u = self.kept(state, "u", w)
@@ -211,23 +182,22 @@ class RMSprop(Optimizer):
             np.multiply(u, group["lr"], move)
         else:
             move *= group["lr"]
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
     @staticmethod
     def kept(state: dict[str, Any], name: str, w: Array) -> Array:
         """An array of the state that only some options need: it begins at 0 when they are first met."""
-        found = state.get(name)
-        if found is None:
-            found = state[name] = np.zeros_like(w)
-        return found
+        if name not in state:
+            state[name] = np.zeros_like(w)
+        return state[name]
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         lr, decay, momentum = group["lr"], group["decay"], group["momentum"]
-        lines = [gradient_line(group), f"v ← {decay} · v + (1 − {decay}) · g²"]
+        lines = [gradient_line(group), mix_line("v", "g²", decay)]
         if group["centered"]:
-            lines.append(f"m ← {decay} · m + (1 − {decay}) · g")
-        ratio = f"g / {root_text('v − m²' if group['centered'] else 'v', group)}"
+            lines.append(mix_line("m", "g", decay))
+        ratio = f"g / {root_line('v − m²' if group['centered'] else 'v', group)}"
         if not momentum:
             return [*lines, f"w ← w − {lr} · {ratio}"]
         return [*lines, f"u ← {momentum} · u + {ratio}", f"w ← w − {lr} · u"]
@@ -259,14 +229,9 @@ class Adadelta(Optimizer):
         array([0.134])
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "rho": fraction,
-        "eps": positive,
-        "weight_decay": not_negative,
-    }
     memory: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -276,16 +241,16 @@ class Adadelta(Optimizer):
         eps: float = 1e-6,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
         g = decayed(w, g, group)
         if not state:
             state.update(v=np.zeros_like(w), u=np.zeros_like(w))
         v, u, rho, eps = state["v"], state["u"], group["rho"], group["eps"]
         move = np.multiply(g, g, np.empty_like(w))
-        blend(v, move, rho, move)
+        mix_in(v, move, rho, move)
         np.add(v, eps, move)
         np.sqrt(move, move)
         np.divide(g, move, move)
@@ -294,17 +259,17 @@ class Adadelta(Optimizer):
         np.sqrt(other, other)
         move *= other
         np.multiply(move, move, other)
-        blend(u, other, rho, other)
+        mix_in(u, other, rho, other)
         move *= group["lr"]
-        return np.subtract(w, move, move)
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
         rho, eps = group["rho"], group["eps"]
         return [
             gradient_line(group),
-            f"v ← {rho} · v + (1 − {rho}) · g²",
+            mix_line("v", "g²", rho),
             f"Δ ← √(u + {eps}) / √(v + {eps}) · g",
-            f"u ← {rho} · u + (1 − {rho}) · Δ²",
+            mix_line("u", "Δ²", rho),
             f"w ← w − {group['lr']} · Δ",
         ]

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.machine.arguments import is_finite_number
-from tinygrad_lo.errors import CheckpointError, GraphError, NonFiniteError, OptionError
-from tinygrad_lo.optim.clipping import named_leaves
+from tinygrad_lo.engine.leaves import lend
+from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
+from tinygrad_lo.names import differences, leaves_as_named
+from tinygrad_lo.optim.clipping import not_finite
+from tinygrad_lo.optim.saved import nothing_changed
+from tinygrad_lo.options import number, public, whole
 
 
-def copied(x: Array) -> Array:
+def own_array(x: Array) -> Array:
     """A new array of the same values; NumPy's numbers cannot change anyway."""
     return x.copy() if hasattr(x, "copy") else x
 
@@ -48,24 +51,23 @@ class Average:
         [8.]
     """
 
+    @public
     def __init__(self, params: Any, alpha: float) -> None:
-        if not is_finite_number(alpha) or not 0 < alpha <= 1:
-            raise OptionError(f"Average: alpha must be in (0, 1], got {alpha!r}")
-        self.alpha = float(alpha)
+        self.alpha = number("Average", "alpha", alpha, above=0.0, at_most=1.0)
         self.updates = 0
         self._params: dict[str, Any] = {}
-        for i, (own, p) in enumerate(named_leaves("Average", params)):
+        for i, (own, p) in enumerate(leaves_as_named("Average", params)):
             name = str(i) if own is None else own
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")
             self._params[name] = p
-        self._averages = {name: copied(p.value) for name, p in self._params.items()}
+        self._averages = {name: own_array(p.value) for name, p in self._params.items()}
         self._applied = 0
 
     @property
     def values(self) -> dict[str, Array]:
         """The averages by name, or by position where a parameter has none; copies."""
-        return {name: copied(average) for name, average in self._averages.items()}
+        return {name: own_array(average) for name, average in self._averages.items()}
 
     def update(self) -> None:
         """Move every average towards the parameter's present value.
@@ -76,8 +78,7 @@ class Average:
         if self._applied:
             raise GraphError("Average: update() inside applied(), where the parameters hold the averages")
         for name, p in self._params.items():
-            if not np.isfinite(p.value).all():
-                bad = "nan" if np.isnan(p.value).any() else "inf"
+            if bad := not_finite(p.value):
                 raise NonFiniteError(f"Average: {name!r} has {bad}; no average was changed")
         alpha, rest = self.alpha, 1.0 - self.alpha
         for name, p in self._params.items():
@@ -93,11 +94,11 @@ class Average:
         Raises:   GraphError, at the end of the block: a parameter was changed inside it, and the
                   change is lost.
         """
-        held = {name: p.value for name, p in self._params.items()}
+        before = {name: p.value for name, p in self._params.items()}
         # Copies: what is written into a parameter must not get into the averages.
-        given = self.values
+        lent = self.values
         for name, p in self._params.items():
-            p.value = given[name]
+            lend(p, lent[name])
         stamps = {name: p.stamp for name, p in self._params.items()}
         self._applied += 1
         try:
@@ -107,10 +108,10 @@ class Average:
             changed = [
                 name
                 for name, p in self._params.items()
-                if p.value is not given[name] or p.stamp != stamps[name]
+                if p.value is not lent[name] or p.stamp != stamps[name]
             ]
             for name, p in self._params.items():
-                p.value = held[name]
+                lend(p, before[name])
         # Not reached when the block raised: its own exception says more.
         if changed:
             raise GraphError(
@@ -128,42 +129,45 @@ class Average:
         Raises:   CheckpointError: another alpha, missing or unexpected names, other shapes or dtypes,
                   values that are not finite; nothing was changed.
         """
-        if not isinstance(state, dict) or state.get("class") != "Average":
-            raise refusal("this is no state of an Average")
-        missing = [name for name in ("alpha", "updates", "values") if name not in state]
-        if missing:
-            raise refusal(f"the state misses {missing}")
-        if state["alpha"] != self.alpha:
-            raise refusal(f"the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}")
-        updates, values = state["updates"], state["values"]
-        if not isinstance(updates, (int, np.integer)) or isinstance(updates, bool) or updates < 0:
-            raise refusal(f"updates must be an int >= 0, got {updates!r}")
-        if not isinstance(values, dict):
-            raise refusal(f"values must be a dict of arrays, got {type(values).__name__}")
-        missing = [name for name in self._params if name not in values]
-        unexpected = [name for name in values if name not in self._params]
-        if missing or unexpected:
-            raise refusal(f"missing: {missing}, unexpected: {unexpected}")
-        for name, mine in self._averages.items():
-            theirs = values[name]
-            shape, dtype = np.shape(theirs), getattr(theirs, "dtype", None)
-            if shape != mine.shape or dtype is None or dtype != mine.dtype:  # NumPy: None == float64
-                raise refusal(
-                    f"{name!r} is {shape} of {dtype} in the state, {mine.shape} of {mine.dtype} in the model"
-                )
-            if not np.isfinite(theirs).all():
-                raise refusal(f"{name!r} has nan or inf in the state")
+        with nothing_changed("Average: this is no state of an Average"):
+            updates, values = self._examined(state)
         # [()] makes a number of a 0-d array, as which files bring back the scalars.
         self._averages = {
-            name: copied(values[name]) if mine.ndim else values[name][()]
+            name: own_array(values[name]) if mine.ndim else values[name][()]
             for name, mine in self._averages.items()
         }
-        self.updates = int(updates)
+        self.updates = updates
+
+    def _examined(self, state: Any) -> tuple[int, dict[str, Any]]:
+        """The updates and the values of a state, if they fit."""
+        if not isinstance(state, dict) or state.get("class") != "Average":
+            raise OptionError("Average: this is no state of an Average")
+        wrong = differences(("class", "alpha", "updates", "values"), state)
+        if wrong:
+            raise OptionError(f"Average: the state: {wrong}")
+        if state["alpha"] != self.alpha:
+            raise OptionError(
+                f"Average: the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}"
+            )
+        values = state["values"]
+        if not isinstance(values, dict):
+            raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
+        if wrong := differences(self._params, values):
+            raise OptionError(f"Average: {wrong}")
+        for name, mine in self._averages.items():
+            refuse_unlike(name, values[name], mine)
+        return whole("Average", "updates", state["updates"], 0), values
 
     def __repr__(self) -> str:
         return f"Average(alpha={self.alpha!r}) of {len(self._params)} parameters after {self.updates} updates"
 
 
-def refusal(text: str) -> CheckpointError:
-    """Why a state was not taken."""
-    return CheckpointError(f"Average: {text}; nothing was changed")
+def refuse_unlike(name: str, theirs: Any, mine: Array) -> None:
+    """Raise unless a saved value could be the present one."""
+    shape, dtype = np.shape(theirs), getattr(theirs, "dtype", None)
+    if shape != mine.shape or dtype is None or dtype != mine.dtype:  # NumPy: None == float64
+        raise OptionError(
+            f"Average: {name!r} is {shape} of {dtype} in the state, {mine.shape} of {mine.dtype} in the model"
+        )
+    if not_finite(theirs):
+        raise OptionError(f"Average: {name!r} has nan or inf in the state")

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy import float64
 
-from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import foreign, is_finite_number
-from tinygrad_lo.engine.naming import name_of, spelled
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.leaves import replace_gradient
+from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.errors import NonFiniteError, OptionError
-
-
-def named_leaves(who: str, params: Any) -> list[tuple[str | None, Any]]:
-    """(name or None, parameter) for a list of parameters, of pairs, or a model.
-
-    The name in a pair or in a model comes before the parameter's own: it is the unique one.
-
-    Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
-    """
-    if isinstance(params, Node):
-        raise OptionError(f"{who}: params is one tensor; wrap it in a list: [{spelled(params, 'W')}]")
-    if hasattr(params, "named_parameters"):
-        params = params.named_parameters()
-    if not isinstance(params, Iterable) or isinstance(params, (str, dict, set, frozenset, np.ndarray)):
-        raise OptionError(f"{who}: params must be a list of parameters, got {type(params).__name__}")
-    found: dict[Any, str | None] = {}
-    for i, item in enumerate(params):
-        name, p = None, item
-        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
-            name, p = item
-        if not isinstance(p, Node):
-            raise OptionError(
-                f"{who}: entry {i} is {type(p).__name__}, not a parameter; params is a list of parameters, "
-                f"of (name, parameter) pairs, or a model"
-            )
-        name = name_of(p) if name is None else name
-        text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
-        if p.op is not None:
-            raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
-        if p in found:
-            raise OptionError(f"{who}: {text} is in the list twice")
-        found[p] = name
-    if not found:
-        raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
-    return [(name, p) for p, name in found.items()]
+from tinygrad_lo.names import leaves_as_named
+from tinygrad_lo.options import number, public
 
 
 def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
@@ -55,10 +21,9 @@ def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
 
     Raises:   OptionError: none has.
     """
-    leaves = named_leaves(who, params)
     live = [
         (f"parameter {i}" if name is None else repr(name), p)
-        for i, (name, p) in enumerate(leaves)
+        for i, (name, p) in enumerate(leaves_as_named(who, params))
         if p.arrived is not None and p.needs
     ]
     if not live:
@@ -66,11 +31,18 @@ def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
     return live
 
 
-def bound(who: str, name: str, value: Any) -> float:
+def upper_bound(who: str, name: str, value: Any) -> float:
     """An upper bound: above 0; inf bounds nothing."""
-    if value != math.inf and not (is_finite_number(value) and value > 0):
-        raise OptionError(f"{who}: {name} must be > 0, got {value!r}")
-    return float(value)
+    if isinstance(value, (float, np.floating)) and value == math.inf:
+        return math.inf
+    return number(who, name, value, above=0.0)
+
+
+def not_finite(x: Array) -> str:
+    """'nan' or 'inf', if an array has one of them; else nothing."""
+    if np.isfinite(x).all():
+        return ""
+    return "nan" if np.isnan(x).any() else "inf"
 
 
 def norm_of(g: Array) -> float:
@@ -85,16 +57,16 @@ def norm_of(g: Array) -> float:
         return largest
     # By a power of two nothing is rounded: the result is the one of the plain formula.
     exponent = math.frexp(largest)[1]
-    g = np.ldexp(g, -exponent) if abs(exponent) > 400 else g
+    exponent = exponent if abs(exponent) > 400 else 0
+    g = np.ldexp(g, -exponent) if exponent else g
     root = math.sqrt(float((g * g).sum()))
-    if abs(exponent) <= 400:
-        return root
     try:
         return math.ldexp(root, exponent)
     except OverflowError:
         return math.inf
 
 
+@public
 def clip_grad_norm(params: Any, max_norm: float) -> float:
     """Shrink all gradients together so that their norm is at most max_norm; give the norm before.
 
@@ -118,7 +90,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         [0.6] [0.8]
     """
     who = "clip_grad_norm"
-    most = bound(who, "max_norm", max_norm)
+    most = upper_bound(who, "max_norm", max_norm)
     live = with_gradients(who, params)
     norms = [norm_of(p.arrived) for _, p in live]
     for (name, _), norm in zip(live, norms, strict=True):
@@ -137,10 +109,11 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         for _, p in live:
             g = p.arrived
             # In float64: a small share is no normal number of float32 or float16.
-            p.arrived = g * share if g.dtype == float64 else (g.astype(float64) * share).astype(g.dtype)
+            replace_gradient(p, (g.astype(float64, copy=False) * share).astype(g.dtype, copy=False))
     return total
 
 
+@public
 def clip_grad_value(params: Any, limit: float) -> None:
     """Cut every element of every gradient to [−limit, limit]. This changes the direction.
 
@@ -160,11 +133,10 @@ def clip_grad_value(params: Any, limit: float) -> None:
         array([ 1. , -0.5])
     """
     who = "clip_grad_value"
-    most = bound(who, "limit", limit)
+    most = upper_bound(who, "limit", limit)
     live = with_gradients(who, params)
     for name, p in live:
-        if not np.isfinite(p.arrived).all():
-            bad = "nan" if np.isnan(p.arrived).any() else "inf"
+        if bad := not_finite(p.arrived):
             raise NonFiniteError(
                 f"{who}: grad of {name} has {bad}, nothing was clipped; "
                 f"lo.anomaly() around the forward and backward pass names the op"
@@ -172,4 +144,4 @@ def clip_grad_value(params: Any, limit: float) -> None:
     for _, p in live:
         # A limit beyond the dtype's range would overflow in the comparison.
         most_here = min(most, float(np.finfo(p.arrived.dtype).max))
-        p.arrived = np.clip(p.arrived, -most_here, most_here)
+        replace_gradient(p, np.clip(p.arrived, -most_here, most_here))

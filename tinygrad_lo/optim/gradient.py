@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import repeat
+from operator import attrgetter
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy import ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.optimizer import Check, Group, Optimizer, decayed, flag, fraction, not_negative
+from tinygrad_lo.engine.leaves import stepped
+from tinygrad_lo.optim.groups import ParamGroup
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.options import public
+
+ARRAYS, DTYPE = {ndarray}, attrgetter("dtype")
+NO_STATE = repeat(None)
 
 
-def descend(w: Array, g: Array, lr: Any) -> Array:
+def descend(w: Array, g: Array, _: Any, lr: Any) -> Array:
     """Gradient descent. The temporary becomes the new parameter: one new array a step, not two."""
     move = lr * g
     return subtract(w, move, move) if type(move) is ndarray else w - move
@@ -60,17 +68,10 @@ class SGD(Optimizer):
             w ← w − 0.1 · g
     """
 
-    checks: ClassVar[dict[str, Check]] = {
-        "lr": not_negative,
-        "momentum": fraction,
-        "dampening": not_negative,
-        "nesterov": flag,
-        "weight_decay": not_negative,
-        "lr_in_velocity": flag,
-    }
     memory: ClassVar[dict[str, str]] = {"v": "array?"}
     squares: ClassVar[bool] = False
 
+    @public
     def __init__(
         self,
         params: Any,
@@ -82,15 +83,7 @@ class SGD(Optimizer):
         weight_decay: float = 0.0,
         lr_in_velocity: bool = True,
     ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            nesterov=nesterov,
-            weight_decay=weight_decay,
-            lr_in_velocity=lr_in_velocity,
-        )
+        self._begin(locals())
 
     @staticmethod
     def conflict(options: Mapping[str, Any], /) -> str | None:
@@ -102,28 +95,26 @@ class SGD(Optimizer):
             )
         return None
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """One step of one parameter."""
-        lr = group["lr"]
         if group["momentum"]:
-            return self.with_velocity(w, decayed(w, g, group), lr, state, group)
-        return descend(w, decayed(w, g, group), lr)
+            return self.with_velocity(w, decayed(w, g, group), state, group)
+        return descend(w, decayed(w, g, group), None, group["lr"])
 
-    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+    def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
         if group["momentum"] or group["weight_decay"]:
             super().update(params, grads, group)
             return
         lr = group["lr"]
-        if {*map(type, grads)} == {ndarray} and len(dtypes := {g.dtype for g in grads}) == 1:
+        if {*map(type, grads)} == ARRAYS and len(dtypes := {*map(DTYPE, grads)}) == 1:
             lr = np.array(lr, dtypes.pop())  # NumPy multiplies by it sooner than by a Python float
-        for p, g in zip(params, grads, strict=True):
-            p.value = descend(p.value, g, lr)
-            p.spent = 1
+        stepped(params, grads, NO_STATE, descend, lr)
 
-    def with_velocity(self, w: Array, g: Array, lr: float, state: dict[str, Any], group: Group) -> Array:
+    @staticmethod
+    def with_velocity(w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """The step with momentum; remembers the velocity v."""
-        momentum, dampening = group["momentum"], group["dampening"]
+        lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
         ours = group["lr_in_velocity"]
         pull = np.multiply(g, lr, np.empty_like(w)) if ours else g
         del g  # with weight decay it is an array of its own, and another one is needed
@@ -141,14 +132,13 @@ class SGD(Optimizer):
             move = pull if ours else np.empty_like(w)
         if not ours:
             v = np.multiply(v, lr, move)
-        return subtract(w, v, move)
+        return minus(w, v, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         """The rule as text, a line each, with the group's numbers in it."""
-        lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
-        lines = [f"g ← ∇f(w) + {decay} · w" if decay else "g ← ∇f(w)"]
+        lr, momentum = group["lr"], group["momentum"]
         if not momentum:
-            return [*lines, f"w ← w − {lr} · g"]
+            return [gradient_line(group), f"w ← w − {lr} · g"]
         share = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
         if group["lr_in_velocity"]:
             pull, move = f"{lr} · g", "v"
@@ -156,5 +146,5 @@ class SGD(Optimizer):
         else:
             pull, move = "g", f"{lr} · v"
             ahead = f"w ← w − {lr} · (g + {momentum} · v)"
-        lines.append(f"v ← {momentum} · v + {share}{pull}")
-        return [*lines, ahead if group["nesterov"] else f"w ← w − {move}"]
+        last = ahead if group["nesterov"] else f"w ← w − {move}"
+        return [gradient_line(group), f"v ← {momentum} · v + {share}{pull}", last]

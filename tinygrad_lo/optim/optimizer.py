@@ -1,59 +1,42 @@
-"""Optimizer: the step that applies an update rule to groups of parameters, and its state."""
+"""Optimizer: the step that applies an update rule to groups of parameters."""
 
 from __future__ import annotations
 
-import difflib
 import operator
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary
 
 import numpy as np
 from numpy import ndarray, vdot
 
 from tinygrad_lo.engine.graph import Array, Node, active
-from tinygrad_lo.engine.machine.arguments import fitting
+from tinygrad_lo.engine.leaves import forget, stepped
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
-from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import (
-    Check,
-    Group,
-    flag,
-    fraction,
-    fractions,
-    groups_of,
-    not_negative,
-    parameters_of,
-    positive,
-    split_decay,
-)
-
-__all__ = [
-    "Check", "Group", "Optimizer", "decayed", "flag", "fraction", "fractions", "not_negative", "positive",
-    "split_decay",
-]  # fmt: skip
+from tinygrad_lo.engine.tensor import Parameter
+from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
+from tinygrad_lo.optim.groups import ParamGroup, Reader, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.lazy import computed_now
+from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
+from tinygrad_lo.options import unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
-SMALL = 2**14  # elements that are quicker asked together, and cost no memory that counts
+FEW_ELEMENTS = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
 
-# The schedule that has set an optimizer's learning rates last: it has a word to say on new groups.
-schedules: WeakKeyDictionary[Optimizer, ReferenceType[Any]] = WeakKeyDictionary()
+class LastSet(NamedTuple):
+    """What set an optimizer's learning rates last."""
+
+    schedule: ReferenceType[Any]  # it has a word to say on new groups
+    begun: list[tuple[float, float]]  # before its first step, of each group: (lr it set, lr it found)
 
 
-def twice(first: int, second: int) -> str:
-    """Where something stands that should stand once."""
-    return f"twice in group {first}" if first == second else f"in groups {first} and {second}"
-
-
-def lazy(x: Any) -> bool:
-    """Whether this is a Dask collection: numbers that nobody has computed yet."""
-    return hasattr(type(x), "__dask_graph__")
+last_set: WeakKeyDictionary[Optimizer, LastSet] = WeakKeyDictionary()
 
 
 def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
@@ -65,34 +48,53 @@ def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
     return total
 
 
+def gradient_line(group: Mapping[str, Any]) -> str:
+    """The same as text."""
+    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
+
+
+def minus(w: Array, move: Array, out: Array) -> Array:
+    """w − move in the array `out`, which may be `move`; of a scalar a number, as a tensor holds it."""
+    new = np.subtract(w, move, out)
+    return new if new.ndim else new[()]
+
+
 class Optimizer:
-    """What all optimizers share. One of them is its `checks` and its `rule` on plain arrays.
+    """What all optimizers share. One of them is its options, its `rule` and the rule's `equations`.
+
+    Its options are said once, by the signature of `__init__`: their names, order and defaults. What
+    each may be stands in `groups.READERS`. `__init__` hands its `locals()` to `_begin`.
 
     A group is a dict with "params" and any of the optimizer's options; what it leaves out is the
     optimizer's own. `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked.
     """
 
-    checks: ClassVar[dict[str, Check]] = {}
+    options: ClassVar[dict[str, Reader]] = {}
     # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
     # without), "count" or "number".
     memory: ClassVar[dict[str, str]] = {}
     squares: ClassVar[bool] = True  # whether the rule squares gradients, which must not overflow
 
-    def __init__(self, params: Any, **defaults: Any) -> None:
-        self.defaults = defaults
-        self.param_groups: list[Group] = []
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        options = options_of(cls)
+        if options.keys() >= cls.options.keys():  # else a subclass that decides some of its parent's
+            cls.options = {name: reader(option) for name, option in options.items()}
+
+    def _begin(self, arguments: dict[str, Any]) -> None:
+        """Take over the arguments of `__init__`."""
+        self.defaults = {name: arguments[name] for name in self.options}
+        self.param_groups: list[ParamGroup] = []
         self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
         self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
         self._warned = False
-        groups = groups_of(str(self), params)
-        if not groups:
-            raise OptionError(f"{self}: empty parameter list (was a generator used twice?)")
-        for group in groups:
+        for group in as_groups(arguments["params"]):
             self.add_param_group(group)
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> Array:
+    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """The new value of one parameter, in a new array; keeps what it remembers in `state`.
 
+        Mostly it ends with `moved`, so that a scalar stays a NumPy number.
         Writes neither into `w` nor into `g`. What it allocates is the new value and at most one
         array besides; arrays of the state are its own and change in place.
         """
@@ -115,42 +117,44 @@ class Optimizer:
         Warns:    a schedule is on its way up, and will take this group along to a higher lr.
         """
         number = len(self.param_groups)
-        if not isinstance(group, dict) or "params" not in group:
-            raise OptionError(f"{self}: a group is a dict with 'params', got {group!r}")
-        named = parameters_of(str(self), group["params"])
-        params = [p for _, p in named]
-        if not params:
-            raise OptionError(f"{self}: group {number}: empty parameter list (was a generator used twice?)")
-        owners = {p: i for i, g in enumerate(self.param_groups) for p in g["params"]}
-        names = {self.names.get(p): i for p, i in owners.items()}
-        for name, p in named:
-            if p in owners:
-                raise OptionError(f"{self}: {quoted(p, 'a parameter')} appears {twice(owners[p], number)}")
-            if name is not None and name in names:
-                raise OptionError(f"{self}: {name!r} names two parameters, {twice(names[name], number)}")
-            owners[p] = names[name] = number
-        options = {**self.defaults, **group, "params": params}
-        made = Group(type(self), number, options)
-        for p in params:
-            if "eps" in made and p.value.dtype.type(made["eps"]) == 0:
+        pairs = params_of(f"{self}: group {number}", group)
+        for i, (_, p) in enumerate(pairs):
+            if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
                 raise OptionError(
-                    f"{self}: group {number}: eps {made['eps']} is 0 in {p.value.dtype}, the dtype of "
-                    f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
+                    f"{self}: group {number}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter"
                 )
-        self.param_groups.append(made)
-        schedule = schedules[self]() if self in schedules else None
+        self._refuse_doubles(pairs, number)
+        new = ParamGroup(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
+        refuse_vanished(new)
+        self.param_groups.append(new)
+        schedule = last_set[self].schedule() if self in last_set else None
         if schedule is not None:
-            schedule.greet(made)
-        self.names.update((p, name) for name, p in named if name is not None)
+            schedule.greet(new)
+        self.names.update((p, name) for name, p in pairs if name is not None)
 
-    def zero_grad(self) -> None:
+    def _refuse_doubles(self, pairs: list[tuple[str | None, Any]], number: int) -> None:
+        """Raise for a parameter of another group, and for a name of another parameter."""
+        owners = {p: group.number for group in self.param_groups for p in group["params"]}
+        names = {self.names.get(p): owner for p, owner in owners.items()}
+        for name, p in pairs:
+            if p in owners:
+                raise OptionError(
+                    f"{self}: {quoted(p, 'a parameter')} appears in groups {owners[p]} and {number}"
+                )
+            if name is not None and name in names:
+                first = names[name]
+                where = f"twice in group {first}" if first == number else f"in groups {first} and {number}"
+                raise OptionError(f"{self}: {name!r} names two parameters, {where}")
+            names[name] = number
+
+    def zero_grad(self, **foreign: Any) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
+        if foreign:
+            raise unknown(f"{self}.zero_grad", next(iter(foreign)), ())
+        if active:
+            leave("zero_grad()", *(p for group in self.param_groups for p in group["params"]))
         for group in self.param_groups:
-            if active:
-                leave("zero_grad()", *group["params"])
-            for p in group["params"]:
-                p.arrived = None
-                p.spent = 0
+            forget(group["params"])
 
     def step(self, closure: Callable[[], Any] | None = None, *, evaluate: Iterable[Any] = ()) -> Any:
         """Change every parameter that has a gradient by the update rule.
@@ -170,9 +174,27 @@ class Optimizer:
         if closure is not None and not callable(closure):
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
+        live, grads, owners = self._arrived()
+        if active:
+            leave("step()", *live)
+        if not live:
+            raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
+        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
+            result = computed_now(str(self), evaluate, live) or result
+            grads = [p.arrived for p in live]
+        if not all_finite(grads):
+            self._refuse_not_finite(live)
+        if 2 in map(SPENT, live) and not self._warned:
+            self._warn_of_old_gradients(live)
+        for group, began, end in owners:
+            self.update(live[began:end], grads[began:end], group)
+        return result
+
+    def _arrived(self) -> tuple[list[Any], list[Array], list[tuple[ParamGroup, int, int]]]:
+        """The parameters with a gradient, the gradients, and where those of each group begin and end."""
         live: list[Any] = []
         grads: list[Array] = []
-        owners = []  # each group with how many parameters come before its own, and before the next one's
+        owners = []
         for group in self.param_groups:
             began = len(live)
             for p in group["params"]:
@@ -180,64 +202,25 @@ class Optimizer:
                 if g is not None and p.needs:  # a frozen parameter stays
                     live.append(p)
                     grads.append(g)
-            owners.append((group, began, len(live)))
-        if active:
-            leave("step()", *live)
-        if not live:
-            raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
-            result = self._evaluate(evaluate, live) or result
-            grads = [p.arrived for p in live]
-        # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays are
-        # asked as one.
-        many = len(grads) > 8 and sum(map(SIZE, grads)) < SMALL
-        asked = [np.concatenate(grads, None)] if many else grads
-        if not all(map(isfinite, map(vdot, asked, asked))):
-            self._must_be_finite(live)
-        if 2 in map(SPENT, live) and not self._warned:
-            self._warned = True
-            p = next(p for p in live if p.spent == 2)
-            warnings.warn(
-                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
-                f"added to; call zero_grad() after step()",
-                stacklevel=2,
-            )
-        for group, began, end in owners:
-            if began < end:
-                self.update(live[began:end], grads[began:end], group)
-        return result
+            if len(live) > began:
+                owners.append((group, began, len(live)))
+        return live, grads, owners
 
-    def update(self, params: list[Any], grads: list[Array], group: Group) -> None:
+    def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
-        state, rule = self.state, self.rule
-        for p, g in zip(params, grads, strict=True):
-            new = rule(p.value, g, state[p], group)
-            p.value = new if new.ndim else new[()]  # a scalar holds a number, not an array
-            p.spent = 1
+        stepped(params, grads, map(self.state.__getitem__, params), self.rule, group)
 
-    def _evaluate(self, evaluate: Iterable[Any], params: list[Any]) -> list[Any]:
-        """Compute lazy gradients and losses, all at once, in place. The values of the losses."""
-        if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
-            raise DTypeError(f"{self}: evaluate takes a list of losses: evaluate=[loss]")
-        losses = list(evaluate)
-        for i, loss in enumerate(losses):
-            if not isinstance(loss, Node):
-                raise DTypeError(f"{self}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
-        pending = [p for p in params if lazy(p.arrived)]
-        unknown = [loss for loss in losses if lazy(loss.value)]
-        if pending or unknown:
-            from dask.base import compute
+    def _warn_of_old_gradients(self, params: list[Any]) -> None:
+        """Warn, once, of a gradient that a backward pass was added to after a step."""
+        self._warned = True
+        p = next(p for p in params if p.spent == 2)
+        warnings.warn(
+            f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
+            f"added to; call zero_grad() after step()",
+            stacklevel=3,
+        )
 
-            wanted = [*(p.arrived for p in pending), *(loss.value for loss in unknown)]
-            done: list[Any] = list(compute(*wanted))  # type: ignore[no-untyped-call]
-            fitted = [fitting(p, g, "grad") for p, g in zip(pending, done, strict=False)]
-            for p, g in zip(pending, fitted, strict=True):
-                p.arrived = g
-            for loss, value in zip(unknown, done[len(pending) :], strict=True):
-                loss.value = value[()] if isinstance(value, ndarray) and not value.ndim else value
-        return [loss.value for loss in losses]
-
-    def _must_be_finite(self, params: list[Any]) -> None:
+    def _refuse_not_finite(self, params: list[Any]) -> None:
         """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
         for p in params:
             g, who = p.arrived, f"{self}: grad of {quoted(p, 'a parameter')}"
@@ -257,17 +240,6 @@ class Optimizer:
 
     # ------------------------------------------------------------------------- state, saved and loaded
 
-    def _names(self) -> dict[str, Node]:
-        """The parameters by name, or by position over all groups where they have none."""
-        params = [p for group in self.param_groups for p in group["params"]]
-        found: dict[str, Node] = {}
-        for i, p in enumerate(params):
-            name = self.names.get(p, str(i))
-            if name in found:
-                raise OptionError(f"{self}: {name!r} stands for two parameters; give each a name of its own")
-            found[name] = p
-        return found
-
     def state_dict(self) -> dict[str, Any]:
         """Everything a later run needs to go on: class, options of each group, state by parameter name.
 
@@ -275,17 +247,7 @@ class Optimizer:
 
         Raises:   OptionError: two parameters have one name.
         """
-        names = {p: name for name, p in self._names().items()}
-        groups = [
-            {"names": [names[p] for p in group["params"]], **{k: group[k] for k in self.checks}}
-            for group in self.param_groups
-        ]
-        state = {
-            name: {k: np.array(x) if isinstance(x, (ndarray, np.generic)) else x for k, x in mine.items()}
-            for p, name in names.items()
-            if (mine := self.state.get(p))
-        }
-        return {"class": str(self), "groups": groups, "state": state}
+        return state_of(self)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict()` gave: options of the groups, and the state of each parameter.
@@ -296,94 +258,17 @@ class Optimizer:
         Raises:   CheckpointError: of another class, for other parameters, groups or shapes; an unknown
                   option or an impossible value.
         """
-        try:
-            options, states = self._matched(state)
-        except OptionError as error:
-            raise CheckpointError(f"{error}; nothing was changed") from error
-        except CheckpointError:
-            raise
-        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
-            raise CheckpointError(
-                f"{self}: this is no state_dict of an optimizer ({type(error).__name__}: {error}); "
-                f"nothing was changed"
-            ) from error
+        with nothing_changed(f"{self}: this is no state_dict of an optimizer"):
+            options, states = matched(self, state)
         for group, new in zip(self.param_groups, options, strict=True):
             dict.update(group, new)
         self.state = defaultdict(dict, states)
-
-    def _matched(self, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[Node, dict[str, Any]]]:
-        """The saved options for each group and the saved state for each parameter, all examined."""
-        if saved["class"] != str(self):
-            raise self._unfit(f"the state is of {saved['class']}")
-        groups = [(list(group["names"]), group) for group in saved["groups"]]
-        there = [name for names, _ in groups for name in names]
-        here = self._names()
-        unnamed = {i for i, p in enumerate(here.values()) if p not in self.names}
-        partner: dict[Any, str] = {}  # the saved name of each parameter
-        for i, (name, p) in enumerate(here.items()):
-            if name in there:
-                partner[p] = name
-            elif i < len(there) and there[i] not in here and (i in unnamed or there[i] == str(i)):
-                partner[p] = there[i]
-        missing = [name for name, p in here.items() if p not in partner]
-        left = [name for name in there if name not in partner.values()]
-        if missing or left or len(there) != len(here):
-            close = [word for name in left for word in difflib.get_close_matches(str(name), missing, 1)]
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise self._unfit(f"missing: {missing}, unexpected: {left}{hint}")
-        options = []
-        for group in self.param_groups:
-            wanted = {partner[p] for p in group["params"]}
-            same = next((entry for names, entry in groups if set(names) == wanted), None)
-            if same is None:
-                raise self._unfit(f"group {group.number} holds {sorted(wanted)}, and no saved group does")
-            given = {k: x for k, x in same.items() if k != "names"}
-            lacking = [k for k in self.checks if k not in given]
-            if lacking:
-                raise self._unfit(f"group {group.number} has no {lacking[0]!r}")
-            options.append(group.checked(given))
-        strange = [name for name in saved["state"] if name not in there]
-        if strange:
-            raise self._unfit(f"unexpected: {strange}")
-        states = {
-            p: self._remembered(p, name, saved["state"][name])
-            for p, name in partner.items()
-            if saved["state"].get(name)
-        }
-        return options, states
-
-    def _remembered(self, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
-        """The state of one parameter, copied."""
-        w = p.value
-        found: dict[str, Any] = {}
-        for key in [k for k, kind in self.memory.items() if k not in saved and kind != "array?"]:
-            raise self._unfit(f"the state of {name!r} has no {key!r}")
-        for key, x in saved.items():
-            kind = self.memory.get(key)
-            if kind is None:
-                raise self._unfit(f"the state of {name!r} has an unknown {key!r}")
-            if kind == "count":
-                found[key] = operator.index(x)
-            elif kind == "number":
-                found[key] = float(x)
-            elif np.shape(x) != w.shape:
-                raise self._unfit(f"{key} of {name!r} is {np.shape(x)} in the state, the parameter {w.shape}")
-            elif x.dtype != w.dtype:
-                raise self._unfit(f"{key} of {name!r} is {x.dtype} in the state, the parameter {w.dtype}")
-            else:
-                found[key] = np.array(x)
-            if not np.isfinite(found[key]).all() or (kind == "count" and found[key] < 0):
-                raise self._unfit(f"{key} of {name!r} is not finite, or negative")
-        return found
-
-    def _unfit(self, problem: str) -> CheckpointError:
-        return CheckpointError(f"{self}: {problem}; nothing was changed")
 
     # ----------------------------------------------------------------------------------------- as text
 
     def formula(self) -> str:
         """The update rule with the numbers of this optimizer, once for all groups that share them."""
-        blocks: dict[str, list[Group]] = {}
+        blocks: dict[str, list[ParamGroup]] = {}
         for group in self.param_groups:
             text = "\n".join(f"    {line}" for line in self.equations(group))
             blocks.setdefault(text, []).append(group)
@@ -399,12 +284,29 @@ class Optimizer:
 
     def __repr__(self) -> str:
         lines = []
-        for i, group in enumerate(self.param_groups):
+        for group in self.param_groups:
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
-            lines.append(f"  group {i}: {options}  [{', '.join(titles(group))}]")
+            lines.append(f"  group {group.number}: {options}  [{', '.join(titles(group))}]")
         return f"{self}(\n" + "\n".join(lines) + "\n)"
 
 
-def titles(group: Group) -> list[str]:
+def all_finite(grads: list[Array]) -> bool:
+    """Whether all sums of squares are finite, which is the quickest to ask; many small arrays as one."""
+    if len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS:
+        grads = [np.concatenate(grads, None)]
+    return all(map(isfinite, map(vdot, grads, grads)))
+
+
+def refuse_vanished(group: ParamGroup) -> None:
+    """Raise if eps is 0 in the dtype of a parameter."""
+    for p in group["params"]:
+        if "eps" in group and p.value.dtype.type(group["eps"]) == 0:
+            raise OptionError(
+                f"{group.who}: eps {group['eps']} is 0 in {p.value.dtype}, the dtype of "
+                f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
+            )
+
+
+def titles(group: ParamGroup) -> list[str]:
     """The names of a group's parameters, or their shapes."""
     return [name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"]]

@@ -3,47 +3,19 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary, ref
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from weakref import ref
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.machine.arguments import is_finite_number
-from tinygrad_lo.errors import CheckpointError, DTypeError, OptionError, ShapeError
-from tinygrad_lo.optim.groups import Group
-from tinygrad_lo.optim.optimizer import Optimizer, schedules
-
-# What the newest schedule did to an optimizer before any step: (lr it set, lr it found), by group.
-# A warm-up sets a small lr at once; a schedule made next to it must still find the lr of the user.
-_begun: WeakKeyDictionary[Optimizer, list[tuple[float, float]]] = WeakKeyDictionary()
-
-
-def is_whole(value: Any, at_least: int) -> bool:
-    """Whether the value is an int of at least that size, and no boolean."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and bool(value >= at_least)
-
-
-def is_float(value: Any) -> bool:
-    """Whether the value is a finite number, and no int beyond the floats."""
-    return is_finite_number(value) and bool(abs(value) <= sys.float_info.max)
-
-
-def whole(who: str, name: str, value: Any, at_least: int = 1) -> int:
-    """An option that counts steps."""
-    if not is_whole(value, at_least):
-        raise OptionError(f"{who}: {name} must be an int >= {at_least}, got {value!r}")
-    return int(value)
-
-
-def above_zero(who: str, name: str, value: Any, below: float = math.inf) -> float:
-    """An option that multiplies a learning rate, or is one."""
-    if not is_float(value) or not 0 < value < below:
-        bound = "finite and > 0" if below == math.inf else f"in (0, {below:g})"
-        raise OptionError(f"{who}: {name} must be {bound}, got {value!r}")
-    return float(value)
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
+from tinygrad_lo.names import differences
+from tinygrad_lo.optim.groups import ParamGroup, options_of
+from tinygrad_lo.optim.optimizer import LastSet, Optimizer, last_set
+from tinygrad_lo.optim.saved import nothing_changed
+from tinygrad_lo.options import missing, number, pair, whole
 
 
 def loss_as_float(who: str, loss: Any) -> float:
@@ -74,14 +46,21 @@ class Schedule:
     proportion to the groups that were there from the start (to their sum, where they differ).
     """
 
-    option_names: ClassVar[tuple[str, ...]] = ()
+    option_names: ClassVar[tuple[str, ...]] = ()  # those of the signature
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        names = tuple(options_of(cls))
+        if {*names} >= {*cls.option_names}:  # else a subclass that decides some of its parent's
+            cls.option_names = names
 
     def __init__(self, opt: Optimizer) -> None:
         if not isinstance(opt, Optimizer):
             raise OptionError(f"{self}: opt must be an optimizer, got {type(opt).__name__}")
         self.optimizer = opt
         self.t = 0
-        begun = _begun.get(opt, [])
+        # A warm-up sets a small lr at once; a schedule made next to it must still find the user's.
+        begun = last_set[opt].begun if opt in last_set else []
         self.initial: list[float] = []
         self.joined: list[list[float]] = []  # of each later group, its rate and the others' sum then
         for i, group in enumerate(opt.param_groups):
@@ -90,7 +69,7 @@ class Schedule:
             self.check_group(i, lr)
             self.initial.append(lr)
         self._assign(self._rates(0))
-        _begun[opt] = list(zip(self.last, self.initial, strict=True))
+        last_set[opt] = LastSet(ref(self), list(zip(self.last, self.initial, strict=True)))
 
     def lr(self, t: int, i: int) -> float:
         """The learning rate of group i, one of the first, at step t."""
@@ -113,8 +92,8 @@ class Schedule:
 
     def options(self) -> dict[str, Any]:
         """The options it was made with."""
-        found = {name: getattr(self, name) for name in self.option_names}
-        return {name: list(value) if isinstance(value, list) else value for name, value in found.items()}
+        values = {name: getattr(self, name) for name in self.option_names}
+        return {name: list(x) if isinstance(x, list) else x for name, x in values.items()}
 
     def check_group(self, i: int, lr: float) -> None:
         """Raise for an initial lr that the options do not go with."""
@@ -141,15 +120,15 @@ class Schedule:
                     f"changed by hand or by another schedule. Make a new schedule from here, or join them "
                     f"with SequentialLR"
                 )
-        self._meet()
+        self.meet()
 
-    def _meet(self) -> None:
+    def meet(self) -> None:
         """Take up the groups that have joined the optimizer, with the rates that they have now."""
         for group in self.optimizer.param_groups[len(self.last) :]:
             self.joined.append([group["lr"], self.total(self.t)])
             self.last.append(group["lr"])
 
-    def greet(self, group: Group) -> None:
+    def greet(self, group: ParamGroup) -> None:
         """Say what will become of a group that joins while the rates rise: hardly what was meant."""
         now = self.total(self.t)
         growth = self.total(self.climb(self.t)) / now if now else 1.0
@@ -176,17 +155,16 @@ class Schedule:
         for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
         self.last = rates
-        schedules[self.optimizer] = ref(self)
-        _begun.pop(self.optimizer, None)
+        last_set[self.optimizer] = LastSet(ref(self), [])
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, as numbers that fit into JSON."""
-        self._meet()
+        self.meet()
         return {
             "class": str(self),
             "t": self.t,
             "initial": list(self.initial),
-            "joined": [list(pair) for pair in self.joined],
+            "joined": [list(rates) for rates in self.joined],
             **self.options(),
             **self.progress(),
         }
@@ -201,46 +179,46 @@ class Schedule:
         Raises:   CheckpointError: the state of another class, with other options or groups, or with
                   impossible numbers; nothing was changed.
         """
-        self._meet()
-        self.check_state(state)
         before = self.state_dict()
-        self.take(state)
-        try:
-            rates = self._rates(self.t)
-        except OptionError as error:
-            self.take(before)
-            raise CheckpointError(f"{error}; nothing was changed") from error
+        with nothing_changed(f"{self}: this is no state of a schedule"):
+            self.check_state(state)
+            self.take(state)
+            try:
+                rates = self._rates(self.t)
+            except OptionError:
+                self.take(before)
+                raise
         self._assign(rates)
 
     def check_state(self, state: Any) -> None:
-        """Raise unless the state can be taken."""
+        """Raise an OptionError unless the state can be taken."""
         if not isinstance(state, dict):
-            raise self._refusal(f"a state is a dict, got {type(state).__name__}")
+            raise OptionError(f"{self}: a state is a dict, got {type(state).__name__}")
         if state.get("class") != str(self):
-            raise self._refusal(f"this is the state of {state.get('class')!r}")
-        wanted = ["class", "t", "initial", "joined", *self.options(), *self.progress()]
-        if missing := [name for name in wanted if name not in state]:
-            raise self._refusal(f"the state misses {missing}")
-        if unexpected := [name for name in state if name not in wanted]:
-            raise self._refusal(f"the state has unexpected {unexpected}")
+            raise OptionError(f"{self}: this is the state of {state.get('class')!r}")
+        wrong = differences(self.state_dict(), state)
+        if wrong:
+            raise OptionError(f"{self}: the state: {wrong}")
         for name, mine in self.options().items():
             if state[name] != mine:
-                raise self._refusal(
-                    f"the state was saved with {name}={state[name]!r}, but this schedule has {name}={mine!r}"
+                raise OptionError(
+                    f"{self}: the state was saved with {name}={state[name]!r}, but this schedule has "
+                    f"{name}={mine!r}"
                 )
-        if not is_whole(state["t"], 0):
-            raise self._refusal(f"t must be an int >= 0, got {state['t']!r}")
-        rates, groups = state["initial"], len(self.optimizer.param_groups)
-        if not isinstance(rates, list) or not all(is_float(x) and x >= 0 for x in rates):
-            raise self._refusal(f"initial must be a list of finite numbers >= 0, got {rates!r}")
-        joined = state["joined"]
-        if not isinstance(joined, list) or not all(
-            isinstance(pair, list) and len(pair) == 2 and all(is_float(x) and x >= 0 for x in pair)
-            for pair in joined
-        ):
-            raise self._refusal(f"joined must be a list of pairs of finite numbers >= 0, got {joined!r}")
-        if len(rates) + len(joined) != groups:
-            raise self._refusal(f"the state has {len(rates) + len(joined)} groups, the optimizer {groups}")
+        whole(str(self), "t", state["t"], 0)
+        self._check_rates(state["initial"], state["joined"])
+
+    def _check_rates(self, initial: Any, joined: Any) -> None:
+        """Raise unless these are initial rates of all groups, of the first ones and of those that joined."""
+        if not isinstance(initial, list) or not isinstance(joined, list):
+            raise OptionError(f"{self}: initial and joined must be lists, got {initial!r} and {joined!r}")
+        for i, lr in enumerate(initial):
+            number(str(self), f"initial[{i}]", lr, at_least=0.0)
+        for i, rates in enumerate(joined):
+            pair(str(self), f"joined[{i}]", rates, at_least=0.0)
+        count, groups = len(initial) + len(joined), len(self.optimizer.param_groups)
+        if count != groups:
+            raise OptionError(f"{self}: the state has {count} groups, the optimizer {groups}")
 
     def take(self, state: dict[str, Any]) -> None:
         """Assign a state that was checked."""
@@ -248,12 +226,14 @@ class Schedule:
         self.initial = [float(lr) for lr in state["initial"]]
         self.joined = [[float(lr), float(then)] for lr, then in state["joined"]]
 
-    def _refusal(self, text: str) -> CheckpointError:
-        return CheckpointError(f"{self}: {text}; nothing was changed")
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        schedules[self.optimizer] = ref(self)
+        last_set[self.optimizer] = LastSet(ref(self), [])
+
+    if not TYPE_CHECKING:  # to mypy, an attribute that is not there would be one
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise missing(str(self), name, [word for word in dir(self) if not word.startswith("_")])
 
     def described(self) -> str:
         """The class and its options."""

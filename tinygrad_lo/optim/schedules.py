@@ -7,10 +7,12 @@ import math
 from bisect import bisect_right
 from typing import Any
 
-from tinygrad_lo.engine.machine.arguments import finite_number
+from numpy import ndarray
+
 from tinygrad_lo.errors import NonFiniteError, OptionError
 from tinygrad_lo.optim.optimizer import Optimizer
-from tinygrad_lo.optim.schedule import Schedule, above_zero, glide, is_float, is_whole, loss_as_float, whole
+from tinygrad_lo.optim.schedule import Schedule, glide, loss_as_float
+from tinygrad_lo.options import is_whole, number, public, whole
 
 # OneCycleLR: the share of the steps that rise, and last rate / first rate; as PyTorch's defaults.
 RISING = 0.3
@@ -34,16 +36,24 @@ class StepLR(Schedule):
         0.8 0.8 0.4 0.4 0.2
     """
 
-    option_names = ("every", "factor")
-
+    @public
     def __init__(self, opt: Optimizer, every: int, factor: float = 0.1) -> None:
         self.every = whole("StepLR", "every", every)
-        self.factor = above_zero("StepLR", "factor", factor)
+        self.factor = number("StepLR", "factor", factor, above=0.0)
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
         """The formula."""
         return self.initial[i] * self.factor ** (t // self.every)
+
+
+def rising(who: str, name: str, values: Any) -> list[int]:
+    """A list of steps, one after the other."""
+    if isinstance(values, (list, tuple, ndarray)) and len(values) and all(map(is_whole, values)):
+        steps = list(map(int, values))
+        if all(a < b for a, b in itertools.pairwise([0, *steps])):
+            return steps
+    raise OptionError(f"{who}: {name} must be a rising list of ints >= 1, got {values!r}")
 
 
 class MultiStepLR(Schedule):
@@ -63,14 +73,10 @@ class MultiStepLR(Schedule):
         0.8 0.4 0.4 0.2
     """
 
-    option_names = ("at", "factor")
-
+    @public
     def __init__(self, opt: Optimizer, at: Any, factor: float = 0.1) -> None:
-        rising = isinstance(at, (list, tuple)) and all(is_whole(n, 1) for n in at)
-        if not rising or not at or not all(a < b for a, b in itertools.pairwise(at)):
-            raise OptionError(f"MultiStepLR: at must be a rising list of ints >= 1, got {at!r}")
-        self.at = [int(n) for n in at]
-        self.factor = above_zero("MultiStepLR", "factor", factor)
+        self.at = rising("MultiStepLR", "at", at)
+        self.factor = number("MultiStepLR", "factor", factor, above=0.0)
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
@@ -99,10 +105,9 @@ class ExponentialLR(Schedule):
         ExponentialLR(factor=0.5), step 2, lr 0.2
     """
 
-    option_names = ("factor",)
-
+    @public
     def __init__(self, opt: Optimizer, factor: float) -> None:
-        self.factor = above_zero("ExponentialLR", "factor", factor)
+        self.factor = number("ExponentialLR", "factor", factor, above=0.0)
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
@@ -127,10 +132,9 @@ class InverseLR(Schedule):
         0.19999999999999998
     """
 
-    option_names = ("rate",)
-
+    @public
     def __init__(self, opt: Optimizer, rate: float) -> None:
-        self.rate = finite_number("InverseLR", "rate", rate, 0.0)
+        self.rate = number("InverseLR", "rate", rate, at_least=0.0)
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
@@ -155,11 +159,10 @@ class CosineLR(Schedule):
         0.8 0.4 0.0 0.0
     """
 
-    option_names = ("steps", "minimum")
-
+    @public
     def __init__(self, opt: Optimizer, steps: int, minimum: float = 0.0) -> None:
         self.steps = whole("CosineLR", "steps", steps)
-        self.minimum = finite_number("CosineLR", "minimum", minimum, 0.0)
+        self.minimum = number("CosineLR", "minimum", minimum, at_least=0.0)
         super().__init__(opt)
 
     def check_group(self, i: int, lr: float) -> None:
@@ -191,8 +194,7 @@ class WarmupLR(Schedule):
         0.2 0.4 0.6 0.8 0.8
     """
 
-    option_names = ("steps",)
-
+    @public
     def __init__(self, opt: Optimizer, steps: int) -> None:
         self.steps = whole("WarmupLR", "steps", steps)
         super().__init__(opt)
@@ -228,20 +230,19 @@ class OneCycleLR(Schedule):
         0.1 0.3 0.5
     """
 
-    option_names = ("peak", "steps")
-
+    @public
     def __init__(self, opt: Optimizer, peak: Any, steps: int) -> None:
         self.steps = whole("OneCycleLR", "steps", steps)
         self.peak: Any
-        if isinstance(peak, (list, tuple)):
-            self.peak = [above_zero("OneCycleLR", f"peak of group {i}", x) for i, x in enumerate(peak)]
+        if isinstance(peak, (list, tuple, ndarray)):
+            self.peak = [number("OneCycleLR", f"peak of group {i}", x, above=0.0) for i, x in enumerate(peak)]
             groups = len(opt.param_groups) if isinstance(opt, Optimizer) else len(peak)
             if len(peak) != groups:
                 raise OptionError(
                     f"OneCycleLR: {len(peak)} peaks for {groups} groups; give one number for all"
                 )
         else:
-            self.peak = above_zero("OneCycleLR", "peak", peak)
+            self.peak = number("OneCycleLR", "peak", peak, above=0.0)
         super().__init__(opt)
 
     def peak_of(self, i: int) -> float:
@@ -270,7 +271,7 @@ class OneCycleLR(Schedule):
         """One peak for each of the first groups as well."""
         super().check_state(state)
         if isinstance(self.peak, list) and len(state["initial"]) != len(self.peak):
-            raise self._refusal(f"{len(self.peak)} peaks for {len(state['initial'])} groups")
+            raise OptionError(f"{self}: {len(self.peak)} peaks for {len(state['initial'])} groups")
 
 
 class ReduceOnPlateau(Schedule):
@@ -294,14 +295,13 @@ class ReduceOnPlateau(Schedule):
         0.8 0.8 0.8 0.4
     """
 
-    option_names = ("factor", "patience", "threshold")
-
+    @public
     def __init__(
         self, opt: Optimizer, factor: float = 0.1, patience: int = 10, *, threshold: float = 1e-4
     ) -> None:
-        self.factor = above_zero("ReduceOnPlateau", "factor", factor, 1.0)
+        self.factor = number("ReduceOnPlateau", "factor", factor, above=0.0, below=1.0)
         self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
-        self.threshold = finite_number("ReduceOnPlateau", "threshold", threshold, 0.0, 1.0)
+        self.threshold = number("ReduceOnPlateau", "threshold", threshold, at_least=0.0, at_most=1.0)
         self.best: float | None = None
         self.bad = 0  # steps in a row without a better loss
         self.cuts = 0
@@ -338,9 +338,10 @@ class ReduceOnPlateau(Schedule):
     def check_state(self, state: Any) -> None:
         """The counters as well."""
         super().check_state(state)
-        best, bad, cuts = (state[name] for name in self.progress())
-        if not (is_whole(bad, 0) and is_whole(cuts, 0) and (best is None or is_float(best))):
-            raise self._refusal(f"impossible counters: best={best!r}, bad={bad!r}, cuts={cuts!r}")
+        for name in ("bad", "cuts"):
+            whole(str(self), name, state[name], 0)
+        if state["best"] is not None:
+            number(str(self), "best", state["best"])
 
     def take(self, state: dict[str, Any]) -> None:
         """The counters as well."""

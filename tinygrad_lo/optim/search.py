@@ -11,7 +11,8 @@ import numpy as np
 
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.errors import DTypeError, NonFiniteError
-from tinygrad_lo.optim.schedule import loss_as_float, whole
+from tinygrad_lo.optim.schedule import loss_as_float
+from tinygrad_lo.options import public, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,7 @@ class SearchResult:
         return f"SearchResult(loss={self.loss:.6g} at try {self.history[-1][0]} of {self.steps})"
 
 
+@public
 def random_search(
     loss_of: Callable[[Any], Any],
     sample: Callable[[np.random.Generator], Any],

@@ -6,8 +6,9 @@ from typing import Any
 
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.optim.optimizer import Optimizer
-from tinygrad_lo.optim.schedule import Schedule, whole
+from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.optim.schedules import ReduceOnPlateau
+from tinygrad_lo.options import public, whole
 
 
 class SequentialLR(Schedule):
@@ -32,32 +33,24 @@ class SequentialLR(Schedule):
         0.4 0.8 0.8 0.4 0.2
     """
 
-    option_names = ("steps",)
-
+    @public
     def __init__(self, opt: Optimizer, schedules: Any) -> None:
-        who = "SequentialLR"
         if not isinstance(schedules, (list, tuple)) or not schedules:
-            raise OptionError(f"{who}: schedules must be a list of (schedule, steps), got {schedules!r}")
+            raise OptionError(f"{self}: schedules must be a list of (schedule, steps), got {schedules!r}")
         self.schedules: list[Schedule] = []
         self.steps: list[int] = []
         for i, pair in enumerate(schedules):
             if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
-                raise OptionError(f"{who}: entry {i} must be (schedule, steps), got {pair!r}")
-            schedule, steps = pair
-            if isinstance(schedule, ReduceOnPlateau):
-                raise OptionError(
-                    f"{who}: entry {i}, ReduceOnPlateau, needs the loss at each step; step it alone"
-                )
-            if schedule.optimizer is not opt:
-                raise OptionError(f"{who}: entry {i}, {schedule}, belongs to another optimizer")
-            if schedule.t:
-                raise OptionError(
-                    f"{who}: entry {i}, {schedule}, is at step {schedule.t} already; use a new one"
-                )
-            schedule._meet()
-            self.schedules.append(schedule)
-            self.steps.append(whole(who, f"steps of entry {i}", steps))
+                raise OptionError(f"{self}: entry {i} must be (schedule, steps), got {pair!r}")
+            refuse_unfit(f"{self}: entry {i}, {pair[0]},", pair[0], opt)
+            pair[0].meet()
+            self.schedules.append(pair[0])
+            self.steps.append(whole(str(self), f"steps of entry {i}", pair[1]))
         super().__init__(opt)
+
+    def options(self) -> dict[str, Any]:
+        """The steps of each schedule; the schedules themselves are its progress."""
+        return {"steps": list(self.steps)}
 
     def lr(self, t: int, i: int) -> float:
         """The rate of the schedule whose turn it is."""
@@ -93,7 +86,7 @@ class SequentialLR(Schedule):
         super().check_state(state)
         inner, count = state["schedules"], len(self.schedules)
         if not isinstance(inner, list) or len(inner) != count:
-            raise self._refusal(f"schedules must be a list of {count} states, got {inner!r}")
+            raise OptionError(f"{self}: schedules must be a list of {count} states, got {inner!r}")
         for schedule, its in zip(self.schedules, inner, strict=True):
             schedule.check_state(its)
 
@@ -107,3 +100,13 @@ class SequentialLR(Schedule):
         """The schedules and their steps."""
         pairs = zip(self.schedules, self.steps, strict=True)
         return f"{self}([{', '.join(f'({schedule.described()}, {steps})' for schedule, steps in pairs)}])"
+
+
+def refuse_unfit(who: str, schedule: Schedule, opt: Optimizer) -> None:
+    """Raise for a schedule that cannot be one of several."""
+    if isinstance(schedule, ReduceOnPlateau):
+        raise OptionError(f"{who} needs the loss at each step; step it alone")
+    if schedule.optimizer is not opt:
+        raise OptionError(f"{who} belongs to another optimizer")
+    if schedule.t:
+        raise OptionError(f"{who} is at step {schedule.t} already; use a new one")

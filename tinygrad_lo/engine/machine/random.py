@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.errors import OptionError
+from tinygrad_lo.options import is_whole, public, whole
 
 _shared = np.random.default_rng()
 
 
+@public
 def seed(n: int) -> None:
     """Start the library's random numbers anew: shuffles, initial weights, dropout masks.
 
@@ -24,9 +26,7 @@ def seed(n: int) -> None:
         [2, 1]
     """
     global _shared
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise OptionError(f"seed must be an int >= 0, got {n!r}")
-    _shared = np.random.default_rng(n)
+    _shared = np.random.default_rng(whole("seed", "n", n, 0))
 
 
 def generator(rng: Any = None) -> np.random.Generator:
@@ -35,6 +35,6 @@ def generator(rng: Any = None) -> np.random.Generator:
         return _shared
     if isinstance(rng, np.random.Generator):
         return rng
-    if isinstance(rng, (int, np.integer)) and not isinstance(rng, bool) and rng >= 0:
+    if is_whole(rng) and rng >= 0:
         return np.random.default_rng(rng)
     raise OptionError(f"rng must be a numpy.random.Generator, an int >= 0 or None, got {rng!r}")
