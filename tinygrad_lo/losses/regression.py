@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.graph import Array, Node, named, scoped, tick
-from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import abs as absolute
+from tinygrad_lo.engine.graph import Array, Node, named
+from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
-from tinygrad_lo.engine.values import foreign, plain
+from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of, widened
+from tinygrad_lo.losses.labels import first_bad
+from tinygrad_lo.losses.loss import data_of, loss, pair, widened
+from tinygrad_lo.losses.probabilities import unit_of
+from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
+@loss(pair())
 def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
@@ -40,17 +43,12 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
         >>> float(lo.losses.mse([0.0], [1.0], half=True, reduction="batchmean"))
         0.5
     """
-    began = tick()
-    who = "mse"
-    flag(who, "half", half)
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    losses = named(square(r), "L_i")
-    if half:
-        losses = named(multiply(losses, 0.5), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    flag("mse", "half", half)
+    r = named(prediction - target, "r")
+    return named(square(r) * 0.5 if half else square(r), "L_i")
 
 
+@loss(pair())
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
@@ -66,14 +64,10 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
         >>> float(lo.losses.mae([1.0, 2.0, 6.0], [1.0, 4.0, 5.0]))
         1.0
     """
-    began = tick()
-    who = "mae"
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    losses = named(absolute(r), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    return named(abs(named(prediction - target, "r")), "L_i")
 
 
+@loss(pair())
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
@@ -95,19 +89,14 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
         >>> round(float(lo.losses.msle([20.0], [10.0], base=10)), 5)
         0.07886
     """
-    began = tick()
-    who = "msle"
-    unit = unit_of(who, base)
-    p, t, narrow = pair_of(who, prediction, target)
-    check(p, above_minus_one, too_low, who, "prediction")
-    check(t, above_minus_one, too_low, who, "target")
-    r = subtract(log1p(p), log1p(t))
-    if unit != 1.0:
-        r = divide(r, unit)
-    losses = named(square(named(r, "r")), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    unit = unit_of("msle", base)
+    check(prediction, above_minus_one, too_low, "msle", "prediction")
+    check(target, above_minus_one, too_low, "msle", "target")
+    r = log1p(prediction) - log1p(target)
+    return named(square(named(r if unit == 1.0 else r / unit, "r")), "L_i")
 
 
+@loss(pair())
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
 
@@ -132,14 +121,11 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
         >>> losses.tolist()
         [0.5, 8.0]
     """
-    began = tick()
-    who = "huber"
-    d = positive(who, "delta", delta)
-    p, t, narrow = pair_of(who, prediction, target)
-    losses = named(huber_of(named(subtract(p, t), "r"), d), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    delta = number("huber", "delta", delta, above=0.0)
+    return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
+@loss(pair())
 def gaussian_nll(
     prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
 ) -> Any:
@@ -167,23 +153,18 @@ def gaussian_nll(
         >>> losses.round(6).tolist()
         [1.572365, 0.572365]
     """
-    began = tick()
-    who = "gaussian_nll"
-    flag(who, "full", full)
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    constant = HALF_LOG_2PI if full else 0.0
+    constant = HALF_LOG_2PI if flag("gaussian_nll", "full", full) else 0.0
+    r = named(prediction - target, "r")
     sigma: Any
     shift: Any
     if isinstance(variance, (Node, np.ndarray, list, tuple)) or foreign(variance):
-        sigma = named(sqrt(variances(who, variance, r)), "σ")
-        shift = add(named(log(sigma), "log σ"), constant)
+        sigma = named(sqrt(variances("gaussian_nll", variance, r)), "σ")
+        shift = named(log(sigma), "log σ") + constant
     else:
-        sigma = math.sqrt(positive(who, "variance", variance))
+        sigma = math.sqrt(number("gaussian_nll", "variance", variance, above=0.0))
         shift = math.log(sigma) + constant
-    z = named(divide(r, sigma), "z")
-    losses = named(add(multiply(square(z), 0.5), shift), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    z = named(r / sigma, "z")
+    return named(square(z) * 0.5 + shift, "L_i")
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -191,7 +172,7 @@ def gaussian_nll(
 
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
-    v = variance if isinstance(variance, Node) or foreign(variance) else np.asarray(plain(variance, who))
+    v = data_of(who, variance)
     if v.shape not in ((), r.shape):
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
