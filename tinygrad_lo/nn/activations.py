@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lo.engine.call import remembered
 from tinygrad_lo.engine.graph import Node, named, scoped, tick
 from tinygrad_lo.engine.ops import elementwise, reductions
 from tinygrad_lo.engine.ops.arithmetic import add, greater_equal, less_equal, multiply, negative
 from tinygrad_lo.engine.ops.elementwise import clip, exp, expm1, floating, floats, where
 from tinygrad_lo.engine.ops.shapes import concatenate, reshape
-from tinygrad_lo.engine.values import finite_number, shape_of
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.options import is_whole, number, public
 
 
 def relu(x: Any) -> Any:
@@ -38,7 +37,8 @@ def relu(x: Any) -> Any:
     return elementwise.relu(floating("relu", x))
 
 
-def leaky_relu(x: Any, slope: float = 0.01) -> Any:
+@public
+def leaky_relu(x: Any, slope: Any = 0.01) -> Any:
     """A relu that lets a little through where the input is negative, so that no unit dies.
 
         leaky_relu(x) = x if x > 0 else slope · x
@@ -53,16 +53,16 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
         array([-0.5,  0. ,  3. ])
     """
     began = tick()
-    given: Any = slope
-    if isinstance(given, Node):
+    if isinstance(slope, Node):
         raise OptionError(
             "leaky_relu: slope must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
         )
-    value = finite_number("leaky_relu", "slope", given)
+    value = number("leaky_relu", "slope", slope)
     x = floating("leaky_relu", x)
     return scoped("leaky_relu", began, bent(x, dtype_of(x).type(value)))
 
 
+@public
 def prelu(x: Any, slope: Any) -> Any:
     """A leaky relu whose slope is a parameter: one for all, or one for each channel.
 
@@ -115,6 +115,7 @@ def relu6(x: Any) -> Any:
     return scoped("relu6", began, where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x)))
 
 
+@public
 def crelu(x: Any, axis: int = -1) -> Any:
     """The positive and the negative part side by side: nothing is lost, twice the features come out.
 
@@ -131,7 +132,8 @@ def crelu(x: Any, axis: int = -1) -> Any:
     """
     began = tick()
     x = floating("crelu", x)
-    axis = one_axis("crelu", axis, x)
+    axis = an_int("crelu", "axis", axis)
+    must_have_axes("crelu", shape_of(x), (axis,))
     parts = [elementwise.relu(x), elementwise.relu(negative(x))]
     return scoped("crelu", began, concatenate(parts, axis))
 
@@ -224,6 +226,7 @@ def softminus(x: Any) -> Any:
     return scoped("softminus", began, out)
 
 
+@public
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Scores to probabilities: positive, summing to 1 along the axis.
 
@@ -247,6 +250,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     return scoped("softmax", began, exp(named(reductions.log_softmax(x, axis), "log p")))
 
 
+@public
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """The logarithm of softmax, without the softmax: no digit is lost where a probability is tiny.
 
@@ -284,19 +288,20 @@ def some_axes(who: str, axis: Any, x: Any) -> Any:
     """The axis argument (None, an int, a tuple) of a function that needs at least one element along it."""
     axis = reductions.plain_axis(who, axis, x)
     shape = shape_of(x)
-    problem = reductions.bad_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
-    if problem is not None:
-        raise problem
+    must_have_axes(who, shape, (axis,) if isinstance(axis, int) else axis or ())
     reductions.count(who, shape, axis)
     return axis
 
 
-def one_axis(who: str, axis: Any, x: Any) -> int:
-    """The axis argument where it must be one int."""
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise OptionError(f"{who}: axis must be an int, got {axis!r}")
-    some: int = reductions.plain_axis(who, axis, x)  # type: ignore[assignment]
-    problem = reductions.bad_axes(who, len(shape_of(x)), (some,))
+def must_have_axes(who: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    """Raise unless the axes are there."""
+    problem = reductions.bad_axes(who, len(shape), axes)
     if problem is not None:
         raise problem
-    return some
+
+
+def an_int(who: str, name: str, value: Any) -> int:
+    """An option that is one int: an axis."""
+    if not is_whole(value):
+        raise OptionError(f"{who}: {name} must be an int, got {value!r}")
+    return int(value)

@@ -58,16 +58,8 @@ def initial(who: str, init: Any, shape: Shape, fan_in: int, fan_out: int, rng: A
 def float_type(who: str, dtype: Any) -> Any:
     """A dtype option: only floating point can be optimized."""
     try:
-        found = np.dtype(dtype)
+        if dtype is not None and np.dtype(dtype).kind == "f":
+            return np.dtype(dtype)
     except TypeError:
-        found = None
-    if dtype is None or found is None or found.kind != "f":
-        raise OptionError(f"{who}: dtype must be a floating-point type such as 'float32', got {dtype!r}")
-    return found
-
-
-def whole(who: str, name: str, value: Any) -> int:
-    """A size: an int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise OptionError(f"{who}: {name} must be an int >= 1, got {value!r}")
-    return int(value)
+        pass
+    raise OptionError(f"{who}: dtype must be a floating-point type such as 'float32', got {dtype!r}")

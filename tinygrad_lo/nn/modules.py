@@ -15,11 +15,12 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.engine.values import finite_number, shape_of
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import dropout
-from tinygrad_lo.nn.initial import initial, whole
+from tinygrad_lo.nn.initial import initial
+from tinygrad_lo.options import flag, number, public, whole
 
 
 class Linear(Module):
@@ -47,6 +48,7 @@ class Linear(Module):
     weight: Any
     bias: Any
 
+    @public
     def __init__(
         self,
         inputs: int,
@@ -58,26 +60,26 @@ class Linear(Module):
         dtype: Any = np.float64,
     ) -> None:
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
-        if not isinstance(bias, bool):
-            raise OptionError(f"Linear: bias must be True or False, got {bias!r}")
         self.weight = initial("Linear", init, (rows, columns), rows, columns, rng, dtype)
-        self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if bias else None
+        self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
 
     def forward(self, x: Any) -> Any:
         """x @ W + b."""
         weight = self.weight
         if not isinstance(x, Node) or x.plain or x.value.dtype.kind != "f":
             x = floats("Linear", x, weight)[0]  # plain float64 data leave a float32 layer float32
-        shape, expected = shape_of(x), weight.value.shape[0]
-        if not shape or shape[-1] != expected:
-            got = f"{shape[-1]} (x has shape {shape})" if shape else "a number"
-            name = name_of(weight) or ""
-            place = f" at {name.removesuffix('.weight')!r}" if name.endswith(".weight") else ""
-            raise ShapeError(
-                f"Linear {self._about()}{place}: expected {expected} features along the last axis, got {got}"
-            )
+        if shape_of(x)[-1:] != weight.value.shape[:1]:
+            raise self._other_features(shape_of(x))
         y = matmul(x, weight)
         return y if self.bias is None else add(y, self.bias)
+
+    def _other_features(self, shape: tuple[int, ...]) -> ShapeError:
+        """The error for inputs with another number of features."""
+        got = f"{shape[-1]} (x has shape {shape})" if shape else "a number"
+        name = name_of(self.weight) or ""
+        place = f" at {name.removesuffix('.weight')!r}" if name.endswith(".weight") else ""
+        expected = f"expected {self.weight.value.shape[0]} features along the last axis"
+        return ShapeError(f"Linear {self._about()}{place}: {expected}, got {got}")
 
     def _about(self) -> str:
         rows, columns = shape_of(self.weight)
@@ -109,25 +111,9 @@ class Sequential(Module):
         if not modules:
             raise OptionError("Sequential: give at least one module")
         for i, step in enumerate(modules):
-            if isinstance(step, (list, tuple)):
-                raise OptionError(
-                    f"Sequential: entry {i} is a {type(step).__name__}; write Sequential(*layers)"
-                )
-            if isinstance(step, type):
-                raise OptionError(
-                    f"Sequential: entry {i} is the class {step.__name__}; write {step.__name__}(...)"
-                )
-            if not callable(step):
-                raise OptionError(f"Sequential: entry {i} is {step!r}, neither a module nor a function")
-            if not isinstance(step, Module):
-                # A method of a module, or functools.partial with a parameter.
-                brought = [getattr(step, "__self__", None), *getattr(step, "args", ())]
-                brought += getattr(step, "keywords", {}).values()
-                if any(isinstance(x, Module) or (isinstance(x, Node) and x.needs) for x in brought):
-                    raise OptionError(
-                        f"Sequential: entry {i}, {step!r}, brings parameters that would not be listed; "
-                        f"write a Module with them"
-                    )
+            problem = no_step(step)
+            if problem:
+                raise OptionError(f"Sequential: entry {i}{problem}")
         self.steps = modules
 
     def forward(self, x: Any) -> Any:
@@ -165,6 +151,24 @@ class Sequential(Module):
         return [*own.items(), *(part for part in super()._listed() if part[0] not in own)]
 
 
+def no_step(step: Any) -> str:
+    """Why this cannot be one of the steps of a Sequential; nothing if it can."""
+    if isinstance(step, Module):
+        return ""
+    if isinstance(step, (list, tuple)):
+        return f" is a {type(step).__name__}; write Sequential(*layers)"
+    if isinstance(step, type):
+        return f" is the class {step.__name__}; write {step.__name__}(...)"
+    if not callable(step):
+        return f" is {step!r}, neither a module nor a function"
+    # A method of a module, or functools.partial with a parameter.
+    brought = [getattr(step, "__self__", None), *getattr(step, "args", ())]
+    brought += getattr(step, "keywords", {}).values()
+    if any(isinstance(x, Module) or (isinstance(x, Node) and x.needs) for x in brought):
+        return f", {step!r}, brings parameters that would not be listed; write a Module with them"
+    return ""
+
+
 class Flatten(Module):
     """All axes but the first in one: images become rows of features.
 
@@ -197,8 +201,9 @@ class Dropout(Module):
         (array([0., 4.]), array([1., 1., 1.]))
     """
 
+    @public
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
-        self.p = finite_number("Dropout", "p", p, 0.0, 1.0)
+        self.p = number("Dropout", "p", p, at_least=0.0, at_most=1.0)
         self.rng = None if rng is None else generator(rng)
 
     def forward(self, x: Any) -> Any:
