@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.caller import warn_once
-from tinygrad_lo.engine.graph import Array, Node, named
+from tinygrad_lo.engine.graph import Array, Node, Op, named
 from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
 from tinygrad_lo.engine.ops.elementwise import astype, relu, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
@@ -18,17 +18,18 @@ from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
+from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import DomainError, LabelError, OptionError, ShapeError
 from tinygrad_lo.losses.labels import class_weights_of, first_place, labels_of, pos_weight_of, scores_and
-from tinygrad_lo.losses.loss import loss, pair, shown, widened
+from tinygrad_lo.losses.loss import entering, in_single, loss, pair_of, unit_of
 from tinygrad_lo.losses.probabilities import (
     LOGITS,
     distribution_of,
+    is_softmax,
     log_odds_of,
-    may_be_softmax,
+    may_make_softmax,
     probabilities,
     saturated,
-    unit_of,
 )
 from tinygrad_lo.options import choice, is_whole, number
 
@@ -75,25 +76,33 @@ def cross_entropy(
     who = "cross_entropy"
     if ignore_index is not None and not is_whole(ignore_index):
         raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
-    epsilon = number(who, "label_smoothing", label_smoothing, at_least=0.0, at_most=1.0)
+    epsilon = 0.0
+    if type(label_smoothing) is not float or label_smoothing != 0.0:
+        epsilon = number(who, "label_smoothing", label_smoothing, at_least=0.0, at_most=1.0)
     unit = unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    if may_be_softmax(scores):
-        warn_once(
-            who,
-            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
-            f"into softmax, or pass log_softmax(...) to nll",
-        )
-    if np.shape(target) == scores.shape:
+    if isinstance(scores, Node) and scores.op is not None:
+        warn_of_softmax(who, scores, scores.op)
+    if shape_of(target) == shape_of(scores):
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
-        q = shown(distribution_of(who, target, scores.dtype), "q", scores)
+        q = entering(distribution_of(who, target, scores.dtype), "q", scores)
         losses, weight = of_distribution(scores, q, epsilon, weights), None
     else:
         losses, weight = of_labels(who, scores, target, epsilon, weights, ignore_index)
     losses = named(losses if unit == 1.0 else losses / unit, "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
     return losses if weight is None else (losses, weight)
+
+
+def warn_of_softmax(who: str, scores: Node, op: Op) -> None:
+    """Warn if softmax has been applied already."""
+    if may_make_softmax(op) and is_softmax(scores):
+        warn_once(
+            who,
+            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
+            f"into softmax, or pass log_softmax(...) to nll",
+        )
 
 
 def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
@@ -113,11 +122,11 @@ def of_labels(
     labels = labels_of(who, scores, target, ignore_index)
     keep = None
     if ignore_index is not None:
-        scores, labels, keep = without(who, scores, labels, ignore_index)
+        scores, labels, keep = without_ignored(who, scores, labels, ignore_index)
     weight = keep
     if weights is not None:
         w_y = pick(broadcast_to(weights, scores.shape), labels)
-        weight = shown(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
+        weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
     log_p = named(log_softmax(scores, -1), "log p")
     if epsilon:
         q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
@@ -133,17 +142,17 @@ def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> A
         q = q * (1.0 - epsilon) + epsilon / scores.shape[-1]
     if weights is not None:
         q = multiply(q, weights)
-    return -total(multiply(shown(q, "q", scores), log_p), -1, True)
+    return -total(multiply(entering(q, "q", scores), log_p), -1, True)
 
 
-def without(who: str, scores: Any, labels: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tuple[Any, Any, Any]:
     """Scores and labels with harmless ones in the rows to ignore, and a column of 0 there, else 1."""
     keep = not_equal(labels, ignore_index)
     check(keep, any_left, nothing_left, who, ignore_index)
     labels = where(keep, labels, 0)
-    keep = shown(expand_dims(keep, -1), "kept", scores)
+    keep = entering(expand_dims(keep, -1), "kept", scores)
     scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
-    return scores, labels, shown(astype(keep, scores.dtype), "kept as numbers", scores)
+    return scores, labels, entering(astype(keep, scores.dtype), "kept as numbers", scores)
 
 
 def any_left(keep: Array, who: str, ignore_index: int) -> bool:
@@ -200,7 +209,7 @@ def multiclass_hinge(
     s_y = named(pick(scores, labels), "s_y")
     margins = relu(scores - s_y + delta)
     if over == "others":
-        margins = margins * others(scores, labels)
+        margins = margins * wrong_classes(scores, labels)
     margins = named(square(margins) if power == 2 else margins, "margins")
     if combine == "max":
         return named(largest(margins, -1), "L_i")
@@ -208,10 +217,10 @@ def multiclass_hinge(
     return named(losses / scores.shape[-1] if combine == "mean" else losses, "L_i")
 
 
-def others(scores: Any, labels: Any) -> Any:
+def wrong_classes(scores: Any, labels: Any) -> Any:
     """Where j ≠ y, as numbers where it enters a graph."""
     wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
-    return shown(astype(wrong, scores.value.dtype), "j≠y", scores) if isinstance(scores, Node) else wrong
+    return entering(astype(wrong, scores.value.dtype), "j≠y", scores) if isinstance(scores, Node) else wrong
 
 
 @loss(scores_and, column=True)
@@ -233,7 +242,7 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
-    log_p = check(log_probabilities, not_above_zero, above_zero)
+    log_p = check(log_probabilities, not_above_zero, log_above_zero)
     labels = labels_of("nll", log_p, labels)
     return named(-named(pick(log_p, labels), "log p_y"), "L_i")
 
@@ -243,7 +252,7 @@ def not_above_zero(x: Array) -> bool:
     return not (x > 1e-6).any()
 
 
-def above_zero(x: Array) -> DomainError:
+def log_above_zero(x: Array) -> DomainError:
     """The error for the first log-probability above 0."""
     place = first_place(x > 1e-6)
     return DomainError(
@@ -255,7 +264,7 @@ def above_zero(x: Array) -> DomainError:
 # ------------------------------------------------------------------------------- two classes
 
 
-@loss(pair("probability", "target", widen=False))
+@loss(pair_of("probability", "target", widen=False))
 def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
@@ -282,19 +291,19 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     who = "binary_cross_entropy"
     p = probabilities(who, "probability", p, LOGITS)
     y = probabilities(who, "target", y)
-    z = log_odds_of(widened(p))
+    z = log_odds_of(in_single(p))
     if z is not None:
-        return named(bernoulli_known(widened(p), widened(y), z), "L")
-    if saturated(widened(p), y):
+        return named(bernoulli_known(in_single(p), in_single(y), z), "L")
+    if saturated(in_single(p), y):
         warn_once(
             who,
             "binary_cross_entropy: a probability is rounded to 0 or 1, and wrong: how wrong was lost when it "
             "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
         )
-    return named(widened(bernoulli(p, y)), "L")  # the slope of float16 ends where float16 does
+    return named(in_single(bernoulli(p, y)), "L")  # the slope of float16 ends where float16 does
 
 
-@loss(pair("scores", "target"))
+@loss(pair_of("scores", "target"))
 def binary_cross_entropy_with_logits(
     z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -331,7 +340,7 @@ def binary_cross_entropy_with_logits(
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L")
 
 
-@loss(pair("score", "y"))
+@loss(pair_of("score", "y"))
 def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The loss of the two-class SVM: the score should be on the side of y, by a margin.
 
@@ -352,7 +361,7 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
     return margins_of("hinge", score, y, margin)
 
 
-@loss(pair("score", "y"))
+@loss(pair_of("score", "y"))
 def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The hinge loss squared: smooth where the margin is met, harder on those far off.
 

@@ -13,8 +13,8 @@ from tinygrad_lo.engine.ops.arithmetic import greater
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.losses.loss import loss, one, pair, shown
-from tinygrad_lo.losses.probabilities import distribution, log_of, probabilities, unit_of
+from tinygrad_lo.losses.loss import entering, loss, one, pair_of, unit_of
+from tinygrad_lo.losses.probabilities import distribution, log_of, probabilities
 
 
 def one_distribution(who: str, p: Any) -> tuple[tuple[Any, ...], bool]:
@@ -25,14 +25,14 @@ def one_distribution(who: str, p: Any) -> tuple[tuple[Any, ...], bool]:
 
 def two_distributions(who: str, p: Any, q: Any) -> tuple[tuple[Any, ...], bool]:
     """The reader of a loss of two distributions, or batches of them, of one shape."""
-    (p, q), half = pair("p", "q")(who, p, q)
+    (p, q), half = pair_of("p", "q")(who, p, q)
     return (distribution(who, "p", p, half), distribution(who, "q", q, half)), half
 
 
 def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, ...], bool]:
     """The reader of a loss of a distribution and scores, which say in which dtype to compute."""
-    (scores, p), half = pair("scores", "p")(who, scores, p)
-    return (distribution(who, "p", shown(p, "p", scores), half), scores), half
+    (scores, p), half = pair_of("scores", "p")(who, scores, p)
+    return (distribution(who, "p", entering(p, "p", scores), half), scores), half
 
 
 @loss(one)

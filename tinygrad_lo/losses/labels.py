@@ -11,11 +11,11 @@ from numpy import ndarray
 from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.ops.elementwise import astype
+from tinygrad_lo.engine.ops.elementwise import HALF, astype
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.values import foreign, from_nested, plain
 from tinygrad_lo.errors import DTypeError, LabelError, OptionError, ShapeError
-from tinygrad_lo.losses.loss import HALF, widened
+from tinygrad_lo.losses.loss import in_single
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 
@@ -26,17 +26,17 @@ UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 def scores_and(who: str, scores: Any, target: Any) -> tuple[tuple[Any, ...], bool]:
     """The reader of a loss of scores, classes along their last axis; the target is left to the loss."""
     if not isinstance(scores, Node):
-        scores = as_array(who, scores)
-    kind = scores.dtype.kind
-    if kind != "f":
-        if kind not in "iu":
-            raise DTypeError(f"{who}: scores must be numbers, got dtype {scores.dtype}")
-        scores = astype(scores, float)  # differences of unsigned integers would wrap around
-    shape = scores.shape
+        scores = array_of(who, scores)
+    data = scores.value if isinstance(scores, Node) else scores
+    if data.dtype.kind not in "fiu":
+        raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
+    shape = data.shape
     if not shape or 0 in shape or shape[-1] == 1:
         refuse_scores(who, shape)
-    half = scores.dtype is HALF
-    return (widened(scores) if half else scores, target), half
+    if data.dtype.kind != "f":
+        return (astype(scores, float), target), False  # differences of unsigned integers would wrap around
+    half = data.dtype is HALF
+    return (in_single(scores) if half else scores, target), half
 
 
 def refuse_scores(who: str, shape: tuple[int, ...]) -> None:
@@ -54,13 +54,11 @@ def refuse_scores(who: str, shape: tuple[int, ...]) -> None:
     )
 
 
-def as_array(who: str, x: Any) -> Array:
+def array_of(who: str, x: Any) -> Array:
     """Lists as arrays, whatever their dtype, which has its own errors; None and the like are refused."""
-    if foreign(x):
-        return x
     if isinstance(x, (list, tuple)):
         return from_nested(x, who)
-    return np.asarray(plain(x, who) if x is None else x)
+    return x if foreign(x) else np.asarray(plain(x, who) if x is None else x)
 
 
 # ------------------------------------------------------------------------------------- labels
@@ -73,8 +71,8 @@ def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = Non
               LabelError: not one of the classes, naming the first bad row.
     """
     if type(labels) is not ndarray and not isinstance(labels, Node):
-        labels = as_array(who, labels)
-    shape = scores.shape
+        labels = array_of(who, labels)
+    shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     if labels.dtype.kind not in "iu" or labels.shape != shape[:-1]:
         refuse_labels(who, shape, labels)
     if len(shape) > 2 and len(set(shape[1:])) == 1 < shape[-1]:
@@ -127,7 +125,7 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     place = first_place(~(good if ignore_index is None else good | (y == ignore_index)))
     value = int(y[place])
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
-    return LabelError(f"{who}: label {value} {at(place)}; allowed 0..{classes - 1}{hint}")
+    return LabelError(f"{who}: label {value} {place_text(place)}; allowed 0..{classes - 1}{hint}")
 
 
 def integers(who: str, name: str, y: Any, shape: tuple[int, ...], what: str) -> Any:
@@ -187,7 +185,7 @@ def first_place(bad: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
 
 
-def at(place: tuple[int, ...]) -> str:
+def place_text(place: tuple[int, ...]) -> str:
     """A place as a message says it."""
     return f"at row {place[0]}" if len(place) == 1 else f"at {place}"
 
@@ -203,6 +201,6 @@ def every(x: Any, good: Callable[[Array], Array], complain: Callable[[str, int, 
 
     def error(data: Array) -> Exception:
         place = first_place(~good(data))
-        return complain(at(place), place[0] if place else 0, data[place])
+        return complain(place_text(place), place[0] if place else 0, data[place])
 
     return check(x, lambda data: bool(good(data).all()), error)

@@ -10,25 +10,23 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, ParamSpec
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.graph import Array, Node, name_of, named, scoped, tick
-from tinygrad_lo.engine.ops.elementwise import as_float, astype, floats
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, floats
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.engine.values import foreign, plain
-from tinygrad_lo.errors import ShapeError
-from tinygrad_lo.options import choice, first_unknown, unknown
+from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.options import P, choice, first_unknown, is_finite, unknown
 
-P = ParamSpec("P")
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]  # (who, *inputs) -> the inputs, whether in float16
 
-HALF = np.dtype(np.float16)
-REDUCTIONS = ("mean", "sum", "none", "batchmean")
+LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
 
 
 def loss(read: Reader, *, column: bool = False) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
@@ -51,10 +49,10 @@ def loss(read: Reader, *, column: bool = False) -> Callable[[Callable[P, Any]], 
             if reduction is not usual:
                 if usual is None:
                     raise unknown(who, "reduction", list(signature.parameters))
-                choice(who, "reduction", reduction, REDUCTIONS)
+                choice(who, "reduction", reduction, LOSS_REDUCTIONS)
             try:
                 if len(inputs) != count:
-                    options = bound(who, signature, inputs, options)
+                    options = by_name(who, signature, inputs, options)
                     inputs = tuple(options.pop(name) for name in positional)
                 inputs, half = read(who, *inputs)
                 losses = formula(*inputs, **options)
@@ -64,7 +62,7 @@ def loss(read: Reader, *, column: bool = False) -> Callable[[Callable[P, Any]], 
                     raise
             else:
                 if usual is not None:
-                    losses = reduced(who, losses, reduction, column)
+                    losses = reduce_losses(who, losses, reduction, column)
                 return scoped(who, began, astype(losses, HALF) if half else losses)
             raise misspelt
 
@@ -73,7 +71,7 @@ def loss(read: Reader, *, column: bool = False) -> Callable[[Callable[P, Any]], 
     return decorate
 
 
-def bound(who: str, signature: inspect.Signature, inputs: Any, options: Any) -> dict[str, Any]:
+def by_name(who: str, signature: inspect.Signature, inputs: Any, options: Any) -> dict[str, Any]:
     """All arguments by their names."""
     try:
         return dict(signature.bind(*inputs, **options).arguments)
@@ -81,7 +79,7 @@ def bound(who: str, signature: inspect.Signature, inputs: Any, options: Any) -> 
         raise TypeError(f"{who}: {error}") from None
 
 
-def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
+def reduce_losses(who: str, losses: Any, reduction: str, column: bool) -> Any:
     """The losses of the samples as one number, or as they are.
 
     mean: their sum divided by their number, or by the sum of their weights where a loss weights them;
@@ -115,7 +113,7 @@ def weightless(_: Array, who: str) -> ShapeError:
 # ------------------------------------------------------------------------------- reading inputs
 
 
-def pair(first: str = "prediction", second: str = "target", *, widen: bool = True) -> Reader:
+def pair_of(first: str = "prediction", second: str = "target", *, widen: bool = True) -> Reader:
     """The reader of a loss of two inputs of one shape that is not empty, which messages call by these names.
 
     Tensors stay as they are, all else becomes float arrays. A plain array takes the dtype of a tensor beside
@@ -129,14 +127,14 @@ def pair(first: str = "prediction", second: str = "target", *, widen: bool = Tru
         a, b = floats(who, a, b)
         half = a.dtype is HALF
         if half and widen:
-            a, b = widened(a), widened(b)
+            a, b = in_single(a), in_single(b)
         shape = a.shape
         if shape != b.shape:
             raise ShapeError(mismatch(who, shape, b.shape, names))
         if 0 in shape:
             raise ShapeError(f"{who}: no samples left to average: the {first} has shape {shape}")
         # So that trees and drawings call it by its name.
-        return (a, b if isinstance(b, Node) else shown(b, second, a)), half
+        return (a, b if isinstance(b, Node) else entering(b, second, a)), half
 
     return read
 
@@ -163,16 +161,25 @@ def data_of(who: str, x: Any) -> Any:
 def one(who: str, x: Any) -> tuple[tuple[Any, ...], bool]:
     """The reader of a loss of one input."""
     x = as_float(data_of(who, x), None)
-    return (widened(x),), x.dtype is HALF
+    return (in_single(x),), x.dtype is HALF
 
 
-def widened(x: Any) -> Any:
+def in_single(x: Any) -> Any:
     """float16 as float32, in which losses compute: float16 holds neither their squares nor their sums."""
     return astype(x, np.float32) if x.dtype is HALF else x
 
 
-def shown(x: Any, name: str, beside: Any) -> Any:
+def entering(x: Any, name: str, beside: Any) -> Any:
     """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
     if isinstance(x, Node):
         return named(x, name) if name_of(x) is None else x
     return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
+
+
+def unit_of(who: str, base: Any) -> float:
+    """One digit of the base in nats, by which to divide: log(base), exactly 1 for base e."""
+    if type(base) is float and base == math.e:
+        return 1.0
+    if not is_finite(base) or base <= 0 or base == 1:
+        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
+    return math.log(base)

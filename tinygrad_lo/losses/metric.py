@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.beside import check, leave
 from tinygrad_lo.engine.graph import Array, Node, named
 from tinygrad_lo.engine.ops.arithmetic import equal, square
-from tinygrad_lo.engine.ops.elementwise import floats, relu, where
+from tinygrad_lo.engine.ops.elementwise import HALF, floats, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.shapes import expand_dims
 from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import GraphError, IndexingError, LabelError, NonFiniteError, OptionError, ShapeError
 from tinygrad_lo.losses.labels import every, integers
-from tinygrad_lo.losses.loss import HALF, loss, pair, widened
+from tinygrad_lo.losses.loss import in_single, loss, pair_of
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
@@ -36,12 +36,12 @@ def three(who: str, anchor: Any, positive: Any, negative: Any) -> tuple[tuple[An
             f"losses do not broadcast, give all three one shape"
         )
     features(who, "anchor, positive and negative", anchor)
-    return tuple(map(widened, (anchor, positive, negative))), anchor.dtype is HALF
+    return tuple(map(in_single, (anchor, positive, negative))), anchor.dtype is HALF
 
 
-def vectors(who: str, a: Any, b: Any, *rest: Any) -> tuple[tuple[Any, ...], bool]:
+def feature_rows(who: str, a: Any, b: Any, *rest: Any) -> tuple[tuple[Any, ...], bool]:
     """The reader of a loss of two rows, or batches of rows."""
-    (a, b), half = pair("a", "b")(who, a, b)
+    (a, b), half = pair_of("a", "b")(who, a, b)
     features(who, "a and b", a)
     return (a, b, *rest), half
 
@@ -57,7 +57,7 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
             f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
             f"have no distance, give both one length"
         )
-    return (widened(A), widened(B)), A.dtype is HALF
+    return (in_single(A), in_single(B)), A.dtype is HALF
 
 
 def features(who: str, names: str, x: Any) -> None:
@@ -116,7 +116,7 @@ def triplet(
     return named(relu(d_p - d_n + alpha), "L_i")
 
 
-@loss(vectors)
+@loss(feature_rows)
 def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
 
@@ -160,7 +160,7 @@ def similarities(y: Any, shape: tuple[int, ...]) -> Any:
     )
 
 
-@loss(vectors)
+@loss(feature_rows)
 def cosine_similarity(a: Any, b: Any) -> Any:
     """The cosine of the angle between two vectors: 1 same direction, 0 at right angles, −1 opposite.
 
@@ -235,7 +235,7 @@ def hard_negatives(embeddings: Any, labels: Any) -> Array:
         array([2, 2, 1, 1])
     """
     x, y = minable("hard_negatives", embeddings, labels)
-    return by_blocks(x, y, lambda d, other, rows: nearest(d, other))
+    return by_blocks(x, y, lambda d, other, rows: nearest_allowed(d, other))
 
 
 @public
@@ -289,7 +289,7 @@ def semi_hard_negatives(
         # A masked sum, because gathers would compute a lazy array; and the same number as in the row.
         d_p = np.where(p[rows, None] == np.arange(len(x)), d, 0.0).sum(1, keepdims=True)
         semi = other & (d > d_p) & (d < d_p + alpha)
-        return np.where(semi.any(1), nearest(d, semi), nearest(d, other))
+        return np.where(semi.any(1), nearest_allowed(d, semi), nearest_allowed(d, other))
 
     return by_blocks(x, y, choose)
 
@@ -314,7 +314,7 @@ def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]
     return np.concatenate(chosen)
 
 
-def nearest(d: Array, allowed: Array) -> Array:
+def nearest_allowed(d: Array, allowed: Array) -> Array:
     """In each row, where the smallest of the allowed distances stands."""
     return np.argmin(np.where(allowed, d, np.inf), axis=1)
 

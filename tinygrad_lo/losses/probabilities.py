@@ -11,24 +11,16 @@ from tinygrad_lo.engine.beside import check
 from tinygrad_lo.engine.caller import warn_once
 from tinygrad_lo.engine.graph import Array, Node, Op, named
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtract
-from tinygrad_lo.engine.ops.elementwise import as_float, exp, log, log1p, sigmoid, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, exp, log, log1p, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
 from tinygrad_lo.engine.values import foreign, shape_of
-from tinygrad_lo.errors import DomainError, OptionError, ShapeError
+from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.labels import first_bad
-from tinygrad_lo.losses.loss import HALF, data_of, widened
-from tinygrad_lo.options import is_finite
+from tinygrad_lo.losses.loss import data_of, in_single
 
 LOGITS = "; pass scores to binary_cross_entropy_with_logits"
-
-
-def unit_of(who: str, base: Any) -> float:
-    """One digit of the base in nats, by which to divide: log(base), exactly 1 for base e."""
-    if not is_finite(base) or base <= 0 or base == 1:
-        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
-    return math.log(base)
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -67,7 +59,7 @@ def distribution_of(who: str, target: Any, dtype: Any) -> Any:
     """
     q = data_of(who, target)
     half = q.dtype is HALF
-    q = probabilities(who, "target", as_float(widened(q), dtype))
+    q = probabilities(who, "target", as_float(in_single(q), dtype))
     return check(q, sums_to_one, wrong_sum, who, "target", half)
 
 
@@ -141,11 +133,11 @@ def log_of(who: str, name: str, p: Any, weights: Any = 0.0) -> tuple[Any, Any]:
 def exponent_of(p: Any) -> Any:
     """The v of p = exp(v), from scores; None where nobody knows, or 1 − p is all that is known."""
     origin = recipe(p)
-    if origin is None or not (made_by(origin, sigmoid) or made_by(origin, exp)):
+    if origin is None or not (comes_from(origin, sigmoid) or comes_from(origin, exp)):
         return None
-    if flips(origin) and times(origin, divide):
+    if flips(origin) and count_of(origin, divide):
         return None
-    if made_by(origin, sigmoid):
+    if comes_from(origin, sigmoid):
         v = negative(softplus(origin.source if flipped(origin) else negative(origin.source)))
     elif not flipped(origin):
         v = origin.source
@@ -153,21 +145,21 @@ def exponent_of(p: Any) -> Any:
         v = log_others(origin)
     else:
         return None
-    return moved(v, origin)
+    return moved_along(v, origin)
 
 
 def log_odds_of(p: Any) -> Any:
     """The z of p = σ(z), from scores; None where nobody knows."""
     origin = recipe(p)
-    if origin is None or times(origin, divide):
+    if origin is None or count_of(origin, divide):
         return None
-    if made_by(origin, sigmoid):
+    if comes_from(origin, sigmoid):
         z = origin.source
-    elif made_by(origin, exp) and origin.axes:
+    elif comes_from(origin, exp) and origin.axes:
         z = origin.source - log_others(origin)
     else:
         return None
-    return moved(negative(z) if flipped(origin) else z, origin)
+    return moved_along(negative(z) if flipped(origin) else z, origin)
 
 
 def log_others(origin: Recipe) -> Any:
@@ -178,19 +170,19 @@ def log_others(origin: Recipe) -> Any:
     return where(most, others, log1p(negative(exp(where(most, -1.0, log_p)))))
 
 
-def made_by(origin: Recipe, function: Any) -> bool:
+def comes_from(origin: Recipe, function: Any) -> bool:
     """Whether the value was made of scores by this op."""
     return bool(origin.maker == function.op.name)
 
 
-def times(origin: Recipe, function: Any) -> int:
+def count_of(origin: Recipe, function: Any) -> int:
     """How often this op has moved the value since."""
     return sum(op is function.op for op, _ in origin.moves)
 
 
 def flips(origin: Recipe) -> int:
     """How often 1 − p was taken of p."""
-    return times(origin, subtract)
+    return count_of(origin, subtract)
 
 
 def flipped(origin: Recipe) -> bool:
@@ -198,7 +190,7 @@ def flipped(origin: Recipe) -> bool:
     return flips(origin) % 2 == 1
 
 
-def moved(x: Any, origin: Recipe) -> Any:
+def moved_along(x: Any, origin: Recipe) -> Any:
     """The logarithm, or the score, of what was made, moved as the probability was."""
     for op, rest in origin.moves:
         if op.apply is divide:  # e^v / b, as in a softmax written out
@@ -219,7 +211,7 @@ def is_softmax(x: Any) -> bool:
         x = first.parents[0]
         *_, first = back(x)
     origin = recipe(x)
-    if origin is None or not made_by(origin, exp) or flips(origin):
+    if origin is None or not comes_from(origin, exp) or flips(origin):
         return False
     divisors = [rest[0] for op, rest in origin.moves if op.apply is divide]
     return all(is_sum_of_exp(d, origin.source) for d in divisors) if divisors else bool(origin.axes)
@@ -233,7 +225,6 @@ def is_sum_of_exp(x: Any, source: Any) -> bool:
     return terms is not None and terms.op is not None and terms.op.apply is exp and terms.parents[0] is source
 
 
-def may_be_softmax(scores: Any) -> bool:
-    """The quick question, asked of all scores; most come from a layer."""
-    op: Op | None = scores.op if isinstance(scores, Node) else None
-    return op is not None and (op.name in TRACED or op.name == "clip") and is_softmax(scores)
+def may_make_softmax(op: Op) -> bool:
+    """The quick question, asked of all scores: most come from a layer."""
+    return op.name in TRACED or op.name == "clip"

@@ -15,14 +15,13 @@ from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.labels import first_bad
-from tinygrad_lo.losses.loss import data_of, loss, pair, widened
-from tinygrad_lo.losses.probabilities import unit_of
+from tinygrad_lo.losses.loss import data_of, in_single, loss, pair_of, unit_of
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@loss(pair())
+@loss(pair_of())
 def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
@@ -48,7 +47,7 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
     return named(square(r) * 0.5 if half else square(r), "L_i")
 
 
-@loss(pair())
+@loss(pair_of())
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
@@ -67,7 +66,7 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     return named(abs(named(prediction - target, "r")), "L_i")
 
 
-@loss(pair())
+@loss(pair_of())
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
@@ -96,7 +95,7 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
     return named(square(named(r if unit == 1.0 else r / unit, "r")), "L_i")
 
 
-@loss(pair())
+@loss(pair_of())
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
 
@@ -125,7 +124,7 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
-@loss(pair())
+@loss(pair_of())
 def gaussian_nll(
     prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
 ) -> Any:
@@ -177,7 +176,7 @@ def variances(who: str, variance: Any, r: Any) -> Any:
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
-    v = as_float(widened(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
     return check(v, all_positive, not_positive, who, "variance")
 
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
-from tinygrad_lo.engine.ops.elementwise import as_float
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.errors import OptionError
-from tinygrad_lo.losses.loss import HALF, data_of, loss, widened
+from tinygrad_lo.losses.loss import data_of, in_single, loss
 from tinygrad_lo.names import named_values
 from tinygrad_lo.options import flag, number
 
@@ -23,7 +23,7 @@ def weights_of(who: str, params: Any) -> tuple[tuple[Any, ...], bool]:
     weights = [as_float(data_of(who, w), None) for _, w in named_values(who, params)]
     if not weights:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")
-    return ([widened(w) for w in weights],), all(w.dtype is HALF for w in weights)
+    return ([in_single(w) for w in weights],), all(w.dtype is HALF for w in weights)
 
 
 @loss(weights_of)

@@ -38,7 +38,7 @@ def relu(x: Any) -> Any:
 
 
 @public
-def leaky_relu(x: Any, slope: Any = 0.01) -> Any:
+def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     """A relu that lets a little through where the input is negative, so that no unit dies.
 
         leaky_relu(x) = x if x > 0 else slope · x
@@ -53,11 +53,7 @@ def leaky_relu(x: Any, slope: Any = 0.01) -> Any:
         array([-0.5,  0. ,  3. ])
     """
     began = tick()
-    if isinstance(slope, Node):
-        raise OptionError(
-            "leaky_relu: slope must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
-        )
-    value = number("leaky_relu", "slope", slope)
+    value = a_slope("leaky_relu", "slope", slope)
     x = floating("leaky_relu", x)
     return scoped("leaky_relu", began, bent(x, dtype_of(x).type(value)))
 
@@ -282,6 +278,15 @@ def bent(x: Any, slope: Any) -> Any:
 def dtype_of(x: Any) -> Any:
     """The dtype of a tensor or an array."""
     return x.value.dtype if isinstance(x, Node) else x.dtype
+
+
+def a_slope(who: str, name: str, value: Any) -> float:
+    """An option that is a slope: a number, and no tensor."""
+    if isinstance(value, Node):
+        raise OptionError(
+            f"{who}: {name} must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
+        )
+    return number(who, name, value)
 
 
 def some_axes(who: str, axis: Any, x: Any) -> Any:

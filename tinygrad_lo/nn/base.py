@@ -92,7 +92,7 @@ class Module:
         checkpoints say "layers.0.weight". The outermost module asked has the last word.
         """
         named: dict[str, Any] = {}
-        for path, item in walk(self):
+        for path, item in each_inside(self):
             if isinstance(item, Node):
                 name = dotted(path)
                 if name in named:
@@ -110,7 +110,7 @@ class Module:
     def train(self, mode: bool = True) -> Self:
         """Switch dropout and the like on, here and in every module inside. Returns the module."""
         mode = flag(f"{type(self).__name__}.train", "mode", mode)
-        for _, item in walk(self):
+        for _, item in each_inside(self):
             if isinstance(item, Module):
                 item.training = mode
         return self
@@ -141,7 +141,7 @@ class Module:
         ours = {name: p.value for name, p in params.items()}
         ours |= {name: getattr(module, key) for name, (module, key) in buffers.items()}
         problems = list(filter(None, [differences(ours, state)]))
-        new = {name: as_array(state[name]) for name in ours if name in state}
+        new = {name: state_array(state[name]) for name in ours if name in state}
         problems += filter(None, (unfit(name, array, np.asarray(ours[name])) for name, array in new.items()))
         if problems:
             raise CheckpointError(f"{who}: {'; '.join(problems)}; nothing was changed")
@@ -153,7 +153,7 @@ class Module:
     def _buffers(self, taken: Mapping[str, Any]) -> dict[str, tuple[Module, str]]:
         """Where each buffer is: the module and the attribute."""
         places: dict[str, tuple[Module, str]] = {}
-        for path, item in walk(self):
+        for path, item in each_inside(self):
             for key in item.buffers if isinstance(item, Module) else ():
                 name = dotted((path, key))
                 if name in taken or name in places:
@@ -170,19 +170,19 @@ class Module:
 
     def _listed(self) -> list[tuple[str, Any]]:
         """What a repr lists inside this module."""
-        return parts(self)
+        return parts_of(self)
 
     def _about(self) -> str:
         """What a repr says besides the class: the shapes of the module's own parameters."""
-        return ", ".join(f"{name} {sizes(p)}" for name, p in parts(self) if isinstance(p, Node))
+        return ", ".join(f"{name} {sizes(p)}" for name, p in parts_of(self) if isinstance(p, Node))
 
     def __repr__(self) -> str:
-        return described(self)
+        return outline(self)
 
 
 # -------------------------------------------------------------------------- looking into modules
 
-Path = Any  # () at the root, else (the path of the outer module, the name in it)
+Route = Any  # () at the root, else (the path of the outer module, the name in it)
 
 
 def is_parameter(item: Any) -> bool:
@@ -195,7 +195,7 @@ def is_part(item: Any) -> bool:
     return isinstance(item, Module) or is_parameter(item)
 
 
-def parts(module: Module) -> list[tuple[str, Any]]:
+def parts_of(module: Module) -> list[tuple[str, Any]]:
     """The modules and parameters that a module holds itself, also in lists, tuples and dicts."""
     held = []
     seen = set()
@@ -216,20 +216,20 @@ def parts(module: Module) -> list[tuple[str, Any]]:
     return held
 
 
-def walk(module: Module) -> Iterator[tuple[Path, Any]]:
+def each_inside(module: Module) -> Iterator[tuple[Route, Any]]:
     """Every module and every parameter, each once, the outer before the inner, without recursion."""
     seen = set()
-    waiting: list[tuple[Path, Any]] = [((), module)]
+    waiting: list[tuple[Route, Any]] = [((), module)]
     while waiting:
         path, item = waiting.pop()
         if Itself(item) not in seen:
             seen.add(Itself(item))
             yield path, item
             if isinstance(item, Module):
-                waiting += [((path, name), part) for name, part in parts(item)][::-1]
+                waiting += [((path, name), part) for name, part in parts_of(item)][::-1]
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Route) -> str:
     """The path as text. Kept as pairs until here, it needs no quadratic memory in deep models."""
     names = []
     while path:
@@ -238,7 +238,7 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, reversed(names)))
 
 
-def described(root: Module) -> str:
+def outline(root: Module) -> str:
     """The modules as indented lines with shapes and counts; what occurs again is said, not repeated."""
     lines: list[str] = []
     seen: set[Itself] = set()
@@ -248,7 +248,7 @@ def described(root: Module) -> str:
         depth, name, item = waiting.pop()
         margin = "  " * min(depth, 40) + name
         if isinstance(item, int):  # the end of a module that began when the total was this
-            text = f") {counted(total - item)}"
+            text = f") {count_text(total - item)}"
         elif not isinstance(item, (Module, Node)):
             text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
@@ -259,13 +259,13 @@ def described(root: Module) -> str:
             waiting.append((depth, "", total))
             waiting += [(depth + 1, f"({key}) ", part) for key, part in item._listed()][::-1]
         else:
-            text, count = single(item, seen)
+            text, count = outline_of(item, seen)
             total += count
         lines.append(margin + text)
     return "\n".join(lines)
 
 
-def single(item: Any, seen: set[Itself]) -> tuple[str, int]:
+def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
     """The line of a parameter, or of a module that holds only parameters; and how many numbers are new."""
     inner = [("", item)] if isinstance(item, Node) else item._listed()
     fresh = {Itself(p): p.value.size for _, p in inner if Itself(p) not in seen}
@@ -274,7 +274,7 @@ def single(item: Any, seen: set[Itself]) -> tuple[str, int]:
     about = sizes(item) if isinstance(item, Node) else item._about()
     text = f"{type(item).__name__} {about}".rstrip()
     shared = " (shared)" if len(fresh) < len(inner) else ""
-    return (f"{text}: {counted(count)}{shared}" if inner else text), count
+    return (f"{text}: {count_text(count)}{shared}" if inner else text), count
 
 
 def sizes(p: Node) -> str:
@@ -282,7 +282,7 @@ def sizes(p: Node) -> str:
     return "×".join(map(str, shape_of(p))) or "scalar"
 
 
-def counted(n: int) -> str:
+def count_text(n: int) -> str:
     """1 parameter, 2 parameters."""
     return f"{n} parameter" if n == 1 else f"{n} parameters"
 
@@ -290,7 +290,7 @@ def counted(n: int) -> str:
 # ------------------------------------------------------------------------------- loading a state
 
 
-def as_array(value: Any) -> Array | None:
+def state_array(value: Any) -> Array | None:
     """A copy of what a state holds under a name; None if it is no array."""
     try:
         return np.array(value.value if isinstance(value, Node) else value)

@@ -212,7 +212,7 @@ def conv2d(
     kh, kw = size
     must_fit(who, (height, width), (kh, kw), border, gaps)
 
-    patches = windows(padded(x, border, 0.0), (kh, kw), steps, gaps)
+    patches = windows(with_border(x, border, 0.0), (kh, kw), steps, gaps)
     oh, ow = shape_of(patches)[2:4]
     # Windows as columns rather than rows: then the innermost axis of every copy, there and back, is a
     # row of the image instead of the few elements of a window: all of it takes 0.6 of the time.
@@ -291,7 +291,7 @@ def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float
                 f"windows of nothing but padding have no value"
             )
     must_fit(who, (height, width), window, widths, (1, 1))
-    patches = windows(padded(x, widths, border), window, steps)
+    patches = windows(with_border(x, widths, border), window, steps)
     # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
     cells = math.prod(window)
     return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (cells, *shape_of(patches)[:4]))
@@ -310,7 +310,7 @@ def images(who: str, x: Any) -> tuple[int, ...]:
     return shape
 
 
-def padded(x: Any, widths: Pair, value: float) -> Any:
+def with_border(x: Any, widths: Pair, value: float) -> Any:
     """The images with a border of a value; as they are when it has no width."""
     if widths == (0, 0):
         return x

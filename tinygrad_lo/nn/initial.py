@@ -13,31 +13,31 @@ from tinygrad_lo.engine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
 
-Shape = tuple[int, ...]
-Draw = Callable[[Shape, int, int, np.random.Generator], Array]
+Sizes = tuple[int, ...]
+Initializer = Callable[[Sizes, int, int, np.random.Generator], Array]
 
 
-def he(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def he(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Normal, variance 2 / fan_in: a relu halves the power, and this restores it. He et al. 2015."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / fan_in)
 
 
-def xavier(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def xavier(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Uniform in ±√(6 / (fan_in + fan_out)), variance 2 / (fan_in + fan_out). Glorot and Bengio 2010."""
     bound = math.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
 
 
-def uniform(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def uniform(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Uniform in ±1 / √fan_in: what PyTorch's layers begin with."""
     bound = 1.0 / math.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape)
 
 
-INITS: dict[str, Draw] = {"he": he, "xavier": xavier, "uniform": uniform}
+INITS: dict[str, Initializer] = {"he": he, "xavier": xavier, "uniform": uniform}
 
 
-def initial(who: str, init: Any, shape: Shape, fan_in: int, fan_out: int, rng: Any, dtype: Any) -> Parameter:
+def initial(who: str, init: Any, shape: Sizes, fan_in: int, fan_out: int, rng: Any, dtype: Any) -> Parameter:
     """A weight that begins as asked: by name, or as a function init(shape, rng) draws it."""
     source = generator(rng)
     if callable(init):

@@ -14,7 +14,10 @@ from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.initial import float_type
 from tinygrad_lo.options import number, public, unknown, whole
 
-READERS: dict[str, Callable[[str, str, Any], Any]] = {"slope": number, "axis": activations.an_int}
+READERS: dict[str, Callable[[str, str, Any], Any]] = {
+    "slope": activations.a_slope,
+    "axis": activations.an_int,
+}
 
 
 class Activation(Module):
