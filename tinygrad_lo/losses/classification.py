@@ -20,7 +20,7 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import DomainError, LabelError, OptionError, ShapeError
-from tinygrad_lo.losses.labels import class_weights_of, first_place, labels_of, pos_weight_of, scores_and
+from tinygrad_lo.losses.labels import class_weights_of, every, labels_of, pos_weight_of, scores_and
 from tinygrad_lo.losses.loss import entering, in_single, loss, pair_of, unit_of
 from tinygrad_lo.losses.probabilities import (
     LOGITS,
@@ -242,23 +242,16 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
-    log_p = check(log_probabilities, not_above_zero, log_above_zero)
+    log_p = every(
+        log_probabilities,
+        lambda x: ~(x > 1e-6),
+        lambda value, place: DomainError(
+            f"nll: log-probability {value:g} at {place} is above 0; pass log_softmax(scores), "
+            f"or scores to cross_entropy"
+        ),
+    )
     labels = labels_of("nll", log_p, labels)
     return named(-named(pick(log_p, labels), "log p_y"), "L_i")
-
-
-def not_above_zero(x: Array) -> bool:
-    """Whether these can be logarithms of probabilities, as far as rounding goes."""
-    return not (x > 1e-6).any()
-
-
-def log_above_zero(x: Array) -> DomainError:
-    """The error for the first log-probability above 0."""
-    place = first_place(x > 1e-6)
-    return DomainError(
-        f"nll: log-probability {np.asarray(x)[place]:g} at {place} is above 0; pass log_softmax(scores), "
-        f"or scores to cross_entropy"
-    )
 
 
 # ------------------------------------------------------------------------------- two classes
@@ -384,18 +377,11 @@ def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "
 def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
     """max(0, Δ − y s), the labels checked."""
     delta = number(who, "margin", margin)
-    y = check(y, plus_minus, not_plus_minus, who)
-    return named(relu(delta - y * score), "margins")
-
-
-def plus_minus(y: Array, who: str) -> bool:
-    """Whether all labels are -1 or +1."""
-    return bool((np.abs(y) == 1).all())
-
-
-def not_plus_minus(y: Array, who: str) -> LabelError:
-    """The error for the first label that is not."""
-    place = first_place(~(np.abs(y) == 1))
-    return LabelError(
-        f"{who}: label {np.asarray(y)[place]:g} at {place}; allowed -1 and +1; use 2*y - 1 for 0/1"
+    y = every(
+        y,
+        lambda x: np.abs(x) == 1,
+        lambda value, place: LabelError(
+            f"{who}: label {value:g} at {place}; allowed -1 and +1; use 2*y - 1 for 0/1"
+        ),
     )
+    return named(relu(delta - y * score), "margins")

@@ -190,17 +190,18 @@ def place_text(place: tuple[int, ...]) -> str:
     return f"at row {place[0]}" if len(place) == 1 else f"at {place}"
 
 
-def first_bad(x: Array, good: Array) -> str:
-    """The first value that is not good, and its place."""
-    place = first_place(np.logical_not(good))
-    return f"{x[place]} at {place}" if place else f"{x}"
+def value_text(value: Any, place: tuple[int, ...]) -> str:
+    """A value and its place as a message says them."""
+    return f"{value} at {place}" if place else f"{value}"
 
 
-def every(x: Any, good: Callable[[Array], Array], complain: Callable[[str, int, Any], Exception]) -> Any:
-    """Check what must hold everywhere; `complain` learns where first it does not, and the value there."""
+def every(
+    x: Any, good: Callable[[Array], Array], complain: Callable[[Any, tuple[int, ...]], Exception]
+) -> Any:
+    """Check what must hold everywhere; `complain` learns the first value for which it does not, and where."""
 
     def error(data: Array) -> Exception:
-        place = first_place(~good(data))
-        return complain(place_text(place), place[0] if place else 0, data[place])
+        place = first_place(np.logical_not(good(data)))
+        return complain(np.asarray(data)[place], place)
 
     return check(x, lambda data: bool(good(data).all()), error)

@@ -17,7 +17,7 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
 from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import GraphError, IndexingError, LabelError, NonFiniteError, OptionError, ShapeError
-from tinygrad_lo.losses.labels import every, integers
+from tinygrad_lo.losses.labels import every, integers, place_text
 from tinygrad_lo.losses.loss import in_single, loss, pair_of
 from tinygrad_lo.options import choice, number, public
 
@@ -156,7 +156,9 @@ def similarities(y: Any, shape: tuple[int, ...]) -> Any:
     return every(
         integers("contrastive", "y", y, shape, "pairs"),
         lambda y: (y == 0) | (y == 1),
-        lambda at, i, v: LabelError(f"contrastive: label {v} {at}; allowed 0 (similar) and 1 (dissimilar)"),
+        lambda v, place: LabelError(
+            f"contrastive: label {v} {place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
+        ),
     )
 
 
@@ -273,13 +275,16 @@ def semi_hard_negatives(
     p = every(
         p,
         lambda p: (p >= 0) & (p < len(x)),
-        lambda at, i, v: IndexingError(f"{who}: positives[{i}] is {v}, but the rows are 0..{len(x) - 1}"),
+        lambda v, place: IndexingError(
+            f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
+        ),
     )
     p = every(
         p,
         lambda p: y[p] == y,
-        lambda at, i, v: LabelError(
-            f"{who}: positives[{i}] is row {v} with label {y[v]}, but row {i} has label {y[i]}; "
+        lambda v, place: LabelError(
+            f"{who}: positives[{place[0]}] is row {v} with label {y[v]}, but row {place[0]} has label "
+            f"{y[place]}; "
             f"a positive has its anchor's label"
         ),
     )
@@ -330,7 +335,9 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     x = every(
         x,
         np.isfinite,
-        lambda at, i, v: NonFiniteError(f"{who}: the embeddings hold {v} {at}; distances need numbers"),
+        lambda v, place: NonFiniteError(
+            f"{who}: the embeddings hold {v} {place_text(place)}; distances need numbers"
+        ),
     )
     y = check(
         y,

@@ -17,7 +17,7 @@ from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
 from tinygrad_lo.engine.values import foreign, shape_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.labels import first_bad
+from tinygrad_lo.losses.labels import every, value_text
 from tinygrad_lo.losses.loss import data_of, in_single
 
 LOGITS = "; pass scores to binary_cross_entropy_with_logits"
@@ -28,17 +28,11 @@ LOGITS = "; pass scores to binary_cross_entropy_with_logits"
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     """Every element in [0, 1]; nan is not."""
-    return check(p, in_unit_interval, outside_of_unit, who, name, hint)
-
-
-def in_unit_interval(x: Array, *_: Any) -> bool:
-    """Whether all of it lies in [0, 1]; nan does not."""
-    return bool(((x >= 0) & (x <= 1)).all())
-
-
-def outside_of_unit(x: Array, who: str, what: str, hint: str) -> DomainError:
-    """The error for the first element outside [0, 1]."""
-    return DomainError(f"{who}: {what} {first_bad(x, (x >= 0) & (x <= 1))} outside [0, 1]{hint}")
+    return every(
+        p,
+        lambda x: (x >= 0) & (x <= 1),
+        lambda *bad: DomainError(f"{who}: {name} {value_text(*bad)} outside [0, 1]{hint}"),
+    )
 
 
 def distribution(who: str, name: str, p: Any, half: bool) -> Any:

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.beside import check
-from tinygrad_lo.engine.graph import Array, Node, named
+from tinygrad_lo.engine.graph import Node, named
 from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.values import foreign
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.labels import first_bad
+from tinygrad_lo.losses.labels import every, value_text
 from tinygrad_lo.losses.loss import data_of, in_single, loss, pair_of, unit_of
 from tinygrad_lo.options import flag, number
 
@@ -89,8 +88,8 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
         0.07886
     """
     unit = unit_of("msle", base)
-    check(prediction, above_minus_one, too_low, "msle", "prediction")
-    check(target, above_minus_one, too_low, "msle", "target")
+    must_exceed_minus_one(prediction, "prediction")
+    must_exceed_minus_one(target, "target")
     r = log1p(prediction) - log1p(target)
     return named(square(named(r if unit == 1.0 else r / unit, "r")), "L_i")
 
@@ -177,25 +176,17 @@ def variances(who: str, variance: Any, r: Any) -> Any:
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
     v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
-    return check(v, all_positive, not_positive, who, "variance")
+    return every(
+        v,
+        lambda x: (x > 0) & (x < math.inf),
+        lambda *bad: DomainError(f"{who}: variance must be finite and > 0, got {value_text(*bad)}"),
+    )
 
 
-def above_minus_one(x: Array, who: str, name: str) -> bool:
-    """Whether log(1 + x) is finite everywhere; nan is not."""
-    return bool((x > -1).all())
-
-
-def too_low(x: Array, who: str, name: str) -> DomainError:
-    """The error for the first value of which log(1 + x) is none."""
-    return DomainError(f"{who}: log(1 + x) needs x > -1, got {first_bad(x, x > -1)} of the {name}")
-
-
-def all_positive(x: Array, who: str, name: str) -> bool:
-    """Whether every element is finite and above 0."""
-    return bool(((x > 0) & (x < math.inf)).all())
-
-
-def not_positive(x: Array, who: str, name: str) -> DomainError:
-    """The error for the first element that is not."""
-    good = (x > 0) & (x < math.inf)
-    return DomainError(f"{who}: {name} must be finite and > 0, got {first_bad(x, good)}")
+def must_exceed_minus_one(x: Any, name: str) -> None:
+    """Raise unless log(1 + x) is finite everywhere; for nan, too."""
+    every(
+        x,
+        lambda x: x > -1,
+        lambda *bad: DomainError(f"msle: log(1 + x) needs x > -1, got {value_text(*bad)} of the {name}"),
+    )
