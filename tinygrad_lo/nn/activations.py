@@ -6,7 +6,9 @@ Lists and integers are taken as float64.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lo.engine.call import remembered
@@ -17,7 +19,18 @@ from tinygrad_lo.engine.ops.elementwise import clip, exp, expm1, floating, float
 from tinygrad_lo.engine.ops.shapes import concatenate, reshape
 from tinygrad_lo.engine.values import shape_of
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import is_whole, number, public
+from tinygrad_lo.options import P, is_whole, number, public
+
+
+def activation(formula: Callable[P, Any]) -> Callable[P, Any]:
+    """An activation of several ops: one scope of a drawing, and misspelt options are answered."""
+    who = formula.__name__
+
+    @functools.wraps(formula)
+    def call(*inputs: P.args, **options: P.kwargs) -> Any:
+        return scoped(who, tick(), formula(*inputs, **options))
+
+    return public(call)
 
 
 def relu(x: Any) -> Any:
@@ -37,7 +50,7 @@ def relu(x: Any) -> Any:
     return elementwise.relu(floating("relu", x))
 
 
-@public
+@activation
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     """A relu that lets a little through where the input is negative, so that no unit dies.
 
@@ -52,13 +65,12 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
         >>> lo.nn.leaky_relu(np.array([-2.0, 0.0, 3.0]), slope=0.25)
         array([-0.5,  0. ,  3. ])
     """
-    began = tick()
     value = a_slope("leaky_relu", "slope", slope)
     x = floating("leaky_relu", x)
-    return scoped("leaky_relu", began, bent(x, dtype_of(x).type(value)))
+    return bent(x, dtype_of(x).type(value))
 
 
-@public
+@activation
 def prelu(x: Any, slope: Any) -> Any:
     """A leaky relu whose slope is a parameter: one for all, or one for each channel.
 
@@ -77,7 +89,6 @@ def prelu(x: Any, slope: Any) -> Any:
         >>> float(slope.grad)
         -12.0
     """
-    began = tick()
     x, slope = floats("prelu", x, slope)
     shape, given = shape_of(x), shape_of(slope)
     if math.prod(given) == 1:
@@ -89,9 +100,10 @@ def prelu(x: Any, slope: Any) -> Any:
         raise ShapeError(
             f"prelu: slope has shape {given}; for x of shape {shape} give one number, {channels}"
         )
-    return scoped("prelu", began, bent(x, slope))
+    return bent(x, slope)
 
 
+@activation
 def relu6(x: Any) -> Any:
     """A relu that stops at 6, which numbers of few bits can hold.
 
@@ -105,13 +117,12 @@ def relu6(x: Any) -> Any:
         >>> lo.nn.relu6(np.array([-2.0, 3.0, 8.0]))
         array([0., 3., 6.])
     """
-    began = tick()
     x = floating("relu6", x)
     # Neither clip (slope 1 at 6) nor minimum (1/2); and 6 − relu(6 − x) would lose the digits near 0.
-    return scoped("relu6", began, where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x)))
+    return where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x))
 
 
-@public
+@activation
 def crelu(x: Any, axis: int = -1) -> Any:
     """The positive and the negative part side by side: nothing is lost, twice the features come out.
 
@@ -126,14 +137,14 @@ def crelu(x: Any, axis: int = -1) -> Any:
         >>> lo.nn.crelu(np.array([[-2.0, 3.0]]))
         array([[0., 3., 2., 0.]])
     """
-    began = tick()
     x = floating("crelu", x)
     axis = an_int("crelu", "axis", axis)
     must_have_axes("crelu", shape_of(x), (axis,))
     parts = [elementwise.relu(x), elementwise.relu(negative(x))]
-    return scoped("crelu", began, concatenate(parts, axis))
+    return concatenate(parts, axis)
 
 
+@activation
 def elu(x: Any) -> Any:
     """A relu with a smooth bend, which goes to −1 on the left.
 
@@ -147,12 +158,10 @@ def elu(x: Any) -> Any:
         >>> lo.nn.elu(np.array([-1000.0, 0.0, 3.0]))
         array([-1.,  0.,  3.])
     """
-    began = tick()
     x = floating("elu", x)
     # Clipped before the exponential, which cannot overflow then. Not by minimum: its tie at 0 would
     # leave half of the slope.
-    out = add(elementwise.relu(x), expm1(clip(x, None, 0.0)))
-    return scoped("elu", began, out)
+    return add(elementwise.relu(x), expm1(clip(x, None, 0.0)))
 
 
 def sigmoid(x: Any) -> Any:
@@ -202,6 +211,7 @@ def softplus(x: Any) -> Any:
     return elementwise.softplus(floating("softplus", x))
 
 
+@activation
 def softminus(x: Any) -> Any:
     """What softplus adds to x, taken away: always negative, the logarithm of the sigmoid.
 
@@ -217,12 +227,10 @@ def softminus(x: Any) -> Any:
         >>> lo.nn.softminus(np.array([-1e4, 0.0])).round(3)
         array([-1.00e+04, -6.93e-01])
     """
-    began = tick()
-    out = negative(elementwise.softplus(negative(floating("softminus", x))))
-    return scoped("softminus", began, out)
+    return negative(elementwise.softplus(negative(floating("softminus", x))))
 
 
-@public
+@activation
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Scores to probabilities: positive, summing to 1 along the axis.
 
@@ -239,11 +247,10 @@ def softmax(x: Any, axis: Any = -1) -> Any:
         >>> lo.nn.softmax(np.array([3.2, 5.1, -1.7])).round(2)
         array([0.13, 0.87, 0.  ])
     """
-    began = tick()
     x = floating("softmax", x)
     axis = some_axes("softmax", axis, x)
     # In these two ops: by them the losses recognize that the softmax has been done already.
-    return scoped("softmax", began, exp(named(reductions.log_softmax(x, axis), "log p")))
+    return exp(named(reductions.log_softmax(x, axis), "log p"))
 
 
 @public
