@@ -25,6 +25,7 @@ class Activation(Module):
 
     function: ClassVar[Callable[..., Any]]
     takes: ClassVar[inspect.Signature]
+    options: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(cls, of: Callable[..., Any] | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -32,27 +33,25 @@ class Activation(Module):
             cls.function = staticmethod(of)
             _, *parameters = inspect.signature(of).parameters.values()
             cls.takes = cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+            cls.options = tuple(cls.takes.parameters)
             _, blank, sections = (of.__doc__ or "").partition("\n\n")
             cls.__doc__ = f"{cls.__doc__}{blank}{sections}"
 
     def __init__(self, *values: Any, **options: Any) -> None:
         who = type(self).__name__
-        wrong = next((name for name in options if name not in self.takes.parameters), None)
+        wrong = next((name for name in options if name not in self.options), None)
         if wrong is not None:
-            raise unknown(who, wrong, list(self.takes.parameters))
+            raise unknown(who, wrong, self.options)
         bound = self.takes.bind(*values, **options)
         bound.apply_defaults()
         vars(self).update({name: READERS[name](who, name, x) for name, x in bound.arguments.items()})
 
     def forward(self, x: Any) -> Any:
         """The function, with the options of this module."""
-        return type(self).function(x, **self._options())
-
-    def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.takes.parameters}
+        return type(self).function(x, **{name: getattr(self, name) for name in self.options})
 
     def _about(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
 
 
 class ReLU(Activation, of=activations.relu):
