@@ -339,3 +339,20 @@ def test_an_argument_without_a_meaning_is_asked_for(monkeypatch):
     name = plant(monkeypatch, strange)
     with pytest.raises(AssertionError, match="say in MEANINGS what a sample of \\['oddity'\\] is"):
         sample(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("bce", "binary_cross_entropy"), ("l1_loss", "mae"), ("MSELoss", "mse"), ("kl_div", "kl_divergence")],
+)
+def test_a_wrong_name_is_answered_with_the_right_one(name, meant):
+    with pytest.raises(errors.UnknownNameError, match=f"lo.losses has no '{name}'; did you mean '{meant}'"):
+        getattr(losses, name)
+
+
+def test_inputs_may_be_given_by_name_and_must_be_there():
+    assert losses.mse(target=[1.0], prediction=[3.0]) == 4.0
+    with pytest.raises(TypeError, match="mse: missing a required argument: 'target'"):
+        losses.mse([1.0])
+    with pytest.raises(TypeError, match="mse: too many positional arguments"):
+        losses.mse([1.0], [1.0], True)

@@ -164,15 +164,15 @@ class Module:
 
     # -------------------------------------------------------------------------------- as text
 
-    def _held(self) -> Iterator[tuple[str, Any]]:
+    def __held__(self) -> Iterator[tuple[str, Any]]:
         """The attributes in which parameters and modules are looked for."""
         yield from vars(self).items()
 
-    def _listed(self) -> list[tuple[str, Any]]:
+    def __listed__(self) -> list[tuple[str, Any]]:
         """What a repr lists inside this module."""
         return parts_of(self)
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         """What a repr says besides the class: the shapes of the module's own parameters."""
         return ", ".join(f"{name} {sizes(p)}" for name, p in parts_of(self) if isinstance(p, Node))
 
@@ -199,7 +199,7 @@ def parts_of(module: Module) -> list[tuple[str, Any]]:
     """The modules and parameters that a module holds itself, also in lists, tuples and dicts."""
     held = []
     seen = set()
-    waiting = list(module._held())[::-1]
+    waiting = list(module.__held__())[::-1]
     while waiting:
         name, item = waiting.pop()
         if is_part(item):
@@ -253,11 +253,11 @@ def outline(root: Module) -> str:
             text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
             text = f"{type(item).__name__} (above)"
-        elif isinstance(item, Module) and any(not isinstance(part, Node) for _, part in item._listed()):
+        elif isinstance(item, Module) and any(not isinstance(part, Node) for _, part in item.__listed__()):
             seen.add(Itself(item))
             text = f"{type(item).__name__}("
             waiting.append((depth, "", total))
-            waiting += [(depth + 1, f"({key}) ", part) for key, part in item._listed()][::-1]
+            waiting += [(depth + 1, f"({key}) ", part) for key, part in item.__listed__()][::-1]
         else:
             text, count = outline_of(item, seen)
             total += count
@@ -267,11 +267,11 @@ def outline(root: Module) -> str:
 
 def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
     """The line of a parameter, or of a module that holds only parameters; and how many numbers are new."""
-    inner = [("", item)] if isinstance(item, Node) else item._listed()
+    inner = [("", item)] if isinstance(item, Node) else item.__listed__()
     fresh = {Itself(p): p.value.size for _, p in inner if Itself(p) not in seen}
     seen.update(fresh, [Itself(item)])
     count = sum(fresh.values())
-    about = sizes(item) if isinstance(item, Node) else item._about()
+    about = sizes(item) if isinstance(item, Node) else item.__about__()
     text = f"{type(item).__name__} {about}".rstrip()
     shared = " (shared)" if len(fresh) < len(inner) else ""
     return (f"{text}: {count_text(count)}{shared}" if inner else text), count

@@ -79,9 +79,9 @@ class Linear(Module):
         name = name_of(self.weight) or ""
         place = f" at {name.removesuffix('.weight')!r}" if name.endswith(".weight") else ""
         expected = f"expected {self.weight.value.shape[0]} features along the last axis"
-        return ShapeError(f"Linear {self._about()}{place}: {expected}, got {got}")
+        return ShapeError(f"Linear {self.__about__()}{place}: {expected}, got {got}")
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         rows, columns = shape_of(self.weight)
         return f"{rows} -> {columns}" + (", no bias" if self.bias is None else "")
 
@@ -142,13 +142,13 @@ class Sequential(Module):
             raise OptionError(f"{type(self).__name__}: call super().__init__(*modules) in its __init__ first")
         return steps
 
-    def _held(self) -> Iterator[tuple[str, Any]]:
+    def __held__(self) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), step) for i, step in enumerate(self._steps()))
         yield from ((name, value) for name, value in vars(self).items() if name != "steps")
 
-    def _listed(self) -> list[tuple[str, Any]]:
+    def __listed__(self) -> list[tuple[str, Any]]:
         own = {str(i): step for i, step in enumerate(self._steps())}
-        return [*own.items(), *(part for part in super()._listed() if part[0] not in own)]
+        return [*own.items(), *(part for part in super().__listed__() if part[0] not in own)]
 
 
 def no_step(step: Any) -> str:
@@ -210,5 +210,5 @@ class Dropout(Module):
         """A random part of the values away, in training."""
         return dropout(x, self.p, training=self.training, rng=self.rng)
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         return f"p={self.p:g}"

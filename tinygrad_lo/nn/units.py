@@ -50,7 +50,7 @@ class Activation(Module):
         """The function, with the options of this module."""
         return type(self).function(x, **{name: getattr(self, name) for name in self.options})
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
 
 
