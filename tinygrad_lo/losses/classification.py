@@ -76,9 +76,7 @@ def cross_entropy(
     who = "cross_entropy"
     if ignore_index is not None and not is_whole(ignore_index):
         raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
-    epsilon = 0.0
-    if type(label_smoothing) is not float or label_smoothing != 0.0:
-        epsilon = number(who, "label_smoothing", label_smoothing, at_least=0.0, at_most=1.0)
+    epsilon = smoothing(who, label_smoothing)
     unit = unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
     if isinstance(scores, Node) and scores.op is not None:
@@ -93,6 +91,13 @@ def cross_entropy(
     losses = named(losses if unit == 1.0 else losses / unit, "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
     return losses if weight is None else (losses, weight)
+
+
+def smoothing(who: str, value: Any) -> float:
+    """How much of the uniform distribution to mix in; mostly nothing."""
+    if type(value) is float and value == 0.0:
+        return 0.0
+    return number(who, "label_smoothing", value, at_least=0.0, at_most=1.0)
 
 
 def warn_of_softmax(who: str, scores: Node, op: Op) -> None:
