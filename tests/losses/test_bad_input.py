@@ -116,7 +116,7 @@ CASES = [
      ["over must be 'others' or 'all', got 'wrong'"]),
     ("unknown combine", lambda: multiclass_hinge(SCORES, [0, 1], combine="avg"), errors.OptionError,
      ValueError,
-     ["combine must be 'sum' or 'mean' or 'max', got 'avg'"]),
+     ["combine must be 'sum', 'mean' or 'max', got 'avg'"]),
     # ------------------------------------------------------------------------------- regularizers
     ("l2 of nothing", lambda: l2([]), errors.OptionError, ValueError,
      ["empty list", "was a generator used twice?"]),

@@ -13,7 +13,7 @@ from tinygrad_lo.losses import (
     cross_entropy,
     hinge,
 )
-from tinygrad_lo.losses.checks import is_softmax
+from tinygrad_lo.losses.probabilities import is_softmax
 
 Z = np.array([[0.5, -1.5, 3.0], [-0.2, 0.0, -4.0]])
 Y = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.3]])

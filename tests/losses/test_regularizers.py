@@ -142,8 +142,9 @@ REFUSED = [
     (lambda: elastic_net(ONE, l1=True, l2=0), errors.OptionError, "got True"),
     (lambda: elastic_net([], l1=1, l2=1), errors.OptionError, "elastic_net: empty list"),
     (lambda: l1(w for w in ()), errors.OptionError, "l1: empty list of parameters (was a generator"),
-    (lambda: l1(None), errors.DTypeError, "l1: expected a tensor or a list of tensors, got None"),
-    (lambda: l1("W"), errors.DTypeError, "'W'"),
+    (lambda: l1(None), errors.OptionError, "l1: params must be a tensor, a list of them, of (name"),
+    (lambda: l1(None), errors.OptionError, "pairs, a dict or a model, got NoneType"),
+    (lambda: l1("W"), errors.OptionError, "got str"),
     (lambda: l1(["abc"]), errors.DTypeError, "str"),
     (lambda: l2(ONE, half=2), errors.OptionError, "l2: half must be True or False, got 2"),
 ]  # fmt: skip
@@ -154,3 +155,23 @@ def test_refusals(call, error, words):
     with pytest.raises(error) as caught:
         call()
     assert words in str(caught.value)
+
+
+def test_weights_in_every_form_that_users_write():
+    model = lo.nn.Linear(2, 1, rng=0)
+    weights = [p.numpy() for p in model.parameters()]
+    expected = sum((w**2).sum() for w in weights)
+    forms = [
+        model,
+        dict(model.named_parameters()),
+        list(model.named_parameters()),
+        model.parameters(),
+        weights,
+    ]
+    for params in forms:
+        assert float(lo.losses.l2(params).item()) == pytest.approx(expected)
+
+
+def test_a_set_of_weights_has_no_order():
+    with pytest.raises(errors.OptionError, match="l2: params is a set"):
+        l2({lo.Parameter([1.0])})

@@ -298,7 +298,7 @@ REFUSALS = [
     (norm(bias=np.ones((3, 1))), "ShapeError", r"bias must have shape \(3,\)"),
     (norm(momentum=None), "OptionError", r"momentum must be in \[0, 1\], got None"),
     (norm(momentum=2.0), "OptionError", "momentum"),
-    (norm(eps=0.0), "OptionError", "eps must be > 0, got 0.0"),
+    (norm(eps=0.0), "OptionError", "eps must be finite and > 0, got 0.0"),
     (norm(training=False), "OptionError", "training=False needs running_mean and running_var"),
     (norm(running_mean=np.ones(3)), "OptionError", "running_var is missing"),
     (norm(running_var=np.ones(3)), "OptionError", "running_mean is missing"),

@@ -1,5 +1,7 @@
 """The losses of the lectures: (prediction, target) in that order, options as keywords."""
 
+from typing import Any
+
 from tinygrad_lo.losses.classification import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -26,6 +28,7 @@ from tinygrad_lo.losses.metric import (
 )
 from tinygrad_lo.losses.regression import gaussian_nll, huber, mae, mse, msle
 from tinygrad_lo.losses.regularizers import elastic_net, l1, l2
+from tinygrad_lo.options import missing
 
 __all__ = [
     "mse", "mae", "msle", "huber", "gaussian_nll",
@@ -37,3 +40,7 @@ __all__ = [
     "hard_negatives", "semi_hard_negatives",
     "l1", "l2", "elastic_net",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("lo.losses", name, __all__)

@@ -7,57 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, tick
-from tinygrad_lo.engine.machine.arguments import finite_number
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
-from tinygrad_lo.engine.naming import named, scoped
-from tinygrad_lo.engine.ops.arithmetic import (
-    add,
-    divide,
-    greater,
-    multiply,
-    negative,
-    not_equal,
-    square,
-    subtract,
-)
-from tinygrad_lo.engine.ops.elementwise import astype, relu, softplus, where
+from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
+from tinygrad_lo.engine.ops.elementwise import astype, relu, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims, reshape
-from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import OptionError
-from tinygrad_lo.losses.checks import (
-    HALF,
+from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
+from tinygrad_lo.errors import DomainError, LabelError, OptionError, ShapeError
+from tinygrad_lo.losses.labels import class_weights_of, every, labels_of, pos_weight_of, scores_and
+from tinygrad_lo.losses.loss import entering, in_single, loss, pair_of, unit_of
+from tinygrad_lo.losses.probabilities import (
     LOGITS,
-    SUSPECTS,
-    above_zero,
-    class_weights_of,
     distribution_of,
-    in_unit_interval,
     is_softmax,
-    labels_of,
-    not_plus_minus,
-    nothing_left,
-    one_of,
-    outside_of_unit,
-    pair_of,
-    pos_weight_of,
-    reduce,
+    log_odds_of,
+    may_make_softmax,
+    probabilities,
     saturated,
-    scores_of,
-    shown,
-    unit_of,
-    weights_are_zero,
-    widened,
 )
-from tinygrad_lo.losses.scores import log_odds_of
+from tinygrad_lo.options import choice, is_whole, number
 
 
+@loss(scores_and, column=True)
 def cross_entropy(
     scores: Any,
     target: Any,
@@ -96,85 +74,107 @@ def cross_entropy(
         >>> round(float(lo.losses.cross_entropy(scores, [0], base=10)), 2)
         0.89
     """
-    began = tick()
     who = "cross_entropy"
-    scores, data, half = scores_of(who, scores)
-    classes = data.shape[-1]
-    if type(label_smoothing) is not float or label_smoothing != 0.0:
-        label_smoothing = finite_number(who, "label_smoothing", label_smoothing, 0.0, 1.0)
-    if ignore_index is not None:
-        if isinstance(ignore_index, bool) or not isinstance(ignore_index, (int, np.integer)):
-            raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
-        ignore_index = int(ignore_index)
-    unit = 1.0 if type(base) is float and base == math.e else unit_of(who, base)
-    weights = None if class_weights is None else class_weights_of(who, class_weights, data)
-    if (
-        isinstance(scores, Node)
-        and scores.op is not None
-        and scores.op.name in SUSPECTS
-        and is_softmax(scores)
-    ):
+    if ignore_index is not None and not is_whole(ignore_index):
+        raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
+    epsilon = smoothing(who, label_smoothing)
+    unit = unit_of(who, base)
+    weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
+    if isinstance(scores, Node) and scores.op is not None:
+        warn_of_softmax(who, scores, scores.op)
+    if shape_of(target) == shape_of(scores):
+        if ignore_index is not None:
+            raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
+        q = entering(distribution_of(who, target, scores.dtype), "q", scores)
+        losses, weight = of_distribution(scores, q, epsilon, weights), None
+    else:
+        losses, weight = of_labels(who, scores, target, epsilon, weights, ignore_index)
+    losses = named(losses if unit == 1.0 else losses / unit, "L_i")
+    # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
+    return losses if weight is None else (losses, weight)
+
+
+def smoothing(who: str, value: Any) -> float:
+    """How much of the uniform distribution to mix in; mostly nothing."""
+    if type(value) is float and value == 0.0:
+        return 0.0
+    return number(who, "label_smoothing", value, at_least=0.0, at_most=1.0)
+
+
+def warn_of_softmax(who: str, scores: Node, op: Op) -> None:
+    """Warn if softmax has been applied already."""
+    if may_make_softmax(op) and is_softmax(scores):
         warn_once(
             who,
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
             f"into softmax, or pass log_softmax(...) to nll",
         )
-    soft = np.shape(target) == data.shape
-    if soft and ignore_index is not None:
-        raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
-    weight = keep = None
-    if soft:
-        q = distribution_of(who, target, data.dtype)
-        if isinstance(scores, Node) and not isinstance(q, Node):
-            q = Tensor(q, name="q")
-    else:
-        labels = labels_of(who, data, target, ignore_index)
-        if ignore_index is not None:
-            keep = not_equal(labels, ignore_index)
-            check(keep, np.any, lambda kept: nothing_left(who, ignore_index, np.size(kept)))
-            labels = where(keep, labels, 0)
-            keep = shown(expand_dims(keep, -1), "kept", scores)
-            scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
-            keep = shown(astype(keep, data.dtype), "kept as numbers", scores)
-        if weights is not None:
-            weight = pick(broadcast_to(weights, data.shape), labels)
-            weight = shown(weight if keep is None else multiply(weight, keep), "w_y", scores)
-        elif keep is not None:
-            weight = keep
 
+
+def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
+    """−Σ_j q_j log p_j, in which 0 log 0 is 0."""
     log_p = named(log_softmax(scores, -1), "log p")
-    if soft and not label_smoothing and not (isinstance(q, Node) and q.needs):
-        log_p = where(greater(q, 0.0), log_p, 0.0)  # 0 log 0 = 0, for classes that are masked out
-    elif soft and not label_smoothing:
-        # The same for a target with a gradient, which is −log p also where it is 0.
-        log_p = where(greater(q, 0.0), log_p, where(greater(log_p, -math.inf), log_p, 0.0))
-    # One loss a row, as a column until the end: (..., 1) meets the weights without a reshape.
-    if not soft and not label_smoothing:
-        losses = negative(named(pick(log_p, labels), "log p_y"))
-        if weight is not None:
-            losses = multiply(losses, weight)
+    if not epsilon:
+        # A target with a gradient, which is −log p also where it is 0, sees log p unless that is −inf.
+        sees = isinstance(q, Node) and q.needs
+        log_p = where(greater(q, 0.0), log_p, where(greater(log_p, -math.inf), log_p, 0.0) if sees else 0.0)
+    return expected(log_p, q, epsilon, weights, scores)
+
+
+def of_labels(
+    who: str, scores: Any, target: Any, epsilon: float, weights: Any, ignore_index: int | None
+) -> tuple[Any, Any]:
+    """−log p_y, smoothed and weighted, as a column: (..., 1) meets the weights without a reshape."""
+    labels = labels_of(who, scores, target, ignore_index)
+    keep = None
+    if ignore_index is not None:
+        scores, labels, keep = without_ignored(who, scores, labels, ignore_index)
+    weight = keep
+    if weights is not None:
+        w_y = pick(broadcast_to(weights, scores.shape), labels)
+        weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
+    log_p = named(log_softmax(scores, -1), "log p")
+    if epsilon:
+        q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
+        losses, factor = expected(log_p, q, epsilon, weights, scores), keep
     else:
-        if not soft:
-            one = np.ones((*data.shape[:-1], 1), data.dtype)
-            q = put(one, labels, classes)
-        if label_smoothing:
-            q = add(multiply(q, 1.0 - label_smoothing), label_smoothing / classes)
-        if weights is not None:
-            q = multiply(q, weights)
-        losses = negative(total(multiply(shown(q, "q", scores), log_p), -1, True))
-        if keep is not None:
-            losses = multiply(losses, keep)
-    if unit != 1.0:
-        losses = divide(losses, unit)
-    losses = named(losses, "L_i")
-    if reduction == "none":
-        losses = named(reshape(losses, data.shape[:-1]), "L_i")
-    # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
-    if weight is not None and reduction == "mean":
-        weight = check(total(weight), np.all, lambda _: weights_are_zero(who))
-    return scoped(who, began, reduce(who, losses, reduction, half, weight))
+        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
+    return losses if factor is None else losses * factor, weight
 
 
+def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> Any:
+    """−Σ_j q_j log p_j as a column, q smoothed by ε and weighted by class."""
+    if epsilon:
+        q = q * (1.0 - epsilon) + epsilon / scores.shape[-1]
+    if weights is not None:
+        q = multiply(q, weights)
+    return -total(multiply(entering(q, "q", scores), log_p), -1, True)
+
+
+def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tuple[Any, Any, Any]:
+    """Scores and labels with harmless ones in the rows to ignore, and a column of 0 there, else 1."""
+    keep = not_equal(labels, ignore_index)
+    check(keep, any_left, nothing_left, who, ignore_index)
+    labels = where(keep, labels, 0)
+    keep = entering(expand_dims(keep, -1), "kept", scores)
+    scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
+    return scores, labels, entering(astype(keep, scores.dtype), "kept as numbers", scores)
+
+
+def any_left(keep: Array, who: str, ignore_index: int) -> bool:
+    """Whether a row is not ignored."""
+    return bool(keep.any())
+
+
+def nothing_left(keep: Array, who: str, ignore_index: int) -> ShapeError:
+    """The error for a batch of which every row is ignored."""
+    count = np.size(keep)
+    return ShapeError(
+        f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})"
+    )
+
+
+@loss(scores_and)
 def multiclass_hinge(
     scores: Any,
     labels: Any,
@@ -206,36 +206,30 @@ def multiclass_hinge(
         >>> losses.round(1)
         array([ 2.9,  0. , 12.9])
     """
-    began = tick()
     who = "multiclass_hinge"
-    delta = finite_number(who, "margin", margin)
-    one_of(who, "power", power, (1, 2))
-    one_of(who, "over", over, ("others", "all"))
-    one_of(who, "combine", combine, ("sum", "mean", "max"))
-    scores, data, half = scores_of(who, scores)
-    labels = labels_of(who, data, labels)
-    classes = data.shape[-1]
-
+    delta = number(who, "margin", margin)
+    choice(who, "power", power, (1, 2))
+    choice(who, "over", over, ("others", "all"))
+    choice(who, "combine", combine, ("sum", "mean", "max"))
+    labels = labels_of(who, scores, labels)
     s_y = named(pick(scores, labels), "s_y")
-    margins = relu(add(subtract(scores, s_y), delta))
+    margins = relu(scores - s_y + delta)
     if over == "others":
-        others = not_equal(expand_dims(labels, -1), np.arange(classes))
-        if isinstance(scores, Node):
-            others = astype(others, data.dtype)
-            others = named(others if isinstance(others, Node) else Tensor(others), "j≠y")
-        margins = multiply(margins, others)
-    if power == 2:
-        margins = square(margins)
-    margins = named(margins, "margins")
+        margins = margins * wrong_classes(scores, labels)
+    margins = named(square(margins) if power == 2 else margins, "margins")
     if combine == "max":
-        losses = largest(margins, -1)
-    else:
-        losses = total(margins, -1)
-        if combine == "mean":
-            losses = divide(losses, classes)
-    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction, half))
+        return named(largest(margins, -1), "L_i")
+    losses = total(margins, -1)
+    return named(losses / scores.shape[-1] if combine == "mean" else losses, "L_i")
 
 
+def wrong_classes(scores: Any, labels: Any) -> Any:
+    """Where j ≠ y, as numbers where it enters a graph."""
+    wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
+    return entering(astype(wrong, scores.value.dtype), "j≠y", scores) if isinstance(scores, Node) else wrong
+
+
+@loss(scores_and, column=True)
 def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     """Negative log-likelihood of the right classes, given log-probabilities.
 
@@ -254,20 +248,22 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
-    began = tick()
-    who = "nll"
-    log_p, data, half = scores_of(who, log_probabilities)
-    log_p = check(log_p, lambda x: not (x > 1e-6).any(), lambda x: above_zero(who, x))
-    labels = labels_of(who, data, labels)
-    losses = negative(named(pick(log_p, labels), "log p_y"))
-    if reduction == "none":
-        losses = reshape(losses, data.shape[:-1])
-    return scoped(who, began, reduce(who, named(losses, "L_i"), reduction, half))
+    log_p = every(
+        log_probabilities,
+        lambda x: ~(x > 1e-6),
+        lambda value, place: DomainError(
+            f"nll: log-probability {value:g} at {place} is above 0; pass log_softmax(scores), "
+            f"or scores to cross_entropy"
+        ),
+    )
+    labels = labels_of("nll", log_p, labels)
+    return named(-named(pick(log_p, labels), "log p_y"), "L_i")
 
 
 # ------------------------------------------------------------------------------- two classes
 
 
+@loss(pair_of("probability", "target", widen=False))
 def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
@@ -291,27 +287,22 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
         >>> round(float(lo.losses.binary_cross_entropy(np.array([0.5]), np.array([1.0]))), 4)  # ln 2
         0.6931
     """
-    began = tick()
     who = "binary_cross_entropy"
-    p, y, half = pair_of(who, p, y, ("probability", "target"))
-    p = check(p, in_unit_interval, outside_of_unit, who, "probability", LOGITS)
-    y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
-    z = log_odds_of(p)
-    if z is None and saturated(p, y):
+    p = probabilities(who, "probability", p, LOGITS)
+    y = probabilities(who, "target", y)
+    z = log_odds_of(in_single(p))
+    if z is not None:
+        return named(bernoulli_known(in_single(p), in_single(y), z), "L")
+    if saturated(in_single(p), y):
         warn_once(
             who,
             "binary_cross_entropy: a probability is rounded to 0 or 1, and wrong: how wrong was lost when it "
             "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
         )
-    if z is not None:
-        losses = bernoulli_known(p, y, z)
-    elif half:  # the slope ends where float16 does
-        losses = widened(bernoulli(astype(p, HALF), astype(y, HALF)))
-    else:
-        losses = bernoulli(p, y)
-    return scoped(who, began, reduce(who, named(losses, "L"), reduction, half))
+    return named(in_single(bernoulli(p, y)), "L")  # the slope of float16 ends where float16 does
 
 
+@loss(pair_of("scores", "target"))
 def binary_cross_entropy_with_logits(
     z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -334,23 +325,21 @@ def binary_cross_entropy_with_logits(
         >>> lo.losses.binary_cross_entropy_with_logits(z, y, reduction="none").round(4)
         array([6.931e-01, 1.000e+04])
     """
-    began = tick()
     who = "binary_cross_entropy_with_logits"
-    if isinstance(z, Node) and z.op is not None and z.op.name == "sigmoid":
+    if isinstance(z, Node) and z.op is not None and z.op.apply is sigmoid:
         warn_once(
             who,
             f"{who}: the scores are the output of sigmoid, which this loss applies itself; pass what "
             "went into sigmoid, or pass probabilities to binary_cross_entropy",
         )
-    z, y, half = pair_of(who, z, y, ("scores", "target"))
-    y = check(y, in_unit_interval, outside_of_unit, who, "target", "")
-    positive = multiply(y, named(softplus(negative(z)), "−log h"))
+    y = probabilities(who, "target", y)
+    positive = y * named(softplus(-z), "−log h")
     if pos_weight is not None:
-        positive = multiply(positive, pos_weight_of(who, pos_weight, z))
-    losses = add(positive, multiply(subtract(1.0, y), named(softplus(z), "−log(1−h)")))
-    return scoped(who, began, reduce(who, named(losses, "L"), reduction, half))
+        positive = positive * pos_weight_of(who, pos_weight, z)
+    return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L")
 
 
+@loss(pair_of("score", "y"))
 def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The loss of the two-class SVM: the score should be on the side of y, by a margin.
 
@@ -368,11 +357,10 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
         >>> lo.losses.hinge(s, y, reduction="none")
         array([0.7, 0. , 1.8, 0. ])
     """
-    began = tick()
-    margins, half = margins_of("hinge", score, y, margin)
-    return scoped("hinge", began, reduce("hinge", margins, reduction, half))
+    return margins_of("hinge", score, y, margin)
 
 
+@loss(pair_of("score", "y"))
 def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The hinge loss squared: smooth where the margin is met, harder on those far off.
 
@@ -389,14 +377,17 @@ def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "
         >>> round(float(lo.losses.squared_hinge(s, y)), 4)  # (0.49 + 3.24) / 4
         0.9325
     """
-    began = tick()
-    margins, half = margins_of("squared_hinge", score, y, margin)
-    return scoped("squared_hinge", began, reduce("squared_hinge", square(margins), reduction, half))
+    return square(margins_of("squared_hinge", score, y, margin))
 
 
-def margins_of(who: str, score: Any, y: Any, margin: float) -> tuple[Any, bool]:
-    """max(0, Δ − y s), the labels checked; and whether the score is float16."""
-    delta = finite_number(who, "margin", margin)
-    score, y, half = pair_of(who, score, y, ("score", "y"))
-    y = check(y, lambda x: bool((np.abs(x) == 1).all()), lambda x: not_plus_minus(who, x))
-    return named(relu(subtract(delta, multiply(y, score))), "margins"), half
+def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
+    """max(0, Δ − y s), the labels checked."""
+    delta = number(who, "margin", margin)
+    y = every(
+        y,
+        lambda x: np.abs(x) == 1,
+        lambda value, place: LabelError(
+            f"{who}: label {value:g} at {place}; allowed -1 and +1; use 2*y - 1 for 0/1"
+        ),
+    )
+    return named(relu(delta - y * score), "margins")

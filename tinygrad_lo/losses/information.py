@@ -7,31 +7,35 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node, tick
-from tinygrad_lo.engine.machine.arguments import foreign, plain, shape_of
-from tinygrad_lo.engine.machine.hooks import check, remembered
-from tinygrad_lo.engine.naming import named, scoped
-from tinygrad_lo.engine.ops.arithmetic import divide, greater, multiply, subtract
-from tinygrad_lo.engine.ops.elementwise import as_float, where
+from tinygrad_lo.engine.machine.hooks import remembered
+from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.ops.arithmetic import greater
+from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.errors import ShapeError
-from tinygrad_lo.losses.checks import (
-    HALF,
-    in_unit_interval,
-    narrowed,
-    outside_of_unit,
-    pair_of,
-    reduce,
-    shown,
-    sums_to_one,
-    unit_of,
-    widened,
-    wrong_sum,
-)
-from tinygrad_lo.losses.scores import log_of
+from tinygrad_lo.losses.loss import entering, loss, one, pair_of, unit_of
+from tinygrad_lo.losses.probabilities import distribution, log_of, probabilities
 
 
+def one_distribution(who: str, p: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a loss of a distribution."""
+    (p,), half = one(who, p)
+    return (distribution(who, "p", p, half),), half
+
+
+def two_distributions(who: str, p: Any, q: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a loss of two distributions, or batches of them, of one shape."""
+    (p, q), half = pair_of("p", "q")(who, p, q)
+    return (distribution(who, "p", p, half), distribution(who, "q", q, half)), half
+
+
+def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a loss of a distribution and scores, which say in which dtype to compute."""
+    (scores, p), half = pair_of("scores", "p")(who, scores, p)
+    return (distribution(who, "p", entering(p, "p", scores), half), scores), half
+
+
+@loss(one)
 def information(p: Any, *, base: float = math.e) -> Any:
     """How surprising an outcome of probability p is when it happens: rare ones tell more.
 
@@ -48,16 +52,14 @@ def information(p: Any, *, base: float = math.e) -> Any:
         >>> lo.losses.information([1.0, 0.5, 0.125], base=2).tolist()
         [0.0, 1.0, 3.0]
     """
-    began = tick()
-    who = "information"
-    unit = unit_of(who, base)
-    p, half = number_of(who, p)
-    log_p, possible = log_of(who, "p", probabilities(who, "p", p), 1.0)
+    unit = unit_of("information", base)
+    p = probabilities("information", "p has the probability", p, "; of scores take softmax")
+    log_p, possible = log_of("information", "p", p, 1.0)
     # 0 − log 1 is 0, where −log 1 would be −0.
-    surprise = where(possible, subtract(0.0, log_p), math.inf)
-    return scoped(who, began, in_unit(surprise, unit, half))
+    return in_unit(where(possible, 0.0 - log_p, math.inf), unit)
 
 
+@loss(one_distribution)
 def entropy(p: Any, *, base: float = math.e) -> Any:
     """The information that an outcome of the distribution p brings on average: its uncertainty.
 
@@ -75,16 +77,13 @@ def entropy(p: Any, *, base: float = math.e) -> Any:
         >>> float(lo.losses.entropy([0.5, 0.25, 0.25, 0.0], base=2))
         1.5
     """
-    began = tick()
-    who = "entropy"
-    unit = unit_of(who, base)
-    p, half = number_of(who, p)
-    log_p, _ = log_of(who, "p", distribution(who, "p", p, half))
+    unit = unit_of("entropy", base)
+    log_p, _ = log_of("entropy", "p", p)
     # The same terms as in distribution_cross_entropy, so that H(p, p) is H(p) to the last bit.
-    h = total(multiply(p, subtract(0.0, log_p)), -1)
-    return scoped(who, began, in_unit(h, unit, half))
+    return in_unit(total(p * (0.0 - log_p), -1), unit)
 
 
+@loss(two_distributions)
 def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
     """What outcomes of p cost on average in the code that is best for q; at least H(p).
 
@@ -104,16 +103,13 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
         >>> float(lo.losses.distribution_cross_entropy([0.5, 0.5, 0.0], [0.25, 0.5, 0.25], base=2))
         1.5
     """
-    began = tick()
-    who = "distribution_cross_entropy"
-    unit = unit_of(who, base)
-    p, q, half = distributions(who, p, q)
-    log_q, possible = log_of(who, "q", q, p)
-    terms = multiply(p, subtract(0.0, log_q))
-    h = total(infinite_where_missed(terms, p, possible), -1)
-    return scoped(who, began, in_unit(h, unit, half))
+    unit = unit_of("distribution_cross_entropy", base)
+    log_q, possible = log_of("distribution_cross_entropy", "q", q, p)
+    terms = p * (0.0 - log_q)
+    return in_unit(total(infinite_where_missed(terms, p, possible), -1), unit)
 
 
+@loss(two_distributions)
 def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """What it costs on average to expect q where p is true, beyond what p costs itself.
 
@@ -140,13 +136,11 @@ def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mea
         >>> lo.losses.kl_divergence(p, q, reduction="none").round(6).tolist()
         [0.10465, 0.693147]
     """
-    began = tick()
-    who = "kl_divergence"
-    unit = unit_of(who, base)
-    p, q, half = distributions(who, p, q)
-    return scoped(who, began, reduce(who, divergence(who, p, *log_of(who, "q", q, p), unit), reduction, half))
+    unit = unit_of("kl_divergence", base)
+    return divergence("kl_divergence", p, *log_of("kl_divergence", "q", q, p), unit)
 
 
+@loss(distribution_and_scores)
 def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The KL divergence of p from the softmax of scores, exact at any finite scores.
 
@@ -170,16 +164,11 @@ def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, redu
         >>> round(float(lo.losses.kl_divergence_with_logits(p, scores)), 3)  # 400 − log 2
         399.307
     """
-    began = tick()
     who = "kl_divergence_with_logits"
     unit = unit_of(who, base)
-    # The scores say in which dtype to compute.
-    scores, p, half = pair_of(who, scores, p, names=("scores", "p"))
-    p = distribution(who, "p", shown(p, "p", scores), half)
     v = log_softmax(scores, -1)
     possible = greater(v, -math.inf)
-    log_q = named(where(possible, v, 0.0), "log q")
-    return scoped(who, began, reduce(who, divergence(who, p, log_q, possible, unit), reduction, half))
+    return divergence(who, p, named(where(possible, v, 0.0), "log q"), possible, unit)
 
 
 # ----------------------------------------------------------------------------------- ingredients
@@ -188,8 +177,8 @@ def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, redu
 def divergence(who: str, p: Any, log_q: Any, possible: Any, unit: float) -> Any:
     """KL(p‖q) of every row, from log q and where q is above 0."""
     # Not as H(p, q) − H(p): between nearly equal distributions that would lose what is left.
-    terms = multiply(p, subtract(log_of(who, "p", p)[0], log_q))
-    return named(in_unit(total(infinite_where_missed(terms, p, possible), -1), unit, half=False), "L_i")
+    terms = p * (log_of(who, "p", p)[0] - log_q)
+    return named(in_unit(total(infinite_where_missed(terms, p, possible), -1), unit), "L_i")
 
 
 def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
@@ -200,39 +189,6 @@ def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
     return where(remembered(greater, missed, least), math.inf, terms)
 
 
-def in_unit(nats: Any, unit: float, half: bool) -> Any:
-    """From nats to the unit of the base, and to the dtype that came."""
-    return narrowed(nats if unit == 1.0 else divide(nats, unit), half)
-
-
-# ---------------------------------------------------------------------------------------- checks
-
-
-def number_of(who: str, p: Any) -> tuple[Any, bool]:
-    """A tensor as it is, all else as an array, in floating point; and whether it is float16."""
-    p = as_float(p if isinstance(p, Node) or foreign(p) else np.asarray(plain(p, who)), None)
-    return widened(p), p.dtype is HALF
-
-
-def probabilities(who: str, name: str, p: Any) -> Any:
-    """Every element in [0, 1]; nan is not."""
-    # The facts that both functions of a check get: who, what is out of range, and what to do.
-    return check(
-        p, in_unit_interval, outside_of_unit, who, f"{name} has the probability", "; of scores take softmax"
-    )
-
-
-def distributions(who: str, p: Any, q: Any) -> tuple[Any, Any, bool]:
-    """Two distributions, or batches of them, of one shape; and whether they are float16."""
-    p, q, half = pair_of(who, p, q, names=("p", "q"))
-    return distribution(who, "p", p, half), distribution(who, "q", q, half), half
-
-
-def distribution(who: str, name: str, p: Any, half: bool) -> Any:
-    """Probabilities that sum to 1 along the last axis."""
-    shape = shape_of(p)
-    if not shape:
-        raise ShapeError(f"{who}: {name} must have an axis of outcomes, got one number; write [p, 1 - p]")
-    if 0 in shape:
-        raise ShapeError(f"{who}: no probabilities: {name} has shape {shape}")
-    return check(probabilities(who, name, p), sums_to_one, wrong_sum, who, name, half)
+def in_unit(nats: Any, unit: float) -> Any:
+    """From nats to the unit of the base."""
+    return nats if unit == 1.0 else nats / unit

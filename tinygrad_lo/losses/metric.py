@@ -7,30 +7,72 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, tick
-from tinygrad_lo.engine.machine.arguments import finite_number, foreign, shape_of
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.hooks import check, leave
-from tinygrad_lo.engine.naming import named, scoped
-from tinygrad_lo.engine.ops.arithmetic import add, equal, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import floats, relu, where
+from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.ops.arithmetic import equal, square
+from tinygrad_lo.engine.ops.elementwise import HALF, floats, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
-from tinygrad_lo.errors import (
-    DTypeError,
-    GraphError,
-    IndexingError,
-    LabelError,
-    NonFiniteError,
-    OptionError,
-    ShapeError,
-)
-from tinygrad_lo.losses.checks import HALF, narrowed, one_of, pair_of, reduce, widened
+from tinygrad_lo.errors import GraphError, IndexingError, LabelError, NonFiniteError, OptionError, ShapeError
+from tinygrad_lo.losses.labels import every, integers, place_text
+from tinygrad_lo.losses.loss import in_single, loss, pair_of
+from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
 
 
+# -------------------------------------------------------------------------------------- inputs
+
+
+def three(who: str, anchor: Any, positive: Any, negative: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a loss of three inputs of one shape."""
+    anchor, positive, negative = floats(who, anchor, positive, negative)
+    if not anchor.shape == positive.shape == negative.shape:
+        raise ShapeError(
+            f"{who}: anchor {anchor.shape}, positive {positive.shape}, negative {negative.shape}; "
+            f"losses do not broadcast, give all three one shape"
+        )
+    features(who, "anchor, positive and negative", anchor)
+    return tuple(map(in_single, (anchor, positive, negative))), anchor.dtype is HALF
+
+
+def feature_rows(who: str, a: Any, b: Any, *rest: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a loss of two rows, or batches of rows."""
+    (a, b), half = pair_of("a", "b")(who, a, b)
+    features(who, "a and b", a)
+    return (a, b, *rest), half
+
+
+def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
+    """The reader of a function of two lists of rows."""
+    A, B = floats(who, A, B)
+    for name, x in (("A", A), ("B", B)):
+        if len(x.shape) != 2:
+            raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
+    if A.shape[1] != B.shape[1]:
+        raise ShapeError(
+            f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
+            f"have no distance, give both one length"
+        )
+    return (in_single(A), in_single(B)), A.dtype is HALF
+
+
+def features(who: str, names: str, x: Any) -> None:
+    """Raise unless there are rows, with an axis of features at the end."""
+    if not x.shape:
+        raise ShapeError(f"{who}: {names} must have an axis of features, got one number")
+    if 0 in x.shape:
+        raise ShapeError(f"{who}: no samples left to average: {names} have shape {x.shape}")
+
+
+# -------------------------------------------------------------------------------------- losses
+
+
+@loss(three)
 def triplet(
     anchor: Any,
     positive: Any,
@@ -65,29 +107,17 @@ def triplet(
         >>> float(lo.losses.triplet(a, p, n))  # 1 − 2.25 + 1 is below 0
         0.0
     """
-    began = tick()
-    who = "triplet"
-    alpha = finite_number(who, "margin", margin, 0.0)
+    alpha = number("triplet", "margin", margin, at_least=0.0)
     if not callable(distance) and distance not in DISTANCES:
         raise OptionError(
-            f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
+            f"triplet: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
         )
-    anchor, positive, negative = floats(who, anchor, positive, negative)
-    half = anchor.dtype is HALF
-    anchor, positive, negative = map(widened, (anchor, positive, negative))
-    if not anchor.shape == positive.shape == negative.shape:
-        raise ShapeError(
-            f"{who}: anchor {anchor.shape}, positive {positive.shape}, negative {negative.shape}; "
-            f"losses do not broadcast, give all three one shape"
-        )
-    features(who, "anchor, positive and negative", anchor)
-
-    d_p = named(apart(who, distance, anchor, positive), "d_p")
-    d_n = named(apart(who, distance, anchor, negative), "d_n")
-    losses = named(relu(add(subtract(d_p, d_n), alpha)), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, half))
+    d_p = named(apart(distance, anchor, positive), "d_p")
+    d_n = named(apart(distance, anchor, negative), "d_n")
+    return named(relu(d_p - d_n + alpha), "L_i")
 
 
+@loss(feature_rows)
 def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
 
@@ -111,29 +141,29 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
         >>> lo.losses.contrastive(a, b, [0, 1], margin=2.0, reduction="none")  # ½ 0.5², ½ (2 − 0.5)²
         array([0.125, 1.125])
     """
-    began = tick()
-    who = "contrastive"
-    m = finite_number(who, "margin", margin, 0.0)
-    a, b, half = pair_of(who, a, b, ("a", "b"))
-    features(who, "a and b", a)
-    y = integers(who, "y", y, a.shape[:-1], "pairs")
-    y = every(
-        y,
-        lambda y: (y == 0) | (y == 1),
-        lambda at, i, v: LabelError(f"{who}: label {v} {at}; allowed 0 (similar) and 1 (dissimilar)"),
-    )
-
-    r = named(subtract(a, b), "r")
+    m = number("contrastive", "margin", margin, at_least=0.0)
+    dissimilar = equal(similarities(y, a.shape[:-1]), 1)
+    r = named(a - b, "r")
     D = named(norm(r, -1), "D")
-    dissimilar = equal(y, 1)
     # Not the square of D: at D = 0 the norm has a kink, and curvature 1 would be lost there. And chosen
     # before squaring: what is far apart and dissimilar costs nothing, however far.
     pulled = named(total(square(where(expand_dims(dissimilar, -1), 0.0, r)), -1), "(1 − y) D²")
-    pushed = named(square(where(dissimilar, relu(subtract(m, D)), 0.0)), "y max(0, m − D)²")
-    losses = named(multiply(add(pulled, pushed), 0.5), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, half))
+    pushed = named(square(where(dissimilar, relu(m - D), 0.0)), "y max(0, m − D)²")
+    return named((pulled + pushed) * 0.5, "L_i")
 
 
+def similarities(y: Any, shape: tuple[int, ...]) -> Any:
+    """Labels of pairs, 0 or 1."""
+    return every(
+        integers("contrastive", "y", y, shape, "pairs"),
+        lambda y: (y == 0) | (y == 1),
+        lambda v, place: LabelError(
+            f"contrastive: label {v} {place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
+        ),
+    )
+
+
+@loss(feature_rows)
 def cosine_similarity(a: Any, b: Any) -> Any:
     """The cosine of the angle between two vectors: 1 same direction, 0 at right angles, −1 opposite.
 
@@ -156,14 +186,10 @@ def cosine_similarity(a: Any, b: Any) -> Any:
         >>> lo.losses.cosine_similarity(a, b)
         array([ 0.6,  0. , -1. ])
     """
-    began = tick()
-    who = "cosine_similarity"
-    a, b, half = pair_of(who, a, b, ("a", "b"))
-    features(who, "a and b", a)
-    similar = cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖"))
-    return scoped(who, began, named(narrowed(similar, half), "cos θ"))
+    return named(cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖")), "cos θ")
 
 
+@loss(matrices)
 def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
     """How far every row of A is from every row of B, through their differences.
 
@@ -184,27 +210,14 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
         >>> lo.losses.pairwise_distance([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])
         array([[5., 0.]])
     """
-    began = tick()
-    who = "pairwise_distance"
-    one_of(who, "distance", distance, DISTANCES)
-    A, B = floats(who, A, B)
-    half = A.dtype is HALF
-    A, B = widened(A), widened(B)
-    for name, x in (("A", A), ("B", B)):
-        if len(x.shape) != 2:
-            raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
-    if A.shape[1] != B.shape[1]:
-        raise ShapeError(
-            f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
-            f"have no distance, give both one length"
-        )
-    D = apart(who, distance, expand_dims(A, 1), expand_dims(B, 0))
-    return scoped(who, began, named(narrowed(D, half), "D"))
+    choice("pairwise_distance", "distance", distance, DISTANCES)
+    return named(apart(distance, expand_dims(A, 1), expand_dims(B, 0)), "D")
 
 
 # -------------------------------------------------------------------------------------- mining
 
 
+@public
 def hard_negatives(embeddings: Any, labels: Any) -> Array:
     """For each row as an anchor, its hardest negative: the nearest row that has another label.
 
@@ -225,9 +238,10 @@ def hard_negatives(embeddings: Any, labels: Any) -> Array:
         array([2, 2, 1, 1])
     """
     x, y = minable("hard_negatives", embeddings, labels)
-    return by_blocks(x, y, lambda d, other, rows: nearest(d, other))
+    return by_blocks(x, y, lambda d, other, rows: nearest_allowed(d, other))
 
 
+@public
 def semi_hard_negatives(
     embeddings: Any, labels: Any, positives: Any, *, margin: float, distance: str = "squared"
 ) -> Array:
@@ -255,20 +269,23 @@ def semi_hard_negatives(
         array([3, 3, 0, 0])
     """
     who = "semi_hard_negatives"
-    alpha = finite_number(who, "margin", margin, 0.0)
-    one_of(who, "distance", distance, DISTANCES)
+    alpha = number(who, "margin", margin, at_least=0.0)
+    choice(who, "distance", distance, DISTANCES)
     x, y = minable(who, embeddings, labels)
-    p = data_of(integers(who, "positives", positives, y.shape, "rows"))
+    p = chosen_from(integers(who, "positives", positives, y.shape, "rows"))
     p = every(
         p,
         lambda p: (p >= 0) & (p < len(x)),
-        lambda at, i, v: IndexingError(f"{who}: positives[{i}] is {v}, but the rows are 0..{len(x) - 1}"),
+        lambda v, place: IndexingError(
+            f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
+        ),
     )
     p = every(
         p,
         lambda p: y[p] == y,
-        lambda at, i, v: LabelError(
-            f"{who}: positives[{i}] is row {v} with label {y[v]}, but row {i} has label {y[i]}; "
+        lambda v, place: LabelError(
+            f"{who}: positives[{place[0]}] is row {v} with label {y[v]}, but row {place[0]} has label "
+            f"{y[place]}; "
             f"a positive has its anchor's label"
         ),
     )
@@ -278,7 +295,7 @@ def semi_hard_negatives(
         # A masked sum, because gathers would compute a lazy array; and the same number as in the row.
         d_p = np.where(p[rows, None] == np.arange(len(x)), d, 0.0).sum(1, keepdims=True)
         semi = other & (d > d_p) & (d < d_p + alpha)
-        return np.where(semi.any(1), nearest(d, semi), nearest(d, other))
+        return np.where(semi.any(1), nearest_allowed(d, semi), nearest_allowed(d, other))
 
     return by_blocks(x, y, choose)
 
@@ -289,7 +306,7 @@ BLOCK = 1 << 22  # differences held at once while mining: 32 MiB
 def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]) -> Array:
     """What `choose(squared distances, whether the labels differ, which rows)` finds, block by block."""
     step = max(1, BLOCK // max(1, x.shape[0] * x.shape[1]))
-    found = []
+    chosen = []
     for start in range(0, len(x), step):
         rows = slice(start, start + step)
         # Squared, since roots would round equal distances apart, and ties go to the first row.
@@ -299,27 +316,29 @@ def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]
             raise NonFiniteError(
                 "mining: squared distances between these embeddings exceed float64; scale them down"
             )
-        found.append(choose(d, y[rows, None] != y, rows))
-    return np.concatenate(found)
+        chosen.append(choose(d, y[rows, None] != y, rows))
+    return np.concatenate(chosen)
 
 
-def nearest(d: Array, allowed: Array) -> Array:
+def nearest_allowed(d: Array, allowed: Array) -> Array:
     """In each row, where the smallest of the allowed distances stands."""
     return np.argmin(np.where(allowed, d, np.inf), axis=1)
 
 
 def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     """Embeddings as finite rows in float64, and a label for each, of at least two classes."""
-    x = data_of(floats(who, embeddings)[0])
+    x = chosen_from(floats(who, embeddings)[0])
     if len(x.shape) != 2:
         raise ShapeError(f"{who}: embeddings must be rows (n, d), got shape {x.shape}")
     if x.shape[0] == 0:
         raise ShapeError(f"{who}: no samples: the embeddings have shape {x.shape}")
-    y = data_of(integers(who, "labels", labels, x.shape[:1], "rows"))
+    y = chosen_from(integers(who, "labels", labels, x.shape[:1], "rows"))
     x = every(
         x,
         np.isfinite,
-        lambda at, i, v: NonFiniteError(f"{who}: the embeddings hold {v} {at}; distances need numbers"),
+        lambda v, place: NonFiniteError(
+            f"{who}: the embeddings hold {v} {place_text(place)}; distances need numbers"
+        ),
     )
     y = check(
         y,
@@ -331,63 +350,28 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     return x.astype(float), y
 
 
-def data_of(x: Any) -> Array:
+def chosen_from(x: Any) -> Array:
     """The plain array: a choice of rows has no gradient."""
     leave("mining negatives", x)
     return x.value if isinstance(x, Node) else x
 
 
-# -------------------------------------------------------------------------------------- checks
-
-
-def features(who: str, names: str, x: Any) -> None:
-    """Raise unless there are rows, with an axis of features at the end."""
-    if not x.shape:
-        raise ShapeError(f"{who}: {names} must have an axis of features, got one number")
-    if 0 in x.shape:
-        raise ShapeError(f"{who}: no samples left to average: {names} have shape {x.shape}")
-
-
-def apart(who: str, distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+def apart(distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     """The distances between rows."""
     if distance == "squared":
-        return total(square(subtract(a, b)), -1)
+        return total(square(a - b), -1)
     if distance == "euclidean":
-        return norm(subtract(a, b), -1)
+        return norm(a - b, -1)
     assert callable(distance)
     d = distance(a, b)
     if shape_of(d) != a.shape[:-1]:
         raise ShapeError(
-            f"{who}: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
+            f"triplet: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
             f"expected {a.shape[:-1]}, one number for each row"
         )
     if not isinstance(d, Node) and any(isinstance(x, Node) and x.needs for x in (a, b)):
         raise GraphError(
-            f"{who}: distance returned {type(d).__name__} for tensors that require gradients: it left "
+            f"triplet: distance returned {type(d).__name__} for tensors that require gradients: it left "
             f"the graph; compute with operators and NumPy functions of its inputs"
         )
     return d
-
-
-def integers(who: str, name: str, y: Any, shape: tuple[int, ...], what: str) -> Any:
-    """Integers of a shape; a tensor of them stays a tensor."""
-    if not isinstance(y, Node) and not foreign(y):
-        y = np.asarray(y)
-    if y.dtype.kind not in "iu":
-        hint = "; use .astype(int)" if y.dtype.kind in "bf" else ""
-        raise DTypeError(f"{who}: {name} must be integers, got {y.dtype}{hint}")
-    if y.shape != shape:
-        hint = f"; use {name}[..., 0]" if y.shape == (*shape, 1) else ""
-        raise ShapeError(f"{who}: {name} must be {shape}, one for each of the {what}, got {y.shape}{hint}")
-    return y
-
-
-def every(x: Any, good: Callable[[Array], Array], complain: Callable[[str, int, Any], Exception]) -> Any:
-    """Check what must hold everywhere; `complain` learns where first it does not, and the value there."""
-
-    def error(data: Array) -> Exception:
-        place = tuple(int(i) for i in np.argwhere(~good(data))[0])
-        at = f"at row {place[0]}" if len(place) == 1 else f"at {place}"
-        return complain(at, place[0] if place else 0, data[place])
-
-    return check(x, lambda data: bool(good(data).all()), error)

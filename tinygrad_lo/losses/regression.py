@@ -7,20 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, tick
-from tinygrad_lo.engine.machine.arguments import foreign, plain
-from tinygrad_lo.engine.machine.hooks import check
-from tinygrad_lo.engine.naming import named, scoped
-from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import abs as absolute
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import foreign
+from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.checks import first_bad, flag, pair_of, positive, reduce, unit_of, widened
+from tinygrad_lo.losses.labels import every, value_text
+from tinygrad_lo.losses.loss import data_of, in_single, loss, pair_of, unit_of
+from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
+@loss(pair_of())
 def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
@@ -41,17 +42,12 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
         >>> float(lo.losses.mse([0.0], [1.0], half=True, reduction="batchmean"))
         0.5
     """
-    began = tick()
-    who = "mse"
-    flag(who, "half", half)
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    losses = named(square(r), "L_i")
-    if half:
-        losses = named(multiply(losses, 0.5), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    flag("mse", "half", half)
+    r = named(prediction - target, "r")
+    return named(square(r) * 0.5 if half else square(r), "L_i")
 
 
+@loss(pair_of())
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
@@ -67,14 +63,10 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
         >>> float(lo.losses.mae([1.0, 2.0, 6.0], [1.0, 4.0, 5.0]))
         1.0
     """
-    began = tick()
-    who = "mae"
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    losses = named(absolute(r), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    return named(abs(named(prediction - target, "r")), "L_i")
 
 
+@loss(pair_of())
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
@@ -96,19 +88,14 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
         >>> round(float(lo.losses.msle([20.0], [10.0], base=10)), 5)
         0.07886
     """
-    began = tick()
-    who = "msle"
-    unit = unit_of(who, base)
-    p, t, narrow = pair_of(who, prediction, target)
-    check(p, above_minus_one, too_low, who, "prediction")
-    check(t, above_minus_one, too_low, who, "target")
-    r = subtract(log1p(p), log1p(t))
-    if unit != 1.0:
-        r = divide(r, unit)
-    losses = named(square(named(r, "r")), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    unit = unit_of("msle", base)
+    must_exceed_minus_one(prediction, "prediction")
+    must_exceed_minus_one(target, "target")
+    r = log1p(prediction) - log1p(target)
+    return named(square(named(r if unit == 1.0 else r / unit, "r")), "L_i")
 
 
+@loss(pair_of())
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
 
@@ -133,14 +120,11 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
         >>> losses.tolist()
         [0.5, 8.0]
     """
-    began = tick()
-    who = "huber"
-    d = positive(who, "delta", delta)
-    p, t, narrow = pair_of(who, prediction, target)
-    losses = named(huber_of(named(subtract(p, t), "r"), d), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    delta = number("huber", "delta", delta, above=0.0)
+    return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
+@loss(pair_of())
 def gaussian_nll(
     prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
 ) -> Any:
@@ -168,23 +152,18 @@ def gaussian_nll(
         >>> losses.round(6).tolist()
         [1.572365, 0.572365]
     """
-    began = tick()
-    who = "gaussian_nll"
-    flag(who, "full", full)
-    p, t, narrow = pair_of(who, prediction, target)
-    r = named(subtract(p, t), "r")
-    constant = HALF_LOG_2PI if full else 0.0
+    constant = HALF_LOG_2PI if flag("gaussian_nll", "full", full) else 0.0
+    r = named(prediction - target, "r")
     sigma: Any
     shift: Any
     if isinstance(variance, (Node, np.ndarray, list, tuple)) or foreign(variance):
-        sigma = named(sqrt(variances(who, variance, r)), "σ")
-        shift = add(named(log(sigma), "log σ"), constant)
+        sigma = named(sqrt(variances("gaussian_nll", variance, r)), "σ")
+        shift = named(log(sigma), "log σ") + constant
     else:
-        sigma = math.sqrt(positive(who, "variance", variance))
+        sigma = math.sqrt(number("gaussian_nll", "variance", variance, above=0.0))
         shift = math.log(sigma) + constant
-    z = named(divide(r, sigma), "z")
-    losses = named(add(multiply(square(z), 0.5), shift), "L_i")
-    return scoped(who, began, reduce(who, losses, reduction, narrow))
+    z = named(r / sigma, "z")
+    return named(square(z) * 0.5 + shift, "L_i")
 
 
 # --------------------------------------------------------------------------------------- checks
@@ -192,31 +171,23 @@ def gaussian_nll(
 
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
-    v = variance if isinstance(variance, Node) or foreign(variance) else np.asarray(plain(variance, who))
+    v = data_of(who, variance)
     if v.shape not in ((), r.shape):
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
-    v = as_float(widened(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
-    return check(v, all_positive, not_positive, who, "variance")
+    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    return every(
+        v,
+        lambda x: (x > 0) & (x < math.inf),
+        lambda *bad: DomainError(f"{who}: variance must be finite and > 0, got {value_text(*bad)}"),
+    )
 
 
-def above_minus_one(x: Array, who: str, name: str) -> bool:
-    """Whether log(1 + x) is finite everywhere; nan is not."""
-    return bool((x > -1).all())
-
-
-def too_low(x: Array, who: str, name: str) -> DomainError:
-    """The error for the first value of which log(1 + x) is none."""
-    return DomainError(f"{who}: log(1 + x) needs x > -1, got {first_bad(x, x > -1)} of the {name}")
-
-
-def all_positive(x: Array, who: str, name: str) -> bool:
-    """Whether every element is finite and above 0."""
-    return bool(((x > 0) & (x < math.inf)).all())
-
-
-def not_positive(x: Array, who: str, name: str) -> DomainError:
-    """The error for the first element that is not."""
-    good = (x > 0) & (x < math.inf)
-    return DomainError(f"{who}: {name} must be finite and > 0, got {first_bad(x, good)}")
+def must_exceed_minus_one(x: Any, name: str) -> None:
+    """Raise unless log(1 + x) is finite everywhere; for nan, too."""
+    every(
+        x,
+        lambda x: x > -1,
+        lambda *bad: DomainError(f"msle: log(1 + x) needs x > -1, got {value_text(*bad)} of the {name}"),
+    )

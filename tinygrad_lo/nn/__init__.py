@@ -1,5 +1,7 @@
 """Activations, layers as functions, and modules that hold their parameters."""
 
+from typing import Any
+
 from tinygrad_lo.nn.activations import (
     crelu,
     elu,
@@ -31,6 +33,7 @@ from tinygrad_lo.nn.units import (
     Softplus,
     Tanh,
 )
+from tinygrad_lo.options import missing
 
 __all__ = [
     "Module", "Linear", "Sequential", "Flatten", "Dropout",
@@ -40,3 +43,7 @@ __all__ = [
     "sigmoid", "tanh", "softplus", "softminus", "softmax", "log_softmax",
     "dropout", "batch_norm", "conv2d", "max_pool2d", "avg_pool2d",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    raise missing("lo.nn", name, __all__)

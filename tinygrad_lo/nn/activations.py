@@ -6,13 +6,13 @@ Lists and integers are taken as float64.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lo.engine.graph import Node, tick
-from tinygrad_lo.engine.machine.arguments import finite_number, shape_of
+from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.axes import bad_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import remembered
 from tinygrad_lo.engine.naming import named, scoped
@@ -21,6 +21,18 @@ from tinygrad_lo.engine.ops.arithmetic import add, greater_equal, less_equal, mu
 from tinygrad_lo.engine.ops.elementwise import clip, exp, expm1, floating, floats, where
 from tinygrad_lo.engine.ops.shapes import concatenate, reshape
 from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.options import P, is_whole, number, public
+
+
+def activation(formula: Callable[P, Any]) -> Callable[P, Any]:
+    """An activation of several ops: one scope of a drawing, and misspelt options are answered."""
+    who = formula.__name__
+
+    @functools.wraps(formula)
+    def call(*inputs: P.args, **options: P.kwargs) -> Any:
+        return scoped(who, tick(), formula(*inputs, **options))
+
+    return public(call)
 
 
 def relu(x: Any) -> Any:
@@ -40,6 +52,7 @@ def relu(x: Any) -> Any:
     return elementwise.relu(floating("relu", x))
 
 
+@activation
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     """A relu that lets a little through where the input is negative, so that no unit dies.
 
@@ -54,17 +67,12 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
         >>> lo.nn.leaky_relu(np.array([-2.0, 0.0, 3.0]), slope=0.25)
         array([-0.5,  0. ,  3. ])
     """
-    began = tick()
-    given: Any = slope
-    if isinstance(given, Node):
-        raise OptionError(
-            "leaky_relu: slope must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
-        )
-    value = finite_number("leaky_relu", "slope", given)
+    value = a_slope("leaky_relu", "slope", slope)
     x = floating("leaky_relu", x)
-    return scoped("leaky_relu", began, bent(x, dtype_of(x).type(value)))
+    return bent(x, dtype_of(x).type(value))
 
 
+@activation
 def prelu(x: Any, slope: Any) -> Any:
     """A leaky relu whose slope is a parameter: one for all, or one for each channel.
 
@@ -83,7 +91,6 @@ def prelu(x: Any, slope: Any) -> Any:
         >>> float(slope.grad)
         -12.0
     """
-    began = tick()
     x, slope = floats("prelu", x, slope)
     shape, given = shape_of(x), shape_of(slope)
     if math.prod(given) == 1:
@@ -95,9 +102,10 @@ def prelu(x: Any, slope: Any) -> Any:
         raise ShapeError(
             f"prelu: slope has shape {given}; for x of shape {shape} give one number, {channels}"
         )
-    return scoped("prelu", began, bent(x, slope))
+    return bent(x, slope)
 
 
+@activation
 def relu6(x: Any) -> Any:
     """A relu that stops at 6, which numbers of few bits can hold.
 
@@ -111,12 +119,12 @@ def relu6(x: Any) -> Any:
         >>> lo.nn.relu6(np.array([-2.0, 3.0, 8.0]))
         array([0., 3., 6.])
     """
-    began = tick()
     x = floating("relu6", x)
     # Neither clip (slope 1 at 6) nor minimum (1/2); and 6 − relu(6 − x) would lose the digits near 0.
-    return scoped("relu6", began, where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x)))
+    return where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x))
 
 
+@activation
 def crelu(x: Any, axis: int = -1) -> Any:
     """The positive and the negative part side by side: nothing is lost, twice the features come out.
 
@@ -131,13 +139,14 @@ def crelu(x: Any, axis: int = -1) -> Any:
         >>> lo.nn.crelu(np.array([[-2.0, 3.0]]))
         array([[0., 3., 2., 0.]])
     """
-    began = tick()
     x = floating("crelu", x)
-    axis = one_axis("crelu", axis, x)
+    axis = an_int("crelu", "axis", axis)
+    must_have_axes("crelu", shape_of(x), (axis,))
     parts = [elementwise.relu(x), elementwise.relu(negative(x))]
-    return scoped("crelu", began, concatenate(parts, axis))
+    return concatenate(parts, axis)
 
 
+@activation
 def elu(x: Any) -> Any:
     """A relu with a smooth bend, which goes to −1 on the left.
 
@@ -151,12 +160,10 @@ def elu(x: Any) -> Any:
         >>> lo.nn.elu(np.array([-1000.0, 0.0, 3.0]))
         array([-1.,  0.,  3.])
     """
-    began = tick()
     x = floating("elu", x)
     # Clipped before the exponential, which cannot overflow then. Not by minimum: its tie at 0 would
     # leave half of the slope.
-    out = add(elementwise.relu(x), expm1(clip(x, None, 0.0)))
-    return scoped("elu", began, out)
+    return add(elementwise.relu(x), expm1(clip(x, None, 0.0)))
 
 
 def sigmoid(x: Any) -> Any:
@@ -206,6 +213,7 @@ def softplus(x: Any) -> Any:
     return elementwise.softplus(floating("softplus", x))
 
 
+@activation
 def softminus(x: Any) -> Any:
     """What softplus adds to x, taken away: always negative, the logarithm of the sigmoid.
 
@@ -221,11 +229,10 @@ def softminus(x: Any) -> Any:
         >>> lo.nn.softminus(np.array([-1e4, 0.0])).round(3)
         array([-1.00e+04, -6.93e-01])
     """
-    began = tick()
-    out = negative(elementwise.softplus(negative(floating("softminus", x))))
-    return scoped("softminus", began, out)
+    return negative(elementwise.softplus(negative(floating("softminus", x))))
 
 
+@activation
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Scores to probabilities: positive, summing to 1 along the axis.
 
@@ -242,13 +249,13 @@ def softmax(x: Any, axis: Any = -1) -> Any:
         >>> lo.nn.softmax(np.array([3.2, 5.1, -1.7])).round(2)
         array([0.13, 0.87, 0.  ])
     """
-    began = tick()
     x = floating("softmax", x)
     axis = some_axes("softmax", axis, x)
     # In these two ops: by them the losses recognize that the softmax has been done already.
-    return scoped("softmax", began, exp(named(reductions.log_softmax(x, axis), "log p")))
+    return exp(named(reductions.log_softmax(x, axis), "log p"))
 
 
+@public
 def log_softmax(x: Any, axis: Any = -1) -> Any:
     """The logarithm of softmax, without the softmax: no digit is lost where a probability is tiny.
 
@@ -282,23 +289,33 @@ def dtype_of(x: Any) -> Any:
     return x.value.dtype if isinstance(x, Node) else x.dtype
 
 
+def a_slope(who: str, name: str, value: Any) -> float:
+    """An option that is a slope: a number, and no tensor."""
+    if isinstance(value, Node):
+        raise OptionError(
+            f"{who}: {name} must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
+        )
+    return number(who, name, value)
+
+
 def some_axes(who: str, axis: Any, x: Any) -> Any:
     """The axis argument (None, an int, a tuple) of a function that needs at least one element along it."""
     axis = plain_axis(who, axis, x)
     shape = shape_of(x)
-    problem = bad_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
-    if problem is not None:
-        raise problem
+    must_have_axes(who, shape, (axis,) if isinstance(axis, int) else axis or ())
     reductions.count(who, shape, axis)
     return axis
 
 
-def one_axis(who: str, axis: Any, x: Any) -> int:
-    """The axis argument where it must be one int."""
-    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise OptionError(f"{who}: axis must be an int, got {axis!r}")
-    some: int = plain_axis(who, axis, x)  # type: ignore[assignment]
-    problem = bad_axes(who, len(shape_of(x)), (some,))
+def must_have_axes(who: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    """Raise unless the axes are there."""
+    problem = bad_axes(who, len(shape), axes)
     if problem is not None:
         raise problem
-    return some
+
+
+def an_int(who: str, name: str, value: Any) -> int:
+    """An option that is one int: an axis."""
+    if not is_whole(value):
+        raise OptionError(f"{who}: {name} must be an int, got {value!r}")
+    return int(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Self
 
@@ -13,6 +12,8 @@ from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.naming import name_of, rename
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import CheckpointError, OptionError, UnsupportedError
+from tinygrad_lo.names import differences
+from tinygrad_lo.options import flag
 
 
 class Itself:
@@ -64,7 +65,7 @@ class Module:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, value in vars(cls).items():
-            if isinstance(value, Module) or is_parameter(value):
+            if is_part(value):
                 raise OptionError(
                     f"{cls.__name__}: {name} is set on the class, so all instances would share it and none "
                     f"would list it; set self.{name} in __init__"
@@ -91,17 +92,17 @@ class Module:
         Gives the name to the parameter, too, unless it has one of its own: errors, drawings and
         checkpoints say "layers.0.weight". The outermost module asked has the last word.
         """
-        found: dict[str, Any] = {}
-        for path, item in walk(self):
+        named: dict[str, Any] = {}
+        for path, item in each_inside(self):
             if isinstance(item, Node):
                 name = dotted(path)
-                if name in found:
+                if name in named:
                     raise OptionError(f"{type(self).__name__}: {name!r} names two parameters; rename one")
-                found[name] = item
+                named[name] = item
                 old = name_of(item)
                 if old is None or name.endswith("." + old):  # none, or the one an inner module gave
                     rename(item, name)
-        return iter(found.items())
+        return iter(named.items())
 
     def parameters(self) -> Iterator[Any]:
         """Every parameter once, in the order of definition."""
@@ -109,9 +110,8 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Switch dropout and the like on, here and in every module inside. Returns the module."""
-        if not isinstance(mode, bool):
-            raise OptionError(f"{type(self).__name__}.train: mode must be True or False, got {mode!r}")
-        for _, item in walk(self):
+        mode = flag(f"{type(self).__name__}.train", "mode", mode)
+        for _, item in each_inside(self):
             if isinstance(item, Module):
                 item.training = mode
         return self
@@ -141,17 +141,9 @@ class Module:
         buffers = self._buffers(params)
         ours = {name: p.value for name, p in params.items()}
         ours |= {name: getattr(module, key) for name, (module, key) in buffers.items()}
-        problems = unlike(list(ours), list(state))
-        new = {}
-        for name, old in ours.items():
-            if name in state:
-                given = state[name]
-                try:
-                    new[name] = np.array(given.value if isinstance(given, Node) else given)
-                except ValueError:
-                    problems.append(f"{name!r} is no array")
-                    continue
-                problems += unfit(name, new[name], np.asarray(old))
+        problems = list(filter(None, [differences(ours, state)]))
+        new = {name: state_array(state[name]) for name in ours if name in state}
+        problems += filter(None, (unfit(name, array, np.asarray(ours[name])) for name, array in new.items()))
         if problems:
             raise CheckpointError(f"{who}: {'; '.join(problems)}; nothing was changed")
         for name, p in params.items():
@@ -161,41 +153,37 @@ class Module:
 
     def _buffers(self, taken: Mapping[str, Any]) -> dict[str, tuple[Module, str]]:
         """Where each buffer is: the module and the attribute."""
-        found: dict[str, tuple[Module, str]] = {}
-        for path, item in walk(self):
+        places: dict[str, tuple[Module, str]] = {}
+        for path, item in each_inside(self):
             for key in item.buffers if isinstance(item, Module) else ():
                 name = dotted((path, key))
-                if name in taken or name in found:
+                if name in taken or name in places:
                     raise OptionError(f"{type(self).__name__}: {name!r} names two values; rename one")
                 if getattr(item, key) is not None:
-                    found[name] = (item, key)
-        return found
+                    places[name] = (item, key)
+        return places
 
     # -------------------------------------------------------------------------------- as text
 
-    def _held(self) -> Iterator[tuple[str, Any]]:
+    def __held__(self) -> Iterator[tuple[str, Any]]:
         """The attributes in which parameters and modules are looked for."""
         yield from vars(self).items()
 
-    def _listed(self) -> list[tuple[str, Any]]:
+    def __listed__(self) -> list[tuple[str, Any]]:
         """What a repr lists inside this module."""
-        return parts(self)
+        return parts_of(self)
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         """What a repr says besides the class: the shapes of the module's own parameters."""
-        return ", ".join(
-            f"{name} {'×'.join(map(str, shape_of(p))) or 'scalar'}"
-            for name, p in parts(self)
-            if isinstance(p, Node)
-        )
+        return ", ".join(f"{name} {sizes(p)}" for name, p in parts_of(self) if isinstance(p, Node))
 
     def __repr__(self) -> str:
-        return described(self)
+        return outline(self)
 
 
 # -------------------------------------------------------------------------- looking into modules
 
-Path = Any  # () at the root, else (the path of the outer module, the name in it)
+Route = Any  # () at the root, else (the path of the outer module, the name in it)
 
 
 def is_parameter(item: Any) -> bool:
@@ -203,42 +191,46 @@ def is_parameter(item: Any) -> bool:
     return isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
 
 
-def parts(module: Module) -> list[tuple[str, Any]]:
+def is_part(item: Any) -> bool:
+    """Whether a module lists this."""
+    return isinstance(item, Module) or is_parameter(item)
+
+
+def parts_of(module: Module) -> list[tuple[str, Any]]:
     """The modules and parameters that a module holds itself, also in lists, tuples and dicts."""
-    found = []
+    held = []
     seen = set()
-    waiting = list(module._held())[::-1]
+    waiting = list(module.__held__())[::-1]
     while waiting:
         name, item = waiting.pop()
-        if isinstance(item, Module) or is_parameter(item):
-            found.append((name, item))
-        elif isinstance(item, (list, tuple, dict, set, frozenset)) and Itself(item) not in seen:
+        if is_part(item):
+            held.append((name, item))
+        elif isinstance(item, (list, tuple, dict)) and Itself(item) not in seen:
             seen.add(Itself(item))
             inner = item.items() if isinstance(item, dict) else enumerate(item)
-            if not isinstance(item, (set, frozenset)):
-                waiting += [(f"{name}.{key}", value) for key, value in inner][::-1]
-            elif any(isinstance(value, Module) or is_parameter(value) for value in item):
-                raise OptionError(
-                    f"{type(module).__name__}: {name} is a set, which has no order, so its parameters would "
-                    f"have other names in each run; make it a list"
-                )
-    return found
+            waiting += [(f"{name}.{key}", value) for key, value in inner][::-1]
+        elif isinstance(item, (set, frozenset)) and any(map(is_part, item)):
+            raise OptionError(
+                f"{type(module).__name__}: {name} is a set, which has no order, so its parameters would "
+                f"have other names in each run; make it a list"
+            )
+    return held
 
 
-def walk(module: Module) -> Iterator[tuple[Path, Any]]:
+def each_inside(module: Module) -> Iterator[tuple[Route, Any]]:
     """Every module and every parameter, each once, the outer before the inner, without recursion."""
     seen = set()
-    waiting: list[tuple[Path, Any]] = [((), module)]
+    waiting: list[tuple[Route, Any]] = [((), module)]
     while waiting:
         path, item = waiting.pop()
         if Itself(item) not in seen:
             seen.add(Itself(item))
             yield path, item
             if isinstance(item, Module):
-                waiting += [((path, name), part) for name, part in parts(item)][::-1]
+                waiting += [((path, name), part) for name, part in parts_of(item)][::-1]
 
 
-def dotted(path: Path) -> str:
+def dotted(path: Route) -> str:
     """The path as text. Kept as pairs until here, it needs no quadratic memory in deep models."""
     names = []
     while path:
@@ -247,47 +239,51 @@ def dotted(path: Path) -> str:
     return ".".join(map(str, reversed(names)))
 
 
-def described(root: Module) -> str:
+def outline(root: Module) -> str:
     """The modules as indented lines with shapes and counts; what occurs again is said, not repeated."""
     lines: list[str] = []
-    seen = set()
+    seen: set[Itself] = set()
     total = 0
     waiting: list[tuple[int, str, Any]] = [(0, "", root)]  # depth, name in brackets, what
     while waiting:
         depth, name, item = waiting.pop()
         margin = "  " * min(depth, 40) + name
         if isinstance(item, int):  # the end of a module that began when the total was this
-            lines.append(f"{margin}) {counted(total - item)}")
+            text = f") {count_text(total - item)}"
         elif not isinstance(item, (Module, Node)):
-            lines.append(margin + getattr(item, "__name__", repr(item)))
+            text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
-            lines.append(f"{margin}{type(item).__name__} (above)")
-        elif isinstance(item, Node):
+            text = f"{type(item).__name__} (above)"
+        elif isinstance(item, Module) and any(not isinstance(part, Node) for _, part in item.__listed__()):
             seen.add(Itself(item))
-            total += item.value.size
-            shape = "×".join(map(str, item.value.shape)) or "scalar"
-            lines.append(f"{margin}{type(item).__name__} {shape}: {counted(item.value.size)}")
+            text = f"{type(item).__name__}("
+            waiting.append((depth, "", total))
+            waiting += [(depth + 1, f"({key}) ", part) for key, part in item.__listed__()][::-1]
         else:
-            seen.add(Itself(item))
-            inner = item._listed()
-            if any(not isinstance(part, Node) for _, part in inner):
-                lines.append(f"{margin}{type(item).__name__}(")
-                waiting.append((depth, "", total))
-                waiting += [(depth + 1, f"({key}) ", part) for key, part in inner][::-1]
-                continue
-            fresh = {Itself(p): p.value.size for _, p in inner if Itself(p) not in seen}
-            seen |= set(fresh)
-            count = sum(fresh.values())
+            text, count = outline_of(item, seen)
             total += count
-            about = f" {text}" if (text := item._about()) else ""
-            shared = " (shared)" if len(fresh) < len(inner) else ""
-            lines.append(
-                f"{margin}{type(item).__name__}{about}" + (f": {counted(count)}{shared}" if inner else "")
-            )
+        lines.append(margin + text)
     return "\n".join(lines)
 
 
-def counted(n: int) -> str:
+def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
+    """The line of a parameter, or of a module that holds only parameters; and how many numbers are new."""
+    inner = [("", item)] if isinstance(item, Node) else item.__listed__()
+    fresh = {Itself(p): p.value.size for _, p in inner if Itself(p) not in seen}
+    seen.update(fresh, [Itself(item)])
+    count = sum(fresh.values())
+    about = sizes(item) if isinstance(item, Node) else item.__about__()
+    text = f"{type(item).__name__} {about}".rstrip()
+    shared = " (shared)" if len(fresh) < len(inner) else ""
+    return (f"{text}: {count_text(count)}{shared}" if inner else text), count
+
+
+def sizes(p: Node) -> str:
+    """The shape of a parameter as a repr says it."""
+    return "×".join(map(str, shape_of(p))) or "scalar"
+
+
+def count_text(n: int) -> str:
     """1 parameter, 2 parameters."""
     return f"{n} parameter" if n == 1 else f"{n} parameters"
 
@@ -295,29 +291,19 @@ def counted(n: int) -> str:
 # ------------------------------------------------------------------------------- loading a state
 
 
-def unlike(ours: list[str], given: list[Any]) -> list[str]:
-    """What is wrong with the names of a state: missing ones, unexpected ones, and likely slips."""
-    expected, there = set(ours), set(given)
-    missing = [name for name in ours if name not in there]
-    unexpected = [name for name in given if name not in expected]
-    texts = [f"missing: {missing}"] if missing else []
-    if unexpected:
-        free = list(missing)
-        guesses = []
-        for name in unexpected:
-            near = difflib.get_close_matches(str(name), free, 1, 0.5)
-            if near:
-                free.remove(near[0])
-                guesses.append(repr(near[0]) + (f" for {name!r}" if len(unexpected) > 1 else ""))
-        hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
-        texts.append(f"unexpected: {unexpected}{hint}")
-    return [", ".join(texts)] if texts else []
+def state_array(value: Any) -> Array | None:
+    """A copy of what a state holds under a name; None if it is no array."""
+    try:
+        return np.array(value.value if isinstance(value, Node) else value)
+    except ValueError:
+        return None
 
 
-def unfit(name: str, new: Array, old: Array) -> list[str]:
-    """What is wrong with one array of a state."""
-    if new.shape != old.shape:
-        return [f"{name!r} is {new.shape} in the file, {old.shape} in the model"]
-    if new.dtype != old.dtype:
-        return [f"{name!r} is {new.dtype} in the file, {old.dtype} in the model"]
-    return []  # nan may be: a snapshot of a model that has diverged goes back as it was
+def unfit(name: str, new: Array | None, old: Array) -> str:
+    """What is wrong with one array of a state; nothing if it fits."""
+    if new is None:
+        return f"{name!r} is no array"
+    for ours, theirs in ((old.shape, new.shape), (old.dtype, new.dtype)):
+        if ours != theirs:
+            return f"{name!r} is {theirs} in the file, {ours} in the model"
+    return ""  # nan may be: a snapshot of a model that has diverged goes back as it was

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.backward import call
 from tinygrad_lo.engine.graph import Array, Node, Op, tick
-from tinygrad_lo.engine.machine.arguments import finite_number, foreign, shape_of
+from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import effect
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.naming import named, scoped
@@ -27,10 +27,12 @@ from tinygrad_lo.engine.ops.shapes import pad, reshape, transpose
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DomainError, DTypeError, OptionError, ShapeError, UnsupportedError
 from tinygrad_lo.nn.activations import dtype_of
+from tinygrad_lo.options import is_whole, number, public
 
 Pair = tuple[int, int]
 
 
+@public
 def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     """Throw a random part of the values away, so that no unit relies on another one.
 
@@ -52,7 +54,7 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
         array([1., 1., 1.])
     """
     began = tick()
-    p = finite_number("dropout", "p", p, 0.0, 1.0)
+    p = number("dropout", "p", p, at_least=0.0, at_most=1.0)
     generator(rng)  # refuses what is none
     x = floating("dropout", x)
     if not training or p == 0.0:
@@ -73,6 +75,7 @@ def draw_mask(shape: tuple[int, ...], p: float, scale: float, dtype: Any, rng: A
 random_mask = Op("random_mask", draw_mask, (), "mask", "mask", "0 with probability p, else 1 / (1 - p).", 0)
 
 
+@public
 def batch_norm(
     x: Any,
     weight: Any = None,
@@ -117,36 +120,21 @@ def batch_norm(
     shape = shape_of(x)
     if len(shape) < 2:
         raise ShapeError(f"{who}: x must be (N, C) or (N, C, ...), got shape {shape}")
-    channels = shape[1]
-    column = (channels,) + (1,) * (len(shape) - 2)
+    column = (shape[1],) + (1,) * (len(shape) - 2)
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None:
-            must_have_shape(who, name, value, (channels,))
-    share = finite_number(who, "momentum", momentum, 0.0, 1.0)
-    if finite_number(who, "eps", eps) <= 0.0:
-        raise OptionError(f"{who}: eps must be > 0, got {eps!r}")
-    running = running_of(who, running_mean, running_var, channels, training)
+            must_have_shape(who, name, value, (shape[1],))
+    share = number(who, "momentum", momentum, at_least=0.0, at_most=1.0)
+    eps = number(who, "eps", eps, above=0.0)
+    running = running_of(who, running_mean, running_var, shape[1], training)
 
     if training:
-        axes = (0, *range(2, len(shape)))
-        count = math.prod(shape[i] for i in axes)
-        if count < 2:
-            raise ShapeError(
-                f"{who}: training needs more than one value per channel, got {count} (shape {shape}); "
-                f"use a larger batch, or training=False"
-            )
-        if running and foreign(x.value if isinstance(x, Node) else x):
-            raise UnsupportedError(f"{who}: running statistics of a lazy array would compute it; pass none")
-        average = named(mean(x, axes, True), "μ")
-        centered = subtract(x, average)
-        variance = named(mean(square(centered), axes, True), "σ²")
-        for old, new, factor in zip(running, (average, variance), (1.0, count / (count - 1)), strict=False):
-            effect(move, new, old, share, factor)
+        centered, variance = batch_statistics(who, x, running, share)
     else:
         # Copies: a later step of training changes the arrays, this graph must not notice.
         average, variance = (reshape(astype(old, dtype_of(x)), column) for old in running)
         centered = subtract(x, average)
-    out = named(divide(centered, sqrt(add(variance, float(eps)))), "x̂")
+    out = named(divide(centered, sqrt(add(variance, eps))), "x̂")
     if weight is not None:
         out = multiply(out, reshape(weight, column))
     if bias is not None:
@@ -154,11 +142,32 @@ def batch_norm(
     return scoped(who, began, astype(out, np.float16) if narrow else out)
 
 
+def batch_statistics(who: str, x: Any, running: tuple[Array, ...], share: float) -> tuple[Any, Any]:
+    """The input less its mean, and its variance, in each channel; the running statistics move along."""
+    shape = shape_of(x)
+    axes = (0, *range(2, len(shape)))
+    count = math.prod(shape[i] for i in axes)
+    if count < 2:
+        raise ShapeError(
+            f"{who}: training needs more than one value per channel, got {count} (shape {shape}); "
+            f"use a larger batch, or training=False"
+        )
+    if running and foreign(x.value if isinstance(x, Node) else x):
+        raise UnsupportedError(f"{who}: running statistics of a lazy array would compute it; pass none")
+    average = named(mean(x, axes, True), "μ")
+    centered = subtract(x, average)
+    variance = named(mean(square(centered), axes, True), "σ²")
+    for old, new, factor in zip(running, (average, variance), (1.0, count / (count - 1)), strict=False):
+        effect(move, new, old, share, factor)
+    return centered, variance
+
+
 def move(batch: Array, running: Array, share: float, factor: float) -> None:
     """Move a running statistic, in place, by a share of its distance from the batch's own."""
     running += share * (factor * batch.reshape(running.shape) - running)
 
 
+@public
 def conv2d(
     x: Any, weight: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> Any:
@@ -198,12 +207,13 @@ def conv2d(
         )
     if bias is not None:
         must_have_shape(who, "bias", bias, (filters,))
-    steps, gaps = pair(who, "stride", stride, 1), pair(who, "dilation", dilation, 1)
-    border = pair(who, "padding", padding, 0)
+    steps = height_and_width(who, "stride", stride, 1)
+    gaps = height_and_width(who, "dilation", dilation, 1)
+    border = height_and_width(who, "padding", padding, 0)
     kh, kw = size
     must_fit(who, (height, width), (kh, kw), border, gaps)
 
-    patches = windows(padded(x, border, 0.0), (kh, kw), steps, gaps)
+    patches = windows(with_border(x, border, 0.0), (kh, kw), steps, gaps)
     oh, ow = shape_of(patches)[2:4]
     # Windows as columns rather than rows: then the innermost axis of every copy, there and back, is a
     # row of the image instead of the few elements of a window: all of it takes 0.6 of the time.
@@ -215,6 +225,7 @@ def conv2d(
     return scoped(who, began, out)
 
 
+@public
 def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
     """The largest value of each window: whether a feature is anywhere there.
 
@@ -239,6 +250,7 @@ def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     return scoped("max_pool2d", began, largest(cells, 0))
 
 
+@public
 def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
     """The mean of each window: a smaller, smoother image.
 
@@ -270,9 +282,9 @@ def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float
     """The windows of a pooling, their cells along the first axis: (kh·kw, N, C, oh, ow)."""
     x = floating(who, x)
     _, _, height, width = images(who, x)
-    window = pair(who, "size", size, 1)
-    steps = window if stride is None else pair(who, "stride", stride, 1)
-    widths = pair(who, "padding", padding, 0)
+    window = height_and_width(who, "size", size, 1)
+    steps = window if stride is None else height_and_width(who, "stride", stride, 1)
+    widths = height_and_width(who, "padding", padding, 0)
     for p, k in zip(widths, window, strict=True):
         if 2 * p > k:
             raise OptionError(
@@ -280,7 +292,7 @@ def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float
                 f"windows of nothing but padding have no value"
             )
     must_fit(who, (height, width), window, widths, (1, 1))
-    patches = windows(padded(x, widths, border), window, steps)
+    patches = windows(with_border(x, widths, border), window, steps)
     # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
     cells = math.prod(window)
     return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (cells, *shape_of(patches)[:4]))
@@ -299,7 +311,7 @@ def images(who: str, x: Any) -> tuple[int, ...]:
     return shape
 
 
-def padded(x: Any, widths: Pair, value: float) -> Any:
+def with_border(x: Any, widths: Pair, value: float) -> Any:
     """The images with a border of a value; as they are when it has no width."""
     if widths == (0, 0):
         return x
@@ -307,11 +319,10 @@ def padded(x: Any, widths: Pair, value: float) -> Any:
     return pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=value)
 
 
-def pair(who: str, name: str, value: Any, at_least: int) -> Pair:
+def height_and_width(who: str, name: str, value: Any, at_least: int) -> Pair:
     """An option for height and width: one int for both, or two."""
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    ints = all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in both)
-    if not ints or len(both) != 2 or min(both) < at_least:
+    if len(both) != 2 or not all(is_whole(n) and n >= at_least for n in both):
         raise OptionError(
             f"{who}: {name} must be an int >= {at_least}, or two of them (height, width), got {value!r}"
         )
@@ -353,14 +364,19 @@ def running_of(who: str, average: Any, variance: Any, channels: int, training: b
             raise OptionError(f"{who}: training=False needs running_mean and running_var, got None")
         return ()
     for name, value in (("running_mean", average), ("running_var", variance)):
-        if type(value) is not ndarray or value.dtype.kind != "f":
-            kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
-            raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
-        must_have_shape(who, name, value, (channels,))
-        if training and not value.flags.writeable:
-            raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")
+        must_be_movable(who, name, value, (channels,), training)
     if not training and (variance < 0).any():
         raise DomainError(
             f"{who}: running_var[{int(np.argmax(variance < 0))}] is {variance.min():g}; a variance is >= 0"
         )
     return average, variance
+
+
+def must_be_movable(who: str, name: str, value: Any, shape: tuple[int, ...], training: bool) -> None:
+    """Raise unless a running statistic can be updated in place."""
+    if type(value) is not ndarray or value.dtype.kind != "f":
+        kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
+        raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
+    must_have_shape(who, name, value, shape)
+    if training and not value.flags.writeable:
+        raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")

@@ -13,31 +13,31 @@ from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
 
-Shape = tuple[int, ...]
-Draw = Callable[[Shape, int, int, np.random.Generator], Array]
+Sizes = tuple[int, ...]
+Initializer = Callable[[Sizes, int, int, np.random.Generator], Array]
 
 
-def he(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def he(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Normal, variance 2 / fan_in: a relu halves the power, and this restores it. He et al. 2015."""
     return rng.standard_normal(shape) * math.sqrt(2.0 / fan_in)
 
 
-def xavier(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def xavier(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Uniform in ±√(6 / (fan_in + fan_out)), variance 2 / (fan_in + fan_out). Glorot and Bengio 2010."""
     bound = math.sqrt(6.0 / (fan_in + fan_out))
     return rng.uniform(-bound, bound, shape)
 
 
-def uniform(shape: Shape, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
+def uniform(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
     """Uniform in ±1 / √fan_in: what PyTorch's layers begin with."""
     bound = 1.0 / math.sqrt(fan_in)
     return rng.uniform(-bound, bound, shape)
 
 
-INITS: dict[str, Draw] = {"he": he, "xavier": xavier, "uniform": uniform}
+INITS: dict[str, Initializer] = {"he": he, "xavier": xavier, "uniform": uniform}
 
 
-def initial(who: str, init: Any, shape: Shape, fan_in: int, fan_out: int, rng: Any, dtype: Any) -> Parameter:
+def initial(who: str, init: Any, shape: Sizes, fan_in: int, fan_out: int, rng: Any, dtype: Any) -> Parameter:
     """A weight that begins as asked: by name, or as a function init(shape, rng) draws it."""
     source = generator(rng)
     if callable(init):
@@ -58,16 +58,8 @@ def initial(who: str, init: Any, shape: Shape, fan_in: int, fan_out: int, rng: A
 def float_type(who: str, dtype: Any) -> Any:
     """A dtype option: only floating point can be optimized."""
     try:
-        found = np.dtype(dtype)
+        if dtype is not None and np.dtype(dtype).kind == "f":
+            return np.dtype(dtype)
     except TypeError:
-        found = None
-    if dtype is None or found is None or found.kind != "f":
-        raise OptionError(f"{who}: dtype must be a floating-point type such as 'float32', got {dtype!r}")
-    return found
-
-
-def whole(who: str, name: str, value: Any) -> int:
-    """A size: an int of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise OptionError(f"{who}: {name} must be an int >= 1, got {value!r}")
-    return int(value)
+        pass
+    raise OptionError(f"{who}: dtype must be a floating-point type such as 'float32', got {dtype!r}")

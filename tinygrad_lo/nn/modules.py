@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.machine.arguments import finite_number, shape_of
+from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import add
@@ -20,7 +20,8 @@ from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import dropout
-from tinygrad_lo.nn.initial import initial, whole
+from tinygrad_lo.nn.initial import initial
+from tinygrad_lo.options import flag, number, public, whole
 
 
 class Linear(Module):
@@ -48,6 +49,7 @@ class Linear(Module):
     weight: Any
     bias: Any
 
+    @public
     def __init__(
         self,
         inputs: int,
@@ -59,28 +61,28 @@ class Linear(Module):
         dtype: Any = np.float64,
     ) -> None:
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
-        if not isinstance(bias, bool):
-            raise OptionError(f"Linear: bias must be True or False, got {bias!r}")
         self.weight = initial("Linear", init, (rows, columns), rows, columns, rng, dtype)
-        self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if bias else None
+        self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
 
     def forward(self, x: Any) -> Any:
         """x @ W + b."""
         weight = self.weight
         if not isinstance(x, Node) or x.plain or x.value.dtype.kind != "f":
             x = floats("Linear", x, weight)[0]  # plain float64 data leave a float32 layer float32
-        shape, expected = shape_of(x), weight.value.shape[0]
-        if not shape or shape[-1] != expected:
-            got = f"{shape[-1]} (x has shape {shape})" if shape else "a number"
-            name = name_of(weight) or ""
-            place = f" at {name.removesuffix('.weight')!r}" if name.endswith(".weight") else ""
-            raise ShapeError(
-                f"Linear {self._about()}{place}: expected {expected} features along the last axis, got {got}"
-            )
+        if shape_of(x)[-1:] != weight.value.shape[:1]:
+            raise self._other_features(shape_of(x))
         y = matmul(x, weight)
         return y if self.bias is None else add(y, self.bias)
 
-    def _about(self) -> str:
+    def _other_features(self, shape: tuple[int, ...]) -> ShapeError:
+        """The error for inputs with another number of features."""
+        got = f"{shape[-1]} (x has shape {shape})" if shape else "a number"
+        name = name_of(self.weight) or ""
+        place = f" at {name.removesuffix('.weight')!r}" if name.endswith(".weight") else ""
+        expected = f"expected {self.weight.value.shape[0]} features along the last axis"
+        return ShapeError(f"Linear {self.__about__()}{place}: {expected}, got {got}")
+
+    def __about__(self) -> str:
         rows, columns = shape_of(self.weight)
         return f"{rows} -> {columns}" + (", no bias" if self.bias is None else "")
 
@@ -110,25 +112,9 @@ class Sequential(Module):
         if not modules:
             raise OptionError("Sequential: give at least one module")
         for i, step in enumerate(modules):
-            if isinstance(step, (list, tuple)):
-                raise OptionError(
-                    f"Sequential: entry {i} is a {type(step).__name__}; write Sequential(*layers)"
-                )
-            if isinstance(step, type):
-                raise OptionError(
-                    f"Sequential: entry {i} is the class {step.__name__}; write {step.__name__}(...)"
-                )
-            if not callable(step):
-                raise OptionError(f"Sequential: entry {i} is {step!r}, neither a module nor a function")
-            if not isinstance(step, Module):
-                # A method of a module, or functools.partial with a parameter.
-                brought = [getattr(step, "__self__", None), *getattr(step, "args", ())]
-                brought += getattr(step, "keywords", {}).values()
-                if any(isinstance(x, Module) or (isinstance(x, Node) and x.needs) for x in brought):
-                    raise OptionError(
-                        f"Sequential: entry {i}, {step!r}, brings parameters that would not be listed; "
-                        f"write a Module with them"
-                    )
+            problem = no_step(step)
+            if problem:
+                raise OptionError(f"Sequential: entry {i}{problem}")
         self.steps = modules
 
     def forward(self, x: Any) -> Any:
@@ -157,13 +143,31 @@ class Sequential(Module):
             raise OptionError(f"{type(self).__name__}: call super().__init__(*modules) in its __init__ first")
         return steps
 
-    def _held(self) -> Iterator[tuple[str, Any]]:
+    def __held__(self) -> Iterator[tuple[str, Any]]:
         yield from ((str(i), step) for i, step in enumerate(self._steps()))
         yield from ((name, value) for name, value in vars(self).items() if name != "steps")
 
-    def _listed(self) -> list[tuple[str, Any]]:
+    def __listed__(self) -> list[tuple[str, Any]]:
         own = {str(i): step for i, step in enumerate(self._steps())}
-        return [*own.items(), *(part for part in super()._listed() if part[0] not in own)]
+        return [*own.items(), *(part for part in super().__listed__() if part[0] not in own)]
+
+
+def no_step(step: Any) -> str:
+    """Why this cannot be one of the steps of a Sequential; nothing if it can."""
+    if isinstance(step, Module):
+        return ""
+    if isinstance(step, (list, tuple)):
+        return f" is a {type(step).__name__}; write Sequential(*layers)"
+    if isinstance(step, type):
+        return f" is the class {step.__name__}; write {step.__name__}(...)"
+    if not callable(step):
+        return f" is {step!r}, neither a module nor a function"
+    # A method of a module, or functools.partial with a parameter.
+    brought = [getattr(step, "__self__", None), *getattr(step, "args", ())]
+    brought += getattr(step, "keywords", {}).values()
+    if any(isinstance(x, Module) or (isinstance(x, Node) and x.needs) for x in brought):
+        return f", {step!r}, brings parameters that would not be listed; write a Module with them"
+    return ""
 
 
 class Flatten(Module):
@@ -198,13 +202,14 @@ class Dropout(Module):
         (array([0., 4.]), array([1., 1., 1.]))
     """
 
+    @public
     def __init__(self, p: float = 0.5, *, rng: Any = None) -> None:
-        self.p = finite_number("Dropout", "p", p, 0.0, 1.0)
+        self.p = number("Dropout", "p", p, at_least=0.0, at_most=1.0)
         self.rng = None if rng is None else generator(rng)
 
     def forward(self, x: Any) -> Any:
         """A random part of the values away, in training."""
         return dropout(x, self.p, training=self.training, rng=self.rng)
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         return f"p={self.p:g}"

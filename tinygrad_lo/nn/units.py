@@ -2,132 +2,100 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lo.engine.machine.arguments import finite_number
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.errors import OptionError
 from tinygrad_lo.nn import activations
 from tinygrad_lo.nn.base import Module
-from tinygrad_lo.nn.initial import float_type, whole
+from tinygrad_lo.nn.initial import float_type
+from tinygrad_lo.options import number, public, unknown, whole
+
+READERS: dict[str, Callable[[str, str, Any], Any]] = {
+    "slope": activations.a_slope,
+    "axis": activations.an_int,
+}
 
 
 class Activation(Module):
-    """A function of `lo.nn` as a module: what all activations share."""
+    """A function of `lo.nn` as a module: its options are the function's, and so is its documentation."""
 
     function: ClassVar[Callable[..., Any]]
-    options: ClassVar[tuple[str, ...]] = ()
+    takes: ClassVar[inspect.Signature]
+    options: ClassVar[tuple[str, ...]]
+
+    def __init_subclass__(cls, of: Callable[..., Any] | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if of is not None:
+            cls.function = staticmethod(of)
+            _, *parameters = inspect.signature(of).parameters.values()
+            cls.takes = cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+            cls.options = tuple(cls.takes.parameters)
+            _, blank, sections = (of.__doc__ or "").partition("\n\n")
+            cls.__doc__ = f"{cls.__doc__}{blank}{sections}"
+
+    def __init__(self, *values: Any, **options: Any) -> None:
+        who = type(self).__name__
+        wrong = next((name for name in options if name not in self.options), None)
+        if wrong is not None:
+            raise unknown(who, wrong, self.options)
+        bound = self.takes.bind(*values, **options)
+        bound.apply_defaults()
+        vars(self).update({name: READERS[name](who, name, x) for name, x in bound.arguments.items()})
 
     def forward(self, x: Any) -> Any:
         """The function, with the options of this module."""
         return type(self).function(x, **{name: getattr(self, name) for name in self.options})
 
-    def _about(self) -> str:
+    def __about__(self) -> str:
         return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.options)
 
 
-class ReLU(Activation):
-    """The value where it is positive, else 0: lo.nn.relu as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.ReLU()(np.array([-2.0, 3.0]))
-        array([0., 3.])
-    """
-
-    function = staticmethod(activations.relu)
+class ReLU(Activation, of=activations.relu):
+    """The value where it is positive, else 0: lo.nn.relu as a module."""
 
 
-class ReLU6(Activation):
-    """A relu that stops at 6: lo.nn.relu6 as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.ReLU6()(np.array([3.0, 8.0]))
-        array([3., 6.])
-    """
-
-    function = staticmethod(activations.relu6)
+class ReLU6(Activation, of=activations.relu6):
+    """A relu that stops at 6: lo.nn.relu6 as a module."""
 
 
-class ELU(Activation):
-    """A relu with a smooth bend, which goes to −1 on the left: lo.nn.elu as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.ELU()(np.array([-1000.0, 3.0]))
-        array([-1.,  3.])
-    """
-
-    function = staticmethod(activations.elu)
+class ELU(Activation, of=activations.elu):
+    """A relu with a smooth bend, which goes to −1 on the left: lo.nn.elu as a module."""
 
 
-class Sigmoid(Activation):
-    """Any number to one between 0 and 1: lo.nn.sigmoid as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.Sigmoid()(np.array([-1e4, 0.0]))
-        array([0. , 0.5])
-    """
-
-    function = staticmethod(activations.sigmoid)
+class Sigmoid(Activation, of=activations.sigmoid):
+    """Any number to one between 0 and 1: lo.nn.sigmoid as a module."""
 
 
-class Tanh(Activation):
-    """Any number to one between −1 and 1: lo.nn.tanh as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.Tanh()(np.array([-1e4, 0.0]))
-        array([-1.,  0.])
-    """
-
-    function = staticmethod(activations.tanh)
+class Tanh(Activation, of=activations.tanh):
+    """Any number to one between −1 and 1: lo.nn.tanh as a module."""
 
 
-class Softplus(Activation):
-    """The smooth relu, log(1 + e^x): lo.nn.softplus as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.Softplus()(np.array([-1e4, 1e4]))
-        array([    0., 10000.])
-    """
-
-    function = staticmethod(activations.softplus)
+class Softplus(Activation, of=activations.softplus):
+    """The smooth relu, log(1 + e^x): lo.nn.softplus as a module."""
 
 
-class Softminus(Activation):
-    """x − softplus(x), the logarithm of the sigmoid: lo.nn.softminus as a module.
-
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.Softminus()(np.array([-1e4, 1e4]))
-        array([-10000.,     -0.])
-    """
-
-    function = staticmethod(activations.softminus)
+class Softminus(Activation, of=activations.softminus):
+    """x − softplus(x), the logarithm of the sigmoid: lo.nn.softminus as a module."""
 
 
-class LeakyReLU(Activation):
-    """A relu that lets a little through on the left: lo.nn.leaky_relu as a module.
+class LeakyReLU(Activation, of=activations.leaky_relu):
+    """A relu that lets a little through on the left: lo.nn.leaky_relu as a module."""
 
-    Raises:   OptionError: a slope that is no finite number.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.LeakyReLU(0.25)(np.array([-2.0, 3.0]))
-        array([-0.5,  3. ])
-    """
 
-    function = staticmethod(activations.leaky_relu)
-    options = ("slope",)
+class CReLU(Activation, of=activations.crelu):
+    """The positive and the negative part side by side: lo.nn.crelu as a module."""
 
-    def __init__(self, slope: float = 0.01) -> None:
-        self.slope = finite_number("LeakyReLU", "slope", slope)
+
+class Softmax(Activation, of=activations.softmax):
+    """Scores to probabilities; cross_entropy takes the scores instead: lo.nn.softmax as a module."""
+
+
+class LogSoftmax(Activation, of=activations.log_softmax):
+    """Scores to logarithms of probabilities, for lo.losses.nll: lo.nn.log_softmax as a module."""
 
 
 class PReLU(Module):
@@ -141,61 +109,12 @@ class PReLU(Module):
         array([-1.,  3.])
     """
 
+    @public
     def __init__(self, channels: int | None = None, *, slope: float = 0.25, dtype: Any = np.float64) -> None:
         shape = () if channels is None else (whole("PReLU", "channels", channels),)
-        start = finite_number("PReLU", "slope", slope)
+        start = number("PReLU", "slope", slope)
         self.slope = Parameter(np.full(shape, start, float_type("PReLU", dtype)))
 
     def forward(self, x: Any) -> Any:
         """The input where it is positive, times the slope elsewhere."""
         return activations.prelu(x, self.slope)
-
-
-class AlongAxis(Activation):
-    """An activation that looks along an axis: what those share."""
-
-    options = ("axis",)
-
-    def __init__(self, axis: int = -1) -> None:
-        if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-            raise OptionError(f"{type(self).__name__}: axis must be an int, got {axis!r}")
-        self.axis = int(axis)
-
-
-class CReLU(AlongAxis):
-    """The positive and the negative part side by side: lo.nn.crelu as a module.
-
-    Raises:   OptionError: the axis is no int.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.CReLU()(np.array([[-2.0, 3.0]]))
-        array([[0., 3., 2., 0.]])
-    """
-
-    function = staticmethod(activations.crelu)
-
-
-class Softmax(AlongAxis):
-    """Scores to probabilities; cross_entropy takes the scores instead: lo.nn.softmax as a module.
-
-    Raises:   OptionError: the axis is no int.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.Softmax()(np.array([0.0, 0.0]))
-        array([0.5, 0.5])
-    """
-
-    function = staticmethod(activations.softmax)
-
-
-class LogSoftmax(AlongAxis):
-    """Scores to logarithms of probabilities, for lo.losses.nll: lo.nn.log_softmax as a module.
-
-    Raises:   OptionError: the axis is no int.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.LogSoftmax()(np.array([1e4, 0.0]))
-        array([     0., -10000.])
-    """
-
-    function = staticmethod(activations.log_softmax)

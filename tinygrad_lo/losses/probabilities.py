@@ -1,0 +1,225 @@
+"""Probabilities: what they must be, and their logarithms and odds from the scores they were made of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.machine.arguments import foreign, shape_of
+from tinygrad_lo.engine.machine.caller import warn_once
+from tinygrad_lo.engine.machine.hooks import check
+from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtract
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, exp, log, log1p, sigmoid, softplus, where
+from tinygrad_lo.engine.ops.losses import log_known, log_probability
+from tinygrad_lo.engine.ops.reductions import logsumexp
+from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
+from tinygrad_lo.errors import DomainError, ShapeError
+from tinygrad_lo.losses.labels import every, value_text
+from tinygrad_lo.losses.loss import data_of, in_single
+
+LOGITS = "; pass scores to binary_cross_entropy_with_logits"
+
+
+# --------------------------------------------------------------------------------------- checks
+
+
+def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
+    """Every element in [0, 1]; nan is not."""
+    return every(
+        p,
+        lambda x: (x >= 0) & (x <= 1),
+        lambda *bad: DomainError(f"{who}: {name} {value_text(*bad)} outside [0, 1]{hint}"),
+    )
+
+
+def distribution(who: str, name: str, p: Any, half: bool) -> Any:
+    """Probabilities that sum to 1 along the last axis."""
+    shape = shape_of(p)
+    if not shape:
+        raise ShapeError(f"{who}: {name} must have an axis of outcomes, got one number; write [p, 1 - p]")
+    if 0 in shape:
+        raise ShapeError(f"{who}: no probabilities: {name} has shape {shape}")
+    p = probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
+    return check(p, sums_to_one, wrong_sum, who, name, half)
+
+
+def distribution_of(who: str, target: Any, dtype: Any) -> Any:
+    """A distribution over the classes in every row: not negative, summing to 1.
+
+    A plain one takes the dtype of the scores: float64 targets must not turn a float32 loss into float64.
+    """
+    q = data_of(who, target)
+    half = q.dtype is HALF
+    q = probabilities(who, "target", as_float(in_single(q), dtype))
+    return check(q, sums_to_one, wrong_sum, who, "target", half)
+
+
+def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:
+    """Whether every row does, as far as the dtype that it came in can tell."""
+    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p, half)).all())
+
+
+def wrong_sum(p: Array, who: str, name: str, half: bool) -> DomainError:
+    """The error for the first row that does not."""
+    sums = np.reshape(p.sum(-1), -1)
+    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, half)))
+    hint = ""
+    if np.ndim(p) > 2 and sums_to_one(np.moveaxis(p, 1, -1), who, name, half):
+        hint = " along the last axis, these do along axis 1: pass np.moveaxis(..., 1, -1) of both inputs"
+    return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1{hint}")
+
+
+def tolerance(p: Array, half: bool) -> float:
+    """How far from 1 a sum may be: 1e-4, and what rounding each of the terms can do."""
+    return max(1e-4, float(np.finfo(HALF if half else p.dtype).eps) * math.sqrt(p.shape[-1]))
+
+
+# ---------------------------------------------------------------------------- what rounding took
+
+
+def saturated(p: Any, y: Any) -> bool:
+    """Whether rounding took the digits of a probability, or of 1 − p, that the target asks for.
+
+    Those of p below the smallest normal number; of 1 − p more than half of them where p is this near 1.
+    """
+    a, b = (x.value if isinstance(x, Node) else x for x in (p, y))
+    if foreign(a) or foreign(b):
+        return False  # asking a lazy array would compute it
+    info = np.finfo(a.dtype)
+    return bool((((a < info.tiny) & (b > 0)) | ((a > 1 - info.eps**0.5) & (b < 1))).any())
+
+
+def vanished(q: Any, p: Any) -> bool:
+    """Whether a probability that was computed, and that p asks for, has lost its digits on the way to 0."""
+    if not isinstance(q, Node) or not q.needs:
+        return False
+    *_, first = back(q)
+    p = p.value if isinstance(p, Node) else p
+    if first.op is None or foreign(q.value) or foreign(p):
+        return False
+    return bool(((q.value < np.finfo(q.value.dtype).tiny) & (p > 0)).any())
+
+
+# ------------------------------------------------------------- of the scores they were made of
+
+
+def log_of(who: str, name: str, p: Any, weights: Any = 0.0) -> tuple[Any, Any]:
+    """The logarithm of probabilities, and where they are above 0; elsewhere it is 0, without a slope.
+
+    Warns once of probabilities that were computed, and rounded to almost 0 where the weights are above 0.
+    """
+    exponent = exponent_of(p)
+    if exponent is not None:
+        return named(log_known(p, exponent), f"log {name}"), greater(exponent, -math.inf)
+    if vanished(p, weights):
+        warn_once(
+            who,
+            f"{who}: a probability of {name} is rounded to 0, or nearly, where it counts: how small it "
+            f"was is lost, and its gradient with it. Make {name} with lo.nn.softmax or lo.nn.sigmoid, "
+            f"whose scores the loss then knows",
+        )
+    return named(log_probability(p), f"log {name}"), greater(p, 0.0)
+
+
+def exponent_of(p: Any) -> Any:
+    """The v of p = exp(v), from scores; None where nobody knows, or 1 − p is all that is known."""
+    origin = recipe(p)
+    if origin is None or not (comes_from(origin, sigmoid) or comes_from(origin, exp)):
+        return None
+    if flips(origin) and count_of(origin, divide):
+        return None
+    if comes_from(origin, sigmoid):
+        v = negative(softplus(origin.source if flipped(origin) else negative(origin.source)))
+    elif not flipped(origin):
+        v = origin.source
+    elif origin.axes:
+        v = log_others(origin)
+    else:
+        return None
+    return moved_along(v, origin)
+
+
+def log_odds_of(p: Any) -> Any:
+    """The z of p = σ(z), from scores; None where nobody knows."""
+    origin = recipe(p)
+    if origin is None or count_of(origin, divide):
+        return None
+    if comes_from(origin, sigmoid):
+        z = origin.source
+    elif comes_from(origin, exp) and origin.axes:
+        z = origin.source - log_others(origin)
+    else:
+        return None
+    return moved_along(negative(z) if flipped(origin) else z, origin)
+
+
+def log_others(origin: Recipe) -> Any:
+    """log(1 − p) of a softmax, from the log p of all the others: p near 1 has lost it."""
+    log_p = origin.source
+    most = greater(log_p, -0.69)  # at most one in each row; not log ½, where two equal scores would sit
+    others = logsumexp(where(most, -math.inf, log_p), origin.axes[0], True)
+    return where(most, others, log1p(negative(exp(where(most, -1.0, log_p)))))
+
+
+def comes_from(origin: Recipe, function: Any) -> bool:
+    """Whether the value was made of scores by this op."""
+    return bool(origin.maker == function.op.name)
+
+
+def count_of(origin: Recipe, function: Any) -> int:
+    """How often this op has moved the value since."""
+    return sum(op is function.op for op, _ in origin.moves)
+
+
+def flips(origin: Recipe) -> int:
+    """How often 1 − p was taken of p."""
+    return count_of(origin, subtract)
+
+
+def flipped(origin: Recipe) -> bool:
+    """Whether 1 − p is left of p."""
+    return flips(origin) % 2 == 1
+
+
+def moved_along(x: Any, origin: Recipe) -> Any:
+    """The logarithm, or the score, of what was made, moved as the probability was."""
+    for op, rest in origin.moves:
+        if op.apply is divide:  # e^v / b, as in a softmax written out
+            (b,) = rest
+            x = subtract(x, math.log(b) if isinstance(b, (int, float)) else log(b))
+        elif op.apply is not subtract:
+            x = op.apply(x, *rest)
+    return x
+
+
+def is_softmax(x: Any) -> bool:
+    """Whether the graph says that this value is the output of softmax.
+
+    That is e to a log-softmax, or e^x divided by its sum, perhaps reshaped, sliced or clipped since.
+    """
+    *_, first = back(x)
+    while first.op is not None and first.op.name == "clip":
+        x = first.parents[0]
+        *_, first = back(x)
+    origin = recipe(x)
+    if origin is None or not comes_from(origin, exp) or flips(origin):
+        return False
+    divisors = [rest[0] for op, rest in origin.moves if op.apply is divide]
+    return all(is_sum_of_exp(d, origin.source) for d in divisors) if divisors else bool(origin.axes)
+
+
+def is_sum_of_exp(x: Any, source: Any) -> bool:
+    """Whether this is Σ e^source."""
+    if not isinstance(x, Node) or x.op is None or x.op.name != "sum":
+        return False
+    (terms,) = x.parents
+    return terms is not None and terms.op is not None and terms.op.apply is exp and terms.parents[0] is source
+
+
+def may_make_softmax(op: Op) -> bool:
+    """The quick question, asked of all scores: most come from a layer."""
+    return op.name in TRACED or op.name == "clip"
