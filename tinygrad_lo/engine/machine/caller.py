@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from types import FrameType
 
-PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+PACKAGE = str(Path(__file__).resolve().parents[2]) + os.sep
 _warned: dict[tuple[object, ...], None] = {}
 
 
