@@ -78,8 +78,9 @@ def flag(who: str, name: str, value: Any) -> bool:
 
 def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
     """One of a few values, mostly words."""
-    if any(type(value) is type(one) and value == one for one in allowed):
-        return value
+    plain = value.item() if isinstance(value, np.generic) else value
+    if any(type(plain) is type(one) and plain == one for one in allowed):
+        return plain
     raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import wrong_ones
+from tinygrad_lo.checking.elements import along, index_of, wrong_ones
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
