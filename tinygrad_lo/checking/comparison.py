@@ -1,4 +1,4 @@
-"""One function at one point: its derivatives by the engine and by differences, and what explains the wrong."""
+"""One function at one point: its derivatives by the engine and by differences, and why some are wrong."""
 
 from __future__ import annotations
 
@@ -262,10 +262,7 @@ def cause_by(leaf: Node, rows: list[Row], sizes: list[int]) -> Cause | None:
         return None
     value = np.asarray(leaf.value)
     shape = value.shape if len(rows) == value.size else wrong.shape
-    columns = (
-        [row.analytic for row in rows],
-        [row.numeric for row in rows],
-        wrong,
-        [value[row.index] for row in rows],  # type: ignore[index]
-    )
-    return diagnose(*(np.array(column).reshape(shape) for column in columns), sizes, leaf_name(leaf))
+    analytic = np.array([row.analytic for row in rows]).reshape(shape)
+    numeric = np.array([row.numeric for row in rows]).reshape(shape)
+    x = np.array([value[row.index] for row in rows]).reshape(shape)
+    return diagnose(analytic, numeric, wrong.reshape(shape), x, sizes, leaf_name(leaf))

@@ -23,7 +23,7 @@ def directions(shape: Shape, rng: np.random.Generator) -> Iterator[tuple[Index, 
     if size > SINGLES:
         edges = np.linspace(0, size, SINGLES + 1).astype(int)
         single = rng.integers(edges[:-1], edges[1:])
-    for k in single:
+    for k in single.tolist():
         yield index_of(k, shape), along(shape, k)
     rest = np.setdiff1d(every, single)
     if rest.size:

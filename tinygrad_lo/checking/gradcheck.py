@@ -150,8 +150,8 @@ def limits_of(check: Comparison) -> list[str]:
     """What all these points could not show, in sentences."""
     report, seen, notes = check.report, check.seen, []
     if not report.faults and not report.count("FAIL"):
-        for fault in wrong_elsewhere(seen.nodes.values(), check.rng, report.rtol):
-            notes.append(f"at other inputs than these, a rule is wrong: {fault}; try points=3")
+        faults = wrong_elsewhere(seen.nodes.values(), check.rng, report.rtol)
+        notes = [f"at other inputs than these, a rule is wrong: {fault}; try points=3" for fault in faults]
         unreached = [key for key in seen.dead if key not in seen.alive]
         notes += [
             f"no gradient reaches {name}, called at {line}, at this point: an untaken branch? try points=3"

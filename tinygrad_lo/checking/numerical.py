@@ -145,7 +145,8 @@ def arrays_of(x: Any) -> list[tuple[Keys, Any]]:
 def is_written_out(x: Any) -> bool:
     """Whether this is a list of numbers, or of lists of numbers: an array written out."""
     return bool(x) and all(
-        is_written_out(item) if isinstance(item, (list, tuple)) else isinstance(item, (int, float)) for item in x
+        is_written_out(item) if isinstance(item, (list, tuple)) else isinstance(item, (int, float))
+        for item in x
     )
 
 

@@ -73,7 +73,7 @@ class Subject:
         return taped(out)
 
     def examined(self) -> tuple[Tape, list[Array], float]:
-        """The graph, the gradients and the value of a function that is one, else an error that says why not."""
+        """The graph, gradients and value of a function that can be checked, else an error that says why."""
         self.inner.clear()
         with self.must_only_read(), mode("watch", Lines()):
             out = self.call()

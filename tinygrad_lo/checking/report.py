@@ -51,9 +51,7 @@ class Row:
     note: str = ""  # what stands behind the verdict
 
     @classmethod
-    def of(
-        cls, name: str, index: Index, claimed: float, slope: Slope, order: int = 1, point: int = 0
-    ) -> Row:
+    def of(cls, name: str, index: Index, claimed: float, slope: Slope, order: int = 1, point: int = 0) -> Row:
         """The row of a slope, claimed and measured."""
         numeric, largest = slope.numeric, max(abs(claimed), abs(slope.numeric))
         error = abs(claimed - numeric) / largest if largest else 0.0
@@ -172,8 +170,7 @@ class Report:
     def summary(self) -> str:
         """How many rows have which verdict, and how well they are known; or why nothing is."""
         if self.outcome == "UNDECIDED":
-            notes = [row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET")]
-            return f"no derivative could be verified: {notes[0] if notes else 'there is none'}"
+            return f"no derivative could be verified: {self.hidden()}"
         counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
         text = f"of {len(self.rows)} derivatives {counts}"
         agree = [row for row in self.rows if row.verdict == "OK"]
@@ -183,6 +180,11 @@ class Report:
         if worst.known <= FINE:
             return f"{text}, known to {FINE:.0e} or better"
         return f"{text} (known least: {worst.place} to {worst.known:.0e}, the others better)"
+
+    def hidden(self) -> str:
+        """Why the first derivative that could not be verified could not."""
+        notes = (row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET"))
+        return next(notes, "there is none")
 
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""

@@ -55,7 +55,8 @@ def scatter(
         other = again([data * (1.0 + eps * rng.integers(-3, 4, np.shape(data))) for data in x])
         spread = [np.maximum(s, np.abs(a - g)) for s, a, g in zip(spread, other, gradients, strict=True)]
     most = [
-        max(BROKEN_TIE, 16.0 * eps) * (np.abs(g).max(initial=0.0) + size / max(1.0, np.abs(data).max(initial=0.0)))
+        max(BROKEN_TIE, 16.0 * eps)
+        * (np.abs(g).max(initial=0.0) + size / max(1.0, np.abs(data).max(initial=0.0)))
         for g, data in zip(gradients, x, strict=True)
     ]
     return [np.where(s <= limit, s, 0.0) for s, limit in zip(spread, most, strict=True)]
