@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,22 +12,14 @@ from tinygrad_lo.checking.culprit import at_kinks, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
 from tinygrad_lo.checking.elements import Index, along, directions, index_of, wrong_ones
-from tinygrad_lo.checking.recording import Subject, Tape, place_of
+from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, computed, place_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
 from tinygrad_lo.checking.rounding import Noise, scatter
-from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.leaves import place, placed
-from tinygrad_lo.errors import LoError
 
 NAMED = 10  # wrong elements of the rest that are searched for
-OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 PASSED = ("OK", "ZERO", "KINK")
-
-
-def moved_to(leaves: Iterable[Node], arrays: Iterable[Array]) -> None:
-    """Put each leaf where its array says."""
-    for leaf, data in zip(leaves, arrays, strict=True):
-        place(leaf, data)
 
 
 class Entry(NamedTuple):
@@ -36,6 +28,11 @@ class Entry(NamedTuple):
     row: Row
     leaf: int
     direction: Array
+
+    @property
+    def excusable(self) -> bool:
+        """Whether it failed, with a number that kinks can explain."""
+        return self.row.verdict == "FAIL" and bool(np.isfinite(self.row.analytic))
 
 
 @dataclass(frozen=True)
@@ -62,26 +59,16 @@ class Point:
 
     def slope(self, n: int, direction: Array, rtol: float) -> Slope:
         """The derivative by leaf n along a direction, by differences, and whether the engine's is right."""
-        leaf, moved = self.subject.leaves[n], direction != 0
-        start = np.asarray(leaf.value)
+        start, moved = np.asarray(self.subject.leaves[n].value), direction != 0
         largest = float(np.abs(start[moved]).max())
 
         def at(h: float) -> float:
-            with placed([leaf]):
-                place(leaf, start + h * direction)
-                try:
-                    return self.subject.value()
-                except OUTSIDE:
-                    return np.nan
+            return self.subject.moved({n: start + h * direction}, self.subject.value, np.nan)
 
         def terms() -> float:
             h = 1e-5 * max(1.0, largest)
-            with placed([leaf]):
-                place(leaf, start + h * direction)
-                try:
-                    return self.tape.moved(self.subject.call(), h)
-                except OUTSIDE:
-                    return 0.0
+            moved = {n: start + h * direction}
+            return self.subject.moved(moved, lambda: self.tape.largest_change(self.subject.call(), h), 0.0)
 
         loose = float((self.scatters[n][moved] * np.abs(direction[moved])).sum())
         noise = Noise(self.tape.eps, self.rounding, loose, terms)
@@ -93,15 +80,12 @@ def point_of(subject: Subject, number: int) -> Point:
     tape, gradients, value = subject.examined()
 
     def again(arrays: list[Array]) -> list[Array]:
-        moved_to(subject.leaves, arrays)
-        try:
-            return subject.gradients(subject.call())
-        except OUTSIDE:
-            return gradients
+        return subject.moved(
+            dict(enumerate(arrays)), lambda: subject.gradients(subject.call()), otherwise=gradients
+        )
 
-    rounding = tape.rounding
-    with placed(subject.leaves) as start:
-        scatters = scatter(again, start, gradients, rounding, tape.eps)
+    rounding, start = tape.rounding, [leaf.value for leaf in subject.leaves]
+    scatters = scatter(again, start, gradients, rounding, tape.eps)
     return Point(subject, number, tape, gradients, value, rounding, scatters)
 
 
@@ -147,10 +131,9 @@ class Comparison:
         point = point_of(subject, number)
         entries = [entry for n in range(len(subject.leaves)) for entry in self.compared(point, n)]
         subject.must_still_be(point.value)
-        failed = [entry for entry in entries if entry.row.verdict == "FAIL"]
-        faults = self.search(point, bool(failed), any(entry.row.verdict == "KINK" for entry in entries))
-        if not faults:
-            self.excuse(point, [entry for entry in failed if np.isfinite(entry.row.analytic)])
+        faults = self.search(point, [entry.row.verdict for entry in entries])
+        if not faults and not self.report.faults and subject.order == 1:
+            self.excuse(point, entries)
         self.report.rows += [entry.row for entry in entries]
         self.report.faults += faults
         if self.report.found is None:
@@ -179,27 +162,21 @@ class Comparison:
         row = Row.of(leaf_name(subject.leaves[n]), index, claimed, slope, subject.order, point.number)
         return Entry(row, n, direction)
 
-    def excuse(self, point: Point, failed: list[Entry]) -> None:
+    def excuse(self, point: Point, entries: list[Entry]) -> None:
         """Kinks that meet can leave a slope outside of the one-sided ones: relu(x) − relu(−x) at 0.
 
         All rules are right there. A step aside, where no kinks meet, such a gradient is right; any
         other mistake is one there, too.
         """
         rtol = self.report.rtol
-        if not failed or point.subject.order > 1 or self.report.faults:
+        sound = [entry for entry in entries if entry.excusable]
+        if not sound or not at_kinks(point.tape.nodes, self.rng, rtol):
             return
-        if not at_kinks(point.tape.nodes, self.rng, rtol):
-            return
-        sound = failed
         try:
             with placed(point.subject.leaves) as start:
                 for _ in range(2):
                     there = self.beside(point, start)
-                    sound = [
-                        entry
-                        for entry in sound
-                        if there.slope(entry.leaf, entry.direction, rtol).verdict in PASSED
-                    ]
+                    sound = [e for e in sound if there.slope(e.leaf, e.direction, rtol).verdict in PASSED]
         except OUTSIDE:
             return  # no place to step to: what failed has failed
         for row, _, _ in sound:
@@ -221,28 +198,22 @@ class Comparison:
 
     # ------------------------------------------------------------------------- what explains it
 
-    def search(self, point: Point, failed: bool, kinks: bool) -> list[Fault]:
+    def search(self, point: Point, verdicts: list[str]) -> list[Fault]:
         """The wrong rules of this graph.
 
         When all derivatives agree, only those can be wrong that no gradient, or a zero, arrives at; or,
         at kinks, those that give each element a slope that is possible, and all together one that is not.
         """
-        tape, rng, rtol = point.tape, self.rng, self.report.rtol
-        self.seen.note(tape)
+        self.seen.note(point.tape)
         if self.report.faults:
             return []  # found at an earlier point, or in the first derivatives
-        if not failed:
-            hidden = [node for node in tape.nodes if not np.all(tape.arrived.get(node.birth, 0.0))]
-            faults = wrong_rules(tape.nodes if kinks else hidden, rng, rtol)
-            # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
-            return [fault for fault in faults if fault.cause != Cause("not finite")]
-        faults = wrong_rules(tape.nodes, rng, rtol)
-        if not faults:  # a direction of all elements hides a small one beside large ones
-            faults = wrong_rules(tape.nodes, rng, rtol, singly=True)
-        if not faults and point.subject.order == 2:
-            inner = [node for node in reachable(point.subject.inner) if node.op is not None]
-            faults = wrong_rules(inner, rng, rtol, 2)
-        return faults
+        look, nodes = partial(wrong_rules, rng=self.rng, rtol=self.report.rtol), point.tape.nodes
+        if "FAIL" in verdicts:
+            # A direction of all elements hides a small one beside large ones.
+            return look(nodes) or look(nodes, singly=True) or look(computed(point.subject.inner), order=2)
+        faults = look(nodes if "KINK" in verdicts else point.tape.hidden)
+        # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
+        return [fault for fault in faults if fault.cause != Cause("not finite")]
 
 
 def cause_of(point: Point, entries: list[Entry], faults: list[Fault]) -> Cause | None:

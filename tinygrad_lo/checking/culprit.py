@@ -142,9 +142,8 @@ class Call:
     ) -> list[Fault]:
         """What is wrong with the op's rules."""
         with np.errstate(all="ignore"):
-            claims = first_order if order == 1 else second_order
-            wrong = ((claim, refuted(claim, rng, rtol, singly)) for claim in claims(self, rng))
-            return [Fault(self.op.name, self.line, claim.rule, *it, order) for claim, it in wrong if it]
+            claims = first_order(self, rng) if order == 1 else second_order(self, rng)
+            return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
 
 
 # ------------------------------------------------------------------------- what a rule claims
@@ -152,16 +151,23 @@ class Call:
 
 @dataclass
 class Claim:
-    """A function of one array, and what a rule says its gradient is."""
+    """A function of one array, and what a rule says its gradient is.
 
+    Attributes:
+        y: what the call gives.
+        length: of the vector whose sum `value` is: it rounds with that.
+        mirrored: minus the gradient for -g: the same, if the rule is linear in g.
+    """
+
+    call: Call
+    y: Array
+    length: float
     rule: int
     value: Callable[[Array], float]
     x: Array
     gradient: Array
-    eps: float
-    sizes: list[int]
-    largest: float  # length of the vector whose sum `value` is: it rounds with that
-    mirrored: Array | None = None  # minus the gradient for -g: the same, if the rule is linear in g
+    mirrored: Array | None = None
+    order: int = 1
 
     @cached_property
     def base(self) -> float:
@@ -173,16 +179,21 @@ class Claim:
         x, moved = np.asarray(self.x), direction != 0
         size = float(np.abs(x[moved]).max())
         products = self.gradient * direction
-        size_of_terms = self.largest + float(np.linalg.norm((self.gradient * x)[moved]))
-        noise = Noise(self.eps, size_of_terms, 4.0 * self.eps * float(np.abs(products).max()))
+        eps, size_of_terms = eps_of(self.y), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
+        noise = Noise(eps, size_of_terms, 4.0 * eps * float(np.abs(products).max()))
 
         def at(h: float) -> float:
             return self.value((x + h * direction)[()])
 
         return judge(at, self.base, float(products.sum()), size, rtol, noise)
 
-
-Facts = tuple[float, list[int], float]  # eps, sizes and largest of a claim
+    def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
+        """What is wrong at element k."""
+        x = np.asarray(self.x)
+        op, line, index = self.call.op.name, self.call.line, index_of(k, x.shape)
+        return Fault(
+            op, line, self.rule, index, float(x[index]), float(analytic), float(numeric), cause, self.order
+        )
 
 
 def first_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
@@ -195,7 +206,7 @@ def first_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
     if not np.isfinite(y).all():
         return
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-    facts = eps_of(y), call.sizes(y), float(np.linalg.norm(u * y))
+    length = float(np.linalg.norm(u * y))
     gradients = {}
     for i in call.wanted:
         gradient = call.gradient(i, u, y)
@@ -207,25 +218,20 @@ def first_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
         def value(x: Array, i: int = i) -> float:
             return float((u * call.value({i: x})).sum())
 
-        yield Claim(i, value, call.inputs[i], gradient, *facts, -np.asarray(mirrored))
-    if len(gradients) == 2:
-        yield from of_ties(call, u, gradients, facts)
-
-
-def of_ties(call: Call, u: Array, gradients: dict[int, Array], facts: Facts) -> Iterator[Claim]:
-    """At a tie of maximum(a, b) each share is right alone, but all of them must add up to one."""
-    i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
+        yield Claim(call, y, length, i, value, call.inputs[i], gradient, -np.asarray(mirrored))
+    i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k])) if len(gradients) == 2 else (0, 0)
     a, b = call.inputs[i], call.inputs[j]
-    if not have_ties(a, b):
+    if i == j or not have_ties(a, b):
         return
+    # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
-    rounding = 4.0 * facts[0] * (np.abs(one) + np.abs(other))  # of two shares that undo each other
+    rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
 
-    def value(x: Array) -> float:
+    def moved_together(x: Array) -> float:
         return float((u * call.value({i: x, j: b + (x - a)})).sum())
 
-    yield Claim(i, value, a, both, *facts)
+    yield Claim(call, y, length, i, moved_together, a, both)
 
 
 def have_ties(a: Array, b: Array) -> bool:
@@ -264,7 +270,7 @@ def second_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
             def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
                 return float(rule_value({j: x}))
 
-            yield Claim(i, value, start[j], gradient, eps_of(y), call.sizes(y), length)
+            yield Claim(call, y, length, i, value, start[j], gradient, order=2)
 
 
 def slopes(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
@@ -282,16 +288,8 @@ def eps_of(y: Array) -> float:
 
 # ------------------------------------------------------------------------- whether it holds
 
-Wrong = tuple[tuple[int, ...], float, float, float, Cause | None]  # index, x, analytic, numeric, cause
 
-
-def described(claim: Claim, k: int, analytic: float, numeric: float, cause: Cause | None) -> Wrong:
-    """What is wrong at element k of a claim."""
-    x = np.asarray(claim.x)
-    return index_of(k, x.shape), float(x.flat[k]), float(analytic), float(numeric), cause
-
-
-def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Wrong | None:
+def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
     x = np.asarray(claim.x)
     if x.size == 0:
@@ -301,47 +299,50 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
         return malformed
     d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
     every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
-    if not every.size:
-        return None
 
     def slope(some: Array) -> Slope:
         return claim.slope(along(x.shape, some, d.flat[some]), rtol)
 
-    together = slope(every).verdict
-    if together in ("OK", "ZERO") and not singly:
+    together = slope(every).verdict if every.size else "ZERO"
+    if not every.size or (together in ("OK", "ZERO") and not singly):
         return None
     if every.size > SINGLE:
         bad = wrong_ones(lambda some: slope(some).verdict, every, 8) if together == "FAIL" else []
         every = np.union1d(bad, rng.choice(every, SINGLE, replace=False)).astype(int)
     measured = [slope(np.array([k])) for k in every]
-    wrong = np.array([one.verdict == "FAIL" for one in measured])
-    if not wrong.any():
-        return wrong_sum(claim, every[[one.verdict == "KINK" for one in measured]], rtol)
+    verdicts = np.array([one.verdict for one in measured])
+    if "FAIL" not in verdicts:
+        return wrong_sum(claim, every[verdicts == "KINK"], rtol)
     numeric = np.array([one.numeric for one in measured]) / d.flat[every]
-    analytic = np.asarray(claim.gradient).flat[every]
-    shape = x.shape if every.size == x.size else every.shape
+    return worst(claim, every, numeric, verdicts == "FAIL")
+
+
+def worst(claim: Claim, every: Array, numeric: Array, wrong: Array) -> Fault:
+    """The one that is most wrong of the elements that were measured."""
+    size, analytic = np.size(claim.x), np.asarray(claim.gradient).flat[every]
+    shape = np.shape(claim.x) if every.size == size else every.shape
     a, n, failed = (part.reshape(shape) for part in (analytic, numeric, wrong))
-    cause = diagnose(a, n, failed, sizes=claim.sizes)
-    worst = int(np.argmax(np.where(wrong, np.abs(analytic - numeric), -1.0)))
-    return described(claim, int(every[worst]), analytic[worst], numeric[worst], cause)
+    cause = diagnose(a, n, failed, sizes=claim.call.sizes(claim.y))
+    k = int(np.argmax(np.where(wrong, np.abs(analytic - numeric), -1.0)))
+    return claim.fault(int(every[k]), analytic[k], numeric[k], cause)
 
 
-def not_a_gradient(claim: Claim) -> Wrong | None:
+def not_a_gradient(claim: Claim) -> Fault | None:
     """What no gradient can be: not finite, or not linear in the arriving gradient."""
     gradient = np.asarray(claim.gradient)
     if not np.isfinite(gradient).all():
         k = int(np.argmax(~np.isfinite(gradient)))
-        return described(claim, k, gradient.flat[k], np.nan, Cause("not finite"))
+        return claim.fault(k, gradient.flat[k], np.nan, Cause("not finite"))
     if claim.mirrored is None:
         return None
     off = np.abs(gradient - claim.mirrored)
     if not off.max() > 1e-9 * np.abs(gradient).max():  # nan, where -g overflows, shows nothing
         return None
     k = int(np.argmax(off))
-    return described(claim, k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
+    return claim.fault(k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
 
 
-def wrong_sum(claim: Claim, kinks: Array, rtol: float) -> Wrong | None:
+def wrong_sum(claim: Claim, kinks: Array, rtol: float) -> Fault | None:
     """Tied elements of a maximum that grow together stay tied, and the maximum grows by as much.
 
     Each share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks.
@@ -352,4 +353,4 @@ def wrong_sum(claim: Claim, kinks: Array, rtol: float) -> Wrong | None:
     if shared.verdict != "FAIL" or shared.bar > rtol * abs(shared.numeric):
         return None
     total = np.asarray(claim.gradient).flat[kinks].sum()
-    return described(claim, int(kinks[0]), total, shared.numeric, Cause("ties"))
+    return claim.fault(int(kinks[0]), total, shared.numeric, Cause("ties"))

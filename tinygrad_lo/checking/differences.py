@@ -202,27 +202,30 @@ class Judge:
             window = self.window(j)
             if window is None:
                 continue
-            if (answer := self.settled(window)) is not None:
+            if (answer := self.settled(before, window, j)) is not None:
                 return answer
-            if before is not None and self.refuted(before, window, j):
-                return Slope(window.numeric, window.bar, "FAIL")
-            if j > 2 and window.kinky and (narrowest := self.window(self.last)) and narrowest.kinky:
+            if j > 2 and window.kinky and self.stays_kinky():
                 return None
             before, least = window, min(least, window.bar)
             if window.noise > 10.0 * least and window.bar < 5.0 * window.noise:
                 return None  # from here on, rounding grows
         return None
 
-    def settled(self, window: Window) -> Slope | None:
-        """The claim is right beyond doubt, or None."""
-        if not self.agrees(window):
-            return None
-        if self.claimed == 0.0 and window.bar <= FINE * window.largest:
-            return Slope(window.numeric, window.bar, "ZERO", "the slope vanishes here")
-        largest = self.largest(window)
-        if window.bar <= FINE * largest and self.loose <= self.rtol * largest:
-            return Slope(window.numeric, window.bar + self.loose, "OK")
-        return None
+    def stays_kinky(self) -> bool:
+        """Whether the slope jumps at the last step, too."""
+        narrowest = self.window(self.last)
+        return narrowest is not None and narrowest.kinky
+
+    def settled(self, wider: Window | None, window: Window, j: int) -> Slope | None:
+        """The claim is right or wrong beyond doubt, or None."""
+        numeric, bar, largest = window.numeric, window.bar, self.largest(window)
+        if self.agrees(window):
+            if self.claimed == 0.0 and bar <= FINE * window.largest:
+                return Slope(numeric, bar, "ZERO", "the slope vanishes here")
+            if bar <= FINE * largest and self.loose <= self.rtol * largest:
+                return Slope(numeric, bar + self.loose, "OK")
+        wrong = wider is not None and self.refuted(wider, window, j)
+        return Slope(numeric, bar, "FAIL") if wrong else None
 
     def refuted(self, wide: Window, here: Window, j: int) -> bool:
         """Whether the claim is contradicted on three scales: one wider, here, and as deep as can be."""
@@ -269,17 +272,20 @@ class Judge:
             return Slope(0.0, math.inf, verdict, "f is not finite on both sides")
         narrowest = [self.windows[j] for j in sorted(self.windows)[:-4:-1]]
         corner = next((window for window in narrowest if window.kinky), None)
+        finding = self.finding(best, corner)
+        return Slope(best.numeric, best.bar + self.loose, *finding, corner and corner.sides)
+
+    def finding(self, best: Window, corner: Window | None) -> Finding:
+        """What is found, by the best window and by the narrowest one in which the slope jumps."""
         coarse = not best.bar + self.loose < self.rtol * self.largest(best)
         if self.agrees(best) and not coarse:
-            finding: Finding = "OK", ""
-        else:
-            finding = (
-                self.at_a_jump()
-                or (self.at_a_corner(corner) if corner is not None and (best.kinky or coarse) else None)
-                or self.at_zero(best)
-                or self.in_doubt(best, plain=corner is not None or not coarse)
-            )
-        return Slope(best.numeric, best.bar + self.loose, *finding, corner and corner.sides)
+            return "OK", ""
+        if (beside := self.at_a_jump()) is not None:
+            return beside
+        if corner is not None and (best.kinky or coarse) and self.is_between(corner):
+            left, right = corner.sides
+            return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+        return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
 
     def at_a_jump(self) -> Finding | None:
         """Where the function itself jumps, a slope between those beside x is right."""
@@ -294,13 +300,11 @@ class Judge:
         between = min(left, right) - slack <= self.claimed <= max(left, right) + slack
         return "KINK" if between else "FAIL", "f jumps here"
 
-    def at_a_corner(self, corner: Window) -> Finding | None:
+    def is_between(self, corner: Window) -> bool:
         """Where the slope jumps, one between those on both sides is right."""
-        left, right = corner.sides
-        slack = corner.slack + CANCELLED * max(abs(left), abs(right)) + self.loose
-        if not min(left, right) - slack <= self.claimed <= max(left, right) + slack:
-            return None
-        return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+        low, high = sorted(corner.sides)
+        slack = corner.slack + CANCELLED * max(abs(low), abs(high)) + self.loose
+        return low - slack <= self.claimed <= high + slack
 
     def at_zero(self, best: Window) -> Finding | None:
         """The slope is zero: the differences vanish with the step, or the terms cancel."""

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo import options
-from tinygrad_lo.checking.comparison import OUTSIDE, Comparison, moved_to
+from tinygrad_lo.checking.comparison import Comparison
 from tinygrad_lo.checking.culprit import wrong_elsewhere
 from tinygrad_lo.checking.numerical import Keys, arrays_of, each
-from tinygrad_lo.checking.recording import Subject
+from tinygrad_lo.checking.recording import OUTSIDE, Subject
 from tinygrad_lo.checking.report import Report
 from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, mode, modes
-from tinygrad_lo.engine.leaves import placed
+from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError
@@ -78,25 +78,24 @@ def gradcheck(
     points = options.whole("gradcheck", "points", points)
     report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))
     rng = np.random.default_rng(seed)
-    parameters = leaves_of(params)
+    parameters = checked_leaves(params)
     args = arguments(inputs)
     arrays = [x for _, x in arrays_of(args)]
-    leaves = [x for x in arrays if isinstance(x, Tensor) and x.requires_grad and x.op is None] + parameters
+    leaves = [*filter(is_leaf, arrays), *parameters]
     if not leaves:
         raise DTypeError(
-            "gradcheck: nothing to differentiate by: no floating-point input and no params"
-            + "".join(f"; input {i} is {kind_of(x)}" for i, x in enumerate(inputs))
+            f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
         )
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
     with placed(parameters) as data, np.errstate(all="ignore"), recording:
-        moved_to(parameters, [np.array(x, dtype=float) for x in data])
+        for leaf, x in zip(parameters, data, strict=True):
+            place(leaf, np.array(x, dtype=float))
         start = [leaf.value for leaf in leaves]
         check = Comparison(report, rng)
         for point in range(points):
-            if point:
-                step_away(subject, start, rng, point)
+            step_away(subject, start, rng, point)
             check.run(subject, point)
             if order == 2:
                 check.run(slope_of(subject, rng), point)
@@ -105,10 +104,12 @@ def gradcheck(
 
 
 def step_away(subject: Subject, start: list[Array], rng: np.random.Generator, point: int) -> None:
-    """Put the leaves at a random place around the point where they began, signs changed too.
+    """Put the leaves at a random place around where they began, signs changed too; at point 0 leave them.
 
     Each time farther away; where the function is not finite there or refuses, half as far.
     """
+    if not point:
+        return
     far = 0.5 * point
     targets = [
         rng.choice([-1.0, 1.0], np.shape(data)) * data
@@ -116,11 +117,8 @@ def step_away(subject: Subject, start: list[Array], rng: np.random.Generator, po
         for data in start
     ]
     for halvings in range(20):
-        share = 0.5**halvings
-        moved_to(
-            subject.leaves,
-            [data + share * (target - data) for data, target in zip(start, targets, strict=True)],
-        )
+        for leaf, data, target in zip(subject.leaves, start, targets, strict=True):
+            place(leaf, data + 0.5**halvings * (target - data))
         try:
             if np.isfinite(subject.value()):
                 return
@@ -181,11 +179,16 @@ def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], An
     return call
 
 
-def leaves_of(params: Any) -> list[Any]:
+def is_leaf(x: Any) -> bool:
+    """Whether this can be differentiated by."""
+    return isinstance(x, Tensor) and x.op is None and x.requires_grad
+
+
+def checked_leaves(params: Any) -> list[Any]:
     """The parameters as a list of leaves that want a gradient, each once."""
     leaves = [p for _, p in named_values("gradcheck", params)]
     for p in leaves:
-        if not isinstance(p, Tensor) or p.op is not None or not p.requires_grad:
+        if not is_leaf(p):
             raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
     return list(dict.fromkeys(leaves))
 
@@ -213,9 +216,10 @@ def as_input(value: Any, keys: Keys) -> Any:
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def kind_of(value: Any) -> str:
-    """What an input is, for messages."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is None and isinstance(value, (list, int, bool)):
-        dtype = np.asarray(value).dtype
-    return f"{dtype}, not floating-point" if dtype is not None else type(value).__name__
+def kinds(inputs: tuple[Any, ...]) -> str:
+    """What the inputs are, for a message."""
+    text = ""
+    for i, x in enumerate(inputs):
+        dtype = getattr(np.asarray(x) if isinstance(x, (list, int, bool)) else x, "dtype", None)
+        text += f"; input {i} is {type(x).__name__ if dtype is None else f'{dtype}, not floating-point'}"
+    return text

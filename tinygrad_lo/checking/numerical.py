@@ -55,57 +55,56 @@ def numerical_gradient(
         def f_of_part(moved: Array) -> Any:
             return f(each(lambda other, at: moved if at == keys else other.copy()[()], start))
 
-        gradient = METHODS[method](f_of_part, part, h)
-        if method == "complex" and gradient.size:
-            must_keep_imaginary_parts(f_of_part, part, gradient)
-        return gradient[()]
+        return coordinates(f_of_part, part, method, h)
 
     return each(by, start)
 
 
-# The lecture's loop, three times: move one coordinate, look at the loss, move it back.
-
-
-def central_differences(f: Callable[[Any], Any], x: Array, h: float | None) -> Array:
-    """Half of what the loss changes by from x - h to x + h, over h."""
-    gradient, moved = np.zeros(x.shape), x.copy()
+def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
+    """The lecture's loop: move one coordinate, look at the loss, move it back."""
+    gradient = np.zeros(x.shape)
+    base = number_of(f, x) if method == "forward" else 0.0
+    moved = x.astype(complex) if method == "complex" else x.copy()
     for place in np.ndindex(x.shape):
-        step = h or 1e-5 * max(1.0, abs(float(x[place])))
-        moved[place] = x[place] + step
-        above = number_of(f, moved)
-        moved[place] = x[place] - step
-        # What was really added, after rounding: x + h is not exactly h away from x.
-        width = (x[place] + step) - (x[place] - step)
-        gradient[place] = (above - number_of(f, moved)) / must_move(width, step, x[place])
+
+        def at(coordinate: Any, place: Any = place) -> Array:
+            moved[place] = coordinate
+            return moved
+
+        gradient[place] = METHODS[method](f, at, x[place], h, base)
         moved[place] = x[place]
-    return gradient
+    if method == "complex" and gradient.size:
+        must_keep_imaginary_parts(f, x, gradient)
+    return gradient[()]
 
 
-def forward_differences(f: Callable[[Any], Any], x: Array, h: float | None) -> Array:
-    """What the loss changes by from x to x + h, over h."""
-    gradient, moved = np.zeros(x.shape), x.copy()
-    base = number_of(f, x)
-    for place in np.ndindex(x.shape):
-        step = h or 1e-8 * max(1.0, abs(float(x[place])))
-        moved[place] = x[place] + step
-        width = moved[place] - x[place]
-        gradient[place] = (number_of(f, moved) - base) / must_move(width, step, x[place])
-        moved[place] = x[place]
-    return gradient
+# Each is given f, the point at(c) where one coordinate is c, the coordinate, h, and f where all began.
 
 
-def complex_step(f: Callable[[Any], Any], x: Array, h: float | None) -> Array:
-    """The imaginary part of the loss at x + ih, over h: nothing is subtracted, so nothing rounds off."""
-    gradient, moved = np.zeros(x.shape), x.astype(complex)
+def central_difference(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
+    """(f(x + h) − f(x − h)) / 2h."""
+    step = h or 1e-5 * max(1.0, abs(float(c)))
+    above, below = c + step, c - step  # x + h is not exactly h away from x: what was added, after rounding
+    return (number_of(f, at(above)) - number_of(f, at(below))) / must_move(above - below, step, c)
+
+
+def forward_difference(f: Any, at: Any, c: Any, h: float | None, base: float) -> float:
+    """(f(x + h) − f(x)) / h."""
+    step = h or 1e-8 * max(1.0, abs(float(c)))
+    return (number_of(f, at(c + step)) - base) / must_move((c + step) - c, step, c)
+
+
+def complex_step(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
+    """Im f(x + ih) / h."""
     step = h or 1e-20
-    for place in np.ndindex(x.shape):
-        moved[place] = x[place] + 1j * step
-        gradient[place] = imaginary(f(moved.copy()[()])) / step
-        moved[place] = x[place]
-    return gradient
+    return imaginary(f(at(c + 1j * step).copy()[()])) / step
 
 
-METHODS = {"central": central_differences, "forward": forward_differences, "complex": complex_step}
+METHODS: dict[str, Callable[..., float]] = {
+    "central": central_difference,
+    "forward": forward_difference,
+    "complex": complex_step,
+}
 
 
 def must_move(width: float, step: float, x: float) -> float:

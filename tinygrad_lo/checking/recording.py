@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
+from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.machine.anomaly import Watch, anomaly, checksums
 from tinygrad_lo.engine.naming import label, quoted
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
 
+T = TypeVar("T")
+
 LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
+OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 STATE = "gradcheck: the function gives another value when called again; seed its randomness inside"
 
 
@@ -65,6 +69,16 @@ class Subject:
             np.zeros(leaf.shape) if g is None else np.asarray(g)
             for leaf, g in zip(self.leaves, parts, strict=True)
         ]
+
+    def moved(self, arrays: dict[int, Array], work: Callable[[], T], otherwise: T) -> T:
+        """What work() gives while some leaves hold other arrays; otherwise, where f is not defined there."""
+        with placed(self.leaves[n] for n in arrays):
+            for n, data in arrays.items():
+                place(self.leaves[n], data)
+            try:
+                return work()
+            except OUTSIDE:
+                return otherwise
 
     def tape(self) -> Tape:
         """The graph of one call, every node of it knowing its line."""
@@ -176,9 +190,9 @@ def must_be_unchanged(nodes: Iterable[Node]) -> None:
             )
 
 
-def computed(out: Node) -> list[Node]:
-    """What a value was made from, oldest first, leaves and constants left out."""
-    return [node for node in reachable([out]) if node.op is not None and node.needs]
+def computed(roots: Iterable[Node]) -> list[Node]:
+    """What values were made from, oldest first, leaves and constants left out."""
+    return [node for node in reachable(roots) if node.op is not None and node.needs]
 
 
 @dataclass
@@ -218,12 +232,12 @@ class Tape:
                 total += float(np.square(np.asarray(g * size, dtype=float)).sum())
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
 
-    def moved(self, out: Node, h: float) -> float:
+    def largest_change(self, out: Node, h: float) -> float:
         """The largest change of f by one number of the graph, per step, after a step of length h.
 
         What adds up to the slope: large terms that cancel make a small one uncertain.
         """
-        nodes = computed(out)
+        nodes = computed([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
         eps = self.eps
@@ -237,6 +251,11 @@ class Tape:
             return 0.0
         change = np.abs(new - old) - 4.0 * eps * np.abs(old)
         return float(np.max(np.abs(g) * np.maximum(change, 0.0)))
+
+    @property
+    def hidden(self) -> list[Node]:
+        """The nodes that no gradient reaches, or one with a zero in it."""
+        return [node for node in self.nodes if not np.all(self.arrived.get(node.birth, 0.0))]
 
     @property
     def sizes(self) -> list[int]:
@@ -263,7 +282,7 @@ def taped(out: Node) -> Tape:
                 f"shape {node.value.shape} raises {type(error).__name__}: {error}"
             ) from error
 
-    nodes = computed(out)
+    nodes = computed([out])
     must_be_unchanged(nodes)
     if out.needs:
         with np.errstate(all="ignore"):

@@ -73,17 +73,23 @@ def told(cause: Cause) -> str:
     return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
 
 
+def counted(size: float) -> str:
+    """A multiple in words, a whole number or one over it as a fraction."""
+    near = Fraction(size).limit_denominator(1000)
+    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
+        return f"{digits(size)} times"
+    return {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
+
+
 def as_multiple(cause: Cause) -> str:
     """yours / right as a multiple, and what such a multiple comes from."""
-    size = abs(cause.amount)
-    near = Fraction(size).limit_denominator(1000)
-    whole = 1 in (near.numerator, near.denominator) and near != 1 and close(size, float(near))
-    count = {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
-    text = f"is {count if whole else f'{digits(size)} times'} what it should be"
+    size, count = abs(cause.amount), counted(abs(cause.amount))
+    text = f"is {count} what it should be"
     text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
+        near = Fraction(size).limit_denominator(1000)
         return f"{text}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
-    if whole and near in (2, Fraction(1, 2)):
+    if count in ("half of", "twice"):
         return f"{text}: look for a ½, or for the 2 of a square"
     return text + next((f", which is {words}" for log, words in LOGARITHMS.items() if close(size, log)), "")
 
@@ -120,9 +126,11 @@ def as_target(cause: Cause) -> str:
         return "leaves out the prediction: of p − y only y is there"
     if whole_p and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
-    part, ratio = ("y", t) if whole_p else ("p", p)
-    rest = "" if whole_p or whole_t else f", and its y is {digits(t)} times"
-    return f"is a multiple of p − y, but its {part} is {digits(ratio)} times what it should be{rest}"
+    text = "is a multiple of p − y, but its"
+    if whole_p:
+        return f"{text} y is {digits(t)} times what it should be"
+    rest = "" if whole_t else f", and its y is {digits(t)} times"
+    return f"{text} p is {digits(p)} times what it should be{rest}"
 
 
 def as_penalty(cause: Cause) -> str:
