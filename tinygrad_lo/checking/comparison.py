@@ -11,10 +11,10 @@ import numpy as np
 from tinygrad_lo.checking.culprit import at_kinks, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import Index, along, directions, index_of, wrong_ones
-from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, computed, place_of
+from tinygrad_lo.checking.elements import Index, direction_of, directions, index_of, wrong_ones
+from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, made_from, place_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
-from tinygrad_lo.checking.rounding import Noise, scatter
+from tinygrad_lo.checking.rounding import Noise, rounding_scatter
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.leaves import place, placed
 
@@ -22,7 +22,7 @@ NAMED = 10  # wrong elements of the rest that are searched for
 PASSED = ("OK", "ZERO", "KINK")
 
 
-class Entry(NamedTuple):
+class Checked(NamedTuple):
     """A row, and what it is about."""
 
     row: Row
@@ -85,12 +85,12 @@ def point_of(subject: Subject, number: int) -> Point:
         )
 
     rounding, start = tape.rounding, [leaf.value for leaf in subject.leaves]
-    scatters = scatter(again, start, gradients, rounding, tape.eps)
+    scatters = rounding_scatter(again, start, gradients, rounding, tape.eps)
     return Point(subject, number, tape, gradients, value, rounding, scatters)
 
 
 @dataclass
-class Seen:
+class Coverage:
     """What all points together have shown of the function's ops.
 
     Attributes:
@@ -124,7 +124,7 @@ class Comparison:
 
     report: Report
     rng: np.random.Generator
-    seen: Seen = field(default_factory=Seen)
+    seen: Coverage = field(default_factory=Coverage)
 
     def run(self, subject: Subject, number: int) -> None:
         """Compare all derivatives at point `number`, where the leaves are now, and look for the reason."""
@@ -137,11 +137,11 @@ class Comparison:
         self.report.rows += [entry.row for entry in entries]
         self.report.faults += faults
         if self.report.found is None:
-            self.report.found = cause_of(point, entries, faults)
+            self.report.found = likely_cause(point, entries, faults)
 
     # ------------------------------------------------------------------------------- the rows
 
-    def compared(self, point: Point, n: int) -> list[Entry]:
+    def compared(self, point: Point, n: int) -> list[Checked]:
         """A row for each checked element of leaf n, and one for all the others together."""
         shape = point.subject.leaves[n].shape
         entries = [self.entry(point, n, *look) for look in directions(shape, self.rng)]
@@ -149,20 +149,20 @@ class Comparison:
             signs = entries[-1].direction
 
             def verdict(some: Array) -> str:
-                return point.slope(n, along(shape, some, signs.flat[some]), self.report.rtol).verdict
+                return point.slope(n, direction_of(shape, some, signs.flat[some]), self.report.rtol).verdict
 
             wrong = wrong_ones(verdict, np.flatnonzero(signs), NAMED)
-            entries += [self.entry(point, n, index_of(k, shape), along(shape, k)) for k in wrong]
+            entries += [self.entry(point, n, index_of(k, shape), direction_of(shape, k)) for k in wrong]
         return entries
 
-    def entry(self, point: Point, n: int, index: Index, direction: Array) -> Entry:
+    def entry(self, point: Point, n: int, index: Index, direction: Array) -> Checked:
         """The row of one direction."""
         subject, claimed = point.subject, point.claimed(n, direction)
         slope = point.slope(n, direction, self.report.rtol)
         row = Row.of(leaf_name(subject.leaves[n]), index, claimed, slope, subject.order, point.number)
-        return Entry(row, n, direction)
+        return Checked(row, n, direction)
 
-    def excuse(self, point: Point, entries: list[Entry]) -> None:
+    def excuse(self, point: Point, entries: list[Checked]) -> None:
         """Kinks that meet can leave a slope outside of the one-sided ones: relu(x) − relu(−x) at 0.
 
         All rules are right there. A step aside, where no kinks meet, such a gradient is right; any
@@ -210,13 +210,13 @@ class Comparison:
         look, nodes = partial(wrong_rules, rng=self.rng, rtol=self.report.rtol), point.tape.nodes
         if "FAIL" in verdicts:
             # A direction of all elements hides a small one beside large ones.
-            return look(nodes) or look(nodes, singly=True) or look(computed(point.subject.inner), order=2)
+            return look(nodes) or look(nodes, singly=True) or look(made_from(point.subject.inner), order=2)
         faults = look(nodes if "KINK" in verdicts else point.tape.hidden)
         # Where no gradient arrives, a rule may give nan: 0 times it would have shown above.
         return [fault for fault in faults if fault.cause != Cause("not finite")]
 
 
-def cause_of(point: Point, entries: list[Entry], faults: list[Fault]) -> Cause | None:
+def likely_cause(point: Point, entries: list[Checked], faults: list[Fault]) -> Cause | None:
     """The kind of mistake: at the culprit, where it is seen best, else in the gradients."""
     causes = [faults[0].cause] if faults else []
     for n, leaf in enumerate(point.subject.leaves):

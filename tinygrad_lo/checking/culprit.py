@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import along, index_of, wrong_ones
+from tinygrad_lo.checking.elements import direction_of, index_of, wrong_ones
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
@@ -43,7 +43,7 @@ def wrong_rules(
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
     for node in nodes:
-        wrong += Call.of(node).faults(rng, rtol, order, singly)
+        wrong += OpCall.of(node).faults(rng, rtol, order, singly)
         if len(wrong) >= ENOUGH:
             break
     return wrong
@@ -52,7 +52,7 @@ def wrong_rules(
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
     """Faults of the same ops at random inputs of their domain: where this point has not been."""
     wrong = []
-    for call in map(Call.of, nodes):
+    for call in map(OpCall.of, nodes):
         largest = max((np.size(call.inputs[i]) for i in call.wanted), default=1)
         tries = (call.elsewhere(rng).faults(rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
         wrong += next(filter(None, tries), [])[:1]
@@ -66,7 +66,7 @@ def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bo
 
 def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     """Whether the one-sided slopes of an op differ when all its inputs move, equal ones alike."""
-    call = Call.of(node)
+    call = OpCall.of(node)
     steps = {p.birth: rng.uniform(0.5, 1.5, np.shape(p.value)) for p in node.parents if p is not None}
     ways = {i: steps[p.birth] for i in call.wanted if (p := node.parents[i]) is not None}
     with np.errstate(all="ignore"):
@@ -85,7 +85,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
 
 
 @dataclass(frozen=True)
-class Call:
+class OpCall:
     """An op, the inputs with which it was called, floating-point ones in float64, and where.
 
     Attributes:
@@ -98,7 +98,7 @@ class Call:
     line: str | None
 
     @classmethod
-    def of(cls, node: Node) -> Call:
+    def of(cls, node: Node) -> OpCall:
         """The call that made a node."""
         assert node.op is not None
         inputs = [
@@ -108,7 +108,7 @@ class Call:
         wanted = [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
         return cls(node.op, inputs, wanted, place_of(node))
 
-    def elsewhere(self, rng: np.random.Generator) -> Call:
+    def elsewhere(self, rng: np.random.Generator) -> OpCall:
         """The same op at random inputs."""
         domain = self.op.domain
         moved = list(self.inputs)
@@ -159,7 +159,7 @@ class Claim:
         mirrored: minus the gradient for -g: the same, if the rule is linear in g.
     """
 
-    call: Call
+    call: OpCall
     y: Array
     length: float
     rule: int
@@ -196,7 +196,7 @@ class Claim:
         )
 
 
-def first_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
+def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     """u · op(x) as a function of each input x, with the gradient that the rule gives for u.
 
     u is positive: at a tie or kink with weights of both signs, no subgradient need lie between the
@@ -243,7 +243,7 @@ def have_ties(a: Array, b: Array) -> bool:
     return fits and bool(np.any(np.asarray(a) == np.asarray(b)))
 
 
-def second_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
+def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     """What a rule gives, weighted, as a function of g and of each input; its gradient by tensors."""
     y = call.value()
     if not np.isfinite(y).all():
@@ -265,7 +265,7 @@ def second_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
         if total is None:
             continue
         length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
-        for j, gradient in zip(moving, slopes(total, leaves), strict=True):
+        for j, gradient in zip(moving, tensor_gradients(total, leaves), strict=True):
 
             def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
                 return float(rule_value({j: x}))
@@ -273,7 +273,7 @@ def second_order(call: Call, rng: np.random.Generator) -> Iterator[Claim]:
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
 
 
-def slopes(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
+def tensor_gradients(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
     """The gradients by the leaves, of a value that need not depend on them."""
     parts: list[Any] = [None] * len(leaves)
     if isinstance(total, Node) and total.needs:
@@ -301,7 +301,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
 
     def slope(some: Array) -> Slope:
-        return claim.slope(along(x.shape, some, d.flat[some]), rtol)
+        return claim.slope(direction_of(x.shape, some, d.flat[some]), rtol)
 
     together = slope(every).verdict if every.size else "ZERO"
     if not every.size or (together in ("OK", "ZERO") and not singly):
@@ -312,7 +312,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     measured = [slope(np.array([k])) for k in every]
     verdicts = np.array([one.verdict for one in measured])
     if "FAIL" not in verdicts:
-        return wrong_sum(claim, every[verdicts == "KINK"], rtol)
+        return wrong_shares(claim, every[verdicts == "KINK"], rtol)
     numeric = np.array([one.numeric for one in measured]) / d.flat[every]
     return worst(claim, every, numeric, verdicts == "FAIL")
 
@@ -342,14 +342,14 @@ def not_a_gradient(claim: Claim) -> Fault | None:
     return claim.fault(k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
 
 
-def wrong_sum(claim: Claim, kinks: Array, rtol: float) -> Fault | None:
+def wrong_shares(claim: Claim, kinks: Array, rtol: float) -> Fault | None:
     """Tied elements of a maximum that grow together stay tied, and the maximum grows by as much.
 
     Each share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks.
     """
     if kinks.size < 2 or claim.mirrored is None:  # at kinks, second derivatives jump
         return None
-    shared = claim.slope(along(np.shape(claim.x), kinks), rtol)
+    shared = claim.slope(direction_of(np.shape(claim.x), kinks), rtol)
     if shared.verdict != "FAIL" or shared.bar > rtol * abs(shared.numeric):
         return None
     total = np.asarray(claim.gradient).flat[kinks].sum()

@@ -82,13 +82,13 @@ def diagnose(
     if not numeric.any():
         return Cause("flat", what=what)
     right = ~wrong & (np.abs(numeric) > 1e-8 * np.abs(numeric).max())  # smaller ones are a zero's noise
-    cause = multiple(a, n, wrong, right, sizes)
+    cause = one_multiple(a, n, wrong, right, sizes)
     if cause is None and x is not None and not right.any():
         cause = penalized(analytic, numeric, x, sizes, what)
     return cause or reordered(analytic, numeric, a, n) or misplaced(a, wrong, right)
 
 
-def multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
+def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
     """The wrong elements are one multiple of what they should be."""
     ratio = common_ratio(a, n)
     if ratio is None:
@@ -98,7 +98,7 @@ def multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[i
         return cause if a.size > 1 or clean(ratio) else None
     if a.size == 1 and cause.kind != "sign":
         return None  # one element among right ones shows nothing
-    return replace(cause, where=places(wrong))
+    return replace(cause, where=whereabouts(wrong))
 
 
 def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | None:
@@ -115,7 +115,7 @@ def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
     """Only some elements are wrong: whole rows or columns, the smaller part, or those that are 0."""
     if not lines(wrong) and right.sum() < a.size and (a.any() or not right.any()):
         return None
-    return Cause("some elements", where=places(wrong), what="" if a.any() else " and is 0 there")
+    return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
 
 
 def common_ratio(a: Array, n: Array) -> float | None:
@@ -213,7 +213,7 @@ def lines(wrong: Array) -> str:
     return ""
 
 
-def places(wrong: Array) -> str:
+def whereabouts(wrong: Array) -> str:
     """Where, in words: whole rows or columns if that is what they are, else the first few elements."""
     found = np.argwhere(wrong)
     shown = ", ".join(str([int(i) for i in place]) for place in found[:4])

@@ -9,11 +9,10 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 
 SINGLES = 400  # elements of one array that are checked singly; the rest by one joint direction
-Shape = tuple[int, ...]
 Index = tuple[int, ...] | str  # of an element, or a direction in words
 
 
-def directions(shape: Shape, rng: np.random.Generator) -> Iterator[tuple[Index, Array]]:
+def directions(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Index, Array]]:
     """The index and direction of each element to look at alone, then a ±1 direction of all others.
 
     Of a large array, one random element out of each of SINGLES equal stretches is looked at alone.
@@ -24,19 +23,19 @@ def directions(shape: Shape, rng: np.random.Generator) -> Iterator[tuple[Index, 
         edges = np.linspace(0, size, SINGLES + 1).astype(int)
         single = rng.integers(edges[:-1], edges[1:])
     for k in single.tolist():
-        yield index_of(k, shape), along(shape, k)
+        yield index_of(k, shape), direction_of(shape, k)
     rest = np.setdiff1d(every, single)
     if rest.size:
         signs = rng.choice([-1.0, 1.0], rest.size)
-        yield f"along a ±1 direction of the other {rest.size}", along(shape, rest, signs)
+        yield f"along a ±1 direction of the other {rest.size}", direction_of(shape, rest, signs)
 
 
-def index_of(k: int, shape: Shape) -> tuple[int, ...]:
+def index_of(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The index of the element that is number k of the flat array."""
     return tuple(int(n) for n in np.unravel_index(k, shape))
 
 
-def along(shape: Shape, some: Array, steps: Array = 1.0) -> Array:
+def direction_of(shape: tuple[int, ...], some: Array, steps: Array = 1.0) -> Array:
     """The direction that moves some elements of the flat array, and no others."""
     direction = np.zeros(shape)
     direction.flat[some] = steps

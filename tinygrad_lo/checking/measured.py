@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
 from tinygrad_lo.checking.elements import Index, directions
 from tinygrad_lo.checking.report import Row
-from tinygrad_lo.checking.rounding import EPS, Noise, scatter, size_of
+from tinygrad_lo.checking.rounding import EPS, Noise, rounding_scatter, size_of
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
@@ -55,7 +55,7 @@ class Measured:
                 return found
 
         size = max(self.size, abs(self.base))
-        return self.named(scatter(again, list(self.leaves.values()), found, size, EPS))
+        return self.named(rounding_scatter(again, list(self.leaves.values()), found, size, EPS))
 
     def named(self, arrays: list[Array]) -> Leaves:
         """Arrays by the names of the leaves."""

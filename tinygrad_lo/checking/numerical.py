@@ -63,7 +63,7 @@ def numerical_gradient(
 def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
     """The lecture's loop: move one coordinate, look at the loss, move it back."""
     gradient = np.zeros(x.shape)
-    base = number_of(f, x) if method == "forward" else 0.0
+    base = value_at(f, x) if method == "forward" else 0.0
     moved = x.astype(complex) if method == "complex" else x.copy()
     for place in np.ndindex(x.shape):
 
@@ -85,13 +85,13 @@ def central_difference(f: Any, at: Any, c: Any, h: float | None, _base: float) -
     """(f(x + h) − f(x − h)) / 2h."""
     step = h or 1e-5 * max(1.0, abs(float(c)))
     above, below = c + step, c - step  # x + h is not exactly h away from x: what was added, after rounding
-    return (number_of(f, at(above)) - number_of(f, at(below))) / must_move(above - below, step, c)
+    return (value_at(f, at(above)) - value_at(f, at(below))) / must_move(above - below, step, c)
 
 
 def forward_difference(f: Any, at: Any, c: Any, h: float | None, base: float) -> float:
     """(f(x + h) − f(x)) / h."""
     step = h or 1e-8 * max(1.0, abs(float(c)))
-    return (number_of(f, at(c + step)) - base) / must_move((c + step) - c, step, c)
+    return (value_at(f, at(c + step)) - base) / must_move((c + step) - c, step, c)
 
 
 def complex_step(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
@@ -168,8 +168,8 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
     """Raise if central differences along one direction see a slope that the complex step does not."""
     signs = np.where(np.arange(x.size) % 2, -1.0, 1.0).reshape(x.shape)
     h = 1e-6 * max(1.0, float(np.abs(x).max()))
-    slope = (number_of(f, x + h * signs) - number_of(f, x - h * signs)) / (2 * h)
-    noise = 1e-9 * abs(number_of(f, x)) / h
+    slope = (value_at(f, x + h * signs) - value_at(f, x - h * signs)) / (2 * h)
+    noise = 1e-9 * abs(value_at(f, x)) / h
     if (
         abs(slope - float((gradient * signs).sum()))
         > 1e-3 * float(np.abs(gradient).sum()) + abs(slope) * 1e-3 + noise
@@ -177,7 +177,7 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
         raise DTypeError(LOST)
 
 
-def number_of(f: Callable[[Any], Any], x: Array) -> float:
+def value_at(f: Callable[[Any], Any], x: Array) -> float:
     """f(x) as a float; f may return a number, an array of one element, or a tensor."""
     with no_grad():
         result = f(x.copy()[()])

@@ -190,7 +190,7 @@ def must_be_unchanged(nodes: Iterable[Node]) -> None:
             )
 
 
-def computed(roots: Iterable[Node]) -> list[Node]:
+def made_from(roots: Iterable[Node]) -> list[Node]:
     """What values were made from, oldest first, leaves and constants left out."""
     return [node for node in reachable(roots) if node.op is not None and node.needs]
 
@@ -237,7 +237,7 @@ class Tape:
 
         What adds up to the slope: large terms that cancel make a small one uncertain.
         """
-        nodes = computed([out])
+        nodes = made_from([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
         eps = self.eps
@@ -282,7 +282,7 @@ def taped(out: Node) -> Tape:
                 f"shape {node.value.shape} raises {type(error).__name__}: {error}"
             ) from error
 
-    nodes = computed([out])
+    nodes = made_from([out])
     must_be_unchanged(nodes)
     if out.needs:
         with np.errstate(all="ignore"):

@@ -37,7 +37,7 @@ class Noise:
     terms: Callable[[], float] = lambda: 0.0
 
 
-def scatter(
+def rounding_scatter(
     again: Callable[[list[Array]], list[Array]],
     x: list[Array],
     gradients: list[Array],
