@@ -149,7 +149,9 @@ class Comparison:
             signs = entries[-1].direction
 
             def verdict(some: Array) -> str:
-                return point.slope(n, direction_of(shape, some, signs.flat[some]), self.report.rtol).verdict
+                return point.slope(
+                    n, direction_of(shape, some, signs.reshape(-1)[some]), self.report.rtol
+                ).verdict
 
             wrong = wrong_ones(verdict, np.flatnonzero(signs), NAMED)
             entries += [self.entry(point, n, index_of(k, shape), direction_of(shape, k)) for k in wrong]

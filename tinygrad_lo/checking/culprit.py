@@ -301,7 +301,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
 
     def slope(some: Array) -> Slope:
-        return claim.slope(direction_of(x.shape, some, d.flat[some]), rtol)
+        return claim.slope(direction_of(x.shape, some, np.ravel(d)[some]), rtol)
 
     together = slope(every).verdict if every.size else "ZERO"
     if not every.size or (together in ("OK", "ZERO") and not singly):

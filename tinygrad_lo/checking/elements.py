@@ -37,9 +37,9 @@ def index_of(k: int, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def direction_of(shape: tuple[int, ...], some: Array, steps: Array = 1.0) -> Array:
     """The direction that moves some elements of the flat array, and no others."""
-    direction = np.zeros(shape)
-    direction.flat[some] = steps
-    return direction
+    direction = np.zeros(int(np.prod(shape)))
+    direction[some] = steps
+    return direction.reshape(shape)
 
 
 def wrong_ones(verdict: Callable[[Array], str], indices: Array, limit: int) -> list[int]:

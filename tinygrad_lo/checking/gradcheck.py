@@ -25,6 +25,10 @@ from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError
 from tinygrad_lo.names import named_values
 
+# A large block that is given back once makes glibc keep smaller ones, which thousands of evaluations would
+# else get from the system, page by page, each time: large inputs took three times as long.
+LARGE = 2**21
+
 
 @options.public
 def gradcheck(
@@ -77,6 +81,7 @@ def gradcheck(
     order = options.choice("gradcheck", "order", order, (1, 2))
     points = options.whole("gradcheck", "points", points)
     report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))
+    np.empty(LARGE)
     rng = np.random.default_rng(seed)
     parameters = checked_leaves(params)
     args = arguments(inputs)
