@@ -1,16 +1,18 @@
-"""Write docs/ops.md from the table of ops, and docs/api.md from the public names.
+"""Write docs/ops.md from the table of ops, docs/api.md from the public names, docs/tour.md with the code.
 
     python docs/generate.py
 
 The tests fail when a page is not what this program would write.
 """
 
+import ast
 import inspect
 import types
 from pathlib import Path
 
 import tinygrad_lo as lo
 from tinygrad_lo.engine.graph import Op, same
+from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.ops import (
     COMPOSED,
     TABLE,
@@ -140,11 +142,11 @@ def signature(name: str, thing: object, first: int = 0) -> str:
 
 def members(cls: type) -> list[tuple[str, object]]:
     """What a class offers in its own words: methods and properties, in the order they are written."""
-    found = []
-    for name, value in vars(cls).items():
-        if not name.startswith("_"):
-            found.append((name, value))
-    return found
+    return [
+        (name, value)
+        for name, value in vars(cls).items()
+        if not name.startswith("_") and not isinstance(value, Elsewhere)
+    ]
 
 
 def api_page() -> str:
@@ -174,7 +176,28 @@ def api_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"ops.md": ops_page, "api.md": api_page}
+def tour_page() -> str:
+    """docs/tour.in with the code that it names: `<<< file name`."""
+    lines = (HERE / "tour.in").read_text(encoding="utf-8").splitlines()
+    return (
+        "\n".join(included(*line.split()[1:]) if line.startswith("<<< ") else line for line in lines) + "\n"
+    )
+
+
+def included(file: str, name: str) -> str:
+    """The definition of a name in a file of the package, as a block of code."""
+    text = (HERE.parent / "tinygrad_lo" / file).read_text(encoding="utf-8")
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node]
+        if name in {getattr(target, "id", getattr(target, "name", None)) for target in targets}:
+            code = "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno]).removesuffix(
+                "  # fmt: skip"
+            )
+            return f"```py\n{code}\n```"
+    raise ValueError(f"{file} has no {name}")
+
+
+PAGES = {"ops.md": ops_page, "api.md": api_page, "tour.md": tour_page}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -90,12 +90,14 @@ def op_names() -> list[tuple[Path, str]]:
 
 
 def slots() -> list[tuple[Path, ast.Attribute]]:
-    """Private slots of a graph's node that are read or written outside of the engine."""
-    private = {name for name in Node.__slots__ if name.startswith("_")}
+    """Outside of the engine: slots of a node that are only the engine's, and any that is written."""
+    inner = {name for name in Node.__slots__ if name.startswith(("_", "from_", "in_"))}
     return [
         (path, node)
         for path, node in outside(ENGINE)
-        if isinstance(node, ast.Attribute) and node.attr in private and not is_self(node.value)
+        if isinstance(node, ast.Attribute)
+        and not is_self(node.value)
+        and (node.attr in inner or (node.attr in Node.__slots__ and isinstance(node.ctx, ast.Store)))
     ]
 
 

@@ -179,7 +179,7 @@ def generator() -> types.ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["ops.md", "api.md"])
+@pytest.mark.parametrize("page", ["ops.md", "api.md", "tour.md"])
 def test_generated_pages_are_current(page):
     written = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert written == generator().PAGES[page](), f"run: python docs/generate.py (docs/{page} is stale)"

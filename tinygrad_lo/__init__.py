@@ -5,6 +5,7 @@ them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to th
 """
 
 import sys
+from typing import NoReturn
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copied folder does not)
     raise ImportError(
@@ -32,6 +33,7 @@ from tinygrad_lo.explaining.derivative import formula
 from tinygrad_lo.explaining.explain import explain
 from tinygrad_lo.explaining.source import source
 from tinygrad_lo.explaining.tree import tree
+from tinygrad_lo.options import missing
 
 __version__ = "0.1.0"
 
@@ -43,3 +45,7 @@ __all__ = [
     "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise missing("tinygrad_lo", name, __all__)

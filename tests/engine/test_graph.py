@@ -397,3 +397,18 @@ def test_check_passes_what_is_valid_and_raises_the_complaint():
     assert check(x, lambda v: (v > 0).all(), lambda v: DomainError("no")) is x
     with pytest.raises(DomainError, match="saw 2"):
         check(x, lambda v: False, lambda v: DomainError(f"saw {v.size}"))
+
+
+def test_no_grad_refuses_to_decorate_what_runs_later():
+    async def later():
+        return 1
+
+    async def many():
+        yield 1
+
+    def one():
+        yield 1
+
+    for function in (later, many, one):
+        with pytest.raises(lo.errors.UnsupportedError, match="runs after the decorator has ended"):
+            lo.no_grad()(function)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import mutually_broadcastable_shapes
 
 import tinygrad_lo as lo
-from tinygrad_lo.errors import GraphError
+from tinygrad_lo.engine.machine import fast
+from tinygrad_lo.errors import GraphError, UnknownNameError, UnknownOptionError
 from tinygrad_lo.losses import cross_entropy
 
 # ------------------------------------------------------------------------------- what it holds
@@ -339,3 +340,30 @@ def test_lists_beside_a_tensor_are_arrays():
     assert ([3.0, 4.0] - p).data.tolist() == [2.0, 2.0]
     with pytest.raises(GraphError, match="list holds tensors"):
         p * [p[0], p[1]]
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda t: t.retain_grad(), r"a tensor has no 'retain_grad': lo\.grad\(loss, S\)"),
+        (lambda t: t.view(2, 1), r"a tensor has no 'view': write t\.reshape"),
+        (lambda t: t.cuda(), "a tensor has no 'cuda': "),
+        (lambda t: lo.tensor([1.0]), r"tinygrad_lo has no 'tensor'; did you mean 'Tensor'\?"),
+        (lambda t: lo.gradchek, r"tinygrad_lo has no 'gradchek'; did you mean 'gradcheck'\?"),
+    ],
+)
+def test_names_of_elsewhere_are_answered(call, text):
+    t = lo.Parameter([1.0, 2.0])
+    with pytest.raises(UnknownNameError, match=text):
+        call(t)
+    assert not hasattr(t, "retain_grad")
+    assert not hasattr(lo, "tensor")
+
+
+@pytest.mark.skipif(fast.PLAIN, reason="the plain call leaves it to Python")
+def test_backward_answers_an_option_of_elsewhere():
+    with pytest.raises(UnknownOptionError) as error:
+        lo.Parameter(1.0).backward(retain_graph=True)
+    assert str(error.value) == (
+        "backward has no option 'retain_graph': a graph stays, and can be swept again. Options are seed"
+    )

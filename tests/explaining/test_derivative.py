@@ -300,11 +300,11 @@ def test_a_large_expression_by_its_last_op():
 def test_the_graph_is_left_as_it_was():
     p = w()
     y = (p * p).named("y")
-    label = y._label
+    label = y.label
     with lo.no_grad(), lo.scope("elsewhere"):
         assert lines(y) == ["y = w × w", "∂y/∂w = w + w"]
     assert p.grad is None
-    assert y._label is label
+    assert y.label is label
     y.backward()
     assert float(p.grad) == 3.0
 

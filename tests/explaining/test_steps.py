@@ -271,10 +271,10 @@ def test_places_are_those_of_the_names():
 def test_looking_changes_nothing():
     w = p([1.0, 2.0], "w")
     loss = (w * w).sum()
-    states = [(node._label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])]
+    states = [(node.label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])]
     with lo.no_grad(), lo.scope("elsewhere"):
         assert len(steps(loss).backward) == 3
-    assert [(node._label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])] == states
+    assert [(node.label, node.birth, getattr(node, "stamp", None)) for node in reachable([loss])] == states
     assert w.grad is None
     loss.backward()
     steps(loss)

@@ -14,7 +14,7 @@ from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.machine.anomaly import Watch, anomaly, checksums
-from tinygrad_lo.engine.naming import label, quoted
+from tinygrad_lo.engine.naming import Label, quoted
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Lines(Watch):
 
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
-    return label(node).where
+    return node.label.where if isinstance(node.label, Label) else None
 
 
 @dataclass
@@ -181,7 +181,7 @@ def must_be_differentiable(out: Any) -> None:
 def must_be_unchanged(nodes: Iterable[Node]) -> None:
     """Raise if an array was written into after an op had used it: gradients would be of another call."""
     for node in nodes:
-        before = label(node).recorded
+        before = node.label.recorded if isinstance(node.label, Label) else ()
         if before and checksums(node) != before:
             assert node.op is not None
             raise GraphError(

@@ -155,10 +155,7 @@ def focused(names: Names, focus: Any) -> list[Node]:
 def given(names: Names) -> list[str]:
     """The names that the user gave, without what a loss calls the values inside it."""
     ends = {
-        began: node
-        for node in names.nodes
-        if isinstance(node._label, Label)
-        for _, began in node._label.spans
+        began: node for node in names.nodes if isinstance(node.label, Label) for _, began in node.label.spans
     }
     paths = scopes(names.nodes)
     return [

@@ -35,9 +35,8 @@ def call(op: Op, *inputs: Any) -> Any:
         return modes.recording.call(op, inputs)
     count = len(inputs) - 1 if op.arity is None else op.arity  # what follows are options
     parents = tuple(x if isinstance(x, Node) else None for x in inputs[:count])
-    values = (
-        tuple(x.value if isinstance(x, Node) else plain(x, op.name) for x in inputs[:count]) + inputs[count:]
-    )
+    read = [x.value if isinstance(x, Node) else plain(x, op.name) for x in inputs[:count]]
+    values = (*read, *inputs[count:])
     try:
         value = op.forward(*values) if modes.watch is None else modes.watch.run(op, values)
     except (TypeError, ValueError, IndexError, OverflowError) as error:
@@ -46,8 +45,8 @@ def call(op: Op, *inputs: Any) -> Any:
     if not needs:
         return value
     if any(needs) and not modes.grad_off:
-        # A comparison of parameters has no gradient, but remembers what it was made of: printed or
-        # drawn, it is no data. What is computed from it alone is, and holds on to no graph.
+        # A comparison of parameters has no gradient, but keeps its inputs: a printed program must compare
+        # again. What is computed from comparisons alone is a constant, and holds on to no graph.
         out = node_of(op, value, parents, values, needs=op.differentiable)
     else:
         out = constant_of(op, value, parents, values)
@@ -91,7 +90,7 @@ def start(root: Node, seed: Any, who: str = "backward()") -> Array:
             raise needs_one_number(root, who)
         if isinstance(value, (ndarray, np.generic)):
             return np.ones(value.shape, value.dtype)[()]
-        return value * 0 + 1
+        return np.ones_like(value)
     if isinstance(seed, Node):
         seed = seed.value
     if not foreign(seed):
@@ -104,17 +103,17 @@ def start(root: Node, seed: Any, who: str = "backward()") -> Array:
 def sweep(
     root: Node, seed: Array, work: Work | None = None, keep: Collection[int] = ()
 ) -> tuple[Births, Births, Births]:
-    """Gradients of `root` by everything that it was made from: (leaves, gradients, kept), by birth.
+    """Gradients of `root` with respect to what it was made from: (leaves, their gradients, kept), by birth.
 
     A node is born after its inputs. So the newest node that waits has got all that it will ever get: nobody
     who used it is still to come. A value used twice gets two parts, which are added. Gradients are kept here
     and not on nodes, since two threads may share a graph, and are handed out only when the sweep has ended:
-    one that fails changes nothing. `keep` names births whose gradients are wanted, too.
+    one that fails changes nothing. `keep` names births of other values whose gradients are wanted: `kept`.
     """
     if work is None:
         work = pull if modes.watch is None else modes.watch.pull
         if active:
-            leave("a backward pass", root)
+            leave("a backward pass", root)  # a recording refuses: it could not be replayed
     nodes: Births = {root.birth: root}
     grads: Births = {root.birth: seed}
     kept: Births = {}
@@ -157,7 +156,7 @@ def contributions(
     for i, parent in enumerate(node.parents):
         if parent is None:
             continue
-        if parent.op is None and node.birth > parent.stamp:
+        if parent.op is None and node.birth > parent.stamp:  # the node is older than the leaf's new data
             raise changed(parent)
         rule = rules[0 if op.arity is None else i]
         if rule is None or not parent.needs:

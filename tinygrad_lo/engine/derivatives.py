@@ -24,6 +24,7 @@ from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.scores import TRACED, back
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
+from tinygrad_lo.options import is_whole
 
 
 def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool = False) -> Any:
@@ -68,7 +69,9 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
             _, grads, kept = sweep(output, constant(first), with_kinks, keep)
             arrived = grads | kept | by_probabilities(output, constant(first), wanted, with_kinks)
             found = [fitted(output, target, arrived, allow_unused) for target in wanted]
-            results = [None if g is None else tied(g, output, x) for g, x in zip(found, wanted, strict=True)]
+            results = [
+                None if g is None else regraphed(g, output, x) for g, x in zip(found, wanted, strict=True)
+            ]
     else:
         _, grads, kept = fast.sweep(output, first, keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
@@ -96,7 +99,7 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
     return g[()] if isinstance(g, np.ndarray) and not g.ndim else g
 
 
-def tied(g: Any, output: Node, target: Node) -> Any:
+def regraphed(g: Any, output: Node, target: Node) -> Any:
     """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
     if not isinstance(g, Node) or not g.needs or g.birth >= output.birth:  # a rule may hand on its input
         g = where(True, g, target)
@@ -141,36 +144,36 @@ def must_be_tensor(value: Any, who: str) -> None:
 
 
 def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any], list[Any]]:
-    """The arguments, with those to differentiate by turned into fresh tensors."""
+    """The arguments, with those to differentiate by turned into fresh tensors; and these tensors."""
     found = list(args)
-    leaves: list[Any] = []
-    numbers = [argnums] if one_number(argnums) else argnums
-    if not isinstance(numbers, (list, tuple)) and (not isinstance(numbers, np.ndarray) or numbers.ndim != 1):
+    places = places_of(who, argnums, len(args))
+    for i in places:
+        found[i] = variable(args[i])
+    return found, [found[i] for i in places]
+
+
+def variable(value: Any) -> Any:
+    """A tensor of its own to differentiate by: what else is made of the value does not count."""
+    if isinstance(value, Node):
+        if value.needs and not isinstance(value, Parameter):  # inside another derivative
+            return reshape(value, value.value.shape)
+        value = value.value
+    return Tensor(float(value) if is_whole(value) else value, requires_grad=True)
+
+
+def places_of(who: str, argnums: Any, count: int) -> list[int]:
+    """The arguments that argnums names."""
+    several = isinstance(argnums, (list, tuple)) or (isinstance(argnums, np.ndarray) and argnums.ndim == 1)
+    if not several and not is_whole(argnums):
         raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
+    numbers = [argnums] if is_whole(argnums) else list(argnums)
     for i in numbers:
-        if not one_number(i) or not -len(args) <= i < len(args):
-            raise OptionError(f"{who}: argnums {i!r} names no argument; {len(args)} were given")
-    if len(numbers) > 1 and len({i % len(args) for i in numbers}) < len(numbers):
+        if not is_whole(i) or not -count <= i < count:
+            raise OptionError(f"{who}: argnums {i!r} names no argument; {count} were given")
+    places = [int(i) % count for i in numbers]
+    if len({*places}) < len(places):
         raise OptionError(f"{who}: argnums {argnums!r} names an argument twice")
-    for i in numbers:
-        value = args[i]
-        if isinstance(value, Node):
-            if value.needs and not isinstance(value, Parameter):
-                # Inside another derivative. A value of its own: what else is made of it does not count.
-                found[i] = reshape(value, value.value.shape)
-                leaves.append(found[i])
-                continue
-            value = value.value
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            value = float(value)
-        found[i] = Tensor(value, requires_grad=True)
-        leaves.append(found[i])
-    return found, leaves
-
-
-def one_number(argnums: Any) -> bool:
-    """Whether this names one argument."""
-    return isinstance(argnums, (int, np.integer)) and not isinstance(argnums, bool)
+    return places
 
 
 class Open(threading.local):
@@ -182,7 +185,7 @@ class Open(threading.local):
 around = Open()
 
 
-def call(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
+def run_inside(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
     """f's result, and whether a derivative around this one depends on it, too: then results are graphs."""
     outer = around.variables
     around.variables = (*outer, *leaves)
@@ -220,9 +223,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
 
     def run(*args: Any) -> tuple[Any, Any]:
         found, leaves = variables("value_and_grad", args, argnums)
-        out, inner = call("value_and_grad", f, found, leaves)
+        out, inner = run_inside("value_and_grad", f, found, leaves)
         results = grad(out, leaves, create_graph=inner)
-        return out if inner else out.value, results[0] if one_number(argnums) else tuple(results)
+        return out if inner else out.value, results[0] if is_whole(argnums) else tuple(results)
 
     return run
 
@@ -240,17 +243,17 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         >>> lo.jacobian(lo.jacobian(lambda x: x**3))(2.0)  # 6 x
         np.float64(12.0)
     """
-    if not one_number(argnums):
+    if not is_whole(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("jacobian", args, argnums)
-        return rows(*call("jacobian", f, found, [leaf]), leaf)
+        return stacked_rows(*run_inside("jacobian", f, found, [leaf]), leaf)
 
     return run
 
 
-def rows(out: Any, inner: bool, leaf: Tensor) -> Any:
+def stacked_rows(out: Any, inner: bool, leaf: Tensor) -> Any:
     """The gradient of every element of `out` by `leaf`, stacked: arrays, or inside a derivative tensors."""
     found = []
     for i in range(out.size):
@@ -278,8 +281,8 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
 
     def run(*args: Any) -> Array:
         found, (leaf,) = variables("hessian", args, 0)
-        out, inner = call("hessian", f, found, [leaf])
-        return rows(grad(out, leaf, create_graph=True), inner, leaf)
+        out, inner = run_inside("hessian", f, found, [leaf])
+        return stacked_rows(grad(out, leaf, create_graph=True), inner, leaf)
 
     return run
 
@@ -299,7 +302,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
-    out, inner = call("hvp", f, found, [leaf])
+    out, inner = run_inside("hvp", f, found, [leaf])
     slope = grad(out, leaf, create_graph=True)
     if inner or (isinstance(v, Node) and v.needs and not isinstance(v, Parameter)):
         return grad((slope * v).sum(), leaf, create_graph=True)

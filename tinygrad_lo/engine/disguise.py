@@ -12,7 +12,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 
-KEPT = {"__class__", "__new__", "__init_subclass__", "__subclasshook__", "__getattribute__", "__getitem__"}
+OWN = {"__class__", "__new__", "__init_subclass__", "__subclasshook__", "__getattribute__", "__getitem__"}
 
 
 def without_items(kind: type[Node]) -> type[Node]:
@@ -30,6 +30,6 @@ def without_items(kind: type[Node]) -> type[Node]:
         return lambda self, *inputs, **options: getattr(kind, name)(back(self), *inputs, **options)
 
     special = [name for name in dir(kind) if name.startswith("__") and callable(getattr(kind, name))]
-    methods = {name: method(name) for name in special if name not in KEPT}
+    methods = {name: method(name) for name in special if name not in OWN}
     space = {"__slots__": (), "__module__": kind.__module__, "__getattribute__": look, **methods}
     return type(kind.__name__, (Node,), space)

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,18 +25,21 @@ from tinygrad_lo.errors import GraphError, UnsupportedError
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
 Array = Any
 Rule = Callable[..., Array]
+Call = Callable[..., Any]  # said where a rule names an op that stands below it in its file
+T = TypeVar("T")
 
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
 
 @dataclass(frozen=True, slots=True)
 class Kink:
-    """Where the slope of an op jumps, so that the rules know no second derivative.
+    """Where the slope of an op jumps, as that of |x| at 0. First derivatives do not ask; second ones do.
 
     Attributes:
-        met: of the output and the inputs, where they sit exactly there, in the output's shape.
-        even: of an op that is a length |x|, its rule for a gradient that is c · |x|: then there is no kink.
-        branches: whether there are two second derivatives, of which the rules give one, or none: nan.
+        met: `met(y, *inputs)` is a mask of the elements that sit exactly on the kink.
+        even: of a length |x|: the rule for an arriving gradient c · |x|. What is made of the length is then
+            smooth, as |x|² is, and its gradient is c · x.
+        branches: whether one side's second derivative can be given (|x|), or none exists (‖x‖: nan).
     """
 
     met: Callable[..., Array]
@@ -67,8 +70,8 @@ class Op:
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
-        aside: the gradient by the first input of an op that hands it to its last one, of which the first
-            was made, instead: for who asks for it.
+        aside: a second rule for the first input. An op such as bernoulli_known takes a probability and the
+            score that it was made of, and sends the gradient to the score; `lo.grad(loss, p)` asks aside.
         apply: the quickest function that calls it.
     """
 
@@ -97,7 +100,7 @@ class Op:
 
 
 def same(g: Array, y: Array, *inputs: Array) -> Array:
-    """The rule of +: the gradient passes unchanged. The sweep knows it and does not call it."""
+    """The rule of +: the gradient passes unchanged. The hot sweep knows it and saves the call."""
     return g
 
 
@@ -108,22 +111,22 @@ class Node:
     An op of arity 1 or 2 keeps its edges in slots instead of tuples (one object for the collector
     instead of three). Which slots are set:
 
-        arity 1:  _pa the parent,  _a its array,  _b the options
-        arity 2:  _pa _pb the parents or None,  _a _b the inputs as the forward saw them
-        others:   _pa the tuple of parents,  _a the tuple of inputs
-        leaves:   op is None;  arrived stamp spent, which only leaves have;  _pa None, or of a constant
-                  that may be a probability how it was made, see scores.py
+        arity 1:  from_a the parent,  in_a its array,  in_b the options
+        arity 2:  from_a from_b the parents or None,  in_a in_b the inputs as the forward saw them
+        others:   from_a the tuple of parents,  in_a the tuple of inputs
+        leaves:   op is None;  arrived stamp spent, which only leaves have;  from_a None, or, of a constant
+                  that may be a probability, a note of its origin (scores.py)
     """
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
     __slots__ = (
-        "_a",
-        "_b",
-        "_label",
-        "_pa",
-        "_pb",
         "arrived",
         "birth",
+        "from_a",
+        "from_b",
+        "in_a",
+        "in_b",
+        "label",
         "needs",
         "op",
         "spent",
@@ -132,16 +135,16 @@ class Node:
     )
     value: Array
     birth: int
-    needs: Any  # whether a gradient is wanted; None, which is as False, where only no_grad kept it from True
+    needs: Any  # whether a gradient is wanted: True, False, or None (False only because of no_grad)
     op: Op | None  # the op that made this value; None for a leaf
     arrived: Array  # of a leaf: the gradient that backward passes have added up
     spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
-    stamp: int  # of a leaf: the birth clock when .data was last assigned
-    _a: Any
-    _b: Any
-    _pa: Any
-    _pb: Any
-    _label: Any  # None, a name, or a Label of naming.py
+    stamp: int  # of a leaf: what the clock of births said when .data was last assigned
+    in_a: Any
+    in_b: Any
+    from_a: Any
+    from_b: Any
+    label: Any  # None, a name, or a Label of naming.py
 
     @property
     def parents(self) -> tuple[Node | None, ...]:
@@ -150,10 +153,10 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._pa, self._pb)
+            return (self.from_a, self.from_b)
         if op.arity == 1:
-            return (self._pa,)
-        return tuple(self._pa)
+            return (self.from_a,)
+        return tuple(self.from_a)
 
     @property
     def inputs(self) -> tuple[Any, ...]:
@@ -162,17 +165,17 @@ class Node:
         if op is None:
             return ()
         if op.arity == 2:
-            return (self._a, self._b)
+            return (self.in_a, self.in_b)
         if op.arity == 1:
-            return (self._a, *self._b)
-        return tuple(self._a)
+            return (self.in_a, *self.in_b)
+        return tuple(self.in_a)
 
 
 TENSOR: Any = None  # the class of what ops return; tensor.py says which
 new = object.__new__
 
 
-def register(tensor: type[Node]) -> None:
+def results_are(tensor: type[Node]) -> None:
     """Say of which class the results of ops are; tensor.py does, once."""
     global TENSOR
     TENSOR = tensor
@@ -188,7 +191,7 @@ def constant(data: Array) -> Any:
     out = new(TENSOR)
     out.value = data
     out.needs = False
-    out.op = out._label = out.arrived = out._pa = None
+    out.op = out.label = out.arrived = out.from_a = None
     out.stamp = out.spent = 0
     out.birth = tick()
     return out
@@ -200,13 +203,13 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
     out.value = data
     out.needs = needs
     out.op = op
-    out._label = None
+    out.label = None
     if op.arity == 1:
-        out._pa, out._a, out._b = parents[0], raw[0], raw[1:]
+        out.from_a, out.in_a, out.in_b = parents[0], raw[0], raw[1:]
     elif op.arity == 2:
-        out._pa, out._pb, out._a, out._b = (*parents, *raw)
+        out.from_a, out.from_b, out.in_a, out.in_b = (*parents, *raw)
     else:
-        out._pa, out._a = parents, raw
+        out.from_a, out.in_a = parents, raw
     out.birth = tick()
     return out
 
@@ -283,7 +286,7 @@ class mode(ContextDecorator):
         return self.begin(self.value)
 
     def begin(self, value: Any) -> Any:
-        """Set the switch. Nothing is kept on self: a decorated function may run in many threads."""
+        """Set the switch. self keeps no state of an entry: a decorated function may run in many threads."""
         modes.open.append([self, self.switch, getattr(modes, self.switch)])
         setattr(modes, self.switch, value)
         active.append(self)
@@ -305,10 +308,11 @@ class mode(ContextDecorator):
 
     def __call__(self, function: Any) -> Any:
         """Decorate a function: it runs inside the block."""
-        if inspect.isgeneratorfunction(function):
+        late = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+        if any(kind(function) for kind in late):
             raise UnsupportedError(
-                f"{function.__name__} is a generator function, which runs after the decorator has ended; "
-                f"write the with block inside it"
+                f"{function.__name__} is a generator or async function, which runs after the decorator "
+                f"has ended; write the with block inside it"
             )
         return super().__call__(function)
 

@@ -21,20 +21,20 @@ from tinygrad_lo.engine.backward import Part, contributions, edges, pull, pull_g
 from tinygrad_lo.engine.graph import Array, Node, Op, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
-from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.machine.hooks import leave, raw
 from tinygrad_lo.engine.naming import Label, name_of, quoted
 from tinygrad_lo.engine.ops.elementwise import where
-from tinygrad_lo.engine.ops.registry import function_of
+from tinygrad_lo.engine.ops.registry import quickest
 
 # What a second derivative there means.
 BRANCH = "the second derivative given is that of one branch (of a tie, of the mean)"
 EXACT = "its slope jumps there, what is made of it is smooth: the second derivative given is exact"
-NONE = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
+NO_SECOND = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
 HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
 SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
 
 
-MANY = 64  # kinks that are looked into, of one sweep; then any that may count is told of
+MOST_ASKED = 64  # kinks that are looked into, of one sweep; then any that may count is told of
 
 
 class Kinks:
@@ -50,7 +50,7 @@ class Kinks:
         inputs, masks = tensors(node), masks_of(node)
         kink = node.op.kink  # type: ignore[union-attr]
         if masks and modes.recording is None:  # a program is for other numbers, too
-            for condition in compared(masks):
+            for condition in moving_masks(masks):
                 self.ask(condition, node, g)
         if kink is not None and kink.even is None and modes.recording is None:
             self.ask(node, node, g)
@@ -67,10 +67,10 @@ class Kinks:
         if met is None or (kinked is not node and self.by_rule(kinked)):
             return
         self.asked += 1
-        if self.asked > MANY:  # each question is a sweep of its own
+        if self.asked > MOST_ASKED:  # each question is a sweep of its own
             counts = isinstance(g, Node) and bool(g.needs)
         else:
-            hard, c = self.slope(g, node, fitting(met, node), as_graph=False)
+            hard, c = self.slope(g, node, at_places(met, node), as_graph=False)
             counts = bool(hard.any()) or (c is not None and bool(np.any(c != 0)))
         if counts:
             self.told = True
@@ -80,28 +80,34 @@ class Kinks:
         """What a length that is 0 sends to its input."""
         op: Any = node.op
         kink, parent = op.kink, node.parents[0]
-        x, *options = tensors(node)
-        hard, c = self.slope(g, node, met, as_graph=True)
-        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
-        if again:  # c = g / y is exact at y = 0, not in its slope
-            hard, c = met, None
-        if hard.any() and not self.moves(node, hard):
-            hard, c = np.zeros_like(met), None
+        assert parent is not None
+        hard, c, again = self.smoothness(node, g, met)
         none = hard.any() and (again or not kink.branches)
+        counts = c is not None and bool(np.any(c.value != 0))
         if hard.any():
             self.told = True
-            self.tell(node, node, hard, (HIGHER if again else NONE).format(SQUARES) if none else BRANCH)
-        elif kink.branches and c is not None and np.any(c.value != 0):
+            self.tell(node, node, hard, (HIGHER if again else NO_SECOND).format(SQUARES) if none else BRANCH)
+        elif kink.branches and counts:
             self.tell(node, node, met, EXACT)
-        soft = met & ~hard & (c.value != 0) if c is not None else np.zeros_like(met)
+        soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
+        x, *options = tensors(node)
         taken = soft | hard if none else soft
         part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
-        assert parent is not None
         return 0, parent, part
+
+    def smoothness(self, node: Node, g: Any, met: Array) -> tuple[Array, Any, bool]:
+        """Where what is made of a length is not smooth; elsewhere c = g / y; whether y is a derivative's."""
+        hard, c = self.slope(g, node, met, as_graph=True)
+        again = c is not None and bool(np.any(c.value != 0)) and node.birth >= self.began > -math.inf
+        if again:  # c = g / y is exact at y = 0, not in its slope
+            hard, c = met, None
+        if hard.any() and not self.moves(node, hard):
+            hard, c = np.zeros_like(met), None
+        return hard, c, again
 
     def slope(self, g: Any, node: Node, met: Array, *, as_graph: bool) -> tuple[Array, Any]:
         """Where g is not 0 or moves with other things than y, the node's value; elsewhere c = dg/dy.
@@ -136,10 +142,10 @@ class Kinks:
             if n is node:
                 return ()
             itself = [n] if n.op is not None and n.op.kink is not None else []
-            masks = [mask for mask in compared(masks_of(n)) if not self.by_rule(mask)]
+            masks = [mask for mask in moving_masks(masks_of(n)) if not self.by_rule(mask)]
             for one in (*itself, *masks):
                 met = where_met(one)
-                if met is not None and (fitting(met, n) & (raw(h) != 0)).any():
+                if met is not None and (at_places(met, n) & (raw(h) != 0)).any():
                     kinked.append(one)
             return pull_graph(n, h) if as_graph else pull(n, h)
 
@@ -160,9 +166,9 @@ class Kinks:
     def began(self) -> float:
         """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
         births = (
-            node._label.derived.birth
+            node.label.derived.birth
             for node in behind(self.root)
-            if isinstance(node._label, Label) and node._label.derived is not None
+            if isinstance(node.label, Label) and node.label.derived is not None
         )
         return max(births, default=-math.inf)
 
@@ -195,7 +201,7 @@ def where_met(node: Node) -> Array | None:
     return met if met.any() else None
 
 
-def fitting(met: Array, node: Node) -> Array:
+def at_places(met: Array, node: Node) -> Array:
     """Where a mask sits on its kink, as places of the node that it is an input of."""
     try:
         return np.broadcast_to(met, node.value.shape)
@@ -208,7 +214,7 @@ def masks_of(node: Node) -> list[Node]:
     return [x for x in node.parents if x is not None and x.op is not None and not x.needs]
 
 
-def compared(masks: list[Node]) -> Iterator[Node]:
+def moving_masks(masks: list[Node]) -> Iterator[Node]:
     """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
     while masks:
         mask = masks.pop()
@@ -220,18 +226,13 @@ def compared(masks: list[Node]) -> Iterator[Node]:
 
 def lifted(node: Node, mask: Array) -> Array:
     """A mask of lengths as one of the elements that they are the lengths of."""
-    found: Array = spread(node.op, mask.astype(float), *node.inputs) != 0
+    found: Array = per_element(node.op, mask.astype(float), *node.inputs) != 0
     return found
 
 
-def spread(op: Any, c: Array, x: Array, *options: Any) -> Array:
+def per_element(op: Any, c: Array, x: Array, *options: Any) -> Array:
     """A number for each length as one for each element."""
     return op.kink.even(c, c, np.ones(x.shape), *options)
-
-
-def raw(x: Any) -> Array:
-    """The array of a tensor."""
-    return x.value if isinstance(x, Node) else x
 
 
 def behind(root: Node) -> Iterator[Node]:
@@ -244,17 +245,17 @@ def behind(root: Node) -> Iterator[Node]:
             seen.add(node.birth)
             yield node
             waiting += [parent for _, parent in edges(node)]
-            if isinstance(node._label, Label) and node._label.derived is not None:
-                waiting.append(node._label.derived)
+            if isinstance(node.label, Label) and node.label.derived is not None:
+                waiting.append(node.label.derived)
 
 
 def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
     """nan for all of a vector, where any of it is asked for."""
-    return np.where(spread(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
+    return np.where(per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
 
 
 # Not in the table: it stands for a derivative that does not exist.
-undefined = function_of(
+undefined = quickest(
     Op(
         name="undefined",
         forward=lambda x, op, *options: +x,

@@ -5,12 +5,10 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Any
 
-from tinygrad_lo.engine.graph import Node, mode, modes, tick
+from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
 from tinygrad_lo.errors import UnsupportedError
-
-T = TypeVar("T")
 
 
 class Label:
@@ -29,9 +27,9 @@ class Label:
 
 def label(node: Node) -> Label:
     """The node's label as an object, made when it was only a name or nothing."""
-    found = node._label
+    found = node.label
     if not isinstance(found, Label):
-        found = node._label = Label(found)
+        found = node.label = Label(found)
     return found
 
 
@@ -45,7 +43,7 @@ def mark(node: Node) -> None:
 
 def name_of(node: Node) -> str | None:
     """The name that the user or a loss gave to this value."""
-    found = node._label
+    found = node.label
     return found.name if isinstance(found, Label) else found
 
 
@@ -79,8 +77,8 @@ def named(x: T, name: str) -> T:
         'S'
     """
     if isinstance(x, Node):
-        if x._label is None and type(name) is str:
-            x._label = name
+        if x.label is None and type(name) is str:
+            x.label = name
         else:
             rename(x, name)
     return x
@@ -90,10 +88,10 @@ def rename(node: Node, name: Any) -> None:
     """Set or clear the node's name, keeping scopes and origin."""
     if name is not None and not isinstance(name, str):
         raise UnsupportedError(f"a name is text or None, got {type(name).__name__}: {name!r}")
-    if isinstance(node._label, Label):
-        node._label.name = name
+    if isinstance(node.label, Label):
+        node.label.name = name
     else:
-        node._label = name
+        node.label = name
 
 
 # -------------------------------------------------------------------------------------- scopes
@@ -155,12 +153,10 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
     The key tells two scopes with one title apart.
     """
     nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
-    spans = []  # (began, ended, title) of every loss among the nodes
-    for node in nodes:
-        if isinstance(node._label, Label):
-            spans += [(began, node.birth, title) for title, began in node._label.spans]
-    spans.sort(reverse=True)  # an outer loss begins before the ones inside it: -5 is earlier than -9
-    coming = iter([*spans, (-math.inf, 0, "")])
+    labels = {node.birth: node.label for node in nodes if isinstance(node.label, Label)}
+    # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
+    spans = [(began, birth, title) for birth, label in labels.items() for title, began in label.spans]
+    coming = iter([*sorted(spans, reverse=True), (-math.inf, 0, "")])
     following = next(coming)
     around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
     paths = {}
@@ -169,13 +165,17 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
             around.append(following)
             following = next(coming)
         around = [span for span in around if span[1] <= node.birth]
-        path: list[tuple[str, int]] = []
-        found = node._label.scope if isinstance(node._label, Label) else None
-        while found is not None:
-            path.append((found.name, found.began))
-            found = found.outer
-        path.reverse()
+        path = opened(labels[node.birth].scope) if node.birth in labels else []
         if node.op is not None:
             path += [(title, int(began)) for began, _, title in around]
         paths[node.birth] = tuple(path)
     return paths
+
+
+def opened(scope: Scope | None) -> list[tuple[str, int]]:
+    """The blocks around and with this one, outermost first."""
+    path: list[tuple[str, int]] = []
+    while scope is not None:
+        path.insert(0, (scope.name, scope.began))
+        scope = scope.outer
+    return path

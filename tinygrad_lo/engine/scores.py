@@ -1,6 +1,6 @@
 """Which scores a probability was made of: what a loss looks up to keep the digits that rounding took.
 
-A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is kept,
+A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is copy_of,
 because nothing needs a gradient, the few ops that stand between scores and a loss leave a note on their
 result instead, so that a loss has one value with and without a graph. A note holds copies of arrays,
 never nodes of a graph.
@@ -52,7 +52,7 @@ def recipe(x: Any) -> Recipe | None:
         return None
     if x.op is not None:
         return traced(x.op, x.parents, x.inputs, x.birth, x.value)
-    found: Recipe | None = x._pa
+    found: Recipe | None = x.from_a
     if found is None or found.value is not x.value or x.stamp:
         return None
     return found if found.mark == mark_of(x.value) else None
@@ -69,37 +69,44 @@ def traced(
     """The recipe of what an op made of its inputs."""
     moves: list[tuple[Op, tuple[Any, ...]]] = []
     while op.name in MOVERS and len(moves) < FAR:
-        one_minus = op.name == "subtract"
-        x = parents[one_minus]
-        if x is None or x.plain or (one_minus and (parents[0] is not None or not is_one(inputs[0]))):
+        others = moved_by(op, parents, inputs, birth)
+        if others is None:
             return None
-        if op.name == "astype" and inputs[1].kind != "f":
-            return None
-        rest = [x if x is not None else data for x, data in zip(parents[1:], inputs[1:], strict=False)]
-        if any(changed(x, data, birth) for x, data in zip(rest, inputs[1:], strict=False)):
-            return None
-        moves.append((op, () if one_minus else (*rest, *inputs[len(parents) :])))
+        moves.append((op, others))
+        x = parents[op.name == "subtract"]
         if x.op is None:
             found = recipe(x)
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
         op, parents, inputs, birth = x.op, x.parents, x.inputs, x.birth
-    if op.name not in MAKERS:
-        return None
     source = parents[0] if parents[0] is not None else inputs[0]
-    if changed(source, inputs[0], birth):
-        return None  # what it was is only in p
+    if op.name not in MAKERS or is_stale(source, inputs[0], birth):
+        return None  # of a source that was is_stale, what it was is only in p
     axes: tuple[Any, ...] = (inputs[1],) if op.name == "log_softmax" else ()
     if op.name == "exp" and isinstance(source, Node):
         axes = axis_of(source)
     return Recipe(op.name, source, axes, tuple(moves[::-1]), value)
 
 
-def changed(x: Any, seen: Array, birth: int) -> bool:
+def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: int) -> tuple[Any, ...] | None:
+    """The other inputs of an op that leaves a probability p what it is, or 1 − p; None where it does not."""
+    one_minus = op.name == "subtract"
+    x = parents[one_minus]
+    if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
+        return None
+    if one_minus:
+        return () if parents[0] is None and is_number_one(inputs[0]) else None
+    pairs = list(zip(parents[1:], inputs[1:], strict=False))
+    if any(is_stale(x, data, birth) for x, data in pairs):
+        return None
+    return (*(data if x is None else x for x, data in pairs), *inputs[len(parents) :])
+
+
+def is_stale(x: Any, seen: Array, birth: int) -> bool:
     """Whether this is a leaf whose data is no longer what the node with this birth saw."""
     return isinstance(x, Node) and x.op is None and (x.value is not seen or birth > x.stamp)
 
 
-def is_one(x: Any) -> bool:
+def is_number_one(x: Any) -> bool:
     """Whether this is the number 1."""
     return isinstance(x, (int, float)) and x == 1
 
@@ -122,15 +129,15 @@ def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -
     """Leave the recipe on a constant."""
     found = traced(op, parents, inputs, out.birth, out.value)
     if found is not None:
-        moves = tuple((move, tuple(map(kept, rest))) for move, rest in found.moves)
-        out._pa = found._replace(source=kept(found.source), moves=moves, mark=mark_of(out.value))
+        moves = tuple((move, tuple(map(copy_of, rest))) for move, rest in found.moves)
+        out.from_a = found._replace(source=copy_of(found.source), moves=moves, mark=mark_of(out.value))
     return out
 
 
-def kept(x: Any) -> Any:
-    """A copy of an array, which may be changed in place later, also of those in a tuple; anything else."""
+def copy_of(x: Any) -> Any:
+    """A copy of an array, which may be is_stale in place later, also of those in a tuple; anything else."""
     if isinstance(x, tuple):
-        return tuple(map(kept, x))
+        return tuple(map(copy_of, x))
     x = x.value if isinstance(x, Node) else x
     return x.copy() if type(x) is ndarray else x
 

@@ -21,9 +21,16 @@ from tinygrad_lo.engine.machine.arguments import (
     number_of,
 )
 from tinygrad_lo.engine.machine.hooks import branch, leave
+from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    OptionError,
+    ShapeError,
+    UnsupportedError,
+)
 
 
 class Tensor(Node):
@@ -60,7 +67,7 @@ class Tensor(Node):
         self.needs = requires_grad
         if requires_grad:
             must_be_float(data, self.value)
-        self.op = self._label = self.arrived = self._pa = None
+        self.op = self.label = self.arrived = self.from_a = None
         self.stamp = self.spent = 0
         if name is not None:
             rename(self, name)
@@ -312,7 +319,7 @@ class Tensor(Node):
     min = reductions.min
     var = reductions.var
     std = reductions.std
-    norm = numpy_names.norm
+    norm = numpy_names.np_norm
     dot = linear.dot
     reshape = shapes.reshape
     transpose = shapes.transpose
@@ -328,6 +335,16 @@ class Tensor(Node):
     relu = elementwise.relu
     sigmoid = elementwise.sigmoid
     astype = elementwise.astype
+
+    retain_grad = Elsewhere("lo.grad(loss, S) gives the gradient by any value S")
+    grad_fn = Elsewhere("t.op is what made it, t.parents of what")
+    requires_grad_ = Elsewhere("assign t.requires_grad = True")
+    zero_grad = Elsewhere("assign p.grad = None, or call the optimizer's zero_grad()")
+    view = Elsewhere("write t.reshape(...)")
+    permute = Elsewhere("write t.transpose(...)")
+    unsqueeze = Elsewhere("write np.expand_dims(t, axis)")
+    to = Elsewhere("write t.astype(dtype); arrays stay where they are")
+    cuda = Elsewhere("make the tensor of a CuPy array")
 
     argmax = reductions.argmax
     any = reductions.any

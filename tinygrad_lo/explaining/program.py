@@ -280,7 +280,7 @@ def deciding(nodes: list[Node], effects: list[Effect]) -> list[Node]:
     """
     steps = [node for node in nodes if node.op is not None and not any(node.op.rules)]
     if steps:
-        labels = [(node, node._label) for node in nodes if isinstance(node._label, Label)]
+        labels = [(node, node.label) for node in nodes if isinstance(node.label, Label)]
         spans = [(began, node.birth) for node, found in labels for _, began in found.spans]
         steps = [s for s in steps if not any(end <= s.birth < began for began, end in spans)]
     return steps + [e.node for e in effects if e.action is None and e.node is not None]

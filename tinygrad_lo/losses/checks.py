@@ -103,7 +103,7 @@ def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str,
 def shown(x: Any, name: str, beside: Any) -> Any:
     """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
     if isinstance(x, Node):
-        return named(x, name) if x._label is None else x
+        return named(x, name) if x.label is None else x
     return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node, tick
 from tinygrad_lo.engine.machine.arguments import finite_number, shape_of
+from tinygrad_lo.engine.machine.axes import bad_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import remembered
 from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops import elementwise, reductions
@@ -283,9 +284,9 @@ def dtype_of(x: Any) -> Any:
 
 def some_axes(who: str, axis: Any, x: Any) -> Any:
     """The axis argument (None, an int, a tuple) of a function that needs at least one element along it."""
-    axis = reductions.plain_axis(who, axis, x)
+    axis = plain_axis(who, axis, x)
     shape = shape_of(x)
-    problem = reductions.bad_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
+    problem = bad_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
     if problem is not None:
         raise problem
     reductions.count(who, shape, axis)
@@ -296,8 +297,8 @@ def one_axis(who: str, axis: Any, x: Any) -> int:
     """The axis argument where it must be one int."""
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         raise OptionError(f"{who}: axis must be an int, got {axis!r}")
-    some: int = reductions.plain_axis(who, axis, x)  # type: ignore[assignment]
-    problem = reductions.bad_axes(who, len(shape_of(x)), (some,))
+    some: int = plain_axis(who, axis, x)  # type: ignore[assignment]
+    problem = bad_axes(who, len(shape_of(x)), (some,))
     if problem is not None:
         raise problem
     return some

@@ -62,9 +62,9 @@ class Watch:
         """Raise if the result is the first that is not finite."""
         inputs = [x for x in inputs if is_numbers(x)]
         with np.errstate(all="ignore"):
-            if is_finite(data) or not all(map(is_finite, inputs)):
+            if all_finite(data) or not all(map(all_finite, inputs)):
                 return
-        place = tuple(int(i) for i in np.argwhere(~np.isfinite(data))[0])
+        place = first_odd(data)
         value = np.asarray(data)[place]
         text = why(op, inputs, data, place)
         result = "" if " gives " in text else f" -> {value}"
@@ -72,31 +72,42 @@ class Watch:
 
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
-        assert node.op is not None
-        made_at = node._label if isinstance(node._label, Label) else None
-        where = made_at.where if made_at is not None and made_at.where else "a line outside anomaly()"
-        if made_at is not None and made_at.recorded:
-            for i, (now, before) in enumerate(zip(checksums(node), made_at.recorded, strict=True)):
-                if now != before:
-                    parent = node.parents[i] if i < len(node.parents) else None
-                    who = quoted(parent) if parent is not None else f"input {i}"
-                    who = "the output" if i == len(node.inputs) else who
-                    raise MutationError(
-                        f"{who} of {node.op.name} was changed after the forward pass had used it "
-                        f"(created at {where}); run it again"
-                    )
+        op: Any = node.op
+        note = node.label if isinstance(node.label, Label) else Label()
+        where = note.where or "a line outside anomaly()"
+        if note.recorded:
+            must_be_unchanged(node, note.recorded, where)
         with np.errstate(all="ignore"):
             parts = list(pull(node, g))
             for _, parent, part in parts:
-                if is_finite(g) and not is_finite(part):
-                    place = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
-                    value = np.asarray(part)[place]
-                    at = np.asarray(parent.value)[place]
+                if all_finite(g) and not all_finite(part):
+                    place = first_odd(part)
+                    gradient, value = np.asarray(part)[place], np.asarray(parent.value)[place]
                     raise NonFiniteError(
-                        f"gradient of {node.op.name} by {quoted(parent, 'its input')}: {value} at {place}, "
-                        f"where the input is {at}; created at {where}{cure(node.op)}"
+                        f"gradient of {op.name} by {quoted(parent, 'its input')}: {gradient} at {place}, "
+                        f"where the input is {value}; created at {where}{cure(op)}"
                     )
         return parts
+
+
+def must_be_unchanged(node: Node, before: tuple[int, ...], where: str) -> None:
+    """Raise if an array of the node is no longer what the forward pass saw."""
+    now = checksums(node)
+    i = next((i for i, (a, b) in enumerate(zip(now, before, strict=True)) if a != b), None)
+    if i is None:
+        return
+    op: Any = node.op
+    parent = node.parents[i] if i < len(node.parents) else None
+    who = f"input {i}" if parent is None else quoted(parent)
+    raise MutationError(
+        f"{'the output' if i == len(node.inputs) else who} of {op.name} was changed after the forward pass "
+        f"had used it (created at {where}); run it again"
+    )
+
+
+def first_odd(x: Array) -> tuple[int, ...]:
+    """The place of the first element that is not finite."""
+    return tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
 
 
 def is_numbers(x: Any) -> bool:
@@ -104,7 +115,7 @@ def is_numbers(x: Any) -> bool:
     return isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in "fiub")
 
 
-def is_finite(x: Any) -> bool:
+def all_finite(x: Any) -> bool:
     """Whether all of it is finite."""
     return bool(np.isfinite(x).all())
 

@@ -32,11 +32,7 @@ def as_data(value: Any, dtype: Any) -> Array:
     if not isinstance(value, (bool, int, float, np.generic, ndarray)):
         if foreign(value):
             return value if dtype is None else value.astype(dtype)
-        if hasattr(value, "to_numpy"):
-            raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; pass its .to_numpy()")
-        if isinstance(value, complex):
-            raise DTypeError("cannot build a Tensor from complex: complex numbers are not supported")
-        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; expected number, list or array")
+        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}{instead_of(value)}")
     data = np.asarray(value)
     if data.dtype.kind not in REAL:
         raise DTypeError(bad_dtype(data))
@@ -46,6 +42,14 @@ def as_data(value: Any, dtype: Any) -> Array:
             raise DTypeError(f"dtype {wanted} is not supported; use a float, int or bool type")
         data = data.astype(wanted, copy=False)
     return data if data.ndim else data[()]
+
+
+def instead_of(value: Any) -> str:
+    """What to pass instead of something that no tensor can hold."""
+    if hasattr(value, "to_numpy"):
+        return "; pass its .to_numpy()"
+    complex_number = isinstance(value, complex)
+    return ": complex numbers are not supported" if complex_number else "; expected number, list or array"
 
 
 def fitting(t: Node, value: Any, what: str) -> Array:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import sys
 import warnings
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 PACKAGE = str(Path(__file__).resolve().parents[2]) + os.sep
 _warned: dict[tuple[object, ...], None] = {}
@@ -14,10 +15,10 @@ _warned: dict[tuple[object, ...], None] = {}
 
 def user_frame() -> FrameType:
     """The frame of that line."""
-    frame = sys._getframe(1)
+    frame: Any = inspect.currentframe()
     while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame = frame.f_back
-    return frame
+    return frame  # type: ignore[no-any-return]
 
 
 def caller() -> str:

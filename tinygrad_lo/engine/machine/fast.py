@@ -23,6 +23,7 @@ from tinygrad_lo.engine.machine.arguments import REAL, SCALARS
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.refusals import changed, refusal
 from tinygrad_lo.engine.scores import MAKERS, TRACED, note
+from tinygrad_lo.options import unknown
 
 PLAIN = os.environ.get("TINYGRAD_LO_PLAIN") == "1"  # run on backward.py alone
 
@@ -33,7 +34,7 @@ PARAMETER: Any = None
 def register(tensor: type[Node], parameter: type[Node]) -> None:
     """Tell the calls which classes they return and recognize; tensor.py does, once."""
     global TENSOR, PARAMETER
-    graph.register(tensor)
+    graph.results_are(tensor)
     TENSOR = tensor
     PARAMETER = parameter
 
@@ -51,7 +52,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
             if kind is TENSOR or kind is PARAMETER:
                 data = x.value
                 result = forward(data)
-            elif kind is ndarray and x.dtype.kind in REAL:
+            elif kind is float64 or (kind is ndarray and x.dtype.kind in REAL):
                 return forward(x)
             else:
                 return call(op, x)
@@ -63,10 +64,10 @@ def unary(op: Op) -> Callable[[Any], Any]:
         out.value = result
         out.needs = True
         out.op = op
-        out._pa = x
-        out._a = data
-        out._b = ()
-        out._label = None
+        out.from_a = x
+        out.in_a = data
+        out.in_b = ()
+        out.label = None
         out.birth = tick()
         return out
 
@@ -118,18 +119,18 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
             raise refusal(op, (x, y), error) from error
         if not needs:
             moved = b if second else a
-            if traced and moved is not None and moved._pa is not None:
+            if traced and moved is not None and moved.from_a is not None:
                 return note(constant(data), op, (a, b), (x, y))
             return constant(data)
         out = new(TENSOR)
         out.value = data
         out.needs = True
         out.op = op
-        out._pa = a
-        out._pb = b
-        out._a = x
-        out._b = y
-        out._label = None
+        out.from_a = a
+        out.from_b = b
+        out.in_a = x
+        out.in_b = y
+        out.label = None
         out.birth = tick()
         return out
 
@@ -149,24 +150,24 @@ def optioned(op: Op) -> Callable[..., Any]:
             if kind is TENSOR or kind is PARAMETER:
                 data = x.value
                 result = forward(data, *options)
-            elif kind is ndarray and x.dtype.kind in REAL:
+            elif kind is float64 or (kind is ndarray and x.dtype.kind in REAL):
                 return forward(x, *options)
             else:
                 return call(op, x, *options)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
             raise refusal(op, (x, *options), error) from error
         if not x.needs:
-            if traced and (maker or x._pa is not None):
+            if traced and (maker or x.from_a is not None):
                 return note(constant(result), op, (x,), (data, *options))
             return constant(result)
         out = new(TENSOR)
         out.value = result
         out.needs = True
         out.op = op
-        out._pa = x
-        out._a = data
-        out._b = options
-        out._label = None
+        out.from_a = x
+        out.in_a = data
+        out.in_b = options
+        out.label = None
         out.birth = tick()
         return out
 
@@ -217,23 +218,23 @@ def hot_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Birt
             kept[birth] = g
         op = node.op
         after: Any = None
-        parent = node._pa
+        parent = node.from_a
         other = second = None
         if op.arity == 1:
-            options = node._b
+            options = node.in_b
             if options:
-                part = op.rules[0](g, node.value, node._a, *options)
+                part = op.rules[0](g, node.value, node.in_a, *options)
             else:
-                part = op.rules[0](g, node.value, node._a)
+                part = op.rules[0](g, node.value, node.in_a)
         elif op.arity == 2:
             rule, second = op.rules
-            other = node._pb
+            other = node.from_b
             if parent is not None and (rule is None or not parent.needs):
                 if parent.op is None and birth > parent.stamp:
                     raise changed(parent)
                 parent = None
             elif parent is not None:
-                part = g if rule is same else rule(g, node.value, node._a, node._b)
+                part = g if rule is same else rule(g, node.value, node.in_a, node.in_b)
                 if type(part) is not float64 and part.shape != parent.value.shape:
                     part = unbroadcast(part, parent.value.shape)
         else:
@@ -276,7 +277,7 @@ def hot_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Birt
                 if parent.op is None and birth > parent.stamp:
                     raise changed(parent)
             else:
-                part = g if second is same else second(g, node.value, node._a, node._b)
+                part = g if second is same else second(g, node.value, node.in_a, node.in_b)
                 if type(part) is not float64 and part.shape != parent.value.shape:
                     part = unbroadcast(part, parent.value.shape)
                 key = parent.birth
@@ -319,7 +320,9 @@ ONE = float64(1.0)
 
 
 @functools.wraps(backward.backward)
-def hot_backward(root: Node, seed: Any = None) -> None:  # noqa: D103 (as the plain one)
+def hot_backward(root: Node, seed: Any = None, **others: Any) -> None:  # noqa: D103 (as the plain one)
+    if others:  # as of options.public, without its price
+        raise unknown("backward", next(iter(others)), ["seed"])
     first = ONE if seed is None and type(root.value) is float64 and root.needs else start(root, seed)
     leaves, grads, _ = hot_sweep(root, first)
     deposit(leaves, grads)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, Op, active, modes, node_of
-
-T = TypeVar("T")
+from tinygrad_lo.engine.graph import Array, Node, Op, T, active, modes, node_of
 
 
 def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:
@@ -104,14 +102,9 @@ def remembered(function: Callable[..., Any], *inputs: Any) -> Any:
     For masks that a loss or an activation makes of masks: printed, the loss must compute them again.
     """
     out = function(*inputs)
-    if (
-        isinstance(out, Node)
-        and out.op is None
-        and not modes.grad_off
-        and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs)
-    ):
+    constant = isinstance(out, Node) and out.op is None and not modes.grad_off
+    if constant and any(isinstance(x, Node) and (x.needs or x.op is not None) for x in inputs):
         op: Op = function.op  # type: ignore[attr-defined]
         parents = tuple(x if isinstance(x, Node) else None for x in inputs)
-        raw = tuple(x.value if isinstance(x, Node) else x for x in inputs)
-        return node_of(op, out.value, parents, raw, needs=False)
+        return node_of(op, out.value, parents, tuple(map(raw, inputs)), needs=False)
     return out

@@ -21,6 +21,7 @@ from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.naming import spelled
 from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
+from tinygrad_lo.options import is_whole
 
 MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
 OURS = {name: f for module in MODULES for name, f in vars(module).items() if f.__class__ is FunctionType}
@@ -47,35 +48,42 @@ REDUCTIONS: dict[Any, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     """The root of the sum of squares along the axes (all of them by default): no other order."""
     vector = len(shape_of(x) if axis is None else np.atleast_1d(axis)) == 1
-    if ord is None or (ord == 2 if vector else ord == "fro"):
+    if ord is None or ord == (2 if vector else "fro"):
         return reductions.norm(x, axis, keepdims)
     name = spelled(x, "x") if isinstance(x, Node) else "x"
-    size = f"np.abs({name})"
     inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
-    number = isinstance(ord, (int, float)) and not isinstance(ord, bool)
-    if not vector and number and axis is None and ord in (1, np.inf, -np.inf):
-        lines = f"{size}.sum(axis={0 if ord == 1 else 1})"
-        write = f"{lines}.{'max' if ord > 0 else 'min'}() for the largest column or row, {size}.sum() for all"
-    elif not vector:
-        write = f"{name}.norm() for the root of the sum of squares"
-    elif number and ord in (np.inf, -np.inf):
-        write = f"{size}.{'max' if ord > 0 else 'min'}({inside})"
-    elif number and ord == 0:
-        write = f"np.count_nonzero({name})"
-    elif number:
-        write = f"{size}.sum({inside})" if ord == 1 else f"({size} ** {ord}).sum({inside}) ** (1 / {ord})"
-    else:
-        write = f"{name}.norm()"
-    along = number and axis is None and ord in range(len(shape_of(x)))
+    write = vector_norm(name, ord, inside) if vector else matrix_norm(name, ord, whole=axis is None)
+    along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
     hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
     kind = "a vector" if vector else "a matrix"
-    raise UnsupportedError(f"norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
+    raise UnsupportedError(f"np_norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
 
 
-def windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
+def vector_norm(name: str, ord: Any, inside: str) -> str:
+    """How to write another np_norm of a vector."""
+    size = f"np.abs({name})"
+    known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})", 1: f"{size}.sum({inside})",
+             0: f"np.count_nonzero({name})"}  # fmt: skip
+    if isinstance(ord, (str, bool)):
+        return f"{name}.norm()"
+    return known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
+
+
+def matrix_norm(name: str, ord: Any, *, whole: bool) -> str:
+    """How to write another np_norm of a matrix."""
+    if isinstance(ord, bool) or ord not in (1, np.inf, -np.inf) or not whole:
+        return f"{name}.norm() for the root of the sum of squares"
+    size = f"np.abs({name})"
+    end = "max" if ord > 0 else "min"
+    return (
+        f"{size}.sum(axis={0 if ord == 1 else 1}).{end}() for the largest column or row, {size}.sum() for all"
+    )
+
+
+def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
     """`np.lib.stride_tricks.sliding_window_view`, over the last axes."""
     size = (window_shape,) if isinstance(window_shape, int) else tuple(window_shape)
     last = tuple(range(x.ndim - len(size), x.ndim))
@@ -85,31 +93,31 @@ def windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
     return indexing.windows(x, size)
 
 
-def clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
+def np_clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None) -> Any:
     """`np.clip`, whose bounds have two names."""
     return elementwise.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-NAMES = """
+SAME_NAME = """
 sum prod mean max min var std swapaxes moveaxis expand_dims squeeze broadcast_to concatenate stack
 pad flip take_along_axis sort roll split array_split cumsum outer tensordot tril triu diagonal diag
 trace dot einsum
 """
-FUNCTIONS: dict[Any, Callable[..., Any]] = {getattr(np, name): OURS[name] for name in NAMES.split()} | {
-    np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: clip,
-    np.linalg.norm: norm, np.lib.stride_tricks.sliding_window_view: windows,
+FUNCTIONS: dict[Any, Callable[..., Any]] = {getattr(np, name): OURS[name] for name in SAME_NAME.split()} | {
+    np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: np_clip,
+    np.linalg.norm: np_norm, np.lib.stride_tricks.sliding_window_view: np_windows,
     np.where: lambda condition, x, y: elementwise.where(condition, x, y),  # noqa: PLW0108 (checks how many)
     np.reshape: lambda a, shape: shapes.reshape(a, shape),  # noqa: PLW0108 (ours takes several numbers)
     np.transpose: lambda a, axes=None: shapes.transpose(a, axes),
 }  # fmt: skip
 
 # They change speed, or the order of equals: our sort is stable, which suits all of them.
-HARMLESS = {"optimize", "kind", "stable"}
+CHANGE_NOTHING = {"optimize", "kind", "stable"}
 
 
 @functools.cache
-def parameters(function: Any, *, by_place: bool) -> tuple[str, ...]:
-    """The names of a function's parameters; () where they are not known, as of some of NumPy's in C."""
+def parameter_names(function: Any, *, by_place: bool) -> tuple[str, ...]:
+    """The names of a function's parameter_names; () where they are not known, as of some of NumPy's in C."""
     try:
         found = inspect.signature(function).parameters.values()
     except ValueError:
@@ -123,14 +131,14 @@ def parameters(function: Any, *, by_place: bool) -> tuple[str, ...]:
 def refuse_options(who: str, options: dict[str, Any]) -> None:
     """Raise for an option of NumPy's that would be ignored here."""
     for name, value in options.items():
-        if value is not None and name not in HARMLESS:
+        if value is not None and name not in CHANGE_NOTHING:
             raise UnsupportedError(f"{who}: {name}= is not supported for tensors")
 
 
 def answer(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Call ours with NumPy's arguments; what ours does not have must have been left alone."""
     ours = FUNCTIONS[function]
-    theirs, known = parameters(function, by_place=True), parameters(ours, by_place=False)
+    theirs, known = parameter_names(function, by_place=True), parameter_names(ours, by_place=False)
     if theirs[1 : len(args)] != known[1 : len(args)] and len(args) <= len(theirs):
         options |= zip(theirs[1:], args[1:], strict=False)
         args = args[:1]

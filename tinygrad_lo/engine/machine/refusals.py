@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.naming import Label, quoted
-from tinygrad_lo.errors import DTypeError, GraphError, IndexingError, LoError, MutationError, ShapeError
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    IndexingError,
+    LoError,
+    MutationError,
+    ShapeError,
+    UnknownNameError,
+)
 
 
 def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
@@ -45,7 +53,7 @@ def no_broadcast(name: str, *inputs: Array) -> Exception | None:
 
 def no_gradient(root: Node, who: str) -> GraphError:
     """The error for a backward pass from a value that does not require a gradient."""
-    origin = root._label.where if isinstance(root._label, Label) else None
+    origin = root.label.where if isinstance(root.label, Label) else None
     where = f"it was made at {origin}" if origin else "run inside lo.anomaly() to see where it was made"
     if root.needs is None:
         why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
@@ -73,3 +81,16 @@ def changed(leaf: Node) -> MutationError:
         f"{quoted(leaf, 'a leaf')} was changed after the forward pass; run it again, "
         f"then call backward() before changing .data"
     )
+
+
+class Elsewhere:
+    """A name that tensors have in other libraries: asking for it says what is here instead."""
+
+    def __init__(self, hint: str) -> None:
+        self.hint = hint
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, node: Any, owner: type | None = None) -> NoReturn:
+        raise UnknownNameError(f"a tensor has no {self.name!r}: {self.hint}")

@@ -57,7 +57,8 @@ def power_by_base(g: Array, y: Array, a: Array, b: Array) -> Array:
 
 
 def power_by_exponent(g: Array, y: Array, a: Array, b: Array) -> Array:
-    # 0**b stays 0 when b > 0 moves, although log(0) is -inf; below 0 it falls from inf.
+    # 0**b stays 0 when b > 0 moves, although log(0) is -inf; for b < 0 it falls from inf: slope -inf,
+    # which inf * minimum(b, 0) is.
     return g * (y * np.where(a == 0, np.minimum(b, 0), np.log(np.where(a == 0, 1, a))))
 
 
@@ -68,14 +69,14 @@ def refuse_power(error: Exception, a: Array, b: Array) -> Exception | None:
 
 
 power = op("power", operator.pow, spelling="{0} ** {1}", symbol="^",
-           about="A base to an exponent. By an exponent >= 0 the gradient at base 0 is 0.",
+           about="A base to an exponent. With respect to an exponent >= 0 the gradient at base 0 is 0.",
            domain=((0.5, 2.0), (-2.0, 2.0)), refuse=refuse_power,
            rules=(power_by_base,
                   power_by_exponent))  # fmt: skip
 
-NO_GRADIENT = "True where it holds. No gradient: a comparison is flat, and jumps."
+NO_GRADIENT = "True where it holds. No gradient: it is piecewise constant."
 
-# What a condition chooses between, it chooses anew where two values meet.
+# Where two values are equal, what a condition chooses may change.
 TIE = Kink(lambda y, a, b: (a == b) & np.isfinite(a))  # nobody crosses infinity
 
 equal = op("equal", operator.eq, (None, None), spelling="{0} == {1}", symbol="=", about=NO_GRADIENT, kink=TIE)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy import float64, ndarray
 
 from tinygrad_lo.engine.backward import unbroadcast
-from tinygrad_lo.engine.graph import Array, Kink, Node, active, constant, modes
+from tinygrad_lo.engine.graph import Array, Call, Kink, Node, active, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import leave, remembered
 from tinygrad_lo.engine.naming import quoted
@@ -24,7 +24,6 @@ from tinygrad_lo.engine.ops.arithmetic import TIE
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.errors import DTypeError, GraphError
 
-Call = Callable[..., Any]  # said where a rule names an op that stands below it
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 
@@ -318,13 +317,14 @@ def floats(who: str, *inputs: Any) -> list[Any]:
     Plain arrays take the dtype of the first tensor, or of the first input when there is none, so that
     float64 data beside float32 weights does not make everything float64. Integers would wrap.
     """
-    found: list[Any] = [
+    data = [
         x if x is None or isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))[()] for x in inputs
     ]
-    dtypes = [x.value.dtype for x in found if isinstance(x, Node) and not x.plain]
-    dtypes += [x.dtype for x in found[:1] if not isinstance(x, Node) or x.plain]
-    dtype = next((one for one in dtypes if one.kind == "f"), None)
-    return [None if x is None else as_float(x, dtype) for x in found]
+    firm = [x.value.dtype for x in data if isinstance(x, Node) and not x.plain]
+    if not isinstance(data[0], Node) or data[0].plain:
+        firm.append(data[0].dtype)
+    dtype = next((one for one in firm if one.kind == "f"), None)
+    return [None if x is None else as_float(x, dtype) for x in data]
 
 
 def floating(who: str, x: Any) -> Any:

@@ -6,21 +6,25 @@ any order follow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Kink, Node
+from tinygrad_lo.engine.graph import Array, Call, Kink, Node
 from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
+from tinygrad_lo.engine.machine.axes import (
+    as_tuple,
+    check_axes,
+    one_axis,
+    plain_axis,
+)
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.engine.ops.reductions import bad_axes, plain_axis, row_starts
+from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import flatten, one_axis
+from tinygrad_lo.engine.ops.shapes import flatten
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
-
-Call = Callable[..., Any]  # said where a rule names an op that stands below it
+from tinygrad_lo.options import is_whole
 
 # --------------------------------------------------------------------------------- x[i], any i
 
@@ -123,27 +127,28 @@ def padded(g: Array, shape: tuple[int, ...], parts: tuple[Any, ...]) -> Array:
     at = next((i for i, part in enumerate(parts) if part is Ellipsis), len(parts))
     named = sum(part is not None and part is not Ellipsis for part in parts)
     parts = (*parts[:at], *(slice(None),) * (len(shape) - named), *parts[at + 1 :])
+    sizes = iter(shape)
     view: list[Any] = []  # gives g the axes of the result, and turns back what was reversed
     widths = []
-    sizes = iter(shape)
     for part in parts:
         if part is None:
             view.append(0)
-        elif isinstance(part, slice) and part.step in (None, 1, -1):
-            n = next(sizes)
-            taken = range(n)[part]
-            first = min(taken, default=0)
+            continue
+        taken = range(next(sizes))
+        n = len(taken)
+        if isinstance(part, slice) and part.step in (None, 1, -1):
             view.append(slice(None, None, part.step))
-            widths.append((first, n - first - len(taken)))
-        elif type(part) is int or isinstance(part, np.integer):
-            n = next(sizes)
+            taken = taken[part]
+        elif is_whole(part):
             view.append(None)
-            widths.append((int(part) % n, n - 1 - int(part) % n))
+            taken = taken[int(part) :][:1]
         else:
             raise UnsupportedError(
                 f"scatter: the gradient of indexing by {part!r} would compute a lazy array of shape {shape}; "
                 f"index it by ints and slices of step 1 or -1, or pass x.compute()"
             )
+        first = min(taken, default=0)
+        widths.append((first, n - first - len(taken)))
     if 0 in g.shape:  # Dask's pad divides by the size
         return np.zeros_like(g, shape=shape)
     return np.pad(g[tuple(view)], widths)
@@ -194,10 +199,8 @@ def flip(x: Any, axis: Any = None) -> Any:
     """The order of elements reversed along the axes."""
     ndim = len(shape_of(x))
     axis = plain_axis("flip", axis)
-    axes = tuple(range(ndim)) if axis is None else (axis,) if isinstance(axis, int) else axis
-    problem = bad_axes("flip", ndim, axes)
-    if problem is not None:
-        raise problem
+    axes = as_tuple(axis, ndim)
+    check_axes("flip", ndim, axes)
     turned = {i % ndim for i in axes}
     return getitem(x, tuple(slice(None, None, -1 if i in turned else None) for i in range(ndim)))
 
@@ -220,14 +223,12 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
             )
         return at(x.reshape(-1), indices)
     ndim = len(shape_of(x))
-    problem = bad_axes("take_along_axis", ndim, (axis,))
-    if problem is None and (indices.ndim != ndim or indices.dtype.kind not in "iu"):
-        problem = ShapeError(
+    check_axes("take_along_axis", ndim, (axis,))
+    if indices.ndim != ndim or indices.dtype.kind not in "iu":
+        raise ShapeError(
             f"take_along_axis: indices must be ints with {ndim} axes like x, got {indices.dtype} "
             f"of shape {indices.shape}"
         )
-    if problem is not None:
-        raise problem
     axis %= ndim
     index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
@@ -410,15 +411,13 @@ def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -
 
     Step by `stride` from window to window, by `dilation` from element to element inside one.
     """
-    count = len(size)
-    steps = tuple(
-        (value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation)
-    )
     shape = shape_of(x)
-    if count == 0 or len(shape) < count or any(len(step) != count for step in steps):
+    count = len(size)
+    steps = [(value,) * count if isinstance(value, int) else tuple(value) for value in (stride, dilation)]
+    if not 0 < count <= len(shape) or any(len(step) != count for step in steps):
         raise ShapeError(f"windows: sizes {size}, stride {stride}, dilation {dilation} for shape {shape}")
     for n, k, s, d in zip(shape[-count:], size, *steps, strict=True):
-        if k < 1 or s < 1 or d < 1 or positions(n, k, s, d) < 1:
+        if min(k, s, d) < 1 or positions(n, k, s, d) < 1:
             raise ShapeError(
                 f"windows: a window of {k} (stride {s}, dilation {d}) does not fit into {n} elements; shape {shape}"
             )

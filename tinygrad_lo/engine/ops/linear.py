@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,16 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import foreign, plain, shape_of
+from tinygrad_lo.engine.machine.axes import check_axes, ints, one_axis, one_int, refuse_axis
 from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.arithmetic import multiply
 from tinygrad_lo.engine.ops.elementwise import in_float32, where
 from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
-from tinygrad_lo.engine.ops.reductions import bad_axes, refuse_axis, sum
+from tinygrad_lo.engine.ops.reductions import sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import flatten, ints, moveaxis, one_axis, reshape
+from tinygrad_lo.engine.ops.shapes import flatten, moveaxis, reshape
 from tinygrad_lo.errors import DTypeError, ShapeError
+from tinygrad_lo.options import is_whole
 
 # -------------------------------------------------------------------------------------- matmul
 
@@ -113,19 +115,22 @@ def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     if not set(text) <= set(string.ascii_letters + ".,->") or longest < 0 or longest > len(free):
         raise ShapeError(f"einsum: {subscripts!r} does not fit operands with {ndims} axes")
     dots = "".join(free[:longest])
-    full = []
-    for term, ndim in zip(terms, ndims, strict=True):
-        width = ndim - len(term) + 3
-        full.append(term.replace("...", dots[len(dots) - width :] if width > 0 else ""))
-        if len(full[-1]) != ndim or "." in full[-1]:
-            raise ShapeError(f"einsum: {term!r} in {subscripts!r} does not fit an operand with {ndim} axes")
-    if arrow:
-        if dots and "..." not in right:
-            raise ShapeError(f"einsum: {subscripts!r} has axes in '...' that its output leaves out")
-        return full, right.replace("...", dots)
-    letters = "".join(full)
-    once = sorted(c for c in set(letters) if letters.count(c) == 1 and c not in dots)
-    return full, dots + "".join(once)
+    full = [spelled_out(t, n, dots, subscripts) for t, n in zip(terms, ndims, strict=True)]
+    if not arrow:
+        letters = "".join(full)
+        return full, dots + "".join(sorted(c for c in {*letters} if letters.count(c) == 1 and c not in dots))
+    if dots and "..." not in right:
+        raise ShapeError(f"einsum: {subscripts!r} has axes in '...' that its output leaves out")
+    return full, right.replace("...", dots)
+
+
+def spelled_out(term: str, ndim: int, dots: str, subscripts: str) -> str:
+    """One operand's subscripts with letters for '...'."""
+    width = ndim - len(term) + 3
+    full = term.replace("...", dots[len(dots) - width :] if width > 0 else "")
+    if len(full) != ndim or "." in full:
+        raise ShapeError(f"einsum: {term!r} in {subscripts!r} does not fit an operand with {ndim} axes")
+    return full
 
 
 def einsum_forward(*inputs: Any) -> Array:
@@ -151,14 +156,10 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
     left, _, out = subscripts.partition("->")
     terms = left.split(",")
     unused = iter(c for c in string.ascii_letters if c not in subscripts)
-    wanted = terms[i]
     sources = [(out, g)] + [(t, x) for k, (t, x) in enumerate(zip(terms, operands, strict=True)) if k != i]
-    sizes: dict[str, int] = {}
-    for term, x in sources:
-        for letter, n in zip(term, x.shape, strict=True):
-            sizes[letter] = max(n, sizes.get(letter, 0))
+    sizes = sizes_of(sources)
     target = ""
-    for letter, n in zip(wanted, operands[i].shape, strict=True):
+    for letter, n in zip(terms[i], operands[i].shape, strict=True):
         if letter in target:
             fresh = next(unused)
             sources.append((letter + fresh, np.eye(n, dtype=g.dtype)))
@@ -167,6 +168,15 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
             sources.append((letter, np.ones(n, g.dtype)))
         target += letter
     return einsum(f"{','.join(term for term, _ in sources)}->{target}", *(x for _, x in sources))
+
+
+def sizes_of(sources: list[tuple[str, Array]]) -> dict[str, int]:
+    """How long the axis of each letter is."""
+    sizes: dict[str, int] = {}
+    for term, x in sources:
+        for letter, n in zip(term, x.shape, strict=True):
+            sizes[letter] = max(n, sizes.get(letter, 0))
+    return sizes
 
 
 def refuse_einsum(error: Exception, *inputs: Any) -> Exception | None:
@@ -229,30 +239,32 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes of tensordot as two lists of ints from 0 up, whose sizes agree pair by pair."""
-    if isinstance(axes, (int, np.integer)) and not isinstance(axes, bool):
-        if not 0 <= axes <= min(len(m), len(n)):
-            raise ShapeError(
-                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
-            )
-        pairs = [tuple(range(len(m) - axes, len(m))), tuple(range(axes))]
-    elif isinstance(axes, (tuple, list)) and len(axes) == 2:
-        pairs = [ints("tensordot", "axes", part) for part in axes]
-    else:
-        raise DTypeError(f"tensordot: axes must be an int, or two ints or lists of ints, got {axes!r}")
-    left, right = pairs
-    problem = bad_axes("tensordot", len(m), left) or bad_axes("tensordot", len(n), right)
-    if problem is None and len(left) != len(right):
-        problem = ShapeError(
+    left, right = two_lists(axes, m, n)
+    check_axes("tensordot", len(m), left)
+    check_axes("tensordot", len(n), right)
+    if len(left) != len(right):
+        raise ShapeError(
             f"tensordot: {len(left)} axes of a, but {len(right)} of b; every axis needs a partner"
         )
-    if problem is not None:
-        raise problem
     for i, k in zip(left, right, strict=True):
         if m[i] != n[k]:  # also a size of 1, which einsum would stretch
             raise ShapeError(
                 f"tensordot: {m} and {n}: axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}"
             )
     return [i % len(m) for i in left], [k % len(n) for k in right]
+
+
+def two_lists(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
+    """The axes of tensordot as they were given: so many, or those of a and those of b."""
+    if is_whole(axes):
+        if not 0 <= axes <= min(len(m), len(n)):
+            raise ShapeError(
+                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
+            )
+        return tuple(range(len(m) - axes, len(m))), tuple(range(axes))
+    if isinstance(axes, (tuple, list)) and len(axes) == 2:
+        return [ints("tensordot", "axes", part) for part in axes]
+    raise DTypeError(f"tensordot: axes must be an int, or two ints or lists of ints, got {axes!r}")
 
 
 # ---------------------------------------------------------------- running sums: the triangle of ones
@@ -277,20 +289,12 @@ def cumsum(x: Any, axis: Any = None) -> Any:
 # ----------------------------------------------------------------------- triangles and diagonals
 
 
-def whole(who: str, option: str, value: Any) -> int:
-    """An option that is one int."""
-    found = ints(who, option, value)
-    if np.ndim(value) or len(found) != 1:
-        raise DTypeError(f"{who}: {option} must be an int, got {value!r}")
-    return found[0]
-
-
 def triangle(who: str, m: Any, k: Any) -> Any:
     """Where a matrix of this size lies on or below its diagonal number k."""
     shape = shape_of(m)
     if len(shape) < 2:
         raise ShapeError(f"{who}: needs a matrix, 2 axes or more, got shape {shape}")
-    return np.tri(shape[-2], shape[-1], whole(who, "k", k), bool)
+    return np.tri(shape[-2], shape[-1], one_int(who, "k", k), bool)
 
 
 TRIANGLES = ((Shape(3, 3), 0), (Shape(2, 4), 1), (Shape(4, 2), -2), (Shape(2, 3, 3), 0), (Shape(0, 3), 0))
@@ -305,7 +309,7 @@ def tril(m: Any, k: int = 0) -> Any:
 @composed("np.triu({0}, {1})", *TRIANGLES)
 def triu(m: Any, k: int = 0) -> Any:
     """The matrix with zeros below its diagonal number k (0 the main one, 1 the one above it)."""
-    return where(triangle("triu", m, whole("triu", "k", k) - 1), 0, m)
+    return where(triangle("triu", m, one_int("triu", "k", k) - 1), 0, m)
 
 
 DIAGONALS = (
@@ -330,7 +334,7 @@ def diagonal_of(who: str, a: Any, offset: Any, axis1: Any, axis2: Any) -> Any:
     axes = one_axis(who, axis1, a), one_axis(who, axis2, a)
     if axes[0] == axes[1]:
         raise ShapeError(f"{who}: axis1={axis1} and axis2={axis2} are the same axis of shape {shape}")
-    k = whole(who, "offset", offset)
+    k = one_int(who, "offset", offset)
     rows, columns = shape[axes[0]], shape[axes[1]]
     above, below = max(k, 0), max(-k, 0)
     i = np.arange(max(0, min(rows - below, columns - above)))
@@ -351,7 +355,7 @@ def diagonal_of(who: str, a: Any, offset: Any, axis1: Any, axis2: Any) -> Any:
 def diag(v: Any, k: int = 0) -> Any:
     """A vector as the diagonal number k of a matrix of zeros; of a matrix, that diagonal."""
     shape = shape_of(v)
-    k = whole("diag", "k", k)
+    k = one_int("diag", "k", k)
     if len(shape) == 2:
         return diagonal_of("diag", v, k, 0, 1)
     if len(shape) != 1:

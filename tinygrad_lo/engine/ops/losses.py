@@ -6,18 +6,13 @@ they compute from the latter, and hand the gradient to it. The gradient by the p
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Kink
+from tinygrad_lo.engine.graph import Array, Call, Kink
 from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
-
-Call = Callable[..., Any]
 
 
 def tiny(p: Array) -> float:

@@ -17,14 +17,23 @@ from numpy import ndarray
 from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Kink, Node
 from tinygrad_lo.engine.machine.arguments import foreign, shape_of
+from tinygrad_lo.engine.machine.axes import (
+    Axis,
+    as_tuple,
+    bad_axes,
+    check_axes,
+    dropped,
+    how_many,
+    kept,
+    plain_axis,
+    refuse_axis,
+)
 from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.arithmetic import divide, square, subtract
 from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
-
-Axis = int | tuple[int, ...] | None
+from tinygrad_lo.errors import OptionError, ShapeError
 
 SAMPLES = (
     (Shape(3, 4), None, False),
@@ -36,24 +45,6 @@ SAMPLES = (
     (Shape(1, 1), None, True),
     (Shape(0, 3), 1, False),
 )
-
-
-@functools.lru_cache(maxsize=4096)
-def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """The shape after reducing with keepdims=True."""
-    if axis is None:
-        return (1,) * len(shape)
-    axes = {i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis)}
-    return tuple(1 if i in axes else n for i, n in enumerate(shape))
-
-
-@functools.lru_cache(maxsize=4096)
-def dropped(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
-    """The shape after reducing with keepdims=False."""
-    if axis is None:
-        return ()
-    axes = {i % len(shape) for i in ((axis,) if isinstance(axis, int) else axis)}
-    return tuple(n for i, n in enumerate(shape) if i not in axes)
 
 
 def lift(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -87,29 +78,6 @@ _full = op("full", filled, options=True,
            rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
 
 
-def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
-    """The axis argument as an int, a tuple of ints, or None; of a scalar x, no axis exists."""
-    if axis is not None and x is not None and shape_of(x) == () and axis != ():
-        raise ShapeError(f"{who}: axis {axis} out of range for 0-D: a scalar has no axes")
-    if axis is None or type(axis) is int:
-        return axis
-    if isinstance(axis, (tuple, list)):
-        return tuple(plain_axis(who, i) for i in axis)
-    if isinstance(axis, np.integer):
-        return int(axis)
-    raise DTypeError(f"{who}: axis must be an int, a tuple of ints or None, got {axis!r}")
-
-
-def refuse_axis(name: str) -> Any:
-    """What NumPy's complaint about an axis or an empty reduction means."""
-
-    def refuse(error: Exception, x: Array, axis: Axis = None, *rest: Any) -> Exception | None:
-        axes = () if axis is None else (axis,) if isinstance(axis, int) else axis
-        return bad_axes(name, np.ndim(x), axes) or empty(name, x)
-
-    return refuse
-
-
 def along(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -> Any:
     """argmax, any, all: plain answers, with our error for an axis that is none."""
     try:
@@ -117,7 +85,7 @@ def along(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -
     except (ValueError, TypeError) as error:
         axes = plain_axis(name, axis)
         shape = shape_of(x)
-        problem = bad_axes(name, len(shape), (axes,) if isinstance(axes, int) else axes or ())
+        problem = bad_axes(name, len(shape), as_tuple(axes, len(shape)))
         raise problem or ShapeError(f"{name}: {error}") from error
 
 
@@ -134,26 +102,6 @@ def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements are true, as a plain boolean."""
     return along("all", np.all, x, axis, keepdims=keepdims)
-
-
-def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
-    """The error for axes that are out of range or given twice."""
-    seen = []
-    for axis in axes:
-        if not -ndim <= axis < ndim:
-            allowed = f"allowed {-ndim}..{ndim - 1}" if ndim else "it has no axes"
-            return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D, {allowed}")
-        if axis % ndim in seen:
-            return ShapeError(f"{name}: duplicate axis {axis} in {axes}")
-        seen.append(axis % ndim)
-    return None
-
-
-def empty(name: str, x: Array) -> Exception | None:
-    """The error for a reduction of nothing."""
-    if np.size(x) == 0:
-        return ShapeError(f"{name} of 0 elements (shape {np.shape(x)}) is undefined")
-    return None
 
 
 # ------------------------------------------------------------------------------------------ sum
@@ -187,14 +135,6 @@ def count(who: str, shape: tuple[int, ...], axis: Axis, ddof: int = 0) -> int:
     return n - ddof if n else 1
 
 
-@functools.lru_cache(maxsize=4096)
-def how_many(shape: tuple[int, ...], axis: Axis) -> int:
-    """The number of elements that are reduced to one."""
-    if axis is None:
-        return math.prod(shape)
-    return math.prod(shape[i] for i in ((axis,) if isinstance(axis, int) else axis))
-
-
 @composed("np.var({0}, axis={1}, keepdims={2})", *SAMPLES)
 @in_float32
 def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
@@ -217,9 +157,8 @@ def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
     axis = plain_axis(who, axis, x)
     shape = shape_of(x)
-    problem = bad_axes(who, len(shape), () if axis is None else (axis,) if isinstance(axis, int) else axis)
-    if problem is not None:
-        raise problem
+    if axis is not None:
+        check_axes(who, len(shape), as_tuple(axis, len(shape)))
     return axis, count(who, shape, axis, int(ddof))
 
 
@@ -258,8 +197,7 @@ def min(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def prod_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
     shape = x.shape
-    axes = tuple(range(len(shape))) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = tuple(i % len(shape) for i in axes)
+    axes = tuple(i % len(shape) for i in as_tuple(axis, len(shape)))
     order = tuple(i for i in range(len(shape)) if i not in axes) + axes
     moved = tuple(shape[i] for i in order)
     rows = np.transpose(x, order).reshape((*dropped(shape, axis), how_many(shape, axes)))

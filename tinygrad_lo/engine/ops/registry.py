@@ -87,10 +87,10 @@ def op(
     if entry.refuse is None and not samples and entry.arity in (2, 3):
         entry.refuse = lambda error, *inputs: no_broadcast(name, *inputs)
     TABLE[name] = entry
-    return function_of(entry, options)
+    return quickest(entry, options)
 
 
-def function_of(entry: Op, options: bool) -> Callable[..., Any]:
+def quickest(entry: Op, options: bool) -> Callable[..., Any]:
     """The quickest call that fits the entry."""
     call: Callable[..., Any]
     if PLAIN:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,9 +11,17 @@ import numpy as np
 from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import plain, shape_of
-from tinygrad_lo.engine.machine.hooks import leave
+from tinygrad_lo.engine.machine.axes import (
+    as_tuple,
+    bad_axes,
+    check_axes,
+    dropped,
+    ints,
+    one_axis,
+    plain_axis,
+    plain_shape,
+)
 from tinygrad_lo.engine.ops.elementwise import number
-from tinygrad_lo.engine.ops.reductions import bad_axes, dropped, plain_axis
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
@@ -41,16 +48,6 @@ def reshape(x: Any, *shape: Any) -> Any:
     return _reshape(x, plain_shape("reshape", shape))
 
 
-def plain_shape(who: str, shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """A shape given as f(2, 3) or f((2, 3)), as a tuple of ints."""
-    if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
-        shape = tuple(shape[0])
-    try:
-        return tuple(operator.index(n) for n in shape)
-    except TypeError as error:
-        raise DTypeError(f"{who}: a shape is made of ints, got {shape}") from error
-
-
 @composed("np.ravel({0})", (Shape(2, 3),), (Shape(),))
 def flatten(x: Any) -> Any:
     """All elements in one row."""
@@ -65,9 +62,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
         raise DTypeError("expand_dims: axis must be an int or a tuple of ints, got None")
     axes = axis if isinstance(axis, tuple) else (axis,)
     ndim = len(shape_of(x)) + len(axes)
-    problem = bad_axes("expand_dims", ndim, axes)
-    if problem is not None:
-        raise problem
+    check_axes("expand_dims", ndim, axes)
     new_axes = {i % ndim for i in axes}
     sizes = iter(shape_of(x))
     return _reshape(x, tuple(1 if i in new_axes else next(sizes) for i in range(ndim)))
@@ -80,10 +75,8 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     axis = plain_axis("squeeze", axis)
     if axis is None:
         axis = tuple(i for i, n in enumerate(shape) if n == 1)
-    axes = (axis,) if isinstance(axis, int) else axis
-    problem = bad_axes("squeeze", len(shape), axes)
-    if problem is not None:
-        raise problem
+    axes = as_tuple(axis, len(shape))
+    check_axes("squeeze", len(shape), axes)
     for i in axes:
         if shape[i] != 1:
             raise ShapeError(f"squeeze: axis {i} has size {shape[i]}, not 1 (shape {shape})")
@@ -125,9 +118,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
     ndim = len(shape_of(x))
     order = list(range(ndim))
-    problem = bad_axes("swapaxes", ndim, (axis1,)) or bad_axes("swapaxes", ndim, (axis2,))
-    if problem is not None:
-        raise problem
+    check_axes("swapaxes", ndim, (axis1,), (axis2,))
     order[axis1], order[axis2] = order[axis2], order[axis1]
     return _transpose(x, tuple(order))
 
@@ -138,11 +129,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     ndim = len(shape_of(x))
     sources = (source,) if isinstance(source, int) else tuple(source)
     places = (destination,) if isinstance(destination, int) else tuple(destination)
-    problem = bad_axes("moveaxis", ndim, sources) or bad_axes("moveaxis", ndim, places)
-    if problem is None and len(sources) != len(places):
-        problem = ShapeError(f"moveaxis: {len(sources)} axes to {len(places)} places")
-    if problem is not None:
-        raise problem
+    check_axes("moveaxis", ndim, sources, places)
+    if len(sources) != len(places):
+        raise ShapeError(f"moveaxis: {len(sources)} axes to {len(places)} places")
     moved = [i % ndim for i in sources]
     order = [i for i in range(ndim) if i not in moved]
     for place, axis in sorted(zip((i % ndim for i in places), moved, strict=True)):
@@ -259,28 +248,6 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
 
 
 # --------------------------------------------------------------------------------- roll and split
-
-
-def one_axis(who: str, axis: Any, x: Any) -> int:
-    """The axis argument where there can be only one, as an int from 0 up."""
-    found = plain_axis(who, axis, x)
-    if not isinstance(found, int):
-        raise DTypeError(f"{who}: axis must be one int, got {axis!r}")
-    ndim = len(shape_of(x))
-    problem = bad_axes(who, ndim, (found,))
-    if problem is not None:
-        raise problem
-    return found % ndim
-
-
-def ints(who: str, option: str, value: Any) -> tuple[int, ...]:
-    """An int or a sequence of ints as a tuple of them."""
-    leave(f"{who}: {option}", value)
-    value = value.value if isinstance(value, Node) else value
-    try:
-        return tuple(operator.index(n) for n in ((value,) if np.ndim(value) == 0 else value))
-    except TypeError as error:
-        raise DTypeError(f"{who}: {option} must be an int or a sequence of ints, got {value!r}") from error
 
 
 @composed(
