@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.derivatives import grad
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
+from tinygrad_lo.engine.graph import Array, Node, Op, T, mode, reachable
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.machine.anomaly import Watch, anomaly, checksums
 from tinygrad_lo.engine.naming import Label, quoted
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
-
-T = TypeVar("T")
 
 LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
@@ -178,7 +176,7 @@ def must_be_differentiable(out: Any) -> None:
         raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
 
 
-def must_be_unchanged(nodes: Iterable[Node]) -> None:
+def must_be_as_computed(nodes: Iterable[Node]) -> None:
     """Raise if an array was written into after an op had used it: gradients would be of another call."""
     for node in nodes:
         before = node.label.recorded if isinstance(node.label, Label) else ()
@@ -283,7 +281,7 @@ def taped(out: Node) -> Tape:
             ) from error
 
     nodes = made_from([out])
-    must_be_unchanged(nodes)
+    must_be_as_computed(nodes)
     if out.needs:
         with np.errstate(all="ignore"):
             leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)

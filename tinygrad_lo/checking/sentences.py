@@ -73,7 +73,7 @@ def told(cause: Cause) -> str:
     return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
 
 
-def counted(size: float) -> str:
+def times_as_words(size: float) -> str:
     """A multiple in words, a whole number or one over it as a fraction."""
     near = Fraction(size).limit_denominator(1000)
     if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
@@ -83,7 +83,7 @@ def counted(size: float) -> str:
 
 def as_multiple(cause: Cause) -> str:
     """yours / right as a multiple, and what such a multiple comes from."""
-    size, count = abs(cause.amount), counted(abs(cause.amount))
+    size, count = abs(cause.amount), times_as_words(abs(cause.amount))
     text = f"is {count} what it should be"
     text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
