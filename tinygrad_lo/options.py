@@ -78,9 +78,10 @@ def flag(who: str, name: str, value: Any) -> bool:
 
 def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
     """One of a few values, mostly words."""
+    plain = value.item() if isinstance(value, np.generic) else value
     for one in allowed:
-        if type(value) is type(one) and value == one:
-            return value
+        if type(plain) is type(one) and plain == one:
+            return plain
     raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
 
 

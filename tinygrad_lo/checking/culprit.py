@@ -8,7 +8,7 @@ the gradient that arrives at it is zero, and a right rule is never blamed for a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import wrong_ones
+from tinygrad_lo.checking.elements import direction_of, index_of, wrong_ones
 from tinygrad_lo.checking.recording import place_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
-from tinygrad_lo.engine.backward import call, unbroadcast
+from tinygrad_lo.engine.backward import call as make
+from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.tensor import Tensor
@@ -30,38 +31,6 @@ ENOUGH = 20  # faults after which the search ends
 NODES = 5000  # nodes of one graph that are looked at
 
 
-@dataclass
-class Claim:
-    """A function of one array, and what a rule says its gradient is."""
-
-    rule: int
-    value: Callable[[Array], float]
-    x: Array
-    gradient: Array
-    eps: float
-    sizes: list[int]
-    largest: float  # length of the vector whose sum `value` is: it rounds with that
-    mirrored: Array | None = None  # minus the gradient for -g: the same, if the rule is linear in g
-
-    @cached_property
-    def base(self) -> float:
-        """The value at x."""
-        return self.value(self.x)
-
-    def along(self, direction: Array, rtol: float) -> Slope:
-        """The slope along a direction, by the rule and by differences."""
-        x, moved = np.asarray(self.x), direction != 0
-        size = float(np.abs(x[moved]).max())
-        products = self.gradient * direction
-        size_of_terms = self.largest + float(np.linalg.norm((self.gradient * x)[moved]))
-        noise = Noise(self.eps, size_of_terms, 4.0 * self.eps * float(np.abs(products).max()))
-
-        def at(h: float) -> float:
-            return self.value((x + h * direction)[()])
-
-        return judge(at, self.base, float(products.sum()), size, rtol, noise)
-
-
 def wrong_rules(
     nodes: Iterable[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
 ) -> list[Fault]:
@@ -69,16 +38,25 @@ def wrong_rules(
 
     singly: each element of an input is moved alone, even if all of them together show nothing.
     """
-    found: list[Fault] = []
+    wrong: list[Fault] = []
     nodes = list(nodes)
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
     for node in nodes:
-        assert node.op is not None
-        found += faults(node.op, inputs_of(node), needed(node), rng, rtol, order, place_of(node), singly)
-        if len(found) >= ENOUGH:
+        wrong += OpCall.of(node).faults(rng, rtol, order, singly)
+        if len(wrong) >= ENOUGH:
             break
-    return found
+    return wrong
+
+
+def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
+    """Faults of the same ops at random inputs of their domain: where this point has not been."""
+    wrong = []
+    for call in map(OpCall.of, nodes):
+        largest = max((np.size(call.inputs[i]) for i in call.wanted), default=1)
+        tries = (call.elsewhere(rng).faults(rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
+        wrong += next(filter(None, tries), [])[:1]
+    return wrong
 
 
 def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bool:
@@ -88,166 +66,175 @@ def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bo
 
 def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     """Whether the one-sided slopes of an op differ when all its inputs move, equal ones alike."""
-    assert node.op is not None
-    op, inputs = node.op, inputs_of(node)
+    call = OpCall.of(node)
     steps = {p.birth: rng.uniform(0.5, 1.5, np.shape(p.value)) for p in node.parents if p is not None}
-    ways = {i: steps[p.birth] for i, p in enumerate(node.parents) if p is not None and p.needs}
+    ways = {i: steps[p.birth] for i in call.wanted if (p := node.parents[i]) is not None}
     with np.errstate(all="ignore"):
-        y = op.forward(*inputs)
+        y = call.value()
         u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-        parts = {i: gradient_by(op, i, u, y, inputs) for i in ways}
+        parts = {i: call.gradient(i, u, y) for i in ways}
 
         def at(h: float) -> float:
-            moved = [x + h * ways[i] if i in ways else x for i, x in enumerate(inputs)]
-            return float((u * op.forward(*moved)).sum())
+            moved = {i: call.inputs[i] + h * way for i, way in ways.items()}
+            return float((u * call.value(moved)).sum())
 
         claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
-        size = max(float(np.abs(inputs[i]).max(initial=0.0)) for i in ways)
-        return judge(
-            at, at(0.0), claimed, size, rtol, Noise(eps_of(y), float(np.linalg.norm(u * y)))
-        ).verdict in ("KINK", "FAIL")
+        size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
+        noise = Noise(eps_of(y), float(np.linalg.norm(u * y)))
+        return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
 
 
-def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
-    """Faults of the same ops at random inputs of their domain: where this point has not been."""
-    found: list[Fault] = []
-    for node in {node.op.name: node for node in nodes if node.op is not None}.values():
-        op = node.op
-        assert op is not None
-        inputs = inputs_of(node)
-        largest = max((np.size(inputs[i]) for i in needed(node)), default=1)
-        for _ in range(max(1, 4 // max(1, largest))):
-            moved = list(inputs)
-            for i in needed(node):
-                low, high = op.domain[min(i, len(op.domain) - 1)] if nested(op.domain) else op.domain
-                moved[i] = rng.uniform(low, high, np.shape(inputs[i]))
-            wrong = faults(op, moved, needed(node), rng, rtol, 1, place_of(node))
-            if wrong:
-                found.append(wrong[0])
-                break
-    return found
+@dataclass(frozen=True)
+class OpCall:
+    """An op, the inputs with which it was called, floating-point ones in float64, and where.
+
+    Attributes:
+        wanted: the inputs to which a gradient flows.
+    """
+
+    op: Op
+    inputs: list[Any]
+    wanted: list[int]
+    line: str | None
+
+    @classmethod
+    def of(cls, node: Node) -> OpCall:
+        """The call that made a node."""
+        assert node.op is not None
+        inputs = [
+            x.astype(float) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f" else x
+            for x in node.inputs
+        ]
+        wanted = [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
+        return cls(node.op, inputs, wanted, place_of(node))
+
+    def elsewhere(self, rng: np.random.Generator) -> OpCall:
+        """The same op at random inputs."""
+        domain = self.op.domain
+        moved = list(self.inputs)
+        for i in self.wanted:
+            own = isinstance(domain[0], tuple)  # each input has a domain of its own
+            low, high = domain[min(i, len(domain) - 1)] if own else domain
+            moved[i] = rng.uniform(low, high, np.shape(moved[i]))
+        return replace(self, inputs=moved)
+
+    def value(self, moved: dict[int, Any] | None = None) -> Array:
+        """What the op gives, some of its inputs replaced."""
+        return self.op.forward(*({**dict(enumerate(self.inputs)), **(moved or {})}.values()))
+
+    def gradient(self, i: int, g: Array, y: Array, inputs: list[Any] | None = None) -> Array | None:
+        """What the rule for input i gives, on arrays or on tensors; None if there is no rule."""
+        op, inputs = self.op, self.inputs if inputs is None else inputs
+        rule = op.rules[0 if op.arity is None else i]
+        if rule is None:
+            return None
+        part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
+        shape = np.shape(inputs[i])
+        return part if np.shape(part) == shape else unbroadcast(part, shape)
+
+    def sizes(self, y: Array) -> list[int]:
+        """The sizes over which a rule could wrongly have averaged."""
+        arrays = [x for x in [*self.inputs, y] if isinstance(x, np.ndarray)]
+        return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
+
+    def faults(
+        self, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
+    ) -> list[Fault]:
+        """What is wrong with the op's rules."""
+        with np.errstate(all="ignore"):
+            claims = first_order(self, rng) if order == 1 else second_order(self, rng)
+            return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
 
 
-def nested(domain: tuple[Any, ...]) -> bool:
-    """Whether each input has a domain of its own."""
-    return isinstance(domain[0], tuple)
+# ------------------------------------------------------------------------- what a rule claims
 
 
-def inputs_of(node: Node) -> list[Any]:
-    """The recorded inputs, floating-point data in double precision."""
-    return [
-        x.astype(float) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f" else x
-        for x in node.inputs
-    ]
+@dataclass
+class Claim:
+    """A function of one array, and what a rule says its gradient is.
+
+    Attributes:
+        y: what the call gives.
+        length: of the vector whose sum `value` is: it rounds with that.
+        mirrored: minus the gradient for -g: the same, if the rule is linear in g.
+    """
+
+    call: OpCall
+    y: Array
+    length: float
+    rule: int
+    value: Callable[[Array], float]
+    x: Array
+    gradient: Array
+    mirrored: Array | None = None
+    order: int = 1
+
+    @cached_property
+    def base(self) -> float:
+        """The value at x."""
+        return self.value(self.x)
+
+    def slope(self, direction: Array, rtol: float) -> Slope:
+        """The slope along a direction, by the rule and by differences."""
+        x, moved = np.asarray(self.x), direction != 0
+        size = float(np.abs(x[moved]).max())
+        products = self.gradient * direction
+        eps, size_of_terms = eps_of(self.y), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
+        noise = Noise(eps, size_of_terms, 4.0 * eps * float(np.abs(products).max()))
+
+        def at(h: float) -> float:
+            return self.value((x + h * direction)[()])
+
+        return judge(at, self.base, float(products.sum()), size, rtol, noise)
+
+    def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
+        """What is wrong at element k."""
+        x = np.asarray(self.x)
+        op, line, index = self.call.op.name, self.call.line, index_of(k, x.shape)
+        return Fault(
+            op, line, self.rule, index, float(x[index]), float(analytic), float(numeric), cause, self.order
+        )
 
 
-def needed(node: Node) -> list[int]:
-    """The inputs to which a gradient flows."""
-    return [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
-
-
-def faults(
-    op: Op,
-    inputs: list[Any],
-    wanted: list[int],
-    rng: np.random.Generator,
-    rtol: float,
-    order: int,
-    where: str | None,
-    singly: bool = False,
-) -> list[Fault]:
-    """What is wrong with an op's rules for the inputs `wanted`."""
-    with np.errstate(all="ignore"):
-        claims = first_order if order == 1 else second_order
-        wrong = ((claim, refuted(claim, rng, rtol, singly)) for claim in claims(op, inputs, wanted, rng))
-        return [Fault(op.name, where, claim.rule, *found, order) for claim, found in wrong if found]
-
-
-def gradient_by(op: Op, i: int, g: Array, y: Array, inputs: list[Any]) -> Array | None:
-    """What the rule for input i gives, on arrays or on tensors; None if there is no rule."""
-    rule = op.rules[0 if op.arity is None else i]
-    if rule is None:
-        return None
-    part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
-    shape = np.shape(inputs[i])
-    return part if np.shape(part) == shape else unbroadcast(part, shape)
-
-
-def first_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Generator) -> Iterator[Claim]:
+def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     """u · op(x) as a function of each input x, with the gradient that the rule gives for u.
 
     u is positive: at a tie or kink with weights of both signs, no subgradient need lie between the
     one-sided slopes.
     """
-    y = op.forward(*inputs)
+    y = call.value()
     if not np.isfinite(y).all():
         return
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-    largest = float(np.linalg.norm(u * y))
-    found = {}
-    for i in wanted:
-        gradient = gradient_by(op, i, u, y, inputs)
+    length = float(np.linalg.norm(u * y))
+    gradients = {}
+    for i in call.wanted:
+        gradient = call.gradient(i, u, y)
         if gradient is None:
             continue
-        found[i] = gradient
-        mirrored = gradient_by(op, i, -u, y, inputs)
+        gradients[i] = gradient
+        mirrored = call.gradient(i, -u, y)
 
         def value(x: Array, i: int = i) -> float:
-            return float((u * op.forward(*inputs[:i], x, *inputs[i + 1 :])).sum())
+            return float((u * call.value({i: x})).sum())
 
-        yield Claim(
-            i, value, inputs[i], gradient, eps_of(y), sizes_of(inputs, y), largest, -np.asarray(mirrored)
-        )
-    i, j = sorted(found, key=lambda k: np.size(inputs[k])) if len(found) == 2 else (0, 0)
-    if i != j and tied(inputs[i], inputs[j]):
-        # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
-        one, other = found[i], unbroadcast(found[j], np.shape(inputs[i]))
-        rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
-        both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
-
-        def shifted(x: Array) -> float:
-            moved = list(inputs)
-            moved[i], moved[j] = x, inputs[j] + (x - inputs[i])
-            return float((u * op.forward(*moved)).sum())
-
-        yield Claim(i, shifted, inputs[i], both, eps_of(y), sizes_of(inputs, y), largest)
-
-
-def second_order(op: Op, inputs: list[Any], wanted: list[int], rng: np.random.Generator) -> Iterator[Claim]:
-    """What a rule gives, weighted, as a function of g and of each input; its gradient by tensors."""
-    y = op.forward(*inputs)
-    if not np.isfinite(y).all():
+        yield Claim(call, y, length, i, value, call.inputs[i], gradient, -np.asarray(mirrored))
+    i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k])) if len(gradients) == 2 else (0, 0)
+    a, b = call.inputs[i], call.inputs[j]
+    if i == j or not have_ties(a, b):
         return
-    start = [*inputs, rng.uniform(0.5, 1.5, np.shape(y))[()]]  # the arriving gradient stands last
-    for i in wanted:
-        weights = rng.uniform(0.5, 1.5, np.shape(inputs[i]))[()]
+    # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
+    one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
+    rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
+    both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
 
-        def rule_value(arguments: list[Any], i: int = i, weights: Array = weights) -> Any:
-            *values, g = arguments
-            tensors = any(isinstance(x, Node) for x in arguments)
-            out = call(op, *values) if tensors else op.forward(*values)
-            part = gradient_by(op, i, g, out, values)
-            return None if part is None else (part * weights).sum()
+    def moved_together(x: Array) -> float:
+        return float((u * call.value({i: x, j: b + (x - a)})).sum())
 
-        moving = [*wanted, len(inputs)]
-        leaves = {j: Tensor(start[j], requires_grad=True) for j in moving}
-        total = rule_value([leaves.get(j, x) for j, x in enumerate(start)])
-        if total is None:
-            continue
-        length = float(np.linalg.norm(gradient_by(op, i, start[-1], y, inputs) * weights))
-        found: list[Any] = [None] * len(moving)
-        if isinstance(total, Node) and total.needs:
-            found = grad(total, list(leaves.values()), allow_unused=True)
-        for j, gradient in zip(moving, found, strict=True):
-
-            def value(x: Array, j: int = j) -> float:
-                return float(rule_value([*start[:j], x, *start[j + 1 :]]))
-
-            gradient = np.zeros(np.shape(start[j])) if gradient is None else gradient
-            yield Claim(i, value, start[j], gradient, eps_of(y), sizes_of(inputs, y), length)
+    yield Claim(call, y, length, i, moved_together, a, both)
 
 
-def tied(a: Array, b: Array) -> bool:
+def have_ties(a: Array, b: Array) -> bool:
     """Whether two inputs, of which the first can be broadcast to the second, are equal somewhere."""
     try:
         fits = np.broadcast_shapes(np.shape(a), np.shape(b)) == np.shape(b)
@@ -256,71 +243,114 @@ def tied(a: Array, b: Array) -> bool:
     return fits and bool(np.any(np.asarray(a) == np.asarray(b)))
 
 
+def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
+    """What a rule gives, weighted, as a function of g and of each input; its gradient by tensors."""
+    y = call.value()
+    if not np.isfinite(y).all():
+        return
+    start = [*call.inputs, rng.uniform(0.5, 1.5, np.shape(y))[()]]  # the arriving gradient stands last
+    moving = [*call.wanted, len(call.inputs)]
+    for i in call.wanted:
+        weights = rng.uniform(0.5, 1.5, np.shape(call.inputs[i]))[()]
+
+        def rule_value(moved: dict[int, Any], i: int = i, weights: Array = weights) -> Any:
+            *inputs, g = {**dict(enumerate(start)), **moved}.values()
+            tensors = any(isinstance(x, Node) for x in (*inputs, g))
+            out = make(call.op, *inputs) if tensors else call.op.forward(*inputs)
+            part = call.gradient(i, g, out, inputs)
+            return None if part is None else (part * weights).sum()
+
+        leaves = {j: Tensor(start[j], requires_grad=True) for j in moving}
+        total = rule_value(leaves)
+        if total is None:
+            continue
+        length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
+        for j, gradient in zip(moving, tensor_gradients(total, leaves), strict=True):
+
+            def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
+                return float(rule_value({j: x}))
+
+            yield Claim(call, y, length, i, value, start[j], gradient, order=2)
+
+
+def tensor_gradients(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
+    """The gradients by the leaves, of a value that need not depend on them."""
+    parts: list[Any] = [None] * len(leaves)
+    if isinstance(total, Node) and total.needs:
+        parts = grad(total, list(leaves.values()), allow_unused=True)
+    return [np.zeros(x.shape) if g is None else g for x, g in zip(leaves.values(), parts, strict=True)]
+
+
 def eps_of(y: Array) -> float:
     """The rounding of the arithmetic that made this."""
     return float(np.finfo(y.dtype).eps) if y.dtype.kind == "f" else 2.0**-52
 
 
-def sizes_of(inputs: list[Any], y: Array) -> list[int]:
-    """The sizes over which a rule could wrongly have averaged."""
-    arrays = [x for x in [*inputs, y] if isinstance(x, np.ndarray)]
-    return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
+# ------------------------------------------------------------------------- whether it holds
 
 
-Wrong = tuple[tuple[int, ...], float, float, float, Cause | None]  # index, x, analytic, numeric, cause
-
-
-def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Wrong | None:
+def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
-    x, gradient = np.asarray(claim.x), np.asarray(claim.gradient)
+    x = np.asarray(claim.x)
     if x.size == 0:
         return None
-
-    def described(k: int, numeric: float, cause: Cause | None) -> Wrong:
-        index = tuple(int(n) for n in np.unravel_index(k, x.shape))
-        return index, float(x[index]), float(gradient[index]), numeric, cause
-
-    if not np.isfinite(gradient).all():
-        return described(int(np.argmax(~np.isfinite(gradient))), np.nan, Cause("not finite"))
-    if claim.mirrored is not None:
-        off = np.abs(gradient - claim.mirrored)
-        if off.max() > 1e-9 * np.abs(gradient).max():
-            k = int(np.argmax(off))
-            return described(k, float(claim.mirrored.flat[k]), Cause("not linear"))
+    malformed = not_a_gradient(claim)
+    if malformed is not None:
+        return malformed
     d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
-
-    def along(indices: Array, weights: Array = d) -> Slope:
-        part = np.zeros(x.shape)
-        part.flat[indices] = weights.flat[indices]
-        return claim.along(part, rtol)
-
     every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
-    if not every.size:
-        return None
-    together = along(every).verdict
-    if together in ("OK", "ZERO") and not singly:
+
+    def slope(some: Array) -> Slope:
+        return claim.slope(direction_of(x.shape, some, np.ravel(d)[some]), rtol)
+
+    together = slope(every).verdict if every.size else "ZERO"
+    if not every.size or (together in ("OK", "ZERO") and not singly):
         return None
     if every.size > SINGLE:
-        bad = wrong_ones(lambda some: along(some).verdict, every, 8) if together == "FAIL" else []
+        bad = wrong_ones(lambda some: slope(some).verdict, every, 8) if together == "FAIL" else []
         every = np.union1d(bad, rng.choice(every, SINGLE, replace=False)).astype(int)
-    slopes = [along(np.array([k])) for k in every]
-    wrong = np.array([slope.verdict == "FAIL" for slope in slopes])
-    if not wrong.any():
-        kinks = every[[slope.verdict == "KINK" for slope in slopes]]
-        if kinks.size < 2 or claim.mirrored is None:  # at kinks, second derivatives jump
-            return None
-        # Tied elements of a maximum that grow together stay tied, and the maximum grows by as much: each
-        # share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks.
-        shared = along(kinks, np.ones(x.shape))
-        if shared.verdict != "FAIL" or shared.bar > rtol * abs(shared.numeric):
-            return None
-        place, at, _, _, _ = described(int(kinks[0]), 0.0, None)
-        return place, at, float(gradient.flat[kinks].sum()), shared.numeric, Cause("ties")
-    numbers = np.array([slope.numeric for slope in slopes]) / d.flat[every]
-    claimed = gradient.flat[every]
-    shape = x.shape if every.size == x.size else every.shape
-    measured = (a.reshape(shape) for a in (claimed, numbers, wrong))
-    worst = int(np.argmax(np.where(wrong, np.abs(claimed - numbers), -1.0)))
-    a, n, failed = measured
-    cause = diagnose(a, n, failed, sizes=claim.sizes)
-    return described(int(every[worst]), float(numbers[worst]), cause)
+    measured = [slope(np.array([k])) for k in every]
+    verdicts = np.array([one.verdict for one in measured])
+    if "FAIL" not in verdicts:
+        return wrong_shares(claim, every[verdicts == "KINK"], rtol)
+    numeric = np.array([one.numeric for one in measured]) / d.flat[every]
+    return worst(claim, every, numeric, verdicts == "FAIL")
+
+
+def worst(claim: Claim, every: Array, numeric: Array, wrong: Array) -> Fault:
+    """The one that is most wrong of the elements that were measured."""
+    size, analytic = np.size(claim.x), np.asarray(claim.gradient).flat[every]
+    shape = np.shape(claim.x) if every.size == size else every.shape
+    a, n, failed = (part.reshape(shape) for part in (analytic, numeric, wrong))
+    cause = diagnose(a, n, failed, sizes=claim.call.sizes(claim.y))
+    k = int(np.argmax(np.where(wrong, np.abs(analytic - numeric), -1.0)))
+    return claim.fault(int(every[k]), analytic[k], numeric[k], cause)
+
+
+def not_a_gradient(claim: Claim) -> Fault | None:
+    """What no gradient can be: not finite, or not linear in the arriving gradient."""
+    gradient = np.asarray(claim.gradient)
+    if not np.isfinite(gradient).all():
+        k = int(np.argmax(~np.isfinite(gradient)))
+        return claim.fault(k, gradient.flat[k], np.nan, Cause("not finite"))
+    if claim.mirrored is None:
+        return None
+    off = np.abs(gradient - claim.mirrored)
+    if not off.max() > 1e-9 * np.abs(gradient).max():  # nan, where -g overflows, shows nothing
+        return None
+    k = int(np.argmax(off))
+    return claim.fault(k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
+
+
+def wrong_shares(claim: Claim, kinks: Array, rtol: float) -> Fault | None:
+    """Tied elements of a maximum that grow together stay tied, and the maximum grows by as much.
+
+    Each share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks.
+    """
+    if kinks.size < 2 or claim.mirrored is None:  # at kinks, second derivatives jump
+        return None
+    shared = claim.slope(direction_of(np.shape(claim.x), kinks), rtol)
+    if shared.verdict != "FAIL" or shared.bar > rtol * abs(shared.numeric):
+        return None
+    total = np.asarray(claim.gradient).flat[kinks].sum()
+    return claim.fault(int(kinks[0]), total, shared.numeric, Cause("ties"))

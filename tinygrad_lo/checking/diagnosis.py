@@ -10,7 +10,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 
 CLOSE = 5e-4  # how equal two numbers must be to be one; what they are compared with is good to 1e-6
-MOST = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
+MAJORITY = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
 
 
 @dataclass(frozen=True)
@@ -81,29 +81,44 @@ def diagnose(
         return Cause("disconnected")
     if not numeric.any():
         return Cause("flat", what=what)
-    good = ~wrong & (np.abs(numeric) > 1e-8 * np.abs(numeric).max())  # smaller ones are a zero's noise
-    ratio = shared(a, n)
-    if ratio is not None and (a.size > 1 or good.any() or clean(ratio)):
-        found = factor(ratio, sizes)
-        if not good.any():
-            return found
-        if a.size > 1 or found.kind == "sign":  # else one element among right ones shows nothing
-            return replace(found, where=places(wrong))
-    if x is not None and not good.any():
-        found_penalty = penalized(analytic, numeric, x, sizes, what)
-        if found_penalty is not None:
-            return found_penalty
+    right = ~wrong & (np.abs(numeric) > 1e-8 * np.abs(numeric).max())  # smaller ones are a zero's noise
+    cause = one_multiple(a, n, wrong, right, sizes)
+    if cause is None and x is not None and not right.any():
+        cause = penalized(analytic, numeric, x, sizes, what)
+    return cause or reordered(analytic, numeric, a, n) or misplaced(a, wrong, right)
+
+
+def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
+    """The wrong elements are one multiple of what they should be."""
+    ratio = common_ratio(a, n)
+    if ratio is None:
+        return None
+    cause = factor(ratio, sizes)
+    if not right.any():
+        return cause if a.size > 1 or clean(ratio) else None
+    if a.size == 1 and cause.kind != "sign":
+        return None  # one element among right ones shows nothing
+    return replace(cause, where=whereabouts(wrong))
+
+
+def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | None:
+    """The numbers are nearly right, or right in another order."""
     gaps = np.abs(a - n) / np.maximum(np.abs(a), np.abs(n)).clip(min=np.finfo(float).tiny)
     if gaps.max() < 2e-3:
         return Cause("rounded")
     if permuted(analytic, numeric):
-        return Cause("turned" if turned(analytic, numeric) else "transpose")
-    if lines(wrong) or good.sum() >= a.size or (good.any() and not a.any()):
-        return Cause("some elements", where=places(wrong), what="" if a.any() else " and is 0 there")
+        return Cause("turned" if transposed(analytic, numeric) else "transpose")
     return None
 
 
-def shared(a: Array, n: Array) -> float | None:
+def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
+    """Only some elements are wrong: whole rows or columns, the smaller part, or those that are 0."""
+    if not lines(wrong) and right.sum() < a.size and (a.any() or not right.any()):
+        return None
+    return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
+
+
+def common_ratio(a: Array, n: Array) -> float | None:
     """The one ratio a / n that most elements have, or None."""
     usable = n != 0.0
     if not usable.any():
@@ -113,7 +128,7 @@ def shared(a: Array, n: Array) -> float | None:
     # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
     allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
     fits = np.abs(ratios - ratio) <= allowed
-    return ratio if ratio not in (0.0, 1.0) and fits.sum() >= MOST * a.size else None
+    return ratio if ratio not in (0.0, 1.0) and fits.sum() >= MAJORITY * a.size else None
 
 
 def factor(ratio: float, sizes: Collection[int]) -> Cause:
@@ -142,24 +157,38 @@ def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int],
     Every element must fit, of which there must be two more than unknowns. Then a is the factor of the
     rest, whatever the penalty is; and the penalty is right if its factor is b / (1 − a).
     """
-    a, n = analytic.ravel(), numeric.ravel()
-    scale = float(np.abs(a).max())
-    for of, term in ((what, x.ravel()), (f"sign({what})", np.sign(x.ravel()))):
-        if np.unique(term[term != 0]).size < 2:
-            continue  # a constant follows everything
-        b = float((a - n) @ term) / float(term @ term)
-        if term.size > 2 and abs(b) * np.abs(term).max() > CLOSE * scale:
-            off = np.abs(a - n - b * term)
-            if off.max() <= 1e-2 * np.abs(a - n).max() and off.max() <= 1e-4 * scale:
-                return Cause("regularizer", b, what=of)
-        if term.size > 4:
-            (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
-            parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
-            off = np.abs(a - times * n - b * term)
-            if off.max() <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE:
-                rest = Cause("regularizer", float(b / (1.0 - times)), what=of)
-                return replace(factor(float(times), sizes), penalty=replace(rest, kind="a regularizer"))
+    a, n, values = analytic.ravel(), numeric.ravel(), x.ravel()
+    for of, term in ((what, values), (f"sign({what})", np.sign(values))):
+        if np.unique(term[term != 0]).size > 1:  # a constant follows everything
+            cause = penalty_alone(a, n, term, of) or penalty_beside(a, n, term, of, sizes)
+            if cause is not None:
+                return cause
     return None
+
+
+def penalty_alone(a: Array, n: Array, term: Array, what: str) -> Cause | None:
+    """yours = right + b·term."""
+    scale = float(np.abs(a).max())
+    b = float((a - n) @ term) / float(term @ term)
+    if term.size < 3 or abs(b) * np.abs(term).max() <= CLOSE * scale:
+        return None
+    off = np.abs(a - n - b * term).max()
+    fits = off <= 1e-2 * np.abs(a - n).max() and off <= 1e-4 * scale
+    return Cause("regularizer", b, what=what) if fits else None
+
+
+def penalty_beside(a: Array, n: Array, term: Array, what: str, sizes: Collection[int]) -> Cause | None:
+    """yours = times·right + b·term."""
+    if term.size < 5:
+        return None
+    scale = float(np.abs(a).max())
+    (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
+    parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
+    off = np.abs(a - times * n - b * term).max()
+    if not (off <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE):
+        return None
+    penalty = Cause("a regularizer", float(b / (1.0 - times)), what=what)
+    return replace(factor(float(times), sizes), penalty=penalty)
 
 
 def permuted(a: Array, n: Array) -> bool:
@@ -168,7 +197,7 @@ def permuted(a: Array, n: Array) -> bool:
     return a.size > 1 and np.allclose(np.sort(a, None), np.sort(n, None), rtol=CLOSE, atol=tiny)
 
 
-def turned(a: Array, n: Array) -> bool:
+def transposed(a: Array, n: Array) -> bool:
     """Whether the order is that of the transpose, perhaps reshaped."""
     ways = [n.T.reshape(n.shape), *([n.T] if n.T.shape == n.shape else [])] if n.ndim == 2 else []
     return any(np.allclose(a, way, rtol=CLOSE, atol=1e-9 * np.abs(n).max()) for way in ways)
@@ -184,7 +213,7 @@ def lines(wrong: Array) -> str:
     return ""
 
 
-def places(wrong: Array) -> str:
+def whereabouts(wrong: Array) -> str:
     """Where, in words: whole rows or columns if that is what they are, else the first few elements."""
     found = np.argwhere(wrong)
     shown = ", ".join(str([int(i) for i in place]) for place in found[:4])

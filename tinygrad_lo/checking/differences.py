@@ -8,12 +8,11 @@ judged by the bar alone: nothing is "equal to 1e-4".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
-from tinygrad_lo.checking.extrapolation import Level, Window, extrapolated
 from tinygrad_lo.checking.rounding import Noise
 
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
@@ -22,13 +21,54 @@ WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times
 LADDER = 24  # more levels than these are walked only at both ends: a tiny x has two scales, 1 and its own
 ROUNDED = 2.0  # how far a difference rounds, in eps times the size of what was added up: 99 of 100 do by 1.1
 FINE = 1e-8  # a bar of this share of the slope ends the search: what it could hide is no mistake in a rule
-CLOSE = 1e-10  # how far apart two right sums in another order can be, relative
+REORDERED = 1e-10  # how far apart two right sums in another order can be, relative
 SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see little of the tail
 PLAINLY = 5.0  # so many error bars away, a claim is wrong, however the bar was come by
 CANCELLED = 1e-6  # a slope known to this share of the one-sided slopes, or of those a step aside, is zero
 TERMS = 1e-10  # the same of the terms that it is the sum of, which only rounding keeps from cancelling
+JUMP = 3.0  # one-sided slopes differ if by so many times what they are uncertain by
 
-Line = Callable[[float], Any]  # the function's value after a step of this length
+
+class Level(NamedTuple):
+    """The differences with one step, and what rounding does to them."""
+
+    step: float
+    left: float
+    right: float
+    central: float
+    noise: float
+
+    @property
+    def finite(self) -> bool:
+        """Whether the function is finite there."""
+        return math.isfinite(sum(self))
+
+    @property
+    def still(self) -> bool:
+        """Whether the function does not move."""
+        return self.left == self.right == 0.0
+
+    @property
+    def steepest(self) -> float:
+        """The steeper of the two sides."""
+        return max(abs(self.left), abs(self.right))
+
+
+class Window(NamedTuple):
+    """Three or four neighbouring levels, extrapolated to the step 0."""
+
+    numeric: float
+    bar: float
+    noise: float  # of the narrowest level
+    step: float  # its step
+    sides: tuple[float, float]  # the slopes on the left and on the right
+    kinky: bool  # whether they differ
+    slack: float  # by how much they may be off
+    largest: float  # of the differences
+
+    def differs(self, other: Window, times: float) -> bool:
+        """Whether two windows contradict each other."""
+        return abs(self.numeric - other.numeric) > times * (self.bar + other.bar)
 
 
 @dataclass(frozen=True)
@@ -42,11 +82,39 @@ class Slope:
     sides: tuple[float, float] | None = None  # the slopes on the left and on the right, if they differ
 
 
+Finding = tuple[str, str]  # a verdict, and what stands behind it
+
+
+def limit(values: list[float], factor: float) -> tuple[float, float]:
+    """Neville's extrapolation of a series in powers of h to h = 0, and how far it may be off.
+
+    `factor` is by how much the first power shrinks from value to value.
+    """
+    power = factor
+    while len(values) > 1:
+        before = values
+        values = [b + (b - a) / (power - 1.0) for a, b in pairwise(values)]
+        power *= factor
+    return values[0], max(abs(values[0] - value) for value in before)
+
+
+def extrapolated(levels: list[Level]) -> Window:
+    """The slope at the step 0: of a series in h² where f is smooth, in h where its curvature jumps."""
+    step, lefts, rights, centrals, noises = (list(column) for column in zip(*levels, strict=True))
+    numeric, off = min(limit(centrals, 16.0), limit(centrals, 4.0), key=lambda series: series[1])
+    (left, left_off), (right, right_off) = limit(lefts, 4.0), limit(rights, 4.0)
+    noise, apart = noises[-1], abs(right - left)
+    slack = left_off + right_off + 3.0 * noise
+    bar = off + noise + 0.5 * max(0.0, apart - 3.0 * noise)  # a kink nearer than h moves by half its jump
+    largest = max(map(abs, lefts + rights + centrals))
+    return Window(numeric, bar, noise, step[-1], (left, right), apart > JUMP * slack, slack, largest)
+
+
 @dataclass
-class Trial:
+class Judge:
     """A claimed slope, and the function's values at x ± h as far as they have been needed."""
 
-    at: Line
+    at: Callable[[float], Any]
     base: Any
     claimed: float
     size: float
@@ -60,6 +128,8 @@ class Trial:
         self.loose = SIGMAS * self.noise.slope
         self.least = 64.0 * self.noise.eps * self.size or 1e-30  # six bits are left of such a step
         self.last = self.depth(max(FINEST * (self.size if 0.0 < self.size < 1.0 else 1.0), self.least))
+
+    # -------------------------------------------------------------------------- measurements
 
     def depth(self, h: float) -> int:
         """The narrowest level with a step of at least h."""
@@ -80,67 +150,82 @@ class Trial:
         """The levels up to j together; None where the function is not finite."""
         if j not in self.windows:
             levels = [self.level(i) for i in (j - 2, j - 1, j)]
-            if not all(math.isfinite(sum(level)) for level in levels):
+            if not all(level.finite for level in levels):
                 return None
-            found = extrapolated(levels)
+            best = extrapolated(levels)
             wider = self.levels.get(j - 3)
-            if wider is not None and math.isfinite(sum(wider)):
-                found = min(found, extrapolated([wider, *levels]), key=lambda window: window.bar)
-            self.windows[j] = found
+            if wider is not None and wider.finite:
+                best = min(best, extrapolated([wider, *levels]), key=lambda window: window.bar)
+            self.windows[j] = best
         return self.windows[j]
+
+    def best(self) -> Window | None:
+        """The window with the smallest bar, unless a narrower one contradicts it: structure is near by."""
+        best: Window | None = None
+        for _, window in sorted(self.windows.items()):
+            if best is None or window.bar < best.bar or window.differs(best, 2.0):
+                best = window
+        return best
+
+    # ------------------------------------------------------------------------ the claim beside them
 
     def agrees(self, window: Window, times: float = 1.0) -> bool:
         """Whether the claim lies within so many error bars."""
-        gap, largest = abs(self.claimed - window.numeric), max(abs(self.claimed), abs(window.numeric))
-        return gap < math.inf and gap <= times * (window.bar + self.loose + CLOSE * largest)
+        gap, largest = abs(self.claimed - window.numeric), self.largest(window)
+        return gap < math.inf and gap <= times * (window.bar + self.loose + REORDERED * largest)
 
-    def judge(self) -> Slope:
+    def largest(self, window: Window) -> float:
+        """The larger one of the claimed slope and the measured one."""
+        return max(abs(self.claimed), abs(window.numeric))
+
+    def verdict(self) -> Slope:
         """Narrow the step until the answer is plain, else weigh what all steps have shown."""
-        if self.claimed == 0.0 and all(self.level(j).left == self.level(j).right == 0.0 for j in (0, 1)):
+        if self.claimed == 0.0 and all(self.level(j).still for j in (0, 1)):
             return Slope(0.0, 0.0, "ZERO", "f does not move")
         if (plain := self.narrowed()) is not None:
             return plain
-        best = self.best()
-        for j in range(1, WIDEST, -1):  # where rounding is all of the bar, wider steps see less of it
-            if best is None or best.noise < 0.1 * best.bar or not self.agrees(best):
-                break
-            wider = self.window(j)
-            best = wider if wider is not None and wider.bar <= best.bar else None
-        found = self.decided()
-        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
-            # Structure may be narrower than the last step: go on as deep as rounding lets us see.
-            unsure = abs(self.claimed - found.numeric) if found.verdict == "FAIL" else found.bar
-            if found.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
-                break
-            self.window(j)
-            found = self.decided()
-        return found
+        self.widen()
+        return self.deepened(self.weighed())
+
+    def rungs(self) -> Iterable[int]:
+        """The levels to walk."""
+        rungs = range(2, self.last + 1)
+        if len(rungs) <= LADDER:
+            return rungs
+        wide = any(self.level(j).finite for j in (0, 1))
+        return [*rungs[: LADDER // 3 if wide else 0], *rungs[-LADDER // 2 :]]
 
     def narrowed(self) -> Slope | None:
         """The answer, if one window gives it at once."""
-        rungs = list(range(2, self.last + 1))
-        if len(rungs) > LADDER:
-            wide = any(math.isfinite(sum(self.level(j))) for j in (0, 1))
-            rungs = rungs[: LADDER // 3 if wide else 0] + rungs[-LADDER // 2 :]
         before, least = None, math.inf
-        for j in rungs:
+        for j in self.rungs():
             window = self.window(j)
             if window is None:
                 continue
-            if self.agrees(window):
-                if self.claimed == 0.0 and window.bar <= FINE * window.largest:
-                    return Slope(window.numeric, window.bar, "ZERO", "the slope vanishes here")
-                largest = max(abs(self.claimed), abs(window.numeric))
-                if window.bar <= FINE * largest and self.loose <= self.rtol * largest:
-                    return Slope(window.numeric, window.bar + self.loose, "OK")
-            if before is not None and self.refuted(before, window, j):
-                return Slope(window.numeric, window.bar, "FAIL")
-            if j > 2 and window.kinky and (narrowest := self.window(self.last)) and narrowest.kinky:
+            if (answer := self.settled(before, window, j)) is not None:
+                return answer
+            if j > 2 and window.kinky and self.stays_kinky():
                 return None
             before, least = window, min(least, window.bar)
             if window.noise > 10.0 * least and window.bar < 5.0 * window.noise:
                 return None  # from here on, rounding grows
         return None
+
+    def stays_kinky(self) -> bool:
+        """Whether the slope jumps at the last step, too."""
+        narrowest = self.window(self.last)
+        return narrowest is not None and narrowest.kinky
+
+    def settled(self, wider: Window | None, window: Window, j: int) -> Slope | None:
+        """The claim is right or wrong beyond doubt, or None."""
+        numeric, bar, largest = window.numeric, window.bar, self.largest(window)
+        if self.agrees(window):
+            if self.claimed == 0.0 and bar <= FINE * window.largest:
+                return Slope(numeric, bar, "ZERO", "the slope vanishes here")
+            if bar <= FINE * largest and self.loose <= self.rtol * largest:
+                return Slope(numeric, bar + self.loose, "OK")
+        wrong = wider is not None and self.refuted(wider, window, j)
+        return Slope(numeric, bar, "FAIL") if wrong else None
 
     def refuted(self, wide: Window, here: Window, j: int) -> bool:
         """Whether the claim is contradicted on three scales: one wider, here, and as deep as can be."""
@@ -158,16 +243,28 @@ class Trial:
             for window in (wide, here, deep)
         )
 
-    def best(self) -> Window | None:
-        """The window with the smallest bar, unless a narrower one contradicts it: structure is near by."""
-        best: Window | None = None
-        for j in sorted(self.windows):
-            window = self.windows[j]
-            if best is None or window.bar < best.bar or window.differs(best, 2.0):
-                best = window
-        return best
+    def widen(self) -> None:
+        """Where rounding is all of the bar, look at wider steps, which see less of it."""
+        best = self.best()
+        for j in range(1, WIDEST, -1):
+            if best is None or best.noise < 0.1 * best.bar or not self.agrees(best):
+                return
+            wider = self.window(j)
+            best = wider if wider is not None and wider.bar <= best.bar else None
 
-    def decided(self) -> Slope:
+    def deepened(self, slope: Slope) -> Slope:
+        """Structure may be narrower than the last step: go on as deep as rounding lets us see."""
+        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
+            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
+            if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
+                break
+            self.window(j)
+            slope = self.weighed()
+        return slope
+
+    # --------------------------------------------------------------------------- all windows together
+
+    def weighed(self) -> Slope:
         """The verdict by all windows together."""
         best = self.best()
         if best is None:
@@ -175,57 +272,72 @@ class Trial:
             return Slope(0.0, math.inf, verdict, "f is not finite on both sides")
         narrowest = [self.windows[j] for j in sorted(self.windows)[:-4:-1]]
         corner = next((window for window in narrowest if window.kinky), None)
-        agrees, claimed = self.agrees(best), abs(self.claimed)
-        coarse = not best.bar + self.loose < self.rtol * max(claimed, abs(best.numeric))
+        finding = self.finding(best, corner)
+        return Slope(best.numeric, best.bar + self.loose, *finding, corner and corner.sides)
 
-        def slope(verdict: str, note: str = "") -> Slope:
-            return Slope(best.numeric, best.bar + self.loose, verdict, note, corner and corner.sides)
-
-        if agrees and not coarse:
-            return slope("OK")
-        if (beside := self.jump()) is not None:
-            return slope("KINK" if beside[0] <= self.claimed <= beside[1] else "FAIL", "f jumps here")
-        if corner is not None and (best.kinky or coarse):
+    def finding(self, best: Window, corner: Window | None) -> Finding:
+        """What is found, by the best window and by the narrowest one in which the slope jumps."""
+        coarse = not best.bar + self.loose < self.rtol * self.largest(best)
+        if self.agrees(best) and not coarse:
+            return "OK", ""
+        if (beside := self.at_a_jump()) is not None:
+            return beside
+        if corner is not None and (best.kinky or coarse) and self.is_between(corner):
             left, right = corner.sides
-            slack = corner.slack + CANCELLED * max(abs(left), abs(right)) + self.loose
-            if min(left, right) - slack <= self.claimed <= max(left, right) + slack:
-                note = f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
-                return slope("KINK", note)
-        if claimed == 0.0 and self.vanishes():
-            return slope("ZERO", "the slope vanishes here")
-        if agrees and claimed <= best.bar + self.loose:
-            if best.bar <= CANCELLED * best.largest or claimed == best.largest == 0.0:
-                return slope("ZERO", "the slope vanishes here")
-            terms = self.noise.terms()
-            if best.bar + claimed <= TERMS * terms:
-                left = max(claimed, abs(best.numeric))
-                return slope("ZERO", f"terms up to {terms:.2g} cancel to {left:.0e}")
-        if not agrees and (corner is not None or not coarse or not self.agrees(best, PLAINLY)):
-            return slope("FAIL")
-        if best.noise < 0.1 * best.bar:
-            return slope("UNVERIFIABLE", "the differences settle at no step")
-        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
-        return slope("UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}")
+            return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+        return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
 
-    def jump(self) -> tuple[float, float] | None:
-        """The least and the largest slope beside x, where the function itself jumps; else None."""
-        narrow = [self.levels[j] for j in sorted(self.levels)[-4:]]
-        moved = [level.step * max(abs(level.left), abs(level.right)) for level in narrow]
+    def at_a_jump(self) -> Finding | None:
+        """Where the function itself jumps, a slope between those beside x is right."""
+        narrow = [level for _, level in sorted(self.levels.items())[-4:]]
+        moved = [level.step * level.steepest for level in narrow]
         if not moved[-1] >= 0.9 * moved[0] or not moved[-1] > 32.0 * narrow[-1].noise * narrow[-1].step:
             return None
         a, b = self.level(4), self.level(5)  # between 1e-5 and 4e-5: wide enough for two or three digits
         left = (a.left * a.step - b.left * b.step) / (a.step - b.step)
         right = (a.right * a.step - b.right * b.step) / (a.step - b.step)
         slack = 0.01 * max(abs(left), abs(right)) + 4.0 * a.noise
-        return min(left, right) - slack, max(left, right) + slack
+        between = min(left, right) - slack <= self.claimed <= max(left, right) + slack
+        return "KINK" if between else "FAIL", "f jumps here"
+
+    def is_between(self, corner: Window) -> bool:
+        """Where the slope jumps, one between those on both sides is right."""
+        low, high = sorted(corner.sides)
+        slack = corner.slack + CANCELLED * max(abs(low), abs(high)) + self.loose
+        return low - slack <= self.claimed <= high + slack
+
+    def at_zero(self, best: Window) -> Finding | None:
+        """The slope is zero: the differences vanish with the step, or the terms cancel."""
+        claimed = abs(self.claimed)
+        if claimed == 0.0 and self.vanishes():
+            return "ZERO", "the slope vanishes here"
+        if not self.agrees(best) or claimed > best.bar + self.loose:
+            return None
+        if best.bar <= CANCELLED * best.largest or claimed == best.largest == 0.0:
+            return "ZERO", "the slope vanishes here"
+        terms = self.noise.terms()
+        if best.bar + claimed > TERMS * terms:
+            return None
+        return "ZERO", f"terms up to {terms:.2g} cancel to {max(claimed, abs(best.numeric)):.0e}"
 
     def vanishes(self) -> bool:
         """Whether the differences on both sides fall from step to step, like those of |x|^1.5."""
-        steep = [max(abs(self.levels[j].left), abs(self.levels[j].right)) for j in sorted(self.levels)]
+        steep = [level.steepest for _, level in sorted(self.levels.items())]
         return all(b <= 0.75 * a for a, b in pairwise(steep)) and steep[-1] <= 0.05 * steep[0]
 
+    def in_doubt(self, best: Window, *, plain: bool) -> Finding:
+        """The claim is wrong, or rounding hides whether it is; plain: the bar is narrow enough to tell."""
+        if not self.agrees(best) and (plain or not self.agrees(best, PLAINLY)):
+            return "FAIL", ""
+        if best.noise < 0.1 * best.bar:
+            return "UNVERIFIABLE", "the differences settle at no step"
+        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
+        return "UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}"
 
-def judge(at: Line, base: Any, claimed: float, size: float, rtol: float, noise: Noise) -> Slope:
+
+def judge(
+    at: Callable[[float], Any], base: Any, claimed: float, size: float, rtol: float, noise: Noise
+) -> Slope:
     """Compare the claimed slope at 0 with differences.
 
     `at(h)` is the function's value after a step h, `base` the one before; `size` the largest |x| that
@@ -237,4 +349,4 @@ def judge(at: Line, base: Any, claimed: float, size: float, rtol: float, noise: 
         UNVERIFIABLE  the bar is wide, and the claim not far from it: rounding hides the answer
         FAIL          everything else
     """
-    return Trial(at, base, float(claimed), size, rtol, noise).judge()
+    return Judge(at, base, float(claimed), size, rtol, noise).verdict()

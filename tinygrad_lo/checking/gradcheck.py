@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import operator
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lo import options
 from tinygrad_lo.checking.comparison import Comparison
-from tinygrad_lo.checking.numerical import Path, each, parts
+from tinygrad_lo.checking.culprit import wrong_elsewhere
+from tinygrad_lo.checking.numerical import Keys, arrays_of, each
+from tinygrad_lo.checking.recording import OUTSIDE, Subject
 from tinygrad_lo.checking.report import Report
-from tinygrad_lo.engine.graph import Node, mode, modes
+from tinygrad_lo.engine.derivatives import grad
+from tinygrad_lo.engine.graph import Array, Node, mode, modes
+from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import DTypeError, OptionError
+from tinygrad_lo.errors import DTypeError, GraphError
+from tinygrad_lo.names import named_values
+
+# A large block that is given back once makes glibc keep smaller ones, which thousands of evaluations would
+# else get from the system, page by page, each time: large inputs took three times as long.
+BLOCK = 2**21
 
 
+@options.public
 def gradcheck(
     f: Callable[..., Any],
     *inputs: Any,
@@ -65,43 +78,89 @@ def gradcheck(
           derivative by  analytic  numeric  rel. error  known to  verdict
           input 0[...]   ...
     """
-    if order not in (1, 2) or isinstance(order, bool):
-        raise OptionError(f"gradcheck: order must be 1 or 2, got {order!r}")
-    if isinstance(points, bool) or not isinstance(points, int) or points < 1:
-        raise OptionError(f"gradcheck: points must be an int >= 1, got {points!r}")
-    if not 0 < rtol < 1:
-        raise OptionError(f"gradcheck: rtol must be in (0, 1), got {rtol!r}")
-    if len(inputs) == 1 and type(inputs[0]) is tuple:
-        count = len(inputs[0])
-        raise DTypeError(
-            f"gradcheck: the inputs are given one by one: gradcheck(f, {'x' if count == 1 else 'x, y'}), not "
-            f"gradcheck(f, {'(x,)' if count == 1 else '(x, y)'}); got a tuple of {count}. If f takes several "
-            f"arrays as one argument, give them as a list"
-        )
-    found = parameters(params)
-    args = [each(as_input, value, (i,)) for i, value in enumerate(inputs)]
-    given = [x for _, x in parts(args)]
-    leaves = [x for x in given if isinstance(x, Tensor) and x.requires_grad and x.op is None] + found
+    order = options.choice("gradcheck", "order", order, (1, 2))
+    points = options.whole("gradcheck", "points", points)
+    report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))
+    np.empty(BLOCK)
+    rng = np.random.default_rng(seed)
+    parameters = checked_leaves(params)
+    args = arguments(inputs)
+    arrays = [x for _, x in arrays_of(args)]
+    leaves = [*filter(is_leaf, arrays), *parameters]
     if not leaves:
         raise DTypeError(
-            "gradcheck: nothing to differentiate by: no floating-point input and no params"
-            + "".join(f"; input {i} is {kind_of(x)}" for i, x in enumerate(inputs))
+            f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
         )
-    others = [x for x in given if isinstance(x, np.ndarray)]
-    report = Report(rtol)
-    call = weighted(lambda: f(*args), report, seed)
-    check = Comparison(call, leaves, others, report, np.random.default_rng(seed))
+    others = [x for x in arrays if isinstance(x, np.ndarray)]
+    subject = Subject(weighted(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
-    with as_float64(found), np.errstate(all="ignore"), recording:
-        begin = [leaf.value for leaf in leaves]
+    with placed(parameters) as data, np.errstate(all="ignore"), recording:
+        for leaf, x in zip(parameters, data, strict=True):
+            place(leaf, np.array(x, dtype=float))
+        start = [leaf.value for leaf in leaves]
+        check = Comparison(report, rng)
         for point in range(points):
-            if point:
-                check.move(begin)
-            check.run()
+            step_away(subject, start, rng, point)
+            check.run(subject, point)
             if order == 2:
-                check.second().run()
-        check.finish()
-    return check.report
+                check.run(slope_of(subject, rng), point)
+        report.unverified += limits_of(check)
+    return report
+
+
+def step_away(subject: Subject, start: list[Array], rng: np.random.Generator, point: int) -> None:
+    """Put the leaves at a random place around where they began, signs changed too; at point 0 leave them.
+
+    Each time farther away; where the function is not finite there or refuses, half as far.
+    """
+    if not point:
+        return
+    far = 0.5 * point
+    targets = [
+        rng.choice([-1.0, 1.0], np.shape(data)) * data
+        + far * np.maximum(1.0, np.abs(data)) * rng.standard_normal(np.shape(data))
+        for data in start
+    ]
+    for halvings in range(20):
+        for leaf, data, target in zip(subject.leaves, start, targets, strict=True):
+            place(leaf, data + 0.5**halvings * (target - data))
+        try:
+            if np.isfinite(subject.value()):
+                return
+        except OUTSIDE:
+            continue
+    raise GraphError("gradcheck: no further point was found at which the function is finite; use points=1")
+
+
+def slope_of(subject: Subject, rng: np.random.Generator) -> Subject:
+    """The slope along a random direction, whose derivatives are second ones."""
+    directions = [rng.standard_normal(leaf.shape) for leaf in subject.leaves]
+    inner: list[Node] = []
+
+    def call() -> Any:
+        out = subject.call()
+        if not inner:
+            inner.append(out)
+        with mode("kinks", False):  # the check says itself where it meets one
+            slopes = grad(out, subject.leaves, create_graph=True, allow_unused=True)
+        terms = [(g * d).sum() for g, d in zip(slopes, directions, strict=True) if g is not None]
+        return functools.reduce(operator.add, terms) if terms else Tensor(0.0)
+
+    return Subject(call, subject.leaves, subject.others, 2, inner)
+
+
+def limits_of(check: Comparison) -> list[str]:
+    """What all these points could not show, in sentences."""
+    report, seen, notes = check.report, check.seen, []
+    if not report.faults and not report.count("FAIL"):
+        faults = wrong_elsewhere(seen.nodes.values(), check.rng, report.rtol)
+        notes = [f"at other inputs than these, a rule is wrong: {fault}; try points=3" for fault in faults]
+        unreached = [key for key in seen.dead if key not in seen.alive]
+        notes += [
+            f"no gradient reaches {name}, called at {line}, at this point: an untaken branch? try points=3"
+            for name, line, _ in unreached[-3:]
+        ]
+    return notes + [f"{text}, which shows large mistakes only; use float64" for text in list(seen.narrow)[:1]]
 
 
 def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], Any]:
@@ -125,52 +184,47 @@ def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], An
     return call
 
 
-def parameters(params: Any) -> list[Any]:
+def is_leaf(x: Any) -> bool:
+    """Whether this can be differentiated by."""
+    return isinstance(x, Tensor) and x.op is None and x.requires_grad
+
+
+def checked_leaves(params: Any) -> list[Any]:
     """The parameters as a list of leaves that want a gradient, each once."""
-    if hasattr(params, "named_parameters"):
-        params = params.named_parameters()
-    if isinstance(params, Node):
-        params = [params]
-    found = [item[1] if isinstance(item, tuple) else item for item in params]
-    for p in found:
-        if not isinstance(p, Tensor) or p.op is not None or not p.requires_grad:
+    leaves = [p for _, p in named_values("gradcheck", params)]
+    for p in leaves:
+        if not is_leaf(p):
             raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
-    return list({p.birth: p for p in found}.values())
+    return list(dict.fromkeys(leaves))
 
 
-def as_input(value: Any, path: Path) -> Any:
+def arguments(inputs: tuple[Any, ...]) -> list[Any]:
+    """What f is called with: the inputs, their arrays copied."""
+    if len(inputs) == 1 and type(inputs[0]) is tuple:
+        count = len(inputs[0])
+        raise DTypeError(
+            f"gradcheck: the inputs are given one by one: gradcheck(f, {'x' if count == 1 else 'x, y'}), not "
+            f"gradcheck(f, {'(x,)' if count == 1 else '(x, y)'}); got a tuple of {count}. If f takes several "
+            f"arrays as one argument, give them as a list"
+        )
+    return [each(as_input, value, (i,)) for i, value in enumerate(inputs)]
+
+
+def as_input(value: Any, keys: Keys) -> Any:
     """A float64 tensor to differentiate by, a copy of any other array, or anything else as it is."""
     data = value.value if isinstance(value, Node) else value
-    if isinstance(data, (float, list, np.ndarray, np.generic)):
-        array = np.asarray(data)
-        if array.dtype.kind == "f":
-            name = (name_of(value) if isinstance(value, Node) else None) or named_path("input", path)
-            return Tensor(np.array(array, dtype=float), requires_grad=True, name=name)
+    if isinstance(data, (float, list, np.ndarray, np.generic)) and np.asarray(data).dtype.kind == "f":
+        first, *rest = keys
+        own = name_of(value) if isinstance(value, Node) else None
+        name = own or f"input {first}" + "".join(f"[{key!r}]" for key in rest)
+        return Tensor(np.array(data, dtype=float), requires_grad=True, name=name)
     return value.copy() if isinstance(value, np.ndarray) else value
 
 
-def named_path(word: str, path: Path) -> str:
-    """The path of an array inside the inputs, as text: input 0['W']."""
-    first, *rest = path
-    return f"{word} {first}" + "".join(f"[{step!r}]" for step in rest)
-
-
-def kind_of(value: Any) -> str:
-    """What an input is, for messages."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is None and isinstance(value, (list, int, bool)):
-        dtype = np.asarray(value).dtype
-    return f"{dtype}, not floating-point" if dtype is not None else type(value).__name__
-
-
-@contextmanager
-def as_float64(params: list[Any]) -> Iterator[None]:
-    """The parameters hold float64 copies meanwhile, and their own arrays again afterwards."""
-    before = [p.value for p in params]
-    try:
-        for p in params:
-            p.value = np.array(p.value, dtype=float)[()]
-        yield
-    finally:
-        for p, data in zip(params, before, strict=True):
-            p.value = data
+def kinds(inputs: tuple[Any, ...]) -> str:
+    """What the inputs are, for a message."""
+    text = ""
+    for i, x in enumerate(inputs):
+        dtype = getattr(np.asarray(x) if isinstance(x, (list, int, bool)) else x, "dtype", None)
+        text += f"; input {i} is {type(x).__name__ if dtype is None else f'{dtype}, not floating-point'}"
+    return text

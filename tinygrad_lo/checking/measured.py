@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
-from tinygrad_lo.checking.elements import singly, unit
+from tinygrad_lo.checking.elements import Index, directions
 from tinygrad_lo.checking.report import Row
-from tinygrad_lo.checking.rounding import EPS, Noise, scatter, size_of
+from tinygrad_lo.checking.rounding import EPS, Noise, rounding_scatter, size_of
 from tinygrad_lo.checking.student import Leaves
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
@@ -56,7 +55,7 @@ class Measured:
                 return found
 
         size = max(self.size, abs(self.base))
-        return self.named(scatter(again, list(self.leaves.values()), found, size, EPS))
+        return self.named(rounding_scatter(again, list(self.leaves.values()), found, size, EPS))
 
     def named(self, arrays: list[Array]) -> Leaves:
         """Arrays by the names of the leaves."""
@@ -124,27 +123,15 @@ class Measured:
 
     def rows(self, name: str, rng: np.random.Generator) -> list[Row]:
         """A row for each element, of which a large array gives a sample, and one direction for the rest."""
-        start = self.leaves[name]
-        single, rest = singly(start.size, rng)
 
-        def row(direction: Array, index: Any) -> Row:
+        def row(index: Index, direction: Array) -> Row:
             claimed = float((self.gradient[name] * direction).sum())
-            found = self.along(name, direction)
-            if found.verdict == "FAIL" and found.sides and self.meets(name, direction, found, rng):
-                found = replace(found, verdict="MEET", note="kinks meet, and a step aside the claim is right")
-            gap, largest = abs(claimed - found.numeric), max(abs(claimed), abs(found.numeric))
-            error = gap / largest if largest else 0.0
-            return Row(name, index, claimed, found.numeric, error, found.bar, found.verdict, note=found.note)
+            slope = self.along(name, direction)
+            if slope.verdict == "FAIL" and slope.sides and self.meets(name, direction, slope, rng):
+                slope = replace(slope, verdict="MEET", note="kinks meet, and a step aside the claim is right")
+            return Row.of(name, index, claimed, slope)
 
-        rows = []
-        for k in single:
-            place = tuple(int(n) for n in np.unravel_index(k, start.shape))
-            rows.append(row(unit(start.size, k).reshape(start.shape), place))
-        if rest.size:
-            signs = np.zeros(start.size)
-            signs[rest] = rng.choice([-1.0, 1.0], rest.size)
-            rows.append(row(signs.reshape(start.shape), f"along a ±1 direction of the other {rest.size}"))
-        return rows
+        return [row(*look) for look in directions(self.leaves[name].shape, rng)]
 
 
 def same_kink(sides: tuple[float, float] | None, others: tuple[float, float] | None) -> bool:

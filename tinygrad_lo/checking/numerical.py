@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo import options
 from tinygrad_lo.engine.graph import Array, Node, no_grad
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
@@ -16,6 +17,7 @@ LOST = (
 )
 
 
+@options.public
 def numerical_gradient(
     f: Callable[[Any], Any], x: Any, *, method: str = "central", h: float | None = None
 ) -> Any:
@@ -44,51 +46,65 @@ def numerical_gradient(
         >>> g["W"].round(6), float(round(g["b"], 6))
         (array([2., 2.]), 4.0)
     """
-    if method not in ("central", "forward", "complex"):
-        raise OptionError(
-            f"numerical_gradient: method must be 'central', 'forward' or 'complex', got {method!r}"
-        )
-    if h is not None and (not isinstance(h, (int, float)) or isinstance(h, bool) or not 0 < h < np.inf):
-        raise OptionError(f"numerical_gradient: h must be finite and > 0, got {h!r}")
+    options.choice("numerical_gradient", "method", method, METHODS)
+    if h is not None:
+        h = options.number("numerical_gradient", "h", h, above=0.0)
     start = each(as_floats, x)
 
-    def by(part: Array, path: Path) -> Array:
+    def by(part: Array, keys: Keys) -> Array:
         def f_of_part(moved: Array) -> Any:
-            return f(each(lambda other, at: moved if at == path else other.copy()[()], start))
+            return f(each(lambda other, at: moved if at == keys else other.copy()[()], start))
 
         return coordinates(f_of_part, part, method, h)
 
     return each(by, start)
 
 
-def coordinates(f: Callable[[Any], Any], start: Array, method: str, h: float | None) -> Array:
+def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
     """The lecture's loop: move one coordinate, look at the loss, move it back."""
-    moved = start.astype(complex) if method == "complex" else start.copy()
-    gradient = np.zeros(start.shape)
-    base = value(f, start) if method == "forward" else 0.0
-    for place in np.ndindex(start.shape):
-        scale = max(1.0, abs(float(start[place])))
-        if method == "central":
-            step = h or 1e-5 * scale
-            moved[place] = start[place] + step
-            above = value(f, moved)
-            moved[place] = start[place] - step
-            # What was really added, after rounding: x + h is not exactly h away from x.
-            width = (start[place] + step) - (start[place] - step)
-            gradient[place] = (above - value(f, moved)) / must_move(width, step, start[place])
-        elif method == "forward":
-            step = h or 1e-8 * scale
-            moved[place] = start[place] + step
-            width = moved[place] - start[place]
-            gradient[place] = (value(f, moved) - base) / must_move(width, step, start[place])
-        else:
-            step = h or 1e-20
-            moved[place] = start[place] + 1j * step
-            gradient[place] = imaginary(f(moved.copy()[()])) / step
-        moved[place] = start[place]
+    gradient = np.zeros(x.shape)
+    base = value_at(f, x) if method == "forward" else 0.0
+    moved = x.astype(complex) if method == "complex" else x.copy()
+    for place in np.ndindex(x.shape):
+
+        def at(coordinate: Any, place: Any = place) -> Array:
+            moved[place] = coordinate
+            return moved
+
+        gradient[place] = METHODS[method](f, at, x[place], h, base)
+        moved[place] = x[place]
     if method == "complex" and gradient.size:
-        must_keep_imaginary_parts(f, start, gradient)
+        must_keep_imaginary_parts(f, x, gradient)
     return gradient[()]
+
+
+# Each is given f, the point at(c) where one coordinate is c, the coordinate, h, and f where all began.
+
+
+def central_difference(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
+    """(f(x + h) − f(x − h)) / 2h."""
+    step = h or 1e-5 * max(1.0, abs(float(c)))
+    above, below = c + step, c - step  # x + h is not exactly h away from x: what was added, after rounding
+    return (value_at(f, at(above)) - value_at(f, at(below))) / must_move(above - below, step, c)
+
+
+def forward_difference(f: Any, at: Any, c: Any, h: float | None, base: float) -> float:
+    """(f(x + h) − f(x)) / h."""
+    step = h or 1e-8 * max(1.0, abs(float(c)))
+    return (value_at(f, at(c + step)) - base) / must_move((c + step) - c, step, c)
+
+
+def complex_step(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
+    """Im f(x + ih) / h."""
+    step = h or 1e-20
+    return imaginary(f(at(c + 1j * step).copy()[()])) / step
+
+
+METHODS: dict[str, Callable[..., float]] = {
+    "central": central_difference,
+    "forward": forward_difference,
+    "complex": complex_step,
+}
 
 
 def must_move(width: float, step: float, x: float) -> float:
@@ -100,45 +116,46 @@ def must_move(width: float, step: float, x: float) -> float:
 
 # ---------------------------------------------------------------------- arrays in lists and dicts
 
-Path = tuple[Any, ...]  # the indices and keys that lead to an array
+Keys = tuple[Any, ...]  # the indices and keys that lead to an array
 
 
-def each(work: Callable[[Any, Path], Any], x: Any, path: Path = ()) -> Any:
-    """A structure built like x, each of its arrays replaced by work(array, path).
+def each(work: Callable[[Any, Keys], Any], x: Any, keys: Keys = ()) -> Any:
+    """A structure built like x, each of its arrays replaced by work(array, keys).
 
     Dicts, tuples and lists are structures, except for a list of plain numbers, which is an array.
     """
     if isinstance(x, dict):
-        return {key: each(work, part, (*path, key)) for key, part in x.items()}
-    if isinstance(x, (list, tuple)) and not is_numbers(x):
-        made = [each(work, part, (*path, i)) for i, part in enumerate(x)]
+        return {key: each(work, part, (*keys, key)) for key, part in x.items()}
+    if isinstance(x, (list, tuple)) and not is_written_out(x):
+        parts = [each(work, part, (*keys, i)) for i, part in enumerate(x)]
         if isinstance(x, list):
-            return made
-        return type(x)(*made) if hasattr(x, "_fields") else tuple(made)
-    return work(x, path)
+            return parts
+        return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
+    return work(x, keys)
 
 
-def parts(x: Any) -> list[tuple[Path, Any]]:
-    """The arrays of a structure with their paths, in order."""
-    found: list[tuple[Path, Any]] = []
-    each(lambda part, path: found.append((path, part)), x)
-    return found
+def arrays_of(x: Any) -> list[tuple[Keys, Any]]:
+    """The arrays of a structure with their keys, in order."""
+    arrays: list[tuple[Keys, Any]] = []
+    each(lambda part, keys: arrays.append((keys, part)), x)
+    return arrays
 
 
-def is_numbers(x: Any) -> bool:
+def is_written_out(x: Any) -> bool:
     """Whether this is a list of numbers, or of lists of numbers: an array written out."""
     return bool(x) and all(
-        is_numbers(item) if isinstance(item, (list, tuple)) else isinstance(item, (int, float)) for item in x
+        is_written_out(item) if isinstance(item, (list, tuple)) else isinstance(item, (int, float))
+        for item in x
     )
 
 
-def as_floats(x: Any, path: Path) -> Array:
+def as_floats(x: Any, keys: Keys) -> Array:
     """An array of float64, its own copy."""
     data = x.value if isinstance(x, Node) else x
     try:
         return np.array(data if data is not None else "None", dtype=float)  # NumPy reads None as nan
     except (TypeError, ValueError) as error:
-        at = "x" + "".join(f"[{step!r}]" for step in path)
+        at = "x" + "".join(f"[{step!r}]" for step in keys)
         raise DTypeError(
             f"numerical_gradient: {at} is no array of numbers, but {type(x).__name__}"
         ) from error
@@ -151,8 +168,8 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
     """Raise if central differences along one direction see a slope that the complex step does not."""
     signs = np.where(np.arange(x.size) % 2, -1.0, 1.0).reshape(x.shape)
     h = 1e-6 * max(1.0, float(np.abs(x).max()))
-    slope = (value(f, x + h * signs) - value(f, x - h * signs)) / (2 * h)
-    noise = 1e-9 * abs(value(f, x)) / h
+    slope = (value_at(f, x + h * signs) - value_at(f, x - h * signs)) / (2 * h)
+    noise = 1e-9 * abs(value_at(f, x)) / h
     if (
         abs(slope - float((gradient * signs).sum()))
         > 1e-3 * float(np.abs(gradient).sum()) + abs(slope) * 1e-3 + noise
@@ -160,7 +177,7 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
         raise DTypeError(LOST)
 
 
-def value(f: Callable[[Any], Any], x: Array) -> float:
+def value_at(f: Callable[[Any], Any], x: Array) -> float:
     """f(x) as a float; f may return a number, an array of one element, or a tensor."""
     with no_grad():
         result = f(x.copy()[()])

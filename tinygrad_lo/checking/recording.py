@@ -1,21 +1,28 @@
-"""A call of the checked function on record: its graph, the user's lines, and what arrived where."""
+"""The checked function on record: that it is one, its graph, the user's lines, and what arrived where."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
-from tinygrad_lo.engine.machine.anomaly import Watch, checksums
+from tinygrad_lo.engine.derivatives import grad
+from tinygrad_lo.engine.graph import Array, Node, Op, T, mode, reachable
+from tinygrad_lo.engine.leaves import place, placed
+from tinygrad_lo.engine.machine.anomaly import Watch, anomaly, checksums
 from tinygrad_lo.engine.naming import Label, quoted
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
+
+LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
+OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
+STATE = "gradcheck: the function gives another value when called again; seed its randomness inside"
 
 
-class Recorder(Watch):
+class Lines(Watch):
     """lo.anomaly() that writes down where each op was called, and lets nan pass.
 
     A nan that np.where throws away is none of the checker's business unless it reaches a gradient,
@@ -26,18 +33,123 @@ class Recorder(Watch):
         """Let everything pass."""
 
 
-LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
-
-
-def recorded(call: Callable[[], Any]) -> Any:
-    """The value of call(), every node of its graph knowing its line."""
-    with mode("watch", Recorder()):
-        return call()
-
-
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
     return node.label.where if isinstance(node.label, Label) else None
+
+
+@dataclass
+class Subject:
+    """A function, and the leaves that it is differentiated by.
+
+    Attributes:
+        call: computes the function's value from what the leaves hold now.
+        others: arrays that it is given and must leave alone, too.
+        order: 2 if call() is itself a slope.
+        inner: of a slope, the recorded value of the function that it is the slope of.
+    """
+
+    call: Callable[[], Any]
+    leaves: list[Any]
+    others: list[Array]
+    order: int = 1
+    inner: list[Node] = field(default_factory=list)
+
+    def value(self) -> float:
+        """The function's value now. With its graph: it is soon dropped, and f may differentiate inside."""
+        return float(self.call().item())
+
+    def gradients(self, out: Any) -> list[Array]:
+        """The engine's gradients of a value by the leaves; zeros where nothing flows."""
+        # A slope may be a constant.
+        parts = grad(out, self.leaves, allow_unused=True) if out.needs else [None] * len(self.leaves)
+        return [
+            np.zeros(leaf.shape) if g is None else np.asarray(g)
+            for leaf, g in zip(self.leaves, parts, strict=True)
+        ]
+
+    def moved(self, arrays: dict[int, Array], work: Callable[[], T], otherwise: T) -> T:
+        """What work() gives while some leaves hold other arrays; otherwise, where f is not defined there."""
+        with placed(self.leaves[n] for n in arrays):
+            for n, data in arrays.items():
+                place(self.leaves[n], data)
+            try:
+                return work()
+            except OUTSIDE:
+                return otherwise
+
+    def tape(self) -> Tape:
+        """The graph of one call, every node of it knowing its line."""
+        with mode("watch", Lines()):
+            out = self.call()
+        return taped(out)
+
+    def examined(self) -> tuple[Tape, list[Array], float]:
+        """The graph, gradients and value of a function that can be checked, else an error that says why."""
+        self.inner.clear()
+        with self.must_only_read(), mode("watch", Lines()):
+            out = self.call()
+        self.must_be_checkable(out)
+        tape = taped(out)
+        gradients, again = self.gradients(out), self.gradients(out)
+        for leaf, a, b in zip(self.leaves, gradients, again, strict=True):
+            if not np.array_equal(a, b, equal_nan=True):
+                raise GraphError(
+                    f"gradcheck: two backward passes give {quoted(leaf, 'a parameter')} different gradients; "
+                    f"a rule is random or keeps state"
+                )
+        value = self.value()
+        if value != float(np.asarray(out.value).reshape(())):
+            raise GraphError(STATE)
+        self.must_still_be(value)
+        return tape, gradients, value
+
+    def must_still_be(self, value: float) -> None:
+        """Raise unless another call gives the same bits."""
+        if self.value() != value:
+            raise GraphError(STATE)
+
+    @contextmanager
+    def must_only_read(self) -> Iterator[None]:
+        """Raise if the function changes what it is given, or what it computes with."""
+        leaves = [np.array(leaf.value) for leaf in self.leaves]
+        others = [x.copy() for x in self.others]
+        try:
+            yield
+        except MutationError as error:
+            raise GraphError(f"gradcheck: the function changes what it computes with: {error}") from error
+        for leaf, data in zip(self.leaves, leaves, strict=True):
+            if not np.array_equal(leaf.value, data, equal_nan=True):
+                raise GraphError(
+                    f"gradcheck: the function changes {quoted(leaf, 'a parameter')}; it must only read it"
+                )
+        for data, now in zip(others, self.others, strict=True):
+            if not np.array_equal(data, now, equal_nan=data.dtype.kind == "f"):
+                raise GraphError(
+                    f"gradcheck: the function changes an input of shape {data.shape} that is not "
+                    f"differentiated by ({data.dtype}); it must only read it"
+                )
+
+    def must_be_checkable(self, out: Any) -> None:
+        """Raise unless the function returned a finite tensor that depends on the leaves."""
+        must_be_differentiable(out)
+        if not np.isfinite(out.value).all():
+            raise NonFiniteError(self.not_finite(out))
+        if not out.needs and self.order == 1:
+            raise GraphError(
+                "gradcheck: the function's value does not depend on its inputs and params through tensors; "
+                "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
+            )
+
+    def not_finite(self, out: Node) -> str:
+        """The sentence for a value that is nan or inf, naming the op that made it."""
+        text = f"gradcheck: the function's value is {float(np.asarray(out.value).reshape(()))} here"
+        try:
+            with anomaly():
+                self.call()
+        except NonFiniteError as error:
+            return f"{text}, so it has no gradient to check: {error}"
+        return f"{text}, so it has no gradient to check; are its inputs finite?"
 
 
 def must_be_differentiable(out: Any) -> None:
@@ -64,7 +176,7 @@ def must_be_differentiable(out: Any) -> None:
         raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
 
 
-def must_be_unchanged(nodes: Iterable[Node]) -> None:
+def must_be_as_computed(nodes: Iterable[Node]) -> None:
     """Raise if an array was written into after an op had used it: gradients would be of another call."""
     for node in nodes:
         before = node.label.recorded if isinstance(node.label, Label) else ()
@@ -74,6 +186,11 @@ def must_be_unchanged(nodes: Iterable[Node]) -> None:
                 f"gradcheck: the function changes an array in place that {node.op.name} "
                 f"(at {place_of(node)}) has used before; make a new array instead"
             )
+
+
+def made_from(roots: Iterable[Node]) -> list[Node]:
+    """What values were made from, oldest first, leaves and constants left out."""
+    return [node for node in reachable(roots) if node.op is not None and node.needs]
 
 
 @dataclass
@@ -113,31 +230,37 @@ class Tape:
                 total += float(np.square(np.asarray(g * size, dtype=float)).sum())
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
 
-    def moved(self, out: Node, h: float) -> float:
+    def largest_change(self, out: Node, h: float) -> float:
         """The largest change of f by one number of the graph, per step, after a step of length h.
 
         What adds up to the slope: large terms that cancel make a small one uncertain.
         """
-        nodes = [node for node in reachable([out]) if node.op is not None and node.needs]
+        nodes = made_from([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
-        largest = 0.0
-        for before, after in zip(self.nodes, nodes, strict=True):
-            g = self.arrived.get(before.birth)
-            if g is not None and before.value.shape == after.value.shape and before.value.size:
-                change = np.abs(after.value - before.value) - 4.0 * self.eps * np.abs(before.value)
-                largest = max(largest, float(np.max(np.abs(g) * np.maximum(change, 0.0))))
-        return largest / h
+        eps = self.eps
+        changes = (self.change(before, after, eps) for before, after in zip(self.nodes, nodes, strict=True))
+        return max(changes, default=0.0) / h
+
+    def change(self, before: Node, after: Node, eps: float) -> float:
+        """How far the change of one array moves f, but for rounding."""
+        g, old, new = self.arrived.get(before.birth), before.value, after.value
+        if g is None or old.shape != new.shape or not old.size:
+            return 0.0
+        change = np.abs(new - old) - 4.0 * eps * np.abs(old)
+        return float(np.max(np.abs(g) * np.maximum(change, 0.0)))
+
+    @property
+    def hidden(self) -> list[Node]:
+        """The nodes that no gradient reaches, or one with a zero in it."""
+        return [node for node in self.nodes if not np.all(self.arrived.get(node.birth, 0.0))]
 
     @property
     def sizes(self) -> list[int]:
         """The sizes over which somebody may have averaged."""
-        found: dict[int, None] = {}
-        for node in self.nodes:
-            for x in (*node.inputs, node.value):
-                if isinstance(x, (np.ndarray, np.generic)):
-                    found |= dict.fromkeys((x.size, *x.shape))
-        return list(found)
+        arrays = (x for node in self.nodes for x in (*node.inputs, node.value))
+        numbers = (x for x in arrays if isinstance(x, (np.ndarray, np.generic)))
+        return list(dict.fromkeys(n for x in numbers for n in (x.size, *x.shape)))
 
 
 def taped(out: Node) -> Tape:
@@ -157,8 +280,8 @@ def taped(out: Node) -> Tape:
                 f"shape {node.value.shape} raises {type(error).__name__}: {error}"
             ) from error
 
-    nodes = [node for node in reachable([out]) if node.op is not None and node.needs]
-    must_be_unchanged(nodes)
+    nodes = made_from([out])
+    must_be_as_computed(nodes)
     if out.needs:
         with np.errstate(all="ignore"):
             leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)

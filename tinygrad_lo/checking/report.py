@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.differences import FINE, Slope
+from tinygrad_lo.checking.elements import Index
 from tinygrad_lo.checking.sentences import sentence
+from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import GradcheckError
 
 WORDS = {
@@ -18,8 +22,17 @@ WORDS = {
     "UNVERIFIABLE": "could not be verified",
     "FAIL": "disagree",
 }
-FINE = 1e-8  # how well a derivative is usually known
 SHOWN_FIRST = ("FAIL", "UNVERIFIABLE", "MEET", "KINK", "OK", "ZERO")
+
+
+def leaf_name(leaf: Node) -> str:
+    """The leaf's name, or its shape."""
+    return name_of(leaf) or ("×".join(map(str, np.shape(leaf.value))) or "scalar") + " parameter"
+
+
+def bracketed(index: tuple[int, ...]) -> str:
+    """An index as text: [0, 2], and nothing for a scalar."""
+    return f"[{', '.join(map(str, index))}]" if index else ""
 
 
 @dataclass
@@ -27,7 +40,7 @@ class Row:
     """One compared number: d f / d name[index]."""
 
     name: str
-    index: tuple[int, ...] | str
+    index: Index
     analytic: float
     numeric: float
     error: float  # |analytic - numeric| / the larger of the two
@@ -37,13 +50,17 @@ class Row:
     point: int = 0  # 0 is the one that was given
     note: str = ""  # what stands behind the verdict
 
+    @classmethod
+    def of(cls, name: str, index: Index, claimed: float, slope: Slope, order: int = 1, point: int = 0) -> Row:
+        """The row of a slope, claimed and measured."""
+        numeric, largest = slope.numeric, max(abs(claimed), abs(slope.numeric))
+        error = abs(claimed - numeric) / largest if largest else 0.0
+        return cls(name, index, claimed, numeric, error, slope.bar, slope.verdict, order, point, slope.note)
+
     @property
     def place(self) -> str:
         """The element as text: W[0, 2]."""
-        if isinstance(self.index, str):
-            place = f"{self.name} {self.index}"
-        else:
-            place = self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+        place = self.name + (f" {self.index}" if isinstance(self.index, str) else bracketed(self.index))
         place += f" (order {self.order})" if self.order > 1 else ""
         return place + (f" (point {self.point + 1})" if self.point else "")
 
@@ -51,6 +68,14 @@ class Row:
     def known(self) -> float:
         """How well the measured number is known, relative to it."""
         return self.bar / abs(self.numeric) if self.numeric else np.inf
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as a table has it."""
+        measured = self.verdict not in ("ZERO", "KINK", "MEET")
+        error, known = (f"{self.error:.1e}", f"{self.known:.0e}") if measured else ("-", "-")
+        verdict = f"{self.verdict}: {self.note}" if self.note else self.verdict
+        return self.place, f"{self.analytic:.6g}", f"{self.numeric:.6g}", error, known, verdict
 
 
 @dataclass
@@ -69,10 +94,9 @@ class Fault:
 
     def __str__(self) -> str:
         called = f", called at {self.where}" if self.where else ""
-        element = f"[{', '.join(map(str, self.index))}]" if self.index else ""
         what = "its rule" if self.order == 1 else "the derivative of its rule"
         return (
-            f"{self.op}{called}: by input {self.rule}{element} = {self.x:.6g}, {what} gives "
+            f"{self.op}{called}: by input {self.rule}{bracketed(self.index)} = {self.x:.6g}, {what} gives "
             f"{self.analytic:.6g}, differences {self.numeric:.6g}"
         )
 
@@ -145,21 +169,22 @@ class Report:
 
     def summary(self) -> str:
         """How many rows have which verdict, and how well they are known; or why nothing is."""
-        counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
         if self.outcome == "UNDECIDED":
             return f"no derivative could be verified: {self.hidden()}"
+        counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
         text = f"of {len(self.rows)} derivatives {counts}"
         agree = [row for row in self.rows if row.verdict == "OK"]
-        if self and agree:
-            worst = max(agree, key=lambda row: row.known)
-            at = f"{worst.place} to {worst.known:.0e}, the others better"
-            text += ", known to 1e-08 or better" if worst.known <= FINE else f" (known least: {at})"
-        return text
+        if not self or not agree:
+            return text
+        worst = max(agree, key=lambda row: row.known)
+        if worst.known <= FINE:
+            return f"{text}, known to {FINE:.0e} or better"
+        return f"{text} (known least: {worst.place} to {worst.known:.0e}, the others better)"
 
     def hidden(self) -> str:
         """Why the first derivative that could not be verified could not."""
-        notes = [row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET")]
-        return notes[0] if notes else "there is none"
+        notes = (row.note for row in self.rows if row.verdict in ("UNVERIFIABLE", "MEET"))
+        return next(notes, "there is none")
 
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""
@@ -167,11 +192,7 @@ class Report:
             self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}"))
         )[:12]
         cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
-        for row in shown:
-            measured = row.verdict not in ("ZERO", "KINK", "MEET")
-            error, known = (f"{row.error:.1e}", f"{row.known:.0e}") if measured else ("-", "-")
-            verdict = f"{row.verdict}: {row.note}" if row.note else row.verdict
-            cells.append((row.place, f"{row.analytic:.6g}", f"{row.numeric:.6g}", error, known, verdict))
+        cells += [row.cells for row in shown]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()

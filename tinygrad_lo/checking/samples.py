@@ -11,19 +11,19 @@ Args = tuple[Any, ...]
 Draw = Callable[[np.random.Generator, int, int], Args]  # (rng, samples, classes or outputs) -> arguments
 
 
-def columns(n: int, c: int) -> tuple[int, ...]:
+def batch_shape(n: int, c: int) -> tuple[int, ...]:
     """(n, c), or (n,) for one output."""
     return (n, c) if c > 1 else (n,)
 
 
 def numbers(rng: Any, n: int, c: int) -> Args:
     """Predictions and targets, with residuals on both sides of 1."""
-    return rng.normal(0.0, 1.5, columns(n, c)), rng.normal(0.0, 1.5, columns(n, c))
+    return rng.normal(0.0, 1.5, batch_shape(n, c)), rng.normal(0.0, 1.5, batch_shape(n, c))
 
 
 def amounts(rng: Any, n: int, c: int) -> Args:
     """Positive predictions and targets."""
-    return rng.uniform(0.2, 8.0, columns(n, c)), rng.uniform(0.2, 8.0, columns(n, c))
+    return rng.uniform(0.2, 8.0, batch_shape(n, c)), rng.uniform(0.2, 8.0, batch_shape(n, c))
 
 
 def scores_labels(rng: Any, n: int, c: int) -> Args:
@@ -39,7 +39,7 @@ def logs_labels(rng: Any, n: int, c: int) -> Args:
 
 def chances(rng: Any, n: int, c: int) -> Args:
     """Probabilities and answers of 0 and 1, of which every batch has both."""
-    y = rng.integers(0, 2, columns(n, c)).astype(float)
+    y = rng.integers(0, 2, batch_shape(n, c)).astype(float)
     y.ravel()[:2] = (0.0, 1.0)
     return rng.uniform(0.05, 0.95, y.shape), y
 
@@ -88,4 +88,4 @@ def vectors(rng: Any, n: int, c: int) -> Args:
 
 def weights(rng: Any, n: int, c: int) -> Args:
     """A weight matrix."""
-    return (rng.normal(size=columns(n, c)),)
+    return (rng.normal(size=batch_shape(n, c)),)

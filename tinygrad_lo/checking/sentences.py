@@ -39,7 +39,7 @@ SENTENCES = {
     "missing, or wrong",
     "rounded": "is nearly right, to 2 or 3 digits: are constants rounded, or is float32 used inside?",
 }
-NONE = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
+UNEXPLAINED = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
 LOGARITHMS = {
     1 / math.log(2): "1/ln 2: a logarithm in base 2",
     1 / math.log(10): "1/ln 10: a logarithm in base 10",
@@ -51,7 +51,7 @@ LOGARITHMS = {
 def sentence(subject: str, cause: Cause | None) -> str:
     """What is wrong with the subject, such as "the gradient by W"."""
     if cause is None:
-        return f"{subject} {NONE}"
+        return f"{subject} {UNEXPLAINED}"
     if cause.penalty is not None:
         data = told(replace(cause, penalty=None))
         return f"{subject}: its data part {data}; its regularizer {told(cause.penalty)}"
@@ -62,39 +62,44 @@ def sentence(subject: str, cause: Cause | None) -> str:
 
 def told(cause: Cause) -> str:
     """What a cause means, as the end of a sentence."""
-    if cause.kind in OWN:
-        return OWN[cause.kind](cause)
-    said = SENTENCES[cause.kind].format(
+    if cause.kind in WRITERS:
+        return WRITERS[cause.kind](cause)
+    text = SENTENCES[cause.kind].format(
         what=cause.what,
         where=cause.where or "at some elements",
-        amount=number(cause.amount),
+        amount=four_digits(cause.amount),
         right=cause.right or 0,
     )
-    return f"{said} {cause.where}" if cause.kind == "sign" and cause.where else said
+    return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
 
 
-def times(cause: Cause) -> str:
-    """yours / right as a multiple, and what such a multiple comes from."""
-    size = abs(cause.amount)
+def times_as_words(size: float) -> str:
+    """A multiple in words, a whole number or one over it as a fraction."""
     near = Fraction(size).limit_denominator(1000)
-    whole = 1 in (near.numerator, near.denominator) and near != 1 and close(size, float(near))
-    count = {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
-    said = f"is {count if whole else f'{digits(size)} times'} what it should be"
-    said += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
+    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
+        return f"{digits(size)} times"
+    return {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
+
+
+def as_multiple(cause: Cause) -> str:
+    """yours / right as a multiple, and what such a multiple comes from."""
+    size, count = abs(cause.amount), times_as_words(abs(cause.amount))
+    text = f"is {count} what it should be"
+    text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
-        return f"{said}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
-    if whole and near in (2, Fraction(1, 2)):
-        return f"{said}: look for a ½, or for the 2 of a square"
-    log = next((words for known, words in LOGARITHMS.items() if close(size, known)), None)
-    return f"{said}, which is {log}" if log else said
+        near = Fraction(size).limit_denominator(1000)
+        return f"{text}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
+    if count in ("half of", "twice"):
+        return f"{text}: look for a ½, or for the 2 of a square"
+    return text + next((f", which is {words}" for log, words in LOGARITHMS.items() if close(size, log)), "")
 
 
-def number(value: float) -> str:
+def four_digits(value: float) -> str:
     """Four digits, with a minus that is one."""
     return f"{value:.4g}".replace("-", "−")
 
 
-def slope(cause: Cause) -> str:
+def as_slope(cause: Cause) -> str:
     """The derivative of an activation, left out, there too much, or another one."""
     yours, _, right = cause.what.partition(" for ")
     if right == "1":
@@ -102,7 +107,7 @@ def slope(cause: Cause) -> str:
     return f"leaves out the slope {right}" if yours == "1" else f"has the slope {yours} where {right} belongs"
 
 
-def mask(cause: Cause) -> str:
+def as_mask(cause: Cause) -> str:
     """Where something is let through that should be stopped, or the reverse."""
     if cause.what.endswith("met"):
         return f"is wrong where {cause.what}: only margins above 0 count"
@@ -111,23 +116,26 @@ def mask(cause: Cause) -> str:
     return f"is wrong where {cause.what}: is its mask left out, taken from the wrong array, or >= for >?"
 
 
-def target(cause: Cause) -> str:
+def as_target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
-    if close(p, 1.0) and abs(t) < CLOSE:
+    whole_p, whole_t = close(p, 1.0), close(t, 1.0)
+    if whole_p and abs(t) < CLOSE:
         return "does not subtract the target: of p − y only p is there"
-    if abs(p) < CLOSE and close(t, 1.0):
+    if whole_t and abs(p) < CLOSE:
         return "leaves out the prediction: of p − y only y is there"
-    if close(p, 1.0) and close(t, -1.0):
+    if whole_p and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
-    part, ratio = ("y", t) if close(p, 1.0) else ("p", p)
-    rest = "" if close(p, 1.0) or close(t, 1.0) else f", and its y is {digits(t)} times"
-    return f"is a multiple of p − y, but its {part} is {digits(ratio)} times what it should be{rest}"
+    text = "is a multiple of p − y, but its"
+    if whole_p:
+        return f"{text} y is {digits(t)} times what it should be"
+    rest = "" if whole_t else f", and its y is {digits(t)} times"
+    return f"{text} p is {digits(p)} times what it should be{rest}"
 
 
-def penalty(cause: Cause) -> str:
+def as_penalty(cause: Cause) -> str:
     """How a penalty's gradient is wrong, or that it is right."""
-    yours, right, term = number(cause.amount), number(cause.right or 0.0), cause.what
+    yours, right, term = four_digits(cause.amount), four_digits(cause.right or 0.0), cause.what
     if cause.kind == "right regularizer":
         return f"({term}) is right"
     if cause.kind == "other regularizer":
@@ -142,18 +150,18 @@ def penalty(cause: Cause) -> str:
     if cause.amount == 0.0:
         return f"({right}·{term}) is missing"
     ratio = cause.amount / cause.right
-    said = "has the wrong sign" if close(ratio, -1.0) else times(Cause("factor", ratio))
-    return f"{said.partition(':')[0]}: {yours}·{term} where {right}·{term} belongs"
+    text = "has the wrong sign" if close(ratio, -1.0) else as_multiple(Cause("factor", ratio))
+    return f"{text.partition(':')[0]}: {yours}·{term} where {right}·{term} belongs"
 
 
-OWN = {
-    "factor": times,
-    "mean or sum": times,
-    "regularizer": penalty,
-    "right regularizer": penalty,
-    "a regularizer": penalty,
-    "other regularizer": penalty,
-    "mask": mask,
-    "slope": slope,
-    "target": target,
+WRITERS = {
+    "factor": as_multiple,
+    "mean or sum": as_multiple,
+    "regularizer": as_penalty,
+    "right regularizer": as_penalty,
+    "a regularizer": as_penalty,
+    "other regularizer": as_penalty,
+    "mask": as_mask,
+    "slope": as_slope,
+    "target": as_target,
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from tinygrad_lo.engine.backward import Part, contributions
@@ -100,11 +101,22 @@ def replace_gradient(leaf: Any, gradient: Array) -> None:
     leaf.arrived = gradient
 
 
-def lend(leaf: Any, value: Array) -> None:
-    """Let a leaf hold another array for a while, unseen by graphs, which keep what they saw."""
-    leaf.value = value
-
-
 def settle(node: Any, value: Array) -> None:
     """Put the computed value of a lazy node in its place."""
     node.value = value if getattr(value, "ndim", 1) else value[()]
+
+
+def place(leaf: Any, data: Array) -> None:
+    """Give a leaf other numbers for a measurement: no stamp, live graphs keep what they saw."""
+    leaf.value = data if data.ndim else data[()]  # a scalar holds a number, not an array
+
+
+@contextmanager
+def placed(leaves: Iterable[Any]) -> Iterator[list[Array]]:
+    """What the leaves hold now, which they hold again afterwards, whatever is placed meanwhile."""
+    before = [(leaf, leaf.value) for leaf in leaves]
+    try:
+        yield [data for _, data in before]
+    finally:
+        for leaf, data in before:
+            leaf.value = data

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.leaves import lend
+from tinygrad_lo.engine.leaves import place
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
 from tinygrad_lo.names import differences, leaves_as_named
 from tinygrad_lo.optim.clipping import not_finite
@@ -98,7 +98,7 @@ class Average:
         # Copies: what is written into a parameter must not get into the averages.
         lent = self.values
         for name, p in self._params.items():
-            lend(p, lent[name])
+            place(p, lent[name])
         stamps = {name: p.stamp for name, p in self._params.items()}
         self._applied += 1
         try:
@@ -111,7 +111,7 @@ class Average:
                 if p.value is not lent[name] or p.stamp != stamps[name]
             ]
             for name, p in self._params.items():
-                lend(p, before[name])
+                place(p, before[name])
         # Not reached when the block raised: its own exception says more.
         if changed:
             raise GraphError(
