@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
-from tinygrad_lo.checking.held import Change, reads, rewired
-from tinygrad_lo.checking.student import Leaves, calling, gradient_of, number_of, pair_of, rebuilt
+from tinygrad_lo.checking.student import (
+    Change,
+    Leaves,
+    calling,
+    gradient_of,
+    number_of,
+    pair_of,
+    reads,
+    rebuilt,
+    rewired,
+)
 from tinygrad_lo.engine.graph import Array
 
 STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h

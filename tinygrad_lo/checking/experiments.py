@@ -27,8 +27,7 @@ from tinygrad_lo.checking.case import (
     same,
 )
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
-from tinygrad_lo.checking.held import reads
-from tinygrad_lo.checking.student import Leaves
+from tinygrad_lo.checking.student import Leaves, reads
 from tinygrad_lo.engine.graph import Array
 
 AWAKE = 0.8  # the share of what a kink silences that is not silent on its other side; a bias keeps some so

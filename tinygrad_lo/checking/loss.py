@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.checking.case import Student, fits
+from tinygrad_lo.checking.conventions import must_be_known, must_be_options
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import Homework, differences, verified
@@ -29,7 +29,7 @@ from tinygrad_lo.checking.student import (
     wide_enough,
 )
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.errors import DTypeError, LoError, NonFiniteError, OptionError, ShapeError
+from tinygrad_lo.errors import LoError, NonFiniteError, ShapeError
 
 BATCHES = ((6, 1), (5, 4), (7, 3))  # samples, outputs or classes: no two counts are equal
 
@@ -67,14 +67,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         "lo.losses.multiclass_hinge(..., combine='max')"
     """
     who = "check_loss"
-    if not callable(fn):
-        raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
-    if not isinstance(name, str) or name not in KNOWN:
-        close = difflib.get_close_matches(str(name), KNOWN, 1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise OptionError(
-            f"{who}: {name!r} is no loss that can be compared. {hint}There are {', '.join(KNOWN)}"
-        )
+    must_be_known(who, fn, name, KNOWN, "loss that can be compared")
     expected = expectation(name, options)
     work = Homework(f"{titled(who, fn)} as {name}")
     batches = [KNOWN[name].draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
@@ -132,10 +125,7 @@ def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches
 def expectation(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """All options of the loss: those that were asked for, and the defaults of the others."""
     known = signature(name)
-    for option in options:
-        if option not in known:
-            there = ", ".join(known) or "none"
-            raise OptionError(f"check_loss: {name} has the unknown option {option!r}; options are {there}")
+    must_be_options(f"check_loss: {name}", options, known)
     defaults = {k: p.default for k, p in known.items() if p.default is not p.empty}
     return {**defaults, **KNOWN[name].required, **options}
 

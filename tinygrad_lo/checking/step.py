@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.conventions import Options, instead, must_be_known, must_be_options
 from tinygrad_lo.checking.homework import Homework
-from tinygrad_lo.checking.step_conventions import KNOWN, Options, Variant, signature, variants
+from tinygrad_lo.checking.step_conventions import KNOWN, Variant, signature, variants
 from tinygrad_lo.checking.student import (
     calling,
     must_be_finite,
@@ -22,7 +22,7 @@ from tinygrad_lo.checking.student import (
 )
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
-from tinygrad_lo.optim.groups import SYNONYMS
+from tinygrad_lo.options import MEANS
 
 STEPS = 8
 RATE = 0.1  # of SGD, for which the library has no default
@@ -63,15 +63,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         'lo.optim.RMSprop(params, lr=0.01, eps_inside_sqrt=True)'
     """
     who = "check_step"
-    if not callable(fn):
-        raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
-    if not isinstance(name, str) or name not in KNOWN:
-        close = difflib.get_close_matches(str(name).lower(), {k.lower(): k for k in KNOWN}, 1)
-        real = next((k for k in KNOWN if close and k.lower() == close[0]), None)
-        hint = f"Did you mean {real!r}? " if real else ""
-        raise OptionError(
-            f"{who}: {name!r} is no optimizer to compare with. {hint}There are {', '.join(KNOWN)}"
-        )
+    must_be_known(who, fn, name, KNOWN, "optimizer to compare with")
     expected = expectation(name, options)
     w, gradients = problem()
     passed = passed_on(who, fn, expected)
@@ -92,13 +84,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 def expectation(name: str, options: Options) -> Options:
     """All options of the optimizer: those that were said, and the defaults of the others."""
     known = signature(name)
-    for option in options:
-        if option not in known:
-            likely = next((word for word in SYNONYMS.get(option, ()) if word in known), None)
-            hint = f"did you mean {likely!r}? " if likely else ""
-            raise OptionError(
-                f"check_step: {name} has the unknown option {option!r}; {hint}Options are {', '.join(known)}"
-            )
+    must_be_options(f"check_step: {name}", options, known)
     defaults = {k: RATE if p.default is p.empty else p.default for k, p in known.items()}
     return {**defaults, **options}
 
@@ -132,7 +118,7 @@ def passed_on(who: str, fn: Callable[..., Any], expected: Options) -> dict[str, 
     found = {}
     keywords = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
     for p in [*positional[4:], *keywords]:
-        option = next((word for word in (p.name, *SYNONYMS.get(p.name, ())) if word in expected), None)
+        option = next((word for word in (p.name, *MEANS.get(p.name, ())) if word in expected), None)
         if option is not None and p.kind is not inspect.Parameter.POSITIONAL_ONLY:
             found[p.name] = option
         elif p.default is p.empty:
@@ -313,12 +299,5 @@ def first_gap(name: str, w: Array, gradients: list[Array], yours: list[Array], r
 
 def asked(name: str, variant: Variant, expected: Options) -> str:
     """What the library's optimizer does instead."""
-    words = [
-        next(
-            (text for value, text in values if value == expected[option]),
-            f"has {option}={expected[option]!r}",
-        )
-        for option, values in KNOWN[name].options.items()
-        if variant.options[option] != expected[option]
-    ]
+    words = instead(KNOWN[name].options, variant.options, expected)
     return f"; the library's {' and '.join(words)}" if words else ""
