@@ -20,9 +20,9 @@ from tinygrad_lo.checking.student import (
     again,
     calling,
     copied,
+    identical,
     is_pair,
     numbers_of,
-    same,
     titled,
     trusted,
     unchanged,
@@ -165,7 +165,7 @@ def value_of(who: str, fn: Callable[..., Any], name: str, args: Args, *, loud: b
         has_gradient = is_pair(result)
         value = numbers_of(who, "the loss", result[0] if has_gradient else result)
         results.append(value)
-    if not same(results[:1], results[1:]):
+    if not identical(results[:1], results[1:]):
         raise again(who, "loss")
     each = separately(name, args)
     if value.ndim and value.size > 1 and value.shape != each.shape:

@@ -208,41 +208,45 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
     Raises:   DTypeError: another structure, no floating-point numbers.  ShapeError: another shape.
               NonFiniteError: nan or inf.
     """
-    several = isinstance(x, Mapping) or (isinstance(x, (list, tuple)) and not is_numbers(x))
-    if isinstance(x, Mapping):
-        if not isinstance(gradient, Mapping) or set(gradient) != set(x):
-            got = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
-            raise DTypeError(
-                f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
-                f"names, got {got}"
-            )
-        given = [gradient[key] for key in x]
-    elif several:
-        if not isinstance(gradient, (list, tuple)) or len(gradient) != len(x):
-            got = f"{len(gradient)}" if isinstance(gradient, (list, tuple)) else type(gradient).__name__
-            raise DTypeError(
-                f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}"
-            )
-        given = list(gradient)
-    else:
-        given = [gradient]
     found = {}
-    for (name, data), value in zip(leaves.items(), given, strict=True):
+    for (name, data), value in zip(leaves.items(), values_like(who, x, gradient), strict=True):
         what = f"the gradient by {name}"
         g = numbers_of(who, what, value)
         if g.shape != data.shape:
-            hint = ""
-            if data.ndim == 2 and g.shape == data.shape[::-1]:
-                hint = "; it looks transposed: return its .T"
-            elif not data.ndim:
-                hint = "; return one number"
-            elif g.ndim == data.ndim + 1 and g.shape[1:] == data.shape:
-                hint = "; is the sum over the samples (axis 0) missing?"
-            elif g.size == 1:
-                hint = "; one number for each element is needed"
-            raise ShapeError(f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{hint}")
+            raise ShapeError(
+                f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{shape_hint(data, g)}"
+            )
         found[name] = g
     return found
+
+
+def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
+    """What a gradient with the structure of x holds."""
+    if isinstance(x, Mapping):
+        if isinstance(gradient, Mapping) and set(gradient) == set(x):
+            return [gradient[key] for key in x]
+        got: Any = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
+        raise DTypeError(
+            f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
+            f"names, got {got}"
+        )
+    if not isinstance(x, (list, tuple)) or is_numbers(x):
+        return [gradient]
+    if isinstance(gradient, (list, tuple)) and len(gradient) == len(x):
+        return list(gradient)
+    got = len(gradient) if isinstance(gradient, (list, tuple)) else type(gradient).__name__
+    raise DTypeError(f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}")
+
+
+def shape_hint(data: Array, g: Array) -> str:
+    """What a gradient of another shape may come from."""
+    if data.ndim == 2 and g.shape == data.shape[::-1]:
+        return "; it looks transposed: return its .T"
+    if not data.ndim:
+        return "; return one number"
+    if g.ndim == data.ndim + 1 and g.shape[1:] == data.shape:
+        return "; is the sum over the samples (axis 0) missing?"
+    return "; one number for each element is needed" if g.size == 1 else ""
 
 
 def unchanged(who: str, name: str, before: Array, after: Any) -> None:
@@ -254,7 +258,7 @@ def unchanged(who: str, name: str, before: Array, after: Any) -> None:
         )
 
 
-def same(a: Any, b: Any) -> bool:
+def identical(a: Any, b: Any) -> bool:
     """Whether two results are equal to the bit."""
     return len(a) == len(b) and all(
         np.array_equal(np.asarray(p), np.asarray(q), equal_nan=True) for p, q in zip(a, b, strict=True)
@@ -292,7 +296,7 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
     (value, found), (second, repeated) = results
     if value != second:
         raise again(who, "loss")
-    if not same(list(found.values()), list(repeated.values())):
+    if not identical(list(found.values()), list(repeated.values())):
         raise again(who, "gradient")
     return value, found
 
