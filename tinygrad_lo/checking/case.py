@@ -235,7 +235,6 @@ class Case:
         terms = np.stack([seen.x, np.sign(seen.x)], -1)
         if np.unique(np.abs(seen.x)).size < 3:
             return None  # which of the two it follows cannot be told
-        names = self.name, f"sign({self.name})"
         factors, parts = [], []
         for g in (seen.yours, seen.right):
             found = np.linalg.lstsq(terms.reshape(-1, 2), g.ravel(), rcond=None)[0]
@@ -244,17 +243,8 @@ class Case:
             parts.append(terms @ found)
             if g.any() and not fits(parts[-1], g):
                 return None
-        said = [" + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in factors]
-        yours, right = factors
-        if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
-            return (Cause("right regularizer", what=said[0]), *parts) if yours.any() else None
-        for n in (0, 1):
-            if close(yours[1 - n], right[1 - n]):
-                return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n]), *parts
-        times = yours[0] / right[0] if right.all() else np.nan
-        if close(yours[1], times * right[1]):
-            return Cause("regularizer", float(times), 1.0, what=f"({said[1]})"), *parts
-        return Cause("other regularizer", what=f"{said[0]} where {said[1] or 0} belongs"), *parts
+        cause = penalty_cause(factors[0], factors[1], self.name)
+        return None if cause is None else (cause, *parts)
 
     def relabeled(self) -> Iterator[tuple[Cause, Student]]:
         """The function with each of its labels the next class, or the one before; or the other one of two."""
@@ -287,3 +277,20 @@ class Case:
                         yield Scores(z, data, flipped)
                     elif biases and biases[0] is self.x:
                         yield Scores(z, np.ones((len(data), 1)))
+
+
+def penalty_cause(yours: Array, right: Array, name: str) -> Cause | None:
+    """What two penalties, each k·x + l·sign(x), have to do with each other; None if there are none."""
+    names = name, f"sign({name})"
+    said, belongs = (
+        " + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in (yours, right)
+    )
+    if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
+        return Cause("right regularizer", what=said) if yours.any() else None
+    for n in (0, 1):
+        if close(yours[1 - n], right[1 - n]):
+            return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n])
+    times = yours[0] / right[0] if right.all() else np.nan
+    if close(yours[1], times * right[1]):
+        return Cause("regularizer", float(times), 1.0, what=f"({belongs})")
+    return Cause("other regularizer", what=f"{said} where {belongs or 0} belongs")

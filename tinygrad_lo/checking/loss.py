@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from tinygrad_lo.checking.conventions import must_be_known, must_be_options
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import Homework, differences, verified
-from tinygrad_lo.checking.loss_conventions import KNOWN, Variant, signature, variants
+from tinygrad_lo.checking.loss_conventions import KNOWN, Before, Variant, signature, variants
 from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, plain
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.student import (
@@ -85,14 +84,9 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         if spoiled(fn, name, expected, batches):
             work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
             return work
-        if before is None:
-            raise
-        # Perhaps the function leaves to its caller what the loss should do by itself.
-        with contextlib.suppress(LoError):
-            trials = tried(who, fn, name, [(before.make(args[0]), *args[1:]) for args in batches], batches)
-            if match(trials, Variant(name, expected, ())):
-                work.fail("convention", f"your loss {before.said}")
-                return work
+        if before is not None and left_to_caller(who, fn, name, before, expected, batches):
+            work.fail("convention", f"your loss {before.said}")
+            return work
         raise
     if len(trials) < len(batches):
         shapes = " and ".join(dict.fromkeys(str(np.shape(trial.args[0])) for trial in trials))
@@ -106,6 +100,22 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 
 
 IN_PLACE = "is taken from an array that has become the gradient: g = p is no copy; write g = p.copy()"
+
+
+def left_to_caller(
+    who: str,
+    fn: Callable[..., Any],
+    name: str,
+    before: Before,
+    expected: dict[str, Any],
+    batches: list[Args],
+) -> bool:
+    """Whether the function is right for what its caller has done to the scores first."""
+    try:
+        trials = tried(who, fn, name, [(before.make(args[0]), *args[1:]) for args in batches], batches)
+    except LoError:
+        return False
+    return match(trials, Variant(name, expected, ()))
 
 
 def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches: list[Args]) -> bool:
