@@ -23,6 +23,7 @@ from tinygrad_lo.checking.case import (
     is_count,
     is_data,
     measured,
+    nearby,
     ratio,
     same,
 )
@@ -67,23 +68,6 @@ def agree(a: Cause, b: Cause) -> bool:
     return (a.kind, a.what, a.penalty) == (b.kind, b.what, b.penalty) and all(
         abs(p - q) <= 2 * CLOSE * max(abs(p), abs(q)) + 1e-9 for p, q in numbers
     )
-
-
-def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
-    """A second point, each element moved by up to a tenth of itself, or less where the domain ends."""
-    rng = np.random.default_rng(1)
-    for far in (0.1, 0.02, 0.004):
-        moved = {}
-        for name, data in leaves.items():
-            size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
-            moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
-        try:
-            finite = np.isfinite(student.loss(moved))
-        except Exception:  # beyond its domain a student's function may raise what it likes
-            continue
-        if finite:
-            yield moved
-            return
 
 
 def cause_of(case: Case, seen: Seen, *, plain: bool) -> Cause | None:
