@@ -186,7 +186,7 @@ def spoils_the_target(p, t):
 REFUSED = {
     "unknown": (loop_mse, "msee", {}, OptionError, "Did you mean 'mse'"),
     "no loss": (loop_mse, "hard_negatives", {}, OptionError, "no loss that can be compared"),
-    "option": (loop_mse, "mse", {"margin": 1.0}, OptionError, "options are half, reduction"),
+    "option": (loop_mse, "mse", {"margin": 1.0}, OptionError, "Options are half, reduction"),
     "value": (loop_mse, "mse", {"reduction": "avg"}, OptionError, "got 'avg'"),
     "name": (loop_mse, None, {}, OptionError, "None is no loss"),
     "float32 with a gradient": (lambda p, t: (np.float32(np.mean((p - t) ** 2)), p), "mse", {}, DTypeError,

@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
-from tinygrad_lo.checking.held import Change, reads, rewired
-from tinygrad_lo.checking.student import Leaves, calling, gradient_of, number_of, pair_of, rebuilt
+from tinygrad_lo.checking.student import (
+    Change,
+    Leaves,
+    calling,
+    gradient_of,
+    number_of,
+    pair_of,
+    reads,
+    rebuilt,
+    rewired,
+)
 from tinygrad_lo.engine.graph import Array
 
 STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
@@ -95,6 +104,23 @@ def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] 
         at = tuple(np.array(places).T)
         yours, right, x = yours[at], right[at], x[at]
     return Seen(yours, right, ~same(yours, right), x)
+
+
+def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
+    """A second point, each element moved by up to a tenth of itself, or less where the domain ends."""
+    rng = np.random.default_rng(1)
+    for far in (0.1, 0.02, 0.004):
+        moved = {}
+        for name, data in leaves.items():
+            size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
+            moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
+        try:
+            finite = np.isfinite(student.loss(moved))
+        except Exception:  # beyond its domain a student's function may raise what it likes
+            continue
+        if finite:
+            yield moved
+            return
 
 
 def same(a: Array, b: Array) -> Array:
@@ -226,7 +252,6 @@ class Case:
         terms = np.stack([seen.x, np.sign(seen.x)], -1)
         if np.unique(np.abs(seen.x)).size < 3:
             return None  # which of the two it follows cannot be told
-        names = self.name, f"sign({self.name})"
         factors, parts = [], []
         for g in (seen.yours, seen.right):
             found = np.linalg.lstsq(terms.reshape(-1, 2), g.ravel(), rcond=None)[0]
@@ -235,17 +260,8 @@ class Case:
             parts.append(terms @ found)
             if g.any() and not fits(parts[-1], g):
                 return None
-        said = [" + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in factors]
-        yours, right = factors
-        if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
-            return (Cause("right regularizer", what=said[0]), *parts) if yours.any() else None
-        for n in (0, 1):
-            if close(yours[1 - n], right[1 - n]):
-                return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n]), *parts
-        times = yours[0] / right[0] if right.all() else np.nan
-        if close(yours[1], times * right[1]):
-            return Cause("regularizer", float(times), 1.0, what=f"({said[1]})"), *parts
-        return Cause("other regularizer", what=f"{said[0]} where {said[1] or 0} belongs"), *parts
+        cause = penalty_cause(factors[0], factors[1], self.name)
+        return None if cause is None else (cause, *parts)
 
     def relabeled(self) -> Iterator[tuple[Cause, Student]]:
         """The function with each of its labels the next class, or the one before; or the other one of two."""
@@ -278,3 +294,20 @@ class Case:
                         yield Scores(z, data, flipped)
                     elif biases and biases[0] is self.x:
                         yield Scores(z, np.ones((len(data), 1)))
+
+
+def penalty_cause(yours: Array, right: Array, name: str) -> Cause | None:
+    """What two penalties, each k·x + l·sign(x), have to do with each other; None if there are none."""
+    names = name, f"sign({name})"
+    said, belongs = (
+        " + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in (yours, right)
+    )
+    if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
+        return Cause("right regularizer", what=said) if yours.any() else None
+    for n in (0, 1):
+        if close(yours[1 - n], right[1 - n]):
+            return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n])
+    times = yours[0] / right[0] if right.all() else np.nan
+    if close(yours[1], times * right[1]):
+        return Cause("regularizer", float(times), 1.0, what=f"({belongs})")
+    return Cause("other regularizer", what=f"{said} where {belongs or 0} belongs")

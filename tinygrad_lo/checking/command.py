@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import difflib
 import importlib.util
 import inspect
 import sys
@@ -20,6 +19,7 @@ from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checking.student import calling, copied, is_pair, raised
 from tinygrad_lo.errors import LoError
+from tinygrad_lo.options import meant
 
 USAGE = """\
 python -m tinygrad_lo.checking FILE.py::FUNCTION [--loss NAME | --step NAME] [OPTION=VALUE ...]
@@ -127,8 +127,8 @@ def split(target: str) -> tuple[Path, str]:
     file, mark, name = target.partition("::")
     path = Path(file)
     if not path.exists():
-        near = difflib.get_close_matches(path.name, [p.name for p in folder(path).glob("*.py")], 1)
-        hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
+        near = meant(path.name, [p.name for p in folder(path).glob("*.py")])
+        hint = f"; did you mean {path.with_name(near)}?" if near else ""
         raise Usage(f"there is no file {file!r}{hint}")
     if path.is_dir():
         raise Usage(f"{file!r} is a folder; name a file and a function, like {path / 'my_file.py'}::svm_loss")
@@ -178,8 +178,8 @@ def found(module: Any, path: Path, name: str) -> Callable[..., Any]:
     fn = getattr(module, name, None)
     if fn is None:
         there = functions(path)
-        near = difflib.get_close_matches(name, there, 1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        near = meant(name, there)
+        hint = f"did you mean {near!r}? " if near else ""
         raise Usage(f"{path} has no function {name!r}; {hint}There are {', '.join(there) or 'none'}")
     if not callable(fn):
         raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")

@@ -23,12 +23,12 @@ from tinygrad_lo.checking.case import (
     is_count,
     is_data,
     measured,
+    nearby,
     ratio,
     same,
 )
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
-from tinygrad_lo.checking.held import reads
-from tinygrad_lo.checking.student import Leaves
+from tinygrad_lo.checking.student import Leaves, reads
 from tinygrad_lo.engine.graph import Array
 
 AWAKE = 0.8  # the share of what a kink silences that is not silent on its other side; a bias keeps some so
@@ -68,23 +68,6 @@ def agree(a: Cause, b: Cause) -> bool:
     return (a.kind, a.what, a.penalty) == (b.kind, b.what, b.penalty) and all(
         abs(p - q) <= 2 * CLOSE * max(abs(p), abs(q)) + 1e-9 for p, q in numbers
     )
-
-
-def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
-    """A second point, each element moved by up to a tenth of itself, or less where the domain ends."""
-    rng = np.random.default_rng(1)
-    for far in (0.1, 0.02, 0.004):
-        moved = {}
-        for name, data in leaves.items():
-            size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
-            moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
-        try:
-            finite = np.isfinite(student.loss(moved))
-        except Exception:  # beyond its domain a student's function may raise what it likes
-            continue
-        if finite:
-            yield moved
-            return
 
 
 def cause_of(case: Case, seen: Seen, *, plain: bool) -> Cause | None:
@@ -219,20 +202,10 @@ def table(case: Case, seen: Seen) -> Cause | None:
     wrong = ~same(yours, right)
     if not wrong.any():
         return None
-    for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
-        if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
-            return Cause("slope", what=f"{other} for {slope}")
-    for answers in case.held:
-        if answers.size == case.samples * yours.shape[1] and np.unique(answers).size == 2:
-            low = answers.reshape(case.samples, -1)[chosen] == answers.min()
-            for at, value in ((low, answers.min()), (~low, answers.max())):
-                if (wrong == at).all() and not at.all():
-                    return Cause("answers", what=f"{value:g}")
-    here = np.zeros(wrong.shape, bool)  # the right class of each sample
-    for y in case.labelings:
-        adds_up = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()  # to 0: by scores of classes
-        if len(y) == case.samples and y.max() < yours.shape[1] and adds_up:
-            here = np.eye(yours.shape[1], dtype=bool)[y[chosen]]
+    cause = other_slope(yours, right, z) or wrong_answers(case, wrong, chosen)
+    if cause is not None:
+        return cause
+    here = right_classes(case, right, chosen)
     if wrong.sum() >= 3 and not wrong[~here].any():
         return Cause("right class", what=", and is 0 there" if off(yours)[here].all() else "")
     if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
@@ -248,6 +221,35 @@ def table(case: Case, seen: Seen) -> Cause | None:
     if passed.any():
         return Cause("mask", what=f"{stops} is {states[0]}")
     return Cause("mask", what=f"{stops} is {states[1]}") if halted.any() and silent.any() else None
+
+
+def other_slope(yours: Array, right: Array, z: Array | None) -> Cause | None:
+    """The slope of an activation that stands where another one belongs."""
+    for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
+        if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
+            return Cause("slope", what=f"{other} for {slope}")
+    return None
+
+
+def wrong_answers(case: Case, wrong: Array, chosen: Array) -> Cause | None:
+    """One of two answers, if the samples with it are those that are wrong."""
+    for answers in case.held:
+        if answers.size == case.samples * wrong.shape[1] and np.unique(answers).size == 2:
+            low = answers.reshape(case.samples, -1)[chosen] == answers.min()
+            for at, value in ((low, answers.min()), (~low, answers.max())):
+                if (wrong == at).all() and not at.all():
+                    return Cause("answers", what=f"{value:g}")
+    return None
+
+
+def right_classes(case: Case, right: Array, chosen: Array) -> Array:
+    """Where the right class of each sample stands, if these are scores of classes: they add up to 0."""
+    here = np.zeros(right.shape, bool)
+    balanced = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()
+    for y in case.labelings:
+        if len(y) == case.samples and y.max() < right.shape[1] and balanced:
+            here = np.eye(right.shape[1], dtype=bool)[y[chosen]]
+    return here
 
 
 def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] | None:

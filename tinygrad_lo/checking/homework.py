@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Student
+from tinygrad_lo.checking.case import Case, Student, nearby
 from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
-from tinygrad_lo.checking.experiments import explained, nearby, overflow
+from tinygrad_lo.checking.experiments import explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told

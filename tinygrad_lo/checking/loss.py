@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.checking.case import Student, fits
+from tinygrad_lo.checking.conventions import must_be_known, must_be_options
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import Homework, differences, verified
-from tinygrad_lo.checking.loss_conventions import KNOWN, Variant, signature, variants
+from tinygrad_lo.checking.loss_conventions import KNOWN, Before, Variant, signature, variants
 from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, plain
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.student import (
     again,
     calling,
     copied,
+    identical,
     is_pair,
     numbers_of,
-    same,
     titled,
     trusted,
     unchanged,
     wide_enough,
 )
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.errors import DTypeError, LoError, NonFiniteError, OptionError, ShapeError
+from tinygrad_lo.errors import LoError, NonFiniteError, ShapeError
 
 BATCHES = ((6, 1), (5, 4), (7, 3))  # samples, outputs or classes: no two counts are equal
 
@@ -67,14 +66,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         "lo.losses.multiclass_hinge(..., combine='max')"
     """
     who = "check_loss"
-    if not callable(fn):
-        raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
-    if not isinstance(name, str) or name not in KNOWN:
-        close = difflib.get_close_matches(str(name), KNOWN, 1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise OptionError(
-            f"{who}: {name!r} is no loss that can be compared. {hint}There are {', '.join(KNOWN)}"
-        )
+    must_be_known(who, fn, name, KNOWN, "loss that can be compared")
     expected = expectation(name, options)
     work = Homework(f"{titled(who, fn)} as {name}")
     batches = [KNOWN[name].draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
@@ -92,14 +84,9 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         if spoiled(fn, name, expected, batches):
             work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
             return work
-        if before is None:
-            raise
-        # Perhaps the function leaves to its caller what the loss should do by itself.
-        with contextlib.suppress(LoError):
-            trials = tried(who, fn, name, [(before.make(args[0]), *args[1:]) for args in batches], batches)
-            if match(trials, Variant(name, expected, ())):
-                work.fail("convention", f"your loss {before.said}")
-                return work
+        if before is not None and left_to_caller(who, fn, name, before, expected, batches):
+            work.fail("convention", f"your loss {before.said}")
+            return work
         raise
     if len(trials) < len(batches):
         shapes = " and ".join(dict.fromkeys(str(np.shape(trial.args[0])) for trial in trials))
@@ -113,6 +100,22 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 
 
 IN_PLACE = "is taken from an array that has become the gradient: g = p is no copy; write g = p.copy()"
+
+
+def left_to_caller(
+    who: str,
+    fn: Callable[..., Any],
+    name: str,
+    before: Before,
+    expected: dict[str, Any],
+    batches: list[Args],
+) -> bool:
+    """Whether the function is right for what its caller has done to the scores first."""
+    try:
+        trials = tried(who, fn, name, [(before.make(args[0]), *args[1:]) for args in batches], batches)
+    except LoError:
+        return False
+    return match(trials, Variant(name, expected, ()))
 
 
 def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches: list[Args]) -> bool:
@@ -132,10 +135,7 @@ def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches
 def expectation(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """All options of the loss: those that were asked for, and the defaults of the others."""
     known = signature(name)
-    for option in options:
-        if option not in known:
-            there = ", ".join(known) or "none"
-            raise OptionError(f"check_loss: {name} has the unknown option {option!r}; options are {there}")
+    must_be_options(f"check_loss: {name}", options, known)
     defaults = {k: p.default for k, p in known.items() if p.default is not p.empty}
     return {**defaults, **KNOWN[name].required, **options}
 
@@ -175,7 +175,7 @@ def value_of(who: str, fn: Callable[..., Any], name: str, args: Args, *, loud: b
         has_gradient = is_pair(result)
         value = numbers_of(who, "the loss", result[0] if has_gradient else result)
         results.append(value)
-    if not same(results[:1], results[1:]):
+    if not identical(results[:1], results[1:]):
         raise again(who, "loss")
     each = separately(name, args)
     if value.ndim and value.size > 1 and value.shape != each.shape:

@@ -7,7 +7,6 @@ or with something done to its values.
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo import losses
+from tinygrad_lo.checking.conventions import Values, call_of, departures, other_values
 from tinygrad_lo.checking.samples import (
     Args,
     Draw,
@@ -90,9 +90,7 @@ class Variant:
 
     def call(self) -> str:
         """The variant as it is written with this library, where its options can say it."""
-        default = {k: p.default for k, p in signature(self.name).items()}
-        told = [f"{k}={v!r}" for k, v in self.options.items() if k not in default or v != default[k]]
-        return f"lo.losses.{self.name}({', '.join(['...', *told])})"
+        return call_of(f"losses.{self.name}", "...", self.options, signature(self.name))
 
 
 def reduced(each: Array, reduction: str | None) -> Any:
@@ -393,33 +391,19 @@ REDUCTIONS = (
 )
 
 
-def axes_of(name: str, expected: dict[str, Any]) -> dict[str, list[tuple[Any, str]]]:
+def axes_of(name: str, expected: dict[str, Any]) -> dict[str, Values]:
     """The options in which variants of a loss differ: each with its other values."""
     known = KNOWN[name]
-    options = dict(known.options)
+    options: dict[str, Values] = dict(known.options)
     if "reduction" in signature(name):
         each = Variant(name, {**expected, "reduction": "none"}, ())(
             *known.draw(np.random.default_rng(0), 2, 2)
         )
         options["reduction"] = tuple(pair for pair in REDUCTIONS if pair[0] != "batchmean" or each.ndim > 1)
-    return {
-        option: [(value, said) for value, said in values if value != expected[option]]
-        for option, values in options.items()
-    }
+    return other_values(options, expected)
 
 
 def variants(name: str, expected: dict[str, Any]) -> Iterator[Variant]:
     """All variants, those that differ in few things first: the loss itself, one thing, two, three."""
-    axes = axes_of(name, expected)
-    slips = KNOWN[name].slips
-    for count in range(4):
-        for chosen in itertools.combinations(axes, count):
-            for values in itertools.product(*(axes[option] for option in chosen)):
-                changed = {option: value for option, (value, _) in zip(chosen, values, strict=True)}
-                yield Variant(name, {**expected, **changed}, tuple(said for _, said in values))
-        for slip in slips if count else ():
-            for chosen in itertools.combinations(axes, count - 1):
-                for values in itertools.product(*(axes[option] for option in chosen)):
-                    changed = {option: value for option, (value, _) in zip(chosen, values, strict=True)}
-                    said = (slip.said, *(said for _, said in values))
-                    yield Variant(name, {**expected, **changed}, said, slip)
+    for changed, said, slip in departures(axes_of(name, expected), KNOWN[name].slips, 3):
+        yield Variant(name, {**expected, **changed}, said, slip)

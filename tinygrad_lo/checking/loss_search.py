@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.case import STEP
+from tinygrad_lo.checking.conventions import instead
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.homework import VALUE, Homework
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, variants
@@ -123,11 +124,8 @@ def cause_of(variant: Variant, expected: dict[str, Any]) -> str:
 
 def asked(variant: Variant, expected: dict[str, Any]) -> str:
     """What was asked for instead, in the words of the options that differ."""
-    words = []
-    for option, values in {**KNOWN[variant.name].options, "reduction": REDUCTIONS}.items():
-        if option in expected and variant.options[option] != expected[option]:
-            said = next((text for value, text in values if value == expected[option]), None)
-            words.append(said or f"has {option}={expected[option]!r}")
+    options = {**KNOWN[variant.name].options, "reduction": REDUCTIONS}
+    words = instead(options, variant.options, expected)
     text = f"; {variant.name} {' and '.join(words)}" if words else ""
     ours, yours = expected.get("reduction"), variant.options.get("reduction")
     if {ours, yours} == {"mean", "sum"}:

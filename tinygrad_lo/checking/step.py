@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.conventions import Options, instead, must_be_known, must_be_options
 from tinygrad_lo.checking.homework import Homework
-from tinygrad_lo.checking.step_conventions import KNOWN, Options, Variant, signature, variants
+from tinygrad_lo.checking.step_conventions import KNOWN, Variant, signature, variants
 from tinygrad_lo.checking.student import (
     calling,
+    identical,
     must_be_finite,
     numbers_of,
-    same,
     titled,
     unchanged,
     wide_enough,
@@ -63,42 +64,40 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         'lo.optim.RMSprop(params, lr=0.01, eps_inside_sqrt=True)'
     """
     who = "check_step"
-    if not callable(fn):
-        raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
-    if not isinstance(name, str) or name not in KNOWN:
-        close = difflib.get_close_matches(str(name).lower(), {k.lower(): k for k in KNOWN}, 1)
-        real = next((k for k in KNOWN if close and k.lower() == close[0]), None)
-        hint = f"Did you mean {real!r}? " if real else ""
-        raise OptionError(
-            f"{who}: {name!r} is no optimizer to compare with. {hint}There are {', '.join(KNOWN)}"
-        )
+    must_be_known(who, fn, name, KNOWN, "optimizer to compare with")
     expected = expectation(name, options)
     w, gradients = problem()
     passed = passed_on(who, fn, expected)
-    rates = [
-        expected["lr"] * (0.1 if "lr" in passed.values() and t >= STEPS // 2 else 1.0) for t in range(STEPS)
-    ]
+    fixed_rate = "lr" not in passed.values()
+    rates = [expected["lr"] * (1.0 if fixed_rate or t < STEPS // 2 else 0.1) for t in range(STEPS)]
     work = Homework(f"{titled(who, fn)} as {name}")
-    right = Variant(name, expected, ()).path(w, gradients, rates)  # impossible options raise here
-    yours = walked(who, fn, w, gradients, rates, passed, expected)
+    asked = Variant(name, expected, ())
+    right = asked.path(w, gradients, rates)  # impossible options raise here
+    walk = Walk(name, expected, w, gradients, rates)
+    yours = walked(who, fn, walk, passed)
     if agree(w, yours, right):
-        work.match = Variant(name, expected, ()).call()
+        work.match = asked.call()
         work.said.append(f"{STEPS} steps are those of {work.match}")
-        return work
-    explain(work, name, expected, w, gradients, rates, yours, right, "lr" not in passed.values())
+    else:
+        explain(work, walk, yours, right, fixed_rate)
     return work
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What is walked: the optimizer and its options, where it begins, the gradients and rates on the way."""
+
+    name: str
+    expected: Options
+    w: Array
+    gradients: list[Array]
+    rates: list[float]
 
 
 def expectation(name: str, options: Options) -> Options:
     """All options of the optimizer: those that were said, and the defaults of the others."""
     known = signature(name)
-    for option in options:
-        if option not in known:
-            likely = next((word for word in MEANS.get(option, ()) if word in known), None)
-            hint = f"did you mean {likely!r}? " if likely else ""
-            raise OptionError(
-                f"check_step: {name} has the unknown option {option!r}; {hint}Options are {', '.join(known)}"
-            )
+    must_be_options(f"check_step: {name}", options, known)
     defaults = {k: RATE if p.default is p.empty else p.default for k, p in known.items()}
     return {**defaults, **options}
 
@@ -143,24 +142,17 @@ def passed_on(who: str, fn: Callable[..., Any], expected: Options) -> dict[str, 
     return found
 
 
-def walked(
-    who: str,
-    fn: Callable[..., Any],
-    w: Array,
-    gradients: list[Array],
-    rates: list[float],
-    passed: dict[str, str],
-    expected: Options,
-) -> list[Array]:
+def walked(who: str, fn: Callable[..., Any], course: Walk, passed: dict[str, str]) -> list[Array]:
     """The student's steps, walked twice from the start.
 
     A function that cannot take arrays (math.sqrt, if g > 0) is given one weight after the other.
     """
+    w, gradients, expected = course.w, course.gradients, course.expected
 
     def walk(start: Any, path: list[Any], *, heard: bool) -> list[Array]:
         state: dict[str, Any] = {}
         places = []
-        for t, (g, lr) in enumerate(zip(path, rates, strict=True), 1):
+        for t, (g, lr) in enumerate(zip(path, course.rates, strict=True), 1):
             given = {name: option_of(name, option, {**expected, "lr": lr}) for name, option in passed.items()}
             w_given, g_given = (np.array(x) if np.ndim(x) else float(x) for x in (start, g))
             with calling(heard=heard and t == 1):
@@ -188,7 +180,7 @@ def walked(
             raise
         except Exception:
             raise problem from None
-    if not same(*runs):
+    if not identical(*runs):
         raise GraphError(
             f"{who}: started again with an empty state, the function goes another way; what a step must "
             f"remember belongs into state, not into globals, and randomness must be seeded inside"
@@ -239,86 +231,85 @@ def multiple(w: Array, yours: list[Array], places: list[Array]) -> float | None:
     return ratio if ratio > 0 and abs(ratio - 1) > 1e-3 and agree(w, yours, places, ratio) else None
 
 
-def explain(
-    work: Homework,
-    name: str,
-    expected: Options,
-    w: Array,
-    gradients: list[Array],
-    rates: list[float],
-    yours: list[Array],
-    right: list[Array],
-    fixed_rate: bool,
-) -> None:
+def explain(work: Homework, walk: Walk, yours: list[Array], right: list[Array], fixed_rate: bool) -> None:
     """Find the convention that the student's steps follow, and note it."""
-    if all(np.array_equal(w, places) for places in yours):
+    name, lr = walk.name, walk.expected["lr"]
+    if all(np.array_equal(walk.w, places) for places in yours):
         work.fail("disconnected", f"your {name} does not move w: what it returns is w as it was")
         return
-    fits: list[Variant] = []  # all that give the same steps, and differ in equally few things
+    matches, near = searched(walk, yours)
+    scaled = [(variant, ratio) for variant, ratio in near if ratio] if fixed_rate else []
+    if matches:
+        note_match(work, walk, matches, scaled)
+    elif scaled:
+        variant, ratio = scaled[0]
+        besides = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
+        rate = f"{ratio * lr:.4g}"
+        work.fail(
+            f"factor {ratio:.4g}",
+            f"your steps are {ratio:.4g} times as long as those of {name} with lr={lr:g}; "
+            f"if yours has lr={rate}, say check_step(..., lr={rate}){besides}",
+        )
+    else:
+        for t, place in enumerate(yours, 1):
+            hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
+            must_be_finite("check_step", f"the new w of step {t}", place, hint)
+        gap = first_gap(walk, yours, right)
+        work.fail(None, f"your {name} follows no convention that is known; {gap}")
+
+
+def searched(walk: Walk, yours: list[Array]) -> tuple[list[Variant], list[tuple[Variant, float | None]]]:
+    """The variants with the student's steps, which differ in equally few things; and those near by.
+
+    The near ones differ in one thing at most; each with how many times as long the student's steps are.
+    """
+    matches: list[Variant] = []
     near = []
-    for variant in variants(name, expected):
-        if fits and len(variant.said) > len(fits[0].said):
+    for variant in variants(walk.name, walk.expected):
+        if matches and len(variant.said) > len(matches[0].said):
             break
         try:
             with np.errstate(all="ignore"):
-                places = variant.path(w, gradients, rates)
+                places = variant.path(walk.w, walk.gradients, walk.rates)
         except LoError:
             continue
-        if agree(w, yours, places):
-            fits.append(variant)
+        if agree(walk.w, yours, places):
+            matches.append(variant)
         if len(variant.said) <= 1:
-            near.append((variant, multiple(w, yours, places)))
-    scaled = [(variant, ratio) for variant, ratio in near if ratio] if fixed_rate else []
-    plain = [ratio for variant, ratio in scaled if not variant.said and fits and len(fits[0].said) == 1]
-    rates_said = [
-        f"it has lr={ratio * expected['lr']:.4g}: then say check_step(..., lr=...)" for ratio in plain
-    ]
-    if fits:
-        best = fits[0]
-        options = {k: v for k, v in best.options.items() if k != "asked_decay"}
-        work.match = Variant(name, options, ()).call() if best.slip is None else None
-        others = [f"it {' and '.join(variant.said)}" for variant in fits[1:2]] + rates_said
-        same_steps = "".join(f"; or, which gives the same steps, {text}" for text in others)
-        cause = best.slip.cause if best.slip else "convention"
-        work.fail(cause, f"your {name} {' and '.join(best.said)}{asked(name, best, expected)}{same_steps}")
-        return
-    for variant, ratio in scaled:
-        besides = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
-        rate = f"{ratio * expected['lr']:.4g}"
-        work.fail(
-            f"factor {ratio:.4g}",
-            f"your steps are {ratio:.4g} times as long as those of {name} with lr={expected['lr']:g}; "
-            f"if yours has lr={rate}, say check_step(..., lr={rate}){besides}",
-        )
-        return
-    for t, place in enumerate(yours, 1):
-        hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
-        must_be_finite("check_step", f"the new w of step {t}", place, hint)
-    gap = first_gap(name, w, gradients, yours, right)
-    work.fail(None, f"your {name} follows no convention that is known; {gap}")
+            near.append((variant, multiple(walk.w, yours, places)))
+    return matches, near
 
 
-def first_gap(name: str, w: Array, gradients: list[Array], yours: list[Array], right: list[Array]) -> str:
+def note_match(
+    work: Homework, walk: Walk, matches: list[Variant], scaled: list[tuple[Variant, float]]
+) -> None:
+    """Note the first variant that has the student's steps, and what else would have them."""
+    best, lr = matches[0], walk.expected["lr"]
+    options = {k: v for k, v in best.options.items() if k != "asked_decay"}
+    work.match = Variant(walk.name, options, ()).call() if best.slip is None else None
+    others = [f"it {' and '.join(variant.said)}" for variant in matches[1:2]]
+    if len(best.said) == 1:
+        others += [
+            f"it has lr={ratio * lr:.4g}: then say check_step(..., lr=...)"
+            for variant, ratio in scaled
+            if not variant.said
+        ]
+    same_steps = "".join(f"; or, which gives the same steps, {text}" for text in others)
+    words = instead(KNOWN[walk.name].options, best.options, walk.expected)
+    asked = f"; the library's {' and '.join(words)}" if words else ""
+    cause = best.slip.cause if best.slip else "convention"
+    work.fail(cause, f"your {walk.name} {' and '.join(best.said)}{asked}{same_steps}")
+
+
+def first_gap(walk: Walk, yours: list[Array], right: list[Array]) -> str:
     """The first step that differs, in numbers."""
+    w = walk.w
     first = int(np.argmin([agree(w, yours[:t], right[:t]) for t in range(1, STEPS + 1)]))
     gap = np.abs(yours[first] - right[first])
     at = np.unravel_index(int(np.argmax(gap)), w.shape)
     start = (w if first == 0 else right[first - 1])[at]
     return (
         f"step {first + 1} is the first that differs: from w = {start:.6g} with "
-        f"g = {gradients[first][at]:.4g} yours goes to {yours[first][at]:.8g}, "
-        f"{name} to {right[first][at]:.8g}"
+        f"g = {walk.gradients[first][at]:.4g} yours goes to {yours[first][at]:.8g}, "
+        f"{walk.name} to {right[first][at]:.8g}"
     )
-
-
-def asked(name: str, variant: Variant, expected: Options) -> str:
-    """What the library's optimizer does instead."""
-    words = [
-        next(
-            (text for value, text in values if value == expected[option]),
-            f"has {option}={expected[option]!r}",
-        )
-        for option, values in KNOWN[name].options.items()
-        if variant.options[option] != expected[option]
-    ]
-    return f"; the library's {' and '.join(words)}" if words else ""

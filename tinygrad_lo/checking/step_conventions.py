@@ -7,7 +7,6 @@ with another state or count, or with something done to the step.
 from __future__ import annotations
 
 import inspect
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo import optim
+from tinygrad_lo.checking.conventions import Options, call_of, departures, other_values
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.tensor import Parameter
 
-Options = dict[str, Any]
 LARGE = 10**12  # a count of steps after which no bias is left to correct
 
 
@@ -92,9 +91,7 @@ class Variant:
 
     def call(self) -> str:
         """The variant as it is written with this library."""
-        default = {k: p.default for k, p in signature(self.name).items()}
-        told = [f"{k}={v!r}" for k, v in self.options.items() if k == "lr" or v != default[k]]
-        return f"lo.optim.{self.name}({', '.join(['params', *told])})"
+        return call_of(f"optim.{self.name}", "params", self.options, signature(self.name))
 
 
 def begun(slip: Slip, w: Array) -> dict[str, Any]:
@@ -331,16 +328,7 @@ def dozat(at: Moment) -> Array:
 
 def variants(name: str, expected: Options) -> Iterator[Variant]:
     """All variants, those that differ in few things first; a slip counts as one."""
-    known = KNOWN[name]
     expected = {**expected, "asked_decay": expected.get("weight_decay", 0.0)}
-    axes = {
-        option: [(value, said) for value, said in values if value != expected[option]]
-        for option, values in known.options.items()
-    }
-    for count in range(3):
-        for slip in (None, *(known.slips if count else ())):
-            for chosen in itertools.combinations(axes, count if slip is None else count - 1):
-                for values in itertools.product(*(axes[option] for option in chosen)):
-                    changed = {option: value for option, (value, _) in zip(chosen, values, strict=True)}
-                    said = ((slip.said,) if slip else ()) + tuple(text for _, text in values)
-                    yield Variant(name, {**expected, **changed}, said, slip)
+    axes = other_values(KNOWN[name].options, expected)
+    for changed, said, slip in departures(axes, KNOWN[name].slips, 2):
+        yield Variant(name, {**expected, **changed}, said, slip)

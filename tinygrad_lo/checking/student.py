@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import io
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import CellType, CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from tinygrad_lo.errors import (
 )
 
 PACKAGE = Path(__file__).resolve().parents[1]
+Change = Callable[[Array], Array]  # what a copy of a function reads in place of an array
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
 
@@ -205,41 +208,45 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
     Raises:   DTypeError: another structure, no floating-point numbers.  ShapeError: another shape.
               NonFiniteError: nan or inf.
     """
-    several = isinstance(x, Mapping) or (isinstance(x, (list, tuple)) and not is_numbers(x))
-    if isinstance(x, Mapping):
-        if not isinstance(gradient, Mapping) or set(gradient) != set(x):
-            got = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
-            raise DTypeError(
-                f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
-                f"names, got {got}"
-            )
-        given = [gradient[key] for key in x]
-    elif several:
-        if not isinstance(gradient, (list, tuple)) or len(gradient) != len(x):
-            got = f"{len(gradient)}" if isinstance(gradient, (list, tuple)) else type(gradient).__name__
-            raise DTypeError(
-                f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}"
-            )
-        given = list(gradient)
-    else:
-        given = [gradient]
     found = {}
-    for (name, data), value in zip(leaves.items(), given, strict=True):
+    for (name, data), value in zip(leaves.items(), values_like(who, x, gradient), strict=True):
         what = f"the gradient by {name}"
         g = numbers_of(who, what, value)
         if g.shape != data.shape:
-            hint = ""
-            if data.ndim == 2 and g.shape == data.shape[::-1]:
-                hint = "; it looks transposed: return its .T"
-            elif not data.ndim:
-                hint = "; return one number"
-            elif g.ndim == data.ndim + 1 and g.shape[1:] == data.shape:
-                hint = "; is the sum over the samples (axis 0) missing?"
-            elif g.size == 1:
-                hint = "; one number for each element is needed"
-            raise ShapeError(f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{hint}")
+            raise ShapeError(
+                f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{shape_hint(data, g)}"
+            )
         found[name] = g
     return found
+
+
+def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
+    """What a gradient with the structure of x holds."""
+    if isinstance(x, Mapping):
+        if isinstance(gradient, Mapping) and set(gradient) == set(x):
+            return [gradient[key] for key in x]
+        got: Any = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
+        raise DTypeError(
+            f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
+            f"names, got {got}"
+        )
+    if not isinstance(x, (list, tuple)) or is_numbers(x):
+        return [gradient]
+    if isinstance(gradient, (list, tuple)) and len(gradient) == len(x):
+        return list(gradient)
+    got = len(gradient) if isinstance(gradient, (list, tuple)) else type(gradient).__name__
+    raise DTypeError(f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}")
+
+
+def shape_hint(data: Array, g: Array) -> str:
+    """What a gradient of another shape may come from."""
+    if data.ndim == 2 and g.shape == data.shape[::-1]:
+        return "; it looks transposed: return its .T"
+    if not data.ndim:
+        return "; return one number"
+    if g.ndim == data.ndim + 1 and g.shape[1:] == data.shape:
+        return "; is the sum over the samples (axis 0) missing?"
+    return "; one number for each element is needed" if g.size == 1 else ""
 
 
 def unchanged(who: str, name: str, before: Array, after: Any) -> None:
@@ -251,7 +258,7 @@ def unchanged(who: str, name: str, before: Array, after: Any) -> None:
         )
 
 
-def same(a: Any, b: Any) -> bool:
+def identical(a: Any, b: Any) -> bool:
     """Whether two results are equal to the bit."""
     return len(a) == len(b) and all(
         np.array_equal(np.asarray(p), np.asarray(q), equal_nan=True) for p, q in zip(a, b, strict=True)
@@ -289,7 +296,7 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
     (value, found), (second, repeated) = results
     if value != second:
         raise again(who, "loss")
-    if not same(list(found.values()), list(repeated.values())):
+    if not identical(list(found.values()), list(repeated.values())):
         raise again(who, "gradient")
     return value, found
 
@@ -303,3 +310,80 @@ def raised(problem: BaseException) -> str:
     ]
     place = f"\n  {frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
     return f"{type(problem).__name__}: {problem}{place.removesuffix(': ')}"
+
+
+# ----------------------------------------------- what it reads besides its argument, exchanged in a copy
+
+
+def rewired(fn: Any, change: Change) -> Any:
+    """A copy of the function that reads change(a) where it reads an array a from outside.
+
+    Functions of the same module that it calls are copied along; those of libraries stay.
+    """
+    return copied_function(fn, change, {})
+
+
+def other_value(value: Any, change: Change, module: dict[str, Any], made: dict[Any, Any]) -> Any:
+    """What a copy reads in place of this value."""
+    if isinstance(value, np.ndarray):
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(other_value(item, change, module, made) for item in value)
+    if type(value) is dict:
+        return {key: other_value(item, change, module, made) for key, item in value.items()}
+    if isinstance(value, functools.partial):
+        return copied_function(value, change, made)
+    if isinstance(value, FunctionType) and value.__globals__ is module:
+        return copied_function(value, change, made)
+    return value
+
+
+def copied_function(fn: Any, change: Change, made: dict[Any, Any]) -> Any:
+    """A function with all that it reads exchanged; anything else as it is."""
+    if isinstance(fn, functools.partial):
+        inner = getattr(fn.func, "__globals__", {})
+        args, keywords = (
+            other_value(part, change, inner, made) for part in (list(fn.args), dict(fn.keywords))
+        )
+        return functools.partial(copied_function(fn.func, change, made), *args, **keywords)
+    if not isinstance(fn, FunctionType):
+        return fn
+    if fn in made:
+        return made[fn]
+    module = dict(fn.__globals__)
+    cells = tuple(CellType() for _ in fn.__closure__ or ())
+    copy = FunctionType(fn.__code__, module, fn.__name__, None, cells)
+    made[fn] = copy  # before what it reads: functions may call each other
+
+    def new(value: Any) -> Any:
+        return other_value(value, change, fn.__globals__, made)
+
+    copy.__defaults__, copy.__kwdefaults__ = new(fn.__defaults__), new(fn.__kwdefaults__)
+    module.update({name: new(module[name]) for name in names_of(fn.__code__) if name in module})
+    for cell, old in zip(cells, fn.__closure__ or (), strict=True):
+        try:
+            cell.cell_contents = new(old.cell_contents)
+        except ValueError:
+            continue  # not assigned yet
+    return copy
+
+
+def names_of(code: CodeType) -> Iterator[str]:
+    """The names that a function and the functions inside it may read from their module."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from names_of(constant)
+
+
+def reads(fn: Any) -> list[Array]:
+    """The arrays that a function reads from outside."""
+    found: list[Array] = []
+
+    def note(array: Array) -> Array:
+        if array.size and not any(array is known for known in found):
+            found.append(array)
+        return array
+
+    rewired(fn, note)
+    return found
