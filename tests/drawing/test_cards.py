@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from tinygrad_lo.drawing.cards import DASH, Look, card, shown, text
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.contents import Value
+from tinygrad_lo.drawing.styles.cards import card
+from tinygrad_lo.drawing.styles.text import DASH, Look, shown, text
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)
 

@@ -5,8 +5,8 @@ import pytest
 from drawing_networks import network
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.collapse import nested
 from tinygrad_lo.drawing.contents import collect
+from tinygrad_lo.drawing.passes.collapse import nested
 from tinygrad_lo.explaining.formula import Names
 
 

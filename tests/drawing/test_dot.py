@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.cards import shown
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.drawing.render import render, squeezed, visible
+from tinygrad_lo.drawing.styles.text import shown
 from tinygrad_lo.engine.ops.elementwise import relu
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))

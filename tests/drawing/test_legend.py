@@ -6,7 +6,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.contents import Contents, Group
-from tinygrad_lo.drawing.legend import left_out
+from tinygrad_lo.drawing.dot import left_out
 
 
 def contents(total, drawn, boxes=(), **more):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.cards import Look
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.contents import Group
-from tinygrad_lo.drawing.overview import box, counted, length, spread
+from tinygrad_lo.drawing.styles.boxes import box, length, spread
+from tinygrad_lo.drawing.styles.text import Look, counted
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)
 

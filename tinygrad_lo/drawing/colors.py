@@ -55,6 +55,15 @@ class Colors:
         color: str = getattr(self, f"{kind}_heat")
         return blend(color, self.card, STRONGEST * strength)
 
+    def role(self, role: str) -> tuple[str, str, str]:
+        """Frame, ground of the header, and ink of a name, of a value with this role."""
+        if role == "parameter":
+            return self.parameter, self.parameter_header, self.parameter_ink
+        if role == "loss":
+            return self.loss, self.loss_header, self.loss_ink
+        ground = self.data_header if role in ("data", "constant") else self.header
+        return self.frame, ground, self.muted
+
     def inks(self) -> list[tuple[str, str]]:
         """Every (text, background) that a picture may contain."""
         headers = [self.header, self.parameter_header, self.data_header, self.loss_header]

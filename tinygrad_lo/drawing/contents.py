@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.drawing.collapse import Box, Choice, Path, choose, count_hidden
-from tinygrad_lo.drawing.flow import Flow, backward, concrete
-from tinygrad_lo.drawing.gates import Gates
-from tinygrad_lo.drawing.numeric import Numeric
+from tinygrad_lo.drawing.passes.collapse import Box, Choice, Path, choose, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
+from tinygrad_lo.drawing.passes.numeric import Numeric
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of, scopes
+from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 
 WORDED = 300  # values and boxes; edges of a larger picture do without their formulas
@@ -156,91 +158,53 @@ def collect(
 ) -> Contents:
     """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
     focus = focus or []
-    paths = scopes(names.nodes)
+    nodes = names.nodes
+    paths = scopes(nodes)
     choice = choose(root, names, paths, max_nodes, focus, overview=overview)
-    differentiated = gradient and root.needs and root.value.size == 1
-    inline = inlined(names.nodes, choice)
-    outputs = outputs_of(names.nodes, choice)
-    kept = {unit for unit in choice.drawn if unit < 0} | {
-        node.birth for found in outputs.values() for node in found
-    }
-
-    def seen(head: Node, tail: Node) -> bool:
-        unit = choice.of(head)
-        return unit is not None and choice.of(tail) != unit
-
-    def told(head: Node, tail: Node) -> bool:
-        return (choice.of(head) or 0) < 0 and (choice.of(tail) or 0) < 0
-
+    outputs = outputs_of(nodes, choice)
+    differentiated = bool(gradient and root.needs and root.value.size == 1)
     flow = Flow()
     if differentiated:
-        flow = backward(root, names, kept, seen, told, worded=len(choice.drawn) <= WORDED)
-    sketch = Sketch(names, choice, flow, inline)
-    for node in names.nodes:
-        unit = choice.of(node)
-        if unit is not None:
-            sketch.enter(node, unit, paths[node.birth])
-    counts = count_hidden(names.nodes, choice, sketch.stubs)
-    for unit, stub in sketch.stubs.items():
-        stub.behind = counts[unit]
-
-    values = list(sketch.arrays.values())
-    for array in values:
+        kept = {unit for unit in choice.drawn if unit < 0}
+        kept |= {node.birth for some in outputs.values() for node in some}
+        worded = len(choice.drawn) <= WORDED
+        flow = flow_back(root, names, kept, choice.crosses, choice.between_values, worded=worded)
+    sketch = Sketch(names, choice, flow, paths)
+    for node in nodes:
+        sketch.enter(node)
+    for unit, behind in count_hidden(nodes, choice, sketch.stubs).items():
+        sketch.stubs[unit].behind = behind
+    for array in sketch.arrays.values():
         array.path = shared(sketch.homes[array.id])
-    gates = Gates(names, inline)
+    alone = [node for node in nodes if choice.by_itself(node) and node.birth not in sketch.inline]
     wanted = {node.birth for node in focus}
-    for node in names.nodes:
-        birth = node.birth
-        if choice.of(node) != birth or birth in inline:
-            continue
-        id = sketch.ids[birth]
-        path = choice.outside(paths[birth])
-        if node.op is None and id in sketch.homes:
-            # A leaf stands with its only users, unless it is older than their scope.
-            path = tuple(step for step in shared(sketch.homes[id]) if birth < step[1])
-        values.append(
-            Value(
-                id,
-                names.of(node),
-                name_of(node) is not None,
-                names.formula(node),
-                role(node, root),
-                sketch.seen.get(birth, node.value),
-                path,
-                expects=differentiated and node.needs,
-                gradient=flow.gradients.get(birth),
-                unseen=sketch.uses[birth],
-                also=second_view(node, names.of(node)),
-                gate=gates.of_gate(node) if node.op is not None else "",
-                focus=birth in wanted,
-            )
-        )
+    values = [sketch.value(node, root, node.birth in wanted, differentiated) for node in alone]
+    boxes = [(i, box) for i, box in enumerate(choice.boxes) if i in choice.drawn]
     return Contents(
-        len(names.nodes),
-        sum(unit < 0 for unit in choice.drawn),
-        differentiated,
-        values,
-        list(sketch.stubs.values()),
-        sketch.edges,
-        [
-            summary(i, choice.boxes[i], outputs.get(i, []), names, sketch.ids, flow)
-            for i in range(len(choice.boxes))
-            if i in choice.drawn
-        ],
-        [(names.of(node), node.value) for node in inline.values()],
-        tuple(dict.fromkeys(names.of(node) for node in focus)),
-        choice.cut,
-        flow.gradients,
+        total=len(nodes),
+        drawn=sum(unit < 0 for unit in choice.drawn),
+        differentiated=differentiated,
+        values=[*sketch.arrays.values(), *values],
+        stubs=list(sketch.stubs.values()),
+        edges=sketch.edges,
+        groups=[sketch.group(i, box, outputs.get(i, [])) for i, box in boxes],
+        constants=[(names.of(node), node.value) for node in sketch.inline.values()],
+        focus=tuple(dict.fromkeys(names.of(node) for node in focus)),
+        cut=choice.cut,
+        gradients=flow.gradients,
     )
 
 
 class Sketch:
     """The edges of a picture as they are found, and what is learned of values on the way."""
 
-    def __init__(self, names: Names, choice: Choice, flow: Flow, inline: dict[int, Node]) -> None:
-        self.names, self.choice, self.flow, self.inline = names, choice, flow, inline
+    def __init__(self, names: Names, choice: Choice, flow: Flow, paths: dict[int, Path]) -> None:
+        self.names, self.choice, self.flow, self.paths = names, choice, flow, paths
         self.ids = {node.birth: f"n{place}" for place, node in enumerate(names.nodes)}
-        self.uses = Counter(p.birth for node in names.nodes for p in node.parents if p is not None)
+        self.uses = Counter(tail.birth for _, _, tail in edges_of(names.nodes))
+        self.inline = inlined(names.nodes, choice, self.uses)
+        self.gates = Gates(names, self.inline)
+        self.kinds = Gates(names, everything=True)
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
         self.homes: dict[str, list[Path]] = {}  # of leaves and arrays: the scopes that they are used in
         self.arrays: dict[str, Value] = {}
@@ -252,35 +216,41 @@ class Sketch:
         """The DOT name of a value or a box."""
         return self.ids[unit] if unit < 0 else f"b{unit}"
 
-    def enter(self, node: Node, unit: int, path: Path) -> None:
+    def enter(self, node: Node) -> None:
         """The edges that enter a node of a drawn unit."""
-        path = self.choice.outside(path) if unit < 0 else self.choice.boxes[unit].path
-        head = self.id_of(unit)
+        unit = self.choice.of(node)
+        if unit is None:
+            return
+        outside = self.choice.outside(self.paths[node.birth])
+        path = outside if unit < 0 else self.choice.boxes[unit].path
         for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
-            key = (node.birth, i)
-            strength = self.flow.strengths.get(key)
-            if parent is None:
-                if unit < 0 and isinstance(data, ndarray) and data.ndim and is_drawn(node, data):
-                    tail = self.array(data)
-                    self.edges.append(Edge(tail, head, i))
-                    self.homes.setdefault(tail, []).append(path)
-                continue
-            other = self.choice.of(parent)
-            if other is None:
-                stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
-                self.bundle(stub.id, head, i, strength).count = 1
-                continue
-            self.uses[parent.birth] -= 1
-            self.seen[parent.birth] = data
-            if other == unit or parent.birth in self.inline:
-                continue
-            tail = self.id_of(other)
-            self.homes.setdefault(tail, []).append(path)
-            if unit < 0 and other < 0:
-                slope, formula = self.flow.slopes.get(key), self.flow.formulas.get(key, "")
-                self.edges.append(Edge(tail, head, i, strength, slope, formula))
-            else:
-                self.bundle(tail, head, i, strength)
+            if parent is not None:
+                self.connect(node, unit, i, parent, data, path)
+            elif unit < 0 and is_plain_array(node, data):
+                tail = self.array(data)
+                self.edges.append(Edge(tail, self.id_of(unit), i))
+                self.homes.setdefault(tail, []).append(path)
+
+    def connect(self, node: Node, unit: int, i: int, parent: Node, data: Array, path: Path) -> None:
+        """The edge from a tensor to a node of a drawn unit."""
+        head, key = self.id_of(unit), (node.birth, i)
+        strength = self.flow.strengths.get(key)
+        other = self.choice.of(parent)
+        if other is None:
+            stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
+            self.bundle(stub.id, head, i, strength).count = 1
+            return
+        self.uses[parent.birth] -= 1
+        self.seen[parent.birth] = data
+        if other == unit or parent.birth in self.inline:
+            return
+        tail = self.id_of(other)
+        self.homes.setdefault(tail, []).append(path)
+        if unit < 0 and other < 0:
+            slope, formula = self.flow.slopes.get(key), self.flow.formulas.get(key, "")
+            self.edges.append(Edge(tail, head, i, strength, slope, formula))
+        else:
+            self.bundle(tail, head, i, strength)
 
     def bundle(self, tail: str, head: str, operand: int, strength: float | None) -> Edge:
         """Add to the one edge that stands for several."""
@@ -298,75 +268,135 @@ class Sketch:
     def array(self, data: Array) -> str:
         """The id of a plain array."""
         name = self.names.of_array(data)
-        fresh = Value(f"a{len(self.arrays)}", name, False, "", "constant", data, ())
-        return self.arrays.setdefault(name, fresh).id
+        new = Value(f"a{len(self.arrays)}", name, False, "", "constant", data, ())
+        return self.arrays.setdefault(name, new).id
+
+    def value(self, node: Node, root: Node, in_focus: bool, differentiated: bool) -> Value:
+        """A value that is drawn by itself."""
+        birth, name = node.birth, self.names.of(node)
+        id = self.ids[birth]
+        path = self.choice.outside(self.paths[birth])
+        if node.op is None and id in self.homes:
+            # A leaf stands with its only users, unless it is older than their scope.
+            path = tuple(step for step in shared(self.homes[id]) if birth < step[1])
+        return Value(
+            id,
+            name,
+            name_of(node) is not None,
+            self.names.formula(node),
+            role_of(node, root),
+            self.seen.get(birth, node.value),
+            path,
+            expects=bool(differentiated and node.needs),
+            gradient=self.flow.gradients.get(birth),
+            unseen=self.uses[birth],
+            also=second_view(node, name),
+            gate=self.gates.of_gate(node) if node.op is not None else "",
+            focus=in_focus,
+        )
+
+    def group(self, index: int, box: Box, outputs: list[Node]) -> Group:
+        """What a box says of the values in it."""
+        leaves = [node for node in box.members if node.op is None]
+        parameters = [leaf for leaf in leaves if leaf.needs]
+        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
+        title, role = box.title, "value"
+        if title is None:
+            first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
+            title = f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}"
+            role, outputs = "parameter" if parameters else "data", leaves
+        gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
+        return Group(
+            f"b{index}",
+            title,
+            role,
+            box.path,
+            [self.ids[node.birth] for node in box.members],
+            gates.most_common(),
+            sum(leaf.value.size for leaf in parameters),
+            [node.value for node in outputs],
+            [g for g in gradients if g is not None],
+        )
 
 
-def inlined(nodes: list[Node], choice: Choice) -> dict[int, Node]:
+class Gates(Names):
+    """What stands inside a gate: `×`, `+ 1`, `× λ`, `max(0, ·)`: formulas with a dot for each drawn input.
+
+    inline: the births of the leaves that stand inside their gate. everything: whether numbers are
+    dots as well, so that `a + 1` and `a + b` are the same gate.
+    """
+
+    def __init__(self, names: Names, inline: Container[int] = (), *, everything: bool = False) -> None:
+        self.__dict__.update(vars(names))
+        self.inline = inline
+        self.everything = everything
+
+    def operands(self, node: Node) -> list[str]:
+        """The node's inputs as text, dots in place of edges."""
+        texts = super().operands(node)
+        for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
+            by_edge = is_plain_array(node, data) if parent is None else parent.birth not in self.inline
+            if by_edge or self.everything:
+                texts[i] = "·"
+        return texts
+
+    def of_gate(self, node: Node) -> str:
+        """The text of the gate that makes this value."""
+        text = self.formula(node)
+        call = re.fullmatch(r"(\w+)\(·(?:, ·)*\)", text)
+        if call:
+            return call[1]
+        bare = text.removeprefix("· ").removesuffix(" ·")
+        if bare != text:
+            return bare.removesuffix(" · ·").strip() or "·"
+        # A dot that touches a sign is easily missed: (·)², −(·).
+        return re.sub(r"(?<![(|‖√\w ,])·|·(?=[²³⁰¹⁴-⁹⁻ᵀ\[])", "(·)", text)
+
+
+def is_plain_array(node: Node, data: Array) -> bool:
+    """Whether an input is an array, without a tensor around it, that has a place in the picture."""
+    return isinstance(data, ndarray) and data.ndim > 0 and is_drawn(node, data)
+
+
+def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    uses = Counter(p.birth for node in nodes for p in node.parents if p is not None)
-    found: dict[int, Node] = {}
+    constants: dict[int, Node] = {}
     for node in nodes:
         parents = node.parents
-        if len(parents) != 2 or choice.of(node) != node.birth:
+        if len(parents) != 2 or not choice.by_itself(node):
             continue
         for leaf, other in (parents, parents[::-1]):
-            if leaf is None or leaf.op is not None or leaf.needs or np.ndim(leaf.value):
-                continue
             computed = other is not None and other.op is not None
-            if computed and uses[leaf.birth] == 1 and name_of(leaf) and choice.of(leaf) == leaf.birth:
-                found[leaf.birth] = leaf
-    return found if len(found) <= INLINE else {}
+            if leaf is not None and computed and is_constant(leaf) and uses[leaf.birth] == 1:
+                constants[leaf.birth] = leaf
+    constants = {birth: leaf for birth, leaf in constants.items() if choice.by_itself(leaf)}
+    return constants if len(constants) <= INLINE else {}
+
+
+def is_constant(leaf: Node) -> bool:
+    """Whether this is a named number without a gradient."""
+    return leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
 
 
 def outputs_of(nodes: list[Node], choice: Choice) -> dict[int, list[Node]]:
     """The values in each box that are used outside of it."""
-    found: dict[int, dict[int, Node]] = {}
-    for node in nodes:
-        for parent in node.parents:
-            if parent is not None:
-                unit = choice.of(parent)
-                if unit is not None and unit >= 0 and choice.units.get(node.birth) != unit:
-                    found.setdefault(unit, {})[parent.birth] = parent
-    return {unit: list(outputs.values()) for unit, outputs in found.items()}
-
-
-def summary(
-    index: int, box: Box, outputs: list[Node], names: Names, ids: dict[int, str], flow: Flow
-) -> Group:
-    """What a box says of the values in it."""
-    gates = Gates(names, everything=True)
-    leaves = [node for node in box.members if node.op is None]
-    parameters = [leaf for leaf in leaves if leaf.needs]
-    ops = Counter(gates.of_gate(node) for node in box.members if node.op is not None)
-    title, kind = box.title, "value"
-    if title is None:
-        first, last = names.of(leaves[0]), names.of(leaves[-1])
-        title = f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}"
-        kind, outputs = "parameter" if parameters else "data", leaves
-    by = parameters or outputs
-    return Group(
-        f"b{index}",
-        title,
-        kind,
-        box.path,
-        [ids[node.birth] for node in box.members],
-        ops.most_common(),
-        sum(leaf.value.size for leaf in parameters),
-        [node.value for node in outputs],
-        [flow.gradients[node.birth] for node in by if node.birth in flow.gradients],
-    )
+    outputs: dict[int, dict[int, Node]] = {}
+    for head, _, tail in edges_of(nodes):
+        unit = choice.of(tail)
+        if unit is not None and unit >= 0 and choice.units.get(head.birth) != unit:
+            outputs.setdefault(unit, {})[tail.birth] = tail
+    return {unit: list(values.values()) for unit, values in outputs.items()}
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:
     """Log-probabilities show their probabilities as well: p = e^(log p)."""
-    if node.op is None or node.op.name != "log_softmax" or concrete(node.value) is None:
+    if node.op is None or node.op.forward is not log_softmax_forward or concrete(node.value) is None:
         return None
     title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
     return title, np.exp(node.value)
 
 
-def role(node: Node, root: Node) -> str:
+def role_of(node: Node, root: Node) -> str:
     """What a value is for the reader."""
     if node.op is None:
         return "parameter" if node.needs else "data"
@@ -377,10 +407,5 @@ def role(node: Node, root: Node) -> str:
 
 def shared(paths: Iterable[Path]) -> Path:
     """The scopes that all these paths begin with."""
-    first, *others = paths
-    for path in others:
-        same = 0
-        while same < min(len(first), len(path)) and first[same] == path[same]:
-            same += 1
-        first = first[:same]
-    return first
+    steps = zip(*paths, strict=False)
+    return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))

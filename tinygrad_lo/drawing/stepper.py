@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib import resources
 
-from tinygrad_lo.drawing.cards import Look, shown
 from tinygrad_lo.drawing.colors import COLORS, Colors
 from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.story import Map, Story
+from tinygrad_lo.drawing.styles.text import Look, shown
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.formula import Names

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.cards import LONGEST_NAME, Look, numbers, shown
-from tinygrad_lo.drawing.circuit import backward
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.flow import concrete
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.cards import numbers
+from tinygrad_lo.drawing.styles.circuit import backward
+from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names

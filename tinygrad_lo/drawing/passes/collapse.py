@@ -7,8 +7,9 @@ what is nearest to the loss.
 from __future__ import annotations
 
 import bisect
+import functools
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,11 +31,13 @@ class Box:
     Attributes:
         title: of the scope; of leaves None.
         path: the scopes around the box.
+        began: the birth at which the scope began.
     """
 
     title: str | None
     path: Path
-    members: list[Node] = field(default_factory=list)
+    members: list[Node]
+    began: int = 0
 
 
 @dataclass(slots=True)
@@ -46,163 +49,179 @@ class Choice:
 
     Attributes:
         units: the unit of each value that belongs to the picture, by birth.
-        drawn: the units that are drawn.
         collapsed: the scopes that are boxes, and those inside them.
+        drawn: the units that are drawn.
         cut: whether units were left out because there were too many.
     """
 
     units: dict[int, int]
-    boxes: list[Box]
-    drawn: dict[int, None]
     collapsed: set[Path]
+    boxes: list[Box] = field(default_factory=list)
+    drawn: dict[int, None] = field(default_factory=dict)
     cut: bool = False
 
-    def of(self, node: Node | None) -> int | None:
+    def of(self, node: Node) -> int | None:
         """The unit of a value, if it is drawn."""
-        unit = self.units.get(node.birth) if node is not None else None
+        unit = self.units.get(node.birth)
         return unit if unit in self.drawn else None
+
+    def by_itself(self, node: Node) -> bool:
+        """Whether a value is drawn with a node of its own."""
+        return self.of(node) == node.birth
+
+    def crosses(self, head: Node, tail: Node) -> bool:
+        """Whether an edge is drawn: into a drawn unit, from outside of it."""
+        unit = self.of(head)
+        return unit is not None and self.of(tail) != unit
+
+    def between_values(self, head: Node, tail: Node) -> bool:
+        """Whether an edge joins two values that are drawn by themselves."""
+        return self.by_itself(head) and self.by_itself(tail)
 
     def outside(self, path: Path) -> Path:
         """The scopes of the path that are frames, and not boxes."""
         return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
+
+    def put(self, box: Box) -> None:
+        """Add a box."""
+        for node in box.members:
+            self.units[node.birth] = len(self.boxes)
+        self.boxes.append(box)
+
+
+def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
+    """Every edge between values: its head, which of the head's inputs it is, and its tail."""
+    for head in nodes:
+        for i, tail in enumerate(head.parents):
+            if tail is not None:
+                yield head, i, tail
 
 
 def choose(
     root: Node, names: Names, paths: dict[int, Path], limit: int, focus: list[Node], *, overview: bool
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
-    nodes = related(names.nodes, focus) if focus else names.nodes
+    nodes = related(names.nodes, focus)
     alone = {root.birth, *(node.birth for node in focus)}
-    scopes = nested({paths[node.birth]: None for node in nodes if node.op is not None})
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
     opened = set(nested(paths[node.birth] for node in focus))
+    scopes = nested({paths[node.birth]: None for node in nodes if node.op is not None})
     scopes = [path for path in scopes if path not in opened]
-    # How many scopes may be collapsed: any number; or, for an overview, whole levels, at least one.
-    counts = list(range(len(scopes) + 1))
-    if overview and scopes:
-        depths = [len(path) for path in scopes]
-        counts = [n for n in counts[1:] if n == len(scopes) or depths[n] < depths[n - 1]]
+    counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
     target = min(BOXES, limit) if overview else limit
-    tried: dict[int, Choice] = {}
 
-    def fits(n: int) -> bool:
-        tried[n] = choice = grouped(nodes, paths, set(scopes[:n]), alone)
-        return len(choice.drawn) <= target
+    @functools.cache
+    def collapsed(n: int) -> Choice:
+        return grouped(nodes, paths, set(scopes[:n]), alone)
 
-    found = counts[min(bisect.bisect_left(counts, True, key=fits), len(counts) - 1)]
-    if found not in tried:
-        fits(found)
-    choice = tried[found]
+    place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
+    choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
         choice.drawn, choice.cut = nearest(choice, nodes, root, focus, limit), True
     return choice
 
 
+def levels(scopes: list[Path]) -> list[int]:
+    """How many scopes an overview may collapse: whole levels of depth, at least one."""
+    depths = [len(path) for path in scopes]
+    return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
+
+
 def nested(paths: Iterable[Path]) -> list[Path]:
     """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
-    found: dict[Path, None] = {}
-    for path in paths:
-        for n in range(len(path), 0, -1):
-            if path[:n] in found:
-                break
-            found[path[:n]] = None
-    return sorted(found, key=lambda path: (-len(path), -path[-1][1]))
+    every = {path[:n]: None for path in paths for n in range(1, len(path) + 1)}
+    return sorted(every, key=lambda path: (-len(path), -path[-1][1]))
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
-    """What leads to the focus, and what it leads to."""
+    """What leads to the focus, and what it leads to; without a focus everything."""
+    if not focus:
+        return nodes
     before = {node.birth for node in reachable(focus)}
     after = {node.birth for node in focus}
-    for node in nodes:
-        if any(parent is not None and parent.birth in after for parent in node.parents):
-            after.add(node.birth)
+    for head, _, tail in edges_of(nodes):
+        if tail.birth in after:
+            after.add(head.birth)
     return [node for node in nodes if node.birth in before or node.birth in after]
 
 
 def grouped(nodes: list[Node], paths: dict[int, Path], collapsed: set[Path], alone: set[int]) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
-    choice = Choice({}, [], {}, collapsed)
-    if not collapsed:
-        choice.units = {node.birth: node.birth for node in nodes}
-        choice.drawn = dict.fromkeys(choice.units)
-        return choice
-    homes = {path: choice.outside(path) for path in {paths[node.birth] for node in nodes}}
-    held: defaultdict[Path, list[Node]] = defaultdict(list)
-    for node in nodes:
-        path = paths[node.birth]
-        outer = homes[path]
-        choice.units[node.birth] = node.birth
-        if node.op is not None and outer != path and node.birth not in alone:
-            held[path[: len(outer) + 1]].append(node)
-    for path, members in held.items():
-        if len(members) > 1:  # a value alone shows more as a card
-            put(choice, Box(path[-1][0], path[:-1]), members)
-    fold_leaves(
-        nodes, choice, {i: path[-1][1] for i, path in enumerate(p for p in held if len(held[p]) > 1)}, alone
-    )
+    choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
+    if collapsed:
+        for path, members in inside(nodes, paths, choice, alone).items():
+            if len(members) > 1:  # a value alone shows more as a card
+                title, began = path[-1]
+                choice.put(Box(title, path[:-1], members, began))
+        fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
 
 
-def put(choice: Choice, box: Box, members: list[Node]) -> None:
-    """Add a box with these members."""
-    for node in members:
-        choice.units[node.birth] = len(choice.boxes)
-    box.members = members
-    choice.boxes.append(box)
+def inside(
+    nodes: list[Node], paths: dict[int, Path], choice: Choice, alone: set[int]
+) -> dict[Path, list[Node]]:
+    """The computed values in each of the outermost collapsed scopes."""
+    outside = functools.cache(choice.outside)
+    held: defaultdict[Path, list[Node]] = defaultdict(list)
+    for node in nodes:
+        path = paths[node.birth]
+        outer = outside(path)
+        if node.op is not None and outer != path and node.birth not in alone:
+            held[path[: len(outer) + 1]].append(node)
+    return held
 
 
-def fold_leaves(nodes: list[Node], choice: Choice, began: dict[int, int], alone: set[int]) -> None:
+def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     """Parameters stand in the only box that uses them, and so does what was made there.
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
     users: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for node in nodes:
-        for parent in node.parents:
-            if parent is not None and parent.op is None:
-                users[parent.birth][choice.units[node.birth]] = None
+    for head, _, tail in edges_of(nodes):
+        users[tail.birth][choice.units[head.birth]] = None
     alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
         to = tuple(users[leaf.birth])
-        if leaf.op is not None or leaf.birth in alone or not to or min(to) < 0:
+        if leaf.op is not None or leaf.birth in alone or min(to, default=-1) < 0:
             continue
-        if len(to) == 1 and (leaf.needs or leaf.birth < began[to[0]]):
+        box = choice.boxes[to[0]]
+        if len(to) == 1 and (leaf.needs or leaf.birth < box.began):
             choice.units[leaf.birth] = to[0]
-            choice.boxes[to[0]].members.append(leaf)
+            box.members.append(leaf)
         else:
             alike[leaf.needs, to].append(leaf)
     for leaves in alike.values():
-        if len(leaves) > FEW or (len(leaves) > 1 and not any(map(np.ndim, (x.value for x in leaves)))):
-            put(choice, Box(None, ()), leaves)
+        if len(leaves) > most_cards(leaves):
+            choice.put(Box(None, (), leaves))
+
+
+def most_cards(leaves: list[Node]) -> int:
+    """How many leaves that go to the same boxes may keep cards of their own."""
+    return FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1
 
 
 def nearest(choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int) -> dict[int, None]:
     """The units with the fewest edges to the root, or to the focus; the root is always among them."""
     units = choice.units
     near: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for node in nodes:
-        head = units[node.birth]
-        for parent in node.parents:
-            if parent is not None and parent.birth in units:
-                near[head][units[parent.birth]] = None
-                if focus:
-                    near[units[parent.birth]][head] = None
-    chosen = dict.fromkeys([units[root.birth], *(units[node.birth] for node in focus)])
+    for head, _, tail in edges_of(nodes):
+        if tail.birth in units:
+            near[units[head.birth]][units[tail.birth]] = None
+            if focus:
+                near[units[tail.birth]][units[head.birth]] = None
+    chosen = dict.fromkeys(units[node.birth] for node in (root, *focus))
     waiting = deque(chosen)
     if focus:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
-    while waiting:
-        for unit in near[waiting.popleft()]:
-            if unit not in chosen:
-                if len(chosen) >= limit:
-                    return chosen
-                chosen[unit] = None
-                waiting.append(unit)
+    while waiting and len(chosen) < limit:
+        more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
+        chosen |= dict.fromkeys(more[: limit - len(chosen)])
+        waiting += more
     return chosen
 
 
-def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> Counter[int]:
+def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dict[int, int]:
     """How many values that are not drawn stand behind each of these drawn units.
 
     One pass, newest first: each hidden value carries one bit for every unit that it stands behind.
@@ -216,12 +235,7 @@ def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> Cou
         if unit is None:
             behind[mask] += 1
         if mask:
-            for parent in node.parents:
-                if parent is not None and choice.of(parent) is None:
-                    reached[parent.birth] = reached.get(parent.birth, 0) | mask
-    counts: Counter[int] = Counter()
-    for mask, count in behind.items():
-        for unit, bit in bits.items():
-            if mask & bit:
-                counts[unit] += count
-    return counts
+            for _, _, tail in edges_of([node]):
+                if choice.of(tail) is None:
+                    reached[tail.birth] = reached.get(tail.birth, 0) | mask
+    return {unit: sum(count for mask, count in behind.items() if mask & bit) for unit, bit in bits.items()}

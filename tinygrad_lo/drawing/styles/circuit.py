@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.cards import DASH, Look, font, handle, text
-from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Value
-from tinygrad_lo.drawing.flow import concrete
-from tinygrad_lo.drawing.numeric import Numeric
-from tinygrad_lo.drawing.overview import length
+from tinygrad_lo.drawing.contents import Contents, Value
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.passes.numeric import Numeric
+from tinygrad_lo.drawing.styles.boxes import length
+from tinygrad_lo.drawing.styles.style import Style
+from tinygrad_lo.drawing.styles.text import DASH, Look, font, handle, more_uses, text
 from tinygrad_lo.explaining.formula import number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
@@ -23,6 +23,58 @@ POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
 LONGEST = 40
 ALARM = "⚠ "
 TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
+SMALL = 16  # values of a circuit whose edges have room for labels
+LABEL = 30  # points that the label of an edge takes, about
+
+
+class Circuit(Style):
+    """Gates in circles, the numbers on the wires between them."""
+
+    gaps = "ranksep=0.22 nodesep=0.14"
+    widest = 2.2
+    nodes = 2
+
+    def __init__(self, contents: Contents, look: Look) -> None:
+        self.labelled = len(contents.values) <= SMALL
+        self.gap = LABEL if self.labelled else 0
+        super().__init__(contents, look)
+
+    def label(self, value: Value) -> str:
+        """The label of a value's node."""
+        return pair(value, self.look, differentiated=self.contents.differentiated, turned=self.turned)
+
+    def lines(self, value: Value) -> list[str]:
+        """The value, its gate, and the wire between them."""
+        parts = [gate(value, self.look), wire(value, turned=self.turned)] if value.gate else []
+        return super().lines(value) + parts
+
+    def breadths(self) -> dict[str, int]:
+        """About how many points values take from left to right."""
+        return {value.id: self.breadth(value) for value in self.contents.values}
+
+    def breadth(self, value: Value) -> int:
+        """About how many points a value takes from left to right, its gate and the gaps with it."""
+        figures = max(forward(value, self.look)[1], backward(value, self.look)[1])
+        name = len(value.name) if value.given or not value.gate else 0
+        around = 62 + 5 * len(value.gate) if value.gate else 20
+        return character(value) * figures + 6 * min(name, LONGEST) + around
+
+    def ports(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Edges leave a value at the end of its wire and enter its gate."""
+        side = "s" if self.turned else "e"
+        values = self.contents.values
+        heads = {value.id: gate_id(value) for value in values if value.gate}
+        return {value.id: f"{value.id}:{side}" for value in values}, heads
+
+    def role_mark(self, role: str) -> str:
+        """A name as it stands at the wire."""
+        return font(f"<B>{role}</B>", self.colors.role(role)[2])
+
+    def places(self) -> tuple[str, str]:
+        """Value and gradient stand on two sides of the wire."""
+        if self.turned:
+            return "&#160;left of the wire,", "&#160;right of it,"
+        return "&#160;on the wire,", "&#160;under it,"
 
 
 def gate(value: Value, look: Look) -> str:
@@ -64,46 +116,44 @@ def wire(value: Value, *, turned: bool) -> str:
 
 
 def pair(value: Value, look: Look, *, differentiated: bool, turned: bool) -> str:
-    """The label of value `n5`: its number on the wire, its gradient under it, and its name.
-
-    The two halves are equally large, so that the border between them meets the edges.
-    """
+    """The label of value `n5`: its number on the wire, its gradient under it, and its name."""
     above, size_above = forward(value, look)
     below, size_below = backward(value, look) if differentiated else ("&#160;", 1)
-    name = named(value, look.colors)
-    failed = value.numeric is not None and value.numeric.failed
-    ground = f' BGCOLOR="{look.colors.alarm}"' if failed else ""
+    name = name_at_wire(value, look)
+    ground = f' BGCOLOR="{look.colors.alarm}"' if has_failed(value) else ""
     border = f'BORDER="1" COLOR="{look.colors.edge}"'
+
+    def row(upper: str, lower: str, between: str) -> str:
+        first = handle(upper, f"value-{value.id}", look)
+        return first + between + handle(lower, f"gradient-{value.id}", look)
+
     if turned:
-        wide = character(value) * max(size_above, size_below) + 6
+        # The two halves are equally large, so that the border between them meets the edges.
+        half = f'WIDTH="{character(value) * max(size_above, size_below) + 6}" ALIGN='
         title = f'<TR><TD COLSPAN="2">{name}</TD></TR>' if name else ""
-        half = f'WIDTH="{wide}" ALIGN='
-        lower = handle(f'<TD {half}"LEFT"{ground}>{below}</TD>', f"gradient-{value.id}", look)
-        upper = handle(f'<TD {border} SIDES="R" {half}"RIGHT">{above}</TD>', f"value-{value.id}", look)
-        row = upper + lower
-        return f"{TABLE}{title}<TR>{row}</TR></TABLE>"
-    first = last = between = ""
-    if name and value.role in ("loss", "result"):
-        last = f'<TD ROWSPAN="2">&#160;{name}</TD>'
-    elif name and value.gate:
-        between = f"{name}&#160;"
-    elif name:
-        first = f'<TD ROWSPAN="2">{name}&#160;</TD>'
-    upper = handle(f'<TD {border} SIDES="B">{between}{above}</TD>', f"value-{value.id}", look)
-    lower = handle(f"<TD{ground}>{below}</TD>", f"gradient-{value.id}", look)
-    return f"{TABLE}<TR>{first}{upper}{last}</TR><TR>{lower}</TR></TABLE>"
+        upper = f'<TD {border} SIDES="R" {half}"RIGHT">{above}</TD>'
+        cells = row(upper, f'<TD {half}"LEFT"{ground}>{below}</TD>', "")
+        return f"{TABLE}{title}<TR>{cells}</TR></TABLE>"
+    first, inner, last = beside_wire(value, name)
+    upper = f'<TD {border} SIDES="B">{inner}{above}</TD>'
+    cells = row(upper, f"<TD{ground}>{below}</TD>", f"{last}</TR><TR>")
+    return f"{TABLE}<TR>{first}{cells}</TR></TABLE>"
 
 
-def breadth(value: Value, look: Look) -> int:
-    """About how many points a value takes from left to right, its gate and the gaps with it."""
-    numbers = max(forward(value, look)[1], backward(value, look)[1])
-    name = len(value.name) if value.given or not value.gate else 0
-    return (
-        character(value) * numbers
-        + 6 * min(name, LONGEST)
-        + (42 + 5 * len(value.gate) if value.gate else 0)
-        + 20
-    )
+def beside_wire(value: Value, name: str) -> tuple[str, str, str]:
+    """The name before the wire (of leaves), on it, or behind it (of the root)."""
+    if not name:
+        return "", "", ""
+    if value.role in ("loss", "result"):
+        return "", "", f'<TD ROWSPAN="2">&#160;{name}</TD>'
+    if value.gate:
+        return "", f"{name}&#160;", ""
+    return f'<TD ROWSPAN="2">{name}&#160;</TD>', "", ""
+
+
+def has_failed(value: Value) -> bool:
+    """Whether a gradient check disagrees."""
+    return value.numeric is not None and value.numeric.failed > 0
 
 
 def character(value: Value) -> int:
@@ -120,15 +170,15 @@ def mean(value: Value, digits: int) -> str:
         return number(known.astype(float).mean(), digits)
 
 
-def named(value: Value, colors: Colors) -> str:
+def name_at_wire(value: Value, look: Look) -> str:
     """The name, where the reader needs one: of leaves, of the loss, and where the user gave one."""
-    inks = {"parameter": colors.parameter_ink, "loss": colors.loss_ink}
-    name = text(value.name)
+    colors, name = look.colors, text(value.name)
     if value.gate and value.role == "value":
         return font(f"<I>{name}</I>", colors.ink if value.focus else colors.muted, 10) if value.given else ""
-    more = f" ({value.unseen} more use{'s' * (value.unseen > 1)})" if value.unseen else ""
-    bold = font(f"<B>{name}</B>", inks.get(value.role, colors.muted), 13)
-    return bold + (font(text(more), colors.muted, 9) if more else "")
+    bold = font(f"<B>{name}</B>", colors.role(value.role)[2], 13)
+    if not value.unseen:
+        return bold
+    return bold + font(text(f" ({more_uses(value.unseen)})"), colors.muted, 9)
 
 
 def forward(value: Value, look: Look) -> tuple[str, int]:
@@ -145,8 +195,7 @@ def backward(value: Value, look: Look) -> tuple[str, int]:
     if not value.expects:
         return "&#160;", 1
     known = None if value.gradient is None else concrete(value.gradient)
-    failed = value.numeric is not None and value.numeric.failed
-    ink = look.colors.alarm_ink if failed else look.colors.gradient
+    ink = look.colors.alarm_ink if has_failed(value) else look.colors.gradient
     if np.shape(value.data) and known is not None:
         word = length([known], look.digits).replace("grad", "·")
         content, long = font(text(word), ink, 11), len(word)

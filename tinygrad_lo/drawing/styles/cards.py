@@ -1,15 +1,8 @@
-"""One value as a card: `name = formula  shape`, and below it value and gradient side by side.
-
-A card is an HTML-like label of Graphviz. What a user wrote (names of tensors, scopes, titles) enters
-it through `text` and nowhere else.
-"""
+"""One value as a card: `name = formula  shape`, and below it value and gradient side by side."""
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,84 +10,64 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Value
-from tinygrad_lo.drawing.flow import concrete
-from tinygrad_lo.drawing.numeric import Numeric
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.passes.numeric import Numeric
+from tinygrad_lo.drawing.styles.style import Style
+from tinygrad_lo.drawing.styles.text import DASH, Look, font, handle, more_uses, text
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.explaining.formula import number, one_line, size
+from tinygrad_lo.explaining.formula import number, size
 
-LONGEST_NAME = 40
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
 NARROWEST = 18  # points; the columns of a table are equally wide
-DASH = "–"  # a gradient that was not computed; it is never 0
+FIGURES = ("mean", "std", "min", "max")
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How to draw: colours, the largest side of a table, significant digits.
+class Overview(Style):
+    """Boxes, and the values between them as cards, from left to right."""
 
-    handles: whether numbers get ids, by which the page that steps through a graph finds them.
-    """
-
-    colors: Colors
-    max_cells: int
-    digits: int
-    handles: bool = False
+    def label(self, value: Value) -> str:
+        """The label of a value's node."""
+        return card(value, self.look)
 
 
-def shown(written: str, longest: int = LONGEST_NAME) -> str:
-    """A name as it is drawn: in one line, without characters that no font has, and not too long."""
-    plain = one_line(written)
-    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+class Cards(Overview):
+    """A card for each value, from top to bottom."""
 
-
-def text(written: str, longest: int = LONGEST_NAME) -> str:
-    r"""What a user wrote, so that Graphviz shows it as it stands, in labels and in tooltips.
-
-    Graphviz reads markup, then escapes such as \N (the node's own name), and drops spaces at the
-    ends of a run.
-    """
-    escaped = html.escape(shown(written, longest).replace("\\", "\\\\"))
-    return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
-
-
-def font(content: str, color: str, points: int = 0) -> str:
-    """Content in a colour, and in another size than the rest."""
-    points_text = f' POINT-SIZE="{points}"' if points else ""
-    return f'<FONT COLOR="{color}"{points_text}>{content}</FONT>'
+    def is_too_long(self) -> bool:
+        """Cards are wide: they always run from top to bottom."""
+        return True
 
 
 def card(value: Value, look: Look) -> str:
     """The label of one value's node."""
-    columns = [("value", "value", value.data)]
-    if value.also is not None:
-        columns.append((text(value.also[0]), "value", value.also[1]))
-    if value.expects:
-        columns.append(("grad", "gradient", value.gradient))
+    ink = {"value": look.colors.value, "gradient": look.colors.gradient}
     shape = np.shape(value.data)
-    tables = [
-        handle(numbers(kind, data, shape, look), f"{kind}-{value.id}", look, look.colors.card)
-        if i != 1 or value.also is None
-        else numbers(kind, data, shape, look)
-        for i, (_, kind, data) in enumerate(columns)
-    ]
-    captions = [caption(word, getattr(look.colors, kind)) for word, kind, _ in columns]
+
+    def column(kind: str, data: Array | None, word: str, *, found: bool = True) -> None:
+        cell = numbers(kind, data, shape, look)
+        cells.append(handle(cell, f"{kind}-{value.id}", look, look.colors.card) if found else cell)
+        captions.append(caption(word, ink[kind]))
+
+    cells: list[str] = []
+    captions: list[str] = []
+    column("value", value.data, "value")
+    if value.also is not None:
+        column("value", value.also[1], text(value.also[0]), found=False)
+    if value.expects:
+        column("gradient", value.gradient, "grad")
     if value.numeric is not None:
         compared = numbers("gradient", value.numeric.values, shape, look, value.numeric.failures)
-        tables.append(handle(compared, f"numeric-{value.id}", look))
+        cells.append(handle(compared, f"numeric-{value.id}", look))
         captions.append(verdict(value.numeric, look.colors))
     row = f"<TR>{''.join(captions)}</TR>" if len(captions) > 1 else ""
-    return framed(value, len(captions), f"{row}<TR>{''.join(tables)}</TR>", look.colors)
+    return card_frame(value, len(captions), f"{row}<TR>{''.join(cells)}</TR>", look.colors)
 
 
-def framed(value: Value, columns: int, rows: str, colors: Colors) -> str:
+def card_frame(value: Value, columns: int, rows: str, colors: Colors) -> str:
     """The frame of a card, its header, and the rows below."""
-    frame, ground, border = {
-        "parameter": (colors.parameter, colors.parameter_header, 2),
-        "loss": (colors.loss, colors.loss_header, 2),
-        "data": (colors.frame, colors.data_header, 1),
-        "constant": (colors.frame, colors.data_header, 1),
-    }.get(value.role, (colors.frame, colors.header, 1))
+    frame, ground, _ = colors.role(value.role)
+    border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
         frame, border = colors.ink, 3
     return (
@@ -132,7 +105,7 @@ def header(value: Value, colors: Colors) -> str:
     if value.wrong:
         notes.append("✗ its rule is wrong")
     if value.unseen:
-        notes.append(f"{value.unseen} more use{'s' * (value.unseen > 1)} not drawn")
+        notes.append(f"{more_uses(value.unseen)} not drawn")
     if notes:
         parts += font(f"&#160;&#160;{' · '.join(notes)}", colors.muted, 10)
     return parts
@@ -150,32 +123,23 @@ def numbers(
     """
     known = None if data is None else concrete(data)
     if not shape:
-        return cell(kind, known, look, wrong)
+        return single_cell(kind, known, look, wrong)
     if 0 in shape:
         return f'<TD CELLPADDING="4">{font("empty", look.colors.muted, 11)}</TD>'
-    if len(shape) > 2 or max(shape) > look.max_cells:
-        if wrong is not None and known is not None:
-            known = known[np.isfinite(known)] if np.isfinite(known).any() else None
-        return summary(kind, known, look)
+    if look.summarizes(shape):
+        return statistics(kind, known if wrong is None else checked_part(known), look)
     if known is None:
         return f'<TD CELLPADDING="4">{font(DASH, look.colors.muted, 11)}</TD>'
     return heat_table(kind, np.atleast_2d(known), look, None if wrong is None else np.atleast_2d(wrong))
 
 
-def handle(cell: str, id: str, look: Look, ground: str = "") -> str:
-    """A cell that the page can find in the SVG by its id, and in which every number has a ground to tint.
-
-    Graphviz keeps the id of a cell only beside a link; the page takes the link away.
-    """
-    if not look.handles:
-        return cell
-    filled = f'<TD BGCOLOR="{ground}"' if ground else "<TD"
-    cell = cell.replace("<TD>", f"{filled}>")
-    outer = "<TD" if "<TABLE" in cell or "BGCOLOR" in cell else filled
-    return cell.replace("<TD", f'{outer} ID="{id}" HREF="#"', 1)
+def checked_part(values: ndarray[Any, Any] | None) -> ndarray[Any, Any] | None:
+    """The numeric gradients of those elements that were checked, if there are any."""
+    finite = None if values is None else values[np.isfinite(values)]
+    return finite if finite is not None and finite.size else None
 
 
-def cell(
+def single_cell(
     kind: str, value: ndarray[Any, Any] | None, look: Look, wrong: ndarray[Any, Any] | None = None
 ) -> str:
     """One number by itself: bold, with a digit more than in tables."""
@@ -195,41 +159,45 @@ def loud(value: Any, ink: str, colors: Colors, wrong: bool = False) -> tuple[str
 
 def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[Any, Any] | None = None) -> str:
     """An array as a table whose cells are tinted by size; exact zeros are grey and not tinted."""
-    colors = look.colors
     magnitudes = np.abs(rows.astype(float))
     finite = magnitudes[np.isfinite(magnitudes)]
     top = float(finite.max()) if finite.size else 0.0
+    words = np.array([[number(value, look.digits) for value in row] for row in rows.tolist()], object)
+    longest = max(map(len, words.flat))
+    wide = max(NARROWEST, DIGIT * longest + 2)
     marks = np.zeros(rows.shape, bool) if wrong is None else wrong
-    words = [[number(value, look.digits) for value in row] for row in rows.tolist()]
-    wide = max(NARROWEST, DIGIT * max(len(word) for row in words for word in row) + 2)
-    lines = []
-    for row, sizes, bad in zip(words, magnitudes.tolist(), marks.tolist(), strict=True):
-        cells = []
-        for word, magnitude, marked in zip(row, sizes, bad, strict=True):
-            ink = getattr(colors, kind) if magnitude else colors.muted
-            if wrong is not None and np.isnan(magnitude):
-                cells.append(f'<TD WIDTH="{wide}">{font(DASH, colors.muted)}</TD>')
-                continue
-            ink, ground = loud(magnitude, ink, colors, marked)
-            if magnitude and not ground:
-                ground = f' BGCOLOR="{colors.heat(kind, magnitude / top)}"'
-            elif look.handles and not ground:
-                ground = f' BGCOLOR="{colors.card}"'  # for the page to tint
-            cells.append(f'<TD WIDTH="{wide}"{ground}>{font(word, ink)}</TD>')
-        lines.append(f"<TR>{''.join(cells)}</TR>")
-    return table(lines)
+    if wrong is not None:  # nan stands for what was not checked
+        words[np.isnan(magnitudes)] = ""
+
+    def cell(word: str, magnitude: float, marked: bool) -> str:
+        ink, ground = heat(kind, magnitude, top, look, marked) if word else (look.colors.muted, "")
+        return f'<TD WIDTH="{wide}"{ground}>{font(word or DASH, ink)}</TD>'
+
+    lines = zip(words.tolist(), magnitudes.tolist(), marks.tolist(), strict=True)
+    return table(f"<TR>{''.join(map(cell, *line))}</TR>" for line in lines)
 
 
-def summary(kind: str, known: ndarray[Any, Any] | None, look: Look) -> str:
+def heat(kind: str, magnitude: float, top: float, look: Look, marked: bool) -> tuple[str, str]:
+    """Ink and ground of one cell of a table whose largest magnitude is `top`."""
+    colors = look.colors
+    ink, ground = loud(magnitude, getattr(colors, kind) if magnitude else colors.muted, colors, marked)
+    if magnitude and not ground:
+        ground = f' BGCOLOR="{colors.heat(kind, magnitude / top)}"'
+    elif look.handles and not ground:
+        ground = f' BGCOLOR="{colors.card}"'  # for the page to tint
+    return ink, ground
+
+
+def statistics(kind: str, known: ndarray[Any, Any] | None, look: Look) -> str:
     """Mean, standard deviation, smallest and largest element of an array too large for a table."""
     colors = look.colors
-    found: list[Any] = [None] * 4
+    figures: list[Any] = [None] * 4
     if known is not None:
         with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
             wide = known.astype(float)
-            found = [wide.mean(), wide.std(), wide.min(), wide.max()]
+            figures = [wide.mean(), wide.std(), wide.min(), wide.max()]
     lines = []
-    for word, value in zip(("mean", "std", "min", "max"), found, strict=True):
+    for word, value in zip(FIGURES, figures, strict=True):
         # The words stand once, left of the values; the gradients' rows are as high.
         title = f'<TD ALIGN="LEFT">{font(word, colors.muted)}</TD>' if kind == "value" else ""
         ink, ground = (colors.muted, "") if value is None else loud(value, getattr(colors, kind), colors)

@@ -35,7 +35,7 @@ class Flow:
     formulas: dict[Key, str] = field(default_factory=dict)
 
 
-def backward(
+def flow_back(
     root: Node,
     names: Names,
     kept: Collection[int],
@@ -62,7 +62,7 @@ def backward(
                 flow.strengths[key] = largest(part)
                 if told(node, parent) and concrete(part) is not None:
                     if np.ndim(part) == np.ndim(node.value) == 0:
-                        flow.slopes[key] = slope(node, i)
+                        flow.slopes[key] = local_derivative(node, i)
                     if worded:
                         _, flow.formulas[key], _ = worked(rules, names, node, i, g)
             yield i, parent, part
@@ -73,7 +73,7 @@ def backward(
     return flow
 
 
-def slope(node: Node, i: int) -> Array:
+def local_derivative(node: Node, i: int) -> Array:
     """The local derivative between scalars: what the rule answers to a gradient of 1."""
     return next(part for k, _, part in pull(node, node.value.dtype.type(1)) if k == i)
 

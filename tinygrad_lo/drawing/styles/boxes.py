@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinygrad_lo.drawing.cards import DASH, Look, font, handle, text
 from tinygrad_lo.drawing.contents import Group
-from tinygrad_lo.drawing.flow import concrete
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.text import DASH, Look, counted, font, handle, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.formula import number, size
 
@@ -19,16 +19,11 @@ GATES = 3  # that a box names; the others are counted
 def box(group: Group, look: Look, *, differentiated: bool) -> str:
     """The label of a box."""
     colors = look.colors
-    frame, ground = {
-        "parameter": (colors.parameter, colors.parameter_header),
-        "data": (colors.frame, colors.data_header),
-    }.get(group.role, (colors.frame, colors.header))
+    frame, ground, _ = colors.role(group.role)
     rows = [f'<TR><TD BGCOLOR="{ground}">{font(f"<B>{text(group.title)}</B>", colors.ink)}</TD></TR>']
-    rows += [
-        f'<TR><TD CELLPADDING="2">{font(f"&#160;{line}&#160;", ink, 11)}</TD></TR>'
-        for line, ink in ((facts(group), colors.muted), (ops(group), colors.ink))
-        if line
-    ]
+    for line, ink in ((facts(group), colors.muted), (ops(group), colors.ink)):
+        if line:
+            rows.append(f'<TR><TD CELLPADDING="2">{font(f"&#160;{line}&#160;", ink, 11)}</TD></TR>')
     rows.append(figure(group, "value", spread(group.outputs, look.digits), look))
     if differentiated and (group.gradients or group.role != "data"):
         of = " (parameters)" if group.parameters and group.role == "value" else ""
@@ -82,11 +77,6 @@ def ops(group: Group) -> str:
     return "&#160;&#160;&#160;".join([*parts, f"and {counted(left, 'other')}"] if left > 0 else parts)
 
 
-def counted(count: int, word: str) -> str:
-    """A number of things."""
-    return f"{count:,} {word}{'s' * (count != 1)}"
-
-
 def spread(arrays: Iterable[Array], digits: int) -> str:
     """A single number, or mean and standard deviation of many."""
     every = flat(arrays)
@@ -111,7 +101,10 @@ def length(arrays: Iterable[Array], digits: int) -> str:
 
 def flat(arrays: Iterable[Array]) -> np.ndarray | None:
     """All numbers in one row; None where one array is lazy or on another device."""
-    known = [concrete(x) for x in arrays]
-    if any(x is None for x in known):
-        return None
-    return np.concatenate([np.ravel(x).astype(float) for x in known if x is not None]) if known else None
+    rows = []
+    for x in arrays:
+        known = concrete(x)
+        if known is None:
+            return None
+        rows.append(np.ravel(known).astype(float))
+    return np.concatenate(rows) if rows else None
