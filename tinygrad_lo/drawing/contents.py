@@ -163,23 +163,10 @@ def collect(
     choice = choose(root, names, paths, max_nodes, focus, overview=overview)
     outputs = outputs_of(nodes, choice)
     differentiated = bool(gradient and root.needs and root.value.size == 1)
-    flow = Flow()
-    if differentiated:
-        kept = {unit for unit in choice.drawn if unit < 0}
-        kept |= {node.birth for some in outputs.values() for node in some}
-        worded = len(choice.drawn) <= WORDED
-        flow = flow_back(root, names, kept, choice.crosses, choice.between_values, worded=worded)
-    sketch = Sketch(names, choice, flow, paths)
-    for node in nodes:
-        sketch.enter(node)
-    for unit, behind in count_hidden(nodes, choice, sketch.stubs).items():
-        sketch.stubs[unit].behind = behind
-    for array in sketch.arrays.values():
-        array.path = shared(sketch.homes[array.id])
-    alone = [node for node in nodes if choice.by_itself(node) and node.birth not in sketch.inline]
-    wanted = {node.birth for node in focus}
-    values = [sketch.value(node, root, node.birth in wanted, differentiated) for node in alone]
-    boxes = [(i, box) for i, box in enumerate(choice.boxes) if i in choice.drawn]
+    flow = watched(root, names, choice, outputs) if differentiated else Flow()
+    sketch = Sketch(names, choice, flow, paths, {node.birth for node in focus})
+    sketch.draw_edges()
+    values = [sketch.value(node, root, differentiated) for node in sketch.alone()]
     return Contents(
         total=len(nodes),
         drawn=sum(unit < 0 for unit in choice.drawn),
@@ -187,7 +174,7 @@ def collect(
         values=[*sketch.arrays.values(), *values],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,
-        groups=[sketch.group(i, box, outputs.get(i, [])) for i, box in boxes],
+        groups=sketch.groups(outputs),
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
         focus=tuple(dict.fromkeys(names.of(node) for node in focus)),
         cut=choice.cut,
@@ -195,11 +182,21 @@ def collect(
     )
 
 
+def watched(root: Node, names: Names, choice: Choice, outputs: dict[int, list[Node]]) -> Flow:
+    """What a backward pass sends to what is drawn."""
+    kept = {unit for unit in choice.drawn if unit < 0}
+    kept.update(node.birth for values in outputs.values() for node in values)
+    worded = len(choice.drawn) <= WORDED
+    return flow_back(root, names, kept, choice.crosses, choice.between_values, worded=worded)
+
+
 class Sketch:
     """The edges of a picture as they are found, and what is learned of values on the way."""
 
-    def __init__(self, names: Names, choice: Choice, flow: Flow, paths: dict[int, Path]) -> None:
-        self.names, self.choice, self.flow, self.paths = names, choice, flow, paths
+    def __init__(
+        self, names: Names, choice: Choice, flow: Flow, paths: dict[int, Path], focus: set[int]
+    ) -> None:
+        self.names, self.choice, self.flow, self.paths, self.focus = names, choice, flow, paths, focus
         self.ids = {node.birth: f"n{place}" for place, node in enumerate(names.nodes)}
         self.uses = Counter(tail.birth for _, _, tail in edges_of(names.nodes))
         self.inline = inlined(names.nodes, choice, self.uses)
@@ -215,6 +212,20 @@ class Sketch:
     def id_of(self, unit: int) -> str:
         """The DOT name of a value or a box."""
         return self.ids[unit] if unit < 0 else f"b{unit}"
+
+    def draw_edges(self) -> None:
+        """Every edge, and what is known of arrays and stubs when all edges are."""
+        for node in self.names.nodes:
+            self.enter(node)
+        for unit, behind in count_hidden(self.names.nodes, self.choice, self.stubs).items():
+            self.stubs[unit].behind = behind
+        for array in self.arrays.values():
+            array.path = shared(self.homes[array.id])
+
+    def alone(self) -> list[Node]:
+        """The values with a node of their own."""
+        nodes = filter(self.choice.by_itself, self.names.nodes)
+        return [node for node in nodes if node.birth not in self.inline]
 
     def enter(self, node: Node) -> None:
         """The edges that enter a node of a drawn unit."""
@@ -271,7 +282,7 @@ class Sketch:
         new = Value(f"a{len(self.arrays)}", name, False, "", "constant", data, ())
         return self.arrays.setdefault(name, new).id
 
-    def value(self, node: Node, root: Node, in_focus: bool, differentiated: bool) -> Value:
+    def value(self, node: Node, root: Node, differentiated: bool) -> Value:
         """A value that is drawn by itself."""
         birth, name = node.birth, self.names.of(node)
         id = self.ids[birth]
@@ -292,31 +303,39 @@ class Sketch:
             unseen=self.uses[birth],
             also=second_view(node, name),
             gate=self.gates.of_gate(node) if node.op is not None else "",
-            focus=in_focus,
+            focus=birth in self.focus,
         )
+
+    def groups(self, outputs: dict[int, list[Node]]) -> list[Group]:
+        """The drawn boxes."""
+        boxes = enumerate(self.choice.boxes)
+        return [self.group(i, box, outputs.get(i, [])) for i, box in boxes if i in self.choice.drawn]
 
     def group(self, index: int, box: Box, outputs: list[Node]) -> Group:
         """What a box says of the values in it."""
-        leaves = [node for node in box.members if node.op is None]
+        leaves, computed = box.leaves(), box.computed()
         parameters = [leaf for leaf in leaves if leaf.needs]
-        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
         title, role = box.title, "value"
         if title is None:
-            first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
-            title = f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}"
-            role, outputs = "parameter" if parameters else "data", leaves
-        gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
+            title, outputs = self.title_of(leaves), leaves
+            role = "parameter" if parameters else "data"
+        births = [node.birth for node in parameters or outputs]
         return Group(
             f"b{index}",
             title,
             role,
             box.path,
             [self.ids[node.birth] for node in box.members],
-            gates.most_common(),
+            Counter(map(self.kinds.of_gate, computed)).most_common(),
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
-            [g for g in gradients if g is not None],
+            [self.flow.gradients[birth] for birth in births if birth in self.flow.gradients],
         )
+
+    def title_of(self, leaves: list[Node]) -> str:
+        """The names of leaves that share a box."""
+        first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
+        return f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}"
 
 
 class Gates(Names):
@@ -361,16 +380,24 @@ def is_plain_array(node: Node, data: Array) -> bool:
 def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
     constants: dict[int, Node] = {}
-    for node in nodes:
-        parents = node.parents
-        if len(parents) != 2 or not choice.by_itself(node):
-            continue
-        for leaf, other in (parents, parents[::-1]):
-            computed = other is not None and other.op is not None
-            if leaf is not None and computed and is_constant(leaf) and uses[leaf.birth] == 1:
+    for node in filter(choice.by_itself, nodes):
+        for leaf, other in beside_each_other(node):
+            if (
+                is_constant(leaf)
+                and other.op is not None
+                and uses[leaf.birth] == 1
+                and choice.by_itself(leaf)
+            ):
                 constants[leaf.birth] = leaf
-    constants = {birth: leaf for birth, leaf in constants.items() if choice.by_itself(leaf)}
     return constants if len(constants) <= INLINE else {}
+
+
+def beside_each_other(node: Node) -> list[tuple[Node, Node]]:
+    """The two tensors that an op of two combines, in both orders."""
+    if len(node.parents) != 2:
+        return []
+    first, second = node.parents
+    return [] if first is None or second is None else [(first, second), (second, first)]
 
 
 def is_constant(leaf: Node) -> bool:

@@ -175,17 +175,14 @@ def checked(contents: Contents, names: Names, check: Any) -> str:
     """Lay a gradient check's report over the values; the sentence for the title."""
     if not contents.differentiated:
         raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
-    places = {f"n{place}": node for place, node in enumerate(names.nodes)}
     numerics = read_report(check, names.nodes, contents.gradients)
+    by_id = {f"n{i}": numerics[node.birth] for i, node in enumerate(names.nodes) if node.birth in numerics}
     faults = {fault.op for fault in check.faults}
-    wrong = {id for id, node in places.items() if node.op is not None and node.op.name in faults}
+    wrong = {f"n{i}" for i, node in enumerate(names.nodes) if node.op is not None and node.op.name in faults}
     for value in contents.values:
-        if value.id in places:
-            value.numeric = numerics.get(places[value.id].birth)
-            value.wrong = value.id in wrong
+        value.numeric, value.wrong = by_id.get(value.id), value.id in wrong
     for group in contents.groups:
-        births = [places[id].birth for id in group.members]
-        group.numeric = [numerics[birth] for birth in births if birth in numerics]
+        group.numeric = [by_id[id] for id in group.members if id in by_id]
         group.wrong = not wrong.isdisjoint(group.members)
     return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 

@@ -39,6 +39,14 @@ class Box:
     members: list[Node]
     began: int = 0
 
+    def leaves(self) -> list[Node]:
+        """The members that were not computed."""
+        return [node for node in self.members if node.op is None]
+
+    def computed(self) -> list[Node]:
+        """The members that were computed."""
+        return [node for node in self.members if node.op is not None]
+
 
 @dataclass(slots=True)
 class Choice:
@@ -104,9 +112,8 @@ def choose(
     nodes = related(names.nodes, focus)
     alone = {root.birth, *(node.birth for node in focus)}
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    opened = set(nested(paths[node.birth] for node in focus))
-    scopes = nested({paths[node.birth]: None for node in nodes if node.op is not None})
-    scopes = [path for path in scopes if path not in opened]
+    opened = nested(paths[node.birth] for node in focus)
+    scopes = nested((paths[node.birth] for node in nodes if node.op is not None), without=opened)
     counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
     target = min(BOXES, limit) if overview else limit
 
@@ -127,9 +134,11 @@ def levels(scopes: list[Path]) -> list[int]:
     return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
 
 
-def nested(paths: Iterable[Path]) -> list[Path]:
+def nested(paths: Iterable[Path], *, without: Iterable[Path] = ()) -> list[Path]:
     """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
-    every = {path[:n]: None for path in paths for n in range(1, len(path) + 1)}
+    every = dict.fromkeys(path[:n] for path in dict.fromkeys(paths) for n in range(1, len(path) + 1))
+    for path in without:
+        every.pop(path, None)
     return sorted(every, key=lambda path: (-len(path), -path[-1][1]))
 
 
@@ -179,11 +188,12 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     """
     users: defaultdict[int, dict[int, None]] = defaultdict(dict)
     for head, _, tail in edges_of(nodes):
-        users[tail.birth][choice.units[head.birth]] = None
+        if tail.op is None and tail.birth not in alone:
+            users[tail.birth][choice.units[head.birth]] = None
     alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
-        to = tuple(users[leaf.birth])
-        if leaf.op is not None or leaf.birth in alone or min(to, default=-1) < 0:
+        to = tuple(users.get(leaf.birth, ()))
+        if min(to, default=-1) < 0:
             continue
         box = choice.boxes[to[0]]
         if len(to) == 1 and (leaf.needs or leaf.birth < box.began):
@@ -234,8 +244,7 @@ def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dic
         mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
         if unit is None:
             behind[mask] += 1
-        if mask:
-            for _, _, tail in edges_of([node]):
-                if choice.of(tail) is None:
-                    reached[tail.birth] = reached.get(tail.birth, 0) | mask
-    return {unit: sum(count for mask, count in behind.items() if mask & bit) for unit, bit in bits.items()}
+        for _, _, tail in edges_of([node] if mask else []):
+            if choice.of(tail) is None:
+                reached[tail.birth] = reached.get(tail.birth, 0) | mask
+    return {unit: sum(behind[mask] for mask in behind if mask & bit) for unit, bit in bits.items()}

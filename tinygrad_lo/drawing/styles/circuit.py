@@ -54,7 +54,7 @@ class Circuit(Style):
 
     def breadth(self, value: Value) -> int:
         """About how many points a value takes from left to right, its gate and the gaps with it."""
-        figures = max(forward(value, self.look)[1], backward(value, self.look)[1])
+        figures = max(value_at_wire(value, self.look)[1], gradient_at_wire(value, self.look)[1])
         name = len(value.name) if value.given or not value.gate else 0
         around = 62 + 5 * len(value.gate) if value.gate else 20
         return character(value) * figures + 6 * min(name, LONGEST) + around
@@ -117,8 +117,8 @@ def wire(value: Value, *, turned: bool) -> str:
 
 def pair(value: Value, look: Look, *, differentiated: bool, turned: bool) -> str:
     """The label of value `n5`: its number on the wire, its gradient under it, and its name."""
-    above, size_above = forward(value, look)
-    below, size_below = backward(value, look) if differentiated else ("&#160;", 1)
+    above, size_above = value_at_wire(value, look)
+    below, size_below = gradient_at_wire(value, look) if differentiated else ("&#160;", 1)
     name = name_at_wire(value, look)
     ground = f' BGCOLOR="{look.colors.alarm}"' if has_failed(value) else ""
     border = f'BORDER="1" COLOR="{look.colors.edge}"'
@@ -181,7 +181,7 @@ def name_at_wire(value: Value, look: Look) -> str:
     return bold + font(text(f" ({more_uses(value.unseen)})"), colors.muted, 9)
 
 
-def forward(value: Value, look: Look) -> tuple[str, int]:
+def value_at_wire(value: Value, look: Look) -> tuple[str, int]:
     """The value as text, and about how long it is; an array by its shape and mean."""
     shape = np.shape(value.data)
     if shape:
@@ -190,7 +190,7 @@ def forward(value: Value, look: Look) -> tuple[str, int]:
     return single(concrete(value.data), look.colors.value, look)
 
 
-def backward(value: Value, look: Look) -> tuple[str, int]:
+def gradient_at_wire(value: Value, look: Look) -> tuple[str, int]:
     """The gradient as text, and about how long it is; with what a gradient check found."""
     if not value.expects:
         return "&#160;", 1
