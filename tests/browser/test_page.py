@@ -312,8 +312,8 @@ def test_nan_is_loud_when_it_comes(browser, page):
 
 
 def test_a_long_graph_says_what_it_leaves_out(browser, page, monkeypatch):
-    monkeypatch.setattr(stepper, "LONGEST", 30)
-    monkeypatch.setattr(stepper, "ENDS", 4)
+    monkeypatch.setattr(stepper, "LONGEST_PASS", 30)
+    monkeypatch.setattr(stepper, "AT_ENDS", 4)
     w = lo.Parameter(1.0, name="w")
     value = w
     for _ in range(8):

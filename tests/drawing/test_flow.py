@@ -3,7 +3,7 @@
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.passes.flow import concrete, flow_back, largest
+from tinygrad_lo.drawing.passes.flow import concrete, flow_back, largest_magnitude
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.explaining.steps import steps
 
@@ -47,7 +47,7 @@ def test_only_what_is_asked_for_is_looked_at(svm):
 
 
 def test_largest_keeps_nan_and_knows_no_lazy_array():
-    assert np.isnan(largest(np.array([1.0, np.nan])))
-    assert largest(np.zeros((0, 2))) is None
-    assert largest(object()) is None
+    assert np.isnan(largest_magnitude(np.array([1.0, np.nan])))
+    assert largest_magnitude(np.zeros((0, 2))) is None
+    assert largest_magnitude(object()) is None
     assert concrete(3.0) == 3.0

@@ -164,15 +164,15 @@ def test_what_the_picture_leaves_out_is_said(backend):
 
 
 def test_the_middle_of_a_long_list_is_one_entry(monkeypatch):
-    monkeypatch.setattr(stepper, "LONGEST", 10)
-    monkeypatch.setattr(stepper, "ENDS", 2)
+    monkeypatch.setattr(stepper, "LONGEST_PASS", 10)
+    monkeypatch.setattr(stepper, "AT_ENDS", 2)
     assert shortened([*range(8)], 2) == [*range(8)]
     assert shortened([*range(8)], 3) == [0, 1, [2, 3, 4, 5], 6, 7]
     assert shortened([*range(5)], 99) == [*range(5)]
 
 
 def test_graphs_that_nobody_steps_through_are_refused(neuron, monkeypatch, backend):
-    monkeypatch.setattr(stepper, "MOST", 3)
+    monkeypatch.setattr(stepper, "MOST_VALUES", 3)
     with pytest.raises(
         DrawingError, match=r"the graph has 5 values, a page steps through 3 at most.*lo\.explain"
     ):

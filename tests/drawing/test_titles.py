@@ -8,7 +8,7 @@ import pytest
 from drawing_networks import svm_of_one_image
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.render import crossed, curves, frames, moved, points, render
+from tinygrad_lo.drawing.render import crossed, curves, frames, move_titles, points, render
 
 SVG = """<g id="s0" class="cluster"><title>cluster_0</title>
 <path fill="#eee"
@@ -19,10 +19,12 @@ SOURCE = 'graph [id="s0" labelloc=t labeljust=l tooltip="labelloc=t labeljust=l"
 
 
 def test_a_title_moves_only_when_it_is_crossed():
-    assert moved(SOURCE, SVG.replace("{x}", "120")) == SOURCE
+    assert move_titles(SOURCE, SVG.replace("{x}", "120")) == SOURCE
     assert crossed(SVG.replace("{x}", "120")) == 0
     assert crossed(SVG.replace("{x}", "30")) == 1
-    assert moved(SOURCE, SVG.replace("{x}", "30")) == SOURCE.replace("labeljust=l tool", "labeljust=r tool")
+    assert move_titles(SOURCE, SVG.replace("{x}", "30")) == SOURCE.replace(
+        "labeljust=l tool", "labeljust=r tool"
+    )
 
 
 def test_frames_are_read():

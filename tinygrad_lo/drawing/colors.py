@@ -53,7 +53,7 @@ class Colors:
     def heat(self, kind: str, strength: float) -> str:
         """The background of a cell whose number is `strength` (0 to 1) of the largest one."""
         color: str = getattr(self, f"{kind}_heat")
-        return blend(color, self.card, STRONGEST * strength)
+        return mix(color, self.card, STRONGEST * strength)
 
     def role(self, role: str) -> tuple[str, str, str]:
         """Frame, ground of the header, and ink of a name, of a value with this role."""
@@ -161,7 +161,7 @@ def channels(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def blend(color: str, ground: str, alpha: float) -> str:
+def mix(color: str, ground: str, alpha: float) -> str:
     """What is seen where a colour covers the ground with this opacity.
 
     Mixed here, because a transparent cell in a PDF is printed differently by every program.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
-from tinygrad_lo.drawing.passes.collapse import Path
+from tinygrad_lo.drawing.passes.collapse import ScopePath
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Style
@@ -25,12 +25,12 @@ FONTS = "Helvetica,Arial,sans-serif"
 THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
 HURRY = 800
-LONG = 44  # characters of a title that gets a line of its own
-LONGEST = 90
+LONG_TITLE = 44  # characters of a title that gets a line of its own
+LONGEST_TITLE = 90
 FILLER = 24  # columns
 
 
-def dot(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
+def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
     """The DOT text of a picture in the style "cards", "circuit" or "overview".
 
     verdict: what a gradient check found, for the title.
@@ -61,11 +61,11 @@ def settings(style: Style, title: str, label: str) -> list[str]:
 # --------------------------------------------------------------------------------------- nodes
 
 
-def in_frames(placed: Iterable[tuple[Path, list[str]]], colors: Colors) -> list[str]:
+def in_frames(placed: Iterable[tuple[ScopePath, list[str]]], colors: Colors) -> list[str]:
     """The nodes inside the frames of their scopes."""
     lines: list[str] = []
-    clusters: dict[Path, int] = {}
-    opened: Path = ()
+    clusters: dict[ScopePath, int] = {}
+    opened: ScopePath = ()
     for path, some in placed:
         # A scope may be opened again further down: Graphviz puts together what has one name.
         while path[: len(opened)] != opened:
@@ -152,10 +152,10 @@ def legend(style: Style, title: str, verdict: str) -> str:
     """The picture's title, and in the same line what its marks mean: only those that occur."""
     ink = style.colors.ink
     notes = [note for note in (*left_out(style.contents), verdict) if note]
-    first = font(f"<B>{text(title, LONGEST)}</B>", ink, 14)
-    first += "".join(font(f"&#160;· {text(note, LONGEST)}", ink) for note in notes)
+    first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
+    first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
     cells = list(marks(style))
-    if len(title) + sum(map(len, notes)) > LONG and cells:
+    if len(title) + sum(map(len, notes)) > LONG_TITLE and cells:
         # Graphviz widens all columns alike; the empty ones take what a long title needs.
         top = f'<TD ALIGN="LEFT" COLSPAN="{len(cells) + FILLER}">{first}</TD>'
         filler = '<TD CELLPADDING="0"></TD>' * FILLER

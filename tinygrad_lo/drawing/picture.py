@@ -17,13 +17,14 @@ import numpy as np
 
 from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
-from tinygrad_lo.drawing.contents import Contents, collect
-from tinygrad_lo.drawing.dot import STYLES, dot
+from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.dot import STYLES, dot_text
 from tinygrad_lo.drawing.passes.collapse import related
+from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.numeric import read_report
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.drawing.styles.text import Look, shown
+from tinygrad_lo.drawing.styles.text import Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
@@ -97,11 +98,11 @@ def draw(
         raise OptionError(f"draw: title must be text or None, got {title!r}")
     names = Names([loss], digits)
     contents, style = shown_as(loss, names, style, gradient, max_nodes, focused(names, focus))
-    verdict = "" if check is None else checked(contents, names, check)
+    verdict = "" if check is None else lay_over(contents, names, check)
     name = names.of(loss)
 
     def paint(look: Look) -> str:
-        return dot(contents, look, name if title is None else title, style, verdict)
+        return dot_text(contents, look, name if title is None else title, style, verdict)
 
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
@@ -171,7 +172,7 @@ def names_by_user(names: Names) -> list[str]:
 MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
 
 
-def checked(contents: Contents, names: Names, check: Any) -> str:
+def lay_over(contents: Contents, names: Names, check: Any) -> str:
     """Lay a gradient check's report over the values; the sentence for the title."""
     if not contents.differentiated:
         raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
@@ -200,7 +201,7 @@ class Picture:
     def __init__(self, source: str, name: str, pages: Callable[[], Page] | None = None) -> None:
         self._source = source
         self._pages = pages
-        self._name = shown(name)
+        self._name = shown_name(name)
         self._svg: bytes | None = None
         self._page: Page | None = None
 

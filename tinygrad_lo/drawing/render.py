@@ -79,7 +79,7 @@ def render_with(backend: Backend, source: str, format: str, expected: str) -> by
     page = svg.decode("utf-8", "replace")
     count = crossed(page)
     if count:
-        other = moved(source, page)
+        other = move_titles(source, page)
         again = backend(other, "svg")
         if crossed(again.decode("utf-8", "replace")) < count:
             source, svg, page = other, again, again.decode("utf-8", "replace")
@@ -210,7 +210,7 @@ Curve = tuple[
 ]  # x and y of points along an edge, and around them
 
 
-def moved(source: str, svg: str) -> str:
+def move_titles(source: str, svg: str) -> str:
     """The DOT text with crossed titles elsewhere; as it was when none is crossed, or no place is better."""
     edges = curves(svg)
     for name, frame, title in frames(svg):

@@ -23,18 +23,18 @@ from tinygrad_lo.drawing.colors import COLORS, Colors
 from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
-from tinygrad_lo.drawing.styles.cards import numbers
+from tinygrad_lo.drawing.styles.cards import data_cell
 from tinygrad_lo.drawing.styles.circuit import gradient_at_wire
-from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown
+from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.explaining.steps import Computed, Product, Steps, computed, steps
 
-MOST = 50_000  # values; more take longer to step through than anyone waits
-LONGEST = 1_000  # steps of a page; of more, the ends of each pass
-ENDS = 200
+MOST_VALUES = 50_000  # values; more take longer to step through than anyone waits
+LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
+AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
 WRITTEN = ("line", "sentence", "remark", "question")  # of a step: what a reader sees
@@ -84,14 +84,14 @@ def page(
               MutationError: a parameter was changed in place after the forward pass.
     """
     names = Names([loss])
-    if len(names.nodes) > MOST:
+    if len(names.nodes) > MOST_VALUES:
         raise DrawingError(
-            f"the graph has {len(names.nodes):,} values, a page steps through {MOST:,} at most; "
+            f"the graph has {len(names.nodes):,} values, a page steps through {MOST_VALUES:,} at most; "
             "draw a smaller loss, e.g. that of one sample, or read lo.explain(loss)"
         )
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
     themes = [COLORS[each, palette] for each in ("light", "dark")]
-    name = shown(names.of(loss))
+    name = shown_name(names.of(loss))
     light, dark = (
         render(paint(replace(look, colors=colors, handles=True)), "svg", name).decode() for colors in themes
     )
@@ -103,10 +103,10 @@ def page(
         "picture": svg.replace("<svg ", f'<svg role="img" aria-label="The graph of {html.escape(name)}" ', 1),
         "data": json.dumps(story.data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    return Page(filled(parts), name)
+    return Page(filled_page(parts), name)
 
 
-def filled(parts: dict[str, str]) -> str:
+def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
     inline = {tag: re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL) for tag in ("style", "script")}
@@ -236,8 +236,9 @@ class Story:
             )
         if self.map.boxes:
             yield "A box stands for several values and lights up for the steps of each."
-        if self.count > LONGEST:
-            yield f"These are {self.count:,} steps; of each long pass, the first and last {ENDS} are shown."
+        if self.count > LONGEST_PASS:
+            ends = f"the first and last {AT_ENDS}"
+            yield f"These are {self.count:,} steps; of each long pass, {ends} are shown."
 
     def start(self) -> Step:
         """Step 0."""
@@ -248,12 +249,12 @@ class Story:
 
     def forward(self) -> Iterator[Step]:
         """The forward steps."""
-        odd = next((step for step in self.computed if not finite(step.value)), None)
+        odd = next((step.place for step in self.computed if not finite(step.value)), None)
         for step in shortened(self.computed, len(self.products)):
             if isinstance(step, list):
-                yield gap("forward", step, computed=[self.map.id(one.place) for one in step])
+                yield gap_of("forward", step, computed=[self.map.id(one.place) for one in step])
                 continue
-            sentence = f"{step.name} is the first value that is not finite." if step is odd else ""
+            sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
             yield step_of("forward", "forward", step.text, sentence, node=self.map.id(step.place))
 
     def backward(self) -> Iterator[Step]:
@@ -289,7 +290,7 @@ class Story:
         totals: dict[str, list[str] | None] = {}
         for step in products:
             totals |= self.total(step)
-        return gap(
+        return gap_of(
             "backward", products, totals=totals, edges=list(filter(None, map(self.map.edge, products)))
         )
 
@@ -325,7 +326,7 @@ class Story:
             value = replace(self.map.cards[step.target_place], gradient=step.total)
             cell = f">{gradient_at_wire(value, self.look)[0]}<"
         else:
-            cell = numbers("gradient", step.total, np.shape(step.total), self.look)
+            cell = data_cell("gradient", step.total, np.shape(step.total), self.look)
         return {id: [html.unescape(text) for text in re.findall(r">([^<>]+)<", cell)]}
 
     def question(self, step: Product) -> Step:
@@ -367,7 +368,7 @@ def step_of(kind: str, phase: str, line: str, sentence: str, **more: Any) -> Ste
     return {"kind": kind, "phase": phase, "line": line, "sentence": sentence, **more}
 
 
-def gap(phase: str, steps: list[Any], **after: Any) -> Step:
+def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
     """In place of many steps: what is there after them."""
     line = f"… {counted(len(steps), 'step')} are done here without being shown …"
     return step_of("gap", phase, line, "", **after)
@@ -375,9 +376,9 @@ def gap(phase: str, steps: list[Any], **after: Any) -> Step:
 
 def shortened(chosen: list[Any], others: int) -> list[Any]:
     """The steps of one pass; if both passes have too many, those between its ends as a list."""
-    if len(chosen) + others <= LONGEST or len(chosen) <= 2 * ENDS + 1:
+    if len(chosen) + others <= LONGEST_PASS or len(chosen) <= 2 * AT_ENDS + 1:
         return chosen
-    return [*chosen[:ENDS], chosen[ENDS:-ENDS], *chosen[-ENDS:]]
+    return [*chosen[:AT_ENDS], chosen[AT_ENDS:-AT_ENDS], *chosen[-AT_ENDS:]]
 
 
 def sentence_of(words: str) -> str:
@@ -390,7 +391,7 @@ def tidied(names: Names) -> Callable[[str], str]:
     better = {}
     for name in [*map(names.of, names.nodes), *names.arrays]:
         if len(name) > LONGEST_NAME or any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in name):
-            better[name] = ISOLATE.format(shown(name))
+            better[name] = ISOLATE.format(shown_name(name))
     if not better:
         return lambda text: text
     # Longest first: a name may contain another.

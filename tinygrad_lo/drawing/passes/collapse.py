@@ -18,7 +18,7 @@ from tinygrad_lo.engine.graph import Node, reachable
 from tinygrad_lo.explaining.formula import Names
 
 # The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
-Path = tuple[tuple[str, int], ...]
+ScopePath = tuple[tuple[str, int], ...]
 
 BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
@@ -35,7 +35,7 @@ class Box:
     """
 
     title: str | None
-    path: Path
+    path: ScopePath
     members: list[Node]
     began: int = 0
 
@@ -63,7 +63,7 @@ class Choice:
     """
 
     units: dict[int, int]
-    collapsed: set[Path]
+    collapsed: set[ScopePath]
     boxes: list[Box] = field(default_factory=list)
     drawn: dict[int, None] = field(default_factory=dict)
     cut: bool = False
@@ -86,7 +86,7 @@ class Choice:
         """Whether an edge joins two values that are drawn by themselves."""
         return self.by_itself(head) and self.by_itself(tail)
 
-    def outside(self, path: Path) -> Path:
+    def outside(self, path: ScopePath) -> ScopePath:
         """The scopes of the path that are frames, and not boxes."""
         return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
 
@@ -106,35 +106,35 @@ def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
 
 
 def choose(
-    root: Node, names: Names, paths: dict[int, Path], limit: int, focus: list[Node], *, overview: bool
+    root: Node, names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
     nodes = related(names.nodes, focus)
     alone = {root.birth, *(node.birth for node in focus)}
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    opened = nested(paths[node.birth] for node in focus)
-    scopes = nested((paths[node.birth] for node in nodes if node.op is not None), without=opened)
+    opened = every_scope(paths[node.birth] for node in focus)
+    scopes = every_scope((paths[node.birth] for node in nodes if node.op is not None), without=opened)
     counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
     target = min(BOXES, limit) if overview else limit
 
     @functools.cache
     def collapsed(n: int) -> Choice:
-        return grouped(nodes, paths, set(scopes[:n]), alone)
+        return in_units(nodes, paths, set(scopes[:n]), alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest(choice, nodes, root, focus, limit), True
+        choice.drawn, choice.cut = nearest_units(choice, nodes, root, focus, limit), True
     return choice
 
 
-def levels(scopes: list[Path]) -> list[int]:
+def levels(scopes: list[ScopePath]) -> list[int]:
     """How many scopes an overview may collapse: whole levels of depth, at least one."""
     depths = [len(path) for path in scopes]
     return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
 
 
-def nested(paths: Iterable[Path], *, without: Iterable[Path] = ()) -> list[Path]:
+def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
     """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
     every = dict.fromkeys(path[:n] for path in dict.fromkeys(paths) for n in range(1, len(path) + 1))
     for path in without:
@@ -154,11 +154,13 @@ def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
     return [node for node in nodes if node.birth in before or node.birth in after]
 
 
-def grouped(nodes: list[Node], paths: dict[int, Path], collapsed: set[Path], alone: set[int]) -> Choice:
+def in_units(
+    nodes: list[Node], paths: dict[int, ScopePath], collapsed: set[ScopePath], alone: set[int]
+) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
     if collapsed:
-        for path, members in inside(nodes, paths, choice, alone).items():
+        for path, members in members_of(nodes, paths, choice, alone).items():
             if len(members) > 1:  # a value alone shows more as a card
                 title, began = path[-1]
                 choice.put(Box(title, path[:-1], members, began))
@@ -167,12 +169,12 @@ def grouped(nodes: list[Node], paths: dict[int, Path], collapsed: set[Path], alo
     return choice
 
 
-def inside(
-    nodes: list[Node], paths: dict[int, Path], choice: Choice, alone: set[int]
-) -> dict[Path, list[Node]]:
+def members_of(
+    nodes: list[Node], paths: dict[int, ScopePath], choice: Choice, alone: set[int]
+) -> dict[ScopePath, list[Node]]:
     """The computed values in each of the outermost collapsed scopes."""
     outside = functools.cache(choice.outside)
-    held: defaultdict[Path, list[Node]] = defaultdict(list)
+    held: defaultdict[ScopePath, list[Node]] = defaultdict(list)
     for node in nodes:
         path = paths[node.birth]
         outer = outside(path)
@@ -211,7 +213,9 @@ def most_cards(leaves: list[Node]) -> int:
     return FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1
 
 
-def nearest(choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int) -> dict[int, None]:
+def nearest_units(
+    choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int
+) -> dict[int, None]:
     """The units with the fewest edges to the root, or to the focus; the root is always among them."""
     units = choice.units
     near: defaultdict[int, dict[int, None]] = defaultdict(dict)

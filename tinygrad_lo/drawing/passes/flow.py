@@ -59,7 +59,7 @@ def flow_back(
         for i, parent, part in pull(node, g):
             key = (node.birth, i)
             if seen(node, parent):
-                flow.strengths[key] = largest(part)
+                flow.strengths[key] = largest_magnitude(part)
                 if told(node, parent) and concrete(part) is not None:
                     if np.ndim(part) == np.ndim(node.value) == 0:
                         flow.slopes[key] = local_derivative(node, i)
@@ -78,7 +78,7 @@ def local_derivative(node: Node, i: int) -> Array:
     return next(part for k, _, part in pull(node, node.value.dtype.type(1)) if k == i)
 
 
-def largest(x: Array) -> float | None:
+def largest_magnitude(x: Array) -> float | None:
     """The largest |x|, nan if there is one; None of an empty array, or one that is not computed."""
     known = concrete(x)
     return float(np.max(np.abs(known))) if known is not None and known.size else None

@@ -57,7 +57,7 @@ def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -
     leaves: defaultdict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         if node.op is None and node.needs:
-            leaves[called(node)].append(node)
+            leaves[name_in_report(node)].append(node)
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     for row in report.rows:
         if row.order == 1 and row.point == 0:
@@ -82,7 +82,7 @@ def the_only(name: str, leaves: dict[str, list[Node]]) -> Node:
     )
 
 
-def called(leaf: Node) -> str:
+def name_in_report(leaf: Node) -> str:
     """What a gradient check calls a leaf."""
     return name_of(leaf) or f"{size(np.shape(leaf.value)) or 'scalar'} parameter"
 

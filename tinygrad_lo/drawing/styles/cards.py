@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Value
+from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.passes.numeric import Numeric
 from tinygrad_lo.drawing.styles.style import Style
@@ -26,7 +26,7 @@ FIGURES = ("mean", "std", "min", "max")
 class Overview(Style):
     """Boxes, and the values between them as cards, from left to right."""
 
-    def label(self, value: Value) -> str:
+    def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
         return card(value, self.look)
 
@@ -39,13 +39,13 @@ class Cards(Overview):
         return True
 
 
-def card(value: Value, look: Look) -> str:
+def card(value: DrawnValue, look: Look) -> str:
     """The label of one value's node."""
     ink = {"value": look.colors.value, "gradient": look.colors.gradient}
     shape = np.shape(value.data)
 
     def column(kind: str, data: Array | None, word: str, *, found: bool = True) -> None:
-        cell = numbers(kind, data, shape, look)
+        cell = data_cell(kind, data, shape, look)
         cells.append(handle(cell, f"{kind}-{value.id}", look, look.colors.card) if found else cell)
         captions.append(caption(word, ink[kind]))
 
@@ -57,14 +57,14 @@ def card(value: Value, look: Look) -> str:
     if value.expects:
         column("gradient", value.gradient, "grad")
     if value.numeric is not None:
-        compared = numbers("gradient", value.numeric.values, shape, look, value.numeric.failures)
+        compared = data_cell("gradient", value.numeric.values, shape, look, value.numeric.failures)
         cells.append(handle(compared, f"numeric-{value.id}", look))
         captions.append(verdict(value.numeric, look.colors))
     row = f"<TR>{''.join(captions)}</TR>" if len(captions) > 1 else ""
     return card_frame(value, len(captions), f"{row}<TR>{''.join(cells)}</TR>", look.colors)
 
 
-def card_frame(value: Value, columns: int, rows: str, colors: Colors) -> str:
+def card_frame(value: DrawnValue, columns: int, rows: str, colors: Colors) -> str:
     """The frame of a card, its header, and the rows below."""
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
@@ -91,7 +91,7 @@ def verdict(numeric: Numeric, colors: Colors) -> str:
     return f'<TD CELLPADDING="1"{ground}>{words}</TD>'
 
 
-def header(value: Value, colors: Colors) -> str:
+def header(value: DrawnValue, colors: Colors) -> str:
     """The line `name = formula  shape`; leaves say what they are instead of a formula."""
     emphasis = "B" if value.given else "I"
     parts = font(f"<{emphasis}>{text(value.name)}</{emphasis}>", colors.ink)
@@ -114,7 +114,7 @@ def header(value: Value, colors: Colors) -> str:
 # ------------------------------------------------------------------------------------- numbers
 
 
-def numbers(
+def data_cell(
     kind: str, data: Array | None, shape: tuple[int, ...], look: Look, wrong: ndarray[Any, Any] | None = None
 ) -> str:
     """The cell with a value or a gradient: a number, a table, or what summarizes a large array.
@@ -174,7 +174,7 @@ def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[An
         return f'<TD WIDTH="{wide}"{ground}>{font(word or DASH, ink)}</TD>'
 
     lines = zip(words.tolist(), magnitudes.tolist(), marks.tolist(), strict=True)
-    return table(f"<TR>{''.join(map(cell, *line))}</TR>" for line in lines)
+    return inner_table(f"<TR>{''.join(map(cell, *line))}</TR>" for line in lines)
 
 
 def heat(kind: str, magnitude: float, top: float, look: Look, marked: bool) -> tuple[str, str]:
@@ -203,10 +203,10 @@ def statistics(kind: str, known: ndarray[Any, Any] | None, look: Look) -> str:
         ink, ground = (colors.muted, "") if value is None else loud(value, getattr(colors, kind), colors)
         content = DASH if value is None else number(value, look.digits)
         lines.append(f"<TR>{title}<TD{ground}>{font(content, ink)}</TD></TR>")
-    return table(lines)
+    return inner_table(lines)
 
 
-def table(rows: Iterable[str]) -> str:
+def inner_table(rows: Iterable[str]) -> str:
     """Rows as a table inside a cell."""
     inner = f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="1" CELLPADDING="3">{"".join(rows)}</TABLE>'
     return f'<TD CELLPADDING="4"><FONT POINT-SIZE="11">{inner}</FONT></TD>'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from tinygrad_lo.drawing.contents import Contents, Group, Stub, Value
+from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.styles.boxes import box
 from tinygrad_lo.drawing.styles.text import Look, font, text
 from tinygrad_lo.explaining.formula import size
@@ -49,18 +49,18 @@ class Style:
         """About how many points values take from left to right, where more than their rank counts."""
         return {}
 
-    def label(self, value: Value) -> str:
+    def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
         raise NotImplementedError
 
-    def lines(self, value: Value) -> list[str]:
+    def lines(self, value: DrawnValue) -> list[str]:
         """The DOT text of one value."""
         made = f"{value.name} = {value.formula}" if value.formula else f"{value.name}: {value.role}"
         kind = f"{size(value.data.shape) or 'scalar'} · {value.data.dtype}"
         about = f"{text(made, 200)} · {kind}"
         return [f'{value.id} [id="{value.id}" tooltip="{about}" label=<{self.label(value)}>]']
 
-    def group_line(self, group: Group) -> str:
+    def group_line(self, group: DrawnBox) -> str:
         """The node of a box."""
         about = text(f"{group.title}: {len(group.members)} values", 200)
         label = box(group, self.look, differentiated=self.contents.differentiated)

@@ -33,7 +33,7 @@ class Look:
         return len(shape) > 2 or max(shape, default=0) > self.max_cells
 
 
-def shown(written: str, longest: int = LONGEST_NAME) -> str:
+def shown_name(written: str, longest: int = LONGEST_NAME) -> str:
     """A name as it is drawn: in one line, without characters that no font has, and not too long."""
     plain = one_line(written)
     return plain if len(plain) <= longest else plain[: longest - 1] + "…"
@@ -45,7 +45,7 @@ def text(written: str, longest: int = LONGEST_NAME) -> str:
     Graphviz reads markup, then escapes such as \N (the node's own name), and drops spaces at the
     ends of a run.
     """
-    escaped = html.escape(shown(written, longest).replace("\\", "\\\\"))
+    escaped = html.escape(shown_name(written, longest).replace("\\", "\\\\"))
     return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
 
 
@@ -66,11 +66,6 @@ def handle(cell: str, id: str, look: Look, ground: str = "") -> str:
     cell = cell.replace("<TD>", f"{filled}>")
     outer = "<TD" if "<TABLE" in cell or "BGCOLOR" in cell else filled
     return cell.replace("<TD", f'{outer} ID="{id}" HREF="#"', 1)
-
-
-def counted(count: int, word: str) -> str:
-    """A number of things."""
-    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def more_uses(count: int) -> str:
