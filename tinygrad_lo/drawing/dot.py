@@ -203,14 +203,18 @@ def gradient_marks(style: Style) -> Iterator[tuple[str, str, str]]:
     yield "<B>grad</B>", colors.gradient, f"{under_wire}&#160;∂{root}/∂value, ← backward"
     if style.labelled and any(edge.slope is not None for edge in contents.edges):
         yield "<I>×2</I>", colors.gradient, "&#160;local derivative"
-    verdicts = {value.numeric.mark[0] for value in contents.values if value.numeric is not None}
     for mark, word in (("✓", "agree"), ("✗", "disagree"), ("?", "cannot tell")):
-        if mark in verdicts:
+        if mark in check_marks(contents):
             yield f"<B>{mark}</B>", colors.gradient, f"&#160;finite differences {word}"
     if any(edge.strength == 0 for edge in contents.edges):
         yield "", "", "– – –&#160;&#160;no gradient flows"
     if any(value.expects and value.gradient is None for value in contents.values):
         yield "", "", "–&#160;&#160;not reached"
+
+
+def check_marks(contents: Contents) -> set[str]:
+    """What a gradient check found, over all values: ticks, crosses, question marks."""
+    return {value.numeric.mark[0] for value in contents.values if value.numeric is not None}
 
 
 def cells_of(cells: list[str]) -> str:

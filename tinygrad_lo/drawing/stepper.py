@@ -200,11 +200,12 @@ class Story:
     def __init__(self, loss: Node, names: Names, look: Look, map: Map, gradient: bool) -> None:
         self.loss, self.names, self.look, self.map, self.gradient = loss, names, look, map, gradient
         self.sweep: Steps | None = None
+        products: list[Product] = []
         if gradient and loss.needs and np.size(loss.value) == 1:
             self.sweep = steps(loss, "draw")
-            self.names = self.sweep.names
-        every = self.sweep.forward if self.sweep else computed_alone(names)
-        products = self.sweep.backward if self.sweep else []
+            self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
+        else:
+            every = computed_alone(names)
         self.computed = [step for step in every if step.place in map]
         self.products = [step for step in products if step.gate_place in map or step.target_place in map]
         self.count = len(self.computed) + len(self.products)
