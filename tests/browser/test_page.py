@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing import story
+from tinygrad_lo.drawing import stepper
 from tinygrad_lo.drawing.colors import COLORS, channels
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.explaining.formula import number
@@ -312,8 +312,8 @@ def test_nan_is_loud_when_it_comes(browser, page):
 
 
 def test_a_long_graph_says_what_it_leaves_out(browser, page, monkeypatch):
-    monkeypatch.setattr(story, "LONGEST", 30)
-    monkeypatch.setattr(story, "ENDS", 4)
+    monkeypatch.setattr(stepper, "LONGEST_PASS", 30)
+    monkeypatch.setattr(stepper, "AT_ENDS", 4)
     w = lo.Parameter(1.0, name="w")
     value = w
     for _ in range(8):

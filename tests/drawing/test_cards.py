@@ -5,15 +5,16 @@ import re
 import numpy as np
 import pytest
 
-from tinygrad_lo.drawing.cards import DASH, Look, card, shown, text
 from tinygrad_lo.drawing.colors import LIGHT
-from tinygrad_lo.drawing.contents import Value
+from tinygrad_lo.drawing.contents import DrawnValue
+from tinygrad_lo.drawing.styles.cards import card
+from tinygrad_lo.drawing.styles.text import DASH, Look, shown_name, text
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)
 
 
 def made(data, gradient=None, *, expects=True, role="value", formula="a + b", **more):
-    return Value("n1", "v", True, formula, role, np.asarray(data)[()], (), expects, gradient, **more)
+    return DrawnValue("n1", "v", True, formula, role, np.asarray(data)[()], (), expects, gradient, **more)
 
 
 def words(label):
@@ -116,5 +117,5 @@ def test_text_is_escaped_for_markup_and_for_graphviz():
 
 
 def test_shown_is_one_short_printable_line():
-    assert shown("a\nb\x00\ud800") == "a b\ufffd\ufffd"
-    assert shown("x" * 100) == "x" * 39 + "…"
+    assert shown_name("a\nb\x00\ud800") == "a b\ufffd\ufffd"
+    assert shown_name("x" * 100) == "x" * 39 + "…"

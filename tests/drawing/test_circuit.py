@@ -9,7 +9,7 @@ from drawing_networks import network, svm_of_one_image
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.colors import LIGHT
-from tinygrad_lo.drawing.gates import Gates
+from tinygrad_lo.drawing.passes.collect import Gates
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.drawing.render import render, visible
 from tinygrad_lo.explaining.formula import Names

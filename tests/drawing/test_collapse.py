@@ -5,8 +5,8 @@ import pytest
 from drawing_networks import network
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.collapse import nested
-from tinygrad_lo.drawing.contents import collect
+from tinygrad_lo.drawing.passes.collapse import every_scope
+from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.explaining.formula import Names
 
 
@@ -231,4 +231,4 @@ def test_the_scope_of_the_focus_stays_open(svm):
 
 def test_nested_lists_every_scope_once():
     a, b, c = ("a", -1), ("b", -2), ("c", -9)
-    assert nested([(a, b), (a,), (), (a, c), (a, b)]) == [(a, b), (a, c), (a,)]
+    assert every_scope([(a, b), (a,), (), (a, c), (a, b)]) == [(a, b), (a, c), (a,)]

@@ -7,7 +7,7 @@ import pytest
 from drawing_networks import svm_of_one_image
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.colors import COLORS, PALETTES, STRONGEST, THEMES, blend, channels
+from tinygrad_lo.drawing.colors import COLORS, PALETTES, STRONGEST, THEMES, channels, mix
 from tinygrad_lo.drawing.render import render
 
 
@@ -43,14 +43,14 @@ def test_every_text_reaches_wcag_aa(theme, palette):
 def test_inks_include_the_strongest_tint_of_both_kinds(theme, palette):
     colors = COLORS[theme, palette]
     for kind in ("value", "gradient"):
-        strongest = blend(getattr(colors, f"{kind}_heat"), colors.card, STRONGEST)
+        strongest = mix(getattr(colors, f"{kind}_heat"), colors.card, STRONGEST)
         assert (getattr(colors, kind), strongest) in colors.inks()
 
 
 def test_blend_mixes_by_opacity():
-    assert blend("#ff0000", "#0000ff", 0.0) == "#0000ff"
-    assert blend("#ff0000", "#0000ff", 1.0) == "#ff0000"
-    assert blend("#640000", "#000000", 0.5) == "#320000"
+    assert mix("#ff0000", "#0000ff", 0.0) == "#0000ff"
+    assert mix("#ff0000", "#0000ff", 1.0) == "#ff0000"
+    assert mix("#640000", "#000000", 0.5) == "#320000"
 
 
 def test_heat_grows_with_the_number():

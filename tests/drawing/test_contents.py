@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.contents import collect
+from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.ops.elementwise import relu
 from tinygrad_lo.explaining.formula import Names

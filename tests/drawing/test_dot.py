@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.cards import shown
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.drawing.render import render, squeezed, visible
+from tinygrad_lo.drawing.styles.text import shown_name
 from tinygrad_lo.engine.ops.elementwise import relu
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
@@ -77,12 +77,12 @@ def test_names_are_text_in_circuits_and_boxes(name, style, backend):
     with lo.scope(name):
         z = w * x * y + w
     loss = (z * 2.0).named(name)
-    svg = render(draw(loss, title=name, style=style).source, "svg", shown(name)).decode()
+    svg = render(draw(loss, title=name, style=style).source, "svg", shown_name(name)).decode()
     root = ET.fromstring(svg)
     groups = [(group.get("class") or "").split()[:1] for group in root.iter(f"{SVG}g")]
     assert groups.count(["node"]) == {"circuit": 2 + 4 * 2, "overview": 3}[style]
     assert groups.count(["cluster"]) == {"circuit": 1, "overview": 0}[style]
-    assert squeezed(visible(svg)).count(squeezed(shown(name))) >= 4
+    assert squeezed(visible(svg)).count(squeezed(shown_name(name))) >= 4
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -90,14 +90,14 @@ def test_names_are_text_everywhere(name, backend):
     w = lo.Parameter([1.0, 2.0], name=name)
     with lo.scope(name):
         loss = (w * 2.0).sum().named(name)
-    svg = render(draw(loss, title=name).source, "svg", shown(name)).decode()
+    svg = render(draw(loss, title=name).source, "svg", shown_name(name)).decode()
     root = ET.fromstring(svg)
     groups = [group.get("class") for group in root.iter(f"{SVG}g")]
     assert (groups.count("node"), groups.count("edge"), groups.count("cluster")) == (3, 2, 1)
     # title, scope, header of w and of the loss, formula of v1, and ∂name/∂value
-    assert squeezed(visible(svg)).count(squeezed(shown(name))) == 6
+    assert squeezed(visible(svg)).count(squeezed(shown_name(name))) == 6
     tips = [squeezed(a.get("{http://www.w3.org/1999/xlink}title") or "") for a in root.iter(f"{SVG}a")]
-    assert squeezed(shown(name)) in tips
+    assert squeezed(shown_name(name)) in tips
 
 
 def test_an_empty_name_does_no_harm(backend):

@@ -3,7 +3,7 @@
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.flow import backward, concrete, largest
+from tinygrad_lo.drawing.passes.flow import concrete, flow_back, largest_magnitude
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.explaining.steps import steps
 
@@ -11,7 +11,7 @@ from tinygrad_lo.explaining.steps import steps
 def flow_of(loss, **options):
     names = Names([loss])
     births = {node.birth for node in names.nodes}
-    return names, backward(loss, names, births, lambda *edge: True, lambda *edge: True, **options)
+    return names, flow_back(loss, names, births, lambda *edge: True, lambda *edge: True, **options)
 
 
 def test_formulas_and_slopes_are_those_of_the_steps(svm):
@@ -40,14 +40,14 @@ def test_without_words_there_are_strengths_and_slopes(svm):
 
 def test_only_what_is_asked_for_is_looked_at(svm):
     names = Names([svm])
-    flow = backward(svm, names, (), lambda head, tail: tail.name == "W", lambda *edge: False)
+    flow = flow_back(svm, names, (), lambda head, tail: tail.name == "W", lambda *edge: False)
     assert len(flow.strengths) == 3  # X @ W, and W * W twice
     assert not flow.slopes
     assert {node.name for node in names.nodes if node.birth in flow.gradients} == {"W"}
 
 
 def test_largest_keeps_nan_and_knows_no_lazy_array():
-    assert np.isnan(largest(np.array([1.0, np.nan])))
-    assert largest(np.zeros((0, 2))) is None
-    assert largest(object()) is None
+    assert np.isnan(largest_magnitude(np.array([1.0, np.nan])))
+    assert largest_magnitude(np.zeros((0, 2))) is None
+    assert largest_magnitude(object()) is None
     assert concrete(3.0) == 3.0

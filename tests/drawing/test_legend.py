@@ -5,12 +5,12 @@ import re
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.contents import Contents, Group
-from tinygrad_lo.drawing.legend import left_out
+from tinygrad_lo.drawing.contents import Contents, DrawnBox
+from tinygrad_lo.drawing.dot import left_out
 
 
 def contents(total, drawn, boxes=(), **more):
-    groups = [Group(f"b{i}", "t", "value", (), ["n0"] * n) for i, n in enumerate(boxes)]
+    groups = [DrawnBox(f"b{i}", "t", "value", (), ["n0"] * n) for i, n in enumerate(boxes)]
     return Contents(total, drawn, True, [], [], [], groups, **more)
 
 

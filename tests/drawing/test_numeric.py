@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.colors import LIGHT
-from tinygrad_lo.drawing.numeric import read
+from tinygrad_lo.drawing.passes.numeric import read_report
 from tinygrad_lo.explaining.formula import Names
 
 
@@ -21,7 +21,7 @@ def w():
 
 
 def found_for(loss, leaf, report):
-    return read(report, Names([loss]).nodes, {leaf.birth: lo.grad(loss, leaf)})[leaf.birth]
+    return read_report(report, Names([loss]).nodes, {leaf.birth: lo.grad(loss, leaf)})[leaf.birth]
 
 
 def test_the_numeric_gradient_has_the_shape_of_the_leaf(w):

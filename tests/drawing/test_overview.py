@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.cards import Look
 from tinygrad_lo.drawing.colors import LIGHT
-from tinygrad_lo.drawing.contents import Group
-from tinygrad_lo.drawing.overview import box, counted, length, spread
+from tinygrad_lo.drawing.contents import DrawnBox
+from tinygrad_lo.drawing.styles.boxes import box, mean_and_std, norm_text
+from tinygrad_lo.drawing.styles.text import Look
+from tinygrad_lo.explaining.explain import counted
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)
 
@@ -20,7 +21,7 @@ def words(label):
 
 def group(**facts):
     facts = {"title": "layer 1", "role": "value", "path": (), "members": ["n1", "n2"]} | facts
-    return Group("b0", **facts)
+    return DrawnBox("b0", **facts)
 
 
 def test_a_scope_says_its_ops_parameters_and_outputs():
@@ -65,20 +66,20 @@ def test_leaves_say_what_they_are(role, word):
     ],
 )
 def test_spread(arrays, expected):
-    assert spread(arrays, 3) == expected
+    assert mean_and_std(arrays, 3) == expected
 
 
 def test_lengths_neither_overflow_nor_hide_a_nan():
-    assert length([np.array([3e300, 4e300])], 3) == "‖grad‖ 5e300"
-    assert length([np.array([3e-300, 4e-300])], 3) == "‖grad‖ 5e−300"
-    assert length([np.array([3.0, np.nan])], 3) == "‖grad‖ nan"
-    assert length([np.zeros(3)], 3) == "‖grad‖ 0"
-    assert length([], 3) == "–"
+    assert norm_text([np.array([3e300, 4e300])], 3) == "‖grad‖ 5e300"
+    assert norm_text([np.array([3e-300, 4e-300])], 3) == "‖grad‖ 5e−300"
+    assert norm_text([np.array([3.0, np.nan])], 3) == "‖grad‖ nan"
+    assert norm_text([np.zeros(3)], 3) == "‖grad‖ 0"
+    assert norm_text([], 3) == "–"
 
 
 def test_lazy_arrays_are_not_computed():
     da = pytest.importorskip("dask.array")
-    assert spread([da.ones(3)], 3) == "–"
+    assert mean_and_std([da.ones(3)], 3) == "–"
 
 
 def test_counted():

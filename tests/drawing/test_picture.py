@@ -34,15 +34,16 @@ def test_only_tensors_are_drawn(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"style": "boxes"}, "style is 'boxes'; it can be 'auto', 'cards', 'circuit', 'overview'"),
-        ({"theme": "blue"}, "'light', 'dark'"),
-        ({"palette": "red"}, "'cs231n', 'colorblind'"),
-        ({"max_nodes": 0}, "whole number from 1 on"),
-        ({"max_nodes": 1.5}, "max_nodes is 1.5"),
-        ({"max_cells": -1}, "whole number from 0 on"),
-        ({"digits": 0}, "digits is 0"),
-        ({"digits": True}, "digits is True"),
-        ({"title": 3}, "title is text or None"),
+        ({"style": "boxes"}, "style must be 'auto', 'cards', 'circuit' or 'overview', got 'boxes'"),
+        ({"theme": "blue"}, "theme must be 'light' or 'dark', got 'blue'"),
+        ({"palette": "red"}, "palette must be 'cs231n' or 'colorblind', got 'red'"),
+        ({"gradient": 1}, "gradient must be True or False, got 1"),
+        ({"max_nodes": 0}, "max_nodes must be an int >= 1, got 0"),
+        ({"max_nodes": 1.5}, "max_nodes must be an int >= 1, got 1.5"),
+        ({"max_cells": -1}, "max_cells must be an int >= 0, got -1"),
+        ({"digits": 0}, "digits must be an int >= 1, got 0"),
+        ({"digits": True}, "digits must be an int >= 1, got True"),
+        ({"title": 3}, "title must be text or None, got 3"),
     ],
 )
 def test_impossible_options_are_refused(options, message):

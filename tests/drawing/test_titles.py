@@ -8,8 +8,7 @@ import pytest
 from drawing_networks import svm_of_one_image
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.render import render
-from tinygrad_lo.drawing.titles import crossed, curves, frames, moved, points
+from tinygrad_lo.drawing.render import crossed, curves, frames, move_titles, points, render
 
 SVG = """<g id="s0" class="cluster"><title>cluster_0</title>
 <path fill="#eee"
@@ -20,10 +19,12 @@ SOURCE = 'graph [id="s0" labelloc=t labeljust=l tooltip="labelloc=t labeljust=l"
 
 
 def test_a_title_moves_only_when_it_is_crossed():
-    assert moved(SOURCE, SVG.replace("{x}", "120")) == SOURCE
+    assert move_titles(SOURCE, SVG.replace("{x}", "120")) == SOURCE
     assert crossed(SVG.replace("{x}", "120")) == 0
     assert crossed(SVG.replace("{x}", "30")) == 1
-    assert moved(SOURCE, SVG.replace("{x}", "30")) == SOURCE.replace("labeljust=l tool", "labeljust=r tool")
+    assert move_titles(SOURCE, SVG.replace("{x}", "30")) == SOURCE.replace(
+        "labeljust=l tool", "labeljust=r tool"
+    )
 
 
 def test_frames_are_read():
@@ -60,7 +61,7 @@ def test_no_edge_of_the_svm_crosses_a_title(style, backend):
 def test_titles_of_very_large_pictures_stay(monkeypatch):
     page = SVG.replace("{x}", "30")
     assert crossed(page) == 1
-    monkeypatch.setattr("tinygrad_lo.drawing.titles.LARGEST", 0)
+    monkeypatch.setattr("tinygrad_lo.drawing.render.MOST_CROSSINGS", 0)
     assert crossed(page) == 0
 
 

@@ -6,7 +6,7 @@ loss. Position and caption say the same again, because red and green look alike 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 # The strongest tint of a heat cell. More would take the numbers in it below a contrast of 4.5.
 STRONGEST = 0.30
@@ -53,7 +53,16 @@ class Colors:
     def heat(self, kind: str, strength: float) -> str:
         """The background of a cell whose number is `strength` (0 to 1) of the largest one."""
         color: str = getattr(self, f"{kind}_heat")
-        return blend(color, self.card, STRONGEST * strength)
+        return mix(color, self.card, STRONGEST * strength)
+
+    def role(self, role: str) -> tuple[str, str, str]:
+        """Frame, ground of the header, and ink of a name, of a value with this role."""
+        if role == "parameter":
+            return self.parameter, self.parameter_header, self.parameter_ink
+        if role == "loss":
+            return self.loss, self.loss_header, self.loss_ink
+        ground = self.data_header if role in ("data", "constant") else self.header
+        return self.frame, ground, self.muted
 
     def inks(self) -> list[tuple[str, str]]:
         """Every (text, background) that a picture may contain."""
@@ -69,82 +78,67 @@ class Colors:
         return pairs
 
 
-LIGHT = Colors(
-    paper="#ffffff",
-    card="#ffffff",
-    header="#f6f8fa",
-    ink="#1f2328",
-    muted="#57606a",
-    frame="#afb8c1",
-    edge="#57606a",
-    faint="#afb8c1",
-    value="#116329",
-    value_heat="#1a7f37",
-    gradient="#a40e26",
-    gradient_heat="#cf222e",
-    parameter="#0969da",
-    parameter_header="#ddf4ff",
-    parameter_ink="#0757b5",
-    data_header="#eaeef2",
-    loss="#9a6700",
-    loss_header="#fff8c5",
-    loss_ink="#7d5300",
-    gate="#f1eefb",
-    scope_frame="#d0d7de",
-    scopes=("#f1effb", "#eef6f1", "#fdf3ea", "#edf4fc"),
-)
-DARK = Colors(
-    paper="#0d1117",
-    card="#161b22",
-    header="#21262d",
-    ink="#f0f6fc",
-    muted="#a2abb6",
-    frame="#484f58",
-    edge="#9198a1",
-    faint="#6e7681",
-    value="#56d364",
-    value_heat="#2ea043",
-    gradient="#ff8d85",
-    gradient_heat="#f85149",
-    parameter="#4493f8",
-    parameter_header="#0c2d6b",
-    parameter_ink="#6cb0ff",
-    data_header="#21262d",
-    loss="#d4a72c",
-    loss_header="#3d2c00",
-    loss_ink="#e3b341",
-    gate="#1f2333",
-    scope_frame="#30363d",
-    scopes=("#161424", "#101b16", "#1d1710", "#0f1a26"),
-)
+# Each colour in the light theme and in the dark one.
+CS231N = """
+paper            #ffffff  #0d1117
+card             #ffffff  #161b22
+header           #f6f8fa  #21262d
+ink              #1f2328  #f0f6fc
+muted            #57606a  #a2abb6
+frame            #afb8c1  #484f58
+edge             #57606a  #9198a1
+faint            #afb8c1  #6e7681
+value            #116329  #56d364
+value_heat       #1a7f37  #2ea043
+gradient         #a40e26  #ff8d85
+gradient_heat    #cf222e  #f85149
+parameter        #0969da  #4493f8
+parameter_header #ddf4ff  #0c2d6b
+parameter_ink    #0757b5  #6cb0ff
+data_header      #eaeef2  #21262d
+loss             #9a6700  #d4a72c
+loss_header      #fff8c5  #3d2c00
+loss_ink         #7d5300  #e3b341
+gate             #f1eefb  #1f2333
+scope_frame      #d0d7de  #30363d
+scope            #f1effb  #161424
+scope            #eef6f1  #101b16
+scope            #fdf3ea  #1d1710
+scope            #edf4fc  #0f1a26
+"""
 # Blue, vermilion and purple of Okabe and Ito (2008), "Color universal design", darkened or lightened
 # where they carry text.
-COLORS = {
-    ("light", "cs231n"): LIGHT,
-    ("dark", "cs231n"): DARK,
-    ("light", "colorblind"): replace(
-        LIGHT,
-        value="#004c7d",
-        value_heat="#0072b2",
-        gradient="#8a3700",
-        gradient_heat="#d55e00",
-        parameter="#8f3d6d",
-        parameter_header="#f7e8f1",
-        parameter_ink="#8f3d6d",
-    ),
-    ("dark", "colorblind"): replace(
-        DARK,
-        value="#6fc3f2",
-        value_heat="#0072b2",
-        gradient="#ffb27a",
-        gradient_heat="#d55e00",
-        parameter="#cc79a7",
-        parameter_header="#3f1f34",
-        parameter_ink="#e39cc4",
-    ),
-}
+COLORBLIND = """
+value            #004c7d  #6fc3f2
+value_heat       #0072b2  #0072b2
+gradient         #8a3700  #ffb27a
+gradient_heat    #d55e00  #d55e00
+parameter        #8f3d6d  #cc79a7
+parameter_header #f7e8f1  #3f1f34
+parameter_ink    #8f3d6d  #e39cc4
+"""
+
+
+def read_colors(table: str, theme: int) -> Colors:
+    """One column of a table of colours; later rows replace earlier ones, and the scopes' are collected."""
+    colors: dict[str, str] = {}
+    scopes = []
+    for name, *themes in map(str.split, filter(None, table.splitlines())):
+        if name == "scope":
+            scopes.append(themes[theme])
+        else:
+            colors[name] = themes[theme]
+    return Colors(scopes=tuple(scopes), **colors)
+
+
 THEMES = ("light", "dark")
-PALETTES = ("cs231n", "colorblind")
+PALETTES = {"cs231n": CS231N, "colorblind": CS231N + COLORBLIND}
+COLORS = {
+    (name, palette): read_colors(table, theme)
+    for palette, table in PALETTES.items()
+    for theme, name in enumerate(THEMES)
+}
+LIGHT = COLORS["light", "cs231n"]
 
 
 def channels(color: str) -> tuple[int, int, int]:
@@ -152,7 +146,7 @@ def channels(color: str) -> tuple[int, int, int]:
     return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
 
 
-def blend(color: str, ground: str, alpha: float) -> str:
+def mix(color: str, ground: str, alpha: float) -> str:
     """What is seen where a colour covers the ground with this opacity.
 
     Mixed here, because a transparent cell in a PDF is printed differently by every program.

@@ -1,4 +1,4 @@
-"""A graph as DOT text: cards, a circuit or an overview, scopes as frames.
+"""A graph as DOT text: its values in one of the styles, scopes as frames, the title with the legend.
 
 The text depends on nothing but the graph: names of nodes come from their place in it, and nothing is
 ordered by a set or keyed by an address. In the SVG, value number i of the graph has the id `n<i>`, edge
@@ -8,59 +8,49 @@ number i of the picture `e<i>`; a circuit's gate and the wire behind it have `g<
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from tinygrad_lo.drawing import circuit
-from tinygrad_lo.drawing.cards import Look, card, font, text
-from tinygrad_lo.drawing.collapse import Path
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, Edge, Group, Stub, Value
-from tinygrad_lo.drawing.legend import labelled, legend
-from tinygrad_lo.drawing.overview import box
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.drawing.contents import Contents, Edge
+from tinygrad_lo.drawing.passes.collapse import ScopePath
+from tinygrad_lo.drawing.styles.cards import Cards, Overview
+from tinygrad_lo.drawing.styles.circuit import Circuit
+from tinygrad_lo.drawing.styles.style import Style
+from tinygrad_lo.drawing.styles.text import Look, font, text
+from tinygrad_lo.explaining.formula import number
 
+STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
-THINNEST, WIDEST = 0.8, {"cards": 2.8, "circuit": 2.2, "overview": 2.8}  # of edges, in points
+THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
 HURRY = 800
-BOX, LABEL = 200, 30  # points that a box with the gap behind it takes, about, and a label on an edge
-DEEPEST, WIDE = 14, 1600  # ranks and points from left to right; a longer picture runs from top to bottom
+LONG_TITLE = 44  # characters of a title that gets a line of its own
+LONGEST_TITLE = 90
+FILLER = 24  # columns
 
 
-def dot(contents: Contents, look: Look, title: str, style: str, said: str = "") -> str:
-    """The DOT text of a picture in the style "cards", "circuit" or "overview"."""
-    colors = look.colors
-    turned = style == "cards" or too_long(contents, look, style)
-    drawn = contents.differentiated
-    placed: list[tuple[Path, list[str]]] = [
-        (value.path, value_lines(value, look, style, drawn, turned)) for value in contents.values
-    ]
-    placed += [(group.path, [group_line(group, look, drawn)]) for group in contents.groups]
-    placed += [(stub.path, [stub_line(stub, colors)]) for stub in contents.stubs]
-    label = legend(contents, look, title, style, said, turned=turned)
-    return "\n".join(
-        [
-            "digraph {",
-            *settings(contents, colors, title, label, style, turned),
-            *framed(placed, colors),
-            *edge_lines(contents, look, style, turned),
-            "}",
-            "",
-        ]
-    )
+def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
+    """The DOT text of a picture in the style "cards", "circuit" or "overview".
+
+    verdict: what a gradient check found, for the title.
+    """
+    style = STYLES[style_name](contents, look)
+    placed = [(value.path, style.lines(value)) for value in contents.values]
+    placed += [(group.path, [style.group_line(group)]) for group in contents.groups]
+    placed += [(stub.path, [style.stub_line(stub)]) for stub in contents.stubs]
+    parts = settings(style, title, legend(style, title, verdict))
+    return "\n".join(["digraph {", *parts, *in_frames(placed, look.colors), *edge_lines(style), "}", ""])
 
 
-def settings(
-    contents: Contents, colors: Colors, title: str, label: str, style: str, turned: bool
-) -> list[str]:
+def settings(style: Style, title: str, label: str) -> list[str]:
     """What holds for the whole picture."""
-    many = len(contents.values) * (2 if style == "circuit" else 1) > HURRY
-    hurry = " nslimit=1 nslimit1=1" if many else ""
+    colors = style.colors
+    hurry = " nslimit=1 nslimit1=1" if len(style.contents.values) * style.nodes > HURRY else ""
     font_of = f'fontname="{FONTS}" fontcolor="{{}}" fontsize={{}}'.format
-    gaps = "ranksep=0.4 nodesep=0.3" if style != "circuit" else "ranksep=0.22 nodesep=0.14"
+    way = "TB" if style.turned else "LR"
     return [
-        f'graph [rankdir={"TB" if turned else "LR"} {gaps} pad=0.25 bgcolor="{colors.paper}"{hurry}]',
+        f'graph [rankdir={way} {style.gaps} pad=0.25 bgcolor="{colors.paper}"{hurry}]',
         f"graph [{font_of(colors.ink, 12)} labelloc=b labeljust=l]",
         f'graph [tooltip="{text(title)}" label=<{label}>]',
         f"node [{font_of(colors.ink, 13)} shape=plain]",
@@ -68,28 +58,14 @@ def settings(
     ]
 
 
-def too_long(contents: Contents, look: Look, style: str) -> bool:
-    """Whether the longest path is, from left to right, too deep or about too wide."""
-    wide = {value.id: circuit.breadth(value, look) for value in contents.values if style == "circuit"}
-    wide |= {group.id: BOX for group in contents.groups}
-    gap = LABEL if style == "circuit" and labelled(contents, style) else 0
-    ranks: dict[str, int] = {}
-    ends: dict[str, int] = {}
-    for edge in contents.edges:  # in the order of their heads' births
-        ranks[edge.head] = max(ranks.get(edge.head, 1), ranks.get(edge.tail, 1) + 1)
-        end = ends.get(edge.tail, wide.get(edge.tail, 0)) + wide.get(edge.head, 0) + gap
-        ends[edge.head] = max(ends.get(edge.head, 0), end)
-    return max(ranks.values(), default=1) > DEEPEST or max(ends.values(), default=0) > WIDE
-
-
 # --------------------------------------------------------------------------------------- nodes
 
 
-def framed(placed: Iterable[tuple[Path, list[str]]], colors: Colors) -> list[str]:
+def in_frames(placed: Iterable[tuple[ScopePath, list[str]]], colors: Colors) -> list[str]:
     """The nodes inside the frames of their scopes."""
     lines: list[str] = []
-    clusters: dict[Path, int] = {}
-    opened: Path = ()
+    clusters: dict[ScopePath, int] = {}
+    opened: ScopePath = ()
     for path, some in placed:
         # A scope may be opened again further down: Graphviz puts together what has one name.
         while path[: len(opened)] != opened:
@@ -116,65 +92,35 @@ def scope_line(title: str, index: int, colors: Colors) -> str:
     )
 
 
-def value_lines(value: Value, look: Look, style: str, differentiated: bool, turned: bool) -> list[str]:
-    """The node of one value; in a circuit, its gate and the wire between them, too."""
-    made = f"{value.name} = {value.formula}" if value.formula else f"{value.name}: {value.role}"
-    kind = f"{size(value.data.shape) or 'scalar'} · {value.data.dtype}"
-    lines = []
-    if style == "circuit":
-        label = circuit.pair(value, look, differentiated=differentiated, turned=turned)
-        if value.gate:
-            lines = [circuit.gate(value, look), circuit.wire(value, turned=turned)]
-    else:
-        label = card(value, look)
-    node = f'{value.id} [id="{value.id}" tooltip="{text(made, 200)} · {kind}" label=<{label}>]'
-    return [node, *lines]
-
-
-def group_line(group: Group, look: Look, differentiated: bool) -> str:
-    """The node of a box."""
-    about = text(f"{group.title}: {len(group.members)} values", 200)
-    label = box(group, look, differentiated=differentiated)
-    return f'{group.id} [id="{group.id}" tooltip="{about}" label=<{label}>]'
-
-
-def stub_line(stub: Stub, colors: Colors) -> str:
-    """The node in place of what is not drawn."""
-    count = f"{stub.behind} more value{'s' * (stub.behind != 1)}"
-    return (
-        f'{stub.id} [shape=box style="rounded,dashed" color="{colors.faint}" margin="0.1,0.05" height=0'
-        f' tooltip="{count}, not drawn" label=<{font(f"… {count}", colors.muted, 11)}>]'
-    )
-
-
 # --------------------------------------------------------------------------------------- edges
 
 
-def edge_lines(contents: Contents, look: Look, style: str, turned: bool) -> list[str]:
+def edge_lines(style: Style) -> list[str]:
     """Edges: wide where much gradient flows, dashed where exactly 0 does, thin where none can."""
-    colors = look.colors
-    names: dict[str, str] = {value.id: value.name for value in contents.values}
+    contents = style.contents
+    names = {value.id: value.name for value in contents.values}
     names |= {group.id: group.title for group in contents.groups}
-    gates = {
-        value.id: circuit.gate_id(value) for value in contents.values if style == "circuit" and value.gate
-    }
-    wired = {value.id for value in contents.values} if style == "circuit" else set()
+    tails, heads = style.ports()
     finite = [e.strength for e in contents.edges if e.strength is not None and math.isfinite(e.strength)]
     top = max(finite, default=0.0)
-    out = ":s" if turned else ":e"
-    worded = labelled(contents, style)
     lines = []
     for i, edge in enumerate(contents.edges):
-        parts = [width(edge, top, WIDEST[style], colors)] if contents.differentiated else []
-        if edge.count > 1:
-            parts.append(f"label=<{font(f'&#160;{edge.count} edges', colors.muted)}>")
-        elif edge.slope is not None and worded:
-            parts.append(f"label=<<I>&#160;×{number(edge.slope, look.digits)}</I>>")
-        tail = edge.tail + (out if edge.tail in wired else "")
-        about = about_edge(edge, names, look.digits)
-        line = f'{tail} -> {gates.get(edge.head, edge.head)} [id="e{i}" tooltip="{about}" {" ".join(parts)}]'
-        lines.append(line.replace(" ]", "]"))
+        parts = [f'id="e{i}"', f'tooltip="{about_edge(edge, names, style.look.digits)}"']
+        if contents.differentiated:
+            parts.append(width(edge, top, style.widest, style.colors))
+        parts += label_of(edge, style)
+        tail, head = tails.get(edge.tail, edge.tail), heads.get(edge.head, edge.head)
+        lines.append(f"{tail} -> {head} [{' '.join(parts)}]")
     return lines
+
+
+def label_of(edge: Edge, style: Style) -> list[str]:
+    """How many edges it stands for, or the local derivative along it."""
+    if edge.count > 1:
+        return [f"label=<{font(f'&#160;{edge.count} edges', style.colors.muted)}>"]
+    if edge.slope is not None and style.labelled:
+        return [f"label=<<I>&#160;×{number(edge.slope, style.look.digits)}</I>>"]
+    return []
 
 
 def about_edge(edge: Edge, names: dict[str, str], digits: int) -> str:
@@ -197,3 +143,85 @@ def width(edge: Edge, top: float, widest: float, colors: Colors) -> str:
         return f'color="{colors.faint}" penwidth=1.2 style=dashed'
     share = edge.strength / top if math.isfinite(edge.strength) else 1.0
     return f"penwidth={THINNEST + (widest - THINNEST) * math.sqrt(share):.2f}"
+
+
+# -------------------------------------------------------------------------------------- legend
+
+
+def legend(style: Style, title: str, verdict: str) -> str:
+    """The picture's title, and in the same line what its marks mean: only those that occur."""
+    ink = style.colors.ink
+    notes = [note for note in (*left_out(style.contents), verdict) if note]
+    first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
+    first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
+    cells = list(marks(style))
+    if len(title) + sum(map(len, notes)) > LONG_TITLE and cells:
+        # Graphviz widens all columns alike; the empty ones take what a long title needs.
+        top = f'<TD ALIGN="LEFT" COLSPAN="{len(cells) + FILLER}">{first}</TD>'
+        filler = '<TD CELLPADDING="0"></TD>' * FILLER
+        return plain_table(f"<TR>{top}</TR>", f"<TR>{cells_of(cells)}{filler}</TR>")
+    return plain_table(f"<TR>{cells_of([first, *cells])}</TR>")
+
+
+def left_out(contents: Contents) -> list[str]:
+    """What the title says of the values that have no place of their own in the picture."""
+    total, boxed, alone = contents.total, contents.boxed, contents.drawn
+    notes = []
+    if contents.focus:
+        notes.append(f"what leads to and from {', '.join(contents.focus)}")
+    if boxed + alone < total:
+        near = "nearest " if contents.cut else ""
+        notes.append(f"the {boxed + alone} {near}of {total} values")
+    elif boxed:
+        notes.append(f"{total} values")
+    if boxed:
+        boxes = len(contents.groups)
+        notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
+    return notes
+
+
+def marks(style: Style) -> Iterator[str]:
+    """One cell for each kind of mark that the picture has."""
+    contents, colors = style.contents, style.colors
+    roles = {value.role for value in contents.values} | {group.role for group in contents.groups}
+    for role in ("parameter", "data", "constant", "loss"):
+        if role in roles:
+            yield style.role_mark(role)
+    for name, value in contents.constants:
+        yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
+    if contents.differentiated:
+        for sign, ink, meaning in gradient_marks(style):
+            yield font(sign, ink) + font(meaning, colors.muted) if sign else font(meaning, colors.muted)
+
+
+def gradient_marks(style: Style) -> Iterator[tuple[str, str, str]]:
+    """What is marked in a picture with gradients: a sign, its ink, its meaning."""
+    contents, colors = style.contents, style.colors
+    root = text(contents.values[-1].name)
+    on_wire, under_wire = style.places()
+    yield "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"
+    yield "<B>grad</B>", colors.gradient, f"{under_wire}&#160;∂{root}/∂value, ← backward"
+    if style.labelled and any(edge.slope is not None for edge in contents.edges):
+        yield "<I>×2</I>", colors.gradient, "&#160;local derivative"
+    for mark, word in (("✓", "agree"), ("✗", "disagree"), ("?", "cannot tell")):
+        if mark in check_marks(contents):
+            yield f"<B>{mark}</B>", colors.gradient, f"&#160;finite differences {word}"
+    if any(edge.strength == 0 for edge in contents.edges):
+        yield "", "", "– – –&#160;&#160;no gradient flows"
+    if any(value.expects and value.gradient is None for value in contents.values):
+        yield "", "", "–&#160;&#160;not reached"
+
+
+def check_marks(contents: Contents) -> set[str]:
+    """What a gradient check found, over all values: ticks, crosses, question marks."""
+    return {value.numeric.mark[0] for value in contents.values if value.numeric is not None}
+
+
+def cells_of(cells: list[str]) -> str:
+    """The cells of one line."""
+    return "".join(f'<TD ALIGN="LEFT">{content}</TD>' for content in cells)
+
+
+def plain_table(*rows: str) -> str:
+    """Lines below each other."""
+    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="6">{"".join(rows)}</TABLE>'

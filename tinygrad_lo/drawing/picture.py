@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.cards import Look, shown
-from tinygrad_lo.drawing.collapse import related
+from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
-from tinygrad_lo.drawing.contents import Contents, collect
-from tinygrad_lo.drawing.dot import dot
-from tinygrad_lo.drawing.numeric import read
+from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.dot import STYLES, dot_text
+from tinygrad_lo.drawing.passes.collapse import related
+from tinygrad_lo.drawing.passes.collect import collect
+from tinygrad_lo.drawing.passes.numeric import read_report
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
+from tinygrad_lo.drawing.styles.text import Look, shown_name
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import Label, name_of, quoted, scopes
+from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
 
 if TYPE_CHECKING:
     from graphviz import Source
 
-STYLES = ("auto", "cards", "circuit", "overview")
-
-
 OVERVIEW_CELLS = 5  # the longest side of a table in an overview
 
 
+@options.public
 def draw(
     loss: Any,
     *,
@@ -87,21 +87,22 @@ def draw(
     """
     if not isinstance(loss, Node):
         raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
-    one_of("style", style, STYLES)
-    one_of("theme", theme, THEMES)
-    one_of("palette", palette, PALETTES)
-    whole("max_nodes", max_nodes, 1)
-    whole("max_cells", max_cells, 0)
-    whole("digits", digits, 1)
+    style = options.choice("draw", "style", style, ("auto", *STYLES))
+    theme = options.choice("draw", "theme", theme, THEMES)
+    palette = options.choice("draw", "palette", palette, PALETTES)
+    gradient = options.flag("draw", "gradient", gradient)
+    max_nodes = options.whole("draw", "max_nodes", max_nodes)
+    max_cells = options.whole("draw", "max_cells", max_cells, 0)
+    digits = options.whole("draw", "digits", digits)
     if title is not None and not isinstance(title, str):
-        raise OptionError(f"draw: title is text or None, got {title!r}")
+        raise OptionError(f"draw: title must be text or None, got {title!r}")
     names = Names([loss], digits)
     contents, style = shown_as(loss, names, style, gradient, max_nodes, focused(names, focus))
-    said = "" if check is None else checked(contents, names, check)
+    verdict = "" if check is None else lay_over(contents, names, check)
     name = names.of(loss)
 
     def paint(look: Look) -> str:
-        return dot(contents, look, name if title is None else title, style, said)
+        return dot_text(contents, look, name if title is None else title, style, verdict)
 
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
@@ -134,15 +135,7 @@ def focused(names: Names, focus: Any) -> list[Node]:
     if focus is None:
         return []
     if isinstance(focus, str):
-        found = [node for node in names.nodes if names.of(node) == one_line(focus)]
-        if found:
-            return found
-        known = given(names) or [names.of(node) for node in names.nodes]
-        near = difflib.get_close_matches(focus, known, 3) or known[-5:]
-        raise OptionError(
-            f"draw: focus is {focus!r}, and no value of this graph has that name; "
-            f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
-        )
+        return values_called(names, focus)
     if not isinstance(focus, Node):
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
     if not any(node is focus for node in names.nodes):
@@ -152,55 +145,47 @@ def focused(names: Names, focus: Any) -> list[Node]:
     return [focus]
 
 
-def given(names: Names) -> list[str]:
+def values_called(names: Names, name: str) -> list[Node]:
+    """The values of the graph with this name."""
+    values = [node for node in names.nodes if names.of(node) == one_line(name)]
+    if values:
+        return values
+    known = names_by_user(names) or [names.of(node) for node in names.nodes]
+    near = difflib.get_close_matches(name, known, 3) or known[-5:]
+    raise OptionError(
+        f"draw: focus is {name!r}, and no value of this graph has that name; "
+        f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
+    )
+
+
+def names_by_user(names: Names) -> list[str]:
     """The names that the user gave, without what a loss calls the values inside it."""
-    ends = {
-        began: node for node in names.nodes if isinstance(node.label, Label) for _, began in node.label.spans
-    }
+    ends = {began: node for node in names.nodes for _, began in label(node).spans}
     paths = scopes(names.nodes)
-    return [
-        names.of(node)
-        for node in names.nodes
-        if name_of(node) is not None and all(ends.get(key, node) is node for _, key in paths[node.birth])
-    ]
+
+    def is_outside(node: Node) -> bool:
+        return all(ends.get(key, node) is node for _, key in paths[node.birth])
+
+    return [names.of(node) for node in names.nodes if name_of(node) is not None and is_outside(node)]
 
 
 MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
 
 
-def checked(contents: Contents, names: Names, check: Any) -> str:
+def lay_over(contents: Contents, names: Names, check: Any) -> str:
     """Lay a gradient check's report over the values; the sentence for the title."""
-    places = {f"n{place}": node for place, node in enumerate(names.nodes)}
     if not contents.differentiated:
         raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
-    found = read(check, names.nodes, contents.gradients)
+    numerics = read_report(check, names.nodes, contents.gradients)
+    by_id = {f"n{i}": numerics[node.birth] for i, node in enumerate(names.nodes) if node.birth in numerics}
     faults = {fault.op for fault in check.faults}
-
-    def wrong(node: Node) -> bool:
-        return node.op is not None and node.op.name in faults
-
+    wrong = {f"n{i}" for i, node in enumerate(names.nodes) if node.op is not None and node.op.name in faults}
     for value in contents.values:
-        node = places.get(value.id)
-        if node is not None:
-            value.numeric = found.get(node.birth)
-            value.wrong = wrong(node)
+        value.numeric, value.wrong = by_id.get(value.id), value.id in wrong
     for group in contents.groups:
-        members = [places[id] for id in group.members]
-        group.numeric = [found[node.birth] for node in members if node.birth in found]
-        group.wrong = any(map(wrong, members))
+        group.numeric = [by_id[id] for id in group.members if id in by_id]
+        group.wrong = not wrong.isdisjoint(group.members)
     return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
-
-
-def one_of(option: str, value: Any, allowed: Collection[str]) -> None:
-    """Raise unless the option has one of these values."""
-    if value not in allowed:
-        raise OptionError(f"draw: {option} is {value!r}; it can be {', '.join(map(repr, allowed))}")
-
-
-def whole(option: str, value: Any, least: int) -> None:
-    """Raise unless the option is a whole number that is not too small."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise OptionError(f"draw: {option} is {value!r}; it must be a whole number from {least} on")
 
 
 class Picture:
@@ -216,7 +201,7 @@ class Picture:
     def __init__(self, source: str, name: str, pages: Callable[[], Page] | None = None) -> None:
         self._source = source
         self._pages = pages
-        self._name = shown(name)
+        self._name = shown_name(name)
         self._svg: bytes | None = None
         self._page: Page | None = None
 
@@ -233,8 +218,8 @@ class Picture:
         """
         import graphviz
 
-        made: Source = graphviz.Source(self._source)  # untyped where the package is
-        return made
+        graph: Source = graphviz.Source(self._source)  # untyped where the package is
+        return graph
 
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file: .svg, .png, .pdf, or .dot, which needs no Graphviz.
@@ -301,7 +286,11 @@ class Picture:
         """What a notebook shows. It never raises: an error here would hide the cell's result."""
         try:
             svg = self._render("svg").decode()
-            bundle = {"text/html": framed(svg, self._source), "image/svg+xml": svg, "text/plain": repr(self)}
+            bundle = {
+                "text/html": embedded(svg, self._source),
+                "image/svg+xml": svg,
+                "text/plain": repr(self),
+            }
         except Exception as error:  # whatever it is, the cell goes on and says so
             bundle = {"text/plain": f"{self!r}\n{error}"}
         return {
@@ -311,7 +300,7 @@ class Picture:
         }
 
 
-def framed(svg: str, source: str) -> str:
+def embedded(svg: str, source: str) -> str:
     """The SVG for the middle of a page: it scrolls, and its ids are no other picture's."""
     prefix = f"lo-{hashlib.sha256(source.encode()).hexdigest()[:10]}-"
     svg = svg[svg.index("<svg") :]

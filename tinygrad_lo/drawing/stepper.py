@@ -11,20 +11,34 @@ import hashlib
 import html
 import json
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from importlib import resources
+from typing import Any
 
-from tinygrad_lo.drawing.cards import Look, shown
+import numpy as np
+
 from tinygrad_lo.drawing.colors import COLORS, Colors
 from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
-from tinygrad_lo.drawing.story import Map, Story
+from tinygrad_lo.drawing.styles.cards import data_cell
+from tinygrad_lo.drawing.styles.circuit import gradient_at_wire
+from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
+from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names
+from tinygrad_lo.explaining.steps import Computed, Product, Steps, computed, steps
 
-MOST = 50_000  # values; more take longer to step through than anyone waits
+MOST_VALUES = 50_000  # values; more take longer to step through than anyone waits
+LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
+AT_ENDS = 200
+PACE = 1500  # milliseconds between two steps that play
+ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
+WRITTEN = ("line", "sentence", "remark", "question")  # of a step: what a reader sees
+Step = dict[str, Any]
 ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
 
@@ -70,14 +84,14 @@ def page(
               MutationError: a parameter was changed in place after the forward pass.
     """
     names = Names([loss])
-    if len(names.nodes) > MOST:
+    if len(names.nodes) > MOST_VALUES:
         raise DrawingError(
-            f"the graph has {len(names.nodes):,} values, a page steps through {MOST:,} at most; "
+            f"the graph has {len(names.nodes):,} values, a page steps through {MOST_VALUES:,} at most; "
             "draw a smaller loss, e.g. that of one sample, or read lo.explain(loss)"
         )
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
     themes = [COLORS[each, palette] for each in ("light", "dark")]
-    name = shown(names.of(loss))
+    name = shown_name(names.of(loss))
     light, dark = (
         render(paint(replace(look, colors=colors, handles=True)), "svg", name).decode() for colors in themes
     )
@@ -87,12 +101,12 @@ def page(
         "title": html.escape(name),
         "colors": stylesheet(themes, pairs, theme),
         "picture": svg.replace("<svg ", f'<svg role="img" aria-label="The graph of {html.escape(name)}" ', 1),
-        "data": json.dumps(story.told(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json.dumps(story.data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    return Page(filled(parts), name)
+    return Page(filled_page(parts), name)
 
 
-def filled(parts: dict[str, str]) -> str:
+def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
     inline = {tag: re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL) for tag in ("style", "script")}
@@ -103,7 +117,7 @@ def filled(parts: dict[str, str]) -> str:
     policy = f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}"
     parts = parts | {"policy": f"{policy}; base-uri 'none'; form-action 'none'"}
     # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|colors|picture|data)\}", lambda found: parts[found[1]], template)
+    return re.sub(r"\{(policy|title|colors|picture|data)\}", lambda match: parts[match[1]], template)
 
 
 def sha(text: str) -> str:
@@ -118,12 +132,12 @@ def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
     """One SVG of two that differ in their colours only, and the pairs of colours that stand for `--c0` on."""
     # Graphviz writes the quotes in a user's names as &quot;, so these are attributes.
     attribute = re.compile(r' (fill|stroke)="(?!none|transparent|url)([^"]*)"')
-    others = iter([found[2] for found in attribute.finditer(dark)])
+    others = iter([match[2] for match in attribute.finditer(dark)])
     pairs: dict[tuple[str, str], int] = {}
 
-    def variable(found: re.Match[str]) -> str:
-        index = pairs.setdefault((found[2], next(others)), len(pairs))
-        return f' {found[1]}="var(--c{index})"'
+    def variable(match: re.Match[str]) -> str:
+        index = pairs.setdefault((match[2], next(others)), len(pairs))
+        return f' {match[1]}="var(--c{index})"'
 
     svg = attribute.sub(variable, light[light.index("<svg") :])
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
@@ -142,3 +156,245 @@ def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -
         blocks.append(f":root{{color-scheme:{scheme};{variables}}}")
     when = "screen" if theme == "dark" else "screen and (prefers-color-scheme:dark)"
     return f"{blocks[0]}@media {when}{{{blocks[1]}}}"
+
+
+# -------------------------------------------------------------------------------------- the steps
+
+
+class Map:
+    """Where in the picture the values and edges of the graph are.
+
+    Attributes:
+        boxes: of values that are drawn as one with others, the id of their box, by place.
+        cards: the values with a node of their own, by place.
+    """
+
+    def __init__(self, contents: Contents, style: str) -> None:
+        self.circuit = style == "circuit"
+        self.boxes = {int(id[1:]): group.id for group in contents.groups for id in group.members}
+        self.cards = {int(value.id[1:]): value for value in contents.values if value.id.startswith("n")}
+        self._edges: dict[tuple[str, str, int | None], str] = {}
+        for i, edge in enumerate(contents.edges):
+            # Between boxes, one edge stands for all.
+            alone = edge.tail.startswith("n") and edge.head.startswith("n")
+            self._edges[edge.tail, edge.head, edge.operand if alone else None] = f"e{i}"
+
+    def __contains__(self, place: int) -> bool:
+        return place in self.cards or place in self.boxes
+
+    def id(self, place: int) -> str:
+        """The id of the node that shows a value."""
+        return self.boxes.get(place, f"n{place}")
+
+    def edge(self, step: Product) -> str:
+        """The id of the edge that a gradient goes back along; empty where none is drawn."""
+        tail, head = step.target_place, self.id(step.gate_place)
+        start = self.id(tail) if tail in self else f"hidden_{head}"
+        alone = start.startswith("n") and head.startswith("n")
+        return self._edges.get((start, head, step.operand if alone else None), "")
+
+
+class Story:
+    """The steps of a page as its script reads them: what to say, what to light, what to ask."""
+
+    def __init__(self, loss: Node, names: Names, look: Look, map: Map, gradient: bool) -> None:
+        self.loss, self.names, self.look, self.map, self.gradient = loss, names, look, map, gradient
+        self.sweep: Steps | None = None
+        products: list[Product] = []
+        if gradient and loss.needs and np.size(loss.value) == 1:
+            self.sweep = steps(loss, "draw")
+            self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
+        else:
+            every = computed_alone(names)
+        self.computed = [step for step in every if step.place in map]
+        self.products = [step for step in products if step.gate_place in map or step.target_place in map]
+        self.count = len(self.computed) + len(self.products)
+        self.left_out = len(every) + len(products) - self.count
+        # The last product for each node of the picture.
+        self.final = {map.id(step.target_place): step for step in self.products}
+
+    def data(self) -> Step:
+        """Everything that the script must know."""
+        lines = [self.start(), *self.forward(), *self.backward(), self.end()]
+        tidy = tidied(self.names)
+        for line in lines:
+            line.update({key: tidy(text) for key, text in line.items() if key in WRITTEN})
+        return {
+            "steps": lines,
+            "summaries": [value.id for place, value in self.map.cards.items() if self.is_summarized(place)],
+            "note": " ".join(self.notes()),
+            "pace": PACE,
+        }
+
+    def notes(self) -> Iterator[str]:
+        """What the page leaves out."""
+        if self.left_out:
+            every = len(self.names.nodes)
+            missing = sum(place not in self.map for place in range(every))
+            yield (
+                f"The picture leaves out {missing:,} of {every:,} values;"
+                f" {counted(self.left_out, 'step')} among these are left out, too."
+            )
+        if self.map.boxes:
+            yield "A box stands for several values and lights up for the steps of each."
+        if self.count > LONGEST_PASS:
+            ends = f"the first and last {AT_ENDS}"
+            yield f"These are {self.count:,} steps; of each long pass, {ends} are shown."
+
+    def start(self) -> Step:
+        """Step 0."""
+        sentence = "Go on with the → key or the buttons; the space bar plays."
+        if self.sweep and self.sweep.backward:
+            sentence += " Q asks for each gradient before it is shown."
+        return step_of("start", "start", "Inputs and parameters are known.", sentence)
+
+    def forward(self) -> Iterator[Step]:
+        """The forward steps."""
+        odd = next((step.place for step in self.computed if not finite(step.value)), None)
+        for step in shortened(self.computed, len(self.products)):
+            if isinstance(step, list):
+                yield gap_of("forward", step, computed=[self.map.id(one.place) for one in step])
+                continue
+            sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
+            yield step_of("forward", "forward", step.text, sentence, node=self.map.id(step.place))
+
+    def backward(self) -> Iterator[Step]:
+        """The backward steps."""
+        if self.sweep is None:
+            return
+        name, top = self.sweep.loss, self.map.id(len(self.names.nodes) - 1)
+        words = f"The backward pass starts at L, which is {name}: its derivative by itself is 1."
+        yield step_of("backward", "backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
+        shared = {step.target_place for step in self.sweep.backward if step.before is not None}
+        odd = next((step for step in self.products if not finite(step.part)), None)
+        for step in shortened(self.products, len(self.computed)):
+            if isinstance(step, list):
+                yield self.skipped(step)
+                continue
+            line = self.product(step, step.target_place in shared)
+            if step is odd:
+                line["remark"] += " This is the first gradient that is not finite."
+            yield line
+
+    def product(self, step: Product, is_shared: bool) -> Step:
+        """One backward step."""
+        return step_of(
+            "backward", "backward", step.text, sentence_of(step.sentence),
+            node=self.map.id(step.target_place), gate=self.map.id(step.gate_place),
+            edge=self.map.edge(step), totals=self.total(step),
+            remark=sentence_of(remark(step, is_shared).strip(" ()")),
+            **self.question(step),
+        )  # fmt: skip
+
+    def skipped(self, products: list[Product]) -> Step:
+        """Backward steps that are not shown."""
+        totals: dict[str, list[str] | None] = {}
+        for step in products:
+            totals |= self.total(step)
+        return gap_of(
+            "backward", products, totals=totals, edges=list(filter(None, map(self.map.edge, products)))
+        )
+
+    def end(self) -> Step:
+        """The last step."""
+        if self.sweep is None:
+            return step_of("end", "done", "Every value is computed.", self.why_no_backward_pass())
+        leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
+        some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
+        why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
+        return step_of("end", "done", "The backward pass is complete.", why)
+
+    def why_no_backward_pass(self) -> str:
+        """The reason in a sentence."""
+        if not self.gradient:
+            return "The picture was drawn with gradient=False, so there is no backward pass to step through."
+        if not self.loss.needs:
+            return "Nothing here requires a gradient, so there is no backward pass."
+        name, count = self.names.of(self.loss), np.size(self.loss.value)
+        return f"A backward pass starts from one number, and {name} has {count}."
+
+    def total(self, step: Product) -> dict[str, list[str] | None]:
+        """The running total as the picture would show it; None for what the picture shows: the final one.
+
+        A box shows nothing before it.
+        """
+        id = self.map.id(step.target_place)
+        if step is self.final[id]:
+            return {id: None}
+        if step.target_place not in self.map.cards:
+            return {}
+        if self.map.circuit:
+            value = replace(self.map.cards[step.target_place], gradient=step.total)
+            cell = f">{gradient_at_wire(value, self.look)[0]}<"
+        else:
+            cell = data_cell("gradient", step.total, np.shape(step.total), self.look)
+        return {id: [html.unescape(text) for text in re.findall(r">([^<>]+)<", cell)]}
+
+    def question(self, step: Product) -> Step:
+        """What the quiz asks: the product, or one element of it. Nothing where a card shows no elements."""
+        part, total = concrete(step.part), concrete(step.total)
+        if part is None or total is None or not part.size:
+            return {}
+        if part.ndim and not self.shows_elements(step.target_place):
+            return {}
+        formula, at, j = step.formula, "", 0
+        if part.ndim:
+            j = int(np.argmax(np.abs(part)))  # the largest, or a nan
+            at = f"[{', '.join(map(str, np.unravel_index(j, part.shape)))}]"
+            formula = f"({formula}){at}"
+        sign = "=" if step.before is None else "+="
+        ask: Step = {"question": f"∂L/∂{step.target}{at} {sign} {formula} = ?", "cell": j}
+        ask["answer"] = repr(float(part.flat[j]))
+        if step.before is not None:
+            ask["sum"] = repr(float(total.flat[j]))
+        return ask
+
+    def shows_elements(self, place: int) -> bool:
+        """Whether the picture has a table with the elements of this value."""
+        return place in self.map.cards and not self.map.circuit and not self.is_summarized(place)
+
+    def is_summarized(self, place: int) -> bool:
+        """Whether a card shows mean, std, min and max in place of elements."""
+        return self.look.summarizes(np.shape(self.names.nodes[place].value))
+
+
+def computed_alone(names: Names) -> list[Computed]:
+    """The forward steps of a graph without a backward pass."""
+    with np.errstate(all="ignore"):
+        return computed(names)
+
+
+def step_of(kind: str, phase: str, line: str, sentence: str, **more: Any) -> Step:
+    """One step as the script reads it."""
+    return {"kind": kind, "phase": phase, "line": line, "sentence": sentence, **more}
+
+
+def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
+    """In place of many steps: what is there after them."""
+    line = f"… {counted(len(steps), 'step')} are done here without being shown …"
+    return step_of("gap", phase, line, "", **after)
+
+
+def shortened(chosen: list[Any], others: int) -> list[Any]:
+    """The steps of one pass; if both passes have too many, those between its ends as a list."""
+    if len(chosen) + others <= LONGEST_PASS or len(chosen) <= 2 * AT_ENDS + 1:
+        return chosen
+    return [*chosen[:AT_ENDS], chosen[AT_ENDS:-AT_ENDS], *chosen[-AT_ENDS:]]
+
+
+def sentence_of(words: str) -> str:
+    """Words as a sentence of their own; a symbol at the start stays as it is."""
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
+
+
+def tidied(names: Names) -> Callable[[str], str]:
+    """What makes a line with very long names, or with names written from right to left, readable."""
+    better = {}
+    for name in [*map(names.of, names.nodes), *names.arrays]:
+        if len(name) > LONGEST_NAME or any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in name):
+            better[name] = ISOLATE.format(shown_name(name))
+    if not better:
+        return lambda text: text
+    # Longest first: a name may contain another.
+    any_of = re.compile("|".join(map(re.escape, sorted(better, key=lambda name: (-len(name), name)))))
+    return lambda text: any_of.sub(lambda match: better[match[0]], text)

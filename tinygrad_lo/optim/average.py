@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.engine.leaves import place
+from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
 from tinygrad_lo.names import differences, leaves_as_named
 from tinygrad_lo.optim.clipping import not_finite
@@ -94,24 +94,21 @@ class Average:
         Raises:   GraphError, at the end of the block: a parameter was changed inside it, and the
                   change is lost.
         """
-        before = {name: p.value for name, p in self._params.items()}
-        # Copies: what is written into a parameter must not get into the averages.
-        lent = self.values
-        for name, p in self._params.items():
-            place(p, lent[name])
-        stamps = {name: p.stamp for name, p in self._params.items()}
-        self._applied += 1
-        try:
-            yield
-        finally:
-            self._applied -= 1
-            changed = [
-                name
-                for name, p in self._params.items()
-                if p.value is not lent[name] or p.stamp != stamps[name]
-            ]
+        averages = self.values  # copies: what is written into a parameter must not get into the averages
+        with placed(self._params.values()):
             for name, p in self._params.items():
-                place(p, before[name])
+                place(p, averages[name])
+            lent = {name: (p.value, p.stamp) for name, p in self._params.items()}
+            self._applied += 1
+            try:
+                yield
+            finally:
+                self._applied -= 1
+                changed = [
+                    name
+                    for name, p in self._params.items()
+                    if p.value is not lent[name][0] or p.stamp != lent[name][1]
+                ]
         # Not reached when the block raised: its own exception says more.
         if changed:
             raise GraphError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -46,41 +47,42 @@ class Numeric:
         return "✓" if self.checked == self.values.size else f"✓ {self.checked} checked"
 
 
-def read(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[int, Numeric]:
+def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[int, Numeric]:
     """What the report says of each leaf that it names, by birth.
 
     Raises:   OptionError: no gradient check's report, or one of another loss or other leaves.
     """
     if not isinstance(report, Report):
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
-    leaves: dict[str, list[Node]] = {}
+    leaves: defaultdict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         if node.op is None and node.needs:
-            leaves.setdefault(called(node), []).append(node)
-    rows: dict[str, list[Row]] = {}
+            leaves[name_in_report(node)].append(node)
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
     for row in report.rows:
         if row.order == 1 and row.point == 0:
-            rows.setdefault(row.name, []).append(row)
-    found = {}
-    for name, some in rows.items():
-        candidates = leaves.get(name, [])
-        if len(candidates) != 1:
-            known = ", ".join(repr(n) for n in leaves) or "none"
-            what = f"{len(candidates)} parameters called" if candidates else "no parameter called"
-            raise OptionError(
-                f"draw: check is a report on {name!r}, and this graph has {what} so "
-                f"(its parameters: {known}). "
-                f"Give each its own name, and gradcheck the tensors themselves: "
-                f"lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a W that has a name"
-            )
-        leaf = candidates[0]
-        found[leaf.birth] = laid_over(leaf, some, gradients.get(leaf.birth))
-    if not found:
+            rows[row.name].append(row)
+    if not rows:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
-    return found
+    pairs = [(the_only(name, leaves), some) for name, some in rows.items()]
+    return {leaf.birth: laid_over(leaf, some, gradients.get(leaf.birth)) for leaf, some in pairs}
 
 
-def called(leaf: Node) -> str:
+def the_only(name: str, leaves: dict[str, list[Node]]) -> Node:
+    """The leaf of this name."""
+    candidates = leaves.get(name, [])
+    if len(candidates) == 1:
+        return candidates[0]
+    known = ", ".join(map(repr, leaves)) or "none"
+    what = f"{len(candidates)} parameters called" if candidates else "no parameter called"
+    raise OptionError(
+        f"draw: check is a report on {name!r}, and this graph has {what} so (its parameters: {known}). "
+        f"Give each its own name, and gradcheck the tensors themselves: "
+        f"lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a W that has a name"
+    )
+
+
+def name_in_report(leaf: Node) -> str:
     """What a gradient check calls a leaf."""
     return name_of(leaf) or f"{size(np.shape(leaf.value)) or 'scalar'} parameter"
 

@@ -7,32 +7,28 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tinygrad_lo.drawing.cards import DASH, Look, font, handle, text
-from tinygrad_lo.drawing.contents import Group
-from tinygrad_lo.drawing.flow import concrete
+from tinygrad_lo.drawing.contents import DrawnBox
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.text import DASH, Look, font, handle, text
 from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 GATES = 3  # that a box names; the others are counted
 
 
-def box(group: Group, look: Look, *, differentiated: bool) -> str:
+def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     """The label of a box."""
     colors = look.colors
-    frame, ground = {
-        "parameter": (colors.parameter, colors.parameter_header),
-        "data": (colors.frame, colors.data_header),
-    }.get(group.role, (colors.frame, colors.header))
+    frame, ground, _ = colors.role(group.role)
     rows = [f'<TR><TD BGCOLOR="{ground}">{font(f"<B>{text(group.title)}</B>", colors.ink)}</TD></TR>']
-    rows += [
-        f'<TR><TD CELLPADDING="2">{font(f"&#160;{line}&#160;", ink, 11)}</TD></TR>'
-        for line, ink in ((facts(group), colors.muted), (ops(group), colors.ink))
-        if line
-    ]
-    rows.append(figure(group, "value", spread(group.outputs, look.digits), look))
+    for line, ink in ((facts(group), colors.muted), (ops(group), colors.ink)):
+        if line:
+            rows.append(f'<TR><TD CELLPADDING="2">{font(f"&#160;{line}&#160;", ink, 11)}</TD></TR>')
+    rows.append(figure(group, "value", mean_and_std(group.outputs, look.digits), look))
     if differentiated and (group.gradients or group.role != "data"):
         of = " (parameters)" if group.parameters and group.role == "value" else ""
-        rows.append(figure(group, "gradient", length(group.gradients, look.digits) + of, look))
+        rows.append(figure(group, "gradient", norm_text(group.gradients, look.digits) + of, look))
     rows += [
         f'<TR><TD CELLPADDING="2" BGCOLOR="{colors.alarm}">{font(line, colors.alarm_ink, 11)}</TD></TR>'
         for line in alarms(group)
@@ -43,7 +39,7 @@ def box(group: Group, look: Look, *, differentiated: bool) -> str:
     )
 
 
-def figure(group: Group, kind: str, content: str, look: Look) -> str:
+def figure(group: DrawnBox, kind: str, content: str, look: Look) -> str:
     """One line of numbers with its caption."""
     ink = getattr(look.colors, kind)
     word = font(f"<I>{'value' if kind == 'value' else 'grad'}</I>", ink, 9)
@@ -51,14 +47,14 @@ def figure(group: Group, kind: str, content: str, look: Look) -> str:
     return f"<TR>{handle(cell, f'{kind}-{group.id}', look)}</TR>"
 
 
-def alarms(group: Group) -> list[str]:
+def alarms(group: DrawnBox) -> list[str]:
     """What a gradient check found wrong inside."""
     failed = sum(numeric.failed for numeric in group.numeric)
     lines = [f"✗ {counted(failed, 'wrong gradient')}"] if failed else []
     return [*lines, "✗ a rule is wrong"] if group.wrong else lines
 
 
-def facts(group: Group) -> str:
+def facts(group: DrawnBox) -> str:
     """`80 ops · 48 parameters · 16 out`."""
     if group.role != "value":
         word = "inputs" if group.role == "data" else "parameters"
@@ -75,19 +71,14 @@ def facts(group: Group) -> str:
     return " · ".join(parts)
 
 
-def ops(group: Group) -> str:
+def ops(group: DrawnBox) -> str:
     """`×: 32   +: 32   max(0, ·): 16`."""
     parts = [f"{text(gate)}:&#160;<B>{count}</B>" for gate, count in group.gates[:GATES]]
     left = len(group.gates) - GATES
     return "&#160;&#160;&#160;".join([*parts, f"and {counted(left, 'other')}"] if left > 0 else parts)
 
 
-def counted(count: int, word: str) -> str:
-    """A number of things."""
-    return f"{count:,} {word}{'s' * (count != 1)}"
-
-
-def spread(arrays: Iterable[Array], digits: int) -> str:
+def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
     """A single number, or mean and standard deviation of many."""
     every = flat(arrays)
     if every is None or not every.size:
@@ -98,7 +89,7 @@ def spread(arrays: Iterable[Array], digits: int) -> str:
         return f"μ {number(every.mean(), digits)} · σ {number(every.std(), digits)}"
 
 
-def length(arrays: Iterable[Array], digits: int) -> str:
+def norm_text(arrays: Iterable[Array], digits: int) -> str:
     """The Euclidean length of all gradients together."""
     every = flat(arrays)
     if every is None or not every.size:
@@ -111,7 +102,10 @@ def length(arrays: Iterable[Array], digits: int) -> str:
 
 def flat(arrays: Iterable[Array]) -> np.ndarray | None:
     """All numbers in one row; None where one array is lazy or on another device."""
-    known = [concrete(x) for x in arrays]
-    if any(x is None for x in known):
-        return None
-    return np.concatenate([np.ravel(x).astype(float) for x in known if x is not None]) if known else None
+    rows = []
+    for x in arrays:
+        known = concrete(x)
+        if known is None:
+            return None
+        rows.append(np.ravel(known).astype(float))
+    return np.concatenate(rows) if rows else None

@@ -35,7 +35,7 @@ class Flow:
     formulas: dict[Key, str] = field(default_factory=dict)
 
 
-def backward(
+def flow_back(
     root: Node,
     names: Names,
     kept: Collection[int],
@@ -59,10 +59,10 @@ def backward(
         for i, parent, part in pull(node, g):
             key = (node.birth, i)
             if seen(node, parent):
-                flow.strengths[key] = largest(part)
+                flow.strengths[key] = largest_magnitude(part)
                 if told(node, parent) and concrete(part) is not None:
                     if np.ndim(part) == np.ndim(node.value) == 0:
-                        flow.slopes[key] = slope(node, i)
+                        flow.slopes[key] = local_derivative(node, i)
                     if worded:
                         _, flow.formulas[key], _ = worked(rules, names, node, i, g)
             yield i, parent, part
@@ -73,12 +73,12 @@ def backward(
     return flow
 
 
-def slope(node: Node, i: int) -> Array:
+def local_derivative(node: Node, i: int) -> Array:
     """The local derivative between scalars: what the rule answers to a gradient of 1."""
     return next(part for k, _, part in pull(node, node.value.dtype.type(1)) if k == i)
 
 
-def largest(x: Array) -> float | None:
+def largest_magnitude(x: Array) -> float | None:
     """The largest |x|, nan if there is one; None of an empty array, or one that is not computed."""
     known = concrete(x)
     return float(np.max(np.abs(known))) if known is not None and known.size else None

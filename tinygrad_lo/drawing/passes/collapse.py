@@ -1,0 +1,254 @@
+"""Which values of a graph are drawn, which of them share a box, and which are left out.
+
+A large graph is collapsed by scope, the deepest scopes first; what is then still too much is cut to
+what is nearest to the loss.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Node, reachable
+from tinygrad_lo.explaining.formula import Names
+
+# The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
+ScopePath = tuple[tuple[str, int], ...]
+
+BOXES = 10  # a picture of more boxes is no overview
+FEW = 3  # arrays that enter the same boxes keep their cards up to this number
+
+
+@dataclass(slots=True)
+class Box:
+    """Values that are drawn as one: those of a scope, or leaves that go to the same boxes.
+
+    Attributes:
+        title: of the scope; of leaves None.
+        path: the scopes around the box.
+        began: the birth at which the scope began.
+    """
+
+    title: str | None
+    path: ScopePath
+    members: list[Node]
+    began: int = 0
+
+    def leaves(self) -> list[Node]:
+        """The members that were not computed."""
+        return [node for node in self.members if node.op is None]
+
+    def computed(self) -> list[Node]:
+        """The members that were computed."""
+        return [node for node in self.members if node.op is not None]
+
+
+@dataclass(slots=True)
+class Choice:
+    """What of a graph is drawn.
+
+    A unit is a value by itself, called by its birth (births are negative), or a box, called by its
+    place in `boxes`.
+
+    Attributes:
+        units: the unit of each value that belongs to the picture, by birth.
+        collapsed: the scopes that are boxes, and those inside them.
+        drawn: the units that are drawn.
+        cut: whether units were left out because there were too many.
+    """
+
+    units: dict[int, int]
+    collapsed: set[ScopePath]
+    boxes: list[Box] = field(default_factory=list)
+    drawn: dict[int, None] = field(default_factory=dict)
+    cut: bool = False
+
+    def of(self, node: Node) -> int | None:
+        """The unit of a value, if it is drawn."""
+        unit = self.units.get(node.birth)
+        return unit if unit in self.drawn else None
+
+    def by_itself(self, node: Node) -> bool:
+        """Whether a value is drawn with a node of its own."""
+        return self.of(node) == node.birth
+
+    def crosses(self, head: Node, tail: Node) -> bool:
+        """Whether an edge is drawn: into a drawn unit, from outside of it."""
+        unit = self.of(head)
+        return unit is not None and self.of(tail) != unit
+
+    def between_values(self, head: Node, tail: Node) -> bool:
+        """Whether an edge joins two values that are drawn by themselves."""
+        return self.by_itself(head) and self.by_itself(tail)
+
+    def outside(self, path: ScopePath) -> ScopePath:
+        """The scopes of the path that are frames, and not boxes."""
+        return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
+
+    def put(self, box: Box) -> None:
+        """Add a box."""
+        for node in box.members:
+            self.units[node.birth] = len(self.boxes)
+        self.boxes.append(box)
+
+
+def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
+    """Every edge between values: its head, which of the head's inputs it is, and its tail."""
+    for head in nodes:
+        for i, tail in enumerate(head.parents):
+            if tail is not None:
+                yield head, i, tail
+
+
+def choose(
+    root: Node, names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
+) -> Choice:
+    """At most `limit` values and boxes of the graph, the root and the focus among them."""
+    nodes = related(names.nodes, focus)
+    alone = {root.birth, *(node.birth for node in focus)}
+    # What is asked for is seen with what is around it: a box beside it would be its input and its output.
+    opened = every_scope(paths[node.birth] for node in focus)
+    scopes = every_scope((paths[node.birth] for node in nodes if node.op is not None), without=opened)
+    counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
+    target = min(BOXES, limit) if overview else limit
+
+    @functools.cache
+    def collapsed(n: int) -> Choice:
+        return in_units(nodes, paths, set(scopes[:n]), alone)
+
+    place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
+    choice = collapsed(counts[min(place, len(counts) - 1)])
+    if len(choice.drawn) > limit:
+        choice.drawn, choice.cut = nearest_units(choice, nodes, root, focus, limit), True
+    return choice
+
+
+def levels(scopes: list[ScopePath]) -> list[int]:
+    """How many scopes an overview may collapse: whole levels of depth, at least one."""
+    depths = [len(path) for path in scopes]
+    return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
+
+
+def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
+    """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
+    every = dict.fromkeys(path[:n] for path in dict.fromkeys(paths) for n in range(1, len(path) + 1))
+    for path in without:
+        every.pop(path, None)
+    return sorted(every, key=lambda path: (-len(path), -path[-1][1]))
+
+
+def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
+    """What leads to the focus, and what it leads to; without a focus everything."""
+    if not focus:
+        return nodes
+    before = {node.birth for node in reachable(focus)}
+    after = {node.birth for node in focus}
+    for head, _, tail in edges_of(nodes):
+        if tail.birth in after:
+            after.add(head.birth)
+    return [node for node in nodes if node.birth in before or node.birth in after]
+
+
+def in_units(
+    nodes: list[Node], paths: dict[int, ScopePath], collapsed: set[ScopePath], alone: set[int]
+) -> Choice:
+    """Every value in its unit, when these scopes are boxes."""
+    choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
+    if collapsed:
+        for path, members in members_of(nodes, paths, choice, alone).items():
+            if len(members) > 1:  # a value alone shows more as a card
+                title, began = path[-1]
+                choice.put(Box(title, path[:-1], members, began))
+        fold_leaves(nodes, choice, alone)
+    choice.drawn = dict.fromkeys(choice.units.values())
+    return choice
+
+
+def members_of(
+    nodes: list[Node], paths: dict[int, ScopePath], choice: Choice, alone: set[int]
+) -> dict[ScopePath, list[Node]]:
+    """The computed values in each of the outermost collapsed scopes."""
+    outside = functools.cache(choice.outside)
+    held: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    for node in nodes:
+        path = paths[node.birth]
+        outer = outside(path)
+        if node.op is not None and outer != path and node.birth not in alone:
+            held[path[: len(outer) + 1]].append(node)
+    return held
+
+
+def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
+    """Parameters stand in the only box that uses them, and so does what was made there.
+
+    Leaves that go to the same boxes, and to nothing else, share a box of their own.
+    """
+    users: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    for head, _, tail in edges_of(nodes):
+        if tail.op is None and tail.birth not in alone:
+            users[tail.birth][choice.units[head.birth]] = None
+    alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
+    for leaf in nodes:
+        to = tuple(users.get(leaf.birth, ()))
+        if min(to, default=-1) < 0:
+            continue
+        box = choice.boxes[to[0]]
+        if len(to) == 1 and (leaf.needs or leaf.birth < box.began):
+            choice.units[leaf.birth] = to[0]
+            box.members.append(leaf)
+        else:
+            alike[leaf.needs, to].append(leaf)
+    for leaves in alike.values():
+        if len(leaves) > most_cards(leaves):
+            choice.put(Box(None, (), leaves))
+
+
+def most_cards(leaves: list[Node]) -> int:
+    """How many leaves that go to the same boxes may keep cards of their own."""
+    return FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1
+
+
+def nearest_units(
+    choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int
+) -> dict[int, None]:
+    """The units with the fewest edges to the root, or to the focus; the root is always among them."""
+    units = choice.units
+    near: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    for head, _, tail in edges_of(nodes):
+        if tail.birth in units:
+            near[units[head.birth]][units[tail.birth]] = None
+            if focus:
+                near[units[tail.birth]][units[head.birth]] = None
+    chosen = dict.fromkeys(units[node.birth] for node in (root, *focus))
+    waiting = deque(chosen)
+    if focus:
+        waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
+    while waiting and len(chosen) < limit:
+        more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
+        chosen |= dict.fromkeys(more[: limit - len(chosen)])
+        waiting += more
+    return chosen
+
+
+def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dict[int, int]:
+    """How many values that are not drawn stand behind each of these drawn units.
+
+    One pass, newest first: each hidden value carries one bit for every unit that it stands behind.
+    """
+    bits = {unit: 1 << i for i, unit in enumerate(heads)}
+    reached: dict[int, int] = {}
+    behind: Counter[int] = Counter()
+    for node in reversed(nodes):
+        unit = choice.of(node)
+        mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
+        if unit is None:
+            behind[mask] += 1
+        for _, _, tail in edges_of([node] if mask else []):
+            if choice.of(tail) is None:
+                reached[tail.birth] = reached.get(tail.birth, 0) | mask
+    return {unit: sum(behind[mask] for mask in behind if mask & bit) for unit, bit in bits.items()}

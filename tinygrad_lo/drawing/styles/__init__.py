@@ -1,0 +1,1 @@
+"""How a picture looks: cards, a circuit or an overview."""

@@ -1,0 +1,73 @@
+"""How words and numbers stand in a picture's labels, which are HTML-like labels of Graphviz.
+
+What a user wrote (names of tensors, scopes, titles) enters them through `text` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+
+from tinygrad_lo.drawing.colors import Colors
+from tinygrad_lo.explaining.formula import one_line
+
+LONGEST_NAME = 40
+DASH = "–"  # a gradient that was not computed; it is never 0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How to draw: colours, the largest side of a table, significant digits.
+
+    handles: whether numbers get ids, by which the page that steps through a graph finds them.
+    """
+
+    colors: Colors
+    max_cells: int
+    digits: int
+    handles: bool = False
+
+    def summarizes(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of this shape shows mean, std, min and max in place of elements."""
+        return len(shape) > 2 or max(shape, default=0) > self.max_cells
+
+
+def shown_name(written: str, longest: int = LONGEST_NAME) -> str:
+    """A name as it is drawn: in one line, without characters that no font has, and not too long."""
+    plain = one_line(written)
+    return plain if len(plain) <= longest else plain[: longest - 1] + "…"
+
+
+def text(written: str, longest: int = LONGEST_NAME) -> str:
+    r"""What a user wrote, so that Graphviz shows it as it stands, in labels and in tooltips.
+
+    Graphviz reads markup, then escapes such as \N (the node's own name), and drops spaces at the
+    ends of a run.
+    """
+    escaped = html.escape(shown_name(written, longest).replace("\\", "\\\\"))
+    return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
+
+
+def font(content: str, color: str, points: int = 0) -> str:
+    """Content in a colour, and in another size than the rest."""
+    points_text = f' POINT-SIZE="{points}"' if points else ""
+    return f'<FONT COLOR="{color}"{points_text}>{content}</FONT>'
+
+
+def handle(cell: str, id: str, look: Look, ground: str = "") -> str:
+    """A cell that the page can find in the SVG by its id, and in which every number has a ground to tint.
+
+    Graphviz keeps the id of a cell only beside a link; the page takes the link away.
+    """
+    if not look.handles:
+        return cell
+    filled = f'<TD BGCOLOR="{ground}"' if ground else "<TD"
+    cell = cell.replace("<TD>", f"{filled}>")
+    outer = "<TD" if "<TABLE" in cell or "BGCOLOR" in cell else filled
+    return cell.replace("<TD", f'{outer} ID="{id}" HREF="#"', 1)
+
+
+def more_uses(count: int) -> str:
+    """How many uses of a value are not drawn."""
+    return f"{count} more use{'s' * (count > 1)}"
