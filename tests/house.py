@@ -25,6 +25,7 @@ FAST = ("engine/machine/fast.py",)  # the hot sweep may be as long as it must
 # Names of ops that are words of their own: options, causes, methods.
 WORDS = {"sum", "mean", "max", "min", "sign", "transpose", "power", "full", "abs", "clip", "norm"}
 WORDS |= {"where", "exp", "log"}
+WORDS |= {"dot", "std", "gap", "minimum", "huber"}  # a program, a caption, a kind of step, an option, a loss
 
 
 @cache
@@ -82,10 +83,24 @@ def complexities() -> dict[str, int]:
 def op_names() -> list[tuple[Path, str]]:
     """Literal names of ops outside of the table."""
     names = ({*lo.engine.ops.TABLE, *COMPOSED}) - WORDS
+    public = {word for tree in modules().values() for word in public_names(tree)}
     return [
         (path, node.value)
         for path, node in outside(TABLE)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in names
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value in names
+        and node not in public
+    ]
+
+
+def public_names(tree: ast.Module) -> list[ast.AST]:
+    """The words of `__all__`: they name functions of the room, not ops."""
+    return [
+        word
+        for node in tree.body
+        if isinstance(node, ast.Assign) and any(getattr(t, "id", "") == "__all__" for t in node.targets)
+        for word in ast.walk(node.value)
     ]
 
 
