@@ -122,3 +122,31 @@ def test_what_stands_too_far_back_is_asked_for_its_name():
         Sea(3.0)
     with pytest.raises(TypeError, match="missing 1 required"):
         wave()
+
+
+# Those without an option, and those that pass theirs on.
+WITHOUT = {
+    "named",
+    "scope",
+    "no_grad",
+    "anomaly",
+    "check_loss",
+    "check_step",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softplus",
+}
+WITHOUT |= {"check_loss", "check_step", "Tensor", "Parameter", "Module", "Sequential", "Flatten"}
+PUBLIC = [
+    (room, name)
+    for room in (lo, lo.losses, lo.nn, lo.optim, lo.data)
+    for name in room.__all__
+    if callable(getattr(room, name)) and name not in WITHOUT
+]
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC, ids=[name for _, name in PUBLIC])
+def test_every_public_function_answers_an_option_it_does_not_have(room, name):
+    with pytest.raises(UnknownOptionError, match="has no option 'nonsense'"):
+        getattr(room, name)(nonsense=1)

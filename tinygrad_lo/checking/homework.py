@@ -29,6 +29,7 @@ from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
+from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
 VALUE = 1e-6  # how well two values must agree that come from formulas
@@ -85,6 +86,7 @@ class Homework:
         return "\n".join(lines)
 
 
+@public
 def check_gradient(
     loss_and_gradient: Callable[[Any], Any], x: Any, *, against: Callable[[Any], Any] | None = None
 ) -> Homework:

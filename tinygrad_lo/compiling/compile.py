@@ -25,7 +25,7 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
-from tinygrad_lo.options import flag
+from tinygrad_lo.options import flag, public
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.recording import Data, Recording
 from tinygrad_lo.program.text import Taken
@@ -36,6 +36,7 @@ IN_A_ROW = 3  # recordings during which f has changed what it reads: then it wil
 Answer = tuple[Any, dict[int, Any], dict[int, Any]]  # (value, leaves, gradients), both by birth
 
 
+@public
 def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """A function that returns f's loss and adds its gradients, by a program recorded from f.
 

@@ -24,9 +24,10 @@ from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.scores import TRACED, back
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
-from tinygrad_lo.options import is_whole
+from tinygrad_lo.options import is_whole, public
 
 
+@public
 def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool = False) -> Any:
     """The gradient of one number by any tensors of its graph, leaves or values in between.
 
@@ -209,6 +210,7 @@ def inside(output: Any) -> bool:
     return any(variable.birth in births for variable in around.variables)
 
 
+@public
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """A function that returns f's value and its gradient by the arguments that `argnums` names.
 
@@ -230,6 +232,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     return run
 
 
+@public
 def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     """A function that returns all first derivatives of f, one backward pass for each output element.
 
@@ -266,6 +269,7 @@ def stacked_rows(out: Any, inner: bool, leaf: Tensor) -> Any:
     return stacked if isinstance(stacked, Node) else stacked[()]
 
 
+@public
 def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     """A function that returns all second derivatives of f, which returns one number.
 
@@ -287,6 +291,7 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     return run
 
 
+@public
 def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     """The Hessian of f at x times v, without making the Hessian: two backward passes.
 

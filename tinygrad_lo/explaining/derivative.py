@@ -33,6 +33,7 @@ from tinygrad_lo.explaining.expression import (
     write,
 )
 from tinygrad_lo.explaining.formula import Names, size
+from tinygrad_lo.options import public
 
 FEW_OPS = 12  # ops; a larger expression is shown by its last op
 LONG_LINE = 160  # characters of one line
@@ -40,6 +41,7 @@ ARRIVING = "g"
 TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 
 
+@public
 def formula(op_or_tensor: Any) -> str:
     """The derivative of an op, or of a small expression, as text.
 

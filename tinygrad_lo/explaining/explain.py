@@ -17,6 +17,7 @@ from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant, inside
 from tinygrad_lo.explaining.formula import Names, number, size
 from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
 from tinygrad_lo.explaining.steps import Product, Steps, shown, steps
+from tinygrad_lo.options import public
 
 MANY_STEPS = 120  # a longer list of steps is told from its two ends
 SHOWN_ENDS = 40  # so many steps of each end
@@ -25,6 +26,7 @@ SHARES = 6  # a value that is used more often is no example
 LINKS = 12  # a longer path is shown by its two ends
 
 
+@public
 def explain(loss: Any, of: Any = None) -> str:
     """Backprop told step by step: every value, every product of the chain rule, in the engine's order.
 

@@ -12,6 +12,7 @@ from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
+from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.text import (
     STATEMENTS,
@@ -41,6 +42,7 @@ class Source(str):
     arguments: dict[str, Array]
 
 
+@public
 def source(loss: Any) -> Source:
     """Print the computation of a loss and of its gradients as a Python function, which runs as printed.
 

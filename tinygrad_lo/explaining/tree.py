@@ -11,11 +11,13 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
 LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 
 
+@public
 def tree(loss: Any) -> str:
     """The graph of a value as indented text: what it was made from, down to the leaves.
 

@@ -19,6 +19,7 @@ from tinygrad_lo.engine.machine.arguments import REAL, foreign
 from tinygrad_lo.engine.machine.fast import PLAIN, anything, binary, optioned, unary
 from tinygrad_lo.engine.machine.refusals import no_broadcast
 from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
+from tinygrad_lo.options import public
 
 TABLE: dict[str, Op] = {}
 
@@ -117,6 +118,7 @@ def composed(
     return register
 
 
+@public
 def define_op(
     name: str,
     forward: Callable[..., Array],
