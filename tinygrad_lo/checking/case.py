@@ -278,6 +278,14 @@ class Case:
             for cause, moved in moves:
                 yield cause, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
 
+    def linear_scores(self) -> Any:
+        """The scores X @ W + b that x is the W or b of, one row for each sample; None if there are none."""
+        many = self.samples
+        linear = [scores for scores in self.scores() if scores.rows is not None and len(scores.rows) == many]
+        if not linear and self.x.ndim == 1:
+            return Scores(np.zeros((many, 1)), np.ones((many, 1)))  # a bias further on, of which z is unknown
+        return linear[0] if linear else None
+
     def scores(self) -> Iterator[Scores]:
         """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""
         yield Scores(self.x)

@@ -252,6 +252,28 @@ def right_classes(case: Case, right: Array, chosen: Array) -> Array:
     return here
 
 
+def one_by_one(case: Case, scores: Scores, chosen: Array, most: float) -> tuple[Array, Array] | None:
+    """Both gradients by the scores of the chosen samples, each sample in the place of all."""
+    assert scores.rows is not None
+    units = case.x.size // scores.rows.shape[1]
+    yours, right = np.zeros((2, len(chosen), units))
+    for i in chosen:
+        single, row = rows(case, np.full(case.samples, i)), scores.rows[i]
+        claimed = case.claimed(single)
+        if claimed is None:
+            return None
+        flat = (claimed.T if scores.flipped else claimed).reshape(len(row), units)
+        yours[i] = row @ flat / (row @ row)
+        if np.abs(np.outer(row, yours[i]) - flat).max() > most:
+            return None
+        for k in range(units):
+            unit = Scores(scores.z, row[None] / (row @ row), scores.flipped).back(
+                np.eye(units)[k : k + 1], case.x.shape
+            )
+            right[i, k] = case.along(single, unit)
+    return yours, right
+
+
 def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] | None:
     """Both gradients by the scores, a sample a row, if the loss is one sum over the samples.
 
@@ -263,35 +285,19 @@ def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] 
         return None
     if case.x.shape[:1] == (many,) and not any(a.shape[1:] == (many,) for a in case.held if is_data(a)):
         return seen.yours.reshape(many, -1), seen.right.reshape(many, -1), None, np.arange(many)
-    linear = [scores for scores in case.scores() if scores.rows is not None and len(scores.rows) == many]
-    if not linear and case.x.ndim == 1:
-        linear = [Scores(np.zeros((many, 1)), np.ones((many, 1)))]  # a bias further on, of which z is unknown
-    if not linear:
+    scores = case.linear_scores()
+    if scores is None:
         return None
-    scores = linear[0]
-    assert scores.rows is not None
     chosen = np.arange(min(many, SAMPLES))
     places = np.arange(many) % len(chosen)
     together = case.seen(rows(case, places))
     if together is None:
         return None
-    units = case.x.size // scores.rows.shape[1]
-    yours, right = np.zeros((2, len(chosen), units))
+    tables = one_by_one(case, scores, chosen, FIT * np.abs(together.yours).max())
+    if tables is None:
+        return None
+    yours, right = tables
     data = Scores(scores.z, scores.rows[places], scores.flipped)
-    for i in chosen:
-        single, row = rows(case, np.full(many, i)), scores.rows[i]
-        claimed = case.claimed(single)
-        if claimed is None:
-            return None
-        flat = (claimed.T if scores.flipped else claimed).reshape(len(row), units)
-        yours[i] = row @ flat / (row @ row)
-        if np.abs(np.outer(row, yours[i]) - flat).max() > FIT * np.abs(together.yours).max():
-            return None
-        for k in range(units):
-            unit = Scores(scores.z, row[None] / (row @ row), scores.flipped).back(
-                np.eye(units)[k : k + 1], case.x.shape
-            )
-            right[i, k] = case.along(single, unit)
     for table_of, whole in ((yours, together.yours), (right, together.right)):
         if not fits(data.back(table_of[places] / many, case.x.shape), whole):
             return None

@@ -17,7 +17,7 @@ from tinygrad_lo.compiling.agreement import difference
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, prints
+from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, loss_number, prints
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
@@ -411,21 +411,3 @@ def collector_off() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def loss_number(who: str, out: Any) -> Any:
-    """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
-    if not isinstance(out, Node):
-        raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
-    if foreign(out.value):
-        raise UnsupportedError(
-            f"compile: {who} computes with {type(out.value).__module__} arrays, but programs run on NumPy "
-            f"arrays; call the function itself"
-        )
-    if out.value.dtype.kind != "f":
-        raise GraphError(f"compile: {who} must return a loss in floating point, got {out.value.dtype}")
-    if out.value.size != 1:
-        raise GraphError(
-            f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
-        )
-    return +out.value

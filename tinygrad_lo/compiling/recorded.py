@@ -20,7 +20,7 @@ from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.machine.anomaly import checksum
-from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.machine.arguments import foreign, memory
 from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.random import generator
@@ -28,6 +28,7 @@ from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import gather, regather
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Parameter
+from tinygrad_lo.errors import GraphError, UnsupportedError
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 
@@ -400,3 +401,21 @@ def as_bits(array: Any) -> Any:
     if type(array) is not ndarray:
         return None
     return array.dtype.str, array.shape, array.tobytes()
+
+
+def loss_number(who: str, out: Any) -> Any:
+    """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
+    if not isinstance(out, Node):
+        raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
+    if foreign(out.value):
+        raise UnsupportedError(
+            f"compile: {who} computes with {type(out.value).__module__} arrays, but programs run on NumPy "
+            f"arrays; call the function itself"
+        )
+    if out.value.dtype.kind != "f":
+        raise GraphError(f"compile: {who} must return a loss in floating point, got {out.value.dtype}")
+    if out.value.size != 1:
+        raise GraphError(
+            f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
+        )
+    return +out.value

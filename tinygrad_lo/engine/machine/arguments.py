@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -11,7 +9,7 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, modes
 from tinygrad_lo.engine.naming import quoted, spelled
-from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, GraphError, ShapeError
 
 SCALARS = frozenset({float, int, bool, float64, np.float32})
 NONE_HINT = {"=": "; write t is None", "≠": "; write t is not None"}  # by the symbol of what == and != call
@@ -199,21 +197,3 @@ def bad_dtype(data: Array, who: str = "") -> str:
             else (f"{who}dtype object; expected numbers")
         )
     return f"{who}dtype {data.dtype} cannot be computed with; convert with .astype(float)"
-
-
-def is_finite_number(value: Any) -> bool:
-    """Whether the value is a finite number, and no boolean."""
-    if isinstance(value, int):
-        return not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    return isinstance(value, (float, np.integer, np.floating)) and math.isfinite(value)
-
-
-def finite_number(
-    who: str, name: str, value: Any, at_least: float = -math.inf, at_most: float = math.inf
-) -> float:
-    """An option that must be a finite number, as a Python float, which leaves every dtype alone."""
-    if not is_finite_number(value) or not at_least <= value <= at_most:
-        bound = "finite" if at_least == -math.inf else f"finite and >= {at_least:g}"
-        bound = bound if at_most == math.inf else f"in [{at_least:g}, {at_most:g}]"
-        raise OptionError(f"{who}: {name} must be {bound}, got {value!r}")
-    return float(value)
