@@ -133,7 +133,7 @@ def repeated() -> dict[str, int]:
                 here |= {target.id for target in node.targets if isinstance(target, ast.Name)}
             elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 here.add(node.target.id)
-        places.update(here - {"__all__"})
+        places.update(name for name in here if not name.startswith("__"))
     return {name: count for name, count in places.items() if count > 1}
 
 
