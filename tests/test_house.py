@@ -38,4 +38,4 @@ def test_facts_about_ops_stay_in_the_table():
 
 
 def test_a_name_means_one_thing():
-    assert len(house.repeated()) <= 59
+    assert len(house.repeated()) <= 25

@@ -21,7 +21,7 @@ from tinygrad_lo.options import public
 from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write_whole
 
 UNCHANGED = "; nothing was changed"
-PLAIN = {type(None), bool, int, float, str}
+PLAIN_TYPES = {type(None), bool, int, float, str}
 DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than any
 
 
@@ -388,7 +388,7 @@ def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> 
     """The value as what JSON gives back; NumPy numbers become Python's, all else that changes raises."""
     if depth > DEEPEST:
         raise OptionError(f"save: {where[:60]}...: nested deeper than {DEEPEST} levels, or within itself")
-    if type(value) in PLAIN:
+    if type(value) in PLAIN_TYPES:
         return value
     if isinstance(value, (np.bool_, np.integer, np.floating)) and value.dtype.itemsize <= 8:
         return value.item()

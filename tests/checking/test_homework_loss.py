@@ -14,9 +14,9 @@ NOT_COMPARED = {"hard_negatives", "semi_hard_negatives"}  # choices of rows, not
 
 
 def expected(name):
-    from tinygrad_lo.checking.loss import expectation
+    from tinygrad_lo.checking.loss import loss_expectation
 
-    return expectation(name, ASKED.get(name, {}))
+    return loss_expectation(name, ASKED.get(name, {}))
 
 
 def softmax(s):

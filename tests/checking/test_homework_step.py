@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.step import expectation
-from tinygrad_lo.checking.step_conventions import KNOWN, variants
+from tinygrad_lo.checking.step import step_expectation
+from tinygrad_lo.checking.step_conventions import KNOWN_STEPS, step_variants
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteError, OptionError, ShapeError
 
 # Asked for where the defaults would make two conventions one.
@@ -38,11 +38,11 @@ def replayed(path):
 def test_every_optimizer_of_the_library_is_known():
     kinds = (getattr(lo.optim, name) for name in lo.optim.__all__)
     base = lo.optim.SGD.__mro__[1]
-    assert {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, base)} == set(KNOWN)
+    assert {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, base)} == set(KNOWN_STEPS)
 
 
 @pytest.mark.parametrize("options", ["defaults", "asked"])
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", KNOWN_STEPS)
 def test_the_optimizer_itself_passes(name, options):
     options = {**ASKED.get(name, {}), **DECAYED} if options == "asked" else {}
     itself = {**({"lr": 0.1} if name == "SGD" else {}), **options}
@@ -62,8 +62,8 @@ def test_the_optimizer_itself_passes(name, options):
 
 VARIANTS = [
     pytest.param(v, id=f"{v.name}: {v.said[0]}")
-    for name in KNOWN
-    for v in variants(name, expectation(name, {**ASKED.get(name, {}), **DECAYED}))
+    for name in KNOWN_STEPS
+    for v in step_variants(name, step_expectation(name, {**ASKED.get(name, {}), **DECAYED}))
     if len(v.said) == 1
 ]
 
@@ -72,7 +72,7 @@ VARIANTS = [
 def test_every_convention_is_recognized_by_its_steps(variant):
     asked = asked_of(variant)
     changed = {k: v for k, v in variant.options.items() if k not in ("weight_decay", "asked_decay")}
-    decay = expectation(variant.name, asked)["weight_decay"]
+    decay = step_expectation(variant.name, asked)["weight_decay"]
     variant = replace(variant, options={**changed, "weight_decay": decay, "asked_decay": decay})
     report = lo.check_step(replayed(variant.path), variant.name, **asked)
     assert not report

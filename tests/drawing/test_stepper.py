@@ -13,7 +13,7 @@ import tinygrad_lo as lo
 from tinygrad_lo.drawing import stepper
 from tinygrad_lo.drawing.colors import COLORS
 from tinygrad_lo.drawing.picture import Picture, draw
-from tinygrad_lo.drawing.stepper import recolored, shortened
+from tinygrad_lo.drawing.stepper import recolored, shortened_line
 from tinygrad_lo.errors import DrawingError, MutationError
 from tinygrad_lo.explaining.steps import steps
 
@@ -166,9 +166,9 @@ def test_what_the_picture_leaves_out_is_said(backend):
 def test_the_middle_of_a_long_list_is_one_entry(monkeypatch):
     monkeypatch.setattr(stepper, "LONGEST_PASS", 10)
     monkeypatch.setattr(stepper, "AT_ENDS", 2)
-    assert shortened([*range(8)], 2) == [*range(8)]
-    assert shortened([*range(8)], 3) == [0, 1, [2, 3, 4, 5], 6, 7]
-    assert shortened([*range(5)], 99) == [*range(5)]
+    assert shortened_line([*range(8)], 2) == [*range(8)]
+    assert shortened_line([*range(8)], 3) == [0, 1, [2, 3, 4, 5], 6, 7]
+    assert shortened_line([*range(5)], 99) == [*range(5)]
 
 
 def test_graphs_that_nobody_steps_through_are_refused(neuron, monkeypatch, backend):

@@ -19,7 +19,7 @@ from tinygrad_lo.explaining.expression import (
     SUM,
     Piece,
     infix,
-    inside,
+    nested_text,
     shape_of_template,
 )
 from tinygrad_lo.program.recording import Recording
@@ -377,4 +377,4 @@ def test_signs_between_pieces():
     assert infix("×", c, c, "·").text == "c · c"
     shared = infix("×", c, Piece("a ÷ b", PRODUCT, "÷"))
     assert (shared.text, infix("×", shared, c).text) == ("c × a ÷ b", "(c × a ÷ b) × c")
-    assert inside(Piece("−2", -1), SUM) == "(−2)"
+    assert nested_text(Piece("−2", -1), SUM) == "(−2)"

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.engine.graph import reachable
-from tinygrad_lo.explaining.formula import Names, number, option, size
+from tinygrad_lo.explaining.formula import Names, number, option_text, size
 
 MATRIX = lo.Tensor(np.ones((2, 3)), name="X")
 
@@ -155,7 +155,7 @@ def test_numbers(value, text):
 
 
 def test_options_and_sizes():
-    assert option((slice(None), 1, None, ...)) == ":, 1, None, …"
-    assert option(slice(1, 5, 2)) == "1:5:2"
+    assert option_text((slice(None), 1, None, ...)) == ":, 1, None, …"
+    assert option_text(slice(1, 5, 2)) == "1:5:2"
     assert size((3, 4)) == "3×4"
     assert size((5,)) == "5"

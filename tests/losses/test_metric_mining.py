@@ -71,7 +71,7 @@ def test_both_bounds_of_semi_hard_exclude_equality():
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("block", [1, 500, 1 << 22])
 def test_mining_equals_loops(seed, block, monkeypatch):
-    monkeypatch.setattr(metric, "BLOCK", block)
+    monkeypatch.setattr(metric, "PAIR_BLOCK", block)
     x, y, positives = batch(np.random.default_rng(seed))
     assert hard_negatives(x, y).tolist() == slow_hard(x, y)
     for distance in ("squared", "euclidean"):

@@ -15,8 +15,8 @@ from tinygrad_lo.checking.student import (
     Leaves,
     calling,
     gradient_of,
-    number_of,
-    pair_of,
+    loss_and_gradient,
+    position_of,
     reads,
     rebuilt,
     rewired,
@@ -47,8 +47,8 @@ class Student:
     def pair(self, leaves: Leaves) -> tuple[float, Any]:
         """The loss, and what the function calls its gradient."""
         with calling():
-            loss, gradient = pair_of(self.who, self.fn(rebuilt(self.x, leaves)))
-        return number_of(self.who, "the loss near x", loss, finite=False), gradient
+            loss, gradient = loss_and_gradient(self.who, self.fn(rebuilt(self.x, leaves)))
+        return position_of(self.who, "the loss near x", loss, finite=False), gradient
 
     def otherwise(self, change: Change) -> Student:
         """The same function with change(a) for every array that it reads from outside."""
@@ -103,7 +103,7 @@ def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] 
     if places is not None:
         at = tuple(np.array(places).T)
         yours, right, x = yours[at], right[at], x[at]
-    return Seen(yours, right, ~same(yours, right), x)
+    return Seen(yours, right, ~same_numbers(yours, right), x)
 
 
 def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
@@ -123,7 +123,7 @@ def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
             return
 
 
-def same(a: Array, b: Array) -> Array:
+def same_numbers(a: Array, b: Array) -> Array:
     """Which elements are equal, but for what differences cannot see."""
     largest = max(float(np.abs(a).max(initial=0.0)), float(np.abs(b).max(initial=0.0)))
     return np.asarray(np.abs(a - b) <= FIT * np.maximum(np.maximum(np.abs(a), np.abs(b)), 1e-2 * largest))
@@ -131,7 +131,7 @@ def same(a: Array, b: Array) -> Array:
 
 def fits(a: Array, b: Array) -> bool:
     """Whether two arrays are the same, and not 0."""
-    return a.shape == b.shape and bool(same(a, b).all()) and bool(np.abs(b).max(initial=0.0) > 0)
+    return a.shape == b.shape and bool(same_numbers(a, b).all()) and bool(np.abs(b).max(initial=0.0) > 0)
 
 
 def ratio(a: Array, b: Array) -> float | None:
@@ -224,7 +224,7 @@ class Case:
             return seen
         _, yours, right = self.penalty
         a, n = seen.yours - yours, seen.right - right
-        return Seen(a, n, ~same(a, n), seen.x)
+        return Seen(a, n, ~same_numbers(a, n), seen.x)
 
     def beside(self, a: Array) -> bool:
         """Whether data are what x is compared with: both may grow alike, and the loss stays."""

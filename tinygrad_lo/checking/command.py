@@ -84,10 +84,10 @@ def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any
     given = parser.parse_intermixed_args(arguments)
     if given.loss and given.step:
         raise Usage("--loss and --step are two different checks; choose one")
-    options = dict(map(option, given.options))
+    options = dict(map(option_pair, given.options))
     if options and not (given.loss or given.step):
         raise Usage(f"{given.options[0]!r}: options belong to --loss or --step, and neither is asked for")
-    path, name = split(given.target)
+    path, name = split_words(given.target)
     module = loaded(path)
     fn = found(module, path, name)
     if given.loss:
@@ -122,7 +122,7 @@ def alone(fn: Callable[..., Any], rest: tuple[Any, ...]) -> Callable[[Any], Any]
     return of_first
 
 
-def split(target: str) -> tuple[Path, str]:
+def split_words(target: str) -> tuple[Path, str]:
     """The file and the function of FILE.py::FUNCTION."""
     file, mark, name = target.partition("::")
     path = Path(file)
@@ -213,7 +213,7 @@ def example(module: Any, fn: Callable[..., Any], path: Path) -> tuple[Any, ...]:
     return args
 
 
-def option(text: str) -> tuple[str, Any]:
+def option_pair(text: str) -> tuple[str, Any]:
     """name=value as an option, the value as Python reads it."""
     name, mark, value = text.partition("=")
     if not mark or not name.isidentifier():

@@ -25,14 +25,14 @@ from tinygrad_lo.checking.case import (
     measured,
     nearby,
     ratio,
-    same,
+    same_numbers,
 )
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close, diagnose
 from tinygrad_lo.checking.student import Leaves, reads
 from tinygrad_lo.engine.graph import Array
 
 AWAKE = 0.8  # the share of what a kink silences that is not silent on its other side; a bias keeps some so
-SAMPLES = 8  # samples of a batch that are looked at one by one
+MOST_SAMPLES = 8  # samples of a batch that are looked at one by one
 # What the numbers name at a glance, and what needs no experiment.
 GLANCE = ("not finite", "disconnected", "flat", "sign", "factor", "mean or sum")
 SURE = (*GLANCE, "regularizer", "transpose", "turned")
@@ -53,17 +53,19 @@ def explained(
         for plain in (True, False):
             with np.errstate(all="ignore"):
                 first, second = (cause_of(case, found, plain=plain) for case, found in both)
-            if first is not None and second is not None and agree(first, second):
+            if first is not None and second is not None and answers_agree(first, second):
                 return first if first.where == second.where and places is None else replace(first, where="")
             if not any(cause is not None and cause.kind in GLANCE for cause in (first, second)):
                 break
     return None
 
 
-def agree(a: Cause, b: Cause) -> bool:
+def answers_agree(a: Cause, b: Cause) -> bool:
     """Whether two causes are one, found at two points."""
     if a.penalty is not None and b.penalty is not None:
-        return agree(a.penalty, b.penalty) and agree(replace(a, penalty=None), replace(b, penalty=None))
+        return answers_agree(a.penalty, b.penalty) and answers_agree(
+            replace(a, penalty=None), replace(b, penalty=None)
+        )
     numbers = (a.amount, b.amount), (a.right or 0.0, b.right or 0.0)
     return (a.kind, a.what, a.penalty) == (b.kind, b.what, b.penalty) and all(
         abs(p - q) <= 2 * CLOSE * max(abs(p), abs(q)) + 1e-9 for p, q in numbers
@@ -162,7 +164,7 @@ def form(case: Case, seen: Seen) -> Cause | None:
         for predict, target in targets(case, scores.z):
             if predict == "softmax":
                 tops = (0.0, scores.z.max(axis=1, keepdims=True))
-                if any(ratio(seen.yours, back(softmax(scores.z - top, 0) - target)) for top in tops):
+                if any(ratio(seen.yours, back(softened(scores.z - top, 0) - target)) for top in tops):
                     return Cause("axis", what="softmax")
             predicted = PREDICTIONS[predict](scores.z)
             for slope, by in SLOPES.items():
@@ -199,7 +201,7 @@ def table(case: Case, seen: Seen) -> Cause | None:
     if found is None:
         return None
     yours, right, z, chosen = found
-    wrong = ~same(yours, right)
+    wrong = ~same_numbers(yours, right)
     if not wrong.any():
         return None
     cause = other_slope(yours, right, z) or wrong_answers(case, wrong, chosen)
@@ -288,7 +290,7 @@ def sampled(case: Case, seen: Seen) -> tuple[Array, Array, Array | None, Array] 
     scores = case.linear_scores()
     if scores is None:
         return None
-    chosen = np.arange(min(many, SAMPLES))
+    chosen = np.arange(min(many, MOST_SAMPLES))
     places = np.arange(many) % len(chosen)
     together = case.seen(rows(case, places))
     if together is None:
@@ -324,7 +326,7 @@ def is_kink(case: Case, silent: Array, chosen: Array) -> bool:
     return False
 
 
-def paths(case: Case, seen: Seen) -> Cause | None:
+def path_slopes(case: Case, seen: Seen) -> Cause | None:
     """What is missing of a gradient that goes through the mean, or through the variance, of x."""
     gap, x = seen.yours - seen.right, seen.x
     for axis in range(x.ndim if x.ndim in (1, 2) else 0):
@@ -384,7 +386,7 @@ def overflow(student: Student, leaves: Leaves) -> str | None:
                         continue
                     yours = student(leaves)[1][name] - (case.penalty[1] if case.penalty else 0.0)
                     far = {**leaves, name: x * (1000.0 / np.abs(scores.z).max())}
-                    known = ratio(yours, scores.back(sigmoid(scores.z) - target, x.shape))
+                    known = ratio(yours, scores.back(logistic(scores.z) - target, x.shape))
                     if known and np.isnan(student.loss(far)):
                         return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}"
         except Exception:  # an experiment may ask of a function what it cannot do
@@ -396,31 +398,31 @@ OVERFLOW = {
     "softmax": "subtract the row's maximum",
     "sigmoid": "write it as max(z, 0) − y z + log(1 + e^(−|z|))",
 }
-EXPERIMENTS = (labels, factors, turned, form, table, paths)
+EXPERIMENTS = (labels, factors, turned, form, table, path_slopes)
 
 
-def softmax(z: Array, axis: int) -> Array:
+def softened(z: Array, axis: int) -> Array:
     """Softmax along an axis."""
     e = np.exp(z - z.max(axis=axis, keepdims=True))
     return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
-def sigmoid(z: Array) -> Array:
+def logistic(z: Array) -> Array:
     """1 / (1 + e^−z)."""
     return np.asarray(0.5 + 0.5 * np.tanh(0.5 * z))
 
 
 PREDICTIONS: dict[str, Callable[[Array], Array]] = {
-    "scores": lambda z: z, "sigmoid": sigmoid, "tanh": np.tanh, "softmax": lambda z: softmax(z, -1),
+    "scores": lambda z: z, "sigmoid": logistic, "tanh": np.tanh, "softmax": lambda z: softened(z, -1),
 }  # fmt: skip
 SLOPES: dict[str, Callable[[Array], Array]] = {
     "1": np.ones_like,
-    "σ(z)(1 − σ(z))": lambda z: sigmoid(z) * (1.0 - sigmoid(z)),
+    "σ(z)(1 − σ(z))": lambda z: logistic(z) * (1.0 - logistic(z)),
     "1 − tanh² z": lambda z: 1.0 - np.tanh(z) ** 2,
     "1/(p(1 − p))": lambda p: 1.0 / (p * (1.0 - p)),
-    "σ(z)": sigmoid,
-    "1 − σ(z)": lambda z: 1.0 - sigmoid(z),
-    "σ(h)(1 − σ(h)), h = σ(z)": lambda z: sigmoid(sigmoid(z)) * (1.0 - sigmoid(sigmoid(z))),
+    "σ(z)": logistic,
+    "1 − σ(z)": lambda z: 1.0 - logistic(z),
+    "σ(h)(1 − σ(h)), h = σ(z)": lambda z: logistic(logistic(z)) * (1.0 - logistic(logistic(z))),
     "1 − tanh² h, h = tanh z": lambda z: 1.0 - np.tanh(np.tanh(z)) ** 2,
     "1 − z²": lambda z: 1.0 - z**2,
     "z(1 − z)": lambda z: z * (1.0 - z),

@@ -27,7 +27,7 @@ from tinygrad_lo.names import named_values
 
 # A large block that is given back once makes glibc keep smaller ones, which thousands of evaluations would
 # else get from the system, page by page, each time: large inputs took three times as long.
-BLOCK = 2**21
+HEAP_BLOCK = 2**21
 
 
 @options.public
@@ -81,7 +81,7 @@ def gradcheck(
     order = options.choice("gradcheck", "order", order, (1, 2))
     points = options.whole("gradcheck", "points", points)
     report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))
-    np.empty(BLOCK)
+    np.empty(HEAP_BLOCK)
     rng = np.random.default_rng(seed)
     parameters = checked_leaves(params)
     args = arguments(inputs)

@@ -16,13 +16,13 @@ from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.student import (
     Leaves,
-    is_numbers,
+    holds_numbers,
     leaves_of,
-    named,
+    named_arrays,
     numbers_of,
     parameter,
     rebuilt,
-    titled,
+    titled_function,
     trusted,
 )
 from tinygrad_lo.engine.derivatives import grad
@@ -135,8 +135,8 @@ def check_gradient(
         )
     leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework(titled(who, loss_and_gradient))
-    differences(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
+    work = Homework(titled_function(who, loss_and_gradient))
+    gradient_gaps(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
         if against is None:
@@ -166,7 +166,7 @@ def verified(report: Report) -> str:
     return text
 
 
-def differences(
+def gradient_gaps(
     work: Homework,
     student: Student,
     leaves: Leaves,
@@ -222,7 +222,7 @@ def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[An
 
 def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Compare value and gradient with those of a reference."""
-    name = named(against) or "the reference"
+    name = named_arrays(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
     cause, words = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
@@ -322,4 +322,4 @@ def rebuilt_with(x: Any, tensors: dict[str, Any]) -> Any:
     values = list(tensors.values())
     if isinstance(x, Mapping):
         return dict(zip(x, values, strict=True))
-    return values if isinstance(x, (list, tuple)) and not is_numbers(x) else values[0]
+    return values if isinstance(x, (list, tuple)) and not holds_numbers(x) else values[0]

@@ -11,9 +11,9 @@ from tinygrad_lo.checking.case import Student, fits
 from tinygrad_lo.checking.conventions import must_be_known, must_be_options
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.experiments import OVERFLOW
-from tinygrad_lo.checking.homework import Homework, differences, verified
+from tinygrad_lo.checking.homework import Homework, gradient_gaps, verified
 from tinygrad_lo.checking.loss_conventions import KNOWN, Before, Variant, signature, variants
-from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, plain
+from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, variant_value
 from tinygrad_lo.checking.samples import Args
 from tinygrad_lo.checking.student import (
     again,
@@ -22,7 +22,7 @@ from tinygrad_lo.checking.student import (
     identical,
     is_pair,
     numbers_of,
-    titled,
+    titled_function,
     trusted,
     unchanged,
     wide_enough,
@@ -67,10 +67,12 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """
     who = "check_loss"
     must_be_known(who, fn, name, KNOWN, "loss that can be compared")
-    expected = expectation(name, options)
-    work = Homework(f"{titled(who, fn)} as {name}")
+    expected = loss_expectation(name, options)
+    work = Homework(f"{titled_function(who, fn)} as {name}")
     batches = [KNOWN[name].draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
-    asked = [plain(Variant(name, expected, ()), args) for args in batches]  # an impossible option raises here
+    asked = [
+        variant_value(Variant(name, expected, ()), args) for args in batches
+    ]  # an impossible option raises here
     if any(value is None for value in asked):
         Variant(name, expected, ())(*batches[0])
     before = KNOWN[name].before
@@ -95,7 +97,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     if trials[-1].has_gradient:
         slopes(work, who, fn, name, expected, trials, judged)
     if work:
-        overflow(work, fn, name, trials[-1].args)
+        overflow_of_loss(work, fn, name, trials[-1].args)
     return work
 
 
@@ -132,7 +134,7 @@ def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches
     return True
 
 
-def expectation(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def loss_expectation(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """All options of the loss: those that were asked for, and the defaults of the others."""
     known = signature(name)
     must_be_options(f"check_loss: {name}", options, known)
@@ -188,8 +190,8 @@ def value_of(who: str, fn: Callable[..., Any], name: str, args: Args, *, loud: b
 
 def separately(name: str, args: Args) -> Array:
     """The losses of the samples: what a function returns that does not reduce them."""
-    options = expectation(name, {"reduction": "none"} if "reduction" in signature(name) else {})
-    found = plain(Variant(name, options, ()), args)
+    options = loss_expectation(name, {"reduction": "none"} if "reduction" in signature(name) else {})
+    found = variant_value(Variant(name, options, ()), args)
     return np.zeros(np.shape(args[0])[:1]) if found is None else found
 
 
@@ -199,7 +201,7 @@ def separately(name: str, args: Args) -> Array:
 SCORES = {"cross_entropy": "softmax", "binary_cross_entropy_with_logits": "sigmoid"}
 
 
-def overflow(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> None:
+def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> None:
     """Fail a loss of scores that is nan or inf at large ones, where it need not be.
 
     A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
@@ -284,7 +286,7 @@ def slopes(
         work.said.append("its gradient is right")
         return
     before = work.passed
-    differences(work, student, leaves, loss, found, reason)
+    gradient_gaps(work, student, leaves, loss, found, reason)
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:

@@ -321,11 +321,11 @@ KNOWN: dict[str, Known] = {
         "margin": DISTANCES,
     }, (
         Slip("has positive and negative exchanged", inputs=lambda a, p, n: (a, n, p)),
-        Slip(NO_CLAMP, values=lambda each, o, a, p, n: gap(o, a, p, n) + o["margin"]),
+        Slip(NO_CLAMP, values=lambda each, o, a, p, n: distance_gap(o, a, p, n) + o["margin"]),
         Slip("subtracts the margin",
-             values=lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, n) - o["margin"])),
+             values=lambda each, o, a, p, n: np.maximum(0.0, distance_gap(o, a, p, n) - o["margin"])),
         Slip("measures the negative from the positive, not from the anchor",
-             values=lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, n, p) + o["margin"])),
+             values=lambda each, o, a, p, n: np.maximum(0.0, distance_gap(o, a, p, n, p) + o["margin"])),
     )),
     "contrastive": Known(pairs, ("a", "b", "y"), {"margin": DISTANCES}, (
         Slip("takes y = 1 for similar pairs; the lecture has y = 0 similar",
@@ -376,7 +376,7 @@ def priced(w: Any, l1: float, l2: float) -> Any:
     return losses.elastic_net(w, l1=l1, l2=l2)
 
 
-def gap(options: dict[str, Any], a: Any, p: Any, n: Any, start: Any = None) -> Array:
+def distance_gap(options: dict[str, Any], a: Any, p: Any, n: Any, start: Any = None) -> Array:
     """d_p − d_n of the triplet loss; `start` is where the negative is measured from."""
     squared = options["distance"] == "squared"
     d_p, d_n = (((x - y) ** 2).sum(-1) for x, y in ((a, p), (a if start is None else start, n)))

@@ -30,7 +30,7 @@ class Trial:
     has_gradient: bool
 
 
-def plain(variant: Variant, args: Args) -> Array | None:
+def variant_value(variant: Variant, args: Args) -> Array | None:
     """The value of a variant, or None where it has none."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -49,7 +49,7 @@ def gradient_of_variant(variant: Variant, args: Args, which: int) -> Array | Non
         for h in (STEP, -STEP):
             moved = x.copy()
             moved[place] += h
-            values.append(plain(variant, (*args[:which], moved, *args[which + 1 :])))
+            values.append(variant_value(variant, (*args[:which], moved, *args[which + 1 :])))
         above, below = values
         if above is None or below is None:
             return None
@@ -60,7 +60,7 @@ def gradient_of_variant(variant: Variant, args: Args, which: int) -> Array | Non
 def match(trials: list[Trial], variant: Variant, times: Callable[[Args], float] | None = None) -> bool:
     """Whether a variant, or a multiple of it, gives the student's values on all batches."""
     for trial in trials:
-        value = plain(variant, trial.args)
+        value = variant_value(variant, trial.args)
         if value is None or value.shape != trial.value.shape:
             return False
         if times is not None:
@@ -80,7 +80,7 @@ def compared(work: Homework, name: str, expected: dict[str, Any], trials: list[T
                 work.said.append(f"your loss is {variant.call()}, on {len(trials)} random batches")
                 return True
             work.fail(
-                cause_of(variant, expected),
+                cause_of_loss(variant, expected),
                 f"your loss {' and '.join(variant.said)}{asked(variant, expected)}",
             )
             return False
@@ -90,7 +90,9 @@ def compared(work: Homework, name: str, expected: dict[str, Any], trials: list[T
         return False
     right = Variant(name, expected, ())
     gaps = [
-        np.ravel(trial.value - value) for trial in trials if (value := plain(right, trial.args)) is not None
+        np.ravel(trial.value - value)
+        for trial in trials
+        if (value := variant_value(right, trial.args)) is not None
     ]
     for per, each in ((lambda args: 1.0, ""), (many, " for each sample")) if len(gaps) == len(trials) else ():
         found = np.array([gap[0] / per(trial.args) for gap, trial in zip(gaps, trials, strict=True)])
@@ -98,19 +100,20 @@ def compared(work: Homework, name: str, expected: dict[str, Any], trials: list[T
             work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
             return False
     trial = next((trial for trial in trials if not match([trial], right)), trials[0])
-    shown = plain(right, trial.args)
+    shown = variant_value(right, trial.args)
     differs = (
         ""
         if shown is None
         else f": yours is {np.ravel(trial.value)[0]:.6g} where {name} is {np.ravel(shown)[0]:.6g}"
     )
     work.fail(
-        None, f"your loss follows no convention that is known of {name}{differs}, {example(name, trial)}"
+        None,
+        f"your loss follows no convention that is known of {name}{differs}, {worst_example(name, trial)}",
     )
     return False
 
 
-def cause_of(variant: Variant, expected: dict[str, Any]) -> str:
+def cause_of_loss(variant: Variant, expected: dict[str, Any]) -> str:
     """The cause that a variant stands for."""
     if variant.slip is not None:
         return variant.slip.cause
@@ -133,7 +136,7 @@ def asked(variant: Variant, expected: dict[str, Any]) -> str:
     return text
 
 
-def example(name: str, trial: Trial) -> str:
+def worst_example(name: str, trial: Trial) -> str:
     """The first arguments, short enough to print."""
     shown = [
         f"{what} {np.array2string(np.asarray(a), precision=3, separator=', ').replace(chr(10), '')}"
@@ -182,7 +185,7 @@ def multiples(name: str, expected: dict[str, Any], trials: list[Trial]) -> Itera
             if match(trials, variant, lambda args, f=times: -f(args)):
                 yield variant, "sign", f"has the wrong sign, and {said}"
     for variant in near:
-        first = plain(variant, trials[0].args)
+        first = variant_value(variant, trials[0].args)
         if first is None or first.shape != trials[0].value.shape or not np.ravel(first)[0]:
             continue
         ratio = float(np.ravel(trials[0].value)[0] / np.ravel(first)[0])

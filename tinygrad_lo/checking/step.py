@@ -11,13 +11,13 @@ import numpy as np
 
 from tinygrad_lo.checking.conventions import Options, instead, must_be_known, must_be_options
 from tinygrad_lo.checking.homework import Homework
-from tinygrad_lo.checking.step_conventions import KNOWN, Variant, signature, variants
+from tinygrad_lo.checking.step_conventions import KNOWN_STEPS, StepVariant, step_signature, step_variants
 from tinygrad_lo.checking.student import (
     calling,
     identical,
     must_be_finite,
     numbers_of,
-    titled,
+    titled_function,
     unchanged,
     wide_enough,
 )
@@ -27,7 +27,7 @@ from tinygrad_lo.options import MEANS
 
 STEPS = 8
 RATE = 0.1  # of SGD, for which the library has no default
-STEP = 1e-6  # how well the lengths of two steps must agree
+WALK_STEP = 1e-6  # how well the lengths of two steps must agree
 
 
 def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
@@ -64,22 +64,22 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         'lo.optim.RMSprop(params, lr=0.01, eps_inside_sqrt=True)'
     """
     who = "check_step"
-    must_be_known(who, fn, name, KNOWN, "optimizer to compare with")
-    expected = expectation(name, options)
+    must_be_known(who, fn, name, KNOWN_STEPS, "optimizer to compare with")
+    expected = step_expectation(name, options)
     w, gradients = problem()
     passed = passed_on(who, fn, expected)
     fixed_rate = "lr" not in passed.values()
     rates = [expected["lr"] * (1.0 if fixed_rate or t < STEPS // 2 else 0.1) for t in range(STEPS)]
-    work = Homework(f"{titled(who, fn)} as {name}")
-    asked = Variant(name, expected, ())
+    work = Homework(f"{titled_function(who, fn)} as {name}")
+    asked = StepVariant(name, expected, ())
     right = asked.path(w, gradients, rates)  # impossible options raise here
     walk = Walk(name, expected, w, gradients, rates)
     yours = walked(who, fn, walk, passed)
-    if agree(w, yours, right):
+    if walks_agree(w, yours, right):
         work.match = asked.call()
         work.said.append(f"{STEPS} steps are those of {work.match}")
     else:
-        explain(work, walk, yours, right, fixed_rate)
+        explain_step(work, walk, yours, right, fixed_rate)
     return work
 
 
@@ -94,9 +94,9 @@ class Walk:
     rates: list[float]
 
 
-def expectation(name: str, options: Options) -> Options:
+def step_expectation(name: str, options: Options) -> Options:
     """All options of the optimizer: those that were said, and the defaults of the others."""
-    known = signature(name)
+    known = step_signature(name)
     must_be_options(f"check_step: {name}", options, known)
     defaults = {k: RATE if p.default is p.empty else p.default for k, p in known.items()}
     return {**defaults, **options}
@@ -210,7 +210,7 @@ def landed(who: str, new: Any, shape: tuple[int, ...], t: int) -> Array:
 # ------------------------------------------------------------------------------------ the search
 
 
-def agree(w: Array, yours: list[Array], right: list[Array], times: float = 1.0) -> bool:
+def walks_agree(w: Array, yours: list[Array], right: list[Array], times: float = 1.0) -> bool:
     """Whether all steps have the same length and direction, but for rounding; nan only where it is due."""
     a, b = (np.diff(np.array([w, *places]), axis=0) for places in (yours, right))
     told = np.isfinite(b)
@@ -218,7 +218,7 @@ def agree(w: Array, yours: list[Array], right: list[Array], times: float = 1.0) 
         return False
     a, b = a[told], times * b[told]
     noise = 8 * np.finfo(float).eps * np.maximum(np.abs(yours), np.abs(right))[told]
-    return bool((np.abs(a - b) <= STEP * np.maximum(np.abs(a), np.abs(b)) + noise).all())
+    return bool((np.abs(a - b) <= WALK_STEP * np.maximum(np.abs(a), np.abs(b)) + noise).all())
 
 
 def multiple(w: Array, yours: list[Array], places: list[Array]) -> float | None:
@@ -228,10 +228,12 @@ def multiple(w: Array, yours: list[Array], places: list[Array]) -> float | None:
     if not first[where] or not np.isfinite(first[where]):
         return None
     ratio = float((yours[0] - w)[where] / first[where])
-    return ratio if ratio > 0 and abs(ratio - 1) > 1e-3 and agree(w, yours, places, ratio) else None
+    return ratio if ratio > 0 and abs(ratio - 1) > 1e-3 and walks_agree(w, yours, places, ratio) else None
 
 
-def explain(work: Homework, walk: Walk, yours: list[Array], right: list[Array], fixed_rate: bool) -> None:
+def explain_step(
+    work: Homework, walk: Walk, yours: list[Array], right: list[Array], fixed_rate: bool
+) -> None:
     """Find the convention that the student's steps follow, and note it."""
     name, lr = walk.name, walk.expected["lr"]
     if all(np.array_equal(walk.w, places) for places in yours):
@@ -258,14 +260,16 @@ def explain(work: Homework, walk: Walk, yours: list[Array], right: list[Array], 
         work.fail(None, f"your {name} follows no convention that is known; {gap}")
 
 
-def searched(walk: Walk, yours: list[Array]) -> tuple[list[Variant], list[tuple[Variant, float | None]]]:
+def searched(
+    walk: Walk, yours: list[Array]
+) -> tuple[list[StepVariant], list[tuple[StepVariant, float | None]]]:
     """The variants with the student's steps, which differ in equally few things; and those near by.
 
     The near ones differ in one thing at most; each with how many times as long the student's steps are.
     """
-    matches: list[Variant] = []
+    matches: list[StepVariant] = []
     near = []
-    for variant in variants(walk.name, walk.expected):
+    for variant in step_variants(walk.name, walk.expected):
         if matches and len(variant.said) > len(matches[0].said):
             break
         try:
@@ -273,7 +277,7 @@ def searched(walk: Walk, yours: list[Array]) -> tuple[list[Variant], list[tuple[
                 places = variant.path(walk.w, walk.gradients, walk.rates)
         except LoError:
             continue
-        if agree(walk.w, yours, places):
+        if walks_agree(walk.w, yours, places):
             matches.append(variant)
         if len(variant.said) <= 1:
             near.append((variant, multiple(walk.w, yours, places)))
@@ -281,12 +285,12 @@ def searched(walk: Walk, yours: list[Array]) -> tuple[list[Variant], list[tuple[
 
 
 def note_match(
-    work: Homework, walk: Walk, matches: list[Variant], scaled: list[tuple[Variant, float]]
+    work: Homework, walk: Walk, matches: list[StepVariant], scaled: list[tuple[StepVariant, float]]
 ) -> None:
     """Note the first variant that has the student's steps, and what else would have them."""
     best, lr = matches[0], walk.expected["lr"]
     options = {k: v for k, v in best.options.items() if k != "asked_decay"}
-    work.match = Variant(walk.name, options, ()).call() if best.slip is None else None
+    work.match = StepVariant(walk.name, options, ()).call() if best.slip is None else None
     others = [f"it {' and '.join(variant.said)}" for variant in matches[1:2]]
     if len(best.said) == 1:
         others += [
@@ -295,7 +299,7 @@ def note_match(
             if not variant.said
         ]
     same_steps = "".join(f"; or, which gives the same steps, {text}" for text in others)
-    words = instead(KNOWN[walk.name].options, best.options, walk.expected)
+    words = instead(KNOWN_STEPS[walk.name].options, best.options, walk.expected)
     asked = f"; the library's {' and '.join(words)}" if words else ""
     cause = best.slip.cause if best.slip else "convention"
     work.fail(cause, f"your {walk.name} {' and '.join(best.said)}{asked}{same_steps}")
@@ -304,7 +308,7 @@ def note_match(
 def first_gap(walk: Walk, yours: list[Array], right: list[Array]) -> str:
     """The first step that differs, in numbers."""
     w = walk.w
-    first = int(np.argmin([agree(w, yours[:t], right[:t]) for t in range(1, STEPS + 1)]))
+    first = int(np.argmin([walks_agree(w, yours[:t], right[:t]) for t in range(1, STEPS + 1)]))
     gap = np.abs(yours[first] - right[first])
     at = np.unravel_index(int(np.argmax(gap)), w.shape)
     start = (w if first == 0 else right[first - 1])[at]

@@ -36,7 +36,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Slip:
+class Lapse:
     """A usual mistake: other options or another state for the rule, or another end of the step."""
 
     said: str
@@ -49,25 +49,25 @@ class Slip:
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownStep:
     """How one optimizer may be written: other values of its options, and slips."""
 
     options: dict[str, tuple[tuple[Any, str], ...]] = field(default_factory=dict)
-    slips: tuple[Slip, ...] = ()
+    slips: tuple[Lapse, ...] = ()
 
 
 @dataclass(frozen=True)
-class Variant:
+class StepVariant:
     """An optimizer with some options, and perhaps a slip."""
 
     name: str
     options: Options
     said: tuple[str, ...]
-    slip: Slip | None = None
+    slip: Lapse | None = None
 
     def path(self, w: Array, gradients: list[Array], rates: list[float]) -> list[Array]:
         """Where the steps lead."""
-        slip = self.slip or Slip("")
+        slip = self.slip or Lapse("")
         kind = getattr(optim, slip.kind or self.name)
         known = [option for option in self.options if option in kind.options]
         optimizer = kind([Parameter(w)], **{option: self.options[option] for option in known})
@@ -91,15 +91,15 @@ class Variant:
 
     def call(self) -> str:
         """The variant as it is written with this library."""
-        return call_of(f"optim.{self.name}", "params", self.options, signature(self.name))
+        return call_of(f"optim.{self.name}", "params", self.options, step_signature(self.name))
 
 
-def begun(slip: Slip, w: Array) -> dict[str, Any]:
+def begun(slip: Lapse, w: Array) -> dict[str, Any]:
     """The state before the first step: arrays of zeros where a slip says 0.0."""
     return {k: np.zeros_like(w) if v == 0.0 else v for k, v in (slip.begin or {}).items()}
 
 
-def signature(name: str) -> dict[str, inspect.Parameter]:
+def step_signature(name: str) -> dict[str, inspect.Parameter]:
     """The options of an optimizer."""
     found = inspect.signature(getattr(optim, name)).parameters
     return {k: p for k, p in found.items() if k != "params"}
@@ -131,7 +131,7 @@ def unscaled(share: float, options: Options) -> Options:
     return {"lr": options["lr"] * small, "eps": options["eps"] * (small**2 if inside else small)}
 
 
-def swapped(*which: int) -> Callable[[Options, int], Options]:
+def swapped_options(*which: int) -> Callable[[Options, int], Options]:
     """β and 1 − β exchanged in these of Adam's averages, though not in their corrections."""
 
     def change(o: Options, t: int) -> Options:
@@ -158,28 +158,28 @@ def unsquared(decay: str | None, of: Callable[[Array], Array] = np.copy) -> Call
 
 OF_G = "averages g in v, where g² belongs: its root is nan where g is below 0"
 ZEROS = {"m": 0.0, "v": 0.0}
-UPHILL = Slip("goes uphill: the step has the wrong sign", end=lambda at: 2.0 * at.w - at.new, cause="sign")
-FORGETS = Slip(
+UPHILL = Lapse("goes uphill: the step has the wrong sign", end=lambda at: 2.0 * at.w - at.new, cause="sign")
+FORGETS = Lapse(
     "forgets: nothing is in state when the next step begins. Assign state['v'] = ... in every step",
     forget=True,
     cause="state",
 )
-NO_LR = Slip("leaves out the learning rate", change=lambda o, t: {"lr": 1.0})
-TWICE_LR = Slip("multiplies by the learning rate twice", change=lambda o, t: {"lr": o["lr"] ** 2})
+NO_LR = Lapse("leaves out the learning rate", change=lambda o, t: {"lr": 1.0})
+TWICE_LR = Lapse("multiplies by the learning rate twice", change=lambda o, t: {"lr": o["lr"] ** 2})
 INSIDE = ((False, "has ε outside the root"), (True, "has ε inside the root"))
 SMALL = (
     *((eps, f"has ε = {eps:g}") for eps in (1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)), (1e-300, "leaves out ε"),
 )  # fmt: skip
 DECAY = (
-    Slip("leaves out the weight decay", change=lambda o, t: {"weight_decay": 0.0}),
-    Slip("has twice the weight decay: the gradient of λw², not of ½λw²",
+    Lapse("leaves out the weight decay", change=lambda o, t: {"weight_decay": 0.0}),
+    Lapse("has twice the weight decay: the gradient of λw², not of ½λw²",
          change=lambda o, t: {"weight_decay": 2.0 * o["weight_decay"]}, cause="factor 2"),
-    Slip("decouples the weight decay: it shrinks the weight itself, as AdamW does",
+    Lapse("decouples the weight decay: it shrinks the weight itself, as AdamW does",
          change=lambda o, t: {"weight_decay": 0.0},
          end=lambda at: at.new - at.options["lr"] * OFF(at) * at.w),
-    Slip("takes the weight decay from the weight without the learning rate",
+    Lapse("takes the weight decay from the weight without the learning rate",
          change=lambda o, t: {"weight_decay": 0.0}, end=lambda at: at.new - OFF(at) * at.w),
-    Slip("has the wrong sign before the weight decay", cause="sign",
+    Lapse("has the wrong sign before the weight decay", cause="sign",
          change=lambda o, t: {"weight_decay": 0.0},
          end=lambda at: at.new + at.options["lr"] * OFF(at) * at.w),
 )  # fmt: skip
@@ -198,26 +198,26 @@ def OFF(at: Moment) -> float:
 
 
 ADAM = (
-    Slip("leaves out the bias correction", begin={**ZEROS, "t": LARGE}),
-    Slip("leaves out the bias correction of m",
+    Lapse("leaves out the bias correction", begin={**ZEROS, "t": LARGE}),
+    Lapse("leaves out the bias correction of m",
          change=lambda o, t: {"lr": o["lr"] * (1.0 - o["betas"][0] ** t)}),
-    Slip("leaves out the bias correction of v",
+    Lapse("leaves out the bias correction of v",
          change=lambda o, t: {"lr": o["lr"] / root(o, t), "eps": o["eps"] / root(o, t)}),
-    Slip("corrects with t + 1: t counts from 1 here", begin={**ZEROS, "t": 1}),
-    Slip("adds ε to √v before the correction, as Keras does",
+    Lapse("corrects with t + 1: t counts from 1 here", begin={**ZEROS, "t": 1}),
+    Lapse("adds ε to √v before the correction, as Keras does",
          change=lambda o, t: {"eps": o["eps"] / root(o, t)}),
-    Slip("has ε inside the root: √(v̂ + ε)", end=adam_end(lambda m, v, eps: m / np.sqrt(v + eps))),
-    Slip("leaves out the root: it divides by v̂", end=adam_end(lambda m, v, eps: m / (v + eps))),
-    Slip("exchanges β1 and 1 − β1: β weights the old value", change=swapped(0)),
-    Slip("exchanges β2 and 1 − β2: β weights the old value", change=swapped(1)),
-    Slip("exchanges β and 1 − β in both averages: β weights the old value", change=swapped(0, 1)),
-    Slip("leaves out (1 − β1) in m", change=lambda o, t: {"lr": o["lr"] / (1.0 - o["betas"][0])}),
-    Slip("leaves out (1 − β2) in v", change=lambda o, t: unscaled(o["betas"][1], o)),
-    Slip(OF_G, end=unsquared("betas")),
-    Slip("averages |g| in v, where g² belongs", end=unsquared("betas", np.abs)),
-    Slip("divides the gradient, not m̂", end=lambda at: (
+    Lapse("has ε inside the root: √(v̂ + ε)", end=adam_end(lambda m, v, eps: m / np.sqrt(v + eps))),
+    Lapse("leaves out the root: it divides by v̂", end=adam_end(lambda m, v, eps: m / (v + eps))),
+    Lapse("exchanges β1 and 1 − β1: β weights the old value", change=swapped_options(0)),
+    Lapse("exchanges β2 and 1 − β2: β weights the old value", change=swapped_options(1)),
+    Lapse("exchanges β and 1 − β in both averages: β weights the old value", change=swapped_options(0, 1)),
+    Lapse("leaves out (1 − β1) in m", change=lambda o, t: {"lr": o["lr"] / (1.0 - o["betas"][0])}),
+    Lapse("leaves out (1 − β2) in v", change=lambda o, t: unscaled(o["betas"][1], o)),
+    Lapse(OF_G, end=unsquared("betas")),
+    Lapse("averages |g| in v, where g² belongs", end=unsquared("betas", np.abs)),
+    Lapse("divides the gradient, not m̂", end=lambda at: (
         at.w - at.options["lr"] * at.g / (np.sqrt(corrected(at)[1]) + at.options["eps"]))),
-    Slip("forgets m and v: nothing is in state when the next step begins", cause="state", end=lambda at: (
+    Lapse("forgets m and v: nothing is in state when the next step begins", cause="state", end=lambda at: (
         at.w - at.options["lr"] * forgotten(at))),
 )  # fmt: skip
 
@@ -229,13 +229,13 @@ def forgotten(at: Moment) -> Array:
     return np.asarray(m / (np.sqrt(v) + at.options["eps"]))
 
 
-def others(*names: str) -> tuple[Slip, ...]:
+def other_steps(*names: str) -> tuple[Lapse, ...]:
     """Other optimizers with the same options."""
-    return tuple(Slip(f"is {name}", kind=name) for name in names)
+    return tuple(Lapse(f"is {name}", kind=name) for name in names)
 
 
-KNOWN: dict[str, Known] = {
-    "SGD": Known({
+KNOWN_STEPS: dict[str, KnownStep] = {
+    "SGD": KnownStep({
         "momentum": ((0.0, "leaves out the momentum, or forgets the velocity"), (0.9, "has momentum 0.9"),
                      (0.99, "has momentum 0.99"), (0.1, "exchanges the momentum and 1 − momentum")),
         "nesterov": ((False, "does not look ahead: it is plain momentum"),
@@ -244,27 +244,27 @@ KNOWN: dict[str, Known] = {
                            (False, "has the learning rate outside the velocity, w ← w − ηv, as PyTorch")),
     }, (
         UPHILL, *DECAY,
-        Slip("averages: v ← γv + (1 − γ)g, a factor 1 − γ",
+        Lapse("averages: v ← γv + (1 − γ)g, a factor 1 − γ",
              change=lambda o, t: {"lr": o["lr"] * (1.0 - o["momentum"])}),
-        Slip("dampens: (1 − γ)g from the second step on", change=lambda o, t: {"dampening": o["momentum"]}),
-        Slip("moves by the old velocity: it takes in the new gradient too late",
+        Lapse("dampens: (1 − γ)g from the second step on", change=lambda o, t: {"dampening": o["momentum"]}),
+        Lapse("moves by the old velocity: it takes in the new gradient too late",
              end=lambda at: at.w - at.old.get("v", 0.0) * (
                  1.0 if at.options["lr_in_velocity"] else at.options["lr"])),
         NO_LR, TWICE_LR,
     )),
-    "Adagrad": Known({"eps_inside_sqrt": INSIDE, "eps": SMALL}, (
+    "Adagrad": KnownStep({"eps_inside_sqrt": INSIDE, "eps": SMALL}, (
         FORGETS, *COMMON, *DECAY,
-        Slip("leaves out the root: it divides by G + ε",
+        Lapse("leaves out the root: it divides by G + ε",
              end=lambda at: at.w - at.options["lr"] * at.g / (at.state["G"] + at.options["eps"])),
-        Slip("adds up g in G, where g² belongs: its root is nan where the sum is below 0",
+        Lapse("adds up g in G, where g² belongs: its root is nan where the sum is below 0",
              end=unsquared(None)),
-        Slip("uses G from before this step",
+        Lapse("uses G from before this step",
              end=lambda at: (
                  at.w - at.options["lr"] * at.g / np.sqrt(at.old.get("G", 0.0) + at.options["eps"]))),
-        Slip("forgets old gradients: it is RMSprop with decay 0.9", kind="RMSprop"),
-        *others("Adam", "SGD"),
+        Lapse("forgets old gradients: it is RMSprop with decay 0.9", kind="RMSprop"),
+        *other_steps("Adam", "SGD"),
     )),
-    "RMSprop": Known({
+    "RMSprop": KnownStep({
         "eps_inside_sqrt": INSIDE, "eps": SMALL,
         "decay": ((0.9, "has decay 0.9"), (0.99, "has decay 0.99"), (0.1, "exchanges decay and 1 − decay"),
                   (0.999, "has decay 0.999"), (0.5, "has decay ½"), (0.0, "divides by this |g| alone")),
@@ -272,49 +272,49 @@ KNOWN: dict[str, Known] = {
         "momentum": ((0.0, "has no momentum"), (0.9, "has momentum 0.9")),
     }, (
         FORGETS, *COMMON, *DECAY,
-        Slip("leaves out the root: it divides by v + ε",
+        Lapse("leaves out the root: it divides by v + ε",
              end=lambda at: at.w - at.options["lr"] * at.g / (at.state["v"] + at.options["eps"])),
-        Slip(OF_G, end=unsquared("decay")),
-        Slip("averages |g| in v, where g² belongs", end=unsquared("decay", np.abs)),
-        Slip("leaves out (1 − decay): v ← decay · v + g²", change=lambda o, t: unscaled(o["decay"], o)),
-        Slip("corrects the bias of v, which Adam does", change=lambda o, t: unscaled(o["decay"] ** t, o)),
-        Slip("uses v from before this step", end=lambda at: (
+        Lapse(OF_G, end=unsquared("decay")),
+        Lapse("averages |g| in v, where g² belongs", end=unsquared("decay", np.abs)),
+        Lapse("leaves out (1 − decay): v ← decay · v + g²", change=lambda o, t: unscaled(o["decay"], o)),
+        Lapse("corrects the bias of v, which Adam does", change=lambda o, t: unscaled(o["decay"] ** t, o)),
+        Lapse("uses v from before this step", end=lambda at: (
             at.w - at.options["lr"] * at.g / (np.sqrt(at.old.get("v", 0.0 * at.w)) + at.options["eps"]))),
-        Slip("never forgets: it adds up all squares, as Adagrad does", kind="Adagrad"),
-        *others("Adam", "SGD"),
+        Lapse("never forgets: it adds up all squares, as Adagrad does", kind="Adagrad"),
+        *other_steps("Adam", "SGD"),
     )),
-    "Adadelta": Known({
+    "Adadelta": KnownStep({
         "eps": SMALL[:-1],  # without ε it would not start: its first numerator is √ε
         "rho": ((0.9, "has ρ = 0.9"), (0.95, "has ρ = 0.95"), (0.99, "has ρ = 0.99"),
                 (0.1, "exchanges ρ and 1 − ρ")),
     }, (FORGETS, UPHILL, *DECAY,
-        Slip("leaves out the numerator √(u + ε): it is RMSprop", kind="RMSprop"),
-        Slip("adds ε outside both roots", end=lambda at: at.w - at.options["lr"] * at.g * (
+        Lapse("leaves out the numerator √(u + ε): it is RMSprop", kind="RMSprop"),
+        Lapse("adds ε outside both roots", end=lambda at: at.w - at.options["lr"] * at.g * (
             np.sqrt(at.old.get("u", 0.0 * at.w)) + at.options["eps"])
             / (np.sqrt(at.state["v"]) + at.options["eps"])),
     )),
-    "Adam": Known({
+    "Adam": KnownStep({
         "betas": BETAS, "eps": SMALL,
         "amsgrad": ((False, "does not keep the largest v"), (True, "keeps the largest v: it is AMSGrad")),
-    }, (*ADAM, FORGETS, *COMMON, *DECAY, *others("NAdam", "RMSprop", "Adagrad", "SGD"))),
-    "AdamW": Known({
+    }, (*ADAM, FORGETS, *COMMON, *DECAY, *other_steps("NAdam", "RMSprop", "Adagrad", "SGD"))),
+    "AdamW": KnownStep({
         "betas": BETAS, "eps": SMALL,
         "amsgrad": ((False, "does not keep the largest v"), (True, "keeps the largest v: it is AMSGrad")),
     }, (
-        Slip("adds the weight decay to the gradient: it is Adam with L2, not AdamW", kind="Adam"),
-        Slip("leaves out the weight decay: it is Adam", change=lambda o, t: {"weight_decay": 0.0}),
-        Slip("takes the weight decay from the weight without the learning rate",
+        Lapse("adds the weight decay to the gradient: it is Adam with L2, not AdamW", kind="Adam"),
+        Lapse("leaves out the weight decay: it is Adam", change=lambda o, t: {"weight_decay": 0.0}),
+        Lapse("takes the weight decay from the weight without the learning rate",
              change=lambda o, t: {"weight_decay": 0.0}, end=lambda at: at.new - OFF(at) * at.w),
-        Slip("shrinks the weight after the step, not before it", change=lambda o, t: {"weight_decay": 0.0},
+        Lapse("shrinks the weight after the step, not before it", change=lambda o, t: {"weight_decay": 0.0},
              end=lambda at: at.new * (1.0 - at.options["lr"] * OFF(at))),
         *ADAM, FORGETS, *COMMON,
     )),
-    "NAdam": Known({"betas": BETAS, "eps": SMALL}, (
+    "NAdam": KnownStep({"betas": BETAS, "eps": SMALL}, (
         FORGETS, *COMMON, *DECAY,
-        Slip("does not look ahead: it is Adam", kind="Adam"),
-        Slip("has no schedule of μ: ĝ = β1 m / (1 − β1^(t+1)) + (1 − β1) g / (1 − β1^t), as optax has it",
+        Lapse("does not look ahead: it is Adam", kind="Adam"),
+        Lapse("has no schedule of μ: ĝ = β1 m / (1 − β1^(t+1)) + (1 − β1) g / (1 − β1^t), as optax has it",
              end=lambda at: at.w - at.options["lr"] * dozat(at)),
-        *others("RMSprop", "SGD"),
+        *other_steps("RMSprop", "SGD"),
     )),
 }  # fmt: skip
 
@@ -326,9 +326,9 @@ def dozat(at: Moment) -> Array:
     return np.asarray(ahead / (np.sqrt(at.state["v"] / (1.0 - beta2**at.t)) + at.options["eps"]))
 
 
-def variants(name: str, expected: Options) -> Iterator[Variant]:
+def step_variants(name: str, expected: Options) -> Iterator[StepVariant]:
     """All variants, those that differ in few things first; a slip counts as one."""
     expected = {**expected, "asked_decay": expected.get("weight_decay", 0.0)}
-    axes = other_values(KNOWN[name].options, expected)
-    for changed, said, slip in departures(axes, KNOWN[name].slips, 2):
-        yield Variant(name, {**expected, **changed}, said, slip)
+    axes = other_values(KNOWN_STEPS[name].options, expected)
+    for changed, said, slip in departures(axes, KNOWN_STEPS[name].slips, 2):
+        yield StepVariant(name, {**expected, **changed}, said, slip)

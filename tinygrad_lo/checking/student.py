@@ -28,15 +28,15 @@ Change = Callable[[Array], Array]  # what a copy of a function reads in place of
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
 
-def named(fn: Any) -> str | None:
+def named_arrays(fn: Any) -> str | None:
     """What a function is called by its author; None if it has no name."""
     name = getattr(fn, "__name__", None) or type(fn).__name__
     return None if name in ("<lambda>", "partial") else name
 
 
-def titled(who: str, fn: Any) -> str:
+def titled_function(who: str, fn: Any) -> str:
     """The head of a report: check_gradient of svm_loss."""
-    return f"{who} of {named(fn)}" if named(fn) else who
+    return f"{who} of {named_arrays(fn)}" if named_arrays(fn) else who
 
 
 def parameter(fn: Any) -> str:
@@ -48,10 +48,10 @@ def parameter(fn: Any) -> str:
     return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else "x"
 
 
-def is_numbers(x: Any) -> bool:
+def holds_numbers(x: Any) -> bool:
     """Whether this is a number, or lists of nothing but numbers: one array, not several."""
     if isinstance(x, (list, tuple)):
-        return bool(x) and all(map(is_numbers, x))
+        return bool(x) and all(map(holds_numbers, x))
     return isinstance(x, (int, float, np.generic))
 
 
@@ -59,7 +59,7 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     """An array, a list of arrays or a dict of arrays as a dict of what it holds."""
     if isinstance(x, Mapping):
         return {str(key): value for key, value in x.items()}
-    if isinstance(x, (list, tuple)) and not is_numbers(x):
+    if isinstance(x, (list, tuple)) and not holds_numbers(x):
         return {f"{name}[{i}]": value for i, value in enumerate(x)}
     return {name: x}
 
@@ -93,7 +93,7 @@ def rebuilt(x: Any, leaves: Leaves) -> Any:
     copies = [np.array(data)[()] for data in leaves.values()]
     if isinstance(x, Mapping):
         return dict(zip(x, copies, strict=True))
-    if isinstance(x, (list, tuple)) and not is_numbers(x):
+    if isinstance(x, (list, tuple)) and not holds_numbers(x):
         return type(x)(copies) if type(x) in (list, tuple) else copies
     return copies[0]
 
@@ -116,7 +116,7 @@ def calling(*, heard: bool = False) -> Iterator[None]:
         yield
 
 
-def number_of(who: str, what: str, value: Any, *, finite: bool = True) -> float:
+def position_of(who: str, what: str, value: Any, *, finite: bool = True) -> float:
     """One floating-point number that a student's function returned.
 
     Raises:   DTypeError: no number, an integer, a tensor.  ShapeError: several.  NonFiniteError: nan.
@@ -186,7 +186,7 @@ def is_pair(result: Any) -> bool:
     return isinstance(result, tuple) and len(result) == 2
 
 
-def pair_of(who: str, result: Any) -> tuple[Any, Any]:
+def loss_and_gradient(who: str, result: Any) -> tuple[Any, Any]:
     """The two things that a function returns, or an error that says what it returned."""
     if is_pair(result):
         first, second = result
@@ -230,7 +230,7 @@ def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
             f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
             f"names, got {got}"
         )
-    if not isinstance(x, (list, tuple)) or is_numbers(x):
+    if not isinstance(x, (list, tuple)) or holds_numbers(x):
         return [gradient]
     if isinstance(gradient, (list, tuple)) and len(gradient) == len(x):
         return list(gradient)
@@ -282,7 +282,7 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
     for heard in (True, False):
         given = rebuilt(x, leaves)
         with calling(heard=heard):
-            loss, gradient = pair_of(who, fn(given))
+            loss, gradient = loss_and_gradient(who, fn(given))
         for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
             unchanged(who, name, before, after)
         if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
@@ -290,7 +290,7 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
                 f"{who}: the first thing returned has the shape of x, the second is one number; "
                 f"return (loss, gradient) in this order"
             )
-        value = number_of(who, "the loss", loss)
+        value = position_of(who, "the loss", loss)
         wide_enough(who, "the loss", loss)
         results.append((value, gradient_of(who, x, leaves, gradient)))
     (value, found), (second, repeated) = results

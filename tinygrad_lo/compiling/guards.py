@@ -28,13 +28,13 @@ from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.nn.base import Module
 
-PLAIN = (int, float, bool, str, type(None), complex, bytes)
+PLAIN_VALUES = (int, float, bool, str, type(None), complex, bytes)
 PARTIAL = ("func", "args", "keywords")
 MAPPINGS = (dict, types.MappingProxyType)
 SETS = (set, frozenset)
 SEQUENCES = (list, tuple, deque)
 FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)  # never asked about
-MOST_ASKED = 64  # entries of a container that are asked for one by one
+MOST_GUARDED = 64  # entries of a container that are asked for one by one
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -112,7 +112,7 @@ class Guards:
         if isinstance(value, ndarray):
             self.arrays.setdefault(reading, value)
             self.called.setdefault(reading, words)
-        elif type(value) in PLAIN or isinstance(value, np.generic):
+        elif type(value) in PLAIN_VALUES or isinstance(value, np.generic):
             self._same_number(value, reading, words)
         elif isinstance(value, (bytearray, array, memoryview)):
             self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
@@ -168,7 +168,7 @@ class Guards:
             if isinstance(inner, types.FunctionType):
                 self.ask(f"{name}.__dict__[{key!r}] is {self.names.name(entry)}", words)
                 self._follow(inner)
-            elif type(entry) in PLAIN:
+            elif type(entry) in PLAIN_VALUES:
                 found.append((entry, f"{name}.__dict__[{key!r}]", words))
         return found
 
@@ -196,7 +196,7 @@ class Guards:
         if flat and all(isinstance(item, Node) for item in flat):
             self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
             return []
-        if len(flat) > MOST_ASKED and is_plain(value):
+        if len(flat) > MOST_GUARDED and is_plain(value):
             self._same_bytes(value, reading, words)
             return []
         places = [repr(key) if type(key) in (int, str) else self.names.name(key) for key, _ in entries]
@@ -286,7 +286,7 @@ def contents_of(value: Any) -> Iterator[Any]:
 
 def is_plain(value: Any) -> bool:
     """Whether a container holds nothing but numbers and text, also inside."""
-    return all(type(part) in PLAIN or isinstance(part, np.generic) for part in contents_of(value))
+    return all(type(part) in PLAIN_VALUES or isinstance(part, np.generic) for part in contents_of(value))
 
 
 def names_in(code: types.CodeType) -> dict[str, dict[str, None]]:

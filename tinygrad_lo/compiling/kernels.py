@@ -104,7 +104,7 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
     if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
-    axes = axes_of(x, axis)
+    axes = reduced_axes(x, axis)
     if by_dot(code, line, axes):
         return True
     if x.dtype.itemsize < 8 and math.prod(x.shape) > TALL:
@@ -119,7 +119,7 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def axes_of(x: Value, axis: Any) -> tuple[int, ...]:
+def reduced_axes(x: Value, axis: Any) -> tuple[int, ...]:
     """The axes that are meant, from 0 up, in order."""
     rank = len(x.shape)
     axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis

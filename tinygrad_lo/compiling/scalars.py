@@ -44,9 +44,9 @@ def math_functions(ops: Iterable[Op]) -> dict[str, Any]:
 
 
 POWER, LOGADDEXP = record(arithmetic.power), record(elementwise.logaddexp)
-FUNCTIONS = math_functions(TABLE.values())
-FUNCTIONS |= {POWER.name: power_of_floats, LOGADDEXP.name: logaddexp_of_floats}
-FUNCTIONS |= {"nan": math.nan, "inf": math.inf}
+MATH_FUNCTIONS = math_functions(TABLE.values())
+MATH_FUNCTIONS |= {POWER.name: power_of_floats, LOGADDEXP.name: logaddexp_of_floats}
+MATH_FUNCTIONS |= {"nan": math.nan, "inf": math.inf}
 USUAL = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrt({0})"}  # powers that need no call
 
 
@@ -81,7 +81,7 @@ class ScalarCode:
     """
 
     def __init__(self, program: Program) -> None:
-        self.names = FUNCTIONS | math_functions(line.op for line in program.lines)
+        self.names = MATH_FUNCTIONS | math_functions(line.op for line in program.lines)
         self.texts = dict(program.arguments)
         self.arguments = list(self.texts.values())
         self.rows = self._rows(program)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tinygrad_lo.drawing.passes.collapse import ScopePath
 from tinygrad_lo.drawing.passes.numeric import Numeric
 from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.program.value import ScopePath
 
 
 @dataclass(slots=True)

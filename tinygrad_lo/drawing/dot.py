@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
-from tinygrad_lo.drawing.passes.collapse import ScopePath
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Style
 from tinygrad_lo.drawing.styles.text import Look, font, text
 from tinygrad_lo.explaining.formula import number
+from tinygrad_lo.program.value import ScopePath
 
 STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.

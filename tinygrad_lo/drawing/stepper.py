@@ -251,7 +251,7 @@ class Story:
     def forward(self) -> Iterator[Step]:
         """The forward steps."""
         odd = next((step.place for step in self.computed if not finite(step.value)), None)
-        for step in shortened(self.computed, len(self.products)):
+        for step in shortened_line(self.computed, len(self.products)):
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.map.id(one.place) for one in step])
                 continue
@@ -267,7 +267,7 @@ class Story:
         yield step_of("backward", "backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
         shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
-        for step in shortened(self.products, len(self.computed)):
+        for step in shortened_line(self.products, len(self.computed)):
             if isinstance(step, list):
                 yield self.skipped(step)
                 continue
@@ -375,7 +375,7 @@ def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
     return step_of("gap", phase, line, "", **after)
 
 
-def shortened(chosen: list[Any], others: int) -> list[Any]:
+def shortened_line(chosen: list[Any], others: int) -> list[Any]:
     """The steps of one pass; if both passes have too many, those between its ends as a list."""
     if len(chosen) + others <= LONGEST_PASS or len(chosen) <= 2 * AT_ENDS + 1:
         return chosen

@@ -13,7 +13,7 @@ from tinygrad_lo.engine.naming import Label, name_of
 N = TypeVar("N", bound=Node)
 
 
-class Row(NamedTuple):
+class NodeRow(NamedTuple):
     """One node of a graph, read once."""
 
     node: Node
@@ -24,10 +24,10 @@ class Row(NamedTuple):
     inputs: tuple[Any, ...]
 
 
-def history(roots: Iterable[Node], known: Container[int] = ()) -> list[Row]:
+def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
     """Everything that the roots were made from, and the roots, oldest first; nothing behind known births."""
     return [
-        Row(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
+        NodeRow(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
         for node in reachable(roots, known)
     ]
 

@@ -29,7 +29,7 @@ from tinygrad_lo.explaining.expression import (
     Option,
     Piece,
     Symbols,
-    inside,
+    nested_text,
     write,
 )
 from tinygrad_lo.explaining.formula import Names, size
@@ -323,7 +323,11 @@ def last(y: Any, names: Names) -> list[str]:
             if local is not None:
                 parts.setdefault(names.of(parent), []).append(write(local, pieces_of(y, names)))
     for name, pieces in parts.items():
-        text = pieces[0].text if len(pieces) == 1 else " + ".join(inside(piece, PRODUCT) for piece in pieces)
+        text = (
+            pieces[0].text
+            if len(pieces) == 1
+            else " + ".join(nested_text(piece, PRODUCT) for piece in pieces)
+        )
         lines.append(f"∂L/∂{name} = {text}")
     return [*lines, f"where g = ∂L/∂{names.of(y)}"]
 

@@ -13,7 +13,7 @@ from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant, inside
+from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant_text, nested_text
 from tinygrad_lo.explaining.formula import Names, number, size
 from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
 from tinygrad_lo.explaining.steps import Product, Steps, shown, steps
@@ -307,7 +307,7 @@ def gate_name(names: Names, gate: Node, i: int, value: Node) -> str:
 
 def as_share(part: Array) -> str:
     """A number as a term of a sum or a factor."""
-    return inside(constant(part, DIGITS), PRODUCT)
+    return nested_text(constant_text(part, DIGITS), PRODUCT)
 
 
 def shortened(texts: list[str], most: int, middle: str) -> list[str]:

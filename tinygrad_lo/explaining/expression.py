@@ -19,7 +19,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
-from tinygrad_lo.engine.leaves import Row, history
+from tinygrad_lo.engine.leaves import NodeRow, history
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative, power
 from tinygrad_lo.engine.ops.elementwise import where
@@ -27,7 +27,7 @@ from tinygrad_lo.engine.ops.indexing import getitem
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole, number, option
+from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole_number, number, option_text
 from tinygrad_lo.program.recording import Recording
 from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
@@ -163,7 +163,7 @@ class Symbols:
                 lines.append(Line(row.op, args, np.shape(row.node.value)))
         return Expression(tuple(lines), branched=branched)
 
-    def _arg(self, row: Row, i: int, places: dict[int, int]) -> Any:
+    def _arg(self, row: NodeRow, i: int, places: dict[int, int]) -> Any:
         """Input i of a node: a symbol, an earlier line, a number or an option."""
         value = row.inputs[i]
         if i >= len(row.parents):
@@ -192,8 +192,8 @@ def write(
         if isinstance(arg, Symbol):
             return names[arg.key]._replace(shape=arg.shape)
         if isinstance(arg, Constant):
-            return constant(arg.value, digits)
-        return Piece(arg.name or option(arg.value))
+            return constant_text(arg.value, digits)
+        return Piece(arg.name or option_text(arg.value))
 
     for line in expression.lines:
         args = [piece(arg) for arg in line.args]
@@ -201,7 +201,7 @@ def write(
     return made[-1] if made else piece(expression.only)
 
 
-def constant(value: Array, digits: int = DIGITS) -> Piece:
+def constant_text(value: Array, digits: int = DIGITS) -> Piece:
     """A number; an array that is the same everywhere by its number, an identity as I."""
     shape = np.shape(value)
     if not isinstance(value, (ndarray, np.generic, int, float)):
@@ -233,9 +233,9 @@ def written(line: Line, args: list[Piece], times: str) -> Piece:
         return kept
     if op is MINUS and args[0].value is not None:
         return negated(args[0])
-    if op is POWER and args[1].value is not None and is_whole(float(args[1].value)):
+    if op is POWER and args[1].value is not None and is_whole_number(float(args[1].value)):
         raised = str(int(args[1].value)).translate(SUPERSCRIPTS)
-        return Piece(inside(args[0], ATOM) + raised, POSTFIX)
+        return Piece(nested_text(args[0], ATOM) + raised, POSTFIX)
     if op.arity is None:
         return of_many(line, args)
     if "{" not in op.symbol:
@@ -274,14 +274,14 @@ def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
 
 def negated(number: Piece) -> Piece:
     """A number with its sign changed."""
-    opposite = constant(-number.value)
+    opposite = constant_text(-number.value)
     return opposite._replace(bare=None if number.bare is None else opposite)
 
 
 def of_many(line: Line, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
     *operands, last = args
-    texts = ", ".join(inside(arg, COMPARISON) for arg in operands)
+    texts = ", ".join(nested_text(arg, COMPARISON) for arg in operands)
     if isinstance(line.args[-1].value, str):  # subscripts say which of many ops it is
         return Piece(f"{line.op.name}('{last.text}', {texts})")
     return Piece(line.op.symbol.format(texts, last.text), LOOSE)
@@ -290,14 +290,14 @@ def of_many(line: Line, args: list[Piece]) -> Piece:
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
-    texts = [inside(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
+    texts = [nested_text(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
     text = op.symbol.replace("×", times).format(*texts)
     piece = Piece(text, level, "÷" if level == PRODUCT else "", opened)
     bare = args[0].bare
     if op in SPREADING:
         return piece._replace(bare=bare or args[0])
     if op is MINUS and bare is not None:
-        return piece._replace(bare=piece._replace(text=f"−{inside(bare, POSTFIX)}", shape=bare.shape))
+        return piece._replace(bare=piece._replace(text=f"−{nested_text(bare, POSTFIX)}", shape=bare.shape))
     return piece
 
 
@@ -325,7 +325,7 @@ def is_the_number_1(piece: Piece) -> bool:
     return piece.value is not None and bool(piece.value == 1)
 
 
-def inside(piece: Piece, need: int) -> str:
+def nested_text(piece: Piece, need: int) -> str:
     """The text, in parentheses unless it holds together well enough."""
     if need == COMPARISON and piece.level == NEGATIVE:
         return piece.text  # `x if c else −1`
@@ -342,7 +342,9 @@ def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     kind = "÷" if sign == "×" and b.kind == "÷" else sign
     first = f"({a.text})" if a.level < left else a.text
     shown = times if sign == "×" else sign
-    return Piece(f"{first} {shown} {inside(b, right)}", level, kind, opened=b.opened and b.level >= right)
+    return Piece(
+        f"{first} {shown} {nested_text(b, right)}", level, kind, opened=b.opened and b.level >= right
+    )
 
 
 def needs_of_sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]:

@@ -63,14 +63,14 @@ class Names:
             self.operand(value) if parent is None else self.of(parent)
             for parent, value in zip(parents, node.inputs, strict=False)
         ]
-        return [*texts, *map(option, node.inputs[len(parents) :])]
+        return [*texts, *map(option_text, node.inputs[len(parents) :])]
 
     def operand(self, value: Any) -> str:
         """A plain input as text: the name of an array, or a number."""
         if isinstance(value, ndarray) and memory(value) in self._array_names:
             return self.of_array(value)
         if np.ndim(value):
-            return option(value)
+            return option_text(value)
         text = number(value, self.digits + 1)
         return f"({text})" if text.startswith("−") else text
 
@@ -82,7 +82,7 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if op is record(power) and is_whole(node.inputs[1]) and node.parents[1] is None:
+        if op is record(power) and is_whole_number(node.inputs[1]) and node.parents[1] is None:
             return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
         if "{0}" in op.symbol:
             return op.symbol.format(*texts)
@@ -98,7 +98,7 @@ def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
             return name
 
 
-def is_whole(value: Any) -> bool:
+def is_whole_number(value: Any) -> bool:
     """Whether this is a plain whole number, which as an exponent is drawn raised."""
     return isinstance(value, int | float) and float(value).is_integer()
 
@@ -122,10 +122,10 @@ def is_drawn(node: Node, value: Array) -> bool:
     return "{" not in node.op.symbol or f"{{{position}}}" in node.op.symbol or node.op.arity is None
 
 
-def option(value: Any) -> str:
+def option_text(value: Any) -> str:
     """An index, an axis or a shape as a reader writes it."""
     if isinstance(value, tuple):
-        return ", ".join(option(part) for part in value)
+        return ", ".join(option_text(part) for part in value)
     if isinstance(value, slice):
         parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
         return ":".join(parts[:2] if value.step is None else parts)

@@ -38,8 +38,8 @@ from tinygrad_lo.explaining.expression import (
     Piece,
     Ref,
     Symbol,
-    constant,
-    inside,
+    constant_text,
+    nested_text,
     write,
 )
 from tinygrad_lo.explaining.formula import Names, number, size
@@ -120,8 +120,10 @@ class Product:
         parts += [self.numbers] if self.numbers else []
         text = " = ".join([*parts, shown(self.part)])
         if self.before is not None:
-            terms = constant(self.before, DIGITS), constant(self.part, DIGITS)
-            text += f", in all {' + '.join(inside(term, PRODUCT) for term in terms)} = {shown(self.total)}"
+            terms = constant_text(self.before, DIGITS), constant_text(self.part, DIGITS)
+            text += (
+                f", in all {' + '.join(nested_text(term, PRODUCT) for term in terms)} = {shown(self.total)}"
+            )
         return text
 
 
@@ -238,7 +240,7 @@ def put_in(node: Node) -> str:
     args = [Symbol(str(i), ()) if i < op.arity else Option(x) for i, x in enumerate(node.inputs)]
     pieces = pieces_of_numbers(node)
     if op is POWER and node.parents[1] is None:
-        pieces["1"] = constant(node.inputs[1])
+        pieces["1"] = constant_text(node.inputs[1])
     return write(Expression((Line(op, tuple(args), ()),)), pieces).text
 
 
@@ -246,7 +248,7 @@ def pieces_of_numbers(node: Node) -> dict[str, Piece]:
     """The numbers of a node's output and inputs, by key."""
     values = {"y": node.value} | {str(i): x for i, x in enumerate(node.inputs)}
     # Without its value, a factor of 1 is not taken for one that a reader can do without.
-    return {key: constant(x)._replace(value=None) for key, x in values.items() if is_shown_as_number(x)}
+    return {key: constant_text(x)._replace(value=None) for key, x in values.items() if is_shown_as_number(x)}
 
 
 # ------------------------------------------------------------------------------- what a gate does
@@ -403,10 +405,10 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     one = node.value.dtype.type(1)
     slope = next(part for k, _, part in pull(node, one) if k == i)
     local = rules.of(node, i, one, symbolic=False)
-    g_text = inside(constant(g), PRODUCT)
+    g_text = nested_text(constant_text(g), PRODUCT)
     if local is None:
         text = f"∂{names.of(node)}/∂{input_name(names, node, i)}"
-        return slope, f"{text} · {arriving}", f"{inside(constant(slope), PRODUCT)} · {g_text}"
+        return slope, f"{text} · {arriving}", f"{nested_text(constant_text(slope), PRODUCT)} · {g_text}"
     formula = as_factor(write(local, pieces, times="·"))
     numbers = as_factor(write(local, pieces_of_numbers(node), times="·"))
     return slope, f"{formula} · {arriving}", f"{numbers} · {g_text}"
@@ -422,4 +424,4 @@ def input_name(names: Names, node: Node, i: int) -> str:
 def as_factor(piece: Piece) -> str:
     """The text as the first factor of a product."""
     mixed = piece.level == PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else inside(piece, PRODUCT)
+    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, PRODUCT)

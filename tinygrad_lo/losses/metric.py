@@ -300,12 +300,12 @@ def semi_hard_negatives(
     return by_blocks(x, y, choose)
 
 
-BLOCK = 1 << 22  # differences held at once while mining: 32 MiB
+PAIR_BLOCK = 1 << 22  # differences held at once while mining: 32 MiB
 
 
 def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]) -> Array:
     """What `choose(squared distances, whether the labels differ, which rows)` finds, block by block."""
-    step = max(1, BLOCK // max(1, x.shape[0] * x.shape[1]))
+    step = max(1, PAIR_BLOCK // max(1, x.shape[0] * x.shape[1]))
     chosen = []
     for start in range(0, len(x), step):
         rows = slice(start, start + step)

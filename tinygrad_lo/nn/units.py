@@ -14,7 +14,7 @@ from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.initial import float_type
 from tinygrad_lo.options import number, public, unknown, whole
 
-READERS: dict[str, Callable[[str, str, Any], Any]] = {
+OPTION_READERS: dict[str, Callable[[str, str, Any], Any]] = {
     "slope": activations.a_slope,
     "axis": activations.an_int,
 }
@@ -44,7 +44,7 @@ class Activation(Module):
             raise unknown(who, wrong, self.options)
         bound = self.takes.bind(*values, **options)
         bound.apply_defaults()
-        vars(self).update({name: READERS[name](who, name, x) for name, x in bound.arguments.items()})
+        vars(self).update({name: OPTION_READERS[name](who, name, x) for name, x in bound.arguments.items()})
 
     def forward(self, x: Any) -> Any:
         """The function, with the options of this module."""

@@ -12,11 +12,11 @@ from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import named_leaves
 from tinygrad_lo.options import flag, number, pair, public, unknown, whole
 
-Reader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
+OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
 
 not_negative = partial(number, at_least=0.0)
 share = partial(number, at_least=0.0, below=1.0)  # of the past, in an average
-READERS: dict[str, Reader] = {
+READERS: dict[str, OptionReader] = {
     "lr": not_negative,
     "weight_decay": not_negative,
     "dampening": not_negative,
@@ -27,7 +27,7 @@ READERS: dict[str, Reader] = {
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
 }
-BY_TYPE: dict[str, Reader] = {"bool": flag, "float": number, "int": whole}
+BY_TYPE: dict[str, OptionReader] = {"bool": flag, "float": number, "int": whole}
 
 
 def options_of(kind: type) -> dict[str, inspect.Parameter]:
@@ -35,7 +35,7 @@ def options_of(kind: type) -> dict[str, inspect.Parameter]:
     return dict(list(inspect.signature(kind).parameters.items())[1:])
 
 
-def reader(option: inspect.Parameter) -> Reader:
+def reader(option: inspect.Parameter) -> OptionReader:
     """What reads an option: the one of its name, else of its type."""
     kind = getattr(option.annotation, "__name__", option.annotation)
     return READERS.get(option.name) or BY_TYPE[kind]

@@ -19,7 +19,7 @@ from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import ParamGroup, Reader, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
 from tinygrad_lo.optim.lazy import computed_now
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
 from tinygrad_lo.options import unknown
@@ -69,7 +69,7 @@ class Optimizer:
     optimizer's own. `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked.
     """
 
-    options: ClassVar[dict[str, Reader]] = {}
+    options: ClassVar[dict[str, OptionReader]] = {}
     # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
     # without), "count" or "number".
     memory: ClassVar[dict[str, str]] = {}
@@ -182,7 +182,7 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        if not all_finite(grads):
+        if not gradients_finite(grads):
             self._refuse_not_finite(live)
         if 2 in map(SPENT, live) and not self._warned:
             self._warn_of_old_gradients(live)
@@ -290,7 +290,7 @@ class Optimizer:
         return f"{self}(\n" + "\n".join(lines) + "\n)"
 
 
-def all_finite(grads: list[Array]) -> bool:
+def gradients_finite(grads: list[Array]) -> bool:
     """Whether all sums of squares are finite, which is the quickest to ask; many small arrays as one."""
     if len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS:
         grads = [np.concatenate(grads, None)]

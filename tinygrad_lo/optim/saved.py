@@ -28,7 +28,7 @@ def nothing_changed(nonsense: str) -> Iterator[None]:
         raise CheckpointError(f"{nonsense} ({type(error).__name__}: {error}); nothing was changed") from error
 
 
-def by_name(opt: Any) -> dict[str, Node]:
+def states_by_name(opt: Any) -> dict[str, Node]:
     """The parameters by name, or by position over all groups where they have none."""
     params = [p for group in opt.param_groups for p in group["params"]]
     named: dict[str, Node] = {}
@@ -42,7 +42,7 @@ def by_name(opt: Any) -> dict[str, Node]:
 
 def state_of(opt: Any) -> dict[str, Any]:
     """An optimizer's `state_dict()`."""
-    names = {p: name for name, p in by_name(opt).items()}
+    names = {p: name for name, p in states_by_name(opt).items()}
     groups = [
         {"names": [names[p] for p in group["params"]], **{k: group[k] for k in opt.options}}
         for group in opt.param_groups
@@ -75,7 +75,7 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
 
 def partners(opt: Any, there: list[str]) -> SavedNames:
     """The saved name of each parameter: its own, or that at its position where one of them has none."""
-    here = by_name(opt)
+    here = states_by_name(opt)
     partner: SavedNames = {p: name for name, p in here.items() if name in there}
     for i, (p, place) in enumerate(zip(here.values(), there, strict=False)):
         if p not in partner and place not in here and (p not in opt.names or place == str(i)):

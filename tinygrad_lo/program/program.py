@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.backward import start, sweep
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
-from tinygrad_lo.engine.leaves import Row, history, let_go, replayed, spans
+from tinygrad_lo.engine.leaves import NodeRow, history, let_go, replayed, spans
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of, scopes
 from tinygrad_lo.engine.ops.reductions import spread
@@ -119,7 +119,7 @@ class Program:
 
     def _forward(self, effects: list[Effect], whole: set[int]) -> None:
         """The nodes and what happened beside them, in the order of birth; some as the engine ran them."""
-        happened: list[Row | Effect] = [*self._rows.values(), *effects]
+        happened: list[NodeRow | Effect] = [*self._rows.values(), *effects]
         for event in sorted(happened, key=lambda event: -event.birth):
             if isinstance(event, Effect):
                 self._happen(event)
@@ -161,7 +161,7 @@ class Program:
         self._values[seed.birth] = number_value(seed.value)
         return spread(seed, one.shape) if np.ndim(one) else seed
 
-    def _add(self, row: Row, whole: bool = False) -> None:
+    def _add(self, row: NodeRow, whole: bool = False) -> None:
         """Write down one node; a composite one by its steps, unless it is wanted whole."""
         op = row.op
         assert op is not None
@@ -177,7 +177,7 @@ class Program:
         value = self._values[row.birth] = self.emit(op, (*args, *inputs[count:]), row.node.value)
         named_first(value, row.name)
 
-    def _add_steps(self, row: Row, result: Node) -> None:
+    def _add_steps(self, row: NodeRow, result: Node) -> None:
         """Write down the ops that a composite one is made of."""
         for step in history([result], known=self._values):
             if step.op is not None:
@@ -254,7 +254,7 @@ def named_first(value: Value, name: str | None) -> None:
         value.name = name
 
 
-def deciding_nodes(rows: Iterable[Row], effects: list[Effect]) -> list[Node]:
+def deciding_nodes(rows: Iterable[NodeRow], effects: list[Effect]) -> list[Node]:
     """The nodes that decide something: branches of Python, and what has no slope.
 
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.

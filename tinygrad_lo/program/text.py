@@ -31,7 +31,7 @@ def expression_of(line: Value, text: Text) -> str:
     """What makes the line's value, as one expression; every operand in parentheses."""
     op = line.op
     if is_own(op):
-        return call_of(line, text)
+        return written_call(line, text)
     special = SPECIAL.get(op)
     if special is not None:
         return special(line, text)
@@ -51,7 +51,7 @@ def template_of(line: Value) -> str:
     return template
 
 
-def call_of(line: Value, text: Text) -> str:
+def written_call(line: Value, text: Text) -> str:
     """A call of the user's function."""
     args = [text(arg) if arg.kind != "constant" else literal(arg.ref, []) for arg in line.args]
     keywords = getattr(line.op.forward, "keywords", {})

@@ -16,9 +16,9 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
 from tinygrad_lo.explaining.formula import Names
+from tinygrad_lo.program.value import ScopePath
 
 # The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
-ScopePath = tuple[tuple[str, int], ...]
 
 BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number

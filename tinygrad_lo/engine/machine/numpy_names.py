@@ -42,7 +42,7 @@ FACTS = frozenset({
     np.shape, np.ndim, np.size, np.result_type, np.shares_memory, np.may_share_memory,
 })  # fmt: skip
 
-REDUCTIONS: dict[Any, Callable[..., Any]] = {
+REDUCE_METHODS: dict[Any, Callable[..., Any]] = {
     np.add: reductions.sum, np.multiply: reductions.prod, np.maximum: reductions.max,
     np.minimum: reductions.min, np.logaddexp: reductions.logsumexp,
 }  # fmt: skip
@@ -172,11 +172,11 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
         )
     if method == "__call__" and ufunc in FACTS:
         return fact(ufunc, inputs, options)
-    if method == "reduce" and ufunc in REDUCTIONS:
+    if method == "reduce" and ufunc in REDUCE_METHODS:
         axis = options.pop("axis", inputs[1] if len(inputs) > 1 else 0)
         keepdims = options.pop("keepdims", False)
         refuse_options(f"np.{ufunc.__name__}.reduce", options)
-        return REDUCTIONS[ufunc](inputs[0], axis, keepdims)
+        return REDUCE_METHODS[ufunc](inputs[0], axis, keepdims)
     if method != "__call__":
         raise unsupported(getattr(ufunc, method), f"np.{ufunc.__name__}.{method}")
     ours = UFUNCS.get(ufunc) or added(ufunc)

@@ -288,16 +288,16 @@ def rolled(a: Any, shift: int, axis: int) -> Any:
 @composed("np.split({0}, {1}, {2})")
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """A list of parts along an axis: so many of equal size, or what lies between the indices."""
-    return parts_of("split", ary, indices_or_sections, axis)
+    return split_parts("split", ary, indices_or_sections, axis)
 
 
 @composed("np.array_split({0}, {1}, {2})")
 def array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Like split, for sections that do not divide, too: the first ones get one element more."""
-    return parts_of("array_split", ary, indices_or_sections, axis)
+    return split_parts("array_split", ary, indices_or_sections, axis)
 
 
-def parts_of(who: str, ary: Any, cuts: Any, axis: Any) -> list[Any]:
+def split_parts(who: str, ary: Any, cuts: Any, axis: Any) -> list[Any]:
     ary = ary if isinstance(ary, Node) else plain(ary, who)
     axis = one_axis(who, axis, ary)
     n = shape_of(ary)[axis]
