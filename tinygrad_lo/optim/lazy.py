@@ -28,9 +28,10 @@ def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
 
 def compute_together(params: list[Any], losses: list[Any]) -> None:
     """One pass over the data for all gradients and losses."""
-    from dask.base import compute
+    import dask.base
 
-    results = list(compute(*(p.arrived for p in params), *(loss.value for loss in losses)))  # type: ignore[no-untyped-call]
+    compute: Any = dask.base.compute
+    results = list(compute(*(p.arrived for p in params), *(loss.value for loss in losses)))
     gradients = [fitting(p, g, "grad") for p, g in zip(params, results, strict=False)]
     for p, g in zip(params, gradients, strict=True):
         replace_gradient(p, g)
