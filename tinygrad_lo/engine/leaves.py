@@ -101,13 +101,8 @@ def replace_gradient(leaf: Any, gradient: Array) -> None:
     leaf.arrived = gradient
 
 
-def settle(node: Any, value: Array) -> None:
-    """Put the computed value of a lazy node in its place."""
-    node.value = value if getattr(value, "ndim", 1) else value[()]
-
-
 def place(leaf: Any, data: Array) -> None:
-    """Give a leaf other numbers for a measurement: no stamp, live graphs keep what they saw."""
+    """Give a node other numbers, measured with or computed late: no stamp, live graphs keep what they saw."""
     leaf.value = data if data.ndim else data[()]  # a scalar holds a number, not an array
 
 

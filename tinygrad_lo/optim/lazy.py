@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.leaves import replace_gradient, settle
+from tinygrad_lo.engine.leaves import place, replace_gradient
 from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.errors import DTypeError
 
@@ -36,7 +36,7 @@ def compute_together(params: list[Any], losses: list[Any]) -> None:
     for p, g in zip(params, gradients, strict=True):
         replace_gradient(p, g)
     for loss, value in zip(losses, results[len(params) :], strict=True):
-        settle(loss, value)
+        place(loss, value)
 
 
 def losses_of(who: str, evaluate: Any) -> list[Any]:
