@@ -16,7 +16,7 @@ from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtrac
 from tinygrad_lo.engine.ops.elementwise import HALF, as_float, exp, log, log1p, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
-from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
+from tinygrad_lo.engine.scores import Recipe, back, recipe
 from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.labels import every, value_text
 from tinygrad_lo.losses.loss import data_of, in_single
@@ -222,4 +222,4 @@ def is_sum_of_exp(x: Any, source: Any) -> bool:
 
 def may_make_softmax(op: Op) -> bool:
     """The quick question, asked of all scores: most come from a layer."""
-    return op.name in TRACED or op.name == "clip"
+    return bool(op.probability) or op.name == "clip"
