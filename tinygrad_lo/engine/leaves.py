@@ -89,6 +89,13 @@ def stepped(
         leaf.spent = 1
 
 
+def given(leaves: Iterable[Any], values: Iterable[Array]) -> None:
+    """Give each leaf its next value, computed for many at once; its gradient has been used then."""
+    for leaf, value in zip(leaves, values, strict=False):
+        leaf.value = value
+        leaf.spent = 1
+
+
 def forget(leaves: Iterable[Any]) -> None:
     """Leave the leaves without a gradient."""
     for leaf in leaves:

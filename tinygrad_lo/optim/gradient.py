@@ -101,6 +101,10 @@ class SGD(Optimizer):
             return self.with_velocity(w, decayed(w, g, group), state, group)
         return descend(w, decayed(w, g, group), None, group["lr"])
 
+    def keeps(self, group: Mapping[str, Any]) -> bool:
+        """With momentum, the velocity."""
+        return bool(group["momentum"])
+
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
         if group["momentum"] or group["weight_decay"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary
@@ -21,6 +21,7 @@ from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
 from tinygrad_lo.optim.lazy import computed_now
+from tinygrad_lo.optim.packed import Pack, Plan
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
 from tinygrad_lo.options import unknown
 
@@ -86,7 +87,9 @@ class Optimizer:
         self.defaults = {name: arguments[name] for name in self.options}
         self.param_groups: list[ParamGroup] = []
         self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
-        self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
+        self._state: dict[Node, dict[str, Any]] = defaultdict(dict)
+        self._plans: dict[int, Plan] = {}  # by number of the group
+        self._seen = False  # whether somebody may have changed the state since the last step
         self._warned = False
         for group in as_groups(arguments["params"]):
             self.add_param_group(group)
@@ -182,13 +185,45 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        if not gradients_finite(grads):
+        steps = [step for owner in owners for step in self._steps(live, grads, *owner)]
+        if not gradients_finite([g for _, _, gs, _ in steps for g in gs]):
             self._refuse_not_finite(live)
         if 2 in map(SPENT, live) and not self._warned:
             self._warn_of_old_gradients(live)
-        for group, began, end in owners:
-            self.update(live[began:end], grads[began:end], group)
+        for pack, params, gs, group in steps:
+            if pack is None:
+                self.update(params, gs, group)
+            else:
+                pack.step(self.rule, gs[0], group)
         return result
+
+    def _steps(
+        self, live: list[Any], grads: list[Array], group: ParamGroup, began: int, end: int
+    ) -> Iterator[tuple[Pack | None, list[Any], list[Array], ParamGroup]]:
+        """What there is to do for a group: packs, each with its gradients as one array; then the rest."""
+        params = live[began:end]
+        plan = self._plans.get(group.number)
+        if plan is None or not plan.fits(params) or (self._seen and not all(p.holds() for p, _ in plan.packs)):
+            if plan is not None:
+                plan.settle()
+            plan = self._plans[group.number] = Plan(params, self._state if self.keeps(group) else None)
+        for pack, places in plan.packs:
+            whole = grads[began:end] if len(places) == end - began else [grads[began + i] for i in places]
+            yield pack, pack.params, [pack.join(whole)], group
+        if plan.alone:
+            yield None, [params[i] for i in plan.alone], [grads[began + i] for i in plan.alone], group
+
+    def keeps(self, group: Mapping[str, Any]) -> bool:
+        """Whether the rule keeps something of a parameter: then it is called once for many of them."""
+        return bool(self.memory)
+
+    @property
+    def state(self) -> dict[Node, dict[str, Any]]:
+        """What the rule has kept, by parameter."""
+        for plan in self._plans.values():
+            plan.settle()
+        self._seen = True
+        return self._state
 
     def _arrived(self) -> tuple[list[Any], list[Array], list[tuple[ParamGroup, int, int]]]:
         """The parameters with a gradient, the gradients, and where those of each group begin and end."""
@@ -208,7 +243,7 @@ class Optimizer:
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
-        stepped(params, grads, map(self.state.__getitem__, params), self.rule, group)
+        stepped(params, grads, map(self._state.__getitem__, params), self.rule, group)
 
     def _warn_of_old_gradients(self, params: list[Any]) -> None:
         """Warn, once, of a gradient that a backward pass was added to after a step."""
@@ -262,7 +297,8 @@ class Optimizer:
             options, states = matched(self, state)
         for group, new in zip(self.param_groups, options, strict=True):
             dict.update(group, new)
-        self.state = defaultdict(dict, states)
+        self._state = defaultdict(dict, states)
+        self._plans.clear()
 
     # ----------------------------------------------------------------------------------------- as text
 
