@@ -29,6 +29,7 @@ import mlp
 import optimizers
 import page
 import scalars
+import steps
 from peers import AVAILABLE
 from race import HEAD, QUICK, Row, Work, aligned, record_row, rows_of
 
@@ -39,6 +40,7 @@ WORKS: list[Work] = [
     *linear.WORKS,
     *convolution.WORKS,
     *optimizers.WORKS,
+    *steps.WORKS,
     *chains.WORKS,
 ]
 
