@@ -1,7 +1,6 @@
 """Whole training steps of networks with Adam and SGD, data to new weights, by us, by hand and by others."""
 
 from collections.abc import Callable
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -273,11 +272,10 @@ def work(name: str, rows: int, widths: tuple[int, ...], hand: float | None, best
             BEST: lambda: jax_at_its_best(net, name),
         },
         eager={HAND: None, "PyTorch eager": None},
-        compiled={
-            HAND: hand, BEST: best, AS_MOST: None, "PyTensor": None, "torch.compile": None, "PyTorch eager": None,
-        },
+        compiled={HAND: hand, BEST: best}
+        | dict.fromkeys((AS_MOST, "PyTensor", "torch.compile", "PyTorch eager")),
         blas=widths[0] > 500,
-    )  # fmt: skip
+    )
 
 
 SMALL, MIDDLE, LARGE = (32, (2, 16, 16, 2)), (64, (64, 32, 10)), (128, (784, 256, 10))
