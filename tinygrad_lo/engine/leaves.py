@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
 from tinygrad_lo.engine.backward import Part, contributions
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule, reachable, tick
+from tinygrad_lo.engine.graph import Array, Node, Op, Rule, mode, node_of, reachable, tick
 from tinygrad_lo.engine.naming import Label, name_of
 
 N = TypeVar("N", bound=Node)
@@ -30,6 +31,35 @@ def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
         NodeRow(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
         for node in reachable(roots, known)
     ]
+
+
+def in_steps(root: N) -> N:
+    """The graph as readers see it: ops that are one for speed alone (`Op.shown`) as the steps they stand for.
+
+    What is made of these is made anew, everything else is the same node. Births stay, and steps are born
+    between: fractions of the births beside them.
+    """
+    rows = history([root])
+    if not any(row.op is not None and row.op.shown for row in rows):
+        return root
+    anew: dict[int, Any] = {}
+    for row in rows:
+        parents = tuple(None if x is None else anew.get(x.birth, x) for x in row.parents)
+        if row.op is None or (not row.op.shown and all(map(is_, parents, row.parents))):
+            continue
+        if row.op.shown:
+            inputs = (x if parent is None else parent for parent, x in zip(parents, row.inputs, strict=True))
+            with mode("scope", None), mode("watch", None), mode("recording", None):
+                out = row.op.forward(*inputs)
+            known = {parent.birth for parent in parents if parent is not None}
+            *steps, _ = reachable([out], known)
+            for i, step in enumerate(steps):
+                step.birth = row.birth + 1 - (i + 1) / (len(steps) + 1)
+        else:
+            out = node_of(row.op, row.node.value, parents, row.inputs, needs=row.node.needs)
+        out.birth, out.label = row.birth, row.node.label
+        anew[row.birth] = out
+    return anew[root.birth]  # type: ignore[no-any-return]
 
 
 def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
