@@ -18,33 +18,22 @@ def is_lazy(x: Any) -> bool:
 
 def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
-    losses = losses_of(who, evaluate)
-    pending = [p for p in params if is_lazy(p.arrived)]
-    unknown = [loss for loss in losses if is_lazy(loss.value)]
-    if pending or unknown:
-        compute_together(pending, unknown)
-    return [loss.value for loss in losses]
-
-
-def compute_together(params: list[Any], losses: list[Any]) -> None:
-    """One pass over the data for all gradients and losses."""
-    import dask.base
-
-    compute: Any = dask.base.compute
-    results = list(compute(*(p.arrived for p in params), *(loss.value for loss in losses)))
-    gradients = [fitting(p, g, "grad") for p, g in zip(params, results, strict=False)]
-    for p, g in zip(params, gradients, strict=True):
-        replace_gradient(p, g)
-    for loss, value in zip(losses, results[len(params) :], strict=True):
-        place(loss, value)
-
-
-def losses_of(who: str, evaluate: Any) -> list[Any]:
-    """What `evaluate` lists, if it is a list of tensors."""
     if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
         raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
-    losses = list(evaluate)
+    losses: list[Any] = list(evaluate)
     for i, loss in enumerate(losses):
         if not isinstance(loss, Node):
             raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
-    return losses
+    pending = [p for p in params if is_lazy(p.arrived)]
+    unknown = [loss for loss in losses if is_lazy(loss.value)]
+    if pending or unknown:
+        import dask.base
+
+        compute: Any = dask.base.compute
+        results = compute(*(p.arrived for p in pending), *(loss.value for loss in unknown))
+        gradients = [fitting(p, g, "grad") for p, g in zip(pending, results, strict=False)]
+        for p, g in zip(pending, gradients, strict=True):
+            replace_gradient(p, g)
+        for loss, value in zip(unknown, results[len(pending) :], strict=True):
+            place(loss, value)
+    return [loss.value for loss in losses]
