@@ -179,19 +179,7 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
-        together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
-        screened = [np.concatenate(grads, None)] if together else grads
-        if not all(map(isfinite, map(vdot, screened, screened))):
-            self._refuse_not_finite(live)
-        if 2 in map(SPENT, live) and not self._warned:
-            self._warned = True
-            first = next(p for p in live if p.spent == 2)
-            warnings.warn(
-                f"{self}: the gradient of {quoted(first, 'a parameter')} was used by an earlier step and "
-                f"then added to; call zero_grad() after step()",
-                stacklevel=2,
-            )
+        self._screen(live, grads)
         for group, began, end in owners:
             if began < end:
                 self.update(live[began:end], grads[began:end], group)
@@ -200,6 +188,22 @@ class Optimizer:
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
         stepped(params, grads, map(self.state.__getitem__, params), self.rule, group)
+
+    def _screen(self, params: list[Any], grads: list[Array]) -> None:
+        """Raise for gradients that the rule cannot take; warn, once, of one that was stepped with before."""
+        # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
+        together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
+        screened = [np.concatenate(grads, None)] if together else grads
+        if not all(map(isfinite, map(vdot, screened, screened))):
+            self._refuse_not_finite(params)
+        if 2 in map(SPENT, params) and not self._warned:
+            self._warned = True
+            p = next(p for p in params if p.spent == 2)
+            warnings.warn(
+                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
+                f"added to; call zero_grad() after step()",
+                stacklevel=3,
+            )
 
     def _refuse_not_finite(self, params: list[Any]) -> None:
         """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
@@ -276,20 +280,17 @@ def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
 
     A setting is shown by the lines that no setting before it had.
     """
+    symbols = {name: name for name in defaults} | {"betas": ("β1", "β2")}
     switches = {k: x for k, x in defaults.items() if isinstance(x, bool) or k == "momentum"}
     lines: list[str] = []
     for turned in itertools.product((False, True), repeat=len(switches)):
-        setting = {k: x != turn for (k, x), turn in zip(switches.items(), turned, strict=True)}
-        if kind.conflict({**defaults, **setting}):
+        changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
+        if kind.conflict({**defaults, **changed}):
             continue
-        symbols = {k: setting[k] if isinstance(x, bool) else k for k, x in defaults.items()}
-        symbols |= {"betas": ("β1", "β2")} | ({} if setting.get("momentum", True) else {"momentum": ""})
-        new = [line for line in kind.equations(object.__new__(kind), symbols) if line not in lines]
-        changed = [
-            k if k == "momentum" else f"{k}={setting[k]}" for k in setting if setting[k] != switches[k]
-        ]
+        equations = kind.equations(object.__new__(kind), {**symbols, **switches, **changed})
+        new = [line for line in equations if line not in lines]
         if new and changed:
-            lines.append(f"with {', '.join(changed)}:")
+            lines.append(f"with {', '.join(k if x == k else f'{k}={x}' for k, x in changed.items())}:")
         lines += new
     return "\n".join(lines)
 
