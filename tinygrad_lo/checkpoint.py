@@ -7,7 +7,7 @@ a damaged file is refused and not half believed. `json.loads(metadata["tinygrad_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to
 
 UNCHANGED = "; nothing was changed"
 PLAIN_TYPES = {type(None), bool, int, float, str}
+State = Any  # what a `state_dict()` answers, and a `load_state_dict()` takes
 DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than any
 
 
@@ -37,11 +38,10 @@ def save(
 ) -> None:
     """Write a run to one safetensors file, from which `lo.load` continues to the same bits.
 
-    `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose
-    next numbers matter, such as the one that shuffles the mini-batches; `extra` whatever JSON can say:
-    the epoch, a history of losses. NumPy numbers in it become Python's, tuples become lists. An
-    `rng.spawn` counts apart from the generator's state and is not kept. The file is written beside its
-    place and then moved there: it is the old one or the new one, never half of one.
+    `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose next
+    numbers matter, such as the one that shuffles the mini-batches (an `rng.spawn` counts apart, and is
+    not kept); `extra` whatever JSON can say: the epoch, a history of losses. NumPy numbers in it become
+    Python's, tuples lists. The file is written beside its place and then moved there, never half of it.
 
     Raises:   OptionError: nothing to save, something that is no module, optimizer, schedule or generator,
               parameters without a name or two of one name.  DTypeError: an extra that is not JSON, an
@@ -58,13 +58,18 @@ def save(
         [1. 2.] 3
     """
     target = as_path("save", path)
-    parts = saved_parts("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    parts = opened("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     if not parts and extra is None:
         raise OptionError("save: nothing to save; give model=, optimizer=, schedule=, rng= or extra=")
-    contents = {name: part.pack(part.state_dict()) for name, part in parts.items()}
+    contents: dict[str, Any] = {}
+    tensors: Arrays = {}
+    for name, part in parts.items():
+        arrays: Arrays = {}
+        pack, _ = PARTS[name]
+        contents[name] = pack(part, part.state_dict(), arrays)
+        tensors |= {f"{name}/{key}": array for key, array in arrays.items()}
     if extra is not None:
         contents["extra"] = plain_json(extra, "extra")
-    tensors = {f"{name}/{key}": x for name, part in parts.items() for key, x in part.arrays.items()}
     write_whole(target, to_bytes(tensors, contents))
 
 
@@ -85,20 +90,17 @@ def load(
 
     Raises:   FileNotFoundError: there is no such file.  CheckpointError: it is no checkpoint, damaged or
               of another version; it lacks what is asked for; names, shapes, dtypes, classes or groups
-              differ; a value is nan. Nothing was changed.  OptionError: something given is no module,
-              optimizer, schedule or generator.
+              differ; a value is nan. Nothing was changed.  OptionError: as `lo.save`.
     Example:
-        >>> import tempfile, numpy as np, tinygrad_lo as lo
-        >>> rng = np.random.default_rng(0)
+        >>> import tempfile, tinygrad_lo as lo
+        >>> W = lo.Parameter([1.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     lo.save(f"{folder}/run.safetensors", rng=rng)
-        ...     first = rng.random()
-        ...     lo.load(f"{folder}/run.safetensors", rng=rng)
-        >>> rng.random() == first
-        True
+        ...     lo.save(f"{folder}/run.safetensors", model=W, extra="the first")
+        ...     lo.load(f"{folder}/run.safetensors", model=W)
+        'the first'
     """
     source = as_path("load", path)
-    parts = saved_parts("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    parts = opened("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     now = {name: part.state_dict() for name, part in parts.items()}
     try:
         data = source.read_bytes()
@@ -107,37 +109,51 @@ def load(
         raise type(error)(f"load: {source}: {what}{UNCHANGED}") from None
     try:
         contents, tensors = from_bytes(data)
-        new = {name: unpacked(part, now[name], contents, tensors) for name, part in parts.items()}
+        new = {name: unpacked(name, part, now[name], contents, tensors) for name, part in parts.items()}
         assign(parts, now, new)
     except CheckpointError as error:
         raise CheckpointError(f"load: {source}: {error}{UNCHANGED}") from error.__cause__
     return contents.get("extra")
 
 
-def saved_parts(who: str, **things: Any) -> dict[str, SavedPart]:
-    """What is to be saved or loaded, by name."""
-    return {name: PARTS[name](who, thing) for name, thing in things.items() if thing is not None}
+def opened(who: str, **things: Any) -> dict[str, Any]:
+    """What is to be saved or loaded by name, each with `state_dict` and `load_state_dict`."""
+    parts: dict[str, Any] = {}
+    for name, thing in things.items():
+        if thing is None:
+            continue
+        if name == "rng":
+            parts[name] = GeneratorState(who, thing)
+        elif not isinstance(thing, type) and hasattr(thing, "load_state_dict"):
+            parts[name] = thing
+        elif not isinstance(thing, type) and name == "model":
+            parts[name] = NamedTensors(f"{who}: model", thing)
+        else:
+            kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+            raise OptionError(f"{who}: {name} must have state_dict() and load_state_dict(); got {kind}")
+    return parts
 
 
-def unpacked(part: SavedPart, now: Any, contents: dict[str, Any], tensors: Arrays) -> Any:
+def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors: Arrays) -> State:
     """A part of the file, in the form in which the object takes its state."""
-    name, there = part.name, ", ".join(contents) or "nothing"
     if name not in contents:
+        there = ", ".join(contents) or "nothing"
         refuse(f"{name}= was given, but the file holds no {name}; it holds {there}")
     prefix = f"{name}/"
-    part.arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
-    for key, array in part.arrays.items():
+    arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
+    for key, array in arrays.items():
         if count := nans(array):
             refuse(f"{key!r} of the {name} holds {count} nan")
     try:
-        return part.unpack(contents[name], now)
+        _, unpack = PARTS[name]
+        return unpack(part, contents[name], arrays, now)
     except CheckpointError:
         raise
     except Exception as error:  # the file's JSON is someone else's, and may be anything
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
 
 
-def assign(parts: dict[str, SavedPart], now: dict[str, Any], new: dict[str, Any]) -> None:
+def assign(parts: dict[str, Any], now: dict[str, Any], new: dict[str, Any]) -> None:
     """Assign all, or return everything to what it was: an object may know reasons that we do not."""
     begun: list[str] = []
     try:
@@ -151,43 +167,6 @@ def assign(parts: dict[str, SavedPart], now: dict[str, Any], new: dict[str, Any]
             raise
         text = str(error).removesuffix(".").removesuffix("nothing was changed").rstrip("; .")
         raise CheckpointError(f"the {begun[-1]} refuses: {text}") from error
-
-
-# ------------------------------------------------------------------------------ the parts of a file
-
-
-class SavedPart:
-    """One of the things that are saved: what is put into the file, and what it must find there."""
-
-    name: str
-
-    def __init__(self, who: str, thing: Any) -> None:
-        if isinstance(thing, type) or not hasattr(thing, "load_state_dict"):
-            kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
-            raise OptionError(f"{who}: {self.name} must have state_dict() and load_state_dict(); got {kind}")
-        self.thing = thing
-        self.arrays: Arrays = {}  # that go into the file, or come out of it
-
-    def state_dict(self) -> Any:
-        """Where it stands."""
-        return self.thing.state_dict()
-
-    def load_state_dict(self, state: Any) -> None:
-        """Go there."""
-        self.thing.load_state_dict(state)
-
-    def pack(self, state: Any) -> Any:
-        """The state as JSON, without the arrays."""
-        raise NotImplementedError
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """What was packed, if the object can take it; `now` is its present state."""
-        raise NotImplementedError
-
-    def refuse_other(self, theirs: str, mine: str) -> None:
-        """Raise for the state of another class."""
-        if theirs != mine:
-            refuse(f"the file holds the state of {theirs}, not of {mine}")
 
 
 class NamedTensors:
@@ -216,131 +195,119 @@ class NamedTensors:
                 t.data = state[name]
 
 
-class SavedModel(SavedPart):
-    """A model is its tensors; the JSON says only that it is there."""
+class GeneratorState:
+    """The state of a generator, as NumPy's own dict."""
 
-    name = "model"
+    def __init__(self, who: str, rng: Any) -> None:
+        if not isinstance(rng, np.random.Generator):
+            raise OptionError(f"{who}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        self.source: Any = rng.bit_generator
 
-    def __init__(self, who: str, thing: Any) -> None:
-        has_state = isinstance(thing, type) or hasattr(thing, "load_state_dict")
-        super().__init__(who, thing if has_state else NamedTensors(f"{who}: model", thing))
-
-    def pack(self, state: Any) -> Any:
-        """Nothing but tensors."""
-        for name, value in state.items():
-            self.arrays[name] = storable(repr(name), value)
-        return {}
-
-    def unpack(self, _: Any, now: Any) -> Any:
-        """The arrays of the file, if they fit those of the model."""
-        theirs = self.arrays
-        same_names("the model", now, theirs)
-        wrong = list(filter(None, (misfit(name, theirs[name], mine) for name, mine in now.items())))
-        if wrong:
-            refuse("; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""))
-        return {name: theirs[name].astype(mine.dtype, copy=False)[()] for name, mine in now.items()}
-
-
-class SavedOptimizer(SavedPart):
-    """An optimizer is JSON, and the arrays of its state."""
-
-    name = "optimizer"
-
-    def pack(self, state: Any) -> Any:
-        """The arrays are named after their parameter and their key: "optimizer/W/m"."""
-        numbers: dict[str, dict[str, Any]] = {name: {} for name in state["state"]}
-        for name, key, value in ((n, k, v) for n, slots in state["state"].items() for k, v in slots.items()):
-            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
-                raise OptionError(
-                    f"save: optimizer: the state of {name!r} has the key {key!r}; '/' cannot be"
-                )
-            where = f"{key!r} of {name!r} in the optimizer"
-            if isinstance(value, (ndarray, np.generic)):
-                self.arrays[f"{name}/{key}"] = storable(where, value)
-            else:
-                numbers[name][key] = plain_json(value, where)
-        groups = plain_json(state["groups"], "groups of the optimizer")
-        return {"class": state["class"], "groups": groups, "state": numbers}
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was an optimizer of this class with these groups."""
-        self.refuse_other(packed["class"], now["class"])
-        groups, ours = packed["groups"], now["groups"]
-        if len(groups) != len(ours):
-            refuse(f"the optimizer has {len(groups)} groups in the file, {len(ours)} here")
-        for i, (theirs, mine) in enumerate(zip(groups, ours, strict=True)):
-            same_names(f"options of the optimizer's group {i}", mine, theirs)
-            self.refuse_other_parameters(i, theirs["names"], mine["names"])
-        state = {name: dict(slots) for name, slots in packed["state"].items()}
-        for place, array in self.arrays.items():
-            name, _, key = place.rpartition("/")
-            state[name][key] = array[()]
-        return {"class": packed["class"], "groups": list(map(as_in, ours, groups)), "state": state}
-
-    @staticmethod
-    def refuse_other_parameters(i: int, theirs: list[str], mine: list[str]) -> None:
-        """Raise unless a group of the file has the parameters of the group here."""
-        if len(theirs) != len(mine):
-            refuse(f"the optimizer's group {i} has {len(theirs)} parameters in the file, {len(mine)} here")
-        # A parameter without a name goes by its position, which may stand for any name.
-        if not any(name.isdecimal() for name in (*theirs, *mine)):
-            same_names(f"parameters of the optimizer's group {i}", mine, theirs)
-
-
-class SavedSchedule(SavedPart):
-    """A schedule is numbers."""
-
-    name = "schedule"
-
-    def pack(self, state: Any) -> Any:
-        """The numbers, and whose they are."""
-        return {"class": type(self.thing).__name__, "state": plain_json(state, "schedule")}
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was a schedule of this class."""
-        self.refuse_other(packed["class"], type(self.thing).__name__)
-        same_names("the schedule", now, packed["state"])
-        return as_in(now, packed["state"])
-
-
-class SavedGenerator(SavedPart):
-    """A generator has ints of 128 bits, which only JSON can hold."""
-
-    name = "rng"
-
-    def __init__(self, who: str, thing: Any) -> None:
-        if not isinstance(thing, np.random.Generator):
-            raise OptionError(f"{who}: rng must be a numpy.random.Generator, got {type(thing).__name__}")
-        self.source: Any = thing.bit_generator
-        self.arrays = {}
-
-    def state_dict(self) -> Any:
-        """NumPy's own dict, which is a copy."""
+    def state_dict(self) -> State:
+        """A copy."""
         return dict(self.source.state)
 
-    def load_state_dict(self, state: Any) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Go on from there."""
         self.source.state = state
 
-    def pack(self, state: Any) -> Any:
-        """NumPy's dict, with lists in the place of arrays."""
-        return plain_json(state, "rng", arrays=True)
 
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was a generator of this kind and NumPy accepts it."""
-        theirs, mine = packed["bit_generator"], now["bit_generator"]
-        if theirs != mine:
-            refuse(f"the file holds the state of a {theirs}, but rng is a {mine}")
-        state = as_in(now, packed)
-        type(self.source)(0).state = state  # raises for what is no state
-        return state
+# ------------------------------------------- each part as JSON and arrays, and back if the object can take it
 
 
-PARTS: dict[str, type[SavedPart]] = {
-    kind.name: kind for kind in (SavedModel, SavedOptimizer, SavedSchedule, SavedGenerator)
+def pack_model(_: Any, state: State, arrays: Arrays) -> Any:
+    """A model is its tensors; the JSON says only that it is there."""
+    arrays.update((name, storable(repr(name), value)) for name, value in state.items())
+    return {}
+
+
+def unpack_model(_: Any, packed: Any, arrays: Arrays, now: State) -> State:
+    """The arrays of the file, if they fit those of the model."""
+    same_names("the model", now, arrays)
+    wrong = [
+        f"{name!r} is {theirs} in the file, {mine} in the model"
+        for name, t in now.items()
+        for theirs, mine in ((arrays[name].shape, t.shape), (arrays[name].dtype, t.dtype.newbyteorder("=")))
+        if theirs != mine
+    ]
+    if wrong:
+        refuse("; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""))
+    return {name: arrays[name].astype(mine.dtype, copy=False)[()] for name, mine in now.items()}
+
+
+def pack_optimizer(_: Any, state: State, arrays: Arrays) -> Any:
+    """An optimizer is JSON and the arrays of its state, named after parameter and key: "W/m"."""
+    numbers: dict[str, dict[str, Any]] = {}
+    for name, slots in state["state"].items():
+        numbers[name] = {}
+        for key, value in slots.items():
+            where = f"{key!r} of {name!r} in the optimizer"
+            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
+                raise OptionError(f"save: {where}: '/' cannot be in a key")
+            if isinstance(value, (ndarray, np.generic)):
+                arrays[f"{name}/{key}"] = storable(where, value)
+            else:
+                numbers[name][key] = plain_json(value, where)
+    groups = plain_json(state["groups"], "groups of the optimizer")
+    return {"class": state["class"], "groups": groups, "state": numbers}
+
+
+def unpack_optimizer(_: Any, packed: Any, arrays: Arrays, now: State) -> State:
+    """The state of the file, if it was an optimizer of this class with these groups."""
+    refuse_other(packed["class"], now["class"])
+    groups, ours = packed["groups"], now["groups"]
+    if len(groups) != len(ours):
+        refuse(f"the optimizer has {len(groups)} groups in the file, {len(ours)} here")
+    for i, (theirs, mine) in enumerate(zip(groups, ours, strict=True)):
+        who = f"the optimizer's group {i}"
+        same_names(f"options of {who}", mine, theirs)
+        there, here = theirs["names"], mine["names"]
+        if len(there) != len(here):
+            refuse(f"{who} has {len(there)} parameters in the file, {len(here)} here")
+        # A parameter without a name goes by its position, which may stand for any name.
+        if not any(name.isdecimal() for name in (*there, *here)):
+            same_names(f"parameters of {who}", here, there)
+    state = {name: dict(slots) for name, slots in packed["state"].items()}
+    for place, array in arrays.items():
+        name, _, key = place.rpartition("/")
+        state[name][key] = array[()]
+    return {"class": packed["class"], "groups": list(map(as_in, ours, groups)), "state": state}
+
+
+def pack_schedule(schedule: Any, state: State, _: Arrays) -> Any:
+    """A schedule is numbers, and whose they are."""
+    return {"class": type(schedule).__name__, "state": plain_json(state, "schedule")}
+
+
+def unpack_schedule(schedule: Any, packed: Any, _: Arrays, now: State) -> State:
+    """The state of the file, if it was a schedule of this class."""
+    refuse_other(packed["class"], type(schedule).__name__)
+    same_names("the schedule", now, packed["state"])
+    return as_in(now, packed["state"])
+
+
+def pack_generator(_: Any, state: State, __: Arrays) -> Any:
+    """A generator has ints of 128 bits, which only JSON can hold: lists in the place of arrays."""
+    return plain_json(state, "rng", arrays=True)
+
+
+def unpack_generator(rng: GeneratorState, packed: Any, _: Arrays, now: State) -> State:
+    """The state of the file, if it was a generator of this kind and NumPy accepts it."""
+    theirs, mine = packed["bit_generator"], now["bit_generator"]
+    if theirs != mine:
+        refuse(f"the file holds the state of a {theirs}, but rng is a {mine}")
+    state = as_in(now, packed)
+    type(rng.source)(0).state = state  # raises for what is no state
+    return state
+
+
+# How each part of a file is written and read.
+PARTS: dict[str, tuple[Callable[..., Any], Callable[..., State]]] = {
+    "model": (pack_model, unpack_model),
+    "optimizer": (pack_optimizer, unpack_optimizer),
+    "schedule": (pack_schedule, unpack_schedule),
+    "rng": (pack_generator, unpack_generator),
 }
-
-# ------------------------------------------------------------------------------- arrays and names
 
 
 def storable(who: str, value: Any) -> ndarray[Any, Any]:
@@ -365,23 +332,16 @@ def nans(array: ndarray[Any, Any]) -> int:
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
 
 
-def misfit(name: str, theirs: ndarray[Any, Any], mine: Any) -> str:
-    """Why an array of the file cannot take the place of one here, or nothing."""
-    if theirs.shape != mine.shape:
-        return f"{name!r} is {theirs.shape} in the file, {mine.shape} in the model"
-    if theirs.dtype != mine.dtype.newbyteorder("="):
-        return f"{name!r} is {theirs.dtype} in the file, {mine.dtype} in the model"
-    return ""
+def refuse_other(theirs: str, mine: str) -> None:
+    """Raise for the state of another class."""
+    if theirs != mine:
+        refuse(f"the file holds the state of {theirs}, not of {mine}")
 
 
 def same_names(what: str, mine: Iterable[str], theirs: Iterable[str]) -> None:
     """Raise unless the names are the same, in any order."""
-    wrong = differences(mine, theirs)
-    if wrong:
+    if wrong := differences(mine, theirs):
         refuse(f"{what}: {wrong}")
-
-
-# ------------------------------------------------------------------------------------------- JSON
 
 
 def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> Any:
@@ -395,19 +355,14 @@ def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> 
     if isinstance(value, (list, tuple)):
         return [plain_json(x, f"{where}[{i}]", arrays, depth + 1) for i, x in enumerate(value)]
     if isinstance(value, dict):
-        refuse_odd_keys(value, where)
+        for key in value:  # JSON would turn other keys into text
+            if type(key) is not str:
+                raise DTypeError(f"save: {where} has the key {key!r}; keys of JSON are text, use str(key)")
         return {k: plain_json(x, f"{where}[{k!r}]", arrays, depth + 1) for k, x in value.items()}
     if arrays and isinstance(value, ndarray):
         return value.tolist()
     hint = "; use .tolist()" if isinstance(value, ndarray) else ""
     raise DTypeError(f"save: {where} is {type(value).__name__}, which JSON cannot hold{hint}")
-
-
-def refuse_odd_keys(value: dict[Any, Any], where: str) -> None:
-    """Raise for keys that JSON would turn into text."""
-    for key in value:
-        if type(key) is not str:
-            raise DTypeError(f"save: {where} has the key {key!r}; keys of JSON are text, use str(key)")
 
 
 def as_in(mine: Any, back: Any) -> Any:
