@@ -7,7 +7,7 @@ a damaged file is refused and not half believed. `json.loads(metadata["tinygrad_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import refuse_odd_arrays
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.names import differences, named_values
+from tinygrad_lo.names import misfits, named_values
 from tinygrad_lo.options import public
 from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write_whole
 
@@ -61,13 +61,8 @@ def save(
     parts = opened("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     if not parts and extra is None:
         raise OptionError("save: nothing to save; give model=, optimizer=, schedule=, rng= or extra=")
-    contents: dict[str, Any] = {}
     tensors: Arrays = {}
-    for name, part in parts.items():
-        arrays: Arrays = {}
-        pack, _ = PARTS[name]
-        contents[name] = pack(part, part.state_dict(), arrays)
-        tensors |= {f"{name}/{key}": array for key, array in arrays.items()}
+    contents = {name: packed(name, part, tensors) for name, part in parts.items()}
     if extra is not None:
         contents["extra"] = plain_json(extra, "extra")
     write_whole(target, to_bytes(tensors, contents))
@@ -84,9 +79,9 @@ def load(
 ) -> Any:
     """Bring model, optimizer, schedule and generator to where `lo.save` found them; returns `extra`.
 
-    All or nothing: the file is read and compared with everything given before the first value is
-    assigned. What is asked for must be in the file; what the file has beyond that is left there, so a
-    model can be loaded alone. `extra` is None when none was saved.
+    All or nothing: if anything in the file is damaged or does not fit, all stays as it was. What is asked
+    for must be in the file; what the file has beyond that is left there, so a model can be loaded alone.
+    `extra` is None when none was saved.
 
     Raises:   FileNotFoundError: there is no such file.  CheckpointError: it is no checkpoint, damaged or
               of another version; it lacks what is asked for; names, shapes, dtypes, classes or groups
@@ -100,7 +95,8 @@ def load(
         'the first'
     """
     source = as_path("load", path)
-    parts = opened("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    # The model comes last: the others compare a state with themselves when they take it.
+    parts = opened("load", optimizer=optimizer, schedule=schedule, rng=rng, model=model)
     now = {name: part.state_dict() for name, part in parts.items()}
     try:
         data = source.read_bytes()
@@ -134,8 +130,33 @@ def opened(who: str, **things: Any) -> dict[str, Any]:
     return parts
 
 
+def packed(name: str, part: Any, tensors: Arrays) -> Any:
+    """The state of a part as JSON. Its arrays are put with the tensors: "model/W", "optimizer/W/m"."""
+    state = part.state_dict()
+    if name == "model":  # which is all tensors: the JSON says only that it is there
+        tensors.update((f"model/{key}", storable(repr(key), value)) for key, value in state.items())
+        return {}
+    if name == "schedule":
+        return {"class": type(part).__name__, "state": plain_json(state, "schedule")}
+    if name == "rng":
+        return plain_json(state, "rng", arrays=True)
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter, slots in state["state"].items():
+        numbers[parameter] = {}
+        for key, value in slots.items():
+            where = f"{key!r} of {parameter!r} in the optimizer"
+            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
+                raise OptionError(f"save: {where}: '/' cannot be in a key")
+            if isinstance(value, (ndarray, np.generic)):
+                tensors[f"optimizer/{parameter}/{key}"] = storable(where, value)
+            else:
+                numbers[parameter][key] = plain_json(value, where)
+    groups = plain_json(state["groups"], "groups of the optimizer")
+    return {"class": state["class"], "groups": groups, "state": numbers}
+
+
 def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors: Arrays) -> State:
-    """A part of the file, in the form in which the object takes its state."""
+    """A part of the file, in the form in which the object takes its state; `now` is its present one."""
     if name not in contents:
         there = ", ".join(contents) or "nothing"
         refuse(f"{name}= was given, but the file holds no {name}; it holds {there}")
@@ -144,13 +165,21 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     for key, array in arrays.items():
         if count := nans(array):
             refuse(f"{key!r} of the {name} holds {count} nan")
+    if name == "model":
+        if wrong := misfits(now, arrays, "file"):
+            refuse(f"the model: {wrong}")
+        return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
     try:
-        _, unpack = PARTS[name]
-        return unpack(part, contents[name], arrays, now)
-    except CheckpointError:
-        raise
+        theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
+        state = as_in(now, contents[name]["state"] if name == "schedule" else contents[name])
+        for place, array in arrays.items():
+            parameter, _, key = place.rpartition("/")
+            state["state"][parameter][key] = array[()]
     except Exception as error:  # the file's JSON is someone else's, and may be anything
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
+    if theirs not in (mine, None):
+        refuse(f"the file holds the state of {theirs}, not of {mine}")
+    return state
 
 
 def assign(parts: dict[str, Any], now: dict[str, Any], new: dict[str, Any]) -> None:
@@ -209,105 +238,10 @@ class GeneratorState:
 
     def load_state_dict(self, state: State) -> None:
         """Go on from there."""
+        theirs, mine = state["bit_generator"], self.source.state["bit_generator"]
+        if theirs != mine:
+            raise OptionError(f"the file holds the state of a {theirs}, but rng is a {mine}")
         self.source.state = state
-
-
-# ------------------------------------------- each part as JSON and arrays, and back if the object can take it
-
-
-def pack_model(_: Any, state: State, arrays: Arrays) -> Any:
-    """A model is its tensors; the JSON says only that it is there."""
-    arrays.update((name, storable(repr(name), value)) for name, value in state.items())
-    return {}
-
-
-def unpack_model(_: Any, packed: Any, arrays: Arrays, now: State) -> State:
-    """The arrays of the file, if they fit those of the model."""
-    same_names("the model", now, arrays)
-    wrong = [
-        f"{name!r} is {theirs} in the file, {mine} in the model"
-        for name, t in now.items()
-        for theirs, mine in ((arrays[name].shape, t.shape), (arrays[name].dtype, t.dtype.newbyteorder("=")))
-        if theirs != mine
-    ]
-    if wrong:
-        refuse("; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""))
-    return {name: arrays[name].astype(mine.dtype, copy=False)[()] for name, mine in now.items()}
-
-
-def pack_optimizer(_: Any, state: State, arrays: Arrays) -> Any:
-    """An optimizer is JSON and the arrays of its state, named after parameter and key: "W/m"."""
-    numbers: dict[str, dict[str, Any]] = {}
-    for name, slots in state["state"].items():
-        numbers[name] = {}
-        for key, value in slots.items():
-            where = f"{key!r} of {name!r} in the optimizer"
-            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
-                raise OptionError(f"save: {where}: '/' cannot be in a key")
-            if isinstance(value, (ndarray, np.generic)):
-                arrays[f"{name}/{key}"] = storable(where, value)
-            else:
-                numbers[name][key] = plain_json(value, where)
-    groups = plain_json(state["groups"], "groups of the optimizer")
-    return {"class": state["class"], "groups": groups, "state": numbers}
-
-
-def unpack_optimizer(_: Any, packed: Any, arrays: Arrays, now: State) -> State:
-    """The state of the file, if it was an optimizer of this class with these groups."""
-    refuse_other(packed["class"], now["class"])
-    groups, ours = packed["groups"], now["groups"]
-    if len(groups) != len(ours):
-        refuse(f"the optimizer has {len(groups)} groups in the file, {len(ours)} here")
-    for i, (theirs, mine) in enumerate(zip(groups, ours, strict=True)):
-        who = f"the optimizer's group {i}"
-        same_names(f"options of {who}", mine, theirs)
-        there, here = theirs["names"], mine["names"]
-        if len(there) != len(here):
-            refuse(f"{who} has {len(there)} parameters in the file, {len(here)} here")
-        # A parameter without a name goes by its position, which may stand for any name.
-        if not any(name.isdecimal() for name in (*there, *here)):
-            same_names(f"parameters of {who}", here, there)
-    state = {name: dict(slots) for name, slots in packed["state"].items()}
-    for place, array in arrays.items():
-        name, _, key = place.rpartition("/")
-        state[name][key] = array[()]
-    return {"class": packed["class"], "groups": list(map(as_in, ours, groups)), "state": state}
-
-
-def pack_schedule(schedule: Any, state: State, _: Arrays) -> Any:
-    """A schedule is numbers, and whose they are."""
-    return {"class": type(schedule).__name__, "state": plain_json(state, "schedule")}
-
-
-def unpack_schedule(schedule: Any, packed: Any, _: Arrays, now: State) -> State:
-    """The state of the file, if it was a schedule of this class."""
-    refuse_other(packed["class"], type(schedule).__name__)
-    same_names("the schedule", now, packed["state"])
-    return as_in(now, packed["state"])
-
-
-def pack_generator(_: Any, state: State, __: Arrays) -> Any:
-    """A generator has ints of 128 bits, which only JSON can hold: lists in the place of arrays."""
-    return plain_json(state, "rng", arrays=True)
-
-
-def unpack_generator(rng: GeneratorState, packed: Any, _: Arrays, now: State) -> State:
-    """The state of the file, if it was a generator of this kind and NumPy accepts it."""
-    theirs, mine = packed["bit_generator"], now["bit_generator"]
-    if theirs != mine:
-        refuse(f"the file holds the state of a {theirs}, but rng is a {mine}")
-    state = as_in(now, packed)
-    type(rng.source)(0).state = state  # raises for what is no state
-    return state
-
-
-# How each part of a file is written and read.
-PARTS: dict[str, tuple[Callable[..., Any], Callable[..., State]]] = {
-    "model": (pack_model, unpack_model),
-    "optimizer": (pack_optimizer, unpack_optimizer),
-    "schedule": (pack_schedule, unpack_schedule),
-    "rng": (pack_generator, unpack_generator),
-}
 
 
 def storable(who: str, value: Any) -> ndarray[Any, Any]:
@@ -330,18 +264,6 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
 def nans(array: ndarray[Any, Any]) -> int:
     """How many elements are nan."""
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
-
-
-def refuse_other(theirs: str, mine: str) -> None:
-    """Raise for the state of another class."""
-    if theirs != mine:
-        refuse(f"the file holds the state of {theirs}, not of {mine}")
-
-
-def same_names(what: str, mine: Iterable[str], theirs: Iterable[str]) -> None:
-    """Raise unless the names are the same, in any order."""
-    if wrong := differences(mine, theirs):
-        refuse(f"{what}: {wrong}")
 
 
 def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> Any:

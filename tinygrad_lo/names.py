@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -89,6 +89,19 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
         hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
         texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
+
+
+def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> str:
+    """What keeps saved arrays from the places of present ones, '' if nothing: names, shapes, dtypes."""
+    problems = [names] if (names := differences(mine, theirs)) else []
+    for name in filter(theirs.__contains__, mine):
+        new, old = theirs[name], mine[name]
+        dtypes = getattr(new, "dtype", None), old.dtype.newbyteorder("=")
+        for a, b in ((np.shape(new), old.shape), dtypes):
+            if a is None or a != b:  # NumPy: None == float64
+                problems.append(f"{name!r} is {a} in the {there}, {b} in the model")
+                break
+    return "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
 
 
 def first_of(names: list[str]) -> str:

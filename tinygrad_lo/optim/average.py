@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
-from tinygrad_lo.names import differences, leaves_as_named
+from tinygrad_lo.names import differences, leaves_as_named, misfits
 from tinygrad_lo.optim.clipping import not_finite
 from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import number, public, whole
@@ -135,17 +135,10 @@ class Average:
         """Copies of saved averages, if they fit."""
         if not isinstance(values, dict):
             raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
-        if wrong := differences(self._averages, values):
+        if wrong := misfits(self._averages, values, "state"):
             raise OptionError(f"Average: {wrong}")
-        for name, mine in self._averages.items():
-            shape, dtype = np.shape(values[name]), getattr(values[name], "dtype", None)
-            if shape != mine.shape or dtype is None or dtype != mine.dtype:  # NumPy: None == float64
-                raise OptionError(
-                    f"Average: {name!r} is {shape} of {dtype} in the state, {mine.shape} of {mine.dtype} "
-                    f"in the model"
-                )
-            if not_finite(values[name]):
-                raise OptionError(f"Average: {name!r} has nan or inf in the state")
+        if spoilt := [name for name, value in values.items() if not_finite(value)]:
+            raise OptionError(f"Average: {spoilt[0]!r} has nan or inf in the state")
         # [()] makes a number of a 0-d array, as which files bring back the scalars.
         return {name: np.array(values[name])[()] for name in self._averages}
 
