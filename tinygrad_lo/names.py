@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,20 +46,11 @@ def as_pair(item: Any) -> tuple[str | None, Any]:
     return (name_of(item) if isinstance(item, Node) else None), item
 
 
-def named_leaves(who: str, params: Any) -> Named:
-    """The parameters with their names, which those without one take on.
+def named_leaves(who: str, params: Any, *, naming: bool = True) -> Named:
+    """The parameters with their names, which those without one take on, unless it is a passing look.
 
     Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
     """
-    leaves = leaves_as_named(who, params)
-    for name, p in leaves:
-        if name is not None and name_of(p) is None:
-            named(p, name)
-    return leaves
-
-
-def leaves_as_named(who: str, params: Any) -> Named:
-    """The same for a passing look: the parameters stay without a name if they have none."""
     leaves: dict[Any, str | None] = {}
     for i, (name, p) in enumerate(named_values(who, params)):
         text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
@@ -74,6 +65,9 @@ def leaves_as_named(who: str, params: Any) -> Named:
         leaves[p] = name
     if not leaves:
         raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
+    for p, name in leaves.items():
+        if naming and name is not None and name_of(p) is None:
+            named(p, name)
     return [(name, p) for p, name in leaves.items()]
 
 
@@ -84,9 +78,12 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     unexpected = [name for name in found if name not in wanted]
     texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
-        guesses = [f"{near!r} for {name!r}" if len(unexpected) > 1 else repr(near)
-                   for name, near in likely(unexpected, missing)]  # fmt: skip
-        hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
+        free = missing[:99]  # of a thousand names, all pairs would take seconds
+        near = ((name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9])
+        likely = [
+            f"{best[0]!r}{f' for {name!r}' if len(unexpected) > 1 else ''}" for name, best in near if best
+        ]
+        hint = f" (did you mean {', '.join(likely)}?)" if likely else ""
         texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
 
@@ -107,13 +104,3 @@ def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> s
 def first_of(names: list[str]) -> str:
     """Names for a message: the first ones of many."""
     return str(names) if len(names) <= 9 else f"{str(names[:9])[:-1]}, and {len(names) - 9} more]"
-
-
-def likely(unexpected: list[str], missing: list[str]) -> Iterator[tuple[str, str]]:
-    """Unexpected names with the missing ones that they resemble, each of these once."""
-    free = list(missing[:99])  # of a thousand names, all pairs would take seconds
-    for name in unexpected[:9]:
-        near = difflib.get_close_matches(str(name), free, 1, 0.5)
-        if near:
-            free.remove(near[0])
-            yield name, near[0]

@@ -33,6 +33,7 @@ class Adam(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
+    decoupled: ClassVar[bool] = False  # whether the weights decay by themselves, not through the gradient
 
     @public
     def __init__(
@@ -48,11 +49,8 @@ class Adam(Optimizer):
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        move = self.move(w, decayed(w, g, group), state, group)
-        return minus(w, move, move)
-
-    def move(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """How far to go: lr · m̂ / (√v̂ + eps), in a new array."""
+        if not self.decoupled:
+            g = decayed(w, g, group)
         beta1, beta2 = group["betas"]
         if not state:
             state.update(m=zeros_like(w), v=zeros_like(w), t=0)
@@ -72,18 +70,21 @@ class Adam(Optimizer):
         move += group["eps"] * c
         divide(m, move, move)
         move *= group["lr"] * c / (1.0 - beta1**t)
-        return move
+        if self.decoupled and group["weight_decay"]:
+            w = w * (1.0 - group["lr"] * group["weight_decay"])
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
-        beta1, beta2 = group["betas"]
+        (beta1, beta2), top = group["betas"], group["amsgrad"]
+        lr, decay = group["lr"], group["weight_decay"] if self.decoupled else 0.0
         return [
-            gradient_line(group),
+            "g ← ∇f(w)" if self.decoupled else gradient_line(group),
             mix_line("m", "g", beta1),
             mix_line("v", "g²", beta2),
-            *(["top ← max(top, v)"] if group["amsgrad"] else []),
+            *(["top ← max(top, v)"] if top else []),
             f"m̂ ← m / (1 − {beta1}^t)",
-            f"v̂ ← {'top' if group['amsgrad'] else 'v'} / (1 − {beta2}^t)",
-            f"w ← w − {group['lr']} · m̂ / (√v̂ + {group['eps']})",
+            f"v̂ ← {'top' if top else 'v'} / (1 − {beta2}^t)",
+            f"w ← {f'(1 − {lr} · {decay}) · w' if decay else 'w'} − {lr} · m̂ / (√v̂ + {group['eps']})",
         ]
 
 
@@ -106,6 +107,8 @@ class AdamW(Adam):
         [0.85]
     """
 
+    decoupled: ClassVar[bool] = True
+
     @public
     def __init__(
         self,
@@ -118,17 +121,6 @@ class AdamW(Adam):
         amsgrad: bool = False,
     ) -> None:
         self._begin(locals())
-
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        move = self.move(w, g, state, group)
-        if group["weight_decay"]:
-            w = w * (1.0 - group["lr"] * group["weight_decay"])
-        return minus(w, move, move)
-
-    def equations(self, group: Mapping[str, Any]) -> list[str]:
-        decay, (_, *lines, last) = group["weight_decay"], super().equations(group)
-        start = f"w ← (1 − {group['lr']} · {decay}) · w" if decay else "w ← w"
-        return ["g ← ∇f(w)", *lines, last.replace("w ← w", start)]
 
 
 class NAdam(Optimizer):

@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
-from tinygrad_lo.names import differences, leaves_as_named, misfits
+from tinygrad_lo.names import differences, misfits, named_leaves
 from tinygrad_lo.optim.clipping import not_finite
 from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import number, public, whole
@@ -48,7 +48,7 @@ class Average:
         self.alpha = number("Average", "alpha", alpha, above=0.0, at_most=1.0)
         self.updates = 0
         self._params: dict[str, Any] = {}
-        for i, (own, p) in enumerate(leaves_as_named("Average", params)):
+        for i, (own, p) in enumerate(named_leaves("Average", params, naming=False)):
             name = str(i) if own is None else own
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")

@@ -17,13 +17,13 @@ import numpy as np
 from numpy import multiply, ndarray, subtract, vdot
 
 from tinygrad_lo.engine.graph import Array, Node, active
-from tinygrad_lo.engine.leaves import forget, stepped
+from tinygrad_lo.engine.leaves import forget, place, replace_gradient, stepped
+from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
-from tinygrad_lo.optim.lazy import computed_now
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
 from tinygrad_lo.options import unknown
 
@@ -268,6 +268,29 @@ class Optimizer:
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
             lines.append(f"  group {group.number}: {options}  [{titles(group)}]")
         return "\n".join([*lines, ")"])
+
+
+def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
+    """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
+    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
+    losses: list[Any] = list(evaluate)
+    for i, loss in enumerate(losses):
+        if not isinstance(loss, Node):
+            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    pending = [p for p in params if hasattr(type(p.arrived), "__dask_graph__")]
+    uncomputed = [loss for loss in losses if hasattr(type(loss.value), "__dask_graph__")]
+    if pending or uncomputed:
+        import dask.base
+
+        compute: Any = dask.base.compute
+        results = compute(*(p.arrived for p in pending), *(loss.value for loss in uncomputed))
+        gradients = [fitting(p, g, "grad") for p, g in zip(pending, results, strict=False)]
+        for p, g in zip(pending, gradients, strict=True):
+            replace_gradient(p, g)
+        for loss, value in zip(uncomputed, results[len(pending) :], strict=True):
+            place(loss, value)
+    return [loss.value for loss in losses]
 
 
 def titles(group: ParamGroup) -> str:
