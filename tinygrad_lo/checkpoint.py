@@ -251,7 +251,7 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     refuse_odd_arrays(value, f"save: {who}: cannot keep a")
     array = np.asarray(value, order="C")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype not in DTYPES.values():
+    if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
     count = nans(array)
     if count:

@@ -70,8 +70,7 @@ class MultiStepLR(Schedule):
     Source:   torch.optim.lr_scheduler.MultiStepLR (milestones, gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.MultiStepLR(opt, at=[1, 3], factor=0.5)
+        >>> schedule = lo.optim.MultiStepLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), at=[1, 3], factor=0.5)
         >>> [schedule.lr(t, 0) for t in range(4)]
         [0.8, 0.4, 0.4, 0.2]
     """
@@ -99,8 +98,7 @@ class ExponentialLR(Schedule):
     Source:   torch.optim.lr_scheduler.ExponentialLR (gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.ExponentialLR(opt, factor=0.5)
+        >>> schedule = lo.optim.ExponentialLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), factor=0.5)
         >>> schedule.step()
         >>> schedule
         ExponentialLR(factor=0.5), step 1, lr 0.4
@@ -124,8 +122,7 @@ class InverseLR(Schedule):
     Source:   Keras' InverseTimeDecay; meets the conditions of Robbins and Monro 1951 (Σ lr = ∞, Σ lr² < ∞).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=1.0)
-        >>> schedule = lo.optim.InverseLR(opt, rate=1.0)
+        >>> schedule = lo.optim.InverseLR(lo.optim.SGD(lo.Parameter(1.0), lr=1.0), rate=1.0)
         >>> [schedule.lr(t, 0) for t in (0, 1, 3)]
         [1.0, 0.5, 0.25]
     """
@@ -148,8 +145,7 @@ class CosineLR(Schedule):
     Source:   Loshchilov and Hutter 2017, eq. 5. PyTorch's CosineAnnealingLR climbs again after `steps`.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.CosineLR(opt, steps=2)
+        >>> schedule = lo.optim.CosineLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=2)
         >>> [round(schedule.lr(t, 0), 12) for t in range(4)]
         [0.8, 0.4, 0.0, 0.0]
     """
@@ -180,8 +176,7 @@ class WarmupLR(Schedule):
     Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.WarmupLR(opt, steps=4)
+        >>> schedule = lo.optim.WarmupLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=4)
         >>> [round(schedule.lr(t, 0), 12) for t in range(5)]
         [0.2, 0.4, 0.6, 0.8, 0.8]
     """
@@ -213,8 +208,7 @@ class OneCycleLR(Schedule):
               lr, and moves the momentum unless cycle_momentum=False.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.1)
-        >>> schedule = lo.optim.OneCycleLR(opt, peak=0.5, steps=10)
+        >>> schedule = lo.optim.OneCycleLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.1), peak=0.5, steps=10)
         >>> [round(schedule.lr(t, 0), 12) for t in range(3)]
         [0.1, 0.3, 0.5]
     """
