@@ -105,6 +105,9 @@ def load(
         raise type(error)(f"load: {source}: {what}{UNCHANGED}") from None
     try:
         contents, tensors = from_bytes(data)
+        for key, array in tensors.items():
+            if count := nans(array):
+                refuse(f"{key!r} holds {count} nan")
         new = {name: unpacked(name, part, now[name], contents, tensors) for name, part in parts.items()}
         assign(parts, now, new)
     except CheckpointError as error:
@@ -162,9 +165,6 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
         refuse(f"{name}= was given, but the file holds no {name}; it holds {there}")
     prefix = f"{name}/"
     arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
-    for key, array in arrays.items():
-        if count := nans(array):
-            refuse(f"{key!r} of the {name} holds {count} nan")
     if name == "model":
         if wrong := misfits(now, arrays, "file"):
             refuse(f"the model: {wrong}")

@@ -73,6 +73,7 @@ class SGD(Optimizer):
 
     @staticmethod
     def conflict(options: Mapping[str, Any], /) -> str | None:
+        """Nesterov's form has no meaning without momentum, or with dampening."""
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             return (
                 f"nesterov needs momentum > 0 and dampening 0, got "

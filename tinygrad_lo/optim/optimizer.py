@@ -111,29 +111,34 @@ class Optimizer:
         number = len(self.param_groups)
         pairs = params_of(f"{self}: group {number}", group)
         new = ParamGroup(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
-        owners = {p: other.number for other in self.param_groups for p in other["params"]}
-        names = {self.names.get(p): owner for p, owner in owners.items()}
-        for i, (name, p) in enumerate(pairs):
-            who = quoted(p, "a parameter")
-            if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
-                raise OptionError(f"{new.who}: entry {i}, {who}, does not require grad; use lo.Parameter")
-            if p in owners:
-                raise OptionError(f"{self}: {who} appears in groups {owners[p]} and {number}")
-            if name is not None and name in names:
-                first = names[name]
-                where = f"twice in group {first}" if first == number else f"in groups {first} and {number}"
-                raise OptionError(f"{self}: {name!r} names two parameters, {where}")
-            if "eps" in new and p.value.dtype.type(new["eps"]) == 0:
-                raise OptionError(
-                    f"{new.who}: eps {new['eps']} is 0 in {p.value.dtype}, the dtype of {who}; "
-                    f"use eps=1e-3 or float32"
-                )
-            names[name] = number
+        self._refuse_unfit(pairs, new)
         self.param_groups.append(new)
         schedule = last_set[self].schedule() if self in last_set else None
         if schedule is not None:
             schedule.greet(new)
         self.names.update((p, name) for name, p in pairs if name is not None)
+
+    def _refuse_unfit(self, pairs: list[tuple[str | None, Any]], new: ParamGroup) -> None:
+        """Raise for parameters that a new group cannot have, by themselves or beside the others'."""
+        owners = {p: group.number for group in self.param_groups for p in group["params"]}
+        names = {self.names.get(p): owner for p, owner in owners.items()}
+        for i, (name, p) in enumerate(pairs):
+            who = quoted(p, "a parameter")
+            if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
+                raise OptionError(f"{new.who}: entry {i}, {who}, does not require grad; use lo.Parameter")
+            if "eps" in new and p.value.dtype.type(new["eps"]) == 0:
+                raise OptionError(
+                    f"{new.who}: eps {new['eps']} is 0 in {p.value.dtype}, the dtype of {who}; "
+                    f"use eps=1e-3 or float32"
+                )
+            if p in owners:
+                raise OptionError(f"{self}: {who} appears in groups {owners[p]} and {new.number}")
+            if name is not None and name in names:
+                where = (
+                    f"groups {names[name]} and {new.number}" if names[name] != new.number else "this group"
+                )
+                raise OptionError(f"{self}: {name!r} names two parameters, in {where}")
+            names[name] = new.number
 
     def zero_grad(self, **foreign: Any) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
@@ -162,27 +167,23 @@ class Optimizer:
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
         live: list[Any] = []
-        grads: list[Array] = []
-        owners = []  # each group with how many parameters come before its own, and before the next one's
+        work = []  # each group with those of its parameters that have a gradient; a frozen one stays
         for group in self.param_groups:
-            began = len(live)
-            for p in group["params"]:
-                g = p.arrived
-                if g is not None and p.needs:  # a frozen parameter stays
-                    live.append(p)
-                    grads.append(g)
-            owners.append((group, began, len(live)))
+            params = [p for p in group["params"] if p.arrived is not None and p.needs]
+            work.append((group, params))
+            live += params
         if active:
             leave("step()", *live)
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
+        grads = [p.arrived for p in live]
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
         self._screen(live, grads)
-        for group, began, end in owners:
-            if began < end:
-                self.update(live[began:end], grads[began:end], group)
+        for group, params in work:
+            if params:
+                self.update(params, [p.arrived for p in params], group)
         return result
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
@@ -272,12 +273,7 @@ class Optimizer:
 
 def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
-    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
-        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
-    losses: list[Any] = list(evaluate)
-    for i, loss in enumerate(losses):
-        if not isinstance(loss, Node):
-            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    losses = losses_of(who, evaluate)
     pending = [p for p in params if hasattr(type(p.arrived), "__dask_graph__")]
     uncomputed = [loss for loss in losses if hasattr(type(loss.value), "__dask_graph__")]
     if pending or uncomputed:
@@ -291,6 +287,17 @@ def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
         for loss, value in zip(uncomputed, results[len(pending) :], strict=True):
             place(loss, value)
     return [loss.value for loss in losses]
+
+
+def losses_of(who: str, evaluate: Any) -> list[Any]:
+    """What `evaluate` lists, if it is a list of tensors."""
+    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
+    losses = list(evaluate)
+    for i, loss in enumerate(losses):
+        if not isinstance(loss, Node):
+            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    return losses
 
 
 def titles(group: ParamGroup) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import CheckpointError, OptionError
 from tinygrad_lo.names import differences
 
-READERS = {"count": operator.index, "number": float}
+READERS: dict[str, Callable[[Any], Any]] = {"count": operator.index, "number": float}
 
 
 @contextmanager
@@ -61,15 +61,7 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
         raise OptionError(f"{opt}: the state is of {saved['class']}")
     there = [name for group in saved["groups"] for name in group["names"]]
     partner = partners(opt, there)
-    options = []
-    for group in opt.param_groups:
-        names = {partner[p] for p in group["params"]}
-        same = next((theirs for theirs in saved["groups"] if set(theirs["names"]) == names), None)
-        if same is None:
-            raise OptionError(f"{opt}: group {group.number} holds {sorted(names)}, and no saved group does")
-        if wrong := differences(["names", *opt.options], same):
-            raise OptionError(f"{group.who}: options {wrong}")
-        options.append(group.checked({name: same[name] for name in opt.options}))
+    options = [saved_options(opt, group, partner, saved["groups"]) for group in opt.param_groups]
     if wrong := differences([], [name for name in saved["state"] if name not in there]):
         raise OptionError(f"{opt}: the state has {wrong}")
     states = {
@@ -85,11 +77,21 @@ def partners(opt: Any, there: list[str]) -> dict[Any, str]:
     for i, (p, place) in enumerate(zip(here.values(), there, strict=False)):
         if p not in partner and place not in here and (p not in opt.names or place == str(i)):
             partner[p] = place
-    left = [name for name in there if name not in partner.values()]
-    wrong = differences([name for name, p in here.items() if p not in partner], left)
+    wrong = differences([partner.get(p, name) for name, p in here.items()], there)
     if wrong or len(there) != len(here):
         raise OptionError(f"{opt}: {wrong or f'{len(there)} parameters in the state, {len(here)} here'}")
     return partner
+
+
+def saved_options(opt: Any, group: Any, partner: dict[Any, str], groups: list[Any]) -> dict[str, Any]:
+    """The options of the saved group with the same parameters."""
+    names = {partner[p] for p in group["params"]}
+    same = next((saved for saved in groups if set(saved["names"]) == names), None)
+    if same is None:
+        raise OptionError(f"{opt}: group {group.number} holds {sorted(names)}, and no saved group does")
+    if wrong := differences(["names", *opt.options], same):
+        raise OptionError(f"{group.who}: options {wrong}")
+    return group.checked({name: same[name] for name in opt.options})  # type: ignore[no-any-return]
 
 
 def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:

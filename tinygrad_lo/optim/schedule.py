@@ -56,7 +56,7 @@ class Schedule:
         self.t = 0
         # A warm-up sets a small lr at once; a schedule made next to it must still find the user's.
         begun = last_set[opt].begun if opt in last_set else []
-        self.initial = [group["lr"] for group in opt.param_groups]
+        self.initial: list[float] = [group["lr"] for group in opt.param_groups]
         for i, (lr_set, lr_found) in enumerate(begun):
             if self.initial[i] == lr_set:
                 self.initial[i] = lr_found
