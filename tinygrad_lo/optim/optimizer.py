@@ -167,23 +167,27 @@ class Optimizer:
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
         live: list[Any] = []
-        work = []  # each group with those of its parameters that have a gradient; a frozen one stays
+        grads: list[Array] = []
+        work = []  # each group with how many parameters come before its own, and before the next one's
         for group in self.param_groups:
-            params = [p for p in group["params"] if p.arrived is not None and p.needs]
-            work.append((group, params))
-            live += params
+            began = len(live)
+            for p in group["params"]:
+                g = p.arrived
+                if g is not None and p.needs:  # a frozen parameter stays
+                    live.append(p)
+                    grads.append(g)
+            work.append((group, began, len(live)))
         if active:
             leave("step()", *live)
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        grads = [p.arrived for p in live]
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
         self._screen(live, grads)
-        for group, params in work:
-            if params:
-                self.update(params, [p.arrived for p in params], group)
+        for group, began, end in work:
+            if began < end:
+                self.update(live[began:end], grads[began:end], group)
         return result
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
