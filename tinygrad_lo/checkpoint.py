@@ -18,7 +18,7 @@ from tinygrad_lo.engine.machine.arguments import refuse_odd_arrays
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.names import misfits, named_values
 from tinygrad_lo.options import public
-from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write_whole
+from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, to_bytes, write_whole
 
 UNCHANGED = "; nothing was changed"
 PLAIN_TYPES = {type(None), bool, int, float, str}
@@ -107,7 +107,7 @@ def load(
         contents, tensors = from_bytes(data)
         for key, array in tensors.items():
             if count := nans(array):
-                refuse(f"{key!r} holds {count} nan")
+                raise CheckpointError(f"{key!r} holds {count} nan")
         new = {name: unpacked(name, part, now[name], contents, tensors) for name, part in parts.items()}
         assign(parts, now, new)
     except CheckpointError as error:
@@ -162,12 +162,12 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     """A part of the file, in the form in which the object takes its state; `now` is its present one."""
     if name not in contents:
         there = ", ".join(contents) or "nothing"
-        refuse(f"{name}= was given, but the file holds no {name}; it holds {there}")
+        raise CheckpointError(f"{name}= was given, but the file holds no {name}; it holds {there}")
     prefix = f"{name}/"
     arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
     if name == "model":
         if wrong := misfits(now, arrays, "file"):
-            refuse(f"the model: {wrong}")
+            raise CheckpointError(f"the model: {wrong}")
         return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
     try:
         theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
@@ -178,7 +178,7 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     except Exception as error:  # the file's JSON is someone else's, and may be anything
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
     if theirs not in (mine, None):
-        refuse(f"the file holds the state of {theirs}, not of {mine}")
+        raise CheckpointError(f"the file holds the state of {theirs}, not of {mine}")
     return state
 
 

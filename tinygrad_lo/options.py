@@ -80,7 +80,9 @@ def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
     for one in allowed:
         if type(plain) is type(one) and plain == one:
             return plain
-    raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
+    *most, last = map(repr, allowed)
+    either = f"{', '.join(most)} or {last}"
+    raise OptionError(f"{who}: {name} must be {either}, got {value!r}{guess(value, allowed)}")
 
 
 def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float]:
@@ -89,12 +91,6 @@ def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float
         raise OptionError(f"{who}: {name} must be a pair of numbers, got {value!r}")
     first, second = (number(who, f"{name}[{i}]", one, **bounds) for i, one in enumerate(value))
     return first, second
-
-
-def either(words: Iterable[Any]) -> str:
-    """'a', 'b' or 'c'."""
-    *most, last = map(repr, words)
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 # Ours, and what PyTorch, Keras, scikit-learn and papers call it; likeness finds the rest. A word that stands
@@ -183,9 +179,9 @@ NEEDLESS = {
 }
 
 
-def meant(word: object, known: Iterable[str]) -> str | None:
+def meant(word: object, known: Iterable[Any]) -> str | None:
     """Which of the known names a word that is none of them was meant to be."""
-    names = list(known)
+    names = [name for name in known if isinstance(name, str)]
     for name in MEANS.get(str(word), ()):
         if name in names:
             return name
@@ -196,8 +192,8 @@ def meant(word: object, known: Iterable[str]) -> str | None:
 
 def guess(word: object, known: Iterable[Any]) -> str:
     """'; did you mean …?', or nothing."""
-    likely = meant(word, [name for name in known if isinstance(name, str)])
-    return f"; did you mean {likely!r}?" if likely is not None and isinstance(word, str) else ""
+    likely = meant(word, known) if isinstance(word, str) else None
+    return f"; did you mean {likely!r}?" if likely else ""
 
 
 def unknown(who: str, word: str, known: Collection[str]) -> UnknownOptionError:

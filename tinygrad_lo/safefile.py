@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -25,11 +25,6 @@ DTYPES = {np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)}
 DTYPES |= {np.dtype(name) for name in ("float16", "float32", "float64", "bool")}
 
 Arrays = dict[str, ndarray[Any, Any]]
-
-
-def refuse(problem: str) -> NoReturn:
-    """Raise what `load` completes with the path."""
-    raise CheckpointError(problem)
 
 
 def as_path(who: str, path: Any) -> Path:
@@ -72,18 +67,20 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
         raise CheckpointError(
             f"not a tinygrad_lo checkpoint, or truncated or damaged: {error} (it has {len(data)} bytes)"
         ) from error
-    except KeyError:
-        refuse("not a tinygrad_lo checkpoint: a safetensors file of something else")
+    except KeyError as error:
+        raise CheckpointError("not a tinygrad_lo checkpoint: a safetensors file of something else") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
     if not isinstance(body, dict) or body.keys() != {"version", "contents", "sha256"}:
-        refuse("damaged: its metadata is not what lo.save writes")
+        raise CheckpointError("damaged: its metadata is not what lo.save writes")
     if body["version"] != VERSION:
-        refuse(f"of the unknown version {body['version']!r}; this tinygrad_lo reads version {VERSION}")
+        raise CheckpointError(
+            f"of the unknown version {body['version']!r}; this tinygrad_lo reads version {VERSION}"
+        )
     if digest(tensors, body) != body["sha256"]:
-        refuse("damaged: its digest differs, so some bytes are not those that were written")
+        raise CheckpointError("damaged: its digest differs, so some bytes are not those that were written")
     if not isinstance(body["contents"], dict):
-        refuse("damaged: its metadata is not what lo.save writes")
+        raise CheckpointError("damaged: its metadata is not what lo.save writes")
     return body["contents"], tensors
 
 

@@ -90,7 +90,7 @@ class Average:
         with placed(self._params.values()):
             for name, p in self._params.items():
                 place(p, averages[name])
-            lent = {name: (p.value, p.stamp) for name, p in self._params.items()}
+            lent = [(p.value, p.stamp) for p in self._params.values()]
             self._applied += 1
             try:
                 yield
@@ -98,8 +98,8 @@ class Average:
                 self._applied -= 1
                 changed = [
                     name
-                    for name, p in self._params.items()
-                    if p.value is not lent[name][0] or p.stamp != lent[name][1]
+                    for (name, p), (value, stamp) in zip(self._params.items(), lent, strict=True)
+                    if p.value is not value or p.stamp != stamp
                 ]
         # Not reached when the block raised: its own exception says more.
         if changed:

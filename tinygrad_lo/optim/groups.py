@@ -14,16 +14,9 @@ from tinygrad_lo.options import flag, number, pair, public, unknown, whole
 
 OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
 
-not_negative = partial(number, at_least=0.0)
-share = partial(number, at_least=0.0, below=1.0)  # of the past, in an average
 READERS: dict[str, OptionReader] = {
-    "lr": not_negative,
-    "weight_decay": not_negative,
-    "dampening": not_negative,
-    "momentum_decay": not_negative,
-    "momentum": share,
-    "decay": share,
-    "rho": share,
+    **dict.fromkeys(("lr", "weight_decay", "dampening", "momentum_decay"), partial(number, at_least=0.0)),
+    **dict.fromkeys(("momentum", "decay", "rho"), partial(number, at_least=0.0, below=1.0)),
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
 }
@@ -125,7 +118,7 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
         >>> [(group["params"][0].name, group["weight_decay"]) for group in split_decay([W, b], 0.01)]
         [('W', 0.01), ('b', 0.0)]
     """
-    decay = not_negative("split_decay", "weight_decay", weight_decay)
+    decay = number("split_decay", "weight_decay", weight_decay, at_least=0.0)
     groups = []
     for group in as_groups(model):
         parts: list[tuple[float, list[Any]]] = [(decay, []), (0.0, [])]

@@ -104,8 +104,7 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": [b], "weight_decay": 0.0}`.
 
-        Raises:   OptionError: no parameters, one that is optimized already, one that is no leaf or
-                  wants no gradient, an unknown option or an impossible value.
+        Raises:   OptionError: as for a new optimizer; a parameter that is optimized already.
         Warns:    a schedule is on its way up, and will take this group along to a higher lr.
         """
         number = len(self.param_groups)
