@@ -133,9 +133,8 @@ class Optimizer:
             if p in owners:
                 raise OptionError(f"{self}: {who} appears in groups {owners[p]} and {new.number}")
             if name is not None and name in names:
-                where = (
-                    f"groups {names[name]} and {new.number}" if names[name] != new.number else "this group"
-                )
+                first = names[name]
+                where = f"groups {first} and {new.number}" if first != new.number else "the same group"
                 raise OptionError(f"{self}: {name!r} names two parameters, in {where}")
             names[name] = new.number
 
