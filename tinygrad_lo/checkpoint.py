@@ -58,7 +58,7 @@ def save(
         [1. 2.] 3
     """
     target = as_path("save", path)
-    parts = opened("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    parts = saved_parts("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     if not parts and extra is None:
         raise OptionError("save: nothing to save; give model=, optimizer=, schedule=, rng= or extra=")
     tensors: Arrays = {}
@@ -96,7 +96,7 @@ def load(
     """
     source = as_path("load", path)
     # The model comes last: the others compare a state with themselves when they take it.
-    parts = opened("load", optimizer=optimizer, schedule=schedule, rng=rng, model=model)
+    parts = saved_parts("load", optimizer=optimizer, schedule=schedule, rng=rng, model=model)
     now = {name: part.state_dict() for name, part in parts.items()}
     try:
         data = source.read_bytes()
@@ -115,7 +115,7 @@ def load(
     return contents.get("extra")
 
 
-def opened(who: str, **things: Any) -> dict[str, Any]:
+def saved_parts(who: str, **things: Any) -> dict[str, Any]:
     """What is to be saved or loaded by name, each with `state_dict` and `load_state_dict`."""
     parts: dict[str, Any] = {}
     for name, thing in things.items():

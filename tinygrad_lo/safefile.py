@@ -71,7 +71,8 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
         raise CheckpointError("not a tinygrad_lo checkpoint: a safetensors file of something else") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
-    if not isinstance(body, dict) or body.keys() != {"version", "contents", "sha256"}:
+    whole = isinstance(body, dict) and body.keys() == {"version", "contents", "sha256"}
+    if not whole or not isinstance(body["contents"], dict):
         raise CheckpointError("damaged: its metadata is not what lo.save writes")
     if body["version"] != VERSION:
         raise CheckpointError(
@@ -79,8 +80,6 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
         )
     if digest(tensors, body) != body["sha256"]:
         raise CheckpointError("damaged: its digest differs, so some bytes are not those that were written")
-    if not isinstance(body["contents"], dict):
-        raise CheckpointError("damaged: its metadata is not what lo.save writes")
     return body["contents"], tensors
 
 

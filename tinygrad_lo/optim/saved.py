@@ -14,7 +14,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import CheckpointError, OptionError
 from tinygrad_lo.names import differences
 
-READERS: dict[str, Callable[[Any], Any]] = {"count": operator.index, "number": float}
+NUMBERS: dict[str, Callable[[Any], Any]] = {"count": operator.index, "number": float}  # all else is arrays
 
 
 @contextmanager
@@ -102,11 +102,11 @@ def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, An
     new = {}
     for key, x in saved.items():
         kind, what = opt.memory[key], f"{opt}: {key} of {name!r} is"
-        if kind not in READERS:
+        if kind not in NUMBERS:
             for theirs, mine in ((np.shape(x), p.value.shape), (x.dtype, p.value.dtype)):
                 if theirs != mine:
                     raise OptionError(f"{what} {theirs} in the state, the parameter {mine}")
-        new[key] = READERS.get(kind, np.array)(x)
+        new[key] = NUMBERS.get(kind, np.array)(x)
         if not np.isfinite(new[key]).all() or (kind == "count" and new[key] < 0):
             raise OptionError(f"{what} not finite, or negative")
     return new

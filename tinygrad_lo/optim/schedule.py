@@ -11,7 +11,7 @@ from weakref import ref
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.errors import CheckpointError, DTypeError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
 from tinygrad_lo.names import differences
 from tinygrad_lo.optim.groups import ParamGroup, options_of
 from tinygrad_lo.optim.optimizer import LastSet, Optimizer, last_set
@@ -172,7 +172,7 @@ class Schedule:
             with nothing_changed(f"{self}: this is no state of a schedule"):
                 self.take(state)
                 rates = self._rates(self.t)
-        except CheckpointError:
+        except BaseException:
             self.take(before)
             raise
         self._assign(rates)
