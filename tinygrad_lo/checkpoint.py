@@ -7,6 +7,7 @@ a damaged file is refused and not half believed. `json.loads(metadata["tinygrad_
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -142,7 +143,7 @@ def packed(name: str, part: Any, tensors: Arrays) -> Any:
     if name == "schedule":
         return {"class": type(part).__name__, "state": plain_json(state, "schedule")}
     if name == "rng":
-        return plain_json(state, "rng", arrays=True)
+        return state
     numbers: dict[str, dict[str, Any]] = {}
     for parameter, slots in state["state"].items():
         numbers[parameter] = {}
@@ -166,9 +167,7 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     prefix = f"{name}/"
     arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
     if name == "model":
-        if wrong := misfits(now, arrays, "file"):
-            raise CheckpointError(f"the model: {wrong}")
-        return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
+        return unpacked_model(now, arrays)
     try:
         theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
         state = as_in(now, contents[name]["state"] if name == "schedule" else contents[name])
@@ -180,6 +179,13 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     if theirs not in (mine, None):
         raise CheckpointError(f"the file holds the state of {theirs}, not of {mine}")
     return state
+
+
+def unpacked_model(now: State, arrays: Arrays) -> State:
+    """The arrays of the file, if they fit those of the model."""
+    if wrong := misfits(now, arrays, "file"):
+        raise CheckpointError(f"the model: {wrong}")
+    return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
 
 
 def assign(parts: dict[str, Any], now: dict[str, Any], new: dict[str, Any]) -> None:
@@ -233,15 +239,15 @@ class GeneratorState:
         self.source: Any = rng.bit_generator
 
     def state_dict(self) -> State:
-        """A copy."""
-        return dict(self.source.state)
+        """The same in JSON, which alone can hold ints of 128 bits: with lists in the place of arrays."""
+        return json.loads(json.dumps(self.source.state, default=lambda x: x.tolist()))
 
     def load_state_dict(self, state: State) -> None:
         """Go on from there."""
         theirs, mine = state["bit_generator"], self.source.state["bit_generator"]
         if theirs != mine:
             raise OptionError(f"the file holds the state of a {theirs}, but rng is a {mine}")
-        self.source.state = state
+        self.source.state = as_in(self.source.state, state)
 
 
 def storable(who: str, value: Any) -> ndarray[Any, Any]:
@@ -266,7 +272,7 @@ def nans(array: ndarray[Any, Any]) -> int:
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
 
 
-def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> Any:
+def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     """The value as what JSON gives back; NumPy numbers become Python's, all else that changes raises."""
     if depth > DEEPEST:
         raise OptionError(f"save: {where[:60]}...: nested deeper than {DEEPEST} levels, or within itself")
@@ -275,16 +281,19 @@ def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> 
     if isinstance(value, (np.bool_, np.integer, np.floating)) and value.dtype.itemsize <= 8:
         return value.item()
     if isinstance(value, (list, tuple)):
-        return [plain_json(x, f"{where}[{i}]", arrays, depth + 1) for i, x in enumerate(value)]
+        return [plain_json(x, f"{where}[{i}]", depth + 1) for i, x in enumerate(value)]
     if isinstance(value, dict):
-        for key in value:  # JSON would turn other keys into text
-            if type(key) is not str:
-                raise DTypeError(f"save: {where} has the key {key!r}; keys of JSON are text, use str(key)")
-        return {k: plain_json(x, f"{where}[{k!r}]", arrays, depth + 1) for k, x in value.items()}
-    if arrays and isinstance(value, ndarray):
-        return value.tolist()
+        refuse_odd_keys(value, where)
+        return {k: plain_json(x, f"{where}[{k!r}]", depth + 1) for k, x in value.items()}
     hint = "; use .tolist()" if isinstance(value, ndarray) else ""
     raise DTypeError(f"save: {where} is {type(value).__name__}, which JSON cannot hold{hint}")
+
+
+def refuse_odd_keys(value: dict[Any, Any], where: str) -> None:
+    """Raise for keys that JSON would turn into text."""
+    for key in value:
+        if type(key) is not str:
+            raise DTypeError(f"save: {where} has the key {key!r}; keys of JSON are text, use str(key)")
 
 
 def as_in(mine: Any, back: Any) -> Any:

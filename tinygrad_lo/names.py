@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import name_of, named
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
 
 Named = list[tuple[str | None, Any]]
@@ -46,8 +46,8 @@ def as_pair(item: Any) -> tuple[str | None, Any]:
     return (name_of(item) if isinstance(item, Node) else None), item
 
 
-def named_leaves(who: str, params: Any, *, naming: bool = True) -> Named:
-    """The parameters with their names, which those without one take on, unless it is a passing look.
+def named_leaves(who: str, params: Any) -> Named:
+    """The parameters with their names.
 
     Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
     """
@@ -65,9 +65,6 @@ def named_leaves(who: str, params: Any, *, naming: bool = True) -> Named:
         leaves[p] = name
     if not leaves:
         raise OptionError(f"{who}: empty parameter list (was a generator used twice?)")
-    for p, name in leaves.items():
-        if naming and name is not None and name_of(p) is None:
-            named(p, name)
     return [(name, p) for p, name in leaves.items()]
 
 
@@ -78,14 +75,18 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     unexpected = [name for name in found if name not in wanted]
     texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
-        free = missing[:99]  # of a thousand names, all pairs would take seconds
-        near = ((name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9])
-        likely = [
-            f"{best[0]!r}{f' for {name!r}' if len(unexpected) > 1 else ''}" for name, best in near if best
-        ]
-        hint = f" (did you mean {', '.join(likely)}?)" if likely else ""
+        slips = likely_slips(unexpected, missing)
+        hint = f" (did you mean {', '.join(slips)}?)" if slips else ""
         texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
+
+
+def likely_slips(unexpected: list[str], missing: list[str]) -> list[str]:
+    """The missing names that unexpected ones resemble, as a message says them."""
+    free = missing[:99]  # of a thousand names, all pairs would take seconds
+    near = [(name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9]]
+    several = len(unexpected) > 1
+    return [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
 
 
 def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> str:

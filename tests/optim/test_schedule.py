@@ -95,7 +95,7 @@ def changed(kind="StepLR", without=None, **values):
 
 
 BAD_STATES = [
-    ("no dict", "StepLR", lambda: [1], "a state is a dict, got list"),
+    ("no dict", "StepLR", lambda: [1], "this is no state of a schedule"),
     ("of another class", "StepLR", lambda: changed("CosineLR"), "this is the state of 'CosineLR'"),
     ("of no class", "StepLR", dict, "the state of None"),
     ("another option", "StepLR", lambda: changed(every=5),

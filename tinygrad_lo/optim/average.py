@@ -48,7 +48,7 @@ class Average:
         self.alpha = number("Average", "alpha", alpha, above=0.0, at_most=1.0)
         self.updates = 0
         self._params: dict[str, Any] = {}
-        for i, (own, p) in enumerate(named_leaves("Average", params, naming=False)):
+        for i, (own, p) in enumerate(named_leaves("Average", params)):
             name = str(i) if own is None else own
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")

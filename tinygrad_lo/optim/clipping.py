@@ -23,7 +23,7 @@ def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
     """
     live = [
         (f"parameter {i}" if name is None else repr(name), p)
-        for i, (name, p) in enumerate(named_leaves(who, params, naming=False))
+        for i, (name, p) in enumerate(named_leaves(who, params))
         if p.arrived is not None and p.needs
     ]
     if not live:

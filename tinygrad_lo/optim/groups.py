@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn, Self
 
-from tinygrad_lo.engine.naming import name_of
+from tinygrad_lo.engine.naming import name_of, named, quoted
+from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import named_leaves
 from tinygrad_lo.options import flag, number, pair, public, unknown, whole
@@ -56,6 +57,12 @@ class ParamGroup(dict[str, Any]):
         conflict = self.kind.conflict({**self, **options})
         if conflict is not None:
             raise OptionError(f"{self.who}: {conflict}")
+        for p in self["params"] if "eps" in options else ():
+            if p.value.dtype.type(options["eps"]) == 0:
+                raise OptionError(
+                    f"{self.who}: eps {options['eps']} is 0 in {p.value.dtype}, the dtype of "
+                    f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
+                )
         return options
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -96,10 +103,18 @@ def as_groups(params: Any) -> list[Any]:
 
 
 def params_of(who: str, group: Any) -> list[tuple[str | None, Any]]:
-    """The parameters of a group with their names."""
+    """The parameters of a group with their names, which those without one take on."""
     if not isinstance(group, dict) or "params" not in group:
         raise OptionError(f"{who}: a group is a dict with 'params', got {group!r}")
-    return named_leaves(who, group["params"])
+    pairs = named_leaves(who, group["params"])
+    for i, (name, p) in enumerate(pairs):
+        if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
+            raise OptionError(
+                f"{who}: entry {i}, {quoted(p, 'a parameter')}, does not require grad; use lo.Parameter"
+            )
+        if name is not None and name_of(p) is None:
+            named(p, name)
+    return pairs
 
 
 @public

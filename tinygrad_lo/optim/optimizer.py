@@ -6,7 +6,7 @@ import itertools
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import cleandoc
 from math import isfinite
 from textwrap import indent
@@ -21,7 +21,6 @@ from tinygrad_lo.engine.leaves import forget, place, replace_gradient, stepped
 from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
-from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
@@ -110,27 +109,20 @@ class Optimizer:
         number = len(self.param_groups)
         pairs = params_of(f"{self}: group {number}", group)
         new = ParamGroup(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
-        self._refuse_unfit(pairs, new)
+        self._refuse_doubles(pairs, new)
         self.param_groups.append(new)
         schedule = last_set[self].schedule() if self in last_set else None
         if schedule is not None:
             schedule.greet(new)
         self.names.update((p, name) for name, p in pairs if name is not None)
 
-    def _refuse_unfit(self, pairs: list[tuple[str | None, Any]], new: ParamGroup) -> None:
-        """Raise for parameters that a new group cannot have, by themselves or beside the others'."""
+    def _refuse_doubles(self, pairs: list[tuple[str | None, Any]], new: ParamGroup) -> None:
+        """Raise for a parameter of another group, and for a name of another parameter."""
         owners = {p: group.number for group in self.param_groups for p in group["params"]}
         names = {self.names.get(p): owner for p, owner in owners.items()}
-        for i, (name, p) in enumerate(pairs):
-            who = quoted(p, "a parameter")
-            if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
-                raise OptionError(f"{new.who}: entry {i}, {who}, does not require grad; use lo.Parameter")
-            if "eps" in new and p.value.dtype.type(new["eps"]) == 0:
-                raise OptionError(
-                    f"{new.who}: eps {new['eps']} is 0 in {p.value.dtype}, the dtype of {who}; "
-                    f"use eps=1e-3 or float32"
-                )
+        for name, p in pairs:
             if p in owners:
+                who = quoted(p, "a parameter")
                 raise OptionError(f"{self}: {who} appears in groups {owners[p]} and {new.number}")
             if name is not None and name in names:
                 first = names[name]
@@ -276,17 +268,16 @@ class Optimizer:
 def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
     losses = losses_of(who, evaluate)
-    pending = [p for p in params if hasattr(type(p.arrived), "__dask_graph__")]
-    uncomputed = [loss for loss in losses if hasattr(type(loss.value), "__dask_graph__")]
-    if pending or uncomputed:
+    arrays = [*(p.arrived for p in params), *(loss.value for loss in losses)]
+    if any(hasattr(type(x), "__dask_graph__") for x in arrays):
         import dask.base
 
         compute: Any = dask.base.compute
-        results = compute(*(p.arrived for p in pending), *(loss.value for loss in uncomputed))
-        gradients = [fitting(p, g, "grad") for p, g in zip(pending, results, strict=False)]
-        for p, g in zip(pending, gradients, strict=True):
+        results = compute(*arrays)  # what is no graph comes back as it is
+        gradients = [fitting(p, g, "grad") for p, g in zip(params, results, strict=False)]
+        for p, g in zip(params, gradients, strict=True):
             replace_gradient(p, g)
-        for loss, value in zip(uncomputed, results[len(pending) :], strict=True):
+        for loss, value in zip(losses, results[len(params) :], strict=True):
             place(loss, value)
     return [loss.value for loss in losses]
 
@@ -307,23 +298,23 @@ def titles(group: ParamGroup) -> str:
     return ", ".join(name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"])
 
 
-def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
-    """The equations with names for numbers, for every setting of what switches terms on or off.
-
-    A setting is shown by the lines that no setting before it had.
-    """
+def settings(defaults: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names for the numbers, in every setting of what switches terms on or off; first what was switched."""
     symbols = {name: name for name in defaults} | {"betas": ("β1", "β2")}
     switches = {k: x for k, x in defaults.items() if isinstance(x, bool) or k == "momentum"}
-    lines: list[str] = []
     for turned in itertools.product((False, True), repeat=len(switches)):
         changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
-        if kind.conflict({**defaults, **changed}):
-            continue
-        equations = kind.equations(object.__new__(kind), {**symbols, **switches, **changed})
+        words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
+        yield ", ".join(words), {**symbols, **switches, **changed}
+
+
+def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
+    """The equations in every setting, each shown by the lines that no setting before it had."""
+    lines: list[str] = []
+    for changed, symbols in settings(defaults):
+        equations = kind.equations(object.__new__(kind), symbols)
         new = [line for line in equations if line not in lines]
-        if new and changed:
-            lines.append(f"with {', '.join(k if x == k else f'{k}={x}' for k, x in changed.items())}:")
-        lines += new
+        lines += [f"with {changed}:", *new] if new and changed else new
     return "\n".join(lines)
 
 

@@ -77,9 +77,8 @@ def partners(opt: Any, there: list[str]) -> dict[Any, str]:
     for i, (p, place) in enumerate(zip(here.values(), there, strict=False)):
         if p not in partner and place not in here and (p not in opt.names or place == str(i)):
             partner[p] = place
-    wrong = differences([partner.get(p, name) for name, p in here.items()], there)
-    if wrong or len(there) != len(here):
-        raise OptionError(f"{opt}: {wrong or f'{len(there)} parameters in the state, {len(here)} here'}")
+    if wrong := differences([partner.get(p, name) for name, p in here.items()], there):
+        raise OptionError(f"{opt}: {wrong}")
     return partner
 
 
@@ -99,14 +98,18 @@ def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, An
     slots = [key for key, kind in opt.memory.items() if key in saved or kind != "array?"]
     if wrong := differences(slots, saved):
         raise OptionError(f"{opt}: the state of {name!r}: {wrong}")
-    new = {}
-    for key, x in saved.items():
-        kind, what = opt.memory[key], f"{opt}: {key} of {name!r} is"
-        if kind not in NUMBERS:
-            for theirs, mine in ((np.shape(x), p.value.shape), (x.dtype, p.value.dtype)):
-                if theirs != mine:
-                    raise OptionError(f"{what} {theirs} in the state, the parameter {mine}")
-        new[key] = NUMBERS.get(kind, np.array)(x)
-        if not np.isfinite(new[key]).all() or (kind == "count" and new[key] < 0):
-            raise OptionError(f"{what} not finite, or negative")
-    return new
+    return {
+        key: slot(f"{opt}: {key} of {name!r} is", opt.memory[key], x, p.value) for key, x in saved.items()
+    }
+
+
+def slot(what: str, kind: str, x: Any, w: Any) -> Any:
+    """One thing that a rule has kept for a parameter."""
+    if kind not in NUMBERS:
+        for theirs, mine in ((np.shape(x), w.shape), (x.dtype, w.dtype)):
+            if theirs != mine:
+                raise OptionError(f"{what} {theirs} in the state, the parameter {mine}")
+    value = NUMBERS.get(kind, np.array)(x)
+    if not np.isfinite(value).all() or (kind == "count" and value < 0):
+        raise OptionError(f"{what} not finite, or negative")
+    return value

@@ -180,8 +180,6 @@ class Schedule:
     def take(self, state: dict[str, Any]) -> None:
         """Read and assign a state; what raises in between is undone by taking the one before."""
         who, groups = str(self), len(self.optimizer.param_groups)
-        if not isinstance(state, dict):
-            raise OptionError(f"{who}: a state is a dict, got {type(state).__name__}")
         if state.get("class") != who:
             raise OptionError(f"{who}: this is the state of {state.get('class')!r}")
         if wrong := differences(self.state_dict(), state):
