@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
@@ -45,8 +47,9 @@ class Cause:
 PUBLIC: dict[str, str | None] = {
     "exchanged": "labels", "other regularizer": "regularizer",
     "another loss": "convention", "mean axis": "axis",
-    "turned": "transpose", "taken for its transpose": "transpose", "mask": "some elements",
-    "right class": "some elements", "wrong classes": "some elements", "answers": "some elements",
+    "turned": "transpose", "taken for its transpose": "transpose", "margin": "some elements",
+    "relu off": "some elements", "relu on": "some elements", "answers": "some elements",
+    "right class": "some elements", "wrong classes": "some elements",
     "mean path": "path", "variance path": "path", "both paths": "path", "rounded": None, "flat": None,
 }  # fmt: skip
 
@@ -102,13 +105,15 @@ def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collecti
 
 
 def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | None:
-    """The numbers are nearly right, or right in another order."""
-    gaps = np.abs(a - n) / np.maximum(np.abs(a), np.abs(n)).clip(min=np.finfo(float).tiny)
-    if gaps.max() < 2e-3:
+    """The numbers are nearly right, or right in another order, such as that of the transpose."""
+    if (np.abs(a - n) <= 2e-3 * np.maximum(np.abs(a), np.abs(n))).all():
         return Cause("rounded")
-    if permuted(analytic, numeric):
-        return Cause("turned" if transposed(analytic, numeric) else "transpose")
-    return None
+    alike = functools.partial(np.allclose, rtol=CLOSE, atol=1e-9 * float(np.abs(numeric).max()))
+    if analytic.size < 2 or not alike(np.sort(analytic, None), np.sort(numeric, None)):
+        return None
+    ways = (numeric.T, numeric.T.reshape(numeric.shape)) if numeric.ndim == 2 else ()
+    turned = any(way.shape == analytic.shape and alike(analytic, way) for way in ways)
+    return Cause("turned" if turned else "transpose")
 
 
 def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
@@ -143,7 +148,7 @@ def factor(ratio: float, sizes: Collection[int]) -> Cause:
 
 def close(ratio: float, value: float) -> bool:
     """Whether a measured ratio is this one."""
-    return abs(ratio - value) <= CLOSE * abs(value)
+    return math.isclose(ratio, value, rel_tol=CLOSE)
 
 
 def clean(ratio: float) -> bool:
@@ -152,55 +157,27 @@ def clean(ratio: float) -> bool:
 
 
 def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:
-    """yours = a·right + b·x, or + b·sign(x): a penalty's gradient is wrong, or the rest but for it.
+    """yours = a·right + b·term, of x or sign(x): a penalty's gradient is wrong, or the rest but for it.
 
-    Every element must fit, of which there must be two more than unknowns. Then a is the factor of the
-    rest, whatever the penalty is; and the penalty is right if its factor is b / (1 − a).
+    Every element must fit, of which there must be two more than unknowns. Where a is not 1 it is the
+    factor of the rest, whatever the penalty is; and that is right if its factor is b / (1 − a).
     """
-    a, n, values = analytic.ravel(), numeric.ravel(), x.ravel()
-    for of, term in ((what, values), (f"sign({what})", np.sign(values))):
-        if np.unique(term[term != 0]).size > 1:  # a constant follows everything
-            cause = penalty_alone(a, n, term, of) or penalty_beside(a, n, term, of, sizes)
-            if cause is not None:
-                return cause
+    yours, right = analytic.ravel(), numeric.ravel()
+    gap, scale = yours - right, float(np.abs(yours).max())
+    for of, term in ((what, x.ravel()), (f"sign({what})", np.sign(x.ravel()))):
+        if term.size < 3 or np.unique(term[term != 0]).size < 2:
+            continue  # a constant follows everything
+        largest = float(np.abs(term).max())
+        b = float(gap @ term) / float(term @ term)
+        off = np.abs(gap - b * term).max()
+        if abs(b) * largest > CLOSE * scale and off <= min(1e-2 * np.abs(gap).max(), 1e-4 * scale):
+            return Cause("regularizer", b, what=of)
+        a, b = map(float, np.linalg.lstsq(np.stack([right, term], 1), yours, rcond=1e-6)[0])
+        least = min(abs(a - 1.0) * np.abs(right).max(), abs(b) * largest)
+        off = np.abs(yours - a * right - b * term).max()
+        if term.size >= 5 and off <= 1e-5 * scale and least > 1e-2 * scale and abs(a) > CLOSE:
+            return replace(factor(a, sizes), penalty=Cause("a regularizer", b / (1.0 - a), what=of))
     return None
-
-
-def penalty_alone(a: Array, n: Array, term: Array, what: str) -> Cause | None:
-    """yours = right + b·term."""
-    scale = float(np.abs(a).max())
-    b = float((a - n) @ term) / float(term @ term)
-    if term.size < 3 or abs(b) * np.abs(term).max() <= CLOSE * scale:
-        return None
-    off = np.abs(a - n - b * term).max()
-    fits = off <= 1e-2 * np.abs(a - n).max() and off <= 1e-4 * scale
-    return Cause("regularizer", b, what=what) if fits else None
-
-
-def penalty_beside(a: Array, n: Array, term: Array, what: str, sizes: Collection[int]) -> Cause | None:
-    """yours = times·right + b·term."""
-    if term.size < 5:
-        return None
-    scale = float(np.abs(a).max())
-    (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
-    parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
-    off = np.abs(a - times * n - b * term).max()
-    if not (off <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE):
-        return None
-    penalty = Cause("a regularizer", float(b / (1.0 - times)), what=what)
-    return replace(factor(float(times), sizes), penalty=penalty)
-
-
-def permuted(a: Array, n: Array) -> bool:
-    """Whether both have the same numbers, in another order."""
-    tiny = 1e-9 * float(np.abs(n).max())
-    return a.size > 1 and np.allclose(np.sort(a, None), np.sort(n, None), rtol=CLOSE, atol=tiny)
-
-
-def transposed(a: Array, n: Array) -> bool:
-    """Whether the order is that of the transpose, perhaps reshaped."""
-    ways = [n.T.reshape(n.shape), *([n.T] if n.T.shape == n.shape else [])] if n.ndim == 2 else []
-    return any(np.allclose(a, way, rtol=CLOSE, atol=1e-9 * np.abs(n).max()) for way in ways)
 
 
 def lines(wrong: Array) -> str:

@@ -217,12 +217,11 @@ def table(case: Case, seen: Seen) -> Cause | None:
     passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
     if not stopped[halted].all() or not is_kink(case, passed if passed.any() else silent, chosen):
         return None
-    stops, states = ("the max(0, ·)" if z is None else "the relu"), ("off", "on")
+    if not passed.any() and not (halted.any() and silent.any()):
+        return None
     if here.any():
-        stops, states = "the margin", ("met", "not met")
-    if passed.any():
-        return Cause("mask", what=f"{stops} is {states[0]}")
-    return Cause("mask", what=f"{stops} is {states[1]}") if halted.any() and silent.any() else None
+        return Cause("margin", what="met" if passed.any() else "not met")
+    return Cause("relu off" if passed.any() else "relu on", what="the max(0, ·)" if z is None else "the relu")
 
 
 def other_slope(yours: Array, right: Array, z: Array | None) -> Cause | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,12 @@ from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.student import (
     Leaves,
-    holds_numbers,
     leaves_of,
     named_arrays,
     numbers_of,
     parameter,
     rebuilt,
+    structured,
     titled_function,
     trusted,
 )
@@ -297,7 +297,7 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     who = "check_gradient: against"
     tensors = {name: Tensor(data.copy(), requires_grad=True, name=name) for name, data in leaves.items()}
     try:
-        out = against(rebuilt_with(x, tensors))
+        out = against(structured(x, list(tensors.values())))
     except (LoError, TypeError, ValueError, AttributeError) as problem:
         try:
             out = against(rebuilt(x, leaves))  # perhaps it is written for arrays
@@ -315,11 +315,3 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None
-
-
-def rebuilt_with(x: Any, tensors: dict[str, Any]) -> Any:
-    """The structure of x with tensors in place of its arrays."""
-    values = list(tensors.values())
-    if isinstance(x, Mapping):
-        return dict(zip(x, values, strict=True))
-    return values if isinstance(x, (list, tuple)) and not holds_numbers(x) else values[0]

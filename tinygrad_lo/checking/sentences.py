@@ -28,6 +28,9 @@ SENTENCES = {
     "left out": "leaves out the factor {what}: with ones in its place it is right",
     "twice": "is {what} times what it should be: a factor {what} too much, or a division by it left out",
     "taken for its transpose": "is right where {what} is symmetric: {what} is taken for {what}.T",
+    "margin": "is wrong where the margin is {what}: only margins above 0 count",
+    "relu off": "is wrong where {what} is off: is its mask left out, taken from the wrong array, or >= for >?",
+    "relu on": "is 0 at elements where {what} is on: is its mask taken from the wrong array?",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",
     "wrong classes": "is wrong only at the wrong classes of each sample",
@@ -37,6 +40,9 @@ SENTENCES = {
     "missing, or wrong",
     "both paths": "differs by a line in x along {where}: the paths through the mean and the variance are "
     "missing, or wrong",
+    "right regularizer": "({what}) is right",
+    "other regularizer": "is another: {what}",
+    "a regularizer": "is right if that is {amount}·{what}",
     "rounded": "is nearly right, to 2 or 3 digits: are constants rounded, or is float32 used inside?",
 }
 UNEXPLAINED = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
@@ -107,15 +113,6 @@ def as_slope(cause: Cause) -> str:
     return f"leaves out the slope {right}" if yours == "1" else f"has the slope {yours} where {right} belongs"
 
 
-def as_mask(cause: Cause) -> str:
-    """Where something is let through that should be stopped, or the reverse."""
-    if cause.what.endswith("met"):
-        return f"is wrong where {cause.what}: only margins above 0 count"
-    if cause.what.endswith("on"):
-        return f"is 0 at elements where {cause.what}: is its mask taken from the wrong array?"
-    return f"is wrong where {cause.what}: is its mask left out, taken from the wrong array, or >= for >?"
-
-
 def as_target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
@@ -134,14 +131,8 @@ def as_target(cause: Cause) -> str:
 
 
 def as_penalty(cause: Cause) -> str:
-    """How a penalty's gradient is wrong, or that it is right."""
+    """How a penalty's gradient is wrong."""
     yours, right, term = four_digits(cause.amount), four_digits(cause.right or 0.0), cause.what
-    if cause.kind == "right regularizer":
-        return f"({term}) is right"
-    if cause.kind == "other regularizer":
-        return f"is another: {term}"
-    if cause.kind == "a regularizer":
-        return f"is right if that is {yours}·{term}"
     if cause.right is None:
         word = "missing, or too small" if cause.amount < 0 else "too much"
         return f"differs by {yours}·{term}: the gradient of a regularizer is {word}"
@@ -158,10 +149,6 @@ WRITERS = {
     "factor": as_multiple,
     "mean or sum": as_multiple,
     "regularizer": as_penalty,
-    "right regularizer": as_penalty,
-    "a regularizer": as_penalty,
-    "other regularizer": as_penalty,
-    "mask": as_mask,
     "slope": as_slope,
     "target": as_target,
 }
