@@ -42,6 +42,15 @@ class Cause:
             return f"factor {digits(self.amount)}"
         return PUBLIC.get(self.kind, self.kind)
 
+    def agrees(self, other: Cause) -> bool:
+        """Whether two causes are one, found at two points."""
+        numbers = (self.amount, self.right or 0.0), (other.amount, other.right or 0.0)
+        if (self.kind, self.what) != (other.kind, other.what) or not np.allclose(*numbers, 2 * CLOSE, 1e-9):
+            return False
+        if self.penalty is None or other.penalty is None:
+            return self.penalty is other.penalty
+        return self.penalty.agrees(other.penalty)
+
 
 # Kinds that are finer than what they are called in public, and those that are no cause.
 PUBLIC: dict[str, str | None] = {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Student, nearby
+from tinygrad_lo.checking.case import Case, Student, attempt, nearby
 from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
 from tinygrad_lo.checking.experiments import explained, overflow
 from tinygrad_lo.checking.measured import Measured
@@ -208,16 +209,13 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
-    """Which elements of one array show nothing, at a kink or below the noise; and the places, if not all."""
+def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, Any]:
+    """Which elements of one array show nothing, at a kink or below the noise; and where they stand in it."""
     single = [row for row in rows if isinstance(row.index, tuple)]
     silent = np.array([row.verdict not in ("OK", "ZERO", "FAIL") for row in single])
     if len(single) < np.prod(shape, dtype=int):
-        return silent, [row.index for row in single]
-    return silent.reshape(shape), None
-
-
-# --------------------------------------------------------------------------- against a reference
+        return silent, tuple(np.array([row.index for row in single]).T)
+    return silent.reshape(shape), ...
 
 
 def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
@@ -225,54 +223,44 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     name = named_arrays(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
-    cause, words = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
-    if near(loss, right):
-        if not words:
-            both = "the value is that" if slopes is None else "value and gradient are those"
-            work.said += [f"{both} of {name}"] * work.passed
-            large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
-            if work and is_nan(student, large) and np.isfinite(reference(against, student.x, large)[0]):
-                at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
-                work.fail("overflow", overflow(student, leaves) or at)
-        elif work:  # else finite differences have said so
-            work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
-        return
-    differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
-    found = relation(student, against, leaves)
-    if found is None and words:
-        work.fail(cause or "convention", f"{differs}; your gradient {words}")
-    elif found is None:
-        work.fail("convention", differs)
-    elif found.kind == "constant" and slopes is not None and not words:
-        work.fail(found, f"{differs}: it {told(found)}; its gradient is right")
-    else:
-        work.fail(found, f"{differs}: yours {told(found)}")
+    cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
+    if not near(loss, right):
+        differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
+        kind = relation(student, against, leaves)
+        if kind is None:
+            work.fail(cause or "convention", differs + (gap and f"; your gradient {gap}"))
+        elif kind.kind == "constant" and slopes is not None and not gap:
+            work.fail(kind, f"{differs}: it {told(kind)}; its gradient is right")
+        else:
+            work.fail(kind, f"{differs}: yours {told(kind)}")
+    elif work and gap:  # else finite differences have said so
+        work.fail(cause, f"your loss is that of {name}, but your gradient {gap}")
+    elif work:
+        both = "the value is that" if slopes is None else "value and gradient are those"
+        work.said.append(f"{both} of {name}")
+        large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
+        there = attempt(student.loss, large)  # an assert may refuse the place on purpose
+        if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
+            at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
+            work.fail("overflow", overflow(student, leaves) or at)
 
 
 def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:
     """What a student's loss has to do with another one, at two points: a factor, a constant, other labels."""
-    points = [leaves, *nearby(student, leaves)]
-    yours = np.array([student.loss(point) for point in points])
-    right = np.array([reference(against, student.x, point)[0] for point in points])
-    case = Case(student, leaves, next(iter(leaves)))
-    if len(points) < 2:
+    point = nearby(student, leaves)
+    if point is None:
         return None
-    if right.all() and near(yours[0] / right[0], yours[1] / right[1]):
-        return factor(float(yours[0] / right[0]), case.sizes)
+    points, case = (leaves, point), Case(student, leaves, next(iter(leaves)))
+    yours = [student.loss(place) for place in points]
+    right = [reference(against, student.x, place)[0] for place in points]
+    if all(right) and near(yours[0] / right[0], yours[1] / right[1]):
+        return factor(yours[0] / right[0], case.sizes)
     if near(yours[0] - right[0], yours[1] - right[1]):
-        return Cause("constant", float(yours[0] - right[0]))
+        return Cause("constant", yours[0] - right[0])
     for cause, moved in case.relabeled():
-        if all(near(moved.loss(point), value) for point, value in zip(points, right, strict=True)):
+        if all(near(moved.loss(place), value) for place, value in zip(points, right, strict=True)):
             return cause
     return None
-
-
-def is_nan(student: Student, leaves: Leaves) -> bool:
-    """Whether a student's loss is nan there; not where it refuses the place on purpose, by an assert."""
-    try:
-        return bool(np.isnan(student.loss(leaves)))
-    except Exception:
-        return False
 
 
 def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
@@ -289,7 +277,7 @@ def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> t
 
 def near(a: float, b: float) -> bool:
     """Whether two values are the same, but for rounding."""
-    return abs(a - b) <= VALUE * max(abs(a), abs(b))
+    return math.isclose(a, b, rel_tol=VALUE)
 
 
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:

@@ -29,7 +29,8 @@ SENTENCES = {
     "twice": "is {what} times what it should be: a factor {what} too much, or a division by it left out",
     "taken for its transpose": "is right where {what} is symmetric: {what} is taken for {what}.T",
     "margin": "is wrong where the margin is {what}: only margins above 0 count",
-    "relu off": "is wrong where {what} is off: is its mask left out, taken from the wrong array, or >= for >?",
+    "relu off": "is wrong where {what} is off: is its mask left out, taken from the wrong array, or >= for "
+    ">?",
     "relu on": "is 0 at elements where {what} is on: is its mask taken from the wrong array?",
     "right class": "is wrong only at the right class of each sample{what}",
     "answers": "is wrong only where the target is {what}",

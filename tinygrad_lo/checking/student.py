@@ -149,8 +149,8 @@ def must_be_finite(who: str, what: str, data: Array, hint: str = "") -> None:
     if not np.isfinite(data).all():
         place = np.argwhere(~np.isfinite(data))[0].tolist()
         raise NonFiniteError(
-            f"{who}: {what} is {data[*place]}{f' at {place}' if place else ''}: is there a log or a root of something not above 0, "
-            f"a division by 0, or an exp of something large?{hint}"
+            f"{who}: {what} is {data[*place]}{f' at {place}' if place else ''}: is there a log or a root of "
+            f"something not above 0, a division by 0, or an exp of something large?{hint}"
         )
 
 
