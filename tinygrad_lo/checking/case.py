@@ -301,7 +301,7 @@ def relabelings(y: Array, width: tuple[int, ...]) -> Iterator[tuple[Cause, Array
     elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
         yield from ((Cause("labels"), np.roll(y, step, axis=1)) for step in (1, -1))
     if values.size == 2 and values[1] == 1 and values[0] in (0, -1):
-        yield Cause("exchanged", what=f"{values[0]:g} and 1"), values.sum() - y
+        yield Cause("labels/exchanged", what=f"{values[0]:g} and 1"), values.sum() - y
 
 
 def penalty_cause(yours: Array, right: Array, name: str) -> Cause | None:
@@ -311,11 +311,11 @@ def penalty_cause(yours: Array, right: Array, name: str) -> Cause | None:
         " + ".join(f"{k:.4g}·{n}" for k, n in zip(pair, names, strict=True) if k) for pair in (yours, right)
     )
     if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
-        return Cause("right regularizer", what=stands) if yours.any() else None
+        return Cause("regularizer/right", what=stands) if yours.any() else None
     for n in (0, 1):
         if close(yours[1 - n], right[1 - n]):
             return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n])
     times = yours[0] / right[0] if right.all() else np.nan
     if close(yours[1], times * right[1]):
         return Cause("regularizer", float(times), 1.0, what=f"({belongs})")
-    return Cause("other regularizer", what=f"{stands} where {belongs or 0} belongs")
+    return Cause("regularizer/other", what=f"{stands} where {belongs or 0} belongs")

@@ -38,8 +38,8 @@ from tinygrad_lo.nn import sigmoid, softmax
 AWAKE = 0.8  # the share of what a kink silences that is not silent on its other side; a bias keeps some so
 MOST_SAMPLES = 8  # samples of a batch that are looked at one by one
 # What the numbers name at a glance, and what needs no experiment.
-GLANCE = ("not finite", "disconnected", "flat", "sign", "factor", "mean or sum")
-SURE = (*GLANCE, "regularizer", "transpose", "turned")
+GLANCE = ("not finite", "disconnected", "/flat", "sign", "factor", "mean or sum")
+SURE = (*GLANCE, "regularizer", "transpose", "transpose/turned")
 
 
 def explained(student: Student, leaves: Leaves, name: str, excused: Array, places: Any) -> Cause | None:
@@ -71,7 +71,7 @@ def causes(case: Case, seen: Seen) -> Iterator[Cause]:
     data = case.without_penalty(seen, case.x[case.places])
     if data.wrong.any():
         yield from (replace(cause, penalty=part) for cause in data_causes(case, data))
-    elif part.kind != "right regularizer":
+    elif part.kind != "regularizer/right":
         yield part
 
 
@@ -102,7 +102,7 @@ def other_mean(case: Case, cause: Cause) -> Cause:
     seen = case.seen(case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a))
     now = seen and ratio(*seen)
     moves = now is not None and close(now, (many - 1) / size)
-    return Cause("mean axis", cause.amount, many, what=f"{size}") if moves else cause
+    return Cause("axis/mean", cause.amount, many, what=f"{size}") if moves else cause
 
 
 def labels(case: Case, seen: Seen) -> Cause | None:
@@ -133,7 +133,7 @@ def others(case: Case, seen: Seen) -> Cause | None:
                 if right_with(other, np.full_like(data, 2.0), times):
                     return Cause(kind, what=other)
         if data.ndim == 2 and data.T.shape == data.shape != (1, 1) and right_with(other, (data + data.T) / 2):
-            return Cause("taken for its transpose", what=other)
+            return Cause("transpose/taken for it", what=other)
     return None
 
 
@@ -205,7 +205,7 @@ def wrong_answers(case: Case, wrong: Array) -> Cause | None:
             for value in np.unique(answers):
                 at = answers.reshape(case.samples, -1)[: len(wrong)] == value
                 if (wrong == at).all() and not at.all():
-                    return Cause("answers", what=f"{value:g}")
+                    return Cause("some elements/answers", what=f"{value:g}")
     return None
 
 
@@ -214,9 +214,9 @@ def wrong_classes(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
     yours, right, z = by_scores
     here = right_classes(case, right)
     if wrong.sum() >= 3 and not wrong[~here].any():
-        return Cause("right class", what=", and is 0 there" if off(yours)[here].all() else "")
+        return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
     if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
-        return Cause("wrong classes")
+        return Cause("some elements/wrong classes")
     # That of the right class is often minus the sum of the others, and wrong with them.
     silent = off(right)
     passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
@@ -226,8 +226,9 @@ def wrong_classes(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
     if not is_kink(case, passed if passes else silent):
         return None
     if here.any():
-        return Cause("margin", what="met" if passes else "not met")
-    return Cause("relu off" if passes else "relu on", what="the max(0, ·)" if z is None else "the relu")
+        return Cause("some elements/margin", what="met" if passes else "not met")
+    kink = "the max(0, ·)" if z is None else "the relu"
+    return Cause("some elements/off" if passes else "some elements/on", what=kink)
 
 
 def right_classes(case: Case, right: Array) -> Array:
@@ -312,9 +313,9 @@ def path_slopes(case: Case, seen: Seen) -> Cause | None:
             adds_up(seen.right * by, axis) and not adds_up(seen.yours * by, axis) for by in directions
         )
         for kind, path, known in (
-            ("mean path", mean, means),
-            ("variance path", variance, variances),
-            ("both paths", mean + variance, means and variances),
+            ("path/mean", mean, means),
+            ("path/variance", variance, variances),
+            ("path/both", mean + variance, means and variances),
         ):
             if known and fits(path, gap):
                 return Cause(kind, where=f"axis {axis}")

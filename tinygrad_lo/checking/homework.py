@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Student, attempt, nearby
-from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
-from tinygrad_lo.checking.experiments import explained, overflow
+from tinygrad_lo.checking.case import Case, Seen, Student, attempt, nearby
+from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
+from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.student import (
     Leaves,
     leaves_of,
@@ -53,24 +52,19 @@ class Homework:
     match: str | None = None
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
+    culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
 
     @property
     def rows(self) -> list[Row]:
         """The compared derivatives, where finite differences were taken."""
         return [] if self.report is None else self.report.rows
 
-    @property
-    def culprit(self) -> None:
-        """None: a function written in NumPy has no ops of which one could be to blame."""
-        return
-
     def __bool__(self) -> bool:
         return self.passed
 
     def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
-        if self.passed or self.undecided:
-            self.passed, self.undecided = False, False
+        self.passed = self.undecided = False
         self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
@@ -94,10 +88,9 @@ def check_gradient(
     """Check a gradient written by hand, in plain NumPy, and say what is likely wrong with it.
 
     `loss_and_gradient(x)` returns the loss, one number, and its gradient, of the same structure as x:
-    an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. The
-    gradient is compared with finite differences of the loss, by the rules of `gradcheck`: every
-    element has its own verdict and error bar, usually 1e-8 of itself and better, and kinks raise no
-    false alarm.
+    an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. Finite
+    differences of the loss judge each element by the rules of `gradcheck`: usually to 1e-8 of itself
+    and better, and kinks raise no false alarm.
 
         |gradient − numeric| ≤ bar
 
@@ -111,9 +104,8 @@ def check_gradient(
     The function is called many times, each time with fresh float64 copies; what it prints is heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
-    Raises:   DTypeError: the function returns no pair, or integers, or x is no array of floats.
-              ShapeError: a gradient of another shape than x, or several losses.  MutationError: the
-              function changes its input.  GraphError: it gives another answer when called again.
+    Raises:   DTypeError: no pair, or integers.  ShapeError: another shape, or several losses.
+              MutationError: it changes its input.  GraphError: it answers otherwise when called again.
               NonFiniteError: nan or inf.
     Source:   lecture 000: finite differences are there to check the calculus.
     Example:
@@ -128,27 +120,26 @@ def check_gradient(
           the gradient by x is 4 times what it should be: the 1/4 of a mean is missing
         ...
     """
-    who = "check_gradient"
+    who, student = "check_gradient", Student("check_gradient", loss_and_gradient, x)
+    if not (against is None or callable(against)):
+        raise DTypeError(
+            f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
+        )
     if not callable(loss_and_gradient):
         raise DTypeError(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
-            f"write check_gradient(f, x), not check_gradient(f(x), x)"
+            "write check_gradient(f, x), not check_gradient(f(x), x)"
         )
     leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
     work = Homework(titled_function(who, loss_and_gradient))
-    gradient_gaps(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
+    gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
-        if against is None:
-            note = overflow(Student(who, loss_and_gradient, x), leaves)
-            work.said += [note] if note else []
     if against is not None:
-        if not callable(against):
-            raise DTypeError(
-                f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
-            )
-        compare(work, Student(who, loss_and_gradient, x), against, leaves)
+        compare(work, student, against, leaves)
+    elif work and (note := overflow(student, leaves)):
+        work.said.append(note)
     return work
 
 
@@ -156,15 +147,17 @@ def verified(report: Report) -> str:
     """How many derivatives were found right, and how many could not be seen."""
     if report.count("ZERO") == len(report.rows):
         return "the gradient is 0 everywhere, and right; but it shows little: is this a flat place?"
-    kinks, meets, unseen = report.count("KINK"), report.count("MEET"), report.count("UNVERIFIABLE")
+    counts = {verdict: report.count(verdict) for verdict in UNUSUAL}
+    notes = [UNUSUAL[verdict].format(count) for verdict, count in counts.items() if count]
     text = f"{len(report.rows)} derivatives were compared with finite differences: all right"
-    if kinks:
-        text += f", {kinks} of them at a kink, with a slope that is allowed there"
-    if meets:
-        text += f", {meets} where kinks meet"
-    if unseen:
-        text += f", but {unseen} below the noise of the arithmetic, which shows nothing"
-    return text
+    return ", ".join([text, *notes])
+
+
+UNUSUAL = {
+    "KINK": "{} of them at a kink, with a slope that is allowed there",
+    "MEET": "{} where kinks meet",
+    "UNVERIFIABLE": "but {} below the noise of the arithmetic, which shows nothing",
+}
 
 
 def gradient_gaps(
@@ -186,19 +179,19 @@ def gradient_gaps(
     for name in leaves:
         rows = measured.rows(name, rng)
         work.report.rows += rows
-        if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
-        elif any(row.verdict == "FAIL" for row in rows):
-            cause = Cause("some elements", where="somewhere among many elements")
-        else:
+        failed = [row.index for row in rows if row.verdict == "FAIL"]
+        if not failed:
             continue
+        if isinstance(failed[0], tuple):  # the joint direction comes last
+            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
+        else:
+            cause = Cause("some elements", where="somewhere among many elements")
         alike = sentence("", cause).replace(f"·{name}", "·…")  # but for the name
         wrong.setdefault(alike, (cause, []))[1].append(name)
-    for cause, names in sorted(wrong.values(), key=lambda found: found[0] is None):
-        if cause is not None or len(wrong) == 1:
-            work.fail(cause, sentence(f"the gradient by {listed(names)}", cause))
-        else:
-            work.fail(None, f"the gradient by {listed(names)} is wrong as well")
+    for cause, names in sorted(wrong.values(), key=lambda pair: pair[0] is None):
+        subject = f"the gradient by {listed(names)}"
+        known = cause is not None or len(wrong) == 1
+        work.fail(cause, sentence(subject, cause) if known else f"{subject} is wrong as well")
     if work and not work.report:
         work.fail(None, f"nothing could be verified: {work.report.hidden()}")
         work.undecided = True
@@ -266,11 +259,9 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
 def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
     """The cause and the words for the first array in which two gradients differ."""
     for name, data in leaves.items():
-        a, b = yours[name], right[name]
-        scale = float(np.abs(b).max(initial=0.0))
-        bad = np.abs(a - b) > VALUE * np.maximum(np.abs(a), np.abs(b)) + 1e-12 * scale
-        if bad.any():
-            cause = diagnose(a, b, bad, data, Case(student, leaves, name).sizes, name)
+        seen = Seen(yours[name], right[name])
+        if seen.wrong.any():
+            cause = diagnosed(Case(student, leaves, name), seen, data)
             return cause, sentence(f"by {name}", cause)
     return None, ""
 
@@ -295,11 +286,10 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
         if np.size(out.value) != 1:
             raise GraphError(f"{who} must return one number, got shape {np.shape(out.value)}")
         slopes = grad(out, list(tensors.values()), allow_unused=True) if out.needs else [None] * len(tensors)
-        arrays = [
-            np.zeros(t.shape) if g is None else np.asarray(g)
-            for t, g in zip(tensors.values(), slopes, strict=True)
-        ]
-        return float(np.reshape(out.value, ())), dict(zip(leaves, arrays, strict=True))
+        pairs = zip(leaves.items(), slopes, strict=True)
+        return float(np.reshape(out.value, ())), {
+            name: np.zeros(data.shape) if g is None else np.asarray(g) for (name, data), g in pairs
+        }
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None
