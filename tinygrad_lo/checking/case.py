@@ -106,7 +106,8 @@ def combination(g: Array, *parts: Array) -> Array | None:
     """The factors with which these parts add up to g, or None."""
     terms = np.stack(parts, -1)
     factors = np.linalg.lstsq(terms.reshape(-1, len(parts)), g.ravel(), rcond=None)[0]
-    return np.asarray(factors) if fits(terms @ factors, g) else None
+    factors = np.where(np.abs(factors) <= 1e-6 * np.abs(factors).max(), 0.0, factors)
+    return factors if fits(terms @ factors, g) or not g.any() else None
 
 
 def is_data(a: Array) -> bool:
@@ -259,11 +260,7 @@ class Case:
             return None  # a target; nothing to leave out; or too few numbers to tell x from sign(x)
         others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
         seen = attempt(measured, self.student.without_data(), others, self.name, self.places)
-        pairs = [combination(g, x, np.sign(x)) if g.any() else np.zeros(2) for g in seen or ()]
-        yours, right = (
-            pair if pair is None else np.where(np.abs(pair) <= 1e-6 * np.abs(pair).max(), 0.0, pair)
-            for pair in pairs or (None, None)
-        )
+        yours, right = (combination(g, x, np.sign(x)) for g in seen) if seen else (None, None)
         if yours is None or right is None:
             return None
         cause = penalty_cause(yours, right, self.name)

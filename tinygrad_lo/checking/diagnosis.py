@@ -89,7 +89,8 @@ def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collecti
         return None
     cause = factor(ratio, sizes)
     if not right.any():
-        return cause if a.size > 1 or clean(ratio) else None
+        whole = any(close(max(abs(ratio), 1.0 / abs(ratio)), k) for k in range(1, 11))
+        return cause if a.size > 1 or whole else None  # any other ratio of one element shows nothing
     if a.size == 1 and cause.kind != "sign":
         return None  # one element among right ones shows nothing
     return replace(cause, where=whereabouts(wrong))
@@ -140,11 +141,6 @@ def factor(ratio: float, sizes: Collection[int]) -> Cause:
 def close(ratio: float, value: float) -> bool:
     """Whether a measured ratio is this one."""
     return math.isclose(ratio, value, rel_tol=CLOSE)
-
-
-def clean(ratio: float) -> bool:
-    """Whether it is a small whole number, or one divided by it: else one element alone shows nothing."""
-    return any(close(abs(ratio), k) or close(abs(ratio), 1.0 / k) for k in range(1, 11))
 
 
 def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:

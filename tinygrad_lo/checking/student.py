@@ -179,8 +179,7 @@ def is_pair(result: Any) -> bool:
 def loss_and_gradient(who: str, result: Any) -> tuple[Any, Any]:
     """The two things that a function returns, or an error that says what it returned."""
     if is_pair(result):
-        first, second = result
-        return first, second
+        return result[0], result[1]
     if result is None:
         what = "None (does it end with return?)"
     elif isinstance(result, tuple):
@@ -279,7 +278,7 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
     (value, slopes), (second, repeated) = results
     if value != second:
         raise again(who, "loss")
-    if not identical(list(slopes.values()), list(repeated.values())):
+    if not identical([*slopes.values()], [*repeated.values()]):
         raise again(who, "gradient")
     return value, slopes
 
