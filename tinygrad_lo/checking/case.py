@@ -224,13 +224,10 @@ class Case:
         sizes = [n for a in (*self.held, *self.leaves.values()) for n in (*a.shape, a.size)]
         return [n for n in dict.fromkeys(sizes) if n not in inner]
 
-    def seen(
-        self, student: Student | None = None, leaves: Leaves | None = None, places: Any = None
-    ) -> Seen | None:
-        """Both gradients in another run, without their penalty; None if it does not come to any."""
-        places = self.places if places is None else places
-        seen = attempt(measured, student or self.student, leaves or self.leaves, self.name, places)
-        return seen and self.without_penalty(seen, self.x[places])
+    def seen(self, student: Student, leaves: Leaves | None = None, places: Any = ...) -> Seen:
+        """Both gradients in another run, without their penalty."""
+        seen = measured(student, leaves or self.leaves, self.name, places)
+        return self.without_penalty(seen, self.x[places])
 
     def without_penalty(self, seen: Seen, x: Array) -> Seen:
         """Gradients without their penalty on these elements of the array."""

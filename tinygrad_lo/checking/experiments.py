@@ -99,7 +99,8 @@ def other_mean(case: Case, cause: Cause) -> Cause:
     size = next((size for size in sizes if close(cause.amount, many / size)), None)
     if cause.kind != "factor" or size is None:
         return cause
-    seen = case.seen(case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a))
+    fewer = case.student.otherwise(lambda a: a[:-1] if a.shape[:1] == (many,) else a)
+    seen = attempt(case.seen, fewer, case.leaves, case.places)
     now = seen and ratio(*seen)
     moves = now is not None and close(now, (many - 1) / size)
     return Cause("axis/mean", cause.amount, many, what=f"{size}") if moves else cause
@@ -122,7 +123,7 @@ def others(case: Case, seen: Seen) -> Cause | None:
     """
 
     def right_with(other: str, data: Array, times: float = 1.0) -> bool:
-        there = case.seen(leaves={**case.leaves, other: data})
+        there = attempt(case.seen, case.student, {**case.leaves, other: data})
         return there is not None and fits(times * there.yours, there.right)
 
     for other, data in case.leaves.items():
@@ -183,7 +184,7 @@ class Table(NamedTuple):
 
 def table(case: Case, seen: Seen) -> Cause | None:
     """One sample at a time: which samples and units are wrong by the scores, and what those share."""
-    by_scores = sampled(case, seen)
+    by_scores = attempt(sampled, case, seen)
     if by_scores is None or not (wrong := ~same_numbers(*by_scores[:2])).any():
         return None
     return other_slope(by_scores) or wrong_answers(case, wrong) or wrong_classes(case, by_scores, wrong)
@@ -260,15 +261,12 @@ def sampled(case: Case, seen: Seen) -> Table | None:
     for i, row in enumerate(scores.rows[:few]):
         column = int(np.abs(row).argmax())
         single = case.seen(rows(case, np.full(many, i)), places=scores.places(column))
-        if single is None:
-            return None
         singles.append(np.stack(single).reshape(2, -1) / row[column])
     yours, right = np.stack(singles, 1)
     places = np.arange(many) % few
-    together = case.seen(rows(case, places))
     data = Scores(scores.z, scores.rows[places], scores.flipped)
-    for samples, whole in zip((yours, right), together or ((), ()), strict=True):
-        if together is None or not fits(data.back(samples[places] / many, case.x.shape), whole):
+    for samples, whole in zip((yours, right), case.seen(rows(case, places)), strict=True):
+        if not fits(data.back(samples[places] / many, case.x.shape), whole):
             return None
     return Table(yours, right, scores.z.reshape(many, -1)[:few] if scores.z.any() else None)
 
@@ -291,10 +289,10 @@ def is_kink(case: Case, silent: Array) -> bool:
     """Whether most of these silent elements are not at −x: else it is the data that silence them."""
     for leaves in ({**case.leaves, case.name: -case.x}, {name: -x for name, x in case.leaves.items()}):
         there = replace(case, leaves=leaves)
-        seen = there.seen()
-        by_scores = seen and sampled(there, seen)
-        alike = by_scores is not None and by_scores.right.shape == silent.shape
-        if by_scores and alike and np.mean(~off(by_scores.right)[silent]) >= AWAKE:
+        by_scores = attempt(lambda case=there: sampled(case, case.seen(case.student)))
+        if by_scores is None or by_scores.right.shape != silent.shape:
+            continue
+        if np.mean(~off(by_scores.right)[silent]) >= AWAKE:
             return True
     return False
 
@@ -362,14 +360,13 @@ def sigmoid_overflow(case: Case) -> str | None:
     """Of a logistic loss, which is known by its gradient."""
     claimed = case.student(case.leaves)[1][case.name]
     yours = case.without_penalty(Seen(claimed, claimed), case.x).yours
-    for scores in (scores for scores in case.scores() if np.any(scores.z)):
-        far = {**case.leaves, case.name: case.x * (1000.0 / np.abs(scores.z).max())}
-        usual = [
-            sigmoid(scores.z) - target for predict, target in targets(case, scores.z) if predict is sigmoid
-        ]
-        logistic = any(ratio(yours, scores.back(g, case.x.shape)) for g in usual)
-        if logistic and np.isnan(case.student.loss(far)):
-            return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}"
+    for scores in case.scores():
+        z = scores.z
+        for predict, target in targets(case, z) if np.any(z) else ():
+            if predict is sigmoid and ratio(yours, scores.back(sigmoid(z) - target, case.x.shape)):
+                far = {**case.leaves, case.name: case.x * (1000.0 / np.abs(z).max())}
+                spoiled = np.isnan(case.student.loss(far))
+                return f"at scores of ±1 000 your loss is nan: {OVERFLOW['sigmoid']}" if spoiled else None
     return None
 
 

@@ -98,10 +98,9 @@ def check_gradient(
     (loss, gradient) itself. It shows what finite differences cannot: a loss that is not the one asked
     for, with a gradient that fits it.
 
-    What is wrong is named if that fits at a second point as well. To find it the function is run
-    otherwise, too: a copy of it reads other labels, no data, or one sample for all.
-
-    The function is called many times, each time with fresh float64 copies; what it prints is heard once.
+    What is wrong is named if that fits at a second point as well. To find it a copy of the function reads
+    other labels, no data, or one sample for all. It is called many times, each time with fresh float64
+    copies; what it prints is heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
     Raises:   DTypeError: no pair, or integers.  ShapeError: another shape, or several losses.
