@@ -25,10 +25,10 @@ from tinygrad_lo.engine.graph import Array
 
 STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
 FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
-T = TypeVar("T")
+Outcome = TypeVar("Outcome")
 
 
-def attempt(run: Callable[..., T], *args: Any) -> T | None:
+def attempt(run: Callable[..., Outcome], *args: Any) -> Outcome | None:
     """What an experiment comes to; None where it asks of a student's function what that cannot do."""
     try:
         return run(*args)

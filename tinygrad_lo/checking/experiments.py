@@ -116,7 +116,7 @@ def labels(case: Case, seen: Seen) -> Cause | None:
     return None
 
 
-def others(case: Case, seen: Seen) -> Cause | None:
+def other_arrays(case: Case, seen: Seen) -> Cause | None:
     """Another array that is left out, there twice, or taken for its transpose.
 
     With ones in its place, or when it is symmetric, the gradient is right.
@@ -187,7 +187,7 @@ def table(case: Case, seen: Seen) -> Cause | None:
     by_scores = attempt(sampled, case, seen)
     if by_scores is None or not (wrong := ~same_numbers(*by_scores[:2])).any():
         return None
-    return other_slope(by_scores) or wrong_answers(case, wrong) or wrong_classes(case, by_scores, wrong)
+    return other_slope(by_scores) or wrong_answers(case, wrong) or wrong_units(case, by_scores, wrong)
 
 
 def other_slope(by_scores: Table) -> Cause | None:
@@ -210,7 +210,7 @@ def wrong_answers(case: Case, wrong: Array) -> Cause | None:
     return None
 
 
-def wrong_classes(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
+def wrong_units(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
     """The right class of each sample alone, or the others alone, or where a kink stops the gradient."""
     yours, right, z = by_scores
     here = right_classes(case, right)
@@ -330,7 +330,7 @@ def off(right: Array) -> Array:
     return np.asarray(np.abs(right) <= 1e-6 * np.abs(right).max())
 
 
-EXPERIMENTS = (labels, others, form, table, path_slopes)
+EXPERIMENTS = (labels, other_arrays, form, table, path_slopes)
 
 
 def overflow(student: Student, leaves: Leaves) -> str | None:

@@ -218,13 +218,13 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
     if not near(loss, right):
         differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
-        kind = relation(student, against, leaves)
-        if kind is None:
+        losses = relation(student, against, leaves)
+        if losses is None:
             work.fail(cause or "convention", differs + (gap and f"; your gradient {gap}"))
-        elif kind.kind == "constant" and slopes is not None and not gap:
-            work.fail(kind, f"{differs}: it {told(kind)}; its gradient is right")
+        elif losses.kind == "constant" and slopes is not None and not gap:
+            work.fail(losses, f"{differs}: it {told(losses)}; its gradient is right")
         else:
-            work.fail(kind, f"{differs}: yours {told(kind)}")
+            work.fail(losses, f"{differs}: yours {told(losses)}")
     elif work and gap:  # else finite differences have said so
         work.fail(cause, f"your loss is that of {name}, but your gradient {gap}")
     elif work:
