@@ -18,12 +18,11 @@ class DrawnValue:
         given: whether the user or a loss named it.
         role: "value", "parameter", "data", "constant", "loss" or "result" (the root, when no
             gradient starts there).
-        gate: the op as it stands in a circuit: `×`, `+ 1`.
         expects: whether a gradient belongs here; when it is None all the same, none arrived.
         unseen: how many of its uses are not drawn.
         also: a second view of the value, under a caption: probabilities beside their logarithms.
-        numeric: what a gradient check found.
-        wrong: whether a gradient check found the rule of its op wrong.
+        gate: the op as it stands in a circuit: `×`, `+ 1`.
+        numeric, wrong: what a gradient check found of it, and whether of the rule of its op.
         focus: whether the picture is about it.
     """
 
@@ -56,8 +55,7 @@ class DrawnBox:
         parameters: how many numbers in it are parameters.
         outputs: the values that are used outside of the box.
         gradients: by its parameters; without parameters, by its outputs.
-        numeric: what a gradient check found of its parameters.
-        wrong: whether a gradient check found the rule of one of its ops wrong.
+        numeric, wrong: what a gradient check found of its parameters, and of the rules of its ops.
     """
 
     id: str
@@ -87,16 +85,15 @@ class Edge:
     """From an input to the value made from it. In the SVG, edge number i has the id `e<i>`.
 
     Attributes:
-        operand: which of the head's inputs it is.
         strength: the largest |gradient| that is sent back along it; None where none is sent.
         slope: the local derivative, between scalars.
         formula: what the head's gate sends back along it: `Xᵀ @ ∂L/∂S`.
         count: how many edges of the graph it stands for.
     """
 
+    id: str
     tail: str
     head: str
-    operand: int = 0
     strength: float | None = None
     slope: Array | None = None
     formula: str = ""
@@ -113,6 +110,8 @@ class Contents:
         constants: named numbers that stand inside gates and formulas.
         focus: the names of what the picture is about. cut: whether values were left out to stay small.
         gradients: by every leaf, drawn or not, and by what is drawn; by birth.
+        shown: the id of the node that shows a value of the graph, by the value's place in it.
+        wires: the edge that an edge of the graph is drawn as, by its head's place and which input it is.
     """
 
     total: int
@@ -126,6 +125,8 @@ class Contents:
     focus: tuple[str, ...] = ()
     cut: bool = False
     gradients: dict[int, Array] = field(default_factory=dict)
+    shown: dict[int, str] = field(default_factory=dict)
+    wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
 
     @property
     def boxed(self) -> int:

@@ -15,7 +15,7 @@ from tinygrad_lo.drawing.contents import Contents, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Style
-from tinygrad_lo.drawing.styles.text import Look, font, text
+from tinygrad_lo.drawing.styles.text import Look, cell, font, row, table, text
 from tinygrad_lo.explaining.formula import number
 from tinygrad_lo.program.value import ScopePath
 
@@ -104,8 +104,8 @@ def edge_lines(style: Style) -> list[str]:
     finite = [e.strength for e in contents.edges if e.strength is not None and math.isfinite(e.strength)]
     top = max(finite, default=0.0)
     lines = []
-    for i, edge in enumerate(contents.edges):
-        parts = [f'id="e{i}"', f'tooltip="{about_edge(edge, names, style.look.digits)}"']
+    for edge in contents.edges:
+        parts = [f'id="{edge.id}"', f'tooltip="{about_edge(edge, names, style.look.digits)}"']
         if contents.differentiated:
             parts.append(width(edge, top, style.widest, style.colors))
         parts += label_of(edge, style)
@@ -154,13 +154,14 @@ def legend(style: Style, title: str, verdict: str) -> str:
     notes = [note for note in (*left_out(style.contents), verdict) if note]
     first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
-    cells = list(marks(style))
+    cells = [cell(mark, align="LEFT") for mark in marks(style)]
     if len(title) + sum(map(len, notes)) > LONG_TITLE and cells:
         # Graphviz widens all columns alike; the empty ones take what a long title needs.
-        top = f'<TD ALIGN="LEFT" COLSPAN="{len(cells) + FILLER}">{first}</TD>'
-        filler = '<TD CELLPADDING="0"></TD>' * FILLER
-        return plain_table(f"<TR>{top}</TR>", f"<TR>{cells_of(cells)}{filler}</TR>")
-    return plain_table(f"<TR>{cells_of([first, *cells])}</TR>")
+        rows = [row(cell(first, align="LEFT", colspan=len(cells) + FILLER))]
+        rows.append(row(*cells, *[cell("", cellpadding=0)] * FILLER))
+    else:
+        rows = [row(cell(first, align="LEFT"), *cells)]
+    return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=6)
 
 
 def left_out(contents: Contents) -> list[str]:
@@ -215,13 +216,3 @@ def gradient_marks(style: Style) -> Iterator[tuple[str, str, str]]:
 def check_marks(contents: Contents) -> set[str]:
     """What a gradient check found, over all values: ticks, crosses, question marks."""
     return {value.numeric.mark[0] for value in contents.values if value.numeric is not None}
-
-
-def cells_of(cells: list[str]) -> str:
-    """The cells of one line."""
-    return "".join(f'<TD ALIGN="LEFT">{content}</TD>' for content in cells)
-
-
-def plain_table(*rows: str) -> str:
-    """Lines below each other."""
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="6">{"".join(rows)}</TABLE>'

@@ -107,7 +107,7 @@ def draw(
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
     look = Look(COLORS[theme, palette], cells, digits)
-    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, gradient=gradient))
+    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 
 def shown_as(
@@ -117,7 +117,6 @@ def shown_as(
     many = len(related(names.nodes, focus) if focus else names.nodes) > max_nodes
     scoped = any(scopes(names.nodes).values()) if many and style == "auto" else False
     contents = collect(
-        loss,
         names,
         gradient=gradient,
         max_nodes=max_nodes,

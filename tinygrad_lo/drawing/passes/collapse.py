@@ -9,13 +9,12 @@ from __future__ import annotations
 import bisect
 import functools
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.program.value import ScopePath
 
 # The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
@@ -38,14 +37,6 @@ class Box:
     path: ScopePath
     members: list[Node]
     began: int = 0
-
-    def leaves(self) -> list[Node]:
-        """The members that were not computed."""
-        return [node for node in self.members if node.op is None]
-
-    def computed(self) -> list[Node]:
-        """The members that were computed."""
-        return [node for node in self.members if node.op is not None]
 
 
 @dataclass(slots=True)
@@ -77,15 +68,6 @@ class Choice:
         """Whether a value is drawn with a node of its own."""
         return self.of(node) == node.birth
 
-    def crosses(self, head: Node, tail: Node) -> bool:
-        """Whether an edge is drawn: into a drawn unit, from outside of it."""
-        unit = self.of(head)
-        return unit is not None and self.of(tail) != unit
-
-    def between_values(self, head: Node, tail: Node) -> bool:
-        """Whether an edge joins two values that are drawn by themselves."""
-        return self.by_itself(head) and self.by_itself(tail)
-
     def outside(self, path: ScopePath) -> ScopePath:
         """The scopes of the path that are frames, and not boxes."""
         return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
@@ -106,15 +88,19 @@ def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
 
 
 def choose(
-    root: Node, names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
+    nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
-    nodes = related(names.nodes, focus)
+    root = nodes[-1]
+    nodes = related(nodes, focus)
     alone = {root.birth, *(node.birth for node in focus)}
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
     opened = every_scope(paths[node.birth] for node in focus)
     scopes = every_scope((paths[node.birth] for node in nodes if node.op is not None), without=opened)
-    counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
+    counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
+    if overview and scopes:  # whole levels of depth, at least one
+        depths = [*map(len, scopes), 0]
+        counts = [n for n in counts[1:] if depths[n] < depths[n - 1]]
     target = min(BOXES, limit) if overview else limit
 
     @functools.cache
@@ -124,14 +110,8 @@ def choose(
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice, nodes, root, focus, limit), True
+        choice.drawn, choice.cut = nearest_units(choice, nodes, [root, *focus], limit), True
     return choice
-
-
-def levels(scopes: list[ScopePath]) -> list[int]:
-    """How many scopes an overview may collapse: whole levels of depth, at least one."""
-    depths = [len(path) for path in scopes]
-    return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
 
 
 def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
@@ -159,28 +139,18 @@ def in_units(
 ) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
-    if collapsed:
-        for path, members in members_of(nodes, paths, choice, alone).items():
-            if len(members) > 1:  # a value alone shows more as a card
-                title, began = path[-1]
-                choice.put(Box(title, path[:-1], members, began))
-        fold_leaves(nodes, choice, alone)
-    choice.drawn = dict.fromkeys(choice.units.values())
-    return choice
-
-
-def members_of(
-    nodes: list[Node], paths: dict[int, ScopePath], choice: Choice, alone: set[int]
-) -> dict[ScopePath, list[Node]]:
-    """The computed values in each of the outermost collapsed scopes."""
-    outside = functools.cache(choice.outside)
-    held: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    boxed: defaultdict[ScopePath, list[Node]] = defaultdict(list)
     for node in nodes:
         path = paths[node.birth]
-        outer = outside(path)
-        if node.op is not None and outer != path and node.birth not in alone:
-            held[path[: len(outer) + 1]].append(node)
-    return held
+        frames = choice.outside(path)
+        if node.op is not None and frames != path and node.birth not in alone:
+            boxed[path[: len(frames) + 1]].append(node)
+    for (*around, (title, began)), members in boxed.items():
+        if len(members) > 1:  # a value alone shows more as a card
+            choice.put(Box(title, tuple(around), members, began))
+    fold_leaves(nodes, choice, alone)
+    choice.drawn = dict.fromkeys(choice.units.values())
+    return choice
 
 
 def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
@@ -204,29 +174,22 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
         else:
             alike[leaf.needs, to].append(leaf)
     for leaves in alike.values():
-        if len(leaves) > most_cards(leaves):
+        if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
             choice.put(Box(None, (), leaves))
 
 
-def most_cards(leaves: list[Node]) -> int:
-    """How many leaves that go to the same boxes may keep cards of their own."""
-    return FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1
-
-
-def nearest_units(
-    choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int
-) -> dict[int, None]:
-    """The units with the fewest edges to the root, or to the focus; the root is always among them."""
+def nearest_units(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> dict[int, None]:
+    """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
     units = choice.units
     near: defaultdict[int, dict[int, None]] = defaultdict(dict)
     for head, _, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
-            if focus:
+            if len(ends) > 1:
                 near[units[tail.birth]][units[head.birth]] = None
-    chosen = dict.fromkeys(units[node.birth] for node in (root, *focus))
+    chosen = dict.fromkeys(units[node.birth] for node in ends)
     waiting = deque(chosen)
-    if focus:
+    if len(ends) > 1:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
     while waiting and len(chosen) < limit:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]

@@ -4,147 +4,149 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import Box, Choice, choose, count_hidden, edges_of
-from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
+from tinygrad_lo.drawing.passes.collapse import Choice, choose, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.flow import Strengths, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of, scopes
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
+from tinygrad_lo.explaining.steps import Rules, worked
 from tinygrad_lo.program.value import ScopePath
 
-WORDED = 300  # values and boxes; edges of a larger picture do without their formulas
 MOST_INLINE = 6  # constants that the legend has room for; of more, each is drawn
 
 
 def collect(
-    root: Node,
-    names: Names,
-    *,
-    gradient: bool,
-    max_nodes: int,
-    overview: bool = False,
-    focus: list[Node] | None = None,
+    names: Names, *, gradient: bool, max_nodes: int, overview: bool = False, focus: Iterable[Node] = ()
 ) -> Contents:
     """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
-    focus = focus or []
-    nodes = names.nodes
-    paths = scopes(nodes)
-    choice = choose(root, names, paths, max_nodes, focus, overview=overview)
+    nodes, paths, focus = names.nodes, scopes(names.nodes), list(focus)
+    root = nodes[-1]
+    choice = choose(nodes, paths, max_nodes, focus, overview=overview)
     outputs = outputs_of(nodes, choice)
     differentiated = bool(gradient and root.needs and root.value.size == 1)
-    flow = watched(root, names, choice, outputs) if differentiated else Flow()
-    sketch = Sketch(names, choice, flow, paths, {node.birth for node in focus})
+    gradients: dict[int, Array] = {}
+    strengths: Strengths = {}
+    if differentiated:
+        leaving = {node.birth for values in outputs.values() for node in values}
+        gradients, strengths = flow_back(root, leaving | {unit for unit in choice.drawn if unit < 0})
+    sketch = Sketch(names, choice, paths, gradients, strengths)
     sketch.draw_edges()
-    values = [sketch.value(node, root, differentiated) for node in sketch.alone()]
+    births = {node.birth for node in focus}
     return Contents(
         total=len(nodes),
         drawn=sum(unit < 0 for unit in choice.drawn),
         differentiated=differentiated,
-        values=[*sketch.arrays.values(), *values],
+        values=[
+            *sketch.arrays.values(),
+            *(sketch.value(node, births, differentiated) for node in sketch.alone),
+        ],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,
-        groups=sketch.groups(outputs),
+        groups=[sketch.group(unit, outputs.get(unit, [])) for unit in sorted(choice.drawn) if unit >= 0],
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
-        focus=tuple(dict.fromkeys(names.of(node) for node in focus)),
+        focus=tuple(dict.fromkeys(map(names.of, focus))),
         cut=choice.cut,
-        gradients=flow.gradients,
+        gradients=gradients,
+        shown=sketch.shown,
+        wires=sketch.wires,
     )
 
 
-def watched(root: Node, names: Names, choice: Choice, outputs: dict[int, list[Node]]) -> Flow:
-    """What a backward pass sends to what is drawn."""
-    kept = {unit for unit in choice.drawn if unit < 0}
-    kept.update(node.birth for values in outputs.values() for node in values)
-    worded = len(choice.drawn) <= WORDED
-    return flow_back(root, names, kept, choice.crosses, choice.between_values, worded=worded)
-
-
 class Sketch:
-    """The edges of a picture as they are found, and what is learned of values on the way."""
+    """The edges of a picture as they are met, and what is learned of values on the way."""
 
     def __init__(
-        self, names: Names, choice: Choice, flow: Flow, paths: dict[int, ScopePath], focus: set[int]
+        self,
+        names: Names,
+        choice: Choice,
+        paths: dict[int, ScopePath],
+        gradients: dict[int, Array],
+        strengths: Strengths,
     ) -> None:
-        self.names, self.choice, self.flow, self.paths, self.focus = names, choice, flow, paths, focus
-        self.ids = {node.birth: f"n{place}" for place, node in enumerate(names.nodes)}
+        self.names, self.choice, self.paths = names, choice, paths
+        self.gradients, self.strengths, self.rules = gradients, strengths, Rules()
+        self.places = {node.birth: place for place, node in enumerate(names.nodes)}
         self.uses = Counter(tail.birth for _, _, tail in edges_of(names.nodes))
         self.inline = inlined(names.nodes, choice, self.uses)
-        self.gates = Gates(names, self.inline)
-        self.kinds = Gates(names, everything=True)
+        self.gates, self.kinds = Gates(names, self.inline), Gates(names, everything=True)
+        self.alone = [n for n in names.nodes if choice.by_itself(n) and n.birth not in self.inline]
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
-        self.homes: dict[str, list[ScopePath]] = {}  # of leaves and arrays: the scopes that they are used in
+        # The scopes that leaves and arrays are used in.
+        self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)
         self.arrays: dict[str, DrawnValue] = {}
         self.stubs: dict[int, Stub] = {}
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
+        self.wires: dict[tuple[int, int], Edge] = {}
+        drawn = ((node, choice.of(node)) for node in names.nodes if node.birth not in self.inline)
+        self.shown = {self.places[node.birth]: self.id_of(unit) for node, unit in drawn if unit is not None}
 
     def id_of(self, unit: int) -> str:
         """The DOT name of a value or a box."""
-        return self.ids[unit] if unit < 0 else f"b{unit}"
+        return f"n{self.places[unit]}" if unit < 0 else f"b{unit}"
 
     def draw_edges(self) -> None:
         """Every edge, and what is known of arrays and stubs when all edges are."""
         for node in self.names.nodes:
-            self.enter(node)
+            unit = self.choice.of(node)
+            if unit is None:
+                continue
+            path = self.choice.outside(self.paths[node.birth]) if unit < 0 else self.choice.boxes[unit].path
+            for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
+                if parent is not None:
+                    self.connect(node, unit, i, parent, data, path)
+                elif unit < 0 and is_plain_array(node, data):
+                    tail = self.array(data)
+                    self.edge(tail, self.id_of(unit))
+                    self.homes[tail].append(path)
         for unit, behind in count_hidden(self.names.nodes, self.choice, self.stubs).items():
             self.stubs[unit].behind = behind
         for array in self.arrays.values():
             array.path = common_path(self.homes[array.id])
 
-    def alone(self) -> list[Node]:
-        """The values with a node of their own."""
-        nodes = filter(self.choice.by_itself, self.names.nodes)
-        return [node for node in nodes if node.birth not in self.inline]
-
-    def enter(self, node: Node) -> None:
-        """The edges that enter a node of a drawn unit."""
-        unit = self.choice.of(node)
-        if unit is None:
-            return
-        outside = self.choice.outside(self.paths[node.birth])
-        path = outside if unit < 0 else self.choice.boxes[unit].path
-        for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
-            if parent is not None:
-                self.connect(node, unit, i, parent, data, path)
-            elif unit < 0 and is_plain_array(node, data):
-                tail = self.array(data)
-                self.edges.append(Edge(tail, self.id_of(unit), i))
-                self.homes.setdefault(tail, []).append(path)
-
     def connect(self, node: Node, unit: int, i: int, parent: Node, data: Array, path: ScopePath) -> None:
         """The edge from a tensor to a node of a drawn unit."""
-        head, key = self.id_of(unit), (node.birth, i)
-        strength = self.flow.strengths.get(key)
+        head, strength = self.id_of(unit), self.strengths.get((node.birth, i))
         other = self.choice.of(parent)
         if other is None:
             stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
-            self.bundle(stub.id, head, i, strength).count = 1
-            return
-        self.uses[parent.birth] -= 1
-        self.seen[parent.birth] = data
-        if other == unit or parent.birth in self.inline:
-            return
-        tail = self.id_of(other)
-        self.homes.setdefault(tail, []).append(path)
-        if unit < 0 and other < 0:
-            slope, formula = self.flow.slopes.get(key), self.flow.formulas.get(key, "")
-            self.edges.append(Edge(tail, head, i, strength, slope, formula))
+            edge = self.bundle(stub.id, head, strength)
+            edge.count = 1
         else:
-            self.bundle(tail, head, i, strength)
+            self.uses[parent.birth] -= 1
+            self.seen[parent.birth] = data
+            if other == unit or parent.birth in self.inline:
+                return
+            tail = self.id_of(other)
+            self.homes[tail].append(path)
+            if unit >= 0 or other >= 0:
+                edge = self.bundle(tail, head, strength)
+            else:
+                edge = self.edge(tail, head, strength)
+                if strength is not None:
+                    g = self.gradients[node.birth]
+                    with np.errstate(all="ignore"):
+                        edge.slope, edge.formula, _ = worked(self.rules, self.names, node, i, g)
+        self.wires[self.places[node.birth], i] = edge
 
-    def bundle(self, tail: str, head: str, operand: int, strength: float | None) -> Edge:
+    def edge(self, tail: str, head: str, strength: float | None = None) -> Edge:
+        """One edge more."""
+        self.edges.append(Edge(f"e{len(self.edges)}", tail, head, strength))
+        return self.edges[-1]
+
+    def bundle(self, tail: str, head: str, strength: float | None) -> Edge:
         """Add to the one edge that stands for several."""
         edge = self.bundles.get((tail, head))
         if edge is None:
-            edge = self.bundles[tail, head] = Edge(tail, head, operand, strength)
-            self.edges.append(edge)
+            edge = self.bundles[tail, head] = self.edge(tail, head, strength)
             return edge
         edge.count += 1
         if strength is not None:
@@ -158,10 +160,10 @@ class Sketch:
         new = DrawnValue(f"a{len(self.arrays)}", name, False, "", "constant", data, ())
         return self.arrays.setdefault(name, new).id
 
-    def value(self, node: Node, root: Node, differentiated: bool) -> DrawnValue:
+    def value(self, node: Node, focus: Container[int], differentiated: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name = node.birth, self.names.of(node)
-        id = self.ids[birth]
+        id = self.id_of(birth)
         path = self.choice.outside(self.paths[birth])
         if node.op is None and id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
@@ -171,47 +173,39 @@ class Sketch:
             name,
             name_of(node) is not None,
             self.names.formula(node),
-            role_of(node, root),
+            role_of(node, self.names.nodes[-1]),
             self.seen.get(birth, node.value),
             path,
             expects=bool(differentiated and node.needs),
-            gradient=self.flow.gradients.get(birth),
+            gradient=self.gradients.get(birth),
             unseen=self.uses[birth],
             also=second_view(node, name),
             gate=self.gates.of_gate(node) if node.op is not None else "",
-            focus=birth in self.focus,
+            focus=birth in focus,
         )
 
-    def groups(self, outputs: dict[int, list[Node]]) -> list[DrawnBox]:
-        """The drawn boxes."""
-        boxes = enumerate(self.choice.boxes)
-        return [self.group(i, box, outputs.get(i, [])) for i, box in boxes if i in self.choice.drawn]
-
-    def group(self, index: int, box: Box, outputs: list[Node]) -> DrawnBox:
+    def group(self, unit: int, outputs: list[Node]) -> DrawnBox:
         """What a box says of the values in it."""
-        leaves, computed = box.leaves(), box.computed()
+        box = self.choice.boxes[unit]
+        leaves = [node for node in box.members if node.op is None]
         parameters = [leaf for leaf in leaves if leaf.needs]
         title, role = box.title, "value"
         if title is None:
-            title, outputs = self.title_of(leaves), leaves
+            first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
+            title, outputs = f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}", leaves
             role = "parameter" if parameters else "data"
         births = [node.birth for node in parameters or outputs]
         return DrawnBox(
-            f"b{index}",
+            self.id_of(unit),
             title,
             role,
             box.path,
-            [self.ids[node.birth] for node in box.members],
-            Counter(map(self.kinds.of_gate, computed)).most_common(),
+            [self.id_of(node.birth) for node in box.members],
+            Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None).most_common(),
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
-            [self.flow.gradients[birth] for birth in births if birth in self.flow.gradients],
+            [self.gradients[birth] for birth in births if birth in self.gradients],
         )
-
-    def title_of(self, leaves: list[Node]) -> str:
-        """The names of leaves that share a box."""
-        first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
-        return f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}"
 
 
 class Gates(Names):
@@ -257,23 +251,19 @@ def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, 
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
     constants: dict[int, Node] = {}
     for node in filter(choice.by_itself, nodes):
-        for leaf, other in beside_each_other(node):
+        if len(node.parents) != 2:
+            continue
+        for leaf, other in itertools.permutations(node.parents):
             if (
-                is_constant(leaf)
+                leaf is not None
+                and other is not None
                 and other.op is not None
+                and is_constant(leaf)
                 and uses[leaf.birth] == 1
                 and choice.by_itself(leaf)
             ):
                 constants[leaf.birth] = leaf
     return constants if len(constants) <= MOST_INLINE else {}
-
-
-def beside_each_other(node: Node) -> list[tuple[Node, Node]]:
-    """The two tensors that an op of two combines, in both orders."""
-    if len(node.parents) != 2:
-        return []
-    first, second = node.parents
-    return [] if first is None or second is None else [(first, second), (second, first)]
 
 
 def is_constant(leaf: Node) -> bool:
