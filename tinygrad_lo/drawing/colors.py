@@ -52,8 +52,7 @@ class Colors:
 
     def heat(self, kind: str, strength: float) -> str:
         """The background of a cell whose number is `strength` (0 to 1) of the largest one."""
-        color: str = getattr(self, f"{kind}_heat")
-        return mix(color, self.card, STRONGEST * strength)
+        return mix(getattr(self, f"{kind}_heat"), self.card, STRONGEST * strength)
 
     def role(self, role: str) -> tuple[str, str, str]:
         """Frame, ground of the header, and ink of a name, of a value with this role."""
@@ -63,19 +62,6 @@ class Colors:
             return self.loss, self.loss_header, self.loss_ink
         ground = self.data_header if role in ("data", "constant") else self.header
         return self.frame, ground, self.muted
-
-    def inks(self) -> list[tuple[str, str]]:
-        """Every (text, background) that a picture may contain."""
-        headers = [self.header, self.parameter_header, self.data_header, self.loss_header]
-        pairs = [
-            (ink, ground) for ink in (self.ink, self.muted) for ground in (self.paper, self.card, *headers)
-        ]
-        open_air = (self.ink, self.muted, self.value, self.gradient, self.parameter_ink, self.loss_ink)
-        pairs += [(ink, ground) for ink in open_air for ground in (self.paper, *self.scopes)]
-        pairs += [(self.ink, self.gate), (self.alarm_ink, self.alarm)]
-        for kind, ink in (("value", self.value), ("gradient", self.gradient)):
-            pairs += [(ink, self.paper), (ink, self.card), (ink, self.heat(kind, 1.0))]
-        return pairs
 
 
 # Each colour in the light theme and in the dark one.
@@ -101,10 +87,7 @@ loss_header      #fff8c5  #3d2c00
 loss_ink         #7d5300  #e3b341
 gate             #f1eefb  #1f2333
 scope_frame      #d0d7de  #30363d
-scope            #f1effb  #161424
-scope            #eef6f1  #101b16
-scope            #fdf3ea  #1d1710
-scope            #edf4fc  #0f1a26
+scopes  #f1effb,#eef6f1,#fdf3ea,#edf4fc  #161424,#101b16,#1d1710,#0f1a26
 """
 # Blue, vermilion and purple of Okabe and Ito (2008), "Color universal design", darkened or lightened
 # where they carry text.
@@ -120,15 +103,10 @@ parameter_ink    #8f3d6d  #e39cc4
 
 
 def read_colors(table: str, theme: int) -> Colors:
-    """One column of a table of colours; later rows replace earlier ones, and the scopes' are collected."""
-    colors: dict[str, str] = {}
-    scopes = []
-    for name, *themes in map(str.split, filter(None, table.splitlines())):
-        if name == "scope":
-            scopes.append(themes[theme])
-        else:
-            colors[name] = themes[theme]
-    return Colors(scopes=tuple(scopes), **colors)
+    """One column of a table of colours, in which later rows replace earlier ones."""
+    rows = map(str.split, filter(None, table.splitlines()))
+    colors = {name: themes[theme] for name, *themes in rows}
+    return Colors(scopes=tuple(colors.pop("scopes").split(",")), **colors)
 
 
 THEMES = ("light", "dark")

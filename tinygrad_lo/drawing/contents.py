@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from tinygrad_lo.drawing.passes.numeric import Numeric
+from numpy import ndarray
+
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.program.value import ScopePath
+
+
+@dataclass(slots=True)
+class Numeric:
+    """The numeric gradient by one leaf, from a gradient check.
+
+    Attributes:
+        values: shaped like the leaf; nan where it was not checked by itself.
+        checked: how many derivatives were compared. failed, doubtful: how many of them disagree, and how
+            many could not be verified.
+        failures: the elements that disagree.
+    """
+
+    values: ndarray[Any, Any]
+    checked: int
+    failed: int
+    doubtful: int
+    failures: ndarray[Any, Any]
+
+    @property
+    def mark(self) -> str:
+        """A tick, a cross or a question mark, with how many it stands for where that is not clear."""
+        if self.failed:
+            return f"✗ {self.failed} of {self.checked} wrong" if self.checked > 1 else "✗"
+        if self.doubtful:
+            return f"? {self.doubtful} of {self.checked} unverified" if self.checked > 1 else "?"
+        return "✓" if self.checked == self.values.size else f"✓ {self.checked} checked"
 
 
 @dataclass(slots=True)

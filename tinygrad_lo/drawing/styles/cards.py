@@ -8,9 +8,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnValue
+from tinygrad_lo.drawing.contents import DrawnValue, Numeric
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.passes.numeric import Numeric
 from tinygrad_lo.drawing.styles.style import Style
 from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, more_uses, row, table, text
 from tinygrad_lo.engine.graph import Array
