@@ -11,12 +11,12 @@ from tinygrad_lo.explaining.steps import steps
 
 def test_strengths_and_gradients_are_those_of_the_steps(svm):
     nodes = Names([svm]).nodes
-    gradients, strengths = flow_back(svm, {node.birth for node in nodes})
+    flow = flow_back(svm, {node.birth for node in nodes})
     found = steps(svm)
-    assert len(found.backward) == len(strengths)
+    assert len(found.backward) == len(flow.strengths)
     for step in found.backward:
-        assert strengths[nodes[step.gate_place].birth, step.operand] == np.max(np.abs(step.part))
-        np.testing.assert_array_equal(gradients[nodes[step.gate_place].birth], step.arriving)
+        assert flow.strengths[nodes[step.gate_place].birth, step.operand] == np.max(np.abs(step.part))
+        np.testing.assert_array_equal(flow.gradients[nodes[step.gate_place].birth], step.arriving)
 
 
 def test_formulas_and_slopes_of_edges_are_those_of_the_steps(svm):
@@ -30,7 +30,7 @@ def test_formulas_and_slopes_of_edges_are_those_of_the_steps(svm):
 
 def test_gradients_of_leaves_come_unasked_and_of_other_values_when_asked(svm):
     nodes = Names([svm]).nodes
-    gradients, _ = flow_back(svm, ())
+    gradients = flow_back(svm, ()).gradients
     assert {node.name for node in nodes if node.birth in gradients} == {"W"}
 
 

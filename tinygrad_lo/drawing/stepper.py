@@ -99,20 +99,15 @@ def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Content
 def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
-    inline = {tag: re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL) for tag in ("style", "script")}
-    hashes = {
-        tag: " ".join(sha(text.replace("{colors}", parts["colors"])) for text in texts)
-        for tag, texts in inline.items()
-    }
-    policy = f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}"
+    template = template.replace("{colors}", parts["colors"])
+    policy = "default-src 'none'"
+    for tag in ("style", "script"):
+        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+        policy += "".join([f"; {tag}-src", *(f" 'sha256-{digest}'" for digest in hashes)])
     parts = parts | {"policy": f"{policy}; base-uri 'none'; form-action 'none'"}
     # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|colors|picture|data)\}", lambda match: parts[match[1]], template)
-
-
-def sha(text: str) -> str:
-    """How a Content-Security-Policy names an inline script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
 
 
 def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
@@ -206,12 +201,12 @@ class Story:
 
     def forward(self) -> Iterator[Step]:
         """The forward steps."""
-        odd = next((step for step in self.computed if not finite(step.value)), None)
+        odd = next((step.place for step in self.computed if not finite(step.value)), None)
         for step in shortened_line(self.computed, len(self.products)):
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
-                sentence = f"{step.name} is the first value that is not finite." if step is odd else ""
+                sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
                 yield step_of("forward", step.text, sentence, node=self.id_of(step.place))
 
     def backward(self) -> Iterator[Step]:

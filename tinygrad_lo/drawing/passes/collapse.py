@@ -7,7 +7,6 @@ what is nearest to the loss.
 from __future__ import annotations
 
 import bisect
-import functools
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,47 +16,33 @@ import numpy as np
 from tinygrad_lo.engine.graph import Node, reachable
 from tinygrad_lo.program.value import ScopePath
 
-# The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
-
 BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
 @dataclass(slots=True)
 class Box:
-    """Values that are drawn as one: those of a scope, or leaves that go to the same boxes.
+    """Values that are drawn as one: those of a scope, or leaves that go to the same boxes."""
 
-    Attributes:
-        title: of the scope; of leaves None.
-        path: the scopes around the box.
-        began: the birth at which the scope began.
-    """
-
-    title: str | None
-    path: ScopePath
+    title: str | None  # of the scope; of leaves None
+    path: ScopePath  # the scopes around the box
     members: list[Node]
-    began: int = 0
+    began: int = 0  # the birth at which the scope began
 
 
 @dataclass(slots=True)
 class Choice:
-    """What of a graph is drawn.
+    """What of a graph is drawn, in units.
 
     A unit is a value by itself, called by its birth (births are negative), or a box, called by its
     place in `boxes`.
-
-    Attributes:
-        units: the unit of each value that belongs to the picture, by birth.
-        collapsed: the scopes that are boxes, and those inside them.
-        drawn: the units that are drawn.
-        cut: whether units were left out because there were too many.
     """
 
-    units: dict[int, int]
-    collapsed: set[ScopePath]
+    units: dict[int, int]  # of each value that belongs to the picture, by birth
+    collapsed: set[ScopePath]  # the scopes that are boxes, and those inside them
     boxes: list[Box] = field(default_factory=list)
-    drawn: dict[int, None] = field(default_factory=dict)
-    cut: bool = False
+    drawn: dict[int, None] = field(default_factory=dict)  # the units that are drawn
+    cut: bool = False  # units were left out because there were too many
 
     def of(self, node: Node) -> int | None:
         """The unit of a value, if it is drawn."""
@@ -79,12 +64,9 @@ class Choice:
         self.boxes.append(box)
 
 
-def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
-    """Every edge between values: its head, which of the head's inputs it is, and its tail."""
-    for head in nodes:
-        for i, tail in enumerate(head.parents):
-            if tail is not None:
-                yield head, i, tail
+def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
+    """Every edge between values: its head and its tail."""
+    return ((head, tail) for head in nodes for tail in head.parents if tail is not None)
 
 
 def choose(
@@ -103,7 +85,6 @@ def choose(
         counts = [n for n in counts[1:] if depths[n] < depths[n - 1]]
     target = min(BOXES, limit) if overview else limit
 
-    @functools.cache
     def collapsed(n: int) -> Choice:
         return in_units(nodes, paths, set(scopes[:n]), alone)
 
@@ -128,7 +109,7 @@ def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
         return nodes
     before = {node.birth for node in reachable(focus)}
     after = {node.birth for node in focus}
-    for head, _, tail in edges_of(nodes):
+    for head, tail in edges_of(nodes):
         if tail.birth in after:
             after.add(head.birth)
     return [node for node in nodes if node.birth in before or node.birth in after]
@@ -159,7 +140,7 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
     users: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for head, _, tail in edges_of(nodes):
+    for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
     alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
@@ -182,7 +163,7 @@ def nearest_units(choice: Choice, nodes: list[Node], ends: list[Node], limit: in
     """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
     units = choice.units
     near: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for head, _, tail in edges_of(nodes):
+    for head, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
             if len(ends) > 1:
@@ -211,7 +192,7 @@ def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dic
         mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
         if unit is None:
             behind[mask] += 1
-        for _, _, tail in edges_of([node] if mask else []):
+        for _, tail in edges_of([node] if mask else []):
             if choice.of(tail) is None:
                 reached[tail.birth] = reached.get(tail.birth, 0) | mask
     return {unit: sum(behind[mask] for mask in behind if mask & bit) for unit, bit in bits.items()}

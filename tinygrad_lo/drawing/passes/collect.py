@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
 from tinygrad_lo.drawing.passes.collapse import Choice, choose, count_hidden, edges_of
-from tinygrad_lo.drawing.passes.flow import Strengths, concrete, flow_back
+from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of, scopes
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
@@ -20,6 +20,7 @@ from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
 from tinygrad_lo.program.value import ScopePath
 
+WORDED = 300  # values and boxes; edges of a larger picture do without rules and local derivatives
 MOST_INLINE = 6  # constants that the legend has room for; of more, each is drawn
 
 
@@ -28,33 +29,33 @@ def collect(
 ) -> Contents:
     """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
     nodes, paths, focus = names.nodes, scopes(names.nodes), list(focus)
-    root = nodes[-1]
     choice = choose(nodes, paths, max_nodes, focus, overview=overview)
     outputs = outputs_of(nodes, choice)
-    differentiated = bool(gradient and root.needs and root.value.size == 1)
-    gradients: dict[int, Array] = {}
-    strengths: Strengths = {}
-    if differentiated:
+    root, flow = nodes[-1], Flow()
+    if gradient and root.needs and root.value.size == 1:
         leaving = {node.birth for values in outputs.values() for node in values}
-        gradients, strengths = flow_back(root, leaving | {unit for unit in choice.drawn if unit < 0})
-    sketch = Sketch(names, choice, paths, gradients, strengths)
-    sketch.draw_edges()
-    births = {node.birth for node in focus}
+        flow = flow_back(root, leaving | {unit for unit in choice.drawn if unit < 0})
+    sketch = Sketch(names, choice, paths, flow)
+    for node in nodes:
+        sketch.enter(node)
+    for unit, behind in count_hidden(nodes, choice, sketch.stubs).items():
+        sketch.stubs[unit].behind = behind
+    for array in sketch.arrays.values():
+        array.path = common_path(sketch.homes[array.id])
+    alone = [node for node in nodes if choice.by_itself(node) and node.birth not in sketch.inline]
+    focused = {node.birth for node in focus}
     return Contents(
         total=len(nodes),
         drawn=sum(unit < 0 for unit in choice.drawn),
-        differentiated=differentiated,
-        values=[
-            *sketch.arrays.values(),
-            *(sketch.value(node, births, differentiated) for node in sketch.alone),
-        ],
+        differentiated=bool(flow.gradients),
+        values=[*sketch.arrays.values(), *(sketch.value(node, node.birth in focused) for node in alone)],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,
-        groups=[sketch.group(unit, outputs.get(unit, [])) for unit in sorted(choice.drawn) if unit >= 0],
+        groups=[sketch.group(unit, outputs[unit]) for unit in sorted(choice.drawn) if unit >= 0],
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
         focus=tuple(dict.fromkeys(map(names.of, focus))),
         cut=choice.cut,
-        gradients=gradients,
+        gradients=flow.gradients,
         shown=sketch.shown,
         wires=sketch.wires,
     )
@@ -63,58 +64,45 @@ def collect(
 class Sketch:
     """The edges of a picture as they are met, and what is learned of values on the way."""
 
-    def __init__(
-        self,
-        names: Names,
-        choice: Choice,
-        paths: dict[int, ScopePath],
-        gradients: dict[int, Array],
-        strengths: Strengths,
-    ) -> None:
-        self.names, self.choice, self.paths = names, choice, paths
-        self.gradients, self.strengths, self.rules = gradients, strengths, Rules()
+    def __init__(self, names: Names, choice: Choice, paths: dict[int, ScopePath], flow: Flow) -> None:
+        self.names, self.choice, self.paths, self.flow, self.rules = names, choice, paths, flow, Rules()
         self.places = {node.birth: place for place, node in enumerate(names.nodes)}
-        self.uses = Counter(tail.birth for _, _, tail in edges_of(names.nodes))
+        self.uses = Counter(tail.birth for _, tail in edges_of(names.nodes))
         self.inline = inlined(names.nodes, choice, self.uses)
         self.gates, self.kinds = Gates(names, self.inline), Gates(names, everything=True)
-        self.alone = [n for n in names.nodes if choice.by_itself(n) and n.birth not in self.inline]
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
-        # The scopes that leaves and arrays are used in.
-        self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)
+        self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)  # the scopes of its users, by id
         self.arrays: dict[str, DrawnValue] = {}
         self.stubs: dict[int, Stub] = {}
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
         self.wires: dict[tuple[int, int], Edge] = {}
-        drawn = ((node, choice.of(node)) for node in names.nodes if node.birth not in self.inline)
-        self.shown = {self.places[node.birth]: self.id_of(unit) for node, unit in drawn if unit is not None}
+        units = [None if node.birth in self.inline else choice.of(node) for node in names.nodes]
+        self.shown = {i: self.id_of(unit) for i, unit in enumerate(units) if unit is not None}
 
     def id_of(self, unit: int) -> str:
         """The DOT name of a value or a box."""
         return f"n{self.places[unit]}" if unit < 0 else f"b{unit}"
 
-    def draw_edges(self) -> None:
-        """Every edge, and what is known of arrays and stubs when all edges are."""
-        for node in self.names.nodes:
-            unit = self.choice.of(node)
-            if unit is None:
-                continue
-            path = self.choice.outside(self.paths[node.birth]) if unit < 0 else self.choice.boxes[unit].path
-            for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
-                if parent is not None:
-                    self.connect(node, unit, i, parent, data, path)
-                elif unit < 0 and is_plain_array(node, data):
-                    tail = self.array(data)
-                    self.edge(tail, self.id_of(unit))
-                    self.homes[tail].append(path)
-        for unit, behind in count_hidden(self.names.nodes, self.choice, self.stubs).items():
-            self.stubs[unit].behind = behind
-        for array in self.arrays.values():
-            array.path = common_path(self.homes[array.id])
+    def enter(self, node: Node) -> None:
+        """The edges that enter a node of a drawn unit."""
+        unit = self.choice.of(node)
+        if unit is None:
+            return
+        head = self.id_of(unit)
+        path = self.choice.outside(self.paths[node.birth]) if unit < 0 else self.choice.boxes[unit].path
+        for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
+            if parent is not None:
+                self.connect(node, i, parent, unit, path)
+            elif unit < 0 and is_plain_array(node, data):
+                name, id = self.names.of_array(data), f"a{len(self.arrays)}"
+                array = self.arrays.setdefault(name, DrawnValue(id, name, False, "", "constant", data, ()))
+                self.homes[array.id].append(path)
+                self.edge(array.id, head)
 
-    def connect(self, node: Node, unit: int, i: int, parent: Node, data: Array, path: ScopePath) -> None:
+    def connect(self, node: Node, i: int, parent: Node, unit: int, path: ScopePath) -> None:
         """The edge from a tensor to a node of a drawn unit."""
-        head, strength = self.id_of(unit), self.strengths.get((node.birth, i))
+        head, strength = self.id_of(unit), self.flow.strengths.get((node.birth, i))
         other = self.choice.of(parent)
         if other is None:
             stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
@@ -122,7 +110,7 @@ class Sketch:
             edge.count = 1
         else:
             self.uses[parent.birth] -= 1
-            self.seen[parent.birth] = data
+            self.seen[parent.birth] = node.inputs[i]
             if other == unit or parent.birth in self.inline:
                 return
             tail = self.id_of(other)
@@ -131,8 +119,8 @@ class Sketch:
                 edge = self.bundle(tail, head, strength)
             else:
                 edge = self.edge(tail, head, strength)
-                if strength is not None:
-                    g = self.gradients[node.birth]
+                if strength is not None and len(self.choice.drawn) <= WORDED:
+                    g = self.flow.gradients[node.birth]
                     with np.errstate(all="ignore"):
                         edge.slope, edge.formula, _ = worked(self.rules, self.names, node, i, g)
         self.wires[self.places[node.birth], i] = edge
@@ -143,28 +131,21 @@ class Sketch:
         return self.edges[-1]
 
     def bundle(self, tail: str, head: str, strength: float | None) -> Edge:
-        """Add to the one edge that stands for several."""
-        edge = self.bundles.get((tail, head))
-        if edge is None:
-            edge = self.bundles[tail, head] = self.edge(tail, head, strength)
-            return edge
+        """The one edge that stands for several, with one more."""
+        if (tail, head) not in self.bundles:
+            self.bundles[tail, head] = self.edge(tail, head, strength)
+            return self.edges[-1]
+        edge = self.bundles[tail, head]
         edge.count += 1
         if strength is not None:
             # Not max(): a nan must stay.
             edge.strength = strength if edge.strength is None else float(np.maximum(edge.strength, strength))
         return edge
 
-    def array(self, data: Array) -> str:
-        """The id of a plain array."""
-        name = self.names.of_array(data)
-        new = DrawnValue(f"a{len(self.arrays)}", name, False, "", "constant", data, ())
-        return self.arrays.setdefault(name, new).id
-
-    def value(self, node: Node, focus: Container[int], differentiated: bool) -> DrawnValue:
+    def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name = node.birth, self.names.of(node)
-        id = self.id_of(birth)
-        path = self.choice.outside(self.paths[birth])
+        id, path = self.id_of(birth), self.choice.outside(self.paths[birth])
         if node.op is None and id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
             path = tuple(step for step in common_path(self.homes[id]) if birth < step[1])
@@ -176,35 +157,35 @@ class Sketch:
             role_of(node, self.names.nodes[-1]),
             self.seen.get(birth, node.value),
             path,
-            expects=bool(differentiated and node.needs),
-            gradient=self.gradients.get(birth),
+            expects=bool(self.flow.gradients and node.needs),
+            gradient=self.flow.gradients.get(birth),
             unseen=self.uses[birth],
             also=second_view(node, name),
             gate=self.gates.of_gate(node) if node.op is not None else "",
-            focus=birth in focus,
+            focus=focus,
         )
 
     def group(self, unit: int, outputs: list[Node]) -> DrawnBox:
         """What a box says of the values in it."""
-        box = self.choice.boxes[unit]
+        box, names, gradients = self.choice.boxes[unit], self.names, self.flow.gradients
         leaves = [node for node in box.members if node.op is None]
         parameters = [leaf for leaf in leaves if leaf.needs]
         title, role = box.title, "value"
         if title is None:
-            first, last = self.names.of(leaves[0]), self.names.of(leaves[-1])
-            title, outputs = f"{first}, {last}" if len(leaves) == 2 else f"{first} … {last}", leaves
+            between = ", " if len(leaves) == 2 else " … "
+            title, outputs = f"{names.of(leaves[0])}{between}{names.of(leaves[-1])}", leaves
             role = "parameter" if parameters else "data"
-        births = [node.birth for node in parameters or outputs]
+        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
         return DrawnBox(
             self.id_of(unit),
             title,
             role,
             box.path,
             [self.id_of(node.birth) for node in box.members],
-            Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None).most_common(),
+            gates.most_common(),
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
-            [self.gradients[birth] for birth in births if birth in self.gradients],
+            [gradients[node.birth] for node in parameters or outputs if node.birth in gradients],
         )
 
 
@@ -251,34 +232,24 @@ def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, 
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
     constants: dict[int, Node] = {}
     for node in filter(choice.by_itself, nodes):
-        if len(node.parents) != 2:
-            continue
-        for leaf, other in itertools.permutations(node.parents):
-            if (
-                leaf is not None
-                and other is not None
-                and other.op is not None
-                and is_constant(leaf)
-                and uses[leaf.birth] == 1
-                and choice.by_itself(leaf)
-            ):
+        tensors = [parent for parent in node.parents if parent is not None]
+        leaves = [leaf for leaf in tensors if leaf.op is None]
+        if len(node.parents) == len(tensors) == 2 and len(leaves) == 1:
+            leaf = leaves[0]
+            is_constant = not leaf.needs and np.ndim(leaf.value) == 0 and name_of(leaf)
+            if is_constant and uses[leaf.birth] == 1 and choice.by_itself(leaf):
                 constants[leaf.birth] = leaf
     return constants if len(constants) <= MOST_INLINE else {}
 
 
-def is_constant(leaf: Node) -> bool:
-    """Whether this is a named number without a gradient."""
-    return leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
-
-
 def outputs_of(nodes: list[Node], choice: Choice) -> dict[int, list[Node]]:
     """The values in each box that are used outside of it."""
-    outputs: dict[int, dict[int, Node]] = {}
-    for head, _, tail in edges_of(nodes):
+    outputs: defaultdict[int, dict[int, Node]] = defaultdict(dict)
+    for head, tail in edges_of(nodes):
         unit = choice.of(tail)
         if unit is not None and unit >= 0 and choice.units.get(head.birth) != unit:
-            outputs.setdefault(unit, {})[tail.birth] = tail
-    return {unit: list(values.values()) for unit, values in outputs.items()}
+            outputs[unit][tail.birth] = tail
+    return {unit: list(outputs[unit].values()) for unit in choice.drawn if unit >= 0}
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:
@@ -298,7 +269,7 @@ def role_of(node: Node, root: Node) -> str:
     return "loss" if node.needs and node.value.size == 1 else "result"
 
 
-def common_path(paths: Iterable[ScopePath]) -> ScopePath:
+def common_path(paths: list[ScopePath]) -> ScopePath:
     """The scopes that all these paths begin with."""
     steps = zip(*paths, strict=False)
     return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,22 @@ from numpy import ndarray
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node
 
-# The largest |gradient| sent along an edge, by the birth of the node that it enters and which of its
-# inputs it is; None where it is not known.
-Strengths = dict[tuple[int, int], float | None]
+
+@dataclass(slots=True)
+class Flow:
+    """What a backward pass sent. An edge is called by its head's birth and which of its inputs it is."""
+
+    gradients: dict[int, Array] = field(default_factory=dict)  # at values, by birth
+    # The largest |gradient| along each edge; None where it is not known.
+    strengths: dict[tuple[int, int], float | None] = field(default_factory=dict)
 
 
-def flow_back(root: Node, kept: Collection[int]) -> tuple[dict[int, Array], Strengths]:
-    """The gradients at the leaves and at the births `kept`, and the strengths; no `.grad` changes.
+def flow_back(root: Node, kept: Collection[int]) -> Flow:
+    """The gradients at the leaves and at the births `kept`, and all strengths; no `.grad` changes.
 
     The plain `pull` runs under `anomaly()` too: a picture must be able to show where a nan began.
     """
-    strengths: Strengths = {}
+    strengths: dict[tuple[int, int], float | None] = {}
 
     def watch(node: Node, g: Array) -> Iterable[Part]:
         for i, parent, part in pull(node, g):
@@ -30,7 +36,7 @@ def flow_back(root: Node, kept: Collection[int]) -> tuple[dict[int, Array], Stre
 
     with np.errstate(all="ignore"):  # a picture shows nan and ∞; it need not warn of them as well
         _, leaves, inner = sweep(root, start(root, None), watch, kept)
-    return leaves | inner, strengths
+    return Flow(leaves | inner, strengths)
 
 
 def largest_magnitude(x: Array) -> float | None:

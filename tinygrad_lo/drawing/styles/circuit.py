@@ -179,9 +179,10 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
 
 def gradient_text(gradient: Array | None, look: Look) -> str:
     """A gradient under its wire; of an array its length."""
-    if np.ndim(gradient) and concrete(gradient) is not None:
-        return norm_text([gradient], look.digits).replace("grad", "·")
-    return single_text(gradient, look)
+    known = None if gradient is None else concrete(gradient)
+    if known is not None and known.ndim:
+        return norm_text([known], look.digits).replace("grad", "·")
+    return single_text(known, look)
 
 
 def single_text(x: Array | None, look: Look) -> str:

@@ -21,20 +21,13 @@ GATES = 3  # that a box names; the others are counted
 
 
 class Style:
-    """A way to draw values. Cards, circuits and overviews say what is different about them.
+    """A way to draw values. Cards, circuits and overviews say what is different about them."""
 
-    Attributes:
-        gaps: between ranks and between nodes. widest: an edge, in points.
-        nodes: DOT nodes for one value. gap: points that the label of an edge takes.
-        labelled: whether edges have their local derivatives as labels.
-        turned: whether the picture runs from top to bottom.
-    """
-
-    gaps = "ranksep=0.4 nodesep=0.3"
-    widest = 2.8
-    nodes = 1
-    gap = 0
-    labelled = True
+    gaps = "ranksep=0.4 nodesep=0.3"  # between ranks and between nodes
+    widest = 2.8  # an edge, in points
+    nodes = 1  # DOT nodes for one value
+    gap = 0  # points that the label of an edge takes
+    labelled = True  # edges have their local derivatives as labels
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
