@@ -261,8 +261,8 @@ class Picture:
             }
         except Exception as error:  # whatever it is, the cell goes on and says so
             bundle = {"text/plain": f"{self!r}\n{error}"}
-        kinds = [kind for kind in bundle if (not include or kind in include) and kind not in (exclude or ())]
-        return {kind: bundle[kind] for kind in kinds}
+        kinds = set(include or bundle).difference(exclude or ())
+        return {kind: content for kind, content in bundle.items() if kind in kinds}
 
 
 def embedded(svg: str, source: str) -> str:

@@ -82,12 +82,9 @@ def render(source: str, format: str, expected: str = "") -> bytes:
 def render_with(backend: Backend, source: str, format: str, expected: str) -> bytes:
     """Render by one backend, looking first at the SVG that it makes."""
     page = backend(source, "svg").decode("utf-8", "replace")
-    count = crossed(page)
-    if count:
-        other = move_titles(source, page)
-        again = backend(other, "svg").decode("utf-8", "replace")
-        if crossed(again) < count:
-            source, page = other, again
+    moved = move_titles(source, page)
+    if moved != source:
+        source, page = moved, backend(moved, "svg").decode("utf-8", "replace")
     if squeezed(expected) not in squeezed(visible(page)):
         raise DrawingError(f"the SVG does not show {expected!r}, so this Graphviz cannot draw tables")
     if format == "png":
@@ -207,23 +204,17 @@ Points = ndarray[Any, Any]  # (number, 2): x and y
 
 def move_titles(source: str, svg: str) -> str:
     """The DOT text with crossed titles elsewhere; as it was when none is crossed, or no place is better."""
+    rectangles = frames(svg)
+    if not 0 < len(rectangles) * svg.count('class="edge') <= MOST_CROSSINGS:
+        return source
     edges = curves(svg)
-    for name, frame, title in frames(svg):
+    for name, frame, title in rectangles:
         counts = [crossings(edges, title_at(frame, title, *place)) for place in CORNERS]
         loc, just = CORNERS[counts.index(min(counts))]
         # In this line, the user's text comes after the place.
         line = re.compile(f'^(graph \\[id="{name}" .*?)labelloc=t labeljust=l', re.MULTILINE)
         source = line.sub(rf"\g<1>labelloc={loc} labeljust={just}", source, count=1)
     return source
-
-
-def crossed(svg: str) -> int:
-    """How many edges run through titles; of a very large picture 0, so that its titles stay."""
-    titles = [title for _, _, title in frames(svg)]
-    if not titles or len(titles) * svg.count('class="edge') > MOST_CROSSINGS:
-        return 0
-    edges = curves(svg)
-    return sum(crossings(edges, title) for title in titles)
 
 
 def frames(svg: str) -> list[tuple[str, Rectangle, Rectangle]]:

@@ -30,7 +30,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names
-from tinygrad_lo.explaining.steps import Product, computed, steps
+from tinygrad_lo.explaining.steps import Product, Steps, computed, steps
 
 MOST_VALUES = 50_000  # values; more take longer to step through than anyone waits
 LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
@@ -147,11 +147,14 @@ class Story:
         self.shown, self.wires = contents.shown, contents.wires
         self.is_boxed = bool(contents.groups)
         self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
-        self.sweep = steps(loss, "draw") if contents.differentiated else None
-        self.names = self.sweep.names if self.sweep else Names([loss])
-        with np.errstate(all="ignore"):
-            every = self.sweep.forward if self.sweep else computed(self.names)
-        products = self.sweep.backward if self.sweep else []
+        self.has_backward = contents.differentiated
+        if self.has_backward:
+            self.sweep = steps(loss, "draw")
+        else:
+            names = Names([loss])
+            with np.errstate(all="ignore"):
+                self.sweep = Steps(names, names.of(loss), None, computed(names))
+        self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [
             step for step in products if {step.gate_place, step.target_place} & self.shown.keys()
@@ -211,7 +214,7 @@ class Story:
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
-        if self.sweep is None:
+        if not self.has_backward:
             return
         name, top = self.sweep.loss, self.id_of(len(self.names.nodes) - 1)
         words = f"The backward pass starts at L, which is {name}: its derivative by itself is 1."
@@ -238,7 +241,7 @@ class Story:
 
     def end(self) -> Step:
         """The last step: what is complete, or why there is no backward pass."""
-        if self.sweep is not None:
+        if self.has_backward:
             leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
             some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
             why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""

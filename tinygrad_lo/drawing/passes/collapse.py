@@ -20,48 +20,44 @@ BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
-@dataclass(slots=True)
-class Box:
-    """Values that are drawn as one: those of a scope, or leaves that go to the same boxes."""
+@dataclass(slots=True, eq=False)
+class Unit:
+    """What is drawn as one: a value by itself, or as a box those of a scope, or leaves of the same boxes."""
 
-    title: str | None  # of the scope; of leaves None
-    path: ScopePath  # the scopes around the box
+    id: str
+    path: ScopePath  # the scopes around it
     members: list[Node]
+    is_box: bool = False
+    title: str | None = None  # of a scope
     began: int = 0  # the birth at which the scope began
+    outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
 
 
 @dataclass(slots=True)
 class Choice:
-    """What of a graph is drawn, in units.
+    """What of a graph is drawn."""
 
-    A unit is a value by itself, called by its birth (births are negative), or a box, called by its
-    place in `boxes`.
-    """
-
-    units: dict[int, int]  # of each value that belongs to the picture, by birth
-    collapsed: set[ScopePath]  # the scopes that are boxes, and those inside them
-    boxes: list[Box] = field(default_factory=list)
-    drawn: dict[int, None] = field(default_factory=dict)  # the units that are drawn
+    units: dict[int, Unit]  # of each value that belongs to the picture, by birth
+    boxes: list[Unit] = field(default_factory=list)
+    drawn: dict[Unit, None] = field(default_factory=dict)  # the units that are drawn
     cut: bool = False  # units were left out because there were too many
 
-    def of(self, node: Node) -> int | None:
+    def of(self, node: Node) -> Unit | None:
         """The unit of a value, if it is drawn."""
         unit = self.units.get(node.birth)
         return unit if unit in self.drawn else None
 
     def by_itself(self, node: Node) -> bool:
         """Whether a value is drawn with a node of its own."""
-        return self.of(node) == node.birth
+        unit = self.of(node)
+        return unit is not None and not unit.is_box
 
-    def outside(self, path: ScopePath) -> ScopePath:
-        """The scopes of the path that are frames, and not boxes."""
-        return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
-
-    def put(self, box: Box) -> None:
-        """Add a box."""
-        for node in box.members:
-            self.units[node.birth] = len(self.boxes)
-        self.boxes.append(box)
+    def box(
+        self, members: list[Node], path: ScopePath = (), title: str | None = None, began: int = 0
+    ) -> None:
+        """Put values into a box."""
+        self.boxes.append(Unit(f"b{len(self.boxes)}", path, members, True, title, began))
+        self.units |= dict.fromkeys((node.birth for node in members), self.boxes[-1])
 
 
 def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
@@ -73,12 +69,12 @@ def choose(
     nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
-    root = nodes[-1]
-    nodes = related(nodes, focus)
+    root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
+    wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
     opened = every_scope(paths[node.birth] for node in focus)
-    scopes = every_scope((paths[node.birth] for node in nodes if node.op is not None), without=opened)
+    scopes = every_scope((paths[node.birth] for node in wanted if node.op is not None), without=opened)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
     if overview and scopes:  # whole levels of depth, at least one
         depths = [*map(len, scopes), 0]
@@ -86,12 +82,17 @@ def choose(
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
-        return in_units(nodes, paths, set(scopes[:n]), alone)
+        return in_units(wanted, ids, paths, set(scopes[:n]), alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice, nodes, [root, *focus], limit), True
+        choice.drawn, choice.cut = nearest_units(choice.units, wanted, [root, *focus], limit), True
+    choice.units[root.birth].outputs[root.birth] = root
+    for head, tail in edges_of(nodes):
+        unit = choice.of(tail)
+        if unit is not None and choice.units.get(head.birth) is not unit:
+            unit.outputs[tail.birth] = tail
     return choice
 
 
@@ -105,30 +106,33 @@ def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
     """What leads to the focus, and what it leads to; without a focus everything."""
-    if not focus:
-        return nodes
-    before = {node.birth for node in reachable(focus)}
+    births = {node.birth for node in reachable(focus or nodes[-1:])}
     after = {node.birth for node in focus}
     for head, tail in edges_of(nodes):
         if tail.birth in after:
             after.add(head.birth)
-    return [node for node in nodes if node.birth in before or node.birth in after]
+    return [node for node in nodes if node.birth in births or node.birth in after]
 
 
 def in_units(
-    nodes: list[Node], paths: dict[int, ScopePath], collapsed: set[ScopePath], alone: set[int]
+    nodes: list[Node],
+    ids: dict[int, str],
+    paths: dict[int, ScopePath],
+    collapsed: set[ScopePath],
+    alone: set[int],
 ) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
-    choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
-    boxed: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    choice = Choice({})
+    inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
     for node in nodes:
-        path = paths[node.birth]
-        frames = choice.outside(path)
-        if node.op is not None and frames != path and node.birth not in alone:
-            boxed[path[: len(frames) + 1]].append(node)
-    for (*around, (title, began)), members in boxed.items():
+        birth, path = node.birth, paths[node.birth]
+        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in collapsed), path)
+        choice.units[birth] = Unit(ids[birth], frames, [node])
+        if node.op is not None and frames != path and birth not in alone:
+            inside[path[: len(frames) + 1]].append(node)
+    for (*around, (title, began)), members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            choice.put(Box(title, tuple(around), members, began))
+            choice.box(members, tuple(around), title, began)
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
@@ -139,30 +143,28 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
-    users: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
-    alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
-    for leaf in nodes:
-        to = tuple(users.get(leaf.birth, ()))
-        if min(to, default=-1) < 0:
-            continue
-        box = choice.boxes[to[0]]
-        if len(to) == 1 and (leaf.needs or leaf.birth < box.began):
-            choice.units[leaf.birth] = to[0]
-            box.members.append(leaf)
-        else:
-            alike[leaf.needs, to].append(leaf)
+    alike: defaultdict[tuple[bool, tuple[Unit, ...]], list[Node]] = defaultdict(list)
+    for leaf in (node for node in nodes if node.birth in users):
+        first, *others = users[leaf.birth]
+        if not others and first.is_box and (leaf.needs or leaf.birth < first.began):
+            choice.units[leaf.birth] = first
+            first.members.append(leaf)
+        elif all(unit.is_box for unit in (first, *others)):
+            alike[leaf.needs, (first, *others)].append(leaf)
     for leaves in alike.values():
         if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
-            choice.put(Box(None, (), leaves))
+            choice.box(leaves)
 
 
-def nearest_units(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> dict[int, None]:
+def nearest_units(
+    units: dict[int, Unit], nodes: list[Node], ends: list[Node], limit: int
+) -> dict[Unit, None]:
     """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
-    units = choice.units
-    near: defaultdict[int, dict[int, None]] = defaultdict(dict)
+    near: defaultdict[Unit, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
@@ -179,20 +181,19 @@ def nearest_units(choice: Choice, nodes: list[Node], ends: list[Node], limit: in
     return chosen
 
 
-def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dict[int, int]:
+def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[Unit]) -> dict[Unit, int]:
     """How many values that are not drawn stand behind each of these drawn units.
 
     One pass, newest first: each hidden value carries one bit for every unit that it stands behind.
     """
     bits = {unit: 1 << i for i, unit in enumerate(heads)}
-    reached: dict[int, int] = {}
+    reached: defaultdict[int, int] = defaultdict(int)
     behind: Counter[int] = Counter()
     for node in reversed(nodes):
         unit = choice.of(node)
-        mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
+        mask = bits.get(unit, 0) if unit is not None else reached.pop(node.birth, 0)
         if unit is None:
             behind[mask] += 1
         for _, tail in edges_of([node] if mask else []):
-            if choice.of(tail) is None:
-                reached[tail.birth] = reached.get(tail.birth, 0) | mask
+            reached[tail.birth] |= mask
     return {unit: sum(behind[mask] for mask in behind if mask & bit) for unit, bit in bits.items()}

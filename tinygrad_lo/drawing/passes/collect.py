@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import Choice, choose, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import Choice, Unit, choose, count_hidden, edges_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of, scopes
@@ -28,30 +28,27 @@ def collect(
     names: Names, *, gradient: bool, max_nodes: int, overview: bool = False, focus: Iterable[Node] = ()
 ) -> Contents:
     """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
-    nodes, paths, focus = names.nodes, scopes(names.nodes), list(focus)
-    choice = choose(nodes, paths, max_nodes, focus, overview=overview)
-    outputs = outputs_of(nodes, choice)
+    nodes, focus = names.nodes, list(focus)
+    choice = choose(nodes, scopes(nodes), max_nodes, focus, overview=overview)
     root, flow = nodes[-1], Flow()
     if gradient and root.needs and root.value.size == 1:
-        leaving = {node.birth for values in outputs.values() for node in values}
-        flow = flow_back(root, leaving | {unit for unit in choice.drawn if unit < 0})
-    sketch = Sketch(names, choice, paths, flow)
+        flow = flow_back(root, {birth for unit in choice.drawn for birth in unit.outputs})
+    sketch = Sketch(names, choice, flow)
     for node in nodes:
         sketch.enter(node)
-    for unit, behind in count_hidden(nodes, choice, sketch.stubs).items():
-        sketch.stubs[unit].behind = behind
-    for array in sketch.arrays.values():
-        array.path = common_path(sketch.homes[array.id])
-    alone = [node for node in nodes if choice.by_itself(node) and node.birth not in sketch.inline]
+    sketch.settle()
     focused = {node.birth for node in focus}
     return Contents(
         total=len(nodes),
-        drawn=sum(unit < 0 for unit in choice.drawn),
+        drawn=sum(not unit.is_box for unit in choice.drawn),
         differentiated=bool(flow.gradients),
-        values=[*sketch.arrays.values(), *(sketch.value(node, node.birth in focused) for node in alone)],
+        values=[
+            *sketch.arrays.values(),
+            *(sketch.value(node, node.birth in focused) for node in sketch.alone),
+        ],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,
-        groups=[sketch.group(unit, outputs[unit]) for unit in sorted(choice.drawn) if unit >= 0],
+        groups=[sketch.group(box) for box in choice.boxes if box in choice.drawn],
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
         focus=tuple(dict.fromkeys(map(names.of, focus))),
         cut=choice.cut,
@@ -64,66 +61,66 @@ def collect(
 class Sketch:
     """The edges of a picture as they are met, and what is learned of values on the way."""
 
-    def __init__(self, names: Names, choice: Choice, paths: dict[int, ScopePath], flow: Flow) -> None:
-        self.names, self.choice, self.paths, self.flow, self.rules = names, choice, paths, flow, Rules()
+    def __init__(self, names: Names, choice: Choice, flow: Flow) -> None:
+        self.names, self.choice, self.flow, self.rules = names, choice, flow, Rules()
         self.places = {node.birth: place for place, node in enumerate(names.nodes)}
         self.uses = Counter(tail.birth for _, tail in edges_of(names.nodes))
         self.inline = inlined(names.nodes, choice, self.uses)
+        self.alone = [n for n in names.nodes if choice.by_itself(n) and n.birth not in self.inline]
         self.gates, self.kinds = Gates(names, self.inline), Gates(names, everything=True)
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
         self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)  # the scopes of its users, by id
         self.arrays: dict[str, DrawnValue] = {}
-        self.stubs: dict[int, Stub] = {}
+        self.stubs: dict[Unit, Stub] = {}
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
         self.wires: dict[tuple[int, int], Edge] = {}
         units = [None if node.birth in self.inline else choice.of(node) for node in names.nodes]
-        self.shown = {i: self.id_of(unit) for i, unit in enumerate(units) if unit is not None}
-
-    def id_of(self, unit: int) -> str:
-        """The DOT name of a value or a box."""
-        return f"n{self.places[unit]}" if unit < 0 else f"b{unit}"
+        self.shown = {place: unit.id for place, unit in enumerate(units) if unit is not None}
 
     def enter(self, node: Node) -> None:
         """The edges that enter a node of a drawn unit."""
         unit = self.choice.of(node)
         if unit is None:
             return
-        head = self.id_of(unit)
-        path = self.choice.outside(self.paths[node.birth]) if unit < 0 else self.choice.boxes[unit].path
         for i, (parent, data) in enumerate(zip(node.parents, node.inputs, strict=False)):
             if parent is not None:
-                self.connect(node, i, parent, unit, path)
-            elif unit < 0 and is_plain_array(node, data):
+                self.connect(node, i, parent, unit)
+            elif not unit.is_box and is_plain_array(node, data):
                 name, id = self.names.of_array(data), f"a{len(self.arrays)}"
                 array = self.arrays.setdefault(name, DrawnValue(id, name, False, "", "constant", data, ()))
-                self.homes[array.id].append(path)
-                self.edge(array.id, head)
+                self.homes[array.id].append(unit.path)
+                self.edge(array.id, unit.id)
 
-    def connect(self, node: Node, i: int, parent: Node, unit: int, path: ScopePath) -> None:
+    def connect(self, node: Node, i: int, parent: Node, unit: Unit) -> None:
         """The edge from a tensor to a node of a drawn unit."""
-        head, strength = self.id_of(unit), self.flow.strengths.get((node.birth, i))
-        other = self.choice.of(parent)
+        other, strength = self.choice.of(parent), self.flow.strengths.get((node.birth, i))
         if other is None:
-            stub = self.stubs.setdefault(unit, Stub(f"hidden_{head}", path))
-            edge = self.bundle(stub.id, head, strength)
+            stub = self.stubs.setdefault(unit, Stub(f"hidden_{unit.id}", unit.path))
+            edge = self.bundle(stub.id, unit.id, strength)
             edge.count = 1
         else:
             self.uses[parent.birth] -= 1
             self.seen[parent.birth] = node.inputs[i]
-            if other == unit or parent.birth in self.inline:
+            if other is unit or parent.birth in self.inline:
                 return
-            tail = self.id_of(other)
-            self.homes[tail].append(path)
-            if unit >= 0 or other >= 0:
-                edge = self.bundle(tail, head, strength)
+            self.homes[other.id].append(unit.path)
+            if unit.is_box or other.is_box:
+                edge = self.bundle(other.id, unit.id, strength)
             else:
-                edge = self.edge(tail, head, strength)
+                edge = self.edge(other.id, unit.id, strength)
                 if strength is not None and len(self.choice.drawn) <= WORDED:
                     g = self.flow.gradients[node.birth]
                     with np.errstate(all="ignore"):
                         edge.slope, edge.formula, _ = worked(self.rules, self.names, node, i, g)
         self.wires[self.places[node.birth], i] = edge
+
+    def settle(self) -> None:
+        """What is known of stubs and arrays when all edges are."""
+        for unit, behind in count_hidden(self.names.nodes, self.choice, self.stubs).items():
+            self.stubs[unit].behind = behind
+        for array in self.arrays.values():
+            array.path = common_path(self.homes[array.id])
 
     def edge(self, tail: str, head: str, strength: float | None = None) -> Edge:
         """One edge more."""
@@ -144,13 +141,13 @@ class Sketch:
 
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
-        birth, name = node.birth, self.names.of(node)
-        id, path = self.id_of(birth), self.choice.outside(self.paths[birth])
-        if node.op is None and id in self.homes:
+        birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
+        path = unit.path
+        if node.op is None and unit.id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
-            path = tuple(step for step in common_path(self.homes[id]) if birth < step[1])
+            path = tuple(step for step in common_path(self.homes[unit.id]) if birth < step[1])
         return DrawnValue(
-            id,
+            unit.id,
             name,
             name_of(node) is not None,
             self.names.formula(node),
@@ -165,27 +162,28 @@ class Sketch:
             focus=focus,
         )
 
-    def group(self, unit: int, outputs: list[Node]) -> DrawnBox:
+    def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
-        box, names, gradients = self.choice.boxes[unit], self.names, self.flow.gradients
         leaves = [node for node in box.members if node.op is None]
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, role = box.title, "value"
+        title, role, outputs = box.title, "value", list(box.outputs.values())
         if title is None:
-            between = ", " if len(leaves) == 2 else " … "
-            title, outputs = f"{names.of(leaves[0])}{between}{names.of(leaves[-1])}", leaves
-            role = "parameter" if parameters else "data"
+            title = (
+                f"{self.names.of(leaves[0])}{', ' if len(leaves) == 2 else ' … '}{self.names.of(leaves[-1])}"
+            )
+            role, outputs = "parameter" if parameters else "data", leaves
         gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
+        gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
         return DrawnBox(
-            self.id_of(unit),
+            box.id,
             title,
             role,
             box.path,
-            [self.id_of(node.birth) for node in box.members],
+            [f"n{self.places[node.birth]}" for node in box.members],
             gates.most_common(),
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
-            [gradients[node.birth] for node in parameters or outputs if node.birth in gradients],
+            [g for g in gradients if g is not None],
         )
 
 
@@ -240,16 +238,6 @@ def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, 
             if is_constant and uses[leaf.birth] == 1 and choice.by_itself(leaf):
                 constants[leaf.birth] = leaf
     return constants if len(constants) <= MOST_INLINE else {}
-
-
-def outputs_of(nodes: list[Node], choice: Choice) -> dict[int, list[Node]]:
-    """The values in each box that are used outside of it."""
-    outputs: defaultdict[int, dict[int, Node]] = defaultdict(dict)
-    for head, tail in edges_of(nodes):
-        unit = choice.of(tail)
-        if unit is not None and unit >= 0 and choice.units.get(head.birth) != unit:
-            outputs[unit][tail.birth] = tail
-    return {unit: list(outputs[unit].values()) for unit in choice.drawn if unit >= 0}
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:

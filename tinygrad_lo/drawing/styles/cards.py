@@ -50,6 +50,7 @@ def card(value: DrawnValue, look: Look) -> str:
         cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
     if value.numeric is not None:
         values, failures = value.numeric.values, value.numeric.failures
+        values = values[np.isfinite(values)] if look.summarizes(shape) else values
         captions.append(verdict(value.numeric, colors))
         cells.append(data_cell("gradient", values, shape, look, f"numeric-{value.id}", failures))
     frame, ground, _ = colors.role(value.role)
@@ -98,16 +99,12 @@ def header(value: DrawnValue, colors: Colors) -> str:
 # ------------------------------------------------------------------------------------- numbers
 
 
-def shown_numbers(data: Array | None, look: Look, *, is_partial: bool = False) -> ndarray[Any, Any] | None:
-    """The elements of an array, or mean, std, min and max of one too large for a table; None if lazy.
-
-    is_partial: nan stands for what is not known.
-    """
+def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> ndarray[Any, Any] | None:
+    """The elements of an array, or mean, std, min and max of one too large for a table; None if lazy."""
     known = None if data is None else concrete(data)
-    if known is None or not look.summarizes(known.shape):
-        return None if is_partial and known is not None and not known.ndim and np.isnan(known) else known
+    if known is None or not look.summarizes(shape):
+        return known
     wide = known.astype(float)
-    wide = wide[np.isfinite(wide)] if is_partial else wide
     with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
         return np.array([wide.mean(), wide.std(), wide.min(), wide.max()]) if wide.size else None
 
@@ -117,7 +114,7 @@ def figures(data: Array, look: Look) -> list[str]:
     shape = np.shape(data)
     if 0 in shape:
         return ["empty"]
-    numbers = shown_numbers(data, look)
+    numbers = shown_numbers(data, shape, look)
     if numbers is None:
         return [DASH] * (len(FIGURES) if look.summarizes(shape) else 1)
     return [number(x, look.digits if shape else look.digits + 1) for x in np.ravel(numbers).tolist()]
@@ -133,9 +130,9 @@ def data_cell(
 ) -> str:
     """The cell with a value or a gradient: a number, a table, or what summarizes a large array.
 
-    wrong: the elements to mark; where it is given, nan stands for what is not known.
+    wrong: the elements to mark; where it is given, nan in a table stands for what is not known.
     """
-    numbers = shown_numbers(data, look, is_partial=wrong is not None)
+    numbers = shown_numbers(data, shape, look)
     ground = look.ground
     if 0 in shape:
         content = font("empty", look.colors.muted, 11)

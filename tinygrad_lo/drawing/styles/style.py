@@ -98,9 +98,9 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     colors = look.colors
     frame, ground, _ = colors.role(group.role)
     lines = [cell(font(f"<B>{text(group.title)}</B>", colors.ink), bgcolor=ground)]
-    for line, ink in ((facts(group), colors.muted), (ops(group), colors.ink)):
-        if line:
-            lines.append(cell(font(f"&#160;{line}&#160;", ink, 11), cellpadding=2))
+    lines.append(cell(font(f"&#160;{facts(group)}&#160;", colors.muted, 11), cellpadding=2))
+    if group.gates:
+        lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
     if differentiated and (group.gradients or group.role != "data"):
         of = " (parameters)" if group.parameters and group.role == "value" else ""
@@ -109,9 +109,11 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
         words = font(f"<I>{word}</I>", ink, 9) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
     failed = sum(numeric.failed for numeric in group.numeric)
-    alarms = [f"✗ {counted(failed, 'wrong gradient')}"] if failed else []
-    alarms += ["✗ a rule is wrong"] if group.wrong else []
-    lines += [cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm) for line in alarms]
+    alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
+    lines += [
+        cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
+        for line in filter(alarms.get, alarms)
+    ]
     border = 2 if group.role == "parameter" else 1
     return table(
         *map(row, lines),
