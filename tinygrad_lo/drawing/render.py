@@ -154,9 +154,6 @@ def resolution(svg: str) -> int:
     return max(1, min(DPI, LARGEST_SIDE * 72 // max(side, 1)))
 
 
-# ------------------------------------------------------------------------------------ backends
-
-
 def backends() -> dict[str, Backend]:
     """What can render here, best first."""
     found: dict[str, Backend] = {}
@@ -186,8 +183,6 @@ def has_pygraphviz() -> bool:
         return False
     return int(version.split(".")[0]) >= 2
 
-
-# ------------------------------------------------------------------------------ titles of scopes
 
 # Graphviz keeps edges clear of nodes, not of the titles of frames, and where edges run is known only
 # after the layout. So a first SVG is read, and the titles that are crossed move to a free place.

@@ -24,11 +24,12 @@ FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 class Unit:
     """What is drawn as one: a value by itself, or as a box those of a scope, or leaves of the same boxes."""
 
-    id: str
-    path: ScopePath  # the scopes around it
     members: list[Node]
+    path: ScopePath = ()  # the scopes around it
+    id: str = ""  # in the DOT text: n5, or of boxes b2
     is_box: bool = False
-    title: str | None = None  # of a scope
+    role: str = "value"  # of leaves parameter or data
+    title: str = ""  # of a scope
     began: int = 0  # the birth at which the scope began
     outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
 
@@ -52,12 +53,11 @@ class Choice:
         unit = self.of(node)
         return unit is not None and not unit.is_box
 
-    def box(
-        self, members: list[Node], path: ScopePath = (), title: str | None = None, began: int = 0
-    ) -> None:
-        """Put values into a box."""
-        self.boxes.append(Unit(f"b{len(self.boxes)}", path, members, True, title, began))
-        self.units |= dict.fromkeys((node.birth for node in members), self.boxes[-1])
+    def put(self, box: Unit) -> None:
+        """Add a box."""
+        box.id, box.is_box = f"b{len(self.boxes)}", True
+        self.boxes.append(box)
+        self.units |= dict.fromkeys((node.birth for node in box.members), box)
 
 
 def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
@@ -127,12 +127,12 @@ def in_units(
     for node in nodes:
         birth, path = node.birth, paths[node.birth]
         frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in collapsed), path)
-        choice.units[birth] = Unit(ids[birth], frames, [node])
+        choice.units[birth] = Unit([node], frames, ids[birth])
         if node.op is not None and frames != path and birth not in alone:
             inside[path[: len(frames) + 1]].append(node)
     for (*around, (title, began)), members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            choice.box(members, tuple(around), title, began)
+            choice.put(Unit(members, tuple(around), title=title, began=began))
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
@@ -147,17 +147,19 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
-    alike: defaultdict[tuple[bool, tuple[Unit, ...]], list[Node]] = defaultdict(list)
-    for leaf in (node for node in nodes if node.birth in users):
-        first, *others = users[leaf.birth]
-        if not others and first.is_box and (leaf.needs or leaf.birth < first.began):
-            choice.units[leaf.birth] = first
-            first.members.append(leaf)
-        elif all(unit.is_box for unit in (first, *others)):
-            alike[leaf.needs, (first, *others)].append(leaf)
-    for leaves in alike.values():
+    alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
+    for leaf in nodes:
+        to = tuple(users.get(leaf.birth, ()))
+        if not to or not all(unit.is_box for unit in to):
+            continue
+        if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
+            choice.units[leaf.birth] = to[0]
+            to[0].members.append(leaf)
+        else:
+            alike["parameter" if leaf.needs else "data", to].append(leaf)
+    for (role, _), leaves in alike.items():
         if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
-            choice.box(leaves)
+            choice.put(Unit(leaves, role=role))
 
 
 def nearest_units(

@@ -166,18 +166,16 @@ class Sketch:
         """What a box says of the values in it."""
         leaves = [node for node in box.members if node.op is None]
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, role, outputs = box.title, "value", list(box.outputs.values())
-        if title is None:
-            title = (
-                f"{self.names.of(leaves[0])}{', ' if len(leaves) == 2 else ' … '}{self.names.of(leaves[-1])}"
-            )
-            role, outputs = "parameter" if parameters else "data", leaves
+        title, outputs = box.title, list(box.outputs.values())
+        if box.role != "value":
+            between = ", " if len(leaves) == 2 else " … "
+            title, outputs = between.join(map(self.names.of, (leaves[0], leaves[-1]))), leaves
         gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
         gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
         return DrawnBox(
             box.id,
             title,
-            role,
+            box.role,
             box.path,
             [f"n{self.places[node.birth]}" for node in box.members],
             gates.most_common(),

@@ -11,8 +11,9 @@ from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import DrawnValue, Numeric
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import Style
-from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, more_uses, row, table, text
+from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
 from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 LONGEST_FORMULA = 60
@@ -90,13 +91,10 @@ def header(value: DrawnValue, colors: Colors) -> str:
     if value.wrong:
         notes.append("✗ its rule is wrong")
     if value.unseen:
-        notes.append(f"{more_uses(value.unseen)} not drawn")
+        notes.append(f"{counted(value.unseen, 'more use')} not drawn")
     if notes:
         parts += font(f"&#160;&#160;{' · '.join(notes)}", colors.muted, 10)
     return parts
-
-
-# ------------------------------------------------------------------------------------- numbers
 
 
 def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> ndarray[Any, Any] | None:

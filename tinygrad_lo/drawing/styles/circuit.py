@@ -11,8 +11,9 @@ import numpy as np
 from tinygrad_lo.drawing.contents import Contents, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import Style, norm_text
-from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, more_uses, row, table, text
+from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
 from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
@@ -83,7 +84,7 @@ class Circuit(Style):
         bold = font(f"<B>{name}</B>", self.colors.role(value.role)[2], 13)
         if not value.unseen:
             return bold
-        return bold + font(text(f" ({more_uses(value.unseen)})"), self.colors.muted, 9)
+        return bold + font(text(f" ({counted(value.unseen, 'more use')})"), self.colors.muted, 9)
 
     def lines(self, value: DrawnValue) -> list[str]:
         """The value, its gate `g5`, and the wire between them, whose class tells it from edges."""

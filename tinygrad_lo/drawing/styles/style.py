@@ -68,7 +68,7 @@ class Style:
 
     def stub_line(self, stub: Stub) -> str:
         """The node in place of what is not drawn."""
-        count = f"{stub.behind} more value{'s' * (stub.behind != 1)}"
+        count = counted(stub.behind, "more value")
         return (
             f'{stub.id} [shape=box style="rounded,dashed" color="{self.colors.faint}" margin="0.1,0.05"'
             f' height=0 tooltip="{count}, not drawn" label=<{font(f"… {count}", self.colors.muted, 11)}>]'
@@ -88,9 +88,6 @@ class Style:
     def places(self) -> tuple[str, str]:
         """Where the value and the gradient stand, if the legend must say so."""
         return "", ""
-
-
-# --------------------------------------------------------------------------------------- boxes
 
 
 def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:

@@ -83,8 +83,3 @@ def row(*cells: str) -> str:
 def table(*rows: str, **attributes: object) -> str:
     """Rows below each other."""
     return tag("TABLE", "".join(rows), attributes)
-
-
-def more_uses(count: int) -> str:
-    """How many uses of a value are not drawn."""
-    return f"{count} more use{'s' * (count > 1)}"
