@@ -47,7 +47,7 @@ class DrawnValue:
     unseen: int = 0  # how many of its uses are not drawn
     also: tuple[str, Array] | None = None  # a second view of it: probabilities beside their logarithms
     gate: str = ""  # the op as it stands in a circuit: `×`, `+ 1`
-    numeric: Numeric | None = None
+    numeric: list[Numeric] = field(default_factory=list)  # what a gradient check found, if there was one
     wrong: bool = False  # a gradient check found the rule of its op wrong
     focus: bool = False  # the picture is about it
 

@@ -170,7 +170,7 @@ def marks(style: Style) -> Iterator[str]:
     red, root = colors.gradient, text(contents.values[-1].name)
     on_wire, under_wire = style.places()
     slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
-    verdicts = {value.numeric.mark[0] for value in contents.values if value.numeric is not None}
+    verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
     stopped = any(edge.strength == 0 for edge in contents.edges)
     missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.report import Report, Row, leaf_name
-from tinygrad_lo.drawing.contents import Contents, Numeric
+from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Numeric
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import OptionError
 
@@ -23,14 +23,14 @@ def lay_over(contents: Contents, nodes: list[Node], check: Any) -> str:
     if not contents.differentiated:
         raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
     numerics = read_report(check, nodes, contents.gradients)
-    by_id = {f"n{i}": numerics[node.birth] for i, node in enumerate(nodes) if node.birth in numerics}
     faults = {fault.op for fault in check.faults}
-    wrong = {f"n{i}" for i, node in enumerate(nodes) if node.op is not None and node.op.name in faults}
-    for value in contents.values:
-        value.numeric, value.wrong = by_id.get(value.id), value.id in wrong
-    for group in contents.groups:
-        group.numeric = [by_id[id] for id in group.members if id in by_id]
-        group.wrong = not wrong.isdisjoint(group.members)
+    drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
+    parts = {part.id: part for part in drawn}
+    for place, id in contents.shown.items():
+        node, part = nodes[place], parts[id]
+        part.wrong |= node.op is not None and node.op.name in faults
+        if node.birth in numerics:
+            part.numeric.append(numerics[node.birth])
     return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 
 

@@ -49,11 +49,10 @@ def card(value: DrawnValue, look: Look) -> str:
     if value.expects:
         captions.append(caption("grad", colors.gradient))
         cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
-    if value.numeric is not None:
-        values, failures = value.numeric.values, value.numeric.failures
-        values = values[np.isfinite(values)] if look.summarizes(shape) else values
-        captions.append(verdict(value.numeric, colors))
-        cells.append(data_cell("gradient", values, shape, look, f"numeric-{value.id}", failures))
+    for numeric in value.numeric:
+        known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+        captions.append(verdict(numeric, colors))
+        cells.append(data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures))
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:

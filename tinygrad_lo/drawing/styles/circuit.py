@@ -40,7 +40,7 @@ class Circuit(Style):
         """Its number on the wire, its gradient under it, and its name."""
         above, below, mark = texts(value, self.look)
         ink, ground = self.colors.gradient, ""
-        if value.numeric is not None and value.numeric.failed:
+        if any(numeric.failed for numeric in value.numeric):
             ink, ground = self.colors.alarm_ink, self.colors.alarm
         over, under = self.number(value, above, self.colors.value), self.number(value, below, ink)
         under += font(f"&#160;<B>{text(mark)}</B>", ink, 10) if mark else ""
@@ -171,10 +171,10 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
                 DASH if known is None or not known.size else number(known.astype(float).mean(), look.digits)
             )
         above = f"{size(shape)} · μ {mean}"
-    if value.numeric is not None:
-        mark = value.numeric.mark
-        if not shape and np.isfinite(value.numeric.values):
-            mark += f" {number(value.numeric.values, look.digits + 1)}"
+    for numeric in value.numeric:
+        mark = numeric.mark
+        if not shape and np.isfinite(numeric.values):
+            mark += f" {number(numeric.values, look.digits + 1)}"
     return above, gradient_text(value.gradient, look) if value.expects else "", mark
 
 
