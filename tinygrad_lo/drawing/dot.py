@@ -31,10 +31,7 @@ FILLER = 24  # columns
 
 
 def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
-    """The DOT text of a picture in the style "cards", "circuit" or "overview".
-
-    verdict: what a gradient check found, for the title.
-    """
+    """The DOT text of a picture; verdict: what a gradient check found, for the title."""
     style = STYLES[style_name](contents, look)
     placed = [(value.path, style.lines(value)) for value in contents.values]
     placed += [(group.path, [style.group_line(group)]) for group in contents.groups]

@@ -64,10 +64,7 @@ Backend = Callable[[str, str], bytes]  # from DOT text and a format to what is i
 
 
 def render(source: str, format: str, expected: str = "") -> bytes:
-    """The picture as a file's content; `expected` is a text that it must contain.
-
-    Raises:   DrawingError: no Graphviz is found, or none that works.
-    """
+    """The picture as a file's content; `expected` is a text that it must contain."""
     failures = []
     for name, backend in backends().items():
         try:

@@ -43,14 +43,10 @@ ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
 
 class Page:
-    """A page that steps through a graph. In a notebook it shows itself, in a frame of its own.
-
-    Attributes:
-        html: the whole file.
-    """
+    """A page that steps through a graph. In a notebook it shows itself, in a frame of its own."""
 
     def __init__(self, html: str, name: str) -> None:
-        self.html = html
+        self.html = html  # the whole file
         self._name = name
 
     def __repr__(self) -> str:
@@ -66,14 +62,7 @@ class Page:
 
 
 def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Contents, style: str) -> Page:
-    """The page that steps through a graph.
-
-    look, paint, contents, style: how the picture is drawn, what draws it as DOT text, and what it shows.
-
-    At the edges: of more than 1000 steps, the first and last 200 of each pass; the page says so.
-    Raises:   DrawingError: no Graphviz works, or the graph has more than 50 000 values.
-              MutationError: a parameter was changed in place after the forward pass.
-    """
+    """The page that steps through a graph; `paint` draws the picture as DOT text in other colours."""
     if contents.total > MOST_VALUES:
         raise DrawingError(
             f"the graph has {contents.total:,} values, a page steps through {MOST_VALUES:,} at most; "
@@ -260,18 +249,15 @@ class Story:
         return edge.id if edge else ""
 
     def total(self, step: Product) -> dict[str, list[str] | None]:
-        """The running total as the picture would show it; None for what the picture shows: the final one.
-
-        A box shows nothing before it.
-        """
+        """The running total as the picture would show it; None for what the picture shows: the final one."""
         id = self.id_of(step.target_place)
         if step is self.final[id]:
             return {id: None}
-        if step.target_place not in self.cards:
+        if step.target_place not in self.cards:  # a box shows nothing before the final one
             return {}
-        return {
-            id: [gradient_text(step.total, self.look)] if self.is_circuit else figures(step.total, self.look)
-        }
+        if self.is_circuit:
+            return {id: [gradient_text(step.total, self.look)]}
+        return {id: figures(step.total, self.look)}
 
     def question(self, step: Product) -> Step:
         """What the quiz asks: the product, or one element of it. Nothing where a card shows no elements."""

@@ -186,16 +186,12 @@ class Sketch:
 
 
 class Gates(Names):
-    """What stands inside a gate: `×`, `+ 1`, `× λ`, `max(0, ·)`: formulas with a dot for each drawn input.
-
-    inline: the births of the leaves that stand inside their gate. everything: whether numbers are
-    dots as well, so that `a + 1` and `a + b` are the same gate.
-    """
+    """What stands inside a gate: `×`, `+ 1`, `× λ`, `max(0, ·)`: formulas with a dot for each drawn input."""
 
     def __init__(self, names: Names, inline: Container[int] = (), *, everything: bool = False) -> None:
         self.__dict__.update(vars(names))
-        self.inline = inline
-        self.everything = everything
+        self.inline = inline  # the births of the leaves that stand inside their gate
+        self.everything = everything  # numbers are dots as well: `a + 1` and `a + b` are the same gate
 
     def operands(self, node: Node) -> list[str]:
         """The node's inputs as text, dots in place of edges."""

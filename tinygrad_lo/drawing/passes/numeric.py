@@ -35,10 +35,7 @@ def lay_over(contents: Contents, nodes: list[Node], check: Any) -> str:
 
 
 def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[int, Numeric]:
-    """What the report says of each leaf that it names, by birth.
-
-    Raises:   OptionError: no gradient check's report, or one of another loss or other leaves.
-    """
+    """What the report says of each leaf that it names, by birth."""
     if not isinstance(report, Report):
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
     leaves: defaultdict[str, list[Node]] = defaultdict(list)

@@ -164,4 +164,4 @@ def flat(arrays: Iterable[Array]) -> np.ndarray:
     """All numbers in one row; none where one array is lazy or on another device."""
     known = [concrete(x) for x in arrays]
     rows = [np.ravel(x).astype(float) for x in known if x is not None]
-    return np.concatenate(rows) if rows and len(rows) == len(known) else np.zeros(0)
+    return np.concatenate([np.zeros(0), *rows] if len(rows) == len(known) else [np.zeros(0)])

@@ -18,16 +18,12 @@ DASH = "–"  # a gradient that was not computed; it is never 0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How to draw: colours, the largest side of a table, significant digits.
-
-    handles: whether numbers get ids, by which the page that steps through a graph finds them, and
-    grounds, which it tints.
-    """
+    """How to draw."""
 
     colors: Colors
-    max_cells: int
-    digits: int
-    handles: bool = False
+    max_cells: int  # the largest side of a table
+    digits: int  # significant ones
+    handles: bool = False  # numbers get ids, by which the page of steps finds them, and grounds to tint
 
     def summarizes(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
