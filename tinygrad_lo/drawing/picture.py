@@ -127,16 +127,7 @@ def focused(names: Names, focus: Any) -> list[Node]:
     if focus is None:
         return []
     if isinstance(focus, str):
-        known = [names.of(node) for node in names.nodes]
-        values = [node for node, name in zip(names.nodes, known, strict=True) if name == one_line(focus)]
-        if values:
-            return values
-        known = names_by_user(names) or known
-        near = difflib.get_close_matches(focus, known, 3) or known[-5:]
-        raise OptionError(
-            f"draw: focus is {focus!r}, and no value of this graph has that name; "
-            f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
-        )
+        return values_called(names, focus)
     if not isinstance(focus, Node):
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
     if not any(node is focus for node in names.nodes):
@@ -144,6 +135,19 @@ def focused(names: Names, focus: Any) -> list[Node]:
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
     return [focus]
+
+
+def values_called(names: Names, name: str) -> list[Node]:
+    """The values of the graph with this name."""
+    values = [node for node in names.nodes if names.of(node) == one_line(name)]
+    if values:
+        return values
+    known = names_by_user(names) or [*map(names.of, names.nodes)]
+    near = difflib.get_close_matches(name, known, 3) or known[-5:]
+    raise OptionError(
+        f"draw: focus is {name!r}, and no value of this graph has that name; "
+        f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
+    )
 
 
 def names_by_user(names: Names) -> list[str]:

@@ -261,8 +261,8 @@ class Story:
 
     def question(self, step: Product) -> Step:
         """What the quiz asks: the product, or one element of it. Nothing where a card shows no elements."""
-        part, total, place = concrete(step.part), concrete(step.total), step.target_place
-        if part is None or total is None or not part.size:
+        part, place = concrete(step.part), step.target_place
+        if part is None or not part.size:
             return {}
         if part.ndim and (self.is_circuit or place not in self.cards or self.is_summarized(place)):
             return {}
@@ -275,7 +275,7 @@ class Story:
         ask: Step = {"question": f"∂L/∂{step.target}{at} {sign} {formula} = ?", "cell": j}
         ask["answer"] = repr(float(part.flat[j]))
         if step.before is not None:
-            ask["sum"] = repr(float(total.flat[j]))
+            ask["sum"] = repr(float(np.ravel(step.total)[j]))
         return ask
 
     def is_summarized(self, place: int) -> bool:

@@ -59,6 +59,14 @@ class Choice:
         self.boxes.append(box)
         self.units |= dict.fromkeys((node.birth for node in box.members), box)
 
+    def find_outputs(self, nodes: list[Node]) -> None:
+        """Tell each drawn unit which of its values are used outside of it; the root always is."""
+        self.units[nodes[-1].birth].outputs[nodes[-1].birth] = nodes[-1]
+        for head, tail in edges_of(nodes):
+            unit = self.of(tail)
+            if unit is not None and self.units.get(head.birth) is not unit:
+                unit.outputs[tail.birth] = tail
+
 
 def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
     """Every edge between values: its head and its tail."""
@@ -88,11 +96,7 @@ def choose(
     choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
         choice.drawn, choice.cut = nearest_units(choice.units, wanted, [root, *focus], limit), True
-    choice.units[root.birth].outputs[root.birth] = root
-    for head, tail in edges_of(nodes):
-        unit = choice.of(tail)
-        if unit is not None and choice.units.get(head.birth) is not unit:
-            unit.outputs[tail.birth] = tail
+    choice.find_outputs(nodes)
     return choice
 
 

@@ -222,16 +222,22 @@ def is_plain_array(node: Node, data: Array) -> bool:
 
 def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    constants: dict[int, Node] = {}
-    for node in filter(choice.by_itself, nodes):
-        tensors = [parent for parent in node.parents if parent is not None]
-        leaves = [leaf for leaf in tensors if leaf.op is None]
-        if len(node.parents) == len(tensors) == 2 and len(leaves) == 1:
-            leaf = leaves[0]
-            is_constant = not leaf.needs and np.ndim(leaf.value) == 0 and name_of(leaf)
-            if is_constant and uses[leaf.birth] == 1 and choice.by_itself(leaf):
-                constants[leaf.birth] = leaf
+    constants = {
+        leaf.birth: leaf
+        for node, leaf in edges_of(filter(choice.by_itself, nodes))
+        if is_constant(leaf) and uses[leaf.birth] == 1 and choice.by_itself(leaf) and joins_a_computed(node)
+    }
     return constants if len(constants) <= MOST_INLINE else {}
+
+
+def is_constant(leaf: Node) -> bool:
+    """Whether this is a named number without a gradient."""
+    return leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
+
+
+def joins_a_computed(node: Node) -> bool:
+    """Whether an op of two inputs takes a computed value."""
+    return len(node.parents) == 2 and any(tail.op is not None for _, tail in edges_of([node]))
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:

@@ -55,14 +55,8 @@ class Circuit(Style):
             rows = [row(cell(name, colspan=2))] if name else []
             rows.append(row(left, right))
         else:
-            first = last = ""
-            if name and value.role in ("loss", "result"):
-                last = cell(f"&#160;{name}", rowspan=2)
-            elif name and value.gate:
-                over = f"{name}&#160;{over}"
-            elif name:
-                first = cell(f"{name}&#160;", rowspan=2)
-            rows = [row(first, cell(over, **wire, sides="B", **upper), last)]
+            first, inner, last = beside_wire(value, name)
+            rows = [row(first, cell(inner + over, **wire, sides="B", **upper), last)]
             rows.append(row(cell(under, bgcolor=ground, **lower)))
         return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2)
 
@@ -148,6 +142,17 @@ class Circuit(Style):
 def gate_id(value: DrawnValue) -> str:
     """The name of a value's gate."""
     return f"g{value.id.removeprefix('n')}"
+
+
+def beside_wire(value: DrawnValue, name: str) -> tuple[str, str, str]:
+    """The name before the wire (of leaves), on it, or behind it (of the root)."""
+    if not name:
+        return "", "", ""
+    if value.role in ("loss", "result"):
+        return "", "", cell(f"&#160;{name}", rowspan=2)
+    if value.gate:
+        return "", f"{name}&#160;", ""
+    return cell(f"{name}&#160;", rowspan=2), "", ""
 
 
 def character(value: DrawnValue) -> int:

@@ -99,7 +99,7 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     if group.gates:
         lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
-    if differentiated and (group.gradients or group.role != "data"):
+    if differentiated and group.role != "data":
         of = " (parameters)" if group.parameters and group.role == "value" else ""
         figures.append(("gradient", "grad", colors.gradient, norm_text(group.gradients, look.digits) + of))
     for kind, word, ink, content in figures:
