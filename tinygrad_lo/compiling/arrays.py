@@ -19,8 +19,7 @@ from numpy import ndarray
 from tinygrad_lo.compiling.names import Namespace
 from tinygrad_lo.engine.graph import Array, Op
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.recording import Effect
-from tinygrad_lo.program.text import identifier
+from tinygrad_lo.program.text import identifier, one_line
 from tinygrad_lo.program.value import Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
@@ -121,7 +120,7 @@ class ArrayCode:
         if kernel is None or line in self.program.decisive or not kernel(self, line):
             self.generic(line)
         if line.name is not None and self.rows:
-            self.rows[-1] += f"  # {line.comment}"
+            self.rows[-1] += f"  # {one_line(line.name)}"
 
     def out(self, line: Value) -> str | None:
         """A buffer to write the line's value into, or None where it is made anew."""
@@ -168,13 +167,12 @@ class ArrayCode:
         return f"{text}.reshape(-1)"
 
     def _effect(self, line: Value) -> None:
-        effect: Effect = line.op
         value = self.text_of(line.args[0])
-        if effect.action is None:
-            self.run(f"if {'not ' if effect.answer else ''}{value}: return MISS")
-            return
-        action = self.names.name(effect.action, "check")
-        self.run(f"{action}({', '.join([value, *map(self.constant, effect.facts)])})")
+        if line.op is None:
+            self.rows.append(f"if {'not ' if line.ref else ''}{value}: return MISS")
+        else:
+            action = self.names.name(line.op, "check")
+            self.rows.append(f"{action}({', '.join([value, *map(self.text_of, line.args[1:])])})")
 
     def _result(self, value: Value) -> str:
         """What leaves: an array of its own, or a number."""

@@ -23,11 +23,11 @@ from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
+from tinygrad_lo.engine.machine.recording import Data, Recording
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.options import flag, public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.recording import Data, Recording
 from tinygrad_lo.program.text import Taken
 
 MOST_KEPT = 16  # recordings of one function that are kept; the one not used for longest goes

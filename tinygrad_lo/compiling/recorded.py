@@ -75,8 +75,8 @@ class Recorded:
             "REFUSED": REFUSED,
         }  # fmt: skip
         lines = program.lines = checks_first(program.lines)
-        effects = [line for line in lines if line.kind == "effect" and type(line.op.action) is not Check]
-        self.branches = any(line.op.action is None for line in effects)
+        effects = [line for line in lines if line.kind == "effect" and type(line.op) is not Check]
+        self.branches = any(line.op is None for line in effects)
         self.careful = stops_halfway(lines)
         self.written = [fact for line in effects for fact in line.args[1:] if type(fact) is ndarray]
         self.sources = [line.args[-1] for line in lines if draws(line)]
@@ -377,7 +377,7 @@ def checks_first(lines: list[Value]) -> list[Value]:
 
 def stops_halfway(lines: list[Value]) -> bool:
     """Whether a run may end, by an error or another branch, after it has drawn or changed something."""
-    changes = [line.op.action is not None and not is_check(line) if line.kind == "effect" else draws(line)
+    changes = [line.op is not None and not is_check(line) if line.kind == "effect" else draws(line)
                for line in lines]  # fmt: skip
     first = changes.index(True) if True in changes else len(lines)
     return any(may_stop(line) for line in lines[first + 1 :])
@@ -385,13 +385,13 @@ def stops_halfway(lines: list[Value]) -> bool:
 
 def is_check(line: Value) -> bool:
     """Whether a line examines data."""
-    return line.kind == "effect" and type(line.op.action) is Check
+    return line.kind == "effect" and type(line.op) is Check
 
 
 def may_stop(line: Value) -> bool:
     """Whether a run may end at a line."""
     if line.kind == "effect":
-        return line.op.action is None or is_check(line)
+        return line.op is None or is_check(line)
     own = TABLE.get(line.op.name) is not line.op
     return not draws(line) and (own or line.op in INDEXED)
 
