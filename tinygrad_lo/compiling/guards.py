@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.compiling.names import Namespace
+from tinygrad_lo.compiling.names import Namespace, itself
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.nn.base import Module
@@ -33,6 +33,7 @@ PARTIAL = ("func", "args", "keywords")
 MAPPINGS = (dict, types.MappingProxyType)
 SETS = (set, frozenset)
 SEQUENCES = (list, tuple, deque)
+BUFFERS = (bytearray, array, memoryview)
 FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)  # never asked about
 MOST_GUARDED = 64  # entries of a container that are asked for one by one
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -51,27 +52,29 @@ class Guards:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.questions: dict[str, str] = {}
-        self.names = Namespace(
-            nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of, memory_of=memory_of
-        )
+        self.names = Namespace(nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of)
         self.arrays: dict[str, Array] = {}
         self.called: dict[str, str] = {}
-        self.functions: list[Any] = []
-        self.objects: list[Any] = []  # whose attributes are asked about
-        self.containers: list[Any] = []  # lists may contain each other
+        self._met: set[Any] = set()  # lists may contain each other, functions call each other
         if isinstance(f, (types.FunctionType, types.MethodType)):
             self._follow(f)
         else:
             self.visit(f, self.names.name(f), "the function")
+
+    def _is_new(self, thing: Any) -> bool:
+        """Whether this very object is met for the first time."""
+        key = itself(thing)
+        new = key not in self._met
+        self._met.add(key)
+        return new
 
     def _follow(self, f: Any) -> None:
         """The function, and what it reads."""
         if isinstance(f, types.MethodType):
             self.visit(f.__self__, self.names.name(f.__self__), "self")
         f = function_behind(f)
-        if f is None or any(f is known for known in self.functions):
+        if f is None or not self._is_new(f):
             return
-        self.functions.append(f)
         names = names_in(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             try:
@@ -114,10 +117,10 @@ class Guards:
             self.called.setdefault(reading, words)
         elif type(value) in PLAIN_VALUES or isinstance(value, np.generic):
             self._same_number(value, reading, words)
-        elif isinstance(value, (bytearray, array, memoryview)):
+        elif isinstance(value, BUFFERS):
             self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
-            self.ask(f"memory_of({reading}) == {self.names.name(memory_of(value))}", words)
-        elif any(value is known for known in self.containers):
+            self.ask(f"bits({reading}) == {self.names.name(bits(value))}", words)
+        elif isinstance(value, (*SEQUENCES, *MAPPINGS, *SETS)) and not self._is_new(value):
             self.ask(f"{reading} is {self.names.name(value)}", words)
         elif isinstance(value, (*SEQUENCES, *MAPPINGS)):
             items = value.items() if isinstance(value, MAPPINGS) else list(enumerate(value))
@@ -135,8 +138,7 @@ class Guards:
         inner = []
         if isinstance(value, functools.partial):
             inner = [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
-        elif holds_data(value) and not any(value is other for other in self.objects):
-            self.objects.append(value)
+        elif holds_data(value) and self._is_new(value):
             inner = self._attributes(value, known, words)
         if callable(value):
             self._follow(value)
@@ -180,7 +182,6 @@ class Guards:
         self.ask(question, words)
 
     def _same_kind(self, value: Any, reading: str, words: str) -> None:
-        self.containers.append(value)
         kind = self.names.name(type(value))
         self.ask(f"type({reading}) is {kind} and len({reading}) == {len(value)}", words)
 
@@ -243,12 +244,6 @@ def holds_data(value: Any) -> bool:
     return isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
 
 
-def memory_of(value: Any) -> tuple[str, bytes]:
-    """Numbers in a buffer: of which kind, and which."""
-    view = memoryview(value)
-    return view.format, view.tobytes()
-
-
 def bytes_of(value: Any) -> bytes:
     """Numbers and text in nested containers as bytes: quick, and exact; nothing where there is anything else.
 
@@ -261,7 +256,12 @@ def bytes_of(value: Any) -> bytes:
 
 
 def bits(value: Any) -> Any:
-    """What tells two numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
+    """What tells two arrays, numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
+    if isinstance(value, ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, BUFFERS):
+        view = memoryview(value)
+        return (view.format, view.tobytes())
     if isinstance(value, (*SEQUENCES, *SETS)):
         return (type(value), *map(bits, value))
     if isinstance(value, MAPPINGS):
