@@ -17,7 +17,6 @@ from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.machine.sums import TALL
 from tinygrad_lo.engine.ops.reductions import row_starts
-from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value, named_after_op
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
@@ -25,11 +24,6 @@ KEYWORD_OUT = (np.maximum, np.minimum)  # positional out is deprecated there
 SHORTER = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}  # powers
 KERNELS: dict[Op, Kernel] = {}
 kernel = named_after_op(KERNELS)
-
-
-def array_code(program: Program) -> ArrayCode:
-    """The program as NumPy text with buffers."""
-    return ArrayCode(program, quickest)
 
 
 def quickest(code: ArrayCode, line: Value) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.compiling.arrays import MISS
+from tinygrad_lo.compiling.arrays import MISS, ArrayCode
 from tinygrad_lo.compiling.guards import Guards, bits
-from tinygrad_lo.compiling.kernels import array_code
+from tinygrad_lo.compiling.kernels import quickest
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.graph import Node, active, modes
@@ -74,7 +74,6 @@ class Recorded:
         self._ask_arguments(args)
         self.inputs = self._read_leaves(args, wrapped)
         self.questions += guards.questions
-        self.on_numpy: Callable[[], Any] | None = None  # of a scalar program, for what Python floats lack
         self.scalar = ScalarCode(program) if runs_on_floats(program) else None
         text = self._step_text()
         entry = self._entry_text(checks=due is not None)
@@ -106,15 +105,12 @@ class Recorded:
     def _step_text(self) -> str:
         """Define the step, and say how it reads."""
         if self.scalar is None:
-            code = array_code(self.program)
-            self.names["instance"] = define(code.text, "instance", code.names, FILE)
+            code = self._define_instance()
             return "\n".join([*code.legend(), code.text])
         if len(self.scalar.rows) > INLINED:
             self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
         self.names["exact"] = self._exact
         return self.scalar.text
-
-    # --------------------------------------------------------------- what must be as it was
 
     def _ask_like(self, reading: str, data: Any) -> None:
         """Ask whether an array is of the recorded kind, shape and dtype."""
@@ -190,8 +186,6 @@ class Recorded:
         self.questions += [f"{reading} is {text}" for reading in known]  # any may get another array
         return text
 
-    # ------------------------------------------------------------------------------- the entry
-
     def _entry_text(self, *, checks: bool) -> str:
         """Python source of `make(left)`, which returns the entry and recharge."""
         given = ", ".join(self.parameters)
@@ -241,24 +235,23 @@ class Recorded:
             run, exact = [f"out = step({floats})"], [f"    out = exact({inputs})", unpack]
         else:  # the step written into the entry: for a short one a call is a tenth of the time
             self.names |= code.names
-            begin = [
-                f"{name} = to_float({text})" for name, text in zip(code.arguments, self.inputs, strict=True)
-            ]
-            end = [
-                f"{name} = {text}" for name, text in zip(results, code.results, strict=True) if name != text
-            ]
+            begin = map("{} = to_float({})".format, code.arguments, self.inputs)
+            named = zip(results, code.results, strict=True)
+            end = [f"{name} = {text}" for name, text in named if name != text]
             # Registers and results have names of their own, so the order of the last lines does not matter.
             run, exact = [*begin, *code.rows, *end], [f"    {', '.join(results)}, = exact({inputs})"]
         return ["try:", *(f"    {row}" for row in run), "except (ArithmeticError, ValueError):", *exact]
 
-    def _exact(self, *inputs: Any) -> Any:
-        """Run the program on NumPy's numbers."""
-        if self.on_numpy is None:
-            code = array_code(self.program)
-            self.on_numpy = define(code.text, "instance", code.names, FILE)
-        return self.on_numpy()(*map(float64, inputs))
+    def _define_instance(self) -> ArrayCode:
+        code = ArrayCode(self.program, quickest)
+        self.names["instance"] = define(code.text, "instance", code.names, FILE)
+        return code
 
-    # ----------------------------------------------------------------------- what only checks need
+    def _exact(self, *inputs: Any) -> Any:
+        """Run a program of numbers on NumPy's, for what Python floats lack."""
+        if "instance" not in self.names:
+            self._define_instance()
+        return self.names["instance"]()(*map(float64, inputs))
 
     def evaluate(self, expression: str, args: tuple[Any, ...]) -> Any:
         """The value of an expression of the entry, for these arguments of f."""
@@ -266,13 +259,13 @@ class Recorded:
         exec("\n".join(self.reads), space)
         return eval(expression, space)
 
-    def fits(self, args: tuple[Any, ...]) -> bool:
-        """Whether the recording is for these arguments. (Which way it branches is not asked.)"""
-        return bool(self.evaluate(self.asked, args))
+    def inputs_of(self, args: tuple[Any, ...]) -> list[Any]:
+        """What the step is called with, for these arguments of f."""
+        return self.evaluate(f"[{', '.join(self.inputs)}]", args)  # type: ignore[no-any-return]
 
     def outputs(self, args: tuple[Any, ...]) -> Any:
         """(value, *gradients), without asking or adding anything, or MISS."""
-        inputs = self.evaluate(f"[{', '.join(self.inputs)}]", args)
+        inputs = self.inputs_of(args)
         if self.scalar is None:
             return self.names["instance"]()(*inputs)
         if "step" not in self.names:
@@ -282,10 +275,6 @@ class Recorded:
         except (ArithmeticError, ValueError):
             out = self._exact(*inputs)
         return [MINUS_ZERO + number for number in out]
-
-    def interpret(self, args: tuple[Any, ...]) -> tuple[list[Any], float]:
-        """The results line by line, by the ops' own forwards, and what rounding can do on the way."""
-        return self.program.run(self.evaluate(f"[{', '.join(self.inputs)}]", args))
 
     def prints(self, args: tuple[Any, ...]) -> dict[str, Any]:
         """What tells whether f writes into the arrays that it reads."""

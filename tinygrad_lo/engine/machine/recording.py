@@ -142,9 +142,13 @@ class Recording(mode):
         if modes.scope is not None:
             label(out).scope = modes.scope
         self.always += [out] * runs_always(op)
-        if not tensors:
-            return self.array_of(out)
-        return out if out.needs or plainly or not self.copies else self.copied(out)
+        if tensors:
+            return out if out.needs or plainly or not self.copies else self.copied(out)
+        if type(data) is ndarray:
+            self.arrays[memory(data)] = out  # it stands for this array from here on
+        else:
+            self.steady = False
+        return data
 
     def read(
         self, op: Op, inputs: tuple[Any, ...], count: int
@@ -186,15 +190,6 @@ class Recording(mode):
             return frozen(value)
         return value
 
-    def array_of(self, node: Node) -> Array:
-        """The result of an op on arrays alone, for which the node stands from here on."""
-        data = node.value
-        if type(data) is ndarray:
-            self.arrays[memory(data)] = node
-        else:
-            self.steady = False
-        return data
-
     def origin(self, node: Node) -> Node:
         """The tensor that a leaf made of a plain array inside the recording stands for: what made the array.
 
@@ -219,10 +214,8 @@ class Recording(mode):
 
     def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
         """`leaves.history`, with tensors in place of the arrays among the inputs."""
-        return [
-            row._replace(inputs=tuple(self.as_tensors(row.parents, row.inputs)))
-            for row in history(roots, known)
-        ]
+        rows = history(roots, known)
+        return [row._replace(inputs=tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
 
     def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
