@@ -34,8 +34,8 @@ class ArrayCode:
         names: what the text uses.
     """
 
-    def __init__(self, program: Program, quickest: Kernel) -> None:
-        self.quickest = quickest
+    def __init__(self, program: Program, write: Kernel) -> None:
+        self.write = write
         self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
@@ -91,7 +91,7 @@ class ArrayCode:
         if line.section != self.section and line.section:
             self.rows.append(f"# {line.section}")
         self.section = line.section
-        if not (quick and self.quickest(self, line)):
+        if not (quick and self.write(self, line)):
             forward = self.names.name(line.op.forward, identifier(line.op.name, "k"))
             self.assign(line, f"{forward}({', '.join(map(self.text_of, line.args))})")
         if line.name is not None and self.rows:
@@ -141,12 +141,13 @@ class ArrayCode:
         self.texts[line] = f"v{len(self.texts)}"
         self.rows.append(f"{self.texts[line]} = {expression}")
 
-    def view(self, line: Value, expression: str) -> None:
-        """A view: of a buffer it is made once, of anything else at each call."""
+    def view(self, line: Value, expression: str) -> bool:
+        """A view: of a buffer it is made once, of anything else at each call. (True, as kernels answer.)"""
         base = line.args[0]
         self.static[line] = base in self.buffers or self.static.get(base, False)
         self.texts[line] = f"v{len(self.texts)}"
         (self.made if self.static[line] else self.rows).append(f"{self.texts[line]} = {expression}")
+        return True
 
     def run(self, statement: str) -> None:
         """A line that runs at each call."""

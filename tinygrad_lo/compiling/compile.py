@@ -216,10 +216,10 @@ class Compiler:
     def only_reads(
         self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], first: bool = True
     ) -> bool:
-        """Whether f has left alone what it reads. If it does that again and again, it stays on the engine.
+        """Whether f has left alone what it reads. If not, again and again, it stays on the engine.
 
-        A program would change nothing. Something that f fills at its first call only, such as a table of
-        results, does not matter; an array is written into for a purpose.
+        What f fills at its first call only, such as a table of results, does not matter; an array is written
+        into for a purpose.
         """
         after = recorded.prints(args)
         changed = [words for reading, words in recorded.watched.items() if after[reading] != before[reading]]
@@ -274,11 +274,7 @@ class Compiler:
         return number, leaves, grads
 
     def run_engine(self, *args: Any) -> Any:
-        """A call on the engine.
-
-        Also where NumPy or a check has refused what the program gave it, and nothing has happened yet: the
-        engine says in readable words what is wrong, or f catches it and goes another way.
-        """
+        """A call on the engine, also where the program was refused: the engine's message is readable."""
         number, leaves, grads = self.engine(args)
         deposit(leaves, grads)
         return number
@@ -389,22 +385,13 @@ def difference(
         return "the parameters that get a gradient are others"
     for birth, result in ours.items():
         a, b = np.asarray(result), np.asarray(theirs[birth])
-        if not agree(a, b, relative, noise):
+        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
+        alike = a.shape == b.shape and a.dtype == b.dtype
+        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
             if not birth:
                 return f"its value is {a} by the program and {b} by the engine"
             return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
     return None
-
-
-def agree(a: Any, b: Any, relative: float, noise: float) -> bool:
-    """Whether two results are the same but for rounding."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    finite = np.isfinite(b)
-    if not np.array_equal(a[~finite], b[~finite], equal_nan=True) or not np.isfinite(a[finite]).all():
-        return False
-    scale = float(np.abs(b[finite]).max(initial=0.0))
-    return bool((np.abs(a[finite] - b[finite]) <= relative * scale + noise).all())
 
 
 @contextmanager

@@ -37,7 +37,7 @@ BUFFERS = (bytearray, array, memoryview)
 CONTAINERS = (*SEQUENCES, *MAPPINGS, *SETS)
 FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)  # never asked about
 MOST_GUARDED = 64  # entries of a container that are asked for one by one
-Place = tuple[Any, str, str]  # a thing, the expression that reads it, and what the user calls it
+Reading = tuple[Any, str, str]  # a thing, the expression that reads it, and what the user calls it
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -105,11 +105,11 @@ class Guards:
 
     def visit(self, value: Any, reading: str, words: str) -> None:
         """Ask about one thing that is read by an expression, and that the user calls by these words."""
-        waiting: list[Place] = [(value, reading, words)]
+        waiting: list[Reading] = [(value, reading, words)]
         while waiting:
             waiting += self._ask_about(*waiting.pop())
 
-    def _ask_about(self, value: Any, reading: str, words: str) -> list[Place]:
+    def _ask_about(self, value: Any, reading: str, words: str) -> list[Reading]:
         """Ask about one thing, and say what is in it."""
         if isinstance(value, ndarray):
             self.arrays.setdefault(reading, value)
@@ -130,11 +130,11 @@ class Guards:
             return self._object(value, reading, words)
         return []
 
-    def _object(self, value: Any, reading: str, words: str) -> list[Place]:
+    def _object(self, value: Any, reading: str, words: str) -> list[Reading]:
         """The very same object; if it holds data, the same data, and if it is called, what it reads."""
         known = self.names.name(value)
         self.ask(f"{reading} is {known}", words)
-        inner: list[Place] = []
+        inner: list[Reading] = []
         if isinstance(value, functools.partial):
             inner = [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
         elif holds_data(value) and self._is_new(value):
@@ -143,7 +143,7 @@ class Guards:
             self._follow(value)
         return inner
 
-    def _attributes(self, value: Any, known: str, words: str) -> list[Place]:
+    def _attributes(self, value: Any, known: str, words: str) -> list[Reading]:
         """What hangs on a layer, a dataclass or a namespace, and on its class if the user wrote that."""
         if hasattr(value, "__dict__"):
             inner = self._entries(vars(value), self.names.name(vars(value)), words, "{}.{}")
@@ -155,9 +155,9 @@ class Guards:
                 inner += self._class_entries(kind)
         return inner
 
-    def _class_entries(self, kind: type) -> list[Place]:
+    def _class_entries(self, kind: type) -> list[Reading]:
         """Numbers and functions that stand in a class of the user's."""
-        entries: list[Place] = []
+        entries: list[Reading] = []
         for key, entry in vars(kind).items():
             reading = f"{self.names.name(kind)}.__dict__[{key!r}]"
             function = entry.fget if isinstance(entry, property) else getattr(entry, "__func__", entry)
@@ -171,7 +171,7 @@ class Guards:
                 entries.append((entry, reading, words))
         return entries
 
-    def _entries(self, value: Any, reading: str, words: str, entry: str = "{}[{!r}]") -> list[Place]:
+    def _entries(self, value: Any, reading: str, words: str, entry: str = "{}[{!r}]") -> list[Reading]:
         """The entries of a container, to be asked about in turn; or all of them in one question."""
         kind = self.names.name(type(value))
         self.ask(f"type({reading}) is {kind} and len({reading}) == {len(value)}", words)
@@ -196,7 +196,7 @@ class Guards:
             for place, key, item in zip(places, keys, flat, strict=True)
         ]
 
-    def _members(self, members: tuple[Any, ...], reading: str, words: str) -> list[Place]:
+    def _members(self, members: tuple[Any, ...], reading: str, words: str) -> list[Reading]:
         """The members of a set, in the order in which f would meet them."""
         if is_plain(members):
             self._same_bytes(members, reading, words)

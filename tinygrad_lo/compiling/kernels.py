@@ -1,4 +1,4 @@
-"""How the array dialect writes an op: what NumPy does quickest, into a buffer where it can.
+"""How the array dialect writes an op: what NumPy does write_quickest, into a buffer where it can.
 
 A kernel writes a line and answers True, or answers False and leaves it to the op's own forward. The
 numbers behind the choices: maximum with an array of zeros takes a third of the time of a scalar zero,
@@ -26,7 +26,7 @@ KERNELS: dict[Op, Kernel] = {}
 kernel = named_after_op(KERNELS)
 
 
-def quickest(code: ArrayCode, line: Value) -> bool:
+def write_quickest(code: ArrayCode, line: Value) -> bool:
     """Write a line as its kernel does, if it has one that fits."""
     write = KERNELS.get(line.op, elementwise if line.op.ufunc is not None else None)
     if write is None or not (line.shape or write is write_sum):
@@ -38,18 +38,16 @@ def quickest(code: ArrayCode, line: Value) -> bool:
 
 def elementwise(code: ArrayCode, line: Value) -> bool:
     args = list(line.args)
-    function = line.op.ufunc
+    name, function = line.op.name, line.op.ufunc
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
     if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    name = line.op.name
     if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
         shorter = SHORTER.get(float(args[1].ref))
         if shorter is not None:
             name, function, args = shorter.__name__, shorter, args[:1]
     texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
-    write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
-    return True
+    return write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
 
 
 def is_mask(arg: Value, line: Value) -> bool:
@@ -65,17 +63,19 @@ def mask_as_numbers(code: ArrayCode, mask: Value, like: Value) -> str:
     return scratch
 
 
-def copy_into(code: ArrayCode, *texts: str) -> None:
+def copy_into(code: ArrayCode, *texts: str) -> bool:
     code.run(f"{code.names.function(np.copyto)}({', '.join(texts)})")
+    return True
 
 
-def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
+def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> bool:
     """Call a function that takes `out` last, into a buffer or not."""
     out = code.out(line)
     if out is None:
         code.assign(line, f"{function}({', '.join(texts)})")
     else:
         code.run(f"{function}({', '.join(texts)}, {'out=' * keyword}{out})")
+    return True
 
 
 @kernel
@@ -84,8 +84,7 @@ def write_relu(code: ArrayCode, line: Value) -> bool:
     if x.dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write_into(code, line, code.names.function(np.maximum), [code.texts[x], zeros], keyword=True)
-    return True
+    return write_into(code, line, code.names.function(np.maximum), [code.texts[x], zeros], keyword=True)
 
 
 @kernel
@@ -94,8 +93,7 @@ def write_softplus(code: ArrayCode, line: Value) -> bool:
     if x.dtype != line.dtype:
         return False
     zero = code.names.name(np.zeros((), line.dtype), "zero")
-    write_into(code, line, code.names.function(np.logaddexp), [code.texts[x], zero])
-    return True
+    return write_into(code, line, code.names.function(np.logaddexp), [code.texts[x], zero])
 
 
 @kernel
@@ -105,8 +103,7 @@ def write_matmul(code: ArrayCode, line: Value) -> bool:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
     function = "dot" if plain else code.names.function(np.matmul)
-    write_into(code, line, function, [code.text_of(a), code.text_of(b)])
-    return True
+    return write_into(code, line, function, [code.text_of(a), code.text_of(b)])
 
 
 @kernel
@@ -143,10 +140,8 @@ def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
         return False
     n = x.shape[axes[0]]
     if axes == (0,):
-        write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
-    else:
-        write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
-    return True
+        return write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
+    return write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
 
 
 def row_of_ones(code: ArrayCode, shape: Any, like: Value) -> str:
@@ -206,27 +201,24 @@ def write_put(code: ArrayCode, line: Value) -> bool:
 @kernel
 def write_full(code: ArrayCode, line: Value) -> bool:
     value, shape = line.args
-    if value.kind == "constant":
-        number = np.array(value.ref, line.dtype)
-        code.texts[line] = code.once(f"np.full({shape}, {code.names.name(number, 'k')})")
-    else:
-        copy_into(code, code.buffer(line), code.texts[value])
+    if value.kind != "constant":
+        return copy_into(code, code.buffer(line), code.texts[value])
+    number = code.names.name(np.array(value.ref, line.dtype), "k")
+    code.texts[line] = code.once(f"np.full({shape}, {number})")
     return True
 
 
 @kernel
 def write_astype(code: ArrayCode, line: Value) -> bool:
-    if line.dtype.kind not in "fb":
-        return False
-    copy_into(code, code.buffer(line), code.texts[line.args[0]], "'unsafe'")
-    return True
+    return line.dtype.kind in "fb" and copy_into(
+        code, code.buffer(line), code.texts[line.args[0]], "'unsafe'"
+    )
 
 
 @kernel
 def write_transpose(code: ArrayCode, line: Value) -> bool:
     x, axes = line.args
-    code.view(line, f"{code.texts[x]}.T" if axes is None else f"{code.texts[x]}.transpose({axes})")
-    return True
+    return code.view(line, f"{code.texts[x]}.T" if axes is None else f"{code.texts[x]}.transpose({axes})")
 
 
 @kernel
@@ -235,21 +227,19 @@ def write_reshape(code: ArrayCode, line: Value) -> bool:
     if not x.shape:
         return False
     if x in code.buffers:  # rows that follow each other: a view, which stays one
-        code.view(line, f"{code.texts[x]}.reshape({shape})")
-    elif not code.static.get(x, False) or line in code.outputs:
-        code.assign(line, f"{code.texts[x]}.reshape({shape})")
-    else:  # of a view that is made once, a flat form may be a copy, which must be made at each call
+        return code.view(line, f"{code.texts[x]}.reshape({shape})")
+    if code.static.get(x, False) and line not in code.outputs:
+        # Of a view that is made once, a flat form may be a copy, which must be made at each call.
         out = code.buffer(line)
-        copy_into(code, code.once(f"{out}.reshape({x.shape})"), code.texts[x])
+        return copy_into(code, code.once(f"{out}.reshape({x.shape})"), code.texts[x])
+    code.assign(line, f"{code.texts[x]}.reshape({shape})")
     return True
 
 
 @kernel
 def write_getitem(code: ArrayCode, line: Value) -> bool:
     x, index = line.args
-    if basic(index):
-        code.view(line, f"{code.texts[x]}[{code.constant(index)}]")
-    return basic(index)
+    return basic(index) and code.view(line, f"{code.texts[x]}[{code.constant(index)}]")
 
 
 def basic(index: Any) -> bool:
@@ -261,15 +251,13 @@ def basic(index: Any) -> bool:
 @kernel
 def write_broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
-    code.view(line, f"{code.names.function(np.broadcast_to)}({code.texts[x]}, {shape})")
-    return True
+    return code.view(line, f"{code.names.function(np.broadcast_to)}({code.texts[x]}, {shape})")
 
 
 @kernel
 def write_windows(code: ArrayCode, line: Value) -> bool:
     texts = ", ".join(map(code.text_of, line.args))
-    code.view(line, f"{code.names.name(line.op.forward, line.op.name)}({texts})")
-    return True
+    return code.view(line, f"{code.names.name(line.op.forward, line.op.name)}({texts})")
 
 
 @kernel

@@ -14,7 +14,7 @@ from numpy import float64, ndarray
 
 from tinygrad_lo.compiling.arrays import MISS, ArrayCode
 from tinygrad_lo.compiling.guards import Guards, bits
-from tinygrad_lo.compiling.kernels import quickest
+from tinygrad_lo.compiling.kernels import write_quickest
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.graph import Node, active, modes
@@ -34,6 +34,14 @@ from tinygrad_lo.program.value import Value
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
 FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
+DEPOSIT = """\
+if {p}.arrived is None:
+    {p}.arrived = {g}
+else:
+    {p}.arrived = {p}.arrived + {g}
+    if {p}.spent:
+        {p}.spent = 2
+"""
 INLINED = 200  # lines of a scalar program up to which it is written into the entry
 LOOKED_AT = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
@@ -203,12 +211,7 @@ class Recorded:
         for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
             p = self.names.name(leaf)
             entry += [f"{name} = {data}"] * (name != data)
-            entry += [f"if {p}.arrived is None:", f"    {p}.arrived = {name}", "else:"]
-            entry += [
-                f"    {p}.arrived = {p}.arrived + {name}",
-                f"    if {p}.spent:",
-                f"        {p}.spent = 2",
-            ]
+            entry += DEPOSIT.format(p=p, g=name).splitlines()
         entry.append(f"return {wrapped[0]}")
         rows = ["def make(left):", f"    def entry({given}):", *(f"        {row}" for row in entry)]
         rows += ["", "    def recharge(count):", "        nonlocal left", "        left = count"]
@@ -243,7 +246,7 @@ class Recorded:
         return ["try:", *(f"    {row}" for row in run), "except (ArithmeticError, ValueError):", *exact]
 
     def _define_instance(self) -> ArrayCode:
-        code = ArrayCode(self.program, quickest)
+        code = ArrayCode(self.program, write_quickest)
         self.names["instance"] = define(code.text, "instance", code.names, FILE)
         return code
 
