@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, loss_number, prints
+from tinygrad_lo.compiling.recorded import REFUSED, Recorded, evaluated, is_input, loss_number, prints
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
@@ -115,7 +115,7 @@ class Compiler:
             f"    {out} = {self.run}({args})\n"
             f"    return {miss}({args}) if {out} is {missed} else {out}\n"
         )
-        self.compiled = define(text, "compiled", {miss: self.miss, missed: MISS}, FILE)
+        self.compiled = define(text, "compiled", {miss: self.miss, missed: MISS})
         takes = self.signature.parameters.values()
         self.compiled.__defaults__ = tuple(p.default for p in takes if p.default is not p.empty)
         functools.update_wrapper(self.compiled, f)
@@ -195,8 +195,7 @@ class Compiler:
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
             self.take(recorded)
-        grads = {leaf.birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
-        deposit({leaf.birth: leaf for leaf, _ in first}, grads)
+        deposit({leaf.birth: leaf for leaf, _ in first}, {leaf.birth: g.copy() for leaf, g in first})
         return number
 
     def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:

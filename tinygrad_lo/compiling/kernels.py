@@ -1,4 +1,4 @@
-"""How the array dialect writes an op: what NumPy does write_quickest, into a buffer where it can.
+"""How the array dialect writes an op: what NumPy does quickest, into a buffer where it can.
 
 A kernel writes a line and answers True, or answers False and leaves it to the op's own forward. The
 numbers behind the choices: maximum with an array of zeros takes a third of the time of a scalar zero,
@@ -12,6 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.graph import Op
@@ -43,9 +44,8 @@ def elementwise(code: ArrayCode, line: Value) -> bool:
     if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
     if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
-        shorter = SHORTER.get(float(args[1].ref))
-        if shorter is not None:
-            name, function, args = shorter.__name__, shorter, args[:1]
+        function = SHORTER.get(float(args[1].ref), function)
+        name, args = function.__name__, args[: function.nin]
     texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
     return write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
 
@@ -112,8 +112,7 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     if not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
     rank = len(x.shape)
-    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    axes = tuple(sorted(i % rank for i in axes))
+    axes = tuple(sorted(normalize_axis_tuple(range(rank) if axis is None else axis, rank)))
     if by_dot(code, line, axes):
         return True
     if x.dtype.itemsize < 8 and math.prod(x.shape) > TALL:
@@ -139,9 +138,8 @@ def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]
-    if axes == (0,):
-        return write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
-    return write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
+    ones = row_of_ones(code, ((1, n), (n, 1))[axes[0]] if keepdims else n, x)
+    return write_into(code, line, "dot", [text, ones] if axes[0] else [ones, text])
 
 
 def row_of_ones(code: ArrayCode, shape: Any, like: Value) -> str:

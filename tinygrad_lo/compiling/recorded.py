@@ -20,7 +20,6 @@ from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.machine.anomaly import checksum
 from tinygrad_lo.engine.machine.arguments import foreign, memory
-from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.ops import TABLE
@@ -33,7 +32,6 @@ from tinygrad_lo.program.value import Value
 
 # -0.0 + x is x for every float x, as a NumPy number, in three quarters of the time of float64(x).
 MINUS_ZERO = float64(-0.0)
-FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
 DEPOSIT = """\
 if {p}.arrived is None:
     {p}.arrived = {g}
@@ -85,7 +83,7 @@ class Recorded:
         self.scalar = ScalarCode(program) if runs_on_floats(program) else None
         text = self._step_text()
         entry = self._entry_text(checks=due is not None)
-        self.entry, self.recharge = define(entry, "make", self.names, FILE)(1)
+        self.entry, self.recharge = define(entry, "make", self.names)(1)
         program.forget()
         count = sum(line.kind == "line" for line in program.lines)
         self.text = f"# {count} statements\n{text}\n{entry}"
@@ -116,7 +114,7 @@ class Recorded:
             code = self._define_instance()
             return "\n".join([*code.legend(), code.text])
         if len(self.scalar.rows) > INLINED:
-            self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
+            self.names["step"] = define(self.scalar.text, "step", self.scalar.names)
         self.names["exact"] = self._exact
         return self.scalar.text
 
@@ -247,7 +245,7 @@ class Recorded:
 
     def _define_instance(self) -> ArrayCode:
         code = ArrayCode(self.program, write_quickest)
-        self.names["instance"] = define(code.text, "instance", code.names, FILE)
+        self.names["instance"] = define(code.text, "instance", code.names)
         return code
 
     def _exact(self, *inputs: Any) -> Any:
@@ -272,7 +270,7 @@ class Recorded:
         if self.scalar is None:
             return self.names["instance"]()(*inputs)
         if "step" not in self.names:
-            self.names["step"] = define(self.scalar.text, "step", self.scalar.names, FILE)
+            self.names["step"] = define(self.scalar.text, "step", self.scalar.names)
         try:
             out = self.names["step"](*map(float, inputs))
         except (ArithmeticError, ValueError):

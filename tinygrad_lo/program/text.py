@@ -42,7 +42,7 @@ def expression_of(line: Value, text: Text) -> str:
         if value is None or value is False:  # options that say nothing
             template = template.replace(f", axis={{{i}}}", "").replace(f", keepdims={{{i}}}", "")
     strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
-    return template.format(*(operand(arg, strong, text) for arg in line.args))
+    return template.format(*(f"({operand(arg, strong, text)})" for arg in line.args))
 
 
 def is_own(op: Op) -> bool:
@@ -54,17 +54,17 @@ def is_own(op: Op) -> bool:
 
 def written_call(line: Value, text: Text) -> str:
     """A call of the user's function."""
-    args = [text(arg) if arg.kind != "constant" else literal(arg.ref, []) for arg in line.args]
+    args = [operand(arg, [], text) for arg in line.args]
     keywords = getattr(line.op.forward, "keywords", {})
     args += [f"{key}={argument(value, text)}" for key, value in keywords.items()]
     return f"{text(line.op)}({', '.join(args)})"
 
 
 def operand(arg: Any, strong: list[Any], text: Text) -> str:
-    """A value in parentheses, or an option."""
+    """A value or an option; a constant as it stands beside values of these dtypes."""
     if not isinstance(arg, Value):
         return argument(arg, text)
-    return f"({literal(arg.ref, strong) if arg.kind == 'constant' else text(arg)})"
+    return literal(arg.ref, strong) if arg.kind == "constant" else text(arg)
 
 
 def literal(value: Any, beside: list[Any]) -> str:
@@ -123,8 +123,8 @@ def text_getitem(line: Value, text: Text) -> str:
 @expression
 def text_where(line: Value, text: Text) -> str:
     strong = [arg.dtype for arg in line.inputs[1:] if arg.kind != "constant"]
-    parts = [literal(arg.ref, strong) if arg.kind == "constant" else text(arg) for arg in line.args]
-    return f"np.where({', '.join(parts)}){as_number(line)}"
+    parts = ", ".join(operand(arg, strong, text) for arg in line.args)
+    return f"np.where({parts}){as_number(line)}"
 
 
 def as_number(line: Value) -> str:
@@ -164,8 +164,8 @@ def text_einsum(line: Value, text: Text) -> str:
 @expression
 def text_put(line: Value, text: Text) -> str:
     g, labels, classes = line.args
-    value = literal(g.ref, []) if g.kind == "constant" else text(g)
-    return f"np.where(({text(labels)})[..., None] == np.arange({classes.ref}), {value}, 0)"
+    equal = f"({text(labels)})[..., None] == np.arange({classes.ref})"
+    return f"np.where({equal}, {operand(g, [], text)}, 0)"
 
 
 @expression
