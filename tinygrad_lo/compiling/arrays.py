@@ -1,9 +1,7 @@
 """A program of arrays as NumPy text that allocates once and writes in place.
 
-Every value that nobody outside can see gets a buffer, which later values reuse when it is no longer
-read; what leaves (the loss, the gradients) is made anew each time. An instance is one set of buffers
-with the function that uses them; two threads never share one.
-
+What nobody outside can see lies in buffers, which later values reuse; what leaves (the loss, the gradients)
+is made anew each time. An instance is one set of buffers with its function; two threads never share one.
 What decides something (a branch, a mask, the place of a maximum) is computed as the engine computes it, to
 the last bit: a value may lie on the threshold up to rounding, and the program must go the engine's way.
 """

@@ -220,7 +220,7 @@ class Compiler:
         What f fills at its first call only, such as a table of results, does not matter; an array is written
         into for a purpose.
         """
-        after = recorded.prints(args)
+        after = prints(recorded.watched, recorded.names, args)
         changed = [words for reading, words in recorded.watched.items() if after[reading] != before[reading]]
         questions = recorded.guards.questions if first else {}
         if changed:
@@ -303,9 +303,9 @@ class Compiler:
         recorded.restore(state)
         if results is MISS:
             return MISS
-        before = recorded.prints(args)
+        before = prints(recorded.watched, recorded.names, args)
         engine = number, leaves, grads = self.engine(args)
-        if recorded.prints(args) != before:
+        if prints(recorded.watched, recorded.names, args) != before:
             self.only_reads(recorded, before, args, first=False)
             return engine
         theirs = {0: number}

@@ -133,11 +133,12 @@ class Guards:
     def _object(self, value: Any, reading: str, words: str) -> list[Reading]:
         """The very same object; if it holds data, the same data, and if it is called, what it reads."""
         known = self.names.name(value)
+        holds_data = isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
         self.ask(f"{reading} is {known}", words)
         inner: list[Reading] = []
         if isinstance(value, functools.partial):
             inner = [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
-        elif holds_data(value) and self._is_new(value):
+        elif holds_data and self._is_new(value):
             inner = self._attributes(value, known, words)
         if callable(value):
             self._follow(value)
@@ -221,18 +222,10 @@ def function_behind(f: Any) -> types.FunctionType | None:
     return f
 
 
-def holds_data(value: Any) -> bool:
-    """Whether an object is there to hold data, so that its attributes are asked about, too."""
-    return isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
-
-
 def bytes_of(value: Any) -> bytes:
-    """Numbers and text in nested containers as bytes: quick, and exact; nothing where there is anything else.
-
-    (Version 2 knows no references.)
-    """
+    """Numbers and text in nested containers as bytes: quick, and exact; of anything else, nothing."""
     try:
-        return marshal.dumps(value, 2)
+        return marshal.dumps(value, 2)  # version 2 knows no references
     except ValueError:
         return b""
 

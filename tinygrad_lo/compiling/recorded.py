@@ -277,10 +277,6 @@ class Recorded:
             out = self._exact(*inputs)
         return [MINUS_ZERO + number for number in out]
 
-    def prints(self, args: tuple[Any, ...]) -> dict[str, Any]:
-        """What tells whether f writes into the arrays that it reads."""
-        return prints(self.watched, self.names, args)
-
     def save(self) -> list[Any]:
         """The state of what the program changes beside gradients: random numbers, running statistics."""
         states = [generator(source).bit_generator.state for source in self.sources]
