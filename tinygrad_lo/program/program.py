@@ -225,7 +225,7 @@ def deciding_nodes(rows: list[NodeRow], effects: list[Effect]) -> list[Node]:
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
     """
     flat = [row.node for row in rows if row.op is not None and not any(row.op.rules)]
-    losses = spans(row.node for row in rows) if flat else []
+    losses = spans(row.node for row in rows)
     flat = [node for node in flat if not any(end <= node.birth < began for began, end in losses)]
     return flat + [effect.node for effect in effects if effect.action is None]
 

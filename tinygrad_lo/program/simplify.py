@@ -98,9 +98,10 @@ def simpler_multiply(line: Value) -> Simpler:
     for x, other in (line.args, line.args[::-1]):
         if is_number(other, 1) and alike(x, line):
             return x  # type: ignore[no-any-return]
-        mask = other.args[0] if is_line_of(other, ASTYPE) else None
-        if mask is not None and mask.dtype.kind == "b" and mask.dense and other.dtype == x.dtype:
-            return MULTIPLY, tuple(mask if arg is other else arg for arg in line.args)  # True counts as 1
+        if is_line_of(other, ASTYPE) and other.dtype == x.dtype:
+            mask, _ = other.args
+            if mask.dtype.kind == "b" and mask.dense:  # True counts as 1
+                return MULTIPLY, tuple(mask if arg is other else arg for arg in line.args)
     return None
 
 
