@@ -9,6 +9,7 @@ the last bit: a value may lie on the threshold up to rounding, and the program m
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,9 @@ class ArrayCode:
         arguments = ", ".join(self.texts.values())
         self._statements(program)
         results = ", ".join(map(self._result, self.outputs))
-        step = [f"def step({arguments}):", *(f"    {row}" for row in self.rows), f"    return {results},"]
-        rows = [f"    {row}" for row in [*self.made, *step, "return step"]]
-        self.text = "\n".join(["def instance():", *rows, ""])
+        step = indent("\n".join([*self.rows, f"return {results},"]), "    ")
+        body = "\n".join([*self.made, f"def step({arguments}):", step, "return step", ""])
+        self.text = "def instance():\n" + indent(body, "    ")
 
     def _statements(self, program: Program) -> None:
         """Write all lines, and let go of buffers where nobody reads them any more."""

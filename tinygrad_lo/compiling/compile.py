@@ -385,7 +385,7 @@ def difference(
     for birth, result in ours.items():
         a, b = np.asarray(result), np.asarray(theirs[birth])
         room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
-        alike = a.shape == b.shape and a.dtype == b.dtype
+        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
         if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
             if not birth:
                 return f"its value is {a} by the program and {b} by the engine"

@@ -161,7 +161,7 @@ class Guards:
         entries: list[Reading] = []
         for key, entry in vars(kind).items():
             reading = f"{self.names.name(kind)}.__dict__[{key!r}]"
-            function = entry.fget if isinstance(entry, property) else getattr(entry, "__func__", entry)
+            function = getattr(entry, "fget", getattr(entry, "__func__", entry))  # of a property, of a method
             words = f"{kind.__name__}.{key}"
             if key.startswith("__"):
                 continue

@@ -9,6 +9,7 @@ find the maximum of rows three times quicker than np.max.
 from __future__ import annotations
 
 import math
+from types import EllipsisType, NoneType
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def write_softplus(code: ArrayCode, line: Value) -> bool:
 @kernel
 def write_matmul(code: ArrayCode, line: Value) -> bool:
     a, b = line.args
-    if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f":
+    if line.dtype.kind != "f" or not a.dtype == b.dtype == line.dtype:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
     function = "dot" if plain else code.names.function(np.matmul)
@@ -135,7 +136,7 @@ def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     if len(axes) == len(x.shape) and not keepdims and flat and size <= SHORT:
         code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
         return True
-    if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
+    if (len(x.shape), len(axes)) != (2, 1) or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]
     ones = row_of_ones(code, ((1, n), (n, 1))[axes[0]] if keepdims else n, x)
@@ -243,7 +244,7 @@ def write_getitem(code: ArrayCode, line: Value) -> bool:
 def basic(index: Any) -> bool:
     """Whether an index makes a view."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(part is None or part is Ellipsis or type(part) in (int, slice) for part in parts)
+    return all(type(part) in (int, slice, NoneType, EllipsisType) for part in parts)
 
 
 @kernel

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,8 @@ class ScalarCode:
             self.texts[line] = free.pop() if free else next(registers)
             self.rows.append(f"{self.texts[line]} = {text}")
         self.results = [self.operand(value) for value in program.outputs]
-        body = [f"    {row}" for row in [*self.rows, f"return {', '.join(self.results)},"]]
-        self.text = "\n".join([f"def step({', '.join(self.arguments)}):", *body, ""])
+        body = "\n".join([*self.rows, f"return {', '.join(self.results)},", ""])
+        self.text = f"def step({', '.join(self.arguments)}):\n{indent(body, '    ')}"
 
     def operand(self, value: Value) -> str:
         """A register, an argument, or a number; whole numbers as floats, which are twice as quick."""

@@ -210,7 +210,7 @@ class Program:
                         sizes = np.abs(np.asarray(result))
                         top = float(sizes[np.isfinite(sizes)].max(initial=0.0))
                         noise = max(noise, 64 * float(np.finfo(line.dtype).eps) * top)
-        return [value(output) for output in self.outputs], noise
+        return list(map(value, self.outputs)), noise
 
 
 def named_first(value: Value, name: str | None) -> None:

@@ -69,7 +69,7 @@ def is_line_of(value: Any, op: Op) -> bool:
 
 def alike(a: Value, b: Value) -> bool:
     """Whether two values have one shape and dtype, and lie in memory in one way."""
-    return a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout
+    return (a.shape, a.dtype, a.layout) == (b.shape, b.dtype, b.layout)
 
 
 def undone(x: Any) -> Value | None:

@@ -230,8 +230,8 @@ class _Plain(ast.NodeTransformer):
         return ast.arg(node.arg)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        assert node.value is not None
-        return ast.Assign([node.target], node.value)
+        value: Any = node.value
+        return ast.Assign([node.target], value)
 
 
 def one_line(written: str) -> str:

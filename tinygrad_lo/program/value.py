@@ -54,7 +54,7 @@ class Value:
         self.op = op
         self.args: tuple[Any, ...] = args
         self.shape: tuple[int, ...] = np.shape(data)
-        self.dtype: Any = data.dtype if hasattr(data, "dtype") else type(data)
+        self.dtype: Any = getattr(data, "dtype", type(data))
         self.layout: tuple[int, ...] = ()
         self.contiguous = self.dense = True
         if isinstance(data, ndarray):
