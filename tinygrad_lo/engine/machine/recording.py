@@ -215,7 +215,7 @@ class Recording(mode):
     def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
         """`leaves.history`, with tensors in place of the arrays among the inputs."""
         rows = history(roots, known)
-        return [row._replace(inputs=tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
+        return [NodeRow(*row[:-1], tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
 
     def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
