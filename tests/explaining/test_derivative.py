@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
 from tinygrad_lo.explaining.derivative import formula, rule_names
@@ -22,7 +23,6 @@ from tinygrad_lo.explaining.expression import (
     nested_text,
     shape_of_template,
 )
-from tinygrad_lo.program.recording import Recording
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 

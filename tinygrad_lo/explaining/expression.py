@@ -21,6 +21,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
 from tinygrad_lo.engine.leaves import NodeRow, history
 from tinygrad_lo.engine.machine.arguments import memory
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative, power
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.indexing import getitem
@@ -28,7 +29,6 @@ from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole_number, number, option_text
-from tinygrad_lo.program.recording import Recording
 from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
 # How tightly a piece of text holds together. NEGATIVE numbers stand free only between brackets.
