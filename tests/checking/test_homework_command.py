@@ -105,7 +105,7 @@ def test_runs(arguments, code, said, folder, capsys):
 USAGE = [
     ([], "OPTION=VALUE"),
     (["nowhere.py::f"], "there is no file 'nowhere.py'"),
-    (["wrok.py::f"], "did you mean work.py?"),
+    (["wrok.py::f"], "did you mean 'work.py'?"),
     (["nowhere/work.py::f"], "there is no file"),
     (["."], "is a folder"),
     (["work.py"], "which function of work.py? Write work.py::NAME; there are right, wrong"),

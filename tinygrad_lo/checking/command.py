@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import importlib.util
 import inspect
 import sys
@@ -19,7 +20,7 @@ from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checking.student import calling, copied, is_pair, raised
 from tinygrad_lo.errors import LoError
-from tinygrad_lo.options import meant
+from tinygrad_lo.options import guess
 
 USAGE = """\
 python -m tinygrad_lo.checking FILE.py::FUNCTION [--loss NAME | --step NAME] [OPTION=VALUE ...]
@@ -62,16 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report = check()
     except LoError as refused:
-        print(f"{refused}")
-        return 1
+        print(refused)
     except NotImplementedError as unfilled:
         print(f"{fn.__name__} is not filled in yet: {unfilled}")
-        return 1
     except Exception as problem:
         print(f"{fn.__name__} raised {raised(problem)}")
-        return 1
-    print(report)
-    return 0 if report else 1
+    else:
+        print(report)
+        return 0 if report else 1
+    return 1
 
 
 def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:
@@ -81,67 +81,52 @@ def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any
     parser.add_argument("--loss")
     parser.add_argument("--step")
     parser.add_argument("options", nargs="*")
-    given = parser.parse_intermixed_args(arguments)
-    if given.loss and given.step:
+    asked = parser.parse_intermixed_args(arguments)
+    if asked.loss and asked.step:
         raise Usage("--loss and --step are two different checks; choose one")
-    options = dict(map(option_pair, given.options))
-    if options and not (given.loss or given.step):
-        raise Usage(f"{given.options[0]!r}: options belong to --loss or --step, and neither is asked for")
-    path, name = split_words(given.target)
-    module = loaded(path)
-    fn = found(module, path, name)
-    if given.loss:
-        return fn, lambda: check_loss(fn, given.loss, **options)
-    if given.step:
-        return fn, lambda: check_step(fn, given.step, **options)
-    args = example(module, fn, path)
+    options = dict(map(option_pair, asked.options))
+    if options and not (asked.loss or asked.step):
+        raise Usage(f"{asked.options[0]!r}: options belong to --loss or --step, and neither is asked for")
+    module, fn = function_of(asked.target)
+    if asked.loss:
+        return fn, lambda: check_loss(fn, asked.loss, **options)
+    if asked.step:
+        return fn, lambda: check_step(fn, asked.step, **options)
+    args = example(module, fn)
     return fn, lambda: checked(fn, args)
 
 
-def checked(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
-    """The gradient check that fits what the function returns."""
-    with calling(heard=True):
-        result = fn(*copied(args))
-    if is_pair(result) or not (hasattr(result, "backward") or isinstance(result, (float, np.floating))):
-        student = alone(fn, args[1:])
-        return check_gradient(student, args[0])
-    return gradcheck(fn, *args)
+def option_pair(text: str) -> tuple[str, Any]:
+    """name=value as an option, the value as Python reads it."""
+    name, mark, value = text.partition("=")
+    if not mark or not name.isidentifier():
+        raise Usage(f"{text!r} is no option; write NAME=VALUE, such as lr=0.01 or reduction=sum")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
 
 
-def alone(fn: Callable[..., Any], rest: tuple[Any, ...]) -> Callable[[Any], Any]:
-    """The function of its first argument, the others held."""
-    if not rest:
-        return fn
-
-    def of_first(x: Any) -> Any:
-        return fn(x, *copied(rest))
-
-    of_first.__name__ = fn.__name__
-    parameters = list(inspect.signature(fn).parameters.values())
-    of_first.__signature__ = inspect.Signature(parameters[:1])  # type: ignore[attr-defined]
-    return of_first
-
-
-def split_words(target: str) -> tuple[Path, str]:
-    """The file and the function of FILE.py::FUNCTION."""
-    file, mark, name = target.partition("::")
+def function_of(target: str) -> tuple[Any, Callable[..., Any]]:
+    """The module and the function of FILE.py::FUNCTION."""
+    file, _, name = target.partition("::")
     path = Path(file)
-    if not path.exists():
-        near = meant(path.name, [p.name for p in folder(path).glob("*.py")])
-        hint = f"; did you mean {path.with_name(near)}?" if near else ""
-        raise Usage(f"there is no file {file!r}{hint}")
     if path.is_dir():
         raise Usage(f"{file!r} is a folder; name a file and a function, like {path / 'my_file.py'}::svm_loss")
-    if not mark or not name:
-        raise Usage(
-            f"which function of {file}? Write {file}::NAME; there are {', '.join(functions(path)) or 'none'}"
-        )
-    return path, name
-
-
-def folder(path: Path) -> Path:
-    """Where a file would stand, if that folder exists; else here."""
-    return path.parent if path.parent.is_dir() else Path()
+    if not path.exists():
+        folder = path.parent if path.parent.is_dir() else Path()
+        raise Usage(f"there is no file {file!r}{guess(path.name, [p.name for p in folder.glob('*.py')])}")
+    there = functions(path)
+    listed = ", ".join(there) or "none"
+    if not name:
+        raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
+    module = loaded(path)
+    fn = getattr(module, name, None)
+    if fn is None:
+        raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
+    if not callable(fn):
+        raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
+    return module, fn
 
 
 def functions(path: Path) -> list[str]:
@@ -173,28 +158,16 @@ def loaded(path: Path) -> Any:
     return module
 
 
-def found(module: Any, path: Path, name: str) -> Callable[..., Any]:
-    """The function of this name."""
-    fn = getattr(module, name, None)
-    if fn is None:
-        there = functions(path)
-        near = meant(name, there)
-        hint = f"did you mean {near!r}? " if near else ""
-        raise Usage(f"{path} has no function {name!r}; {hint}There are {', '.join(there) or 'none'}")
-    if not callable(fn):
-        raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
-    return fn  # type: ignore[no-any-return]
-
-
-def example(module: Any, fn: Callable[..., Any], path: Path) -> tuple[Any, ...]:
+def example(module: Any, fn: Callable[..., Any]) -> tuple[Any, ...]:
     """The arguments of a check: what the function's or the file's example() returns."""
     make = getattr(fn, "example", None) or getattr(module, "example", None)
     if not callable(make):
         raise Usage(
-            f"{path} needs a function example() that returns the arguments of {fn.__name__}, such as:\n\n"
-            f"    def example():\n"
-            f"        rng = np.random.default_rng(0)\n"
-            f"        return rng.normal(size=(3, 4)), rng.normal(size=(5, 3))"
+            f"{module.__file__} needs a function example() that returns the arguments of {fn.__name__}, "
+            "such as:\n\n"
+            "    def example():\n"
+            "        rng = np.random.default_rng(0)\n"
+            "        return rng.normal(size=(3, 4)), rng.normal(size=(5, 3))"
         )
     try:
         args = make()
@@ -213,12 +186,15 @@ def example(module: Any, fn: Callable[..., Any], path: Path) -> tuple[Any, ...]:
     return args
 
 
-def option_pair(text: str) -> tuple[str, Any]:
-    """name=value as an option, the value as Python reads it."""
-    name, mark, value = text.partition("=")
-    if not mark or not name.isidentifier():
-        raise Usage(f"{text!r} is no option; write NAME=VALUE, such as lr=0.01 or reduction=sum")
-    try:
-        return name, ast.literal_eval(value)
-    except (SyntaxError, ValueError):
-        return name, value
+def checked(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """The gradient check that fits what the function returns."""
+    with calling(heard=True):
+        result = fn(*copied(args))
+    if not is_pair(result) and (hasattr(result, "backward") or isinstance(result, (float, np.floating))):
+        return gradcheck(fn, *args)
+
+    @functools.wraps(fn)
+    def of_first(x: Any) -> Any:
+        return fn(x, *copied(args[1:]))
+
+    return check_gradient(of_first if args[1:] else fn, args[0])

@@ -30,6 +30,7 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
         Hint: the derivative of x² is 2x
         1
     """
+    hints = hints or {}
     for check in checks:
         try:
             report = check()
@@ -37,13 +38,13 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
             if unfilled := to_fill_in(problem):
                 print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
-                print(f"{problem}{hint_for(None, str(problem), hints or {})}")
+                print(f"{problem}{hint_for(None, str(problem), hints)}")
             return 1
         except Exception as problem:  # the student's own: no traceback through the library
-            print(f"Your code raised {raised(problem)}{hint_for(None, str(problem), hints or {})}")
+            print(f"Your code raised {raised(problem)}{hint_for(None, str(problem), hints)}")
             return 1
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
-        print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints or {})}\n")
+        print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints)}\n")
         if not report:
             return 1
     print("Well done.")
