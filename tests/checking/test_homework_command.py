@@ -85,7 +85,7 @@ RUNS = [
     (["--loss=mse", "work.py::mse", "half=True", "reduction=sum"], 1, "has no factor ½"),
     (["work.py::step", "--step", "SGD", "lr=0.01"], 0, "check_step of step as SGD passed"),
     (["work.py::step", "--step", "SGD"], 1, "lr=0.01"),
-    (["work.py::step", "--step", "SGDD"], 1, "Did you mean 'SGD'"),
+    (["work.py::step", "--step", "SGDD"], 1, "did you mean 'SGD'"),
     (["work.py::step", "--step", "SGD", "learning_rate=0.1"], 1, "did you mean 'lr'"),
 ]
 

@@ -182,7 +182,7 @@ def spoils_the_target(p, t):
 
 
 REFUSED = {
-    "unknown": (loop_mse, "msee", {}, OptionError, "Did you mean 'mse'"),
+    "unknown": (loop_mse, "msee", {}, OptionError, "did you mean 'mse'"),
     "no loss": (loop_mse, "hard_negatives", {}, OptionError, "no loss that can be compared"),
     "option": (loop_mse, "mse", {"margin": 1.0}, OptionError, "Options are half, reduction"),
     "value": (loop_mse, "mse", {"reduction": "avg"}, OptionError, "got 'avg'"),

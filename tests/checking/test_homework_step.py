@@ -205,7 +205,7 @@ def keeps_outside(w, g, state, t):
 
 
 REFUSED = {
-    "unknown": (in_place, "adam", {}, OptionError, "Did you mean 'Adam'"),
+    "unknown": (in_place, "adam", {}, OptionError, "did you mean 'Adam'"),
     "nothing like it": (in_place, "Lion", {}, OptionError, "There are SGD"),
     "option": (adam(), "Adam", {"learning_rate": 1.0}, OptionError, "did you mean 'lr'"),
     "value": (adam(), "Adam", {"lr": -1.0}, OptionError, "lr must be"),

@@ -60,9 +60,8 @@ class Variant:
         if not callable(fn):
             raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
         if not isinstance(name, str) or name not in cls.table:
-            likely = reading.meant(name, cls.table)
-            hint = f"Did you mean {likely!r}? " if likely else ""
-            raise OptionError(f"{who}: {name!r} is no {cls.kind}. {hint}There are {', '.join(cls.table)}")
+            hint = reading.guess(name, cls.table) or "."
+            raise OptionError(f"{who}: {name!r} is no {cls.kind}{hint} There are {', '.join(cls.table)}")
         known = cls(name, {}).signature()
         for word in options:
             if word not in known:
@@ -108,11 +107,13 @@ class Variant:
         ]
         instead = f"; {ours} {' and '.join(words)}" if words else ""
         work.match = found.call() if found.slip is None else None
-        work.fail(self.cause(found), f"your {subject} {' and '.join(found.said)}{instead}{tail}")
+        cause = found.slip.cause if found.slip else "convention"
+        work.fail(cause, f"your {subject} {' and '.join(found.said)}{instead}{tail}")
 
-    def cause(self, found: Self) -> str:
-        """The cause that a variant of this one stands for."""
-        return found.slip.cause if found.slip else "convention"
+
+def each_of(text: str, *values: float) -> list[tuple[float, str]]:
+    """Values of an option that are said alike."""
+    return [(value, text.format(value)) for value in values]
 
 
 def called(

@@ -15,7 +15,7 @@ from tinygrad_lo.checking.conventions import called
 from tinygrad_lo.checking.diagnosis import Cause
 from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import VALUE, Homework, gradient_gaps, verified
-from tinygrad_lo.checking.loss_conventions import KNOWN, LossVariant
+from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
 from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.checking.sentences import told
 from tinygrad_lo.checking.student import (
@@ -42,33 +42,25 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """Check a loss written by hand, in plain NumPy, against `lo.losses` and say which convention it follows.
 
     `fn(prediction, target)` takes the arguments of the library's loss of that name (`triplet` takes
-    three, `l2` one) and returns the loss, or the pair (loss, gradient by the first argument); for
-    several arguments with a gradient, the gradient may be a list with one for each. The options are
-    those of the library's loss and say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
+    three, `l2` one) and returns the loss, or (loss, gradient by the first argument), or (loss, [gradient
+    by each]). The options say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
 
     The report is true if the values agree on random batches and are finite at scores of ±1 000, and the
-    gradient agrees with finite differences. If they do not agree, all other conventions are tried,
-    alone and together, and the first that fits is named: a sum in place of a mean, another base or
-    margin, Crammer and Singer's variant, a missing minus, softmax applied twice. `report.match` is
-    that convention as a call.
+    gradient agrees with finite differences. If not, all other conventions are tried, alone and
+    together, and the first that fits is named: a sum in place of a mean, another base or margin,
+    a missing minus, softmax applied twice. `report.match` is that convention as a call.
 
     Raises:   OptionError: no such loss, or no such option.  DTypeError, ShapeError, MutationError,
               GraphError, NonFiniteError: as check_gradient, of the function.
     Source:   the conventions are those of lectures 000 to 004, of PyTorch and of Keras.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> def svm_loss(scores, labels):
-        ...     rows = np.arange(len(labels))
-        ...     margins = np.maximum(0, scores - scores[rows, labels][:, None] + 1)
-        ...     margins[rows, labels] = 0
-        ...     return margins.max(axis=1).mean()
-        >>> report = lo.check_loss(svm_loss, "multiclass_hinge")
+        >>> report = lo.check_loss(lambda p, t: np.sum((p - t) ** 2), "mse")
         >>> print(report)
-        check_loss of svm_loss as multiclass_hinge FAILED
-          your loss is the Crammer–Singer variant: the worst class only; multiclass_hinge sums over the
-          classes
+        check_loss as mse FAILED
+          your loss sums over all elements; mse averages over all elements: a factor N
         >>> report.match
-        "lo.losses.multiclass_hinge(..., combine='max')"
+        "lo.losses.mse(..., reduction='sum')"
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
     draw, before = KNOWN[name].draw, KNOWN[name].before
@@ -204,6 +196,8 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
             reductions = right.options.get("reduction"), variant.options.get("reduction")
             factor = {("mean", "sum"): ": a factor N", ("sum", "mean"): ": a factor 1/N"}.get(reductions, "")
             right.note(work, "loss", name, variant, factor)
+            if len(variant.said) == 1:
+                work.cause = CAUSES.get(variant.said[0], work.cause)
             return False
     for variant, cause, said in multiples(right, trials):
         others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""

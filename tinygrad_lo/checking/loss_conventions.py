@@ -15,26 +15,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo import losses
-from tinygrad_lo.checking.conventions import Known, Mistake, Values, Variant
+from tinygrad_lo.checking import samples
+from tinygrad_lo.checking.conventions import Known, Mistake, Values, Variant, each_of
 from tinygrad_lo.checking.numerical import numerical_gradient
-from tinygrad_lo.checking.samples import (
-    Batch,
-    Draw,
-    amounts,
-    chances,
-    distributions,
-    distributions_scores,
-    logits,
-    logs_labels,
-    numbers,
-    pairs,
-    renamed,
-    scores_labels,
-    sides,
-    triples,
-    vectors,
-    weights,
-)
+from tinygrad_lo.checking.samples import Batch, Draw
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.losses.loss import reduce_losses
@@ -62,15 +46,8 @@ BASES = (
     (2, "takes the logarithm in base 2 (bits)"),
     (10, "takes the logarithm in base 10"),
 )
-MARGINS = (
-    (1.0, "has the margin 1"),
-    (0.0, "has no margin (Δ = 0)"),
-    (0.5, "has the margin ½"),
-    (2.0, "has the margin 2"),
-    (0.2, "has the margin 0.2"),
-    (-1.0, "subtracts the margin"),
-)
-DISTANCES = MARGINS[:-1]  # between distances a margin is not negative
+DISTANCES = [(0.0, "has no margin (Δ = 0)"), *each_of("has the margin {:g}", 1.0, 0.5, 2.0, 0.2)]
+MARGINS = [*DISTANCES, (-1.0, "subtracts the margin")]  # between distances a margin is not negative
 HALF = ((False, "has no factor ½"), (True, "has the factor ½"))
 REDUCTIONS = (
     ("mean", "averages over all elements"),
@@ -78,6 +55,7 @@ REDUCTIONS = (
     ("batchmean", "sums over the outputs and averages over the samples"),
     ("none", "returns a loss for each sample, which is not reduced to one number"),
 )
+CAUSES = {HALF[0][1]: "factor 2", HALF[1][1]: "factor 0.5", **{text: "mean or sum" for _, text in REDUCTIONS}}
 NO_CLAMP = "does not clamp at 0: max(0, ·) is missing"
 COLUMNS = "takes softmax over axis 0, over the samples: it belongs over the classes of each"
 LABELS = tuple(
@@ -127,20 +105,20 @@ def yes_or_no(p: str, twice: str) -> tuple[Slip, ...]:
 
 
 KNOWN: dict[str, KnownLoss] = {
-    "mse": KnownLoss(draw=numbers, options={"half": HALF}, slips=(
+    "mse": KnownLoss(draw=samples.numbers, options={"half": HALF}, slips=(
         Slip("does not square: it adds up the residuals", lambda each, o, p, t: p - t),
         Slip("takes |r| where r² belongs: it is mae", lambda each, o, p, t: abs(p - t)),
     )),
-    "mae": KnownLoss(draw=numbers, slips=(
+    "mae": KnownLoss(draw=samples.numbers, slips=(
         Slip("does not take the absolute value", lambda each, o, p, t: p - t),
         Slip("takes r² where |r| belongs: it is mse", lambda each, o, p, t: each**2),
     )),
-    "msle": KnownLoss(draw=amounts, options={"base": BASES}, slips=(
+    "msle": KnownLoss(draw=samples.amounts, options={"base": BASES}, slips=(
         Slip("takes log x where log(1 + x) belongs", inputs=lambda p, t: (p - 1.0, t - 1.0)),
         Slip("does not square", lambda each, o, p, t: np.sqrt(each)),
     )),
-    "huber": KnownLoss(draw=numbers, options={
-        "delta": [(delta, f"has δ = {delta:g}") for delta in (1.0, 0.5, 2.0, 1.5, 0.1)],
+    "huber": KnownLoss(draw=samples.numbers, options={
+        "delta": each_of("has δ = {:g}", 1.0, 0.5, 2.0, 1.5, 0.1),
     }, slips=(
         Slip("leaves out − ½δ² beyond δ, so that it jumps there",
                  lambda each, o, p, t: each + (abs(p - t) > o.delta) * 0.5 * o.delta**2),
@@ -153,10 +131,9 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("is divided by δ: PyTorch's smooth_l1", lambda each, o, p, t: each / o.delta),
         Slip("is ½r² everywhere: the linear branch is missing", lambda each, o, p, t: 0.5 * (p - t) ** 2),
     )),
-    "gaussian_nll": KnownLoss(draw=numbers, options={
+    "gaussian_nll": KnownLoss(draw=samples.numbers, options={
         "full": ((True, "keeps ½ log 2π"), (False, "leaves out the constant ½ log 2π")),
-        "variance": ((1.0, "has variance 1"), (0.25, "has variance ¼"), (0.5, "has variance ½"),
-                     (2.0, "has variance 2"), (4.0, "has variance 4")),
+        "variance": each_of("has variance {:g}", 1.0, 0.25, 0.5, 2.0, 4.0),
     }, slips=(
         Slip("leaves out ½ log 2π and log σ", lambda each, o, p, t: 0.5 * (p - t) ** 2 / o.variance),
         Slip("leaves out log σ", lambda each, o, p, t: each - 0.5 * np.log(o.variance)),
@@ -164,7 +141,7 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the ½ before the square",
                  lambda each, o, p, t: each + 0.5 * (p - t) ** 2 / o.variance),
     )),
-    "cross_entropy": KnownLoss(draw=scores_labels, options={
+    "cross_entropy": KnownLoss(draw=samples.scores_labels, options={
         "base": BASES,
         "label_smoothing": ((0.0, "does not smooth labels"), (0.1, "smooths the labels by 0.1")),
     }, slips=(
@@ -188,27 +165,27 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the minus sign and the logarithm's sum: it is s_y",
                  lambda each, o, s, y: picked(s, y), cause="sign"),
     ), before=(softmax, "takes the logarithm of the scores as they are: softmax is missing")),
-    "nll": KnownLoss(draw=logs_labels, slips=(
+    "nll": KnownLoss(draw=samples.logs_labels, slips=(
         *LABELS,
         Slip("takes exp of the log-probabilities: it is −p_y", lambda each, o, s, y: -np.exp(-each)),
         Slip("sums over all classes, not only the right one", lambda each, o, s, y: -s.sum(-1)),
     ), before=(np.exp, "takes the logarithm of what are log-probabilities already")),
     "binary_cross_entropy": KnownLoss(
-        draw=chances, slips=yes_or_no("p", "to what are probabilities already")),
+        draw=samples.chances, slips=yes_or_no("p", "to what are probabilities already")),
     "binary_cross_entropy_with_logits": KnownLoss(
-        draw=logits, slips=yes_or_no("σ(z)", "twice"),
+        draw=samples.logits, slips=yes_or_no("σ(z)", "twice"),
         before=(sigmoid, "takes the logarithm of the scores as they are: the sigmoid is missing")),
-    "hinge": KnownLoss(draw=sides, options={"margin": MARGINS}, slips=(
+    "hinge": KnownLoss(draw=samples.sides, options={"margin": MARGINS}, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: o.margin - y * s),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is squared: it is squared_hinge", lambda each, o, s, y: each**2),
     )),
-    "squared_hinge": KnownLoss(draw=sides, options={"margin": MARGINS}, slips=(
+    "squared_hinge": KnownLoss(draw=samples.sides, options={"margin": MARGINS}, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: (o.margin - y * s) ** 2),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is not squared: it is hinge", lambda each, o, s, y: np.sqrt(each)),
     )),
-    "multiclass_hinge": KnownLoss(draw=scores_labels, options={
+    "multiclass_hinge": KnownLoss(draw=samples.scores_labels, options={
         "power": ((1, "has the power 1"), (2, "squares the margins (power 2)")),
         "over": (("others", "sums over the wrong classes only"),
                  ("all", "sums over all classes, the right one too, which adds the margin once")),
@@ -225,7 +202,7 @@ KNOWN: dict[str, KnownLoss] = {
             (s - picked(s, y)[:, None] + o.margin > 0) * others(y, s.shape[-1])).sum(-1) * 1.0),
         Slip("squares the sum over the classes, not each margin", lambda each, o, s, y: each**2),
     )),
-    "kl_divergence": KnownLoss(draw=distributions, options={"base": BASES}, slips=(
+    "kl_divergence": KnownLoss(draw=samples.distributions, options={"base": BASES}, slips=(
         Slip("has the other direction: it is KL(q‖p), in the order of PyTorch's kl_div",
                  inputs=lambda p, q: (q, p)),
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
@@ -233,11 +210,11 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the weights p: it sums log p − log q",
                  lambda each, o, p, q: (np.log(p) - np.log(q)).sum(-1) / math.log(o.base)),
     )),
-    "kl_divergence_with_logits": KnownLoss(draw=distributions_scores, options={"base": BASES}, slips=(
+    "kl_divergence_with_logits": KnownLoss(draw=samples.distributions_scores, options={"base": BASES}, slips=(
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
                  lambda each, o, p, s: losses.cross_entropy(s, p, base=o.base, reduction="none")),
     )),
-    "triplet": KnownLoss(draw=triples, options={
+    "triplet": KnownLoss(draw=samples.triples, options={
         "distance": (("squared", "takes the squared distance"),
                      ("euclidean", "takes the Euclidean distance, not squared")),
         "margin": DISTANCES,
@@ -249,7 +226,7 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("measures the negative from the positive, not from the anchor",
                  lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
     )),
-    "contrastive": KnownLoss(draw=pairs, options={"margin": DISTANCES}, slips=(
+    "contrastive": KnownLoss(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
         Slip("takes y = 1 for similar pairs; the lecture has y = 0 similar",
                  inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", lambda each, o, a, b, y: np.where(
@@ -260,33 +237,33 @@ KNOWN: dict[str, KnownLoss] = {
                  lambda each, o, a, b, y: np.where(
                      y == 1, 0.5 * (o.margin - np.sqrt(((a - b) ** 2).sum(-1))) ** 2, each)),
     )),
-    "l1": KnownLoss(draw=weights, slips=(
+    "l1": KnownLoss(draw=samples.weights, slips=(
         Slip("does not take the absolute value", lambda each, o, w: w.sum()),
         Slip("squares: it is l2", lambda each, o, w: (w * w).sum()),
     )),
-    "l2": KnownLoss(draw=weights, options={"half": HALF}, slips=(
+    "l2": KnownLoss(draw=samples.weights, options={"half": HALF}, slips=(
         Slip("takes the root: it is the norm, not its square", lambda each, o, w: np.sqrt((w * w).sum())),
         Slip("takes |w| where w² belongs: it is l1", lambda each, o, w: abs(w).sum()),
     )),
-    "elastic_net": KnownLoss(draw=weights, required={"l1": 1.0, "l2": 1.0}, slips=(
+    "elastic_net": KnownLoss(draw=samples.weights, required={"l1": 1.0, "l2": 1.0}, slips=(
         Slip("has l1 and l2 exchanged", lambda each, o, w: o.l2 * abs(w).sum() + o.l1 * (w * w).sum()),
         Slip("has ½ before its Σ w²", lambda each, o, w: each - 0.5 * o.l2 * (w * w).sum()),
         Slip("leaves out the L1 part", lambda each, o, w: o.l2 * (w * w).sum()),
         Slip("leaves out the L2 part", lambda each, o, w: o.l1 * abs(w).sum()),
     )),
-    "information": KnownLoss(draw=renamed(chances, "p"), options={"base": BASES}),
-    "entropy": KnownLoss(draw=renamed(distributions, "p"), options={"base": BASES}),
-    "distribution_cross_entropy": KnownLoss(draw=distributions, options={"base": BASES}, slips=(
+    "information": KnownLoss(draw=samples.renamed(samples.chances, "p"), options={"base": BASES}),
+    "entropy": KnownLoss(draw=samples.renamed(samples.distributions, "p"), options={"base": BASES}),
+    "distribution_cross_entropy": KnownLoss(draw=samples.distributions, options={"base": BASES}, slips=(
         Slip("has p and q exchanged", inputs=lambda p, q: (q, p)),
         Slip("subtracts H(p): it is the KL divergence",
                  lambda each, o, p, q: losses.kl_divergence(p, q, base=o.base, reduction="none")),
     )),
-    "cosine_similarity": KnownLoss(draw=vectors, slips=(
+    "cosine_similarity": KnownLoss(draw=samples.vectors, slips=(
         Slip("does not divide by the lengths: it is the dot product",
                  lambda each, o, a, b: (a * b).sum(-1)),
         Slip("is the distance 1 − cos θ", lambda each, o, a, b: 1.0 - each),
     )),
-    "pairwise_distance": KnownLoss(draw=renamed(vectors, "AB"), options={
+    "pairwise_distance": KnownLoss(draw=samples.renamed(samples.vectors, "AB"), options={
         "distance": (("euclidean", "takes the Euclidean distance"),
                      ("squared", "takes the squared distance")),
     }, slips=(Slip("is transposed", lambda each, o, a, b: each.T, cause="transpose"),)),
@@ -342,14 +319,3 @@ class LossVariant(Variant):
         each = self.each(known.draw(np.random.default_rng(0), 2, 2))
         reductions = [pair for pair in REDUCTIONS if pair[0] != "batchmean" or each.ndim > 1]
         return {**known.options, "reduction": reductions}
-
-    def cause(self, found: LossVariant) -> str:
-        """The cause that a variant of this one stands for."""
-        changed = [option for option, value in found.options.items() if value != self.options[option]]
-        causes = {
-            "reduction": "mean or sum",
-            "half": "factor 0.5" if found.options.get("half") else "factor 2",
-        }
-        return (
-            super().cause(found) if found.slip or len(changed) > 1 else causes.get(changed[0], "convention")
-        )

@@ -30,13 +30,11 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """Check one optimizer step written by hand, in plain NumPy, and say which convention it follows.
 
     `fn(w, g, state, t)` returns the new w, and neither changes w nor g; state is a dict, empty before
-    the first step, in which it keeps what it must remember; t counts the steps from 1. It is walked
-    along a few gradients, large and tiny, next to the optimizer of `lo.optim` of that name.
-
-    The options say with which numbers: `check_step(fn, "SGD", lr=0.5, momentum=0.9)`. What is not said
-    is the library's default (and lr=0.1 for SGD). If fn has further parameters that are called like
-    options (lr, momentum, betas or beta1 and beta2, eps, ...), they are passed; with lr among them, the
-    learning rate drops on the way, which shows whether it stands inside a velocity or outside.
+    the first step, in which it keeps what it must remember; t counts from 1. It is walked along a few
+    gradients, large and tiny, next to the optimizer of `lo.optim` of that name and options, of which
+    lr=0.1 is assumed for SGD: `check_step(fn, "SGD", lr=0.5, momentum=0.9)`. If fn has further
+    parameters that are called like options (lr, momentum, betas or beta1 and beta2, eps, ...), they are
+    passed; lr then drops on the way, which shows whether it stands inside a velocity or outside.
 
     The report is true if every step agrees. If not, all other conventions are tried: ε inside or
     outside the root, no bias correction, averages in place of sums, weight decay in the gradient or
@@ -161,15 +159,12 @@ def landed(new: Any, shape: tuple[int, ...], t: int) -> Array:
     return data
 
 
+@np.errstate(all="ignore")
 def walks_agree(yours: Array, right: Array, times: float = 1.0) -> bool:
     """Whether all steps have the same length and direction, but for rounding; nan only where it is due."""
-    a, b = np.diff(yours, axis=0), np.diff(right, axis=0)
-    finite = np.isfinite(b)
-    if not finite[-1].any() or not np.array_equal(finite, np.isfinite(a)):
-        return False
-    a, b = a[finite], times * b[finite]
-    noise = 8 * np.finfo(float).eps * np.maximum(np.abs(yours), np.abs(right))[1:][finite]
-    return bool((np.abs(a - b) <= WALK_STEP * np.maximum(np.abs(a), np.abs(b)) + noise).all())
+    a, b = np.diff(yours, axis=0), times * np.diff(right, axis=0)
+    noise = 8 * np.finfo(float).eps * np.maximum(np.abs(yours), np.abs(right))[1:]
+    return bool(np.isfinite(b[-1]).any()) and np.allclose(a, b, rtol=WALK_STEP, atol=noise, equal_nan=True)
 
 
 def multiple(yours: Array, right: Array) -> float | None:

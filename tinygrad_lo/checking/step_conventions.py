@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo import optim
-from tinygrad_lo.checking.conventions import Known, Mistake, Options, Variant
+from tinygrad_lo.checking.conventions import Known, Mistake, Options, Variant, each_of
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.tensor import Parameter
 
@@ -30,9 +30,9 @@ LARGE = 10**12  # a count of steps after which no bias is left to correct
 class Lapse(Mistake):
     """A usual mistake: other options or another state for the rule, or another end of the step."""
 
-    change: Callable[[Moment], Options] | None = None  # other options for this step
-    move: Callable[[Moment], Any] | None = None  # what w − lr · move is the new w of
-    end: Callable[[Moment], Any] | None = None  # the new w
+    change: Callable[[Moment], Options] = lambda at: {}  # other options for this step
+    end: Callable[[Moment], Any] = lambda at: at.new  # where it leads
+    move: Callable[[Moment], Any] | None = None  # or: it leads to w − lr · move
     count: int = 0  # how many steps the rule believes to have made
     forget: bool = False  # whether the state is lost between the steps
     optimizer: str | None = None  # another one
@@ -56,12 +56,7 @@ def root(at: Moment) -> float:
 def unscaled(at: Moment, share: float) -> Options:
     """An average of squares without its factor 1 − share: as if lr and ε were smaller by its root."""
     small = math.sqrt(1.0 - share)
-    return {"lr": at.lr * small, "eps": at.eps * (small**2 if inside(at) else small)}
-
-
-def inside(at: Moment) -> bool:
-    """Whether ε stands inside the root."""
-    return bool(getattr(at, "eps_inside_sqrt", False))
+    return {"lr": at.lr * small, "eps": at.eps * (small**2 if at.inside else small)}
 
 
 def swapped(*which: int) -> Callable[[Moment], Options]:
@@ -84,7 +79,7 @@ def unsquared(
         kept = share(at)
         v = at.state["of g"] = (kept or 1.0) * at.old["of g"] + (1.0 - kept) * of(at.g)
         m, v = corrected(at, at.state["m"], v) if hats else (at.g, v)
-        return m / (np.sqrt(v + at.eps) if inside(at) else np.sqrt(v) + at.eps)
+        return m / (np.sqrt(v + at.eps) if at.inside else np.sqrt(v) + at.eps)
 
     return move
 
@@ -105,11 +100,6 @@ def dozat(at: Moment) -> Any:
     beta1, (_, v) = at.betas[0], corrected(at, 0.0, at.state["v"])
     ahead = beta1 * at.state["m"] / (1.0 - beta1 ** (at.t + 1)) + (1.0 - beta1) * at.g / (1.0 - beta1**at.t)
     return ahead / (np.sqrt(v) + at.eps)
-
-
-def others(*names: str) -> tuple[Lapse, ...]:
-    """Other optimizers with the same options."""
-    return tuple(Lapse(f"is {name}", optimizer=name) for name in names)
 
 
 OF_G = "averages g in v, where g² belongs: its root is nan where g is below 0"
@@ -153,7 +143,7 @@ ADAM = (
     Lapse(f"forgets m and v: {NEW_STATE}", move=forgotten, cause="state"),
 )  # fmt: skip
 INSIDE = ((False, "has ε outside the root"), (True, "has ε inside the root"))
-SMALL = [(eps, f"has ε = {eps:g}") for eps in (1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)]
+SMALL = each_of("has ε = {:g}", 1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)
 NONE_TOO = (*SMALL, (1e-300, "leaves out ε"))
 BETAS = (
     ((0.9, 0.999), "has betas (0.9, 0.999)"), ((0.999, 0.9), "has the betas exchanged"),
@@ -161,13 +151,14 @@ BETAS = (
     ((0.1, 0.999), "exchanges β1 and 1 − β1"), ((0.9, 0.001), "exchanges β2 and 1 − β2"),
     ((0.1, 0.001), "exchanges β and 1 − β in both averages"),
 )  # fmt: skip
+IS = {name: Lapse(f"is {name}", optimizer=name) for name in ("Adam", "NAdam", "RMSprop", "Adagrad", "SGD")}
 AMSGRAD = ((False, "does not keep the largest v"), (True, "keeps the largest v: it is AMSGrad"))
 
 
 KNOWN_STEPS: dict[str, Known] = {
     "SGD": Known(required={"lr": 0.1}, options={
-        "momentum": ((0.0, "leaves out the momentum, or forgets the velocity"), (0.9, "has momentum 0.9"),
-                     (0.99, "has momentum 0.99"), (0.1, "exchanges the momentum and 1 − momentum")),
+        "momentum": (*each_of("has momentum {:g}", 0.9, 0.99), (0.1, "exchanges momentum and 1 − momentum"),
+                     (0.0, "leaves out the momentum, or forgets the velocity")),
         "nesterov": ((False, "does not look ahead: it is plain momentum"),
                      (True, "looks ahead: it is Nesterov's form")),
         "lr_in_velocity": ((True, "has the learning rate inside the velocity, v ← γv + ηg"),
@@ -187,12 +178,12 @@ KNOWN_STEPS: dict[str, Known] = {
               move=unsquared(lambda at: 0.0)),
         Lapse("uses G from before this step", move=lambda at: at.g / np.sqrt(at.old["G"] + at.eps)),
         Lapse("forgets old gradients: it is RMSprop with decay 0.9", optimizer="RMSprop"),
-        *others("Adam", "SGD"),
+        IS["Adam"], IS["SGD"],
     )),
     "RMSprop": Known(options={
         "eps_inside_sqrt": INSIDE, "eps": NONE_TOO,
-        "decay": ((0.9, "has decay 0.9"), (0.99, "has decay 0.99"), (0.1, "exchanges decay and 1 − decay"),
-                  (0.999, "has decay 0.999"), (0.5, "has decay ½"), (0.0, "divides by this |g| alone")),
+        "decay": (*each_of("has decay {:g}", 0.9, 0.99, 0.999, 0.5), (0.1, "exchanges decay and 1 − decay"),
+                  (0.0, "divides by this |g| alone")),
         "centered": ((False, "does not subtract m²"), (True, "subtracts m²: it is centered")),
         "momentum": ((0.0, "has no momentum"), (0.9, "has momentum 0.9")),
     }, slips=(
@@ -204,12 +195,11 @@ KNOWN_STEPS: dict[str, Known] = {
         Lapse("corrects the bias of v, which Adam does", lambda at: unscaled(at, at.decay**at.t)),
         Lapse("uses v from before this step", move=lambda at: at.g / (np.sqrt(at.old["v"]) + at.eps)),
         Lapse("never forgets: it adds up all squares, as Adagrad does", optimizer="Adagrad"),
-        *others("Adam", "SGD"),
+        IS["Adam"], IS["SGD"],
     )),
     "Adadelta": Known(options={
         "eps": SMALL,  # without ε it would not start: its first numerator is √ε
-        "rho": ((0.9, "has ρ = 0.9"), (0.95, "has ρ = 0.95"), (0.99, "has ρ = 0.99"),
-                (0.1, "exchanges ρ and 1 − ρ")),
+        "rho": (*each_of("has ρ = {:g}", 0.9, 0.95, 0.99), (0.1, "exchanges ρ and 1 − ρ")),
     }, slips=(
         FORGETS, UPHILL, *DECAY,
         Lapse("leaves out the numerator √(u + ε): it is RMSprop", optimizer="RMSprop"),
@@ -217,7 +207,7 @@ KNOWN_STEPS: dict[str, Known] = {
             at.g * (np.sqrt(at.old["u"]) + at.eps) / (np.sqrt(at.state["v"]) + at.eps))),
     )),
     "Adam": Known(options={"betas": BETAS, "eps": NONE_TOO, "amsgrad": AMSGRAD}, slips=(
-        *ADAM, FORGETS, *COMMON, *DECAY, *others("NAdam", "RMSprop", "Adagrad", "SGD"),
+        *ADAM, FORGETS, *COMMON, *DECAY, IS["NAdam"], IS["RMSprop"], IS["Adagrad"], IS["SGD"],
     )),
     "AdamW": Known(options={"betas": BETAS, "eps": NONE_TOO, "amsgrad": AMSGRAD}, slips=(
         Lapse("adds the weight decay to the gradient: it is Adam with L2, not AdamW", optimizer="Adam"),
@@ -232,28 +222,19 @@ KNOWN_STEPS: dict[str, Known] = {
         Lapse("does not look ahead: it is Adam", optimizer="Adam"),
         Lapse("has no schedule of μ: ĝ = β1 m / (1 − β1^(t+1)) + (1 − β1) g / (1 − β1^t), as optax has it",
               move=dozat),
-        *others("RMSprop", "SGD"),
+        IS["RMSprop"], IS["SGD"],
     )),
 }  # fmt: skip
 
+# Where the steps begin, and the gradients on the way: some are of ordinary size, some fade, and some are so
+# small that ε counts.
 STEPS = 8
-
-
-def course() -> tuple[Array, list[Array]]:
-    """Where the steps begin, and the gradients on the way.
-
-    Some are of ordinary size, some fade, and some are so small that ε counts.
-    """
-    rng = np.random.default_rng(11)
-    scale = np.array([[1.0, 30.0, 0.1], [1e-3, 1e-5, 1e-7]])
-    drift = np.array([[1.0, -1.0, 0.5], [1.0, 1.0, -1.0]])
-    fade = np.array([[1.0, 0.4, 1.0], [1.0, 1.0, 1.0]])
-    return rng.uniform(0.5, 2.0, scale.shape), [
-        scale * fade**t * (drift + rng.normal(0.0, 0.7, scale.shape)) for t in range(STEPS)
-    ]
-
-
-START, GRADIENTS = course()
+SCALE = np.array([[1.0, 30.0, 0.1], [1e-3, 1e-5, 1e-7]])
+DRIFT = np.array([[1.0, -1.0, 0.5], [1.0, 1.0, -1.0]])
+FADE = np.array([[1.0, 0.4, 1.0], [1.0, 1.0, 1.0]])
+RNG = np.random.default_rng(11)
+START = RNG.uniform(0.5, 2.0, SCALE.shape)
+GRADIENTS = [SCALE * FADE**t * (DRIFT + RNG.normal(0.0, 0.7, SCALE.shape)) for t in range(STEPS)]
 
 
 @dataclass(frozen=True)
@@ -268,22 +249,20 @@ class StepVariant(Variant):
     def path(self, rates: list[float]) -> Array:
         """The start, and where each step leads."""
         slip = self.slip or Lapse("")
-        kind = getattr(optim, slip.optimizer or self.name)
-        known = [option for option in self.options if option in kind.options]
-        optimizer = kind([Parameter(START)], **{option: self.options[option] for option in known})
-        group = optimizer.param_groups[0]
+        optimizer = getattr(optim, slip.optimizer or self.name)
+        known = self.options.keys() & optimizer.options.keys()
+        optimizer = optimizer([Parameter(START)], **{option: self.options[option] for option in known})
+        (group,) = optimizer.param_groups
+        inside = self.options.get("eps_inside_sqrt", False)
         state: dict[str, Any] = {"m": 0.0 * START, "v": 0.0 * START, "t": slip.count} if slip.count else {}
         places = [START]
         for t, (g, lr) in enumerate(zip(GRADIENTS, rates, strict=False), 1):
             state = {} if slip.forget else state
-            at = Moment(**{**self.options, "lr": lr}, w=places[-1], g=g, t=t, state=state)
-            at.old = defaultdict(float, {key: np.copy(value) for key, value in state.items()})
-            options = {**self.options, "lr": lr, **(slip.change(at) if slip.change else {})}
+            old = defaultdict(float, {key: np.copy(value) for key, value in state.items()})
+            options = {**self.options, "lr": lr}
+            at = Moment(**options, w=places[-1], g=g, t=t, state=state, old=old, inside=inside)
+            options |= slip.change(at)
             group.update({option: options[option] for option in known})
             at.new = optimizer.rule(at.w, g, state, group)
-            if slip.end:
-                at.new = slip.end(at)
-            elif slip.move:
-                at.new = at.w - lr * slip.move(at)
-            places.append(at.new)
+            places.append(at.w - lr * slip.move(at) if slip.move else slip.end(at))
         return np.array(places)
