@@ -116,27 +116,18 @@ def function_of(target: str) -> tuple[Any, Callable[..., Any]]:
     if not path.exists():
         folder = path.parent if path.parent.is_dir() else Path()
         raise Usage(f"there is no file {file!r}{guess(path.name, [p.name for p in folder.glob('*.py')])}")
-    there = functions(path)
+    module = loaded(path)
+    own = (fn for fn in vars(module).values() if getattr(fn, "__module__", "") == module.__name__)
+    there = [fn.__name__ for fn in own if inspect.isfunction(fn) and fn.__name__ not in ("main", "example")]
     listed = ", ".join(there) or "none"
     if not name:
         raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
-    module = loaded(path)
     fn = getattr(module, name, None)
     if fn is None:
         raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
     if not callable(fn):
         raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
     return module, fn
-
-
-def functions(path: Path) -> list[str]:
-    """The functions that a file defines, without running it."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError):
-        return []
-    skip = ("main", "example")
-    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name not in skip]
 
 
 def loaded(path: Path) -> Any:

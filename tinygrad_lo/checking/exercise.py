@@ -30,18 +30,15 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
         Hint: the derivative of x² is 2x
         1
     """
-    hints = hints or {}
     for check in checks:
         try:
             report = check()
-        except (NotImplementedError, LoError) as problem:
+        except Exception as problem:  # the student's own: no traceback through the library
             if unfilled := to_fill_in(problem):
                 print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
-                print(f"{problem}{hint_for(None, str(problem), hints)}")
-            return 1
-        except Exception as problem:  # the student's own: no traceback through the library
-            print(f"Your code raised {raised(problem)}{hint_for(None, str(problem), hints)}")
+                text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
+                print(f"{text}{hint_for(None, str(problem), hints)}")
             return 1
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
         print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints)}\n")
@@ -63,7 +60,8 @@ def to_fill_in(problem: BaseException | None) -> BaseException | None:
     return problem
 
 
-def hint_for(cause: str | None, said: str, hints: Mapping[str, str]) -> str:
+def hint_for(cause: str | None, said: str, hints: Mapping[str, str] | None) -> str:
     """The hint whose key is the cause, else the first whose key stands in what was said."""
+    hints = hints or {}
     found = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
     return f"\n\nHint: {found}" if found else ""

@@ -106,15 +106,20 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
 
     def step(w: Any, g: Any, state: dict[str, Any], t: int, *, heard: bool = False) -> Array:
         options = {**expected, "lr": rates[t - 1]}
-        given = {
-            # beta1 and b2 are halves of betas
-            name: options[option][int(name[-1]) - 1]
-            if option == "betas" and name[-1] in "12"
-            else options[option]
-            for name, option in passed.items()
-        }
+        given = {name: options[option] for name, option in passed.items()}
+        for name in given:
+            if passed[name] == "betas" and name[-1] in "12":  # beta1 and b2 are halves of betas
+                given[name] = given[name][int(name[-1]) - 1]
         new = called(WHO, fn, {"w": w, "g": g}, state, t, heard=heard, **given)
-        return landed(new, np.shape(w), t)
+        if isinstance(new, tuple):
+            raise DTypeError(
+                f"{WHO}: step {t} returned {len(new)} values; return the new w alone, and fill state"
+            )
+        data = numbers_of(WHO, f"the new w of step {t}", new, finite=False)
+        wide_enough(WHO, f"the new w of step {t}", new)
+        if data.shape != np.shape(w):
+            raise ShapeError(f"{WHO}: step {t} returned shape {data.shape} for w of shape {np.shape(w)}")
+        return data
 
     def step_by_weight(w: Array, g: Array, state: dict[str, Any], t: int, *, heard: bool = False) -> Array:
         new = [step(w[i], g[i], state.setdefault(i, {}), t) for i in np.ndindex(w.shape)]
@@ -144,19 +149,6 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
             f"remember belongs into state, not into globals, and randomness must be seeded inside"
         )
     return runs[0]
-
-
-def landed(new: Any, shape: tuple[int, ...], t: int) -> Array:
-    """The new w that a step returned."""
-    if isinstance(new, tuple):
-        raise DTypeError(
-            f"{WHO}: step {t} returned {len(new)} values; return the new w alone, and fill state"
-        )
-    data = numbers_of(WHO, f"the new w of step {t}", new, finite=False)
-    wide_enough(WHO, f"the new w of step {t}", new)
-    if data.shape != shape:
-        raise ShapeError(f"{WHO}: step {t} returned shape {data.shape} for w of shape {shape}")
-    return data
 
 
 @np.errstate(all="ignore")
