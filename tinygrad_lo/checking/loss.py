@@ -137,7 +137,7 @@ def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard:
         values.append(numbers_of(WHO, "the loss", loss))
     if not identical(values[:1], values[1:]):
         raise again(WHO, "loss")
-    value, each, (what, first) = values[0], right.each(batch), next(iter(batch.items()))
+    value, each, (what, first) = values[0], right.unreduced.of(batch), next(iter(batch.items()))
     if value.ndim and value.size > 1 and value.shape != each.shape:
         raise ShapeError(
             f"{WHO}: the loss has shape {value.shape} for {what} of shape {np.shape(first)}; "

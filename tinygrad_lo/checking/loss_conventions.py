@@ -221,8 +221,7 @@ KNOWN: dict[str, KnownLoss] = {
     }, slips=(
         Slip("has positive and negative exchanged", inputs=lambda a, p, n: (a, n, p)),
         Slip(NO_CLAMP, lambda each, o, a, p, n: gap(o, a, p, a, n) + o.margin),
-        Slip("subtracts the margin",
-                 lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, a, n) - o.margin)),
+        Slip("subtracts the margin", lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, a, n) - o.margin)),
         Slip("measures the negative from the positive, not from the anchor",
                  lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
     )),
@@ -259,8 +258,7 @@ KNOWN: dict[str, KnownLoss] = {
                  lambda each, o, p, q: losses.kl_divergence(p, q, base=o.base, reduction="none")),
     )),
     "cosine_similarity": KnownLoss(draw=samples.vectors, slips=(
-        Slip("does not divide by the lengths: it is the dot product",
-                 lambda each, o, a, b: (a * b).sum(-1)),
+        Slip("does not divide by the lengths: it is the dot product", lambda each, o, a, b: (a * b).sum(-1)),
         Slip("is the distance 1 − cos θ", lambda each, o, a, b: 1.0 - each),
     )),
     "pairwise_distance": KnownLoss(draw=samples.renamed(samples.vectors, "AB"), options={
@@ -285,23 +283,19 @@ class LossVariant(Variant):
         given = slip.inputs(*args) if slip and slip.inputs else args
         if not slip or not slip.each:
             return np.asarray(function(*given, **self.options))
-        each = slip.each(function(*given, **self.unreduced), SimpleNamespace(**self.options), *given)
+        each = slip.each(function(*given, **self.unreduced.options), SimpleNamespace(**self.options), *given)
         return np.asarray(reduce_losses(self.name, each, self.options.get("reduction", "none"), column=False))
 
     @property
-    def unreduced(self) -> dict[str, Any]:
-        """The options for the losses of the samples."""
-        return {**self.options, **({"reduction": "none"} if "reduction" in self.options else {})}
-
-    def each(self, batch: Batch) -> Array:
-        """The losses of the samples, which nothing has reduced."""
-        return replace(self, options=self.unreduced)(*batch.values())
+    def unreduced(self) -> LossVariant:
+        """The same with a loss for each sample."""
+        reduction = {"reduction": "none"} if "reduction" in self.options else {}
+        return replace(self, options={**self.options, **reduction})
 
     def of(self, batch: Batch) -> Array:
         """The value for a batch; nan where there is none."""
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(action="ignore"), np.errstate(all="ignore"):
                 return self(*batch.values())
         except LoError:
             return np.asarray(np.nan)
@@ -316,6 +310,6 @@ class LossVariant(Variant):
         known = KNOWN[self.name]
         if "reduction" not in self.options:
             return known.options
-        each = self.each(known.draw(np.random.default_rng(0), 2, 2))
+        each = self.unreduced.of(known.draw(np.random.default_rng(0), 2, 2))
         reductions = [pair for pair in REDUCTIONS if pair[0] != "batchmean" or each.ndim > 1]
         return {**known.options, "reduction": reductions}

@@ -11,13 +11,7 @@ import numpy as np
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import GRADIENTS, START, STEPS, StepVariant
-from tinygrad_lo.checking.student import (
-    identical,
-    must_be_finite,
-    numbers_of,
-    titled_function,
-    wide_enough,
-)
+from tinygrad_lo.checking.student import identical, must_be_finite, numbers_of, titled_function, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.options import MEANS
@@ -159,14 +153,13 @@ def walks_agree(yours: Array, right: Array, times: float = 1.0) -> bool:
     return bool(np.isfinite(b[-1]).any()) and np.allclose(a, b, rtol=WALK_STEP, atol=noise, equal_nan=True)
 
 
+@np.errstate(all="ignore")
 def multiple(yours: Array, right: Array) -> float | None:
     """How many times as long the student's steps are, if that is one number above 0."""
-    first = right[1] - START
-    largest = np.unravel_index(int(np.argmax(np.abs(first))), START.shape)
-    if not first[largest] or not np.isfinite(first[largest]):
-        return None
-    ratio = float((yours[1] - START)[largest] / first[largest])
-    return ratio if ratio > 0 and abs(ratio - 1) > 1e-3 and walks_agree(yours, right, ratio) else None
+    largest = np.argmax(np.abs(right[1] - START))
+    ratio = float((yours[1] - START).flat[largest] / (right[1] - START).flat[largest])
+    other = 0 < ratio < np.inf and abs(ratio - 1) > 1e-3
+    return ratio if other and walks_agree(yours, right, ratio) else None
 
 
 def explain_step(
@@ -229,10 +222,9 @@ def searched(
 def first_gap(name: str, yours: Array, right: Array) -> str:
     """The first step that differs, in numbers."""
     step = int(np.argmin([walks_agree(yours[: t + 1], right[: t + 1]) for t in range(1, STEPS + 1)]))
-    gap = np.abs(yours - right)[step + 1]
-    at = np.unravel_index(int(np.argmax(gap)), START.shape)
+    at = int(np.argmax(np.abs(yours - right)[step + 1]))
     return (
-        f"step {step + 1} is the first that differs: from w = {right[step][at]:.6g} with "
-        f"g = {GRADIENTS[step][at]:.4g} yours goes to {yours[step + 1][at]:.8g}, "
-        f"{name} to {right[step + 1][at]:.8g}"
+        f"step {step + 1} is the first that differs: from w = {right[step].flat[at]:.6g} with "
+        f"g = {GRADIENTS[step].flat[at]:.4g} yours goes to {yours[step + 1].flat[at]:.8g}, "
+        f"{name} to {right[step + 1].flat[at]:.8g}"
     )

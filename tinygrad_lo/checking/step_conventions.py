@@ -33,6 +33,7 @@ class Lapse(Mistake):
     change: Callable[[Moment], Options] = lambda at: {}  # other options for this step
     end: Callable[[Moment], Any] = lambda at: at.new  # where it leads
     move: Callable[[Moment], Any] | None = None  # or: it leads to w − lr · move
+    decay: Callable[[Moment], Any] | None = None  # added to where it leads, in place of the rule's own
     count: int = 0  # how many steps the rule believes to have made
     forget: bool = False  # whether the state is lost between the steps
     optimizer: str | None = None  # another one
@@ -48,15 +49,10 @@ def corrected(at: Moment, m: Any, v: Any) -> tuple[Any, Any]:
     return m / (1.0 - at.betas[0] ** at.t), v / (1.0 - at.betas[1] ** at.t)
 
 
-def root(at: Moment) -> float:
-    """√(1 − β2^t), by which Adam's correction of v divides."""
-    return math.sqrt(1.0 - at.betas[1] ** at.t)
-
-
-def unscaled(at: Moment, share: float) -> Options:
-    """An average of squares without its factor 1 − share: as if lr and ε were smaller by its root."""
-    small = math.sqrt(1.0 - share)
-    return {"lr": at.lr * small, "eps": at.eps * (small**2 if at.inside else small)}
+def larger(at: Moment, times: float) -> Options:
+    """As if the average of squares were so many times as large."""
+    root = math.sqrt(times)
+    return {"lr": at.lr / root, "eps": at.eps / (times if at.inside else root)}
 
 
 def swapped(*which: int) -> Callable[[Moment], Options]:
@@ -84,11 +80,6 @@ def unsquared(
     return move
 
 
-def undecayed(at: Moment) -> Options:
-    """The rule without its weight decay."""
-    return {"weight_decay": 0.0}
-
-
 def forgotten(at: Moment) -> Any:
     """Adam's move from m = v = 0 with the correction for step t."""
     m, v = corrected(at, (1.0 - at.betas[0]) * at.g, (1.0 - at.betas[1]) * at.g**2)
@@ -105,7 +96,8 @@ def dozat(at: Moment) -> Any:
 OF_G = "averages g in v, where g² belongs: its root is nan where g is below 0"
 OF_SIZE = "averages |g| in v, where g² belongs"
 NEW_STATE = "nothing is in state when the next step begins"
-OWN_DECAY = "takes the weight decay from the weight without the learning rate"
+OWN_DECAY = Lapse("takes the weight decay from the weight without the learning rate",
+                  decay=lambda at: -at.weight_decay * at.w)  # fmt: skip
 UPHILL = Lapse("goes uphill: the step has the wrong sign", end=lambda at: 2.0 * at.w - at.new, cause="sign")
 FORGETS = Lapse(f"forgets: {NEW_STATE}. Assign state['v'] = ... in every step", forget=True, cause="state")
 COMMON = (
@@ -114,29 +106,29 @@ COMMON = (
     Lapse("multiplies by the learning rate twice", lambda at: {"lr": at.lr**2}),
 )
 DECAY = (
-    Lapse("leaves out the weight decay", undecayed),
+    Lapse("leaves out the weight decay", decay=lambda at: 0.0),
     Lapse("has twice the weight decay: the gradient of λw², not of ½λw²",
           lambda at: {"weight_decay": 2.0 * at.weight_decay}, cause="factor 2"),
     Lapse("decouples the weight decay: it shrinks the weight itself, as AdamW does",
-          undecayed, end=lambda at: at.new - at.lr * at.weight_decay * at.w),
-    Lapse(OWN_DECAY, undecayed, end=lambda at: at.new - at.weight_decay * at.w),
+          decay=lambda at: -at.lr * at.weight_decay * at.w),
+    OWN_DECAY,
     Lapse("has the wrong sign before the weight decay",
-          undecayed, end=lambda at: at.new + at.lr * at.weight_decay * at.w, cause="sign"),
+          decay=lambda at: at.lr * at.weight_decay * at.w, cause="sign"),
 )  # fmt: skip
 ADAM = (
     Lapse("leaves out the bias correction", count=LARGE),
     Lapse("leaves out the bias correction of m", lambda at: {"lr": at.lr * (1.0 - at.betas[0] ** at.t)}),
-    Lapse("leaves out the bias correction of v",
-          lambda at: {"lr": at.lr / root(at), "eps": at.eps / root(at)}),
+    Lapse("leaves out the bias correction of v", lambda at: larger(at, 1.0 - at.betas[1] ** at.t)),
     Lapse("corrects with t + 1: t counts from 1 here", count=1),
-    Lapse("adds ε to √v before the correction, as Keras does", lambda at: {"eps": at.eps / root(at)}),
+    Lapse("adds ε to √v before the correction, as Keras does",
+          lambda at: {"eps": at.eps / math.sqrt(1.0 - at.betas[1] ** at.t)}),
     Lapse("has ε inside the root: √(v̂ + ε)", move=hatted(lambda g, m, v, eps: m / np.sqrt(v + eps))),
     Lapse("leaves out the root: it divides by v̂", move=hatted(lambda g, m, v, eps: m / (v + eps))),
     Lapse("exchanges β1 and 1 − β1: β weights the old value", swapped(0)),
     Lapse("exchanges β2 and 1 − β2: β weights the old value", swapped(1)),
     Lapse("exchanges β and 1 − β in both averages: β weights the old value", swapped(0, 1)),
     Lapse("leaves out (1 − β1) in m", lambda at: {"lr": at.lr / (1.0 - at.betas[0])}),
-    Lapse("leaves out (1 − β2) in v", lambda at: unscaled(at, at.betas[1])),
+    Lapse("leaves out (1 − β2) in v", lambda at: larger(at, 1.0 / (1.0 - at.betas[1]))),
     Lapse(OF_G, move=unsquared(lambda at: at.betas[1], hats=True)),
     Lapse(OF_SIZE, move=unsquared(lambda at: at.betas[1], np.abs, hats=True)),
     Lapse("divides the gradient, not m̂", move=hatted(lambda g, m, v, eps: g / (np.sqrt(v) + eps))),
@@ -191,8 +183,8 @@ KNOWN_STEPS: dict[str, Known] = {
         Lapse("leaves out the root: it divides by v + ε", move=lambda at: at.g / (at.state["v"] + at.eps)),
         Lapse(OF_G, move=unsquared(lambda at: at.decay)),
         Lapse(OF_SIZE, move=unsquared(lambda at: at.decay, np.abs)),
-        Lapse("leaves out (1 − decay): v ← decay · v + g²", lambda at: unscaled(at, at.decay)),
-        Lapse("corrects the bias of v, which Adam does", lambda at: unscaled(at, at.decay**at.t)),
+        Lapse("leaves out (1 − decay): v ← decay · v + g²", lambda at: larger(at, 1.0 / (1.0 - at.decay))),
+        Lapse("corrects the bias of v, which Adam does", lambda at: larger(at, 1.0 / (1.0 - at.decay**at.t))),
         Lapse("uses v from before this step", move=lambda at: at.g / (np.sqrt(at.old["v"]) + at.eps)),
         Lapse("never forgets: it adds up all squares, as Adagrad does", optimizer="Adagrad"),
         IS["Adam"], IS["SGD"],
@@ -211,10 +203,10 @@ KNOWN_STEPS: dict[str, Known] = {
     )),
     "AdamW": Known(options={"betas": BETAS, "eps": NONE_TOO, "amsgrad": AMSGRAD}, slips=(
         Lapse("adds the weight decay to the gradient: it is Adam with L2, not AdamW", optimizer="Adam"),
-        Lapse("leaves out the weight decay: it is Adam", undecayed),
-        Lapse(OWN_DECAY, undecayed, end=lambda at: at.new - at.weight_decay * at.w),
+        Lapse("leaves out the weight decay: it is Adam", decay=lambda at: 0.0),
+        OWN_DECAY,
         Lapse("shrinks the weight after the step, not before it",
-              undecayed, end=lambda at: at.new * (1.0 - at.lr * at.weight_decay)),
+              decay=lambda at: -at.lr * at.weight_decay * at.new),
         *ADAM, FORGETS, *COMMON,
     )),
     "NAdam": Known(options={"betas": BETAS, "eps": NONE_TOO}, slips=(
@@ -261,8 +253,9 @@ class StepVariant(Variant):
             old = defaultdict(float, {key: np.copy(value) for key, value in state.items()})
             options = {**self.options, "lr": lr}
             at = Moment(**options, w=places[-1], g=g, t=t, state=state, old=old, inside=inside)
-            options |= slip.change(at)
+            options |= {"weight_decay": 0.0} if slip.decay else slip.change(at)
             group.update({option: options[option] for option in known})
             at.new = optimizer.rule(at.w, g, state, group)
-            places.append(at.w - lr * slip.move(at) if slip.move else slip.end(at))
+            end = at.w - lr * slip.move(at) if slip.move else slip.end(at)
+            places.append(end + slip.decay(at) if slip.decay else end)
         return np.array(places)
