@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_lo.checking.command import main
+from tinygrad_lo.checking.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = """

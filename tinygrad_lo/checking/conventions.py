@@ -30,10 +30,10 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """How something of the library may be written: with other values of its options, and slips."""
+    """How something of the library may be written: slips, and values of options that mean something else."""
 
-    options: Mapping[str, Values] = field(default_factory=dict)
     slips: tuple[Any, ...] = ()
+    options: Mapping[str, Values] = field(default_factory=dict)
     required: Options = field(default_factory=dict)  # options without a default
 
 
@@ -50,6 +50,7 @@ class Variant:
     module: ClassVar[Any]
     data: ClassVar[str]  # how a call writes what comes before the options
     table: ClassVar[Mapping[str, Known]]
+    meanings: ClassVar[Mapping[str, Values]]  # of the options, what their values mean
 
     @classmethod
     def asked_for(cls, who: str, fn: Any, name: str, options: Options) -> Self:
@@ -82,7 +83,8 @@ class Variant:
 
     def values(self) -> Mapping[str, Values]:
         """The options in which its variants differ."""
-        return self.table[self.name].options
+        known = {**self.meanings, **self.table[self.name].options}
+        return {option: known[option] for option in self.options if option in known}
 
     def variants(self, most: int) -> Iterator[Self]:
         """All that differ in up to `most` things, those in few first; a slip counts as one."""

@@ -41,21 +41,33 @@ class KnownLoss(Known):
     before: tuple[Callable[[Any], Any], str] | None = None  # what a caller may have done to the scores
 
 
-BASES = (
-    (math.e, "takes the natural logarithm (nats)"),
-    (2, "takes the logarithm in base 2 (bits)"),
-    (10, "takes the logarithm in base 10"),
-)
 DISTANCES = [(0.0, "has no margin (Δ = 0)"), *each_of("has the margin {:g}", 1.0, 0.5, 2.0, 0.2)]
-MARGINS = [*DISTANCES, (-1.0, "subtracts the margin")]  # between distances a margin is not negative
-HALF = ((False, "has no factor ½"), (True, "has the factor ½"))
-REDUCTIONS = (
-    ("mean", "averages over all elements"),
-    ("sum", "sums over all elements"),
-    ("batchmean", "sums over the outputs and averages over the samples"),
-    ("none", "returns a loss for each sample, which is not reduced to one number"),
-)
-CAUSES = {HALF[0][1]: "factor 2", HALF[1][1]: "factor 0.5", **{text: "mean or sum" for _, text in REDUCTIONS}}
+MEANINGS: dict[str, Values] = {
+    "half": ((False, "has no factor ½"), (True, "has the factor ½")),
+    "base": ((math.e, "takes the natural logarithm (nats)"), (2, "takes the logarithm in base 2 (bits)"),
+             (10, "takes the logarithm in base 10")),
+    "delta": each_of("has δ = {:g}", 1.0, 0.5, 2.0, 1.5, 0.1),
+    "full": ((True, "keeps ½ log 2π"), (False, "leaves out the constant ½ log 2π")),
+    "variance": each_of("has variance {:g}", 1.0, 0.25, 0.5, 2.0, 4.0),
+    "label_smoothing": ((0.0, "does not smooth labels"), (0.1, "smooths the labels by 0.1")),
+    "power": ((1, "has the power 1"), (2, "squares the margins (power 2)")),
+    "over": (("others", "sums over the wrong classes only"),
+             ("all", "sums over all classes, the right one too, which adds the margin once")),
+    "combine": (("sum", "sums over the classes"),
+                ("mean", "divides by the number of classes, as PyTorch does"),
+                ("max", "is the Crammer–Singer variant: the worst class only")),
+    "margin": (*DISTANCES, (-1.0, "subtracts the margin")),
+    "distance": (("squared", "takes the squared distance"),
+                 ("euclidean", "takes the Euclidean distance, not squared")),
+    "reduction": (("mean", "averages over all elements"), ("sum", "sums over all elements"),
+                  ("batchmean", "sums over the outputs and averages over the samples"),
+                  ("none", "returns a loss for each sample, which is not reduced to one number")),
+}  # fmt: skip
+CAUSES = {
+    "has no factor ½": "factor 2",
+    "has the factor ½": "factor 0.5",
+    **{text: "mean or sum" for _, text in MEANINGS["reduction"]},
+}
 NO_CLAMP = "does not clamp at 0: max(0, ·) is missing"
 COLUMNS = "takes softmax over axis 0, over the samples: it belongs over the classes of each"
 LABELS = tuple(
@@ -86,7 +98,7 @@ def halves(of: Callable[..., Any]) -> tuple[Slip, ...]:
     return tuple(
         Slip("sums one of its two terms and averages the other", cause="mean or sum",
                  each=lambda each, o, *args, k=k, first=first: np.where(
-                     of(*args) == first, each, each * each.size**k))
+                 of(*args) == first, each, each * each.size**k))
         for first in (True, False) for k in (1, -1)
     )  # fmt: skip
 
@@ -100,12 +112,12 @@ def yes_or_no(p: str, twice: str) -> tuple[Slip, ...]:
         Slip("has the answers 0 and 1 exchanged", inputs=lambda p, y: (p, 1.0 - y)),
         Slip(f"applies the sigmoid {twice}", inputs=lambda p, y: (sigmoid(p), y)),
         Slip(f"has one sign wrong: −y log {p} + (1 − y) log(1 − {p})",
-                 lambda each, o, p, y: each * (2.0 * y - 1.0), cause="sign"),
+             lambda each, o, p, y: each * (2.0 * y - 1.0), cause="sign"),
     )  # fmt: skip
 
 
 KNOWN: dict[str, KnownLoss] = {
-    "mse": KnownLoss(draw=samples.numbers, options={"half": HALF}, slips=(
+    "mse": KnownLoss(draw=samples.numbers, slips=(
         Slip("does not square: it adds up the residuals", lambda each, o, p, t: p - t),
         Slip("takes |r| where r² belongs: it is mae", lambda each, o, p, t: abs(p - t)),
     )),
@@ -113,17 +125,15 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("does not take the absolute value", lambda each, o, p, t: p - t),
         Slip("takes r² where |r| belongs: it is mse", lambda each, o, p, t: each**2),
     )),
-    "msle": KnownLoss(draw=samples.amounts, options={"base": BASES}, slips=(
+    "msle": KnownLoss(draw=samples.amounts, slips=(
         Slip("takes log x where log(1 + x) belongs", inputs=lambda p, t: (p - 1.0, t - 1.0)),
         Slip("does not square", lambda each, o, p, t: np.sqrt(each)),
     )),
-    "huber": KnownLoss(draw=samples.numbers, options={
-        "delta": each_of("has δ = {:g}", 1.0, 0.5, 2.0, 1.5, 0.1),
-    }, slips=(
+    "huber": KnownLoss(draw=samples.numbers, slips=(
         Slip("leaves out − ½δ² beyond δ, so that it jumps there",
-                 lambda each, o, p, t: each + (abs(p - t) > o.delta) * 0.5 * o.delta**2),
+             lambda each, o, p, t: each + (abs(p - t) > o.delta) * 0.5 * o.delta**2),
         Slip("leaves out the ½ inside δ",
-                 lambda each, o, p, t: np.where(abs(p - t) > o.delta, each, 2.0 * each)),
+             lambda each, o, p, t: np.where(abs(p - t) > o.delta, each, 2.0 * each)),
         Slip("leaves out the factor δ beyond δ", lambda each, o, p, t: np.where(
             abs(p - t) > o.delta, abs(p - t) - 0.5 * o.delta**2, each)),
         Slip("has its two branches exchanged", lambda each, o, p, t: np.where(
@@ -131,27 +141,21 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("is divided by δ: PyTorch's smooth_l1", lambda each, o, p, t: each / o.delta),
         Slip("is ½r² everywhere: the linear branch is missing", lambda each, o, p, t: 0.5 * (p - t) ** 2),
     )),
-    "gaussian_nll": KnownLoss(draw=samples.numbers, options={
-        "full": ((True, "keeps ½ log 2π"), (False, "leaves out the constant ½ log 2π")),
-        "variance": each_of("has variance {:g}", 1.0, 0.25, 0.5, 2.0, 4.0),
-    }, slips=(
+    "gaussian_nll": KnownLoss(draw=samples.numbers, slips=(
         Slip("leaves out ½ log 2π and log σ", lambda each, o, p, t: 0.5 * (p - t) ** 2 / o.variance),
         Slip("leaves out log σ", lambda each, o, p, t: each - 0.5 * np.log(o.variance)),
         Slip("adds log σ² where ½ log σ² belongs", lambda each, o, p, t: each + 0.5 * np.log(o.variance)),
         Slip("leaves out the ½ before the square",
-                 lambda each, o, p, t: each + 0.5 * (p - t) ** 2 / o.variance),
+             lambda each, o, p, t: each + 0.5 * (p - t) ** 2 / o.variance),
     )),
-    "cross_entropy": KnownLoss(draw=samples.scores_labels, options={
-        "base": BASES,
-        "label_smoothing": ((0.0, "does not smooth labels"), (0.1, "smooths the labels by 0.1")),
-    }, slips=(
+    "cross_entropy": KnownLoss(draw=samples.scores_labels, slips=(
         Slip("applies softmax twice: the scores go in as they are, softmax is part of the loss",
-                 inputs=lambda s, y: (softmax(s), y)),
+             inputs=lambda s, y: (softmax(s), y)),
         Slip("leaves out softmax: it takes the scores as log-probabilities",
-                 lambda each, o, s, y: -picked(s, y)),
+             lambda each, o, s, y: -picked(s, y)),
         Slip("leaves out the logarithm: it is −p_y", lambda each, o, s, y: -picked(softmax(s), y)),
         Slip("subtracts the largest score inside the sum and not from s_y",
-                 lambda each, o, s, y: each - s.max(-1)),
+             lambda each, o, s, y: each - s.max(-1)),
         Slip("leaves the right class out of the sum Σ e^s", lambda each, o, s, y: np.log(
             np.exp(np.where(others(y, s.shape[-1]), s, -np.inf)).sum(-1)) - picked(s, y)),
         *LABELS,
@@ -159,11 +163,11 @@ KNOWN: dict[str, KnownLoss] = {
         Slip(COLUMNS, lambda each, o, s, y: -np.log(
             picked(softmax(s - s.max(-1, keepdims=True), 0), y)), cause="axis"),
         Slip("divides e^s by the mean of the row's, where their sum belongs",
-                 lambda each, o, s, y: each - np.log(s.shape[-1]), cause="mean or sum"),
+             lambda each, o, s, y: each - np.log(s.shape[-1]), cause="mean or sum"),
         Slip("sums −log p over all classes, not only the right one",
-                 lambda each, o, s, y: -np.log(softmax(s)).sum(-1)),
+             lambda each, o, s, y: -np.log(softmax(s)).sum(-1)),
         Slip("leaves out the minus sign and the logarithm's sum: it is s_y",
-                 lambda each, o, s, y: picked(s, y), cause="sign"),
+             lambda each, o, s, y: picked(s, y), cause="sign"),
     ), before=(softmax, "takes the logarithm of the scores as they are: softmax is missing")),
     "nll": KnownLoss(draw=samples.logs_labels, slips=(
         *LABELS,
@@ -175,25 +179,17 @@ KNOWN: dict[str, KnownLoss] = {
     "binary_cross_entropy_with_logits": KnownLoss(
         draw=samples.logits, slips=yes_or_no("σ(z)", "twice"),
         before=(sigmoid, "takes the logarithm of the scores as they are: the sigmoid is missing")),
-    "hinge": KnownLoss(draw=samples.sides, options={"margin": MARGINS}, slips=(
+    "hinge": KnownLoss(draw=samples.sides, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: o.margin - y * s),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is squared: it is squared_hinge", lambda each, o, s, y: each**2),
     )),
-    "squared_hinge": KnownLoss(draw=samples.sides, options={"margin": MARGINS}, slips=(
+    "squared_hinge": KnownLoss(draw=samples.sides, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: (o.margin - y * s) ** 2),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is not squared: it is hinge", lambda each, o, s, y: np.sqrt(each)),
     )),
-    "multiclass_hinge": KnownLoss(draw=samples.scores_labels, options={
-        "power": ((1, "has the power 1"), (2, "squares the margins (power 2)")),
-        "over": (("others", "sums over the wrong classes only"),
-                 ("all", "sums over all classes, the right one too, which adds the margin once")),
-        "combine": (("sum", "sums over the classes"),
-                    ("mean", "divides by the number of classes, as PyTorch does"),
-                    ("max", "is the Crammer–Singer variant: the worst class only")),
-        "margin": MARGINS,
-    }, slips=(
+    "multiclass_hinge": KnownLoss(draw=samples.scores_labels, slips=(
         Slip("has s_y − s_j where s_j − s_y belongs", inputs=lambda s, y: (-s, y), cause="sign"),
         Slip(NO_CLAMP, lambda each, o, s, y: (
             (s - picked(s, y)[:, None] + o.margin) * others(y, s.shape[-1])).sum(-1)),
@@ -202,45 +198,41 @@ KNOWN: dict[str, KnownLoss] = {
             (s - picked(s, y)[:, None] + o.margin > 0) * others(y, s.shape[-1])).sum(-1) * 1.0),
         Slip("squares the sum over the classes, not each margin", lambda each, o, s, y: each**2),
     )),
-    "kl_divergence": KnownLoss(draw=samples.distributions, options={"base": BASES}, slips=(
+    "kl_divergence": KnownLoss(draw=samples.distributions, slips=(
         Slip("has the other direction: it is KL(q‖p), in the order of PyTorch's kl_div",
-                 inputs=lambda p, q: (q, p)),
+             inputs=lambda p, q: (q, p)),
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
-                 lambda each, o, p, q: losses.distribution_cross_entropy(p, q, base=o.base)),
+             lambda each, o, p, q: losses.distribution_cross_entropy(p, q, base=o.base)),
         Slip("leaves out the weights p: it sums log p − log q",
-                 lambda each, o, p, q: (np.log(p) - np.log(q)).sum(-1) / math.log(o.base)),
+             lambda each, o, p, q: (np.log(p) - np.log(q)).sum(-1) / math.log(o.base)),
     )),
-    "kl_divergence_with_logits": KnownLoss(draw=samples.distributions_scores, options={"base": BASES}, slips=(
+    "kl_divergence_with_logits": KnownLoss(draw=samples.distributions_scores, slips=(
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
-                 lambda each, o, p, s: losses.cross_entropy(s, p, base=o.base, reduction="none")),
+             lambda each, o, p, s: losses.cross_entropy(s, p, base=o.base, reduction="none")),
     )),
-    "triplet": KnownLoss(draw=samples.triples, options={
-        "distance": (("squared", "takes the squared distance"),
-                     ("euclidean", "takes the Euclidean distance, not squared")),
-        "margin": DISTANCES,
-    }, slips=(
+    "triplet": KnownLoss(draw=samples.triples, options={"margin": DISTANCES}, slips=(
         Slip("has positive and negative exchanged", inputs=lambda a, p, n: (a, n, p)),
         Slip(NO_CLAMP, lambda each, o, a, p, n: gap(o, a, p, a, n) + o.margin),
         Slip("subtracts the margin", lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, a, n) - o.margin)),
         Slip("measures the negative from the positive, not from the anchor",
-                 lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
+             lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
     )),
     "contrastive": KnownLoss(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
         Slip("takes y = 1 for similar pairs; the lecture has y = 0 similar",
-                 inputs=lambda a, b, y: (a, b, 1 - y)),
+             inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", lambda each, o, a, b, y: np.where(
             y == 1, 0.5 * np.maximum(0.0, o.margin - ((a - b) ** 2).sum(-1)), each)),
         *halves(lambda a, b, y: y == 1),
         Slip("does not square the distances", lambda each, o, a, b, y: np.sqrt(0.5 * each)),
         Slip("holds dissimilar pairs at the margin: max(0, ·) is missing",
-                 lambda each, o, a, b, y: np.where(
-                     y == 1, 0.5 * (o.margin - np.sqrt(((a - b) ** 2).sum(-1))) ** 2, each)),
+             lambda each, o, a, b, y: np.where(
+                 y == 1, 0.5 * (o.margin - np.sqrt(((a - b) ** 2).sum(-1))) ** 2, each)),
     )),
     "l1": KnownLoss(draw=samples.weights, slips=(
         Slip("does not take the absolute value", lambda each, o, w: w.sum()),
         Slip("squares: it is l2", lambda each, o, w: (w * w).sum()),
     )),
-    "l2": KnownLoss(draw=samples.weights, options={"half": HALF}, slips=(
+    "l2": KnownLoss(draw=samples.weights, slips=(
         Slip("takes the root: it is the norm, not its square", lambda each, o, w: np.sqrt((w * w).sum())),
         Slip("takes |w| where w² belongs: it is l1", lambda each, o, w: abs(w).sum()),
     )),
@@ -250,21 +242,20 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the L1 part", lambda each, o, w: o.l2 * (w * w).sum()),
         Slip("leaves out the L2 part", lambda each, o, w: o.l1 * abs(w).sum()),
     )),
-    "information": KnownLoss(draw=samples.renamed(samples.chances, "p"), options={"base": BASES}),
-    "entropy": KnownLoss(draw=samples.renamed(samples.distributions, "p"), options={"base": BASES}),
-    "distribution_cross_entropy": KnownLoss(draw=samples.distributions, options={"base": BASES}, slips=(
+    "information": KnownLoss(draw=samples.renamed(samples.chances, "p")),
+    "entropy": KnownLoss(draw=samples.renamed(samples.distributions, "p")),
+    "distribution_cross_entropy": KnownLoss(draw=samples.distributions, slips=(
         Slip("has p and q exchanged", inputs=lambda p, q: (q, p)),
         Slip("subtracts H(p): it is the KL divergence",
-                 lambda each, o, p, q: losses.kl_divergence(p, q, base=o.base, reduction="none")),
+             lambda each, o, p, q: losses.kl_divergence(p, q, base=o.base, reduction="none")),
     )),
     "cosine_similarity": KnownLoss(draw=samples.vectors, slips=(
         Slip("does not divide by the lengths: it is the dot product", lambda each, o, a, b: (a * b).sum(-1)),
         Slip("is the distance 1 − cos θ", lambda each, o, a, b: 1.0 - each),
     )),
-    "pairwise_distance": KnownLoss(draw=samples.renamed(samples.vectors, "AB"), options={
-        "distance": (("euclidean", "takes the Euclidean distance"),
-                     ("squared", "takes the squared distance")),
-    }, slips=(Slip("is transposed", lambda each, o, a, b: each.T, cause="transpose"),)),
+    "pairwise_distance": KnownLoss(draw=samples.renamed(samples.vectors, "AB"), slips=(
+        Slip("is transposed", lambda each, o, a, b: each.T, cause="transpose"),
+    )),
 }  # fmt: skip
 
 
@@ -276,6 +267,7 @@ class LossVariant(Variant):
     module: ClassVar = losses
     data: ClassVar = "..."
     table: ClassVar = KNOWN
+    meanings: ClassVar = MEANINGS
 
     def __call__(self, *args: Any) -> Array:
         """The value, with the slip."""
@@ -307,9 +299,8 @@ class LossVariant(Variant):
 
     def values(self) -> Mapping[str, Values]:
         """The options in which its variants differ, the reduction among them."""
-        known = KNOWN[self.name]
-        if "reduction" not in self.options:
-            return known.options
-        each = self.unreduced.of(known.draw(np.random.default_rng(0), 2, 2))
-        reductions = [pair for pair in REDUCTIONS if pair[0] != "batchmean" or each.ndim > 1]
-        return {**known.options, "reduction": reductions}
+        options = dict(super().values())
+        each = self.unreduced.of(KNOWN[self.name].draw(np.random.default_rng(0), 2, 2))
+        if each.ndim < 2 and "reduction" in options:
+            options["reduction"] = [pair for pair in options["reduction"] if pair[0] != "batchmean"]
+        return options

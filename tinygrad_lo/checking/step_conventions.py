@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinygrad_lo import optim
-from tinygrad_lo.checking.conventions import Known, Mistake, Options, Variant, each_of
+from tinygrad_lo.checking.conventions import Known, Mistake, Options, Values, Variant, each_of
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.tensor import Parameter
 
@@ -134,28 +134,29 @@ ADAM = (
     Lapse("divides the gradient, not m̂", move=hatted(lambda g, m, v, eps: g / (np.sqrt(v) + eps))),
     Lapse(f"forgets m and v: {NEW_STATE}", move=forgotten, cause="state"),
 )  # fmt: skip
-INSIDE = ((False, "has ε outside the root"), (True, "has ε inside the root"))
-SMALL = each_of("has ε = {:g}", 1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)
-NONE_TOO = (*SMALL, (1e-300, "leaves out ε"))
-BETAS = (
-    ((0.9, 0.999), "has betas (0.9, 0.999)"), ((0.999, 0.9), "has the betas exchanged"),
-    ((0.9, 0.99), "has β2 = 0.99"), ((0.0, 0.999), "leaves out the momentum (β1 = 0)"),
-    ((0.1, 0.999), "exchanges β1 and 1 − β1"), ((0.9, 0.001), "exchanges β2 and 1 − β2"),
-    ((0.1, 0.001), "exchanges β and 1 − β in both averages"),
-)  # fmt: skip
 IS = {name: Lapse(f"is {name}", optimizer=name) for name in ("Adam", "NAdam", "RMSprop", "Adagrad", "SGD")}
-AMSGRAD = ((False, "does not keep the largest v"), (True, "keeps the largest v: it is AMSGrad"))
-
-
+SMALL = each_of("has ε = {:g}", 1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)
+STEP_MEANINGS: dict[str, Values] = {
+    "momentum": (*each_of("has momentum {:g}", 0.9, 0.99), (0.1, "exchanges momentum and 1 − momentum"),
+                 (0.0, "leaves out the momentum, or forgets the velocity")),
+    "nesterov": ((False, "does not look ahead: it is plain momentum"),
+                 (True, "looks ahead: it is Nesterov's form")),
+    "lr_in_velocity": ((True, "has the learning rate inside the velocity, v ← γv + ηg"),
+                       (False, "has the learning rate outside the velocity, w ← w − ηv, as PyTorch")),
+    "eps_inside_sqrt": ((False, "has ε outside the root"), (True, "has ε inside the root")),
+    "eps": (*SMALL, (1e-300, "leaves out ε")),
+    "decay": (*each_of("has decay {:g}", 0.9, 0.99, 0.999, 0.5), (0.1, "exchanges decay and 1 − decay"),
+              (0.0, "divides by this |g| alone")),
+    "centered": ((False, "does not subtract m²"), (True, "subtracts m²: it is centered")),
+    "rho": (*each_of("has ρ = {:g}", 0.9, 0.95, 0.99), (0.1, "exchanges ρ and 1 − ρ")),
+    "betas": (((0.9, 0.999), "has betas (0.9, 0.999)"), ((0.999, 0.9), "has the betas exchanged"),
+              ((0.9, 0.99), "has β2 = 0.99"), ((0.0, 0.999), "leaves out the momentum (β1 = 0)"),
+              ((0.1, 0.999), "exchanges β1 and 1 − β1"), ((0.9, 0.001), "exchanges β2 and 1 − β2"),
+              ((0.1, 0.001), "exchanges β and 1 − β in both averages")),
+    "amsgrad": ((False, "does not keep the largest v"), (True, "keeps the largest v: it is AMSGrad")),
+}  # fmt: skip
 KNOWN_STEPS: dict[str, Known] = {
-    "SGD": Known(required={"lr": 0.1}, options={
-        "momentum": (*each_of("has momentum {:g}", 0.9, 0.99), (0.1, "exchanges momentum and 1 − momentum"),
-                     (0.0, "leaves out the momentum, or forgets the velocity")),
-        "nesterov": ((False, "does not look ahead: it is plain momentum"),
-                     (True, "looks ahead: it is Nesterov's form")),
-        "lr_in_velocity": ((True, "has the learning rate inside the velocity, v ← γv + ηg"),
-                           (False, "has the learning rate outside the velocity, w ← w − ηv, as PyTorch")),
-    }, slips=(
+    "SGD": Known(required={"lr": 0.1}, slips=(
         UPHILL, *DECAY,
         Lapse("averages: v ← γv + (1 − γ)g, a factor 1 − γ", lambda at: {"lr": at.lr * (1.0 - at.momentum)}),
         Lapse("dampens: (1 − γ)g from the second step on", lambda at: {"dampening": at.momentum}),
@@ -163,7 +164,7 @@ KNOWN_STEPS: dict[str, Known] = {
               end=lambda at: at.w - at.old["v"] * (1.0 if at.lr_in_velocity else at.lr)),
         *COMMON[1:],
     )),
-    "Adagrad": Known(options={"eps_inside_sqrt": INSIDE, "eps": NONE_TOO}, slips=(
+    "Adagrad": Known(slips=(
         FORGETS, *COMMON, *DECAY,
         Lapse("leaves out the root: it divides by G + ε", move=lambda at: at.g / (at.state["G"] + at.eps)),
         Lapse("adds up g in G, where g² belongs: its root is nan where the sum is below 0",
@@ -172,13 +173,7 @@ KNOWN_STEPS: dict[str, Known] = {
         Lapse("forgets old gradients: it is RMSprop with decay 0.9", optimizer="RMSprop"),
         IS["Adam"], IS["SGD"],
     )),
-    "RMSprop": Known(options={
-        "eps_inside_sqrt": INSIDE, "eps": NONE_TOO,
-        "decay": (*each_of("has decay {:g}", 0.9, 0.99, 0.999, 0.5), (0.1, "exchanges decay and 1 − decay"),
-                  (0.0, "divides by this |g| alone")),
-        "centered": ((False, "does not subtract m²"), (True, "subtracts m²: it is centered")),
-        "momentum": ((0.0, "has no momentum"), (0.9, "has momentum 0.9")),
-    }, slips=(
+    "RMSprop": Known(slips=(
         FORGETS, *COMMON, *DECAY,
         Lapse("leaves out the root: it divides by v + ε", move=lambda at: at.g / (at.state["v"] + at.eps)),
         Lapse(OF_G, move=unsquared(lambda at: at.decay)),
@@ -189,19 +184,16 @@ KNOWN_STEPS: dict[str, Known] = {
         Lapse("never forgets: it adds up all squares, as Adagrad does", optimizer="Adagrad"),
         IS["Adam"], IS["SGD"],
     )),
-    "Adadelta": Known(options={
-        "eps": SMALL,  # without ε it would not start: its first numerator is √ε
-        "rho": (*each_of("has ρ = {:g}", 0.9, 0.95, 0.99), (0.1, "exchanges ρ and 1 − ρ")),
-    }, slips=(
+    "Adadelta": Known(options={"eps": SMALL}, slips=(  # without ε √ε, its first numerator, is 0
         FORGETS, UPHILL, *DECAY,
         Lapse("leaves out the numerator √(u + ε): it is RMSprop", optimizer="RMSprop"),
         Lapse("adds ε outside both roots", move=lambda at: (
             at.g * (np.sqrt(at.old["u"]) + at.eps) / (np.sqrt(at.state["v"]) + at.eps))),
     )),
-    "Adam": Known(options={"betas": BETAS, "eps": NONE_TOO, "amsgrad": AMSGRAD}, slips=(
+    "Adam": Known(slips=(
         *ADAM, FORGETS, *COMMON, *DECAY, IS["NAdam"], IS["RMSprop"], IS["Adagrad"], IS["SGD"],
     )),
-    "AdamW": Known(options={"betas": BETAS, "eps": NONE_TOO, "amsgrad": AMSGRAD}, slips=(
+    "AdamW": Known(slips=(
         Lapse("adds the weight decay to the gradient: it is Adam with L2, not AdamW", optimizer="Adam"),
         Lapse("leaves out the weight decay: it is Adam", decay=lambda at: 0.0),
         OWN_DECAY,
@@ -209,7 +201,7 @@ KNOWN_STEPS: dict[str, Known] = {
               decay=lambda at: -at.lr * at.weight_decay * at.new),
         *ADAM, FORGETS, *COMMON,
     )),
-    "NAdam": Known(options={"betas": BETAS, "eps": NONE_TOO}, slips=(
+    "NAdam": Known(slips=(
         FORGETS, *COMMON, *DECAY,
         Lapse("does not look ahead: it is Adam", optimizer="Adam"),
         Lapse("has no schedule of μ: ĝ = β1 m / (1 − β1^(t+1)) + (1 − β1) g / (1 − β1^t), as optax has it",
@@ -237,6 +229,7 @@ class StepVariant(Variant):
     module: ClassVar = optim
     data: ClassVar = "params"
     table: ClassVar = KNOWN_STEPS
+    meanings: ClassVar = STEP_MEANINGS
 
     def path(self, rates: list[float]) -> Array:
         """The start, and where each step leads."""
