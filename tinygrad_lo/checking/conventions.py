@@ -12,6 +12,7 @@ import numpy as np
 
 from tinygrad_lo import options as reading
 from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.checking.samples import Draw
 from tinygrad_lo.checking.student import calling, unchanged
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, OptionError
@@ -30,11 +31,13 @@ class Mistake:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """How something of the library may be written: slips, and values of options that mean something else."""
+    """How something of the library may be written."""
 
     slips: tuple[Any, ...] = ()
-    options: Mapping[str, Values] = field(default_factory=dict)
+    options: Mapping[str, Values] = field(default_factory=dict)  # that have other values than elsewhere
     required: Options = field(default_factory=dict)  # options without a default
+    draw: Draw = lambda *_: {}  # a loss: arguments on which to compare it
+    before: tuple[Callable[[Any], Any], str] | None = None  # what a caller may have done to the scores
 
 
 @dataclass(frozen=True)

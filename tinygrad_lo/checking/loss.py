@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -208,13 +209,13 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
     trial = next((trial for trial in trials if not matches([trial], right)), trials[0])
     yours, ours = (np.ravel(value)[0] for value in (trial.value, right.of(trial.batch)))
     shown = [
-        f"{what} {np.array2string(np.asarray(a), precision=3, separator=', ').replace(chr(10), '')}"
+        textwrap.shorten(f"{what} {np.array2string(a, precision=3, separator=', ')}", 70, placeholder="…")
         for what, a in trial.batch.items()
     ]
     work.fail(
         None,
         f"your loss follows no convention that is known of {name}: yours is {yours:.6g} where {name} is "
-        f"{ours:.6g}, at {', '.join(text if len(text) <= 70 else f'{text[:67]}…' for text in shown)}",
+        f"{ours:.6g}, at {', '.join(shown)}",
     )
     return False
 
@@ -292,22 +293,20 @@ def slopes(
 
     def taken(batch: Batch) -> tuple[Student, dict[str, Array]]:
         """The student's function of what has a gradient, and its arrays, for these arguments."""
-        leaves = {what: np.array(batch[what], dtype=float) for what in names}
+        x = [np.array(batch[what], dtype=float) for what in names]
 
         def both(x: Any) -> tuple[Any, Any]:
             loss, found = fn(*(x if several else [x]), *copied([*batch.values()][len(names) :]))
             return np.sum(loss), found
 
-        x = [*leaves.values()]
-        return Student(WHO, both, x if several else x[0]), leaves
+        return Student(WHO, both, x if several else x[0]), dict(zip(names, x, strict=True))
 
     def same_as(variant: LossVariant, what: str) -> bool:
         """Whether the student's gradient by an argument is that of a variant, on two batches."""
-        for trial in trials[-2:]:
-            student, leaves = taken(trial.batch)
-            if not fits(student(leaves)[1][what], variant.gradient(trial.batch, what)):
-                return False
-        return True
+        return all(
+            fits(student(leaves)[1][what], variant.gradient(trial.batch, what))
+            for trial, (student, leaves) in ((trial, taken(trial.batch)) for trial in trials[-2:])
+        )
 
     def reason(what: str, cause: Cause | None) -> Cause | None:
         """Another loss that the gradient belongs to, unless more is known."""

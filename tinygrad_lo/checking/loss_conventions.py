@@ -18,7 +18,7 @@ from tinygrad_lo import losses
 from tinygrad_lo.checking import samples
 from tinygrad_lo.checking.conventions import Known, Mistake, Values, Variant, each_of
 from tinygrad_lo.checking.numerical import numerical_gradient
-from tinygrad_lo.checking.samples import Batch, Draw
+from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.losses.loss import reduce_losses
@@ -31,14 +31,6 @@ class Slip(Mistake):
 
     each: Callable[..., Any] | None = None  # (losses of the samples, options, *args) -> the same
     inputs: Callable[..., tuple[Any, ...]] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownLoss(Known):
-    """How a loss may be written, and the arguments on which that shows."""
-
-    draw: Draw
-    before: tuple[Callable[[Any], Any], str] | None = None  # what a caller may have done to the scores
 
 
 DISTANCES = [(0.0, "has no margin (Δ = 0)"), *each_of("has the margin {:g}", 1.0, 0.5, 2.0, 0.2)]
@@ -116,20 +108,20 @@ def yes_or_no(p: str, twice: str) -> tuple[Slip, ...]:
     )  # fmt: skip
 
 
-KNOWN: dict[str, KnownLoss] = {
-    "mse": KnownLoss(draw=samples.numbers, slips=(
+KNOWN: dict[str, Known] = {
+    "mse": Known(draw=samples.numbers, slips=(
         Slip("does not square: it adds up the residuals", lambda each, o, p, t: p - t),
         Slip("takes |r| where r² belongs: it is mae", lambda each, o, p, t: abs(p - t)),
     )),
-    "mae": KnownLoss(draw=samples.numbers, slips=(
+    "mae": Known(draw=samples.numbers, slips=(
         Slip("does not take the absolute value", lambda each, o, p, t: p - t),
         Slip("takes r² where |r| belongs: it is mse", lambda each, o, p, t: each**2),
     )),
-    "msle": KnownLoss(draw=samples.amounts, slips=(
+    "msle": Known(draw=samples.amounts, slips=(
         Slip("takes log x where log(1 + x) belongs", inputs=lambda p, t: (p - 1.0, t - 1.0)),
         Slip("does not square", lambda each, o, p, t: np.sqrt(each)),
     )),
-    "huber": KnownLoss(draw=samples.numbers, slips=(
+    "huber": Known(draw=samples.numbers, slips=(
         Slip("leaves out − ½δ² beyond δ, so that it jumps there",
              lambda each, o, p, t: each + (abs(p - t) > o.delta) * 0.5 * o.delta**2),
         Slip("leaves out the ½ inside δ",
@@ -141,14 +133,14 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("is divided by δ: PyTorch's smooth_l1", lambda each, o, p, t: each / o.delta),
         Slip("is ½r² everywhere: the linear branch is missing", lambda each, o, p, t: 0.5 * (p - t) ** 2),
     )),
-    "gaussian_nll": KnownLoss(draw=samples.numbers, slips=(
+    "gaussian_nll": Known(draw=samples.numbers, slips=(
         Slip("leaves out ½ log 2π and log σ", lambda each, o, p, t: 0.5 * (p - t) ** 2 / o.variance),
         Slip("leaves out log σ", lambda each, o, p, t: each - 0.5 * np.log(o.variance)),
         Slip("adds log σ² where ½ log σ² belongs", lambda each, o, p, t: each + 0.5 * np.log(o.variance)),
         Slip("leaves out the ½ before the square",
              lambda each, o, p, t: each + 0.5 * (p - t) ** 2 / o.variance),
     )),
-    "cross_entropy": KnownLoss(draw=samples.scores_labels, slips=(
+    "cross_entropy": Known(draw=samples.scores_labels, slips=(
         Slip("applies softmax twice: the scores go in as they are, softmax is part of the loss",
              inputs=lambda s, y: (softmax(s), y)),
         Slip("leaves out softmax: it takes the scores as log-probabilities",
@@ -169,27 +161,27 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the minus sign and the logarithm's sum: it is s_y",
              lambda each, o, s, y: picked(s, y), cause="sign"),
     ), before=(softmax, "takes the logarithm of the scores as they are: softmax is missing")),
-    "nll": KnownLoss(draw=samples.logs_labels, slips=(
+    "nll": Known(draw=samples.logs_labels, slips=(
         *LABELS,
         Slip("takes exp of the log-probabilities: it is −p_y", lambda each, o, s, y: -np.exp(-each)),
         Slip("sums over all classes, not only the right one", lambda each, o, s, y: -s.sum(-1)),
     ), before=(np.exp, "takes the logarithm of what are log-probabilities already")),
-    "binary_cross_entropy": KnownLoss(
+    "binary_cross_entropy": Known(
         draw=samples.chances, slips=yes_or_no("p", "to what are probabilities already")),
-    "binary_cross_entropy_with_logits": KnownLoss(
+    "binary_cross_entropy_with_logits": Known(
         draw=samples.logits, slips=yes_or_no("σ(z)", "twice"),
         before=(sigmoid, "takes the logarithm of the scores as they are: the sigmoid is missing")),
-    "hinge": KnownLoss(draw=samples.sides, slips=(
+    "hinge": Known(draw=samples.sides, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: o.margin - y * s),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is squared: it is squared_hinge", lambda each, o, s, y: each**2),
     )),
-    "squared_hinge": KnownLoss(draw=samples.sides, slips=(
+    "squared_hinge": Known(draw=samples.sides, slips=(
         Slip(NO_CLAMP, lambda each, o, s, y: (o.margin - y * s) ** 2),
         Slip("has the sign of y s wrong: max(0, Δ + y s)", inputs=lambda s, y: (s, -y), cause="sign"),
         Slip("is not squared: it is hinge", lambda each, o, s, y: np.sqrt(each)),
     )),
-    "multiclass_hinge": KnownLoss(draw=samples.scores_labels, slips=(
+    "multiclass_hinge": Known(draw=samples.scores_labels, slips=(
         Slip("has s_y − s_j where s_j − s_y belongs", inputs=lambda s, y: (-s, y), cause="sign"),
         Slip(NO_CLAMP, lambda each, o, s, y: (
             (s - picked(s, y)[:, None] + o.margin) * others(y, s.shape[-1])).sum(-1)),
@@ -198,7 +190,7 @@ KNOWN: dict[str, KnownLoss] = {
             (s - picked(s, y)[:, None] + o.margin > 0) * others(y, s.shape[-1])).sum(-1) * 1.0),
         Slip("squares the sum over the classes, not each margin", lambda each, o, s, y: each**2),
     )),
-    "kl_divergence": KnownLoss(draw=samples.distributions, slips=(
+    "kl_divergence": Known(draw=samples.distributions, slips=(
         Slip("has the other direction: it is KL(q‖p), in the order of PyTorch's kl_div",
              inputs=lambda p, q: (q, p)),
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
@@ -206,18 +198,18 @@ KNOWN: dict[str, KnownLoss] = {
         Slip("leaves out the weights p: it sums log p − log q",
              lambda each, o, p, q: (np.log(p) - np.log(q)).sum(-1) / math.log(o.base)),
     )),
-    "kl_divergence_with_logits": KnownLoss(draw=samples.distributions_scores, slips=(
+    "kl_divergence_with_logits": Known(draw=samples.distributions_scores, slips=(
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
              lambda each, o, p, s: losses.cross_entropy(s, p, base=o.base, reduction="none")),
     )),
-    "triplet": KnownLoss(draw=samples.triples, options={"margin": DISTANCES}, slips=(
+    "triplet": Known(draw=samples.triples, options={"margin": DISTANCES}, slips=(
         Slip("has positive and negative exchanged", inputs=lambda a, p, n: (a, n, p)),
         Slip(NO_CLAMP, lambda each, o, a, p, n: gap(o, a, p, a, n) + o.margin),
         Slip("subtracts the margin", lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, a, n) - o.margin)),
         Slip("measures the negative from the positive, not from the anchor",
              lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
     )),
-    "contrastive": KnownLoss(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
+    "contrastive": Known(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
         Slip("takes y = 1 for similar pairs; the lecture has y = 0 similar",
              inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", lambda each, o, a, b, y: np.where(
@@ -228,32 +220,32 @@ KNOWN: dict[str, KnownLoss] = {
              lambda each, o, a, b, y: np.where(
                  y == 1, 0.5 * (o.margin - np.sqrt(((a - b) ** 2).sum(-1))) ** 2, each)),
     )),
-    "l1": KnownLoss(draw=samples.weights, slips=(
+    "l1": Known(draw=samples.weights, slips=(
         Slip("does not take the absolute value", lambda each, o, w: w.sum()),
         Slip("squares: it is l2", lambda each, o, w: (w * w).sum()),
     )),
-    "l2": KnownLoss(draw=samples.weights, slips=(
+    "l2": Known(draw=samples.weights, slips=(
         Slip("takes the root: it is the norm, not its square", lambda each, o, w: np.sqrt((w * w).sum())),
         Slip("takes |w| where w² belongs: it is l1", lambda each, o, w: abs(w).sum()),
     )),
-    "elastic_net": KnownLoss(draw=samples.weights, required={"l1": 1.0, "l2": 1.0}, slips=(
+    "elastic_net": Known(draw=samples.weights, required={"l1": 1.0, "l2": 1.0}, slips=(
         Slip("has l1 and l2 exchanged", lambda each, o, w: o.l2 * abs(w).sum() + o.l1 * (w * w).sum()),
         Slip("has ½ before its Σ w²", lambda each, o, w: each - 0.5 * o.l2 * (w * w).sum()),
         Slip("leaves out the L1 part", lambda each, o, w: o.l2 * (w * w).sum()),
         Slip("leaves out the L2 part", lambda each, o, w: o.l1 * abs(w).sum()),
     )),
-    "information": KnownLoss(draw=samples.renamed(samples.chances, "p")),
-    "entropy": KnownLoss(draw=samples.renamed(samples.distributions, "p")),
-    "distribution_cross_entropy": KnownLoss(draw=samples.distributions, slips=(
+    "information": Known(draw=samples.renamed(samples.chances, "p")),
+    "entropy": Known(draw=samples.renamed(samples.distributions, "p")),
+    "distribution_cross_entropy": Known(draw=samples.distributions, slips=(
         Slip("has p and q exchanged", inputs=lambda p, q: (q, p)),
         Slip("subtracts H(p): it is the KL divergence",
              lambda each, o, p, q: losses.kl_divergence(p, q, base=o.base, reduction="none")),
     )),
-    "cosine_similarity": KnownLoss(draw=samples.vectors, slips=(
+    "cosine_similarity": Known(draw=samples.vectors, slips=(
         Slip("does not divide by the lengths: it is the dot product", lambda each, o, a, b: (a * b).sum(-1)),
         Slip("is the distance 1 − cos θ", lambda each, o, a, b: 1.0 - each),
     )),
-    "pairwise_distance": KnownLoss(draw=samples.renamed(samples.vectors, "AB"), slips=(
+    "pairwise_distance": Known(draw=samples.renamed(samples.vectors, "AB"), slips=(
         Slip("is transposed", lambda each, o, a, b: each.T, cause="transpose"),
     )),
 }  # fmt: skip

@@ -138,7 +138,7 @@ IS = {name: Lapse(f"is {name}", optimizer=name) for name in ("Adam", "NAdam", "R
 SMALL = each_of("has ε = {:g}", 1e-8, 1e-10, 1e-7, 1e-6, 1e-5, 1e-3)
 STEP_MEANINGS: dict[str, Values] = {
     "momentum": (*each_of("has momentum {:g}", 0.9, 0.99), (0.1, "exchanges momentum and 1 − momentum"),
-                 (0.0, "leaves out the momentum, or forgets the velocity")),
+                 (0.0, "has no momentum, or forgets the velocity")),
     "nesterov": ((False, "does not look ahead: it is plain momentum"),
                  (True, "looks ahead: it is Nesterov's form")),
     "lr_in_velocity": ((True, "has the learning rate inside the velocity, v ← γv + ηg"),
