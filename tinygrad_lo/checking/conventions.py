@@ -91,17 +91,19 @@ class Variant:
 
     def variants(self, most: int) -> Iterator[Self]:
         """All that differ in up to `most` things, those in few first; a slip counts as one."""
-        others = {
-            option: [pair for pair in values if pair[0] != self.options[option]]
+        others = [
+            [(option, value, text) for value, text in values if value != self.options[option]]
             for option, values in self.values().items()
-        }
-        for count in range(most + 1):
-            for slip in (None, *(self.table[self.name].slips if count else ())):
-                for changed in itertools.combinations(others, count if slip is None else count - 1):
-                    for pairs in itertools.product(*(others[option] for option in changed)):
-                        options = dict(zip(changed, (value for value, _ in pairs), strict=True))
-                        said = (*((slip.said,) if slip else ()), *(text for _, text in pairs))
-                        yield replace(self, options={**self.options, **options}, said=said, slip=slip)
+        ]
+        yield self
+        for count in range(1, most + 1):
+            for slip in (None, *self.table[self.name].slips):
+                for options in itertools.combinations(others, count - bool(slip)):
+                    for changes in itertools.product(*options):
+                        changed = {option: value for option, value, _ in changes}
+                        texts = [text for *_, text in changes]
+                        said = (slip.said, *texts) if slip else tuple(texts)
+                        yield replace(self, options={**self.options, **changed}, said=said, slip=slip)
 
     def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
         """Say which variant of this one a student's function is, and what was asked for."""

@@ -120,9 +120,11 @@ def tried(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> l
     for batch in batches:
         try:
             trials.append(trial_of(fn, right, batch, heard=batch is batches[0]))
+        except ShapeError as problem:
+            problems.append(problem)
+        except LoError:
+            raise
         except (ValueError, TypeError, IndexError) as problem:
-            if isinstance(problem, LoError) and not isinstance(problem, ShapeError):
-                raise
             problems.append(problem)
     if not trials:
         raise problems[-1]
@@ -190,9 +192,9 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
                 work.match = variant.call()
                 work.said.append(f"your loss is {work.match}, on {len(trials)} random batches")
                 return True
+            factors: dict[Any, str] = {("mean", "sum"): ": a factor N", ("sum", "mean"): ": a factor 1/N"}
             reductions = right.options.get("reduction"), variant.options.get("reduction")
-            factor = {("mean", "sum"): ": a factor N", ("sum", "mean"): ": a factor 1/N"}.get(reductions, "")
-            right.note(work, "loss", name, variant, factor)
+            right.note(work, "loss", name, variant, factors.get(reductions, ""))
             if len(variant.said) == 1:
                 work.cause = CAUSES.get(variant.said[0], work.cause)
             return False

@@ -256,7 +256,7 @@ class LossVariant(Variant):
     """A loss with some options, and perhaps a slip: what a student's values are compared with."""
 
     kind: ClassVar = "loss that can be compared"
-    module: ClassVar = losses
+    module: ClassVar[Any] = losses
     data: ClassVar = "..."
     table: ClassVar = KNOWN
     meanings: ClassVar = MEANINGS

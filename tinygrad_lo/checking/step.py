@@ -98,7 +98,7 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
     A function that cannot take arrays (math.sqrt, if g > 0) is given one weight after the other.
     """
 
-    def step(w: Any, g: Any, state: dict[str, Any], t: int, *, heard: bool = False) -> Array:
+    def step(w: Any, g: Any, state: dict[Any, Any], t: int, *, heard: bool = False) -> Array:
         options = {**expected, "lr": rates[t - 1]}
         given = {name: options[option] for name, option in passed.items()}
         for name in given:
@@ -115,12 +115,12 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
             raise ShapeError(f"{WHO}: step {t} returned shape {data.shape} for w of shape {np.shape(w)}")
         return data
 
-    def step_by_weight(w: Array, g: Array, state: dict[str, Any], t: int, *, heard: bool = False) -> Array:
+    def step_by_weight(w: Array, g: Array, state: dict[Any, Any], t: int, *, heard: bool = False) -> Array:
         new = [step(w[i], g[i], state.setdefault(i, {}), t) for i in np.ndindex(w.shape)]
         return np.reshape(new, w.shape)
 
     def walk(step: Callable[..., Array], *, heard: bool) -> Array:
-        state: dict[str, Any] = {}
+        state: dict[Any, Any] = {}
         places = [START]
         for t, g in enumerate(GRADIENTS, 1):
             places.append(step(places[-1], g, state, t, heard=heard and t == 1))

@@ -226,7 +226,7 @@ class StepVariant(Variant):
     """An optimizer with some options, and perhaps a slip."""
 
     kind: ClassVar = "optimizer to compare with"
-    module: ClassVar = optim
+    module: ClassVar[Any] = optim
     data: ClassVar = "params"
     table: ClassVar = KNOWN_STEPS
     meanings: ClassVar = STEP_MEANINGS
@@ -243,7 +243,7 @@ class StepVariant(Variant):
         places = [START]
         for t, (g, lr) in enumerate(zip(GRADIENTS, rates, strict=False), 1):
             state = {} if slip.forget else state
-            old = defaultdict(float, {key: np.copy(value) for key, value in state.items()})
+            old: dict[str, Any] = defaultdict(float, {key: np.copy(value) for key, value in state.items()})
             options = {**self.options, "lr": lr}
             at = Moment(**options, w=places[-1], g=g, t=t, state=state, old=old, inside=inside)
             options |= {"weight_decay": 0.0} if slip.decay else slip.change(at)
