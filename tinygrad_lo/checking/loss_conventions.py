@@ -143,8 +143,7 @@ KNOWN: dict[str, Known] = {
     "cross_entropy": Known(draw=samples.scores_labels, slips=(
         Slip("applies softmax twice: the scores go in as they are, softmax is part of the loss",
              inputs=lambda s, y: (softmax(s), y)),
-        Slip("leaves out softmax: it takes the scores as log-probabilities",
-             lambda each, o, s, y: -picked(s, y)),
+        Slip("leaves out softmax: it takes scores as log-probabilities", lambda each, o, s, y: -picked(s, y)),
         Slip("leaves out the logarithm: it is −p_y", lambda each, o, s, y: -picked(softmax(s), y)),
         Slip("subtracts the largest score inside the sum and not from s_y",
              lambda each, o, s, y: each - s.max(-1)),
@@ -191,8 +190,7 @@ KNOWN: dict[str, Known] = {
         Slip("squares the sum over the classes, not each margin", lambda each, o, s, y: each**2),
     )),
     "kl_divergence": Known(draw=samples.distributions, slips=(
-        Slip("has the other direction: it is KL(q‖p), in the order of PyTorch's kl_div",
-             inputs=lambda p, q: (q, p)),
+        Slip("has the other direction, KL(q‖p), the order of PyTorch's kl_div", inputs=lambda p, q: (q, p)),
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
              lambda each, o, p, q: losses.distribution_cross_entropy(p, q, base=o.base)),
         Slip("leaves out the weights p: it sums log p − log q",
@@ -210,8 +208,7 @@ KNOWN: dict[str, Known] = {
              lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
     )),
     "contrastive": Known(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
-        Slip("takes y = 1 for similar pairs; the lecture has y = 0 similar",
-             inputs=lambda a, b, y: (a, b, 1 - y)),
+        Slip("takes y = 1 for similar pairs; the lecture has y = 0", inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", lambda each, o, a, b, y: np.where(
             y == 1, 0.5 * np.maximum(0.0, o.margin - ((a - b) ** 2).sum(-1)), each)),
         *halves(lambda a, b, y: y == 1),
