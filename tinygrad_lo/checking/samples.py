@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,22 @@ def batch_shape(n: int, c: int) -> tuple[int, ...]:
     return (n, c) if c > 1 else (n,)
 
 
-def numbers(rng: Any, n: int, c: int) -> Batch:
-    """Predictions and targets, with residuals on both sides of 1."""
-    return {what: rng.normal(0.0, 1.5, batch_shape(n, c)) for what in ("prediction", "target")}
+def two(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
+    """Two arrays that are drawn alike, with at least so many outputs."""
+    return lambda rng, n, c: {name: draw(rng, batch_shape(n, max(c, least))) for name in names}
 
 
-def amounts(rng: Any, n: int, c: int) -> Batch:
-    """Positive predictions and targets."""
-    return {what: rng.uniform(0.2, 8.0, batch_shape(n, c)) for what in ("prediction", "target")}
+def shares(rng: Any, shape: tuple[int, ...]) -> Any:
+    """A distribution a row."""
+    p = rng.uniform(0.1, 1.0, shape)
+    return p / p.sum(-1, keepdims=True)
+
+
+PREDICTED = ("prediction", "target")
+numbers = two(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
+amounts = two(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
+distributions = two("pq", shares, least=3)
+vectors = two("ab", lambda rng, shape: rng.normal(size=shape), least=2)
 
 
 def scores_labels(rng: Any, n: int, c: int) -> Batch:
@@ -56,12 +64,6 @@ def sides(rng: Any, n: int, c: int) -> Batch:
     return {"scores": z, "signs": 2.0 * y - 1.0}
 
 
-def distributions(rng: Any, n: int, c: int) -> Batch:
-    """Two distributions a row."""
-    p, q = rng.uniform(0.1, 1.0, (2, n, max(c, 3)))
-    return {"p": p / p.sum(-1, keepdims=True), "q": q / q.sum(-1, keepdims=True)}
-
-
 def distributions_scores(rng: Any, n: int, c: int) -> Batch:
     """A distribution and scores a row."""
     p = distributions(rng, n, c)["p"]
@@ -79,11 +81,6 @@ def pairs(rng: Any, n: int, c: int) -> Batch:
     """Embeddings and whether they are of two kinds; of these, some are nearer than the margin."""
     a = rng.normal(size=(n, max(c, 2)))
     return {"a": a, "b": a + 0.5 * rng.normal(size=a.shape), "y": np.arange(n) % 2}
-
-
-def vectors(rng: Any, n: int, c: int) -> Batch:
-    """Two vectors a row."""
-    return {what: rng.normal(size=(n, max(c, 2))) for what in "ab"}
 
 
 def weights(rng: Any, n: int, c: int) -> Batch:
