@@ -114,11 +114,11 @@ def function_of(target: str) -> tuple[Any, Callable[..., Any]]:
     if path.is_dir():
         raise Usage(f"{file!r} is a folder; name a file and a function, like {path / 'my_file.py'}::svm_loss")
     if not path.exists():
-        folder = path.parent if path.parent.is_dir() else Path()
-        raise Usage(f"there is no file {file!r}{guess(path.name, [p.name for p in folder.glob('*.py')])}")
+        neighbours = [p.name for p in path.parent.glob("*.py")]
+        raise Usage(f"there is no file {file!r}{guess(path.name, neighbours)}")
     module = loaded(path)
-    own = (fn for fn in vars(module).values() if getattr(fn, "__module__", "") == module.__name__)
-    there = [fn.__name__ for fn in own if inspect.isfunction(fn) and fn.__name__ not in ("main", "example")]
+    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    there = [f.__name__ for f in own if f.__name__ not in ("main", "example")]
     listed = ", ".join(there) or "none"
     if not name:
         raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")

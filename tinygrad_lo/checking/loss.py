@@ -107,7 +107,8 @@ class Trial:
     @property
     def sizes(self) -> tuple[int, int]:
         """N and C: how many samples, and how many outputs or classes."""
-        return len(self.first), self.first.shape[-1] if self.first.ndim > 1 else 1
+        n, c = (*self.first.shape, 1)[:2]
+        return n, c
 
 
 def tried(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> list[Trial]:
@@ -205,7 +206,7 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]
     for each, found in {"": offsets, " for each sample": offsets / counts}.items():
-        if len(found) > 1 and np.ptp(found) <= VALUE * np.abs(found).max():
+        if np.ptp(found) <= VALUE * np.abs(found).max():
             work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
             return False
     trial = next((trial for trial in trials if not matches([trial], right)), trials[0])

@@ -260,9 +260,9 @@ class LossVariant(Variant):
 
     def __call__(self, *args: Any) -> Array:
         """The value, with the slip."""
-        function, slip = getattr(losses, self.name), self.slip
-        given = slip.inputs(*args) if slip and slip.inputs else args
-        if not slip or not slip.each:
+        function, slip = getattr(losses, self.name), self.slip or Slip("")
+        given = slip.inputs(*args) if slip.inputs else args
+        if slip.each is None:
             return np.asarray(function(*given, **self.options))
         each = slip.each(function(*given, **self.unreduced.options), SimpleNamespace(**self.options), *given)
         return np.asarray(reduce_losses(self.name, each, self.options.get("reduction", "none"), column=False))
