@@ -177,7 +177,7 @@ def alike(first: Any, *others: Any) -> bool:
     """Whether a tensor stands beside arrays of its floating-point dtype, as mostly: nothing to convert."""
     if not isinstance(first, Node) or first.value.dtype.kind != "f":
         return False
-    for x in others:
+    for x in others:  # noqa: SIM110 (a generator would cost more than all the rest)
         if type(x) is not ndarray or x.dtype is not first.value.dtype:
             return False
     return True
