@@ -18,15 +18,18 @@ from tinygrad_lo.nn.activations import (
 )
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import avg_pool2d, batch_norm, conv2d, dropout, max_pool2d
-from tinygrad_lo.nn.modules import Dropout, Flatten, Linear, Sequential
-from tinygrad_lo.nn.units import (
+from tinygrad_lo.nn.modules import (
     ELU,
     CReLU,
+    Dropout,
+    Flatten,
     LeakyReLU,
+    Linear,
     LogSoftmax,
     PReLU,
     ReLU,
     ReLU6,
+    Sequential,
     Sigmoid,
     Softmax,
     Softminus,

@@ -47,16 +47,14 @@ class Module:
               would share it; two parameters of one dotted name.  UnsupportedError: no forward.
     Example:
         >>> import tinygrad_lo as lo
-        >>> class Line(lo.nn.Module):
+        >>> class Scale(lo.nn.Module):
         ...     def __init__(self):
         ...         self.slope = lo.Parameter(2.0)
-        ...         self.offset = lo.Parameter(1.0)
         ...
         ...     def forward(self, x):
-        ...         return self.slope * x + self.offset
-        >>> line = Line()
-        >>> line(3.0).item(), [name for name, _ in line.named_parameters()]
-        (7.0, ['slope', 'offset'])
+        ...         return self.slope * x
+        >>> Scale()(3.0).item()
+        6.0
     """
 
     training: bool = True
@@ -83,8 +81,6 @@ class Module:
             f"{type(self).__name__} was called with {len(inputs) + len(options)} inputs, and does not say "
             f"what it computes; define forward(self, x) in it"
         )
-
-    # ----------------------------------------------------------------------------- parameters
 
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Every parameter once, with its dotted name, in the order of definition.
@@ -119,8 +115,6 @@ class Module:
     def eval(self) -> Self:
         """Switch dropout and the like off, to measure or to predict. Returns the module."""
         return self.train(False)
-
-    # ---------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters, then of all buffers, by dotted name."""
@@ -163,8 +157,6 @@ class Module:
                     places[name] = (item, key)
         return places
 
-    # -------------------------------------------------------------------------------- as text
-
     def __held__(self) -> Iterator[tuple[str, Any]]:
         """The attributes in which parameters and modules are looked for."""
         yield from vars(self).items()
@@ -180,8 +172,6 @@ class Module:
     def __repr__(self) -> str:
         return outline(self)
 
-
-# -------------------------------------------------------------------------- looking into modules
 
 Route = Any  # () at the root, else (the path of the outer module, the name in it)
 
@@ -286,9 +276,6 @@ def sizes(p: Node) -> str:
 def count_text(n: int) -> str:
     """1 parameter, 2 parameters."""
     return f"{n} parameter" if n == 1 else f"{n} parameters"
-
-
-# ------------------------------------------------------------------------------- loading a state
 
 
 def state_array(value: Any) -> Array | None:
