@@ -41,7 +41,7 @@ CASES = [
     ("a pair labelled 2", lambda: contrastive(A, P, [0, 2]), errors.LabelError,
      ["contrastive: label 2 at row 1; allowed 0 (similar) and 1 (dissimilar)"]),
     ("a pair labelled -1", lambda: contrastive(A, P, [-1, 1]), errors.LabelError, ["label -1 at row 0"]),
-    ("one pair labelled 2", lambda: contrastive(A[0], P[0], 2), errors.LabelError, ["label 2 at ()"]),
+    ("one pair labelled 2", lambda: contrastive(A[0], P[0], 2), errors.LabelError, ["label 2; allowed 0"]),
     ("a block labelled 3", lambda: contrastive(A[None], P[None], [[0, 3]]), errors.LabelError,
      ["label 3 at (0, 1)"]),
     ("floats", lambda: contrastive(A, P, [0.0, 1.0]), errors.DTypeError,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
@@ -24,38 +24,48 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 from tinygrad_lo.losses.loss import (
+    at,
     base_of,
     entering,
     every,
     first_place,
-    in_base,
     in_single,
     loss,
-    place_text,
     weights_in,
 )
 from tinygrad_lo.losses.probabilities import MAYBE_SOFTMAX, distribution_of, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+SHARE = functools.partial(number, at_least=0.0, at_most=1.0)
+POWER = functools.partial(choice, allowed=(1, 2))
+OVER = functools.partial(choice, allowed=("others", "all"))
+COMBINE = functools.partial(choice, allowed=("sum", "mean", "max"))
 
 
 def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ...], bool]:
-    """Scores, and an array or tensor that the loss itself reads.
+    """Scores; and labels, which the loss itself reads.
 
     Shapes:   scores (..., C), labels (...) of ints; result (...).
     Raises:   LabelError: a label that is no class.  DTypeError: no integers.  ShapeError: not one a row.
     """
     if not isinstance(scores, Node):
         scores = array_of(who, scores)
-    if type(labels) is not ndarray and not isinstance(labels, Node):
-        labels = array_of(who, labels)
     data = scores.value if isinstance(scores, Node) else scores
+    shape = data.shape
     if data.dtype.kind not in "fiu":
         raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
-    shape = data.shape
-    if not shape or 0 in shape or shape[-1] == 1:
-        refuse_scores(who, shape)
+    if not shape:
+        raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
+    if 0 in shape:
+        what = "no classes" if shape[-1] == 0 else "no samples left to average"
+        raise ShapeError(f"{who}: {what}: the scores have shape {shape}")
+    if shape[-1] == 1:
+        warn_once(
+            f"{who} of one class",
+            f"{who}: scores of shape {shape} have one class, so there is nothing to learn; for one "
+            f"score and labels 0 and 1 use binary_cross_entropy_with_logits(scores[..., 0], labels)",
+        )
     if data.dtype.kind != "f":
         return (astype(scores, float), labels), False  # differences of unsigned integers would wrap around
     half = data.dtype is HALF
@@ -69,21 +79,6 @@ def array_of(who: str, x: Any) -> Array:
     return x if foreign(x) else np.asarray(plain(x, who) if x is None else x)
 
 
-def refuse_scores(who: str, shape: tuple[int, ...]) -> None:
-    """Raise for scores without classes or samples; warn of scores of one class."""
-    if not shape:
-        raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
-    if shape[-1] == 0:
-        raise ShapeError(f"{who}: the scores have shape {shape}: no classes")
-    if 0 in shape:
-        raise ShapeError(f"{who}: no samples left to average: the scores have shape {shape}")
-    warn_once(
-        f"{who} of one class",
-        f"{who}: scores of shape {shape} have one class, so there is nothing to learn; for one "
-        f"score and labels 0 and 1 use binary_cross_entropy_with_logits(scores[..., 0], labels)",
-    )
-
-
 def label_or_none(who: str, name: str, value: Any) -> Any:
     """An option that is an int or None."""
     if value is None or is_whole(value):
@@ -91,13 +86,7 @@ def label_or_none(who: str, name: str, value: Any) -> Any:
     raise OptionError(f"{who}: {name} must be an int or None, got {value!r}")
 
 
-@loss(
-    scores_and_labels,
-    column=True,
-    label_smoothing=functools.partial(number, at_least=0.0, at_most=1.0),
-    ignore_index=label_or_none,
-    base=base_of,
-)
+@loss(scores_and_labels, column=True, label_smoothing=SHARE, ignore_index=label_or_none, base=base_of)
 def cross_entropy(
     scores: Any,
     target: Any,
@@ -131,22 +120,23 @@ def cross_entropy(
     """
     who = "cross_entropy"
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    of_graph = isinstance(scores, Node)
-    if of_graph and scores.op is not None and scores.op.name in MAYBE_SOFTMAX and is_softmax(scores):
+    shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
+    if op is not None and op.name in MAYBE_SOFTMAX and is_softmax(scores):
         warn_once(
             who,
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
             f"into softmax, or pass log_softmax(...) to nll",
         )
-    shape = target.value.shape if isinstance(target, Node) else target.shape
-    if shape == (scores.value.shape if of_graph else scores.shape):
+    if shape == (target.shape if type(target) is ndarray else shape_of(target)):
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
         q = entering(distribution_of(who, target, scores.dtype), "q", scores)
         losses, weight = of_distribution(scores, q, label_smoothing, weights), None
     else:
         losses, weight = of_labels(who, scores, target, label_smoothing, weights, ignore_index)
-    losses = named(in_base(losses, base), "L_i")
+    if base != math.e:
+        losses = losses / math.log(base)
+    losses = named(losses, "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
     return losses if weight is None else (losses, weight)
 
@@ -205,13 +195,7 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
     return scores, labels, entering(astype(keep, scores.dtype), "kept as numbers", scores)
 
 
-@loss(
-    scores_and_labels,
-    margin=number,
-    power=functools.partial(choice, allowed=(1, 2)),
-    over=functools.partial(choice, allowed=("others", "all")),
-    combine=functools.partial(choice, allowed=("sum", "mean", "max")),
-)
+@loss(scores_and_labels, margin=number, power=POWER, over=OVER, combine=COMBINE)
 def multiclass_hinge(
     scores: Any,
     labels: Any,
@@ -274,7 +258,7 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         log_probabilities,
         lambda x: ~(x > 1e-6),
         lambda value, place: DomainError(
-            f"nll: log-probability {value:g} at {place} is above 0; pass log_softmax(scores), "
+            f"nll: log-probability {value:g}{at(place)} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
@@ -284,6 +268,8 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
     """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor."""
+    if type(labels) is not ndarray and not isinstance(labels, Node):
+        labels = array_of(who, labels)
     shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     y = labels.value if isinstance(labels, Node) else labels
     if y.dtype.kind not in "iu" or y.shape != shape[:-1]:
@@ -338,7 +324,7 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     place = first_place(~(good if ignore_index is None else good | (y == ignore_index)))
     value = int(y[place])
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
-    return LabelError(f"{who}: label {value} {place_text(place)}; allowed 0..{classes - 1}{hint}")
+    return LabelError(f"{who}: label {value}{at(place)}; allowed 0..{classes - 1}{hint}")
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:

@@ -254,11 +254,6 @@ def first_place(bad: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
 
 
-def place_text(place: tuple[int, ...]) -> str:
-    """A place as a message says it."""
-    return f"at row {place[0]}" if len(place) == 1 else f"at {place}"
-
-
-def value_text(value: Any, place: tuple[int, ...]) -> str:
-    """A value and its place as a message says them."""
-    return f"{value} at {place}" if place else f"{value}"
+def at(place: tuple[int, ...]) -> str:
+    """A place as a message says it; of a single number, nothing."""
+    return f" at row {place[0]}" if len(place) == 1 else f" at {place}" if place else ""

@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
-from tinygrad_lo.losses.loss import data_of, every, in_single, value_text
+from tinygrad_lo.losses.loss import at, data_of, every, in_single
 
 MAYBE_SOFTMAX = TRACED | {"clip"}  # the quick question, asked of all scores: most come from a layer
 
@@ -28,7 +28,7 @@ def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     return every(
         p,
         lambda x: (x >= 0) & (x <= 1),
-        lambda *bad: DomainError(f"{who}: {name} {value_text(*bad)} outside [0, 1]{hint}"),
+        lambda v, place: DomainError(f"{who}: {name} {v}{at(place)} outside [0, 1]{hint}"),
     )
 
 
