@@ -11,7 +11,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
+from tinygrad_lo.engine.machine.arguments import from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
@@ -26,6 +26,7 @@ from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError,
 from tinygrad_lo.losses.loss import (
     at,
     base_of,
+    data_of,
     entering,
     every,
     first_place,
@@ -49,8 +50,7 @@ def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ..
     Shapes:   scores (..., C), labels (...) of ints; result (...).
     Raises:   LabelError: a label that is no class.  DTypeError: no integers.  ShapeError: not one a row.
     """
-    if not isinstance(scores, Node):
-        scores = array_of(who, scores)
+    scores = data_of(who, scores)
     data = scores.value if isinstance(scores, Node) else scores
     shape = data.shape
     if data.dtype.kind not in "fiu":
@@ -70,13 +70,6 @@ def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ..
         return (astype(scores, float), labels), False  # differences of unsigned integers would wrap around
     half = data.dtype is HALF
     return (in_single(scores) if half else scores, labels), half
-
-
-def array_of(who: str, x: Any) -> Array:
-    """Lists as arrays, whatever their dtype, which has its own errors; None and the like are refused."""
-    if isinstance(x, (list, tuple)):
-        return from_nested(x, who)
-    return x if foreign(x) else np.asarray(plain(x, who) if x is None else x)
 
 
 def label_or_none(who: str, name: str, value: Any) -> Any:
@@ -127,7 +120,7 @@ def cross_entropy(
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
             f"into softmax, or pass log_softmax(...) to nll",
         )
-    if shape == (target.shape if type(target) is ndarray else shape_of(target)):
+    if shape == np.shape(target.value if isinstance(target, Node) else target):
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
         q = entering(distribution_of(who, target, scores.dtype), "q", scores)
@@ -268,8 +261,10 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
     """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor."""
-    if type(labels) is not ndarray and not isinstance(labels, Node):
-        labels = array_of(who, labels)
+    if isinstance(labels, (list, tuple)):
+        labels = from_nested(labels, who)
+    if type(labels) is not ndarray:  # one of any dtype gets an error about labels, below
+        labels = data_of(who, labels)
     shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     y = labels.value if isinstance(labels, Node) else labels
     if y.dtype.kind not in "iu" or y.shape != shape[:-1]:

@@ -42,9 +42,9 @@ def loss(
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a loss of a formula, of which `reduction` is the caller's option and not the formula's.
 
-    `readers` read the options of these names; a default is taken as it is. A formula without `reduction` in
-    its signature is not reduced. One with `column=True` keeps an axis of length 1 at the end, and may return
-    (losses, weights): then the mean divides by the sum of the weights.
+    `readers` read the options of these names, all others are left to the formula; a default is taken as it
+    is. A formula without `reduction` in its signature is not reduced. One with `column=True` keeps an axis of
+    length 1 at the end, and may return (losses, weights): then the mean divides by the sum of the weights.
     """
 
     def decorate(formula: Callable[P, Any]) -> Callable[P, Any]:
@@ -53,7 +53,8 @@ def loss(
         count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
         usual = "mean" if "reduction" in parameters else None
         names = list(parameters)[count:]
-        optional = {name: readers.get(name, unread) for name in names if name != "reduction"}
+        optional = {name: readers.get(name, lambda who, name, value: value) for name in names}
+        optional.pop("reduction", None)
 
         @functools.wraps(formula)
         def call(*inputs: Any, reduction: Any = usual, **options: Any) -> Any:
@@ -77,11 +78,6 @@ def loss(
         return call
 
     return decorate
-
-
-def unread(who: str, name: str, value: Any) -> Any:
-    """An option that the formula reads itself."""
-    return value
 
 
 def by_place(
