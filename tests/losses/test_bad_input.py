@@ -48,9 +48,9 @@ CASES = [
     ("a row that does not sum to 1", lambda: cross_entropy(SCORES, soft([1, 0.7, 0], [0, 0, 1])),
      errors.DomainError, ValueError, ["row 0 sums to 1.7"]),
     ("a negative probability", lambda: cross_entropy(SCORES, soft([0, 0, 1], [1.5, -0.5, 0])),
-     errors.DomainError, ValueError, ["target 1.5 at (1, 0) outside [0, 1]"]),
+     errors.DomainError, ValueError, ["target has the probability 1.5 at (1, 0) outside [0, 1]"]),
     ("nan among probabilities", lambda: cross_entropy(SCORES, soft([np.nan, 0, 1], [1, 0, 0])),
-     errors.DomainError, ValueError, ["target nan at (0, 0) outside [0, 1]"]),
+     errors.DomainError, ValueError, ["target has the probability nan at (0, 0) outside [0, 1]"]),
     ("a distribution with ignore_index", lambda: cross_entropy(SCORES, np.eye(3)[:2], ignore_index=0),
      errors.OptionError, ValueError, ["ignore_index", "distribution"]),
     # ------------------------------------------------------------------------------ nothing there

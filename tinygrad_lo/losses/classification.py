@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, astype, relu, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -34,7 +34,7 @@ from tinygrad_lo.losses.loss import (
     loss,
     weights_in,
 )
-from tinygrad_lo.losses.probabilities import MAYBE_SOFTMAX, distribution_of, is_softmax
+from tinygrad_lo.losses.probabilities import MAYBE_SOFTMAX, distribution, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
@@ -123,7 +123,11 @@ def cross_entropy(
     if shape == np.shape(target.value if isinstance(target, Node) else target):
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
-        q = entering(distribution_of(who, target, scores.dtype), "q", scores)
+        q = data_of(who, target)
+        half = q.dtype is HALF
+        # Plain float64 targets must not turn a float32 loss into float64.
+        q = distribution(who, "target", as_float(in_single(q), scores.dtype), half)
+        q = entering(q, "q", scores)
         losses, weight = of_distribution(scores, q, label_smoothing, weights), None
     else:
         losses, weight = of_labels(who, scores, target, label_smoothing, weights, ignore_index)

@@ -13,12 +13,12 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtract
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, exp, log, log1p, sigmoid, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, exp, log, log1p, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
-from tinygrad_lo.losses.loss import at, data_of, every, in_single
+from tinygrad_lo.losses.loss import at, every
 
 MAYBE_SOFTMAX = TRACED | {"clip"}  # the quick question, asked of all scores: most come from a layer
 
@@ -36,17 +36,6 @@ def distribution(who: str, name: str, p: Any, half: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
     p = probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
     return check(p, sums_to_one, wrong_sum, who, name, half)
-
-
-def distribution_of(who: str, target: Any, dtype: Any) -> Any:
-    """A distribution over the classes in every row: not negative, summing to 1.
-
-    A plain one takes the dtype of the scores: float64 targets must not turn a float32 loss into float64.
-    """
-    q = data_of(who, target)
-    half = q.dtype is HALF
-    q = probabilities(who, "target", as_float(in_single(q), dtype))
-    return check(q, sums_to_one, wrong_sum, who, "target", half)
 
 
 def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:
