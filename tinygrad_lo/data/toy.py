@@ -24,7 +24,6 @@ def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Ar
 
         class 0: (cos φ, sin φ),  class 1: (1 − cos φ, 1/2 − sin φ),  φ in [0, π]
 
-    Shapes:   X (n, 2), y (n,).
     Units:    noise is the standard deviation in each direction; the radius is 1.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_moons, whose angles are evenly spaced; here drawn.
@@ -48,7 +47,6 @@ def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -
 
         class k: r (cos φ, sin φ),  φ = 2π (r + k / classes),  r in [0.1, 1]
 
-    Shapes:   X (n, 2), y (n,).
     Units:    noise is the standard deviation in each direction; the arms end at radius 1.
     Raises:   OptionError: classes < 2, n < classes, noise negative or not finite, rng no generator.
     Example:
@@ -72,7 +70,6 @@ def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Arr
 
         class 0: (cos φ, sin φ),  class 1: 1/2 (cos φ, sin φ),  φ in [0, 2π]
 
-    Shapes:   X (n, 2), y (n,).
     Units:    noise is the standard deviation in each direction.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_circles with factor 1/2.
@@ -97,7 +94,6 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
         class k: center_k + spread · normal,  center_k = (cos φ, sin φ) / sin(π / classes),
         φ = 2π k / classes
 
-    Shapes:   X (n, 2), y (n,).
     Units:    spread is the standard deviation of a cloud in each direction.
     Raises:   OptionError: classes < 2, n < classes, spread negative or not finite, rng no generator.
     Example:
@@ -123,7 +119,6 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
 
         class 0: x₁ x₂ > 0,  class 1: x₁ x₂ < 0,  before the noise; x in [−1, 1]²
 
-    Shapes:   X (n, 2), y (n,).
     Units:    noise is the standard deviation in each direction; it carries points over the border.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Example:

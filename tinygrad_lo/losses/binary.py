@@ -22,9 +22,8 @@ from tinygrad_lo.options import number
 def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
-    A tensor that `lo.nn.sigmoid` or `softmax` made is looked through: the loss is computed from the scores,
-    exact at any of them. Of all other probabilities prefer `binary_cross_entropy_with_logits`, which takes
-    the scores: what has been rounded to 0 or 1 no longer knows how wrong it is.
+    What `lo.nn.sigmoid` or `softmax` made is looked through: the loss is computed from the scores. Otherwise
+    prefer `binary_cross_entropy_with_logits`: what was rounded to 0 or 1 no longer knows how wrong it is.
 
         L = −(y log p + (1 − y) log(1 − p))
 

@@ -239,9 +239,7 @@ def multiclass_hinge(
 def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     """Negative log-likelihood of the right classes, given log-probabilities.
 
-    The second half of `cross_entropy`: nll(log_softmax(s), y) is cross_entropy(s, y).
-
-        L_i = −log p_y
+        L_i = −log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y)
 
     Units:    those of the logarithm: nats for log_softmax.
     Raises:   DomainError: a log-probability above 0; scores or probabilities were passed.

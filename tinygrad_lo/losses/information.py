@@ -49,8 +49,7 @@ def information(p: Any, *, base: float = math.e) -> Any:
         I = −log p
 
     Units:    nats; bits with base=2.
-    At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0 there, because no
-              number would be right.
+    At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0.
     Source:   lecture 004; Shannon 1948.
     Example:
         >>> import tinygrad_lo as lo
@@ -109,8 +108,7 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
 def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """What it costs on average to expect q where p is true, beyond what p costs itself.
 
-    p is the true distribution and q the model's. It is no distance: KL(p‖q) is not KL(q‖p). As p does
-    not depend on the model, it has the gradient of the cross-entropy. The mean is over distributions.
+    p is the true distribution and q the model's; KL(p‖q) is not KL(q‖p). The mean is over distributions.
 
         KL(p‖q) = Σ_x p_x (log p_x − log q_x) = H(p, q) − H(p)
 

@@ -53,7 +53,7 @@ def loss(
         count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
         usual = "mean" if "reduction" in parameters else None
         names = list(parameters)[count:]
-        optional = {name: readers.get(name, lambda who, name, value: value) for name in names}
+        optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
         optional.pop("reduction", None)
 
         @functools.wraps(formula)
@@ -138,13 +138,13 @@ def inputs_of(*names: str, last: str = "", each: Check | None = None, widen: boo
     count = len(names)
 
     def read(who: str, *inputs: Any) -> tuple[tuple[Any, ...], bool]:
-        given = inputs[:count]
+        given: Any = inputs[:count]
         if not alike(*given):
             given = floats(who, *(plain(None, who) if x is None else x for x in given))
         first = given[0]
         data = first.value if isinstance(first, Node) else first
         shape, half = data.shape, data.dtype is HALF
-        ready = []
+        ready: list[Any] = []
         for name, x in zip(names, given, strict=True):
             if (x.value if isinstance(x, Node) else x).shape != shape:
                 raise ShapeError(mismatch(who, shape, x.shape, (names[0], name)))

@@ -74,9 +74,8 @@ def triplet(
 ) -> Any:
     """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
 
-    Anchor and positive show the same thing, the negative another. Only the order of the distances
-    counts, not their size. The distance is "squared" (the sum of squared differences), "euclidean"
-    (its root), or a function of two (..., d) inputs that returns (...).
+    Anchor and positive show the same thing, the negative another. The distance is "squared" (the sum of
+    squared differences), "euclidean" (its root), or a function of two (..., d) inputs that returns (...).
 
         L_i = max(0, d_p − d_n + α),  d_p = D(a_i, p_i),  d_n = D(a_i, n_i)
 
@@ -100,21 +99,18 @@ def triplet(
 def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
 
-    Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between
-    two. A dissimilar pair farther apart than m costs nothing.
+    Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between two.
 
         L_i = (1 − y) ½ D² + y ½ max(0, m − D)²,  D = ‖a_i − b_i‖
 
     Shapes:   y: (...) of ints, 0 similar, 1 dissimilar.
     Units:    the margin m has the unit of the embeddings; the loss has that unit squared.
-    At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0: there is no direction
-              in which to push.
+    At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0.
     Raises:   LabelError: a label that is not 0 or 1.  DTypeError: labels that are no integers.
     Source:   lecture 003; Hadsell, Chopra, LeCun 2006, eq. 4. Chainer has y = 1 for similar pairs.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> a, b = np.zeros((2, 2)), np.array([[0.3, 0.4], [0.3, 0.4]])  # D = 0.5 in both
-        >>> lo.losses.contrastive(a, b, [0, 1], margin=2.0, reduction="none")  # ½ 0.5², ½ (2 − 0.5)²
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.contrastive([[0.0]] * 2, [[0.5]] * 2, [0, 1], margin=2.0, reduction="none")
         array([0.125, 1.125])
     """
     y = every(
@@ -172,8 +168,7 @@ def cosine_similarity(a: Any, b: Any) -> Any:
 def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
     """How far every row of A is from every row of B, through their differences.
 
-    The quicker ‖a‖² + ‖b‖² − 2 a·b cancels for points that are close together, and can turn
-    negative. The differences take n · m · d numbers of memory.
+    They take n · m · d numbers of memory; ‖a‖² + ‖b‖² − 2 a·b would cancel for points close together.
 
         D_ij = ‖A_i − B_j‖          distance="squared":  D_ij = ‖A_i − B_j‖²
 
@@ -217,9 +212,8 @@ def semi_hard_negatives(
 ) -> Array:
     """For each anchor a negative farther than its positive, but by less than the margin.
 
-    The hardest negatives can make a network collapse early in training; these are wrong in margin
-    only. Of several, the nearest is taken. Where no row is in that range, it is the hardest one, as
-    in `hard_negatives`. Take the margin and the distance of the `triplet` that follows.
+    The hardest negatives can make a network collapse early in training. Of several, the nearest is taken;
+    of none, the hardest one. Take the margin and the distance of the `triplet` that follows.
 
         n_i = argmin_j D(x_i, x_j)  over y_j ≠ y_i  and  d_p < D(x_i, x_j) < d_p + α,
         d_p = D(x_i, x_(positives_i))

@@ -28,7 +28,7 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
         L_i = r²,  r = prediction − target          half=True:  L_i = ½ r²
 
     Units:    the target's unit squared.
-    At the edges: value and slope are 0 at r = 0. float32 overflows above |r| = 1.8e19.
+    At the edges: float32 overflows above |r| = 1.8e19.
     Source:   lecture 003. Lecture 001, 1/2m Σ‖h − y‖², is half=True, reduction="batchmean"; lecture 004
               is reduction="batchmean". PyTorch and Keras have no half.
     Example:
@@ -61,8 +61,7 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
-    30 predicted as 20 costs about as much as 30000 predicted as 20000, and more to predict too little
-    than as much too much.
+    30 predicted as 20 costs about as much as 30000 as 20000, and too little more than as much too much.
 
         L_i = r²,  r = log(1 + prediction) − log(1 + target)
 
@@ -84,8 +83,6 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
 @loss(inputs_of("prediction", "target"), delta=functools.partial(number, above=0.0))
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
-
-    Smooth at 0 like mse, and like mae not dominated by outliers.
 
         L_i = ½ r²          where |r| <= δ,    r = prediction − target
         L_i = δ|r| − ½ δ²   beyond

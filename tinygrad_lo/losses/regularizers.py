@@ -38,9 +38,7 @@ def l1(params: Any) -> Any:
 
         R(W) = Σ |W|
 
-    Leave the biases out of the list, as the lectures do.
-
-    Units:    the weight's.
+    Units:    the weight's. Leave the biases out of the list, as the lectures do.
     At the edges: its slope at a weight of 0 is 0; everywhere else it is −1 or 1, however small the weight.
     Source:   lectures 000 and 002.
     Example:

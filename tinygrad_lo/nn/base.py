@@ -85,8 +85,7 @@ class Module:
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Every parameter once, with its dotted name, in the order of definition.
 
-        Gives the name to the parameter, too, unless it has one of its own: errors, drawings and
-        checkpoints say "layers.0.weight". The outermost module asked has the last word.
+        Those without a name of their own take it on; the outermost module asked has the last word.
         """
         named: dict[str, Any] = {}
         for path, item in each_inside(self):

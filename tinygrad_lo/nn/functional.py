@@ -36,8 +36,6 @@ Pair = tuple[int, int]
 def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     """Throw a random part of the values away, so that no unit relies on another one.
 
-    Inverted: what is kept grows by 1/(1 − p) in training, so nothing has to change afterwards.
-
         y = x · m / (1 − p),  m = 0 with probability p, else 1
 
     At the edges: p = 0, or training=False: x unchanged; p = 1: zeros. The mask does not depend on the
@@ -205,9 +203,8 @@ def conv2d(
     Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.conv2d(np.arange(9.0).reshape(1, 1, 3, 3), np.ones((1, 1, 2, 2)))[0, 0]
-        array([[ 8., 12.],
-               [20., 24.]])
+        >>> lo.nn.conv2d(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)))
+        array([[[[ 8., 12.]]]])
     """
     who = "conv2d"
     x, weight, bias = floats(who, x, weight, bias)
@@ -254,9 +251,8 @@ def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     Source:   as in PyTorch, ties excepted.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.max_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)[0, 0]
-        array([[ 5.,  7.],
-               [13., 15.]])
+        >>> lo.nn.max_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
+        array([[[[5., 7.]]]])
     """
     return largest(pooled("max_pool2d", x, size, stride, padding, -math.inf), 0)
 
@@ -273,9 +269,8 @@ def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     Source:   LeCun et al. 1998 (subsampling); PyTorch, whose count_include_pad=False leaves padding out.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.avg_pool2d(np.arange(16.0).reshape(1, 1, 4, 4), 2)[0, 0]
-        array([[ 2.5,  4.5],
-               [10.5, 12.5]])
+        >>> lo.nn.avg_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
+        array([[[[2.5, 4.5]]]])
     """
     return mean(pooled("avg_pool2d", x, size, stride, padding, 0.0), 0)
 
