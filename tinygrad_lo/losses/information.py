@@ -10,26 +10,16 @@ import numpy as np
 from tinygrad_lo.engine.machine.hooks import remembered
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, where
+from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.losses.loss import base_of, data_of, entering, in_base, in_single, inputs_of, loss
-from tinygrad_lo.losses.probabilities import distribution, log_of, probabilities
+from tinygrad_lo.losses.loss import base_of, entering, in_base, inputs_of, loss
+from tinygrad_lo.losses.probabilities import distribution, log_of, probability
 
 OUTCOMES = "outcomes, as in [p, 1 - p]"
+PROBABILITY = inputs_of("p", each=probability)
 ONE = inputs_of("p", last=OUTCOMES, each=distribution)
 TWO = inputs_of("p", "q", last=OUTCOMES, each=distribution)
-
-
-def some_probabilities(who: str, p: Any) -> tuple[tuple[Any, ...], bool]:
-    """Probabilities of any shape.
-
-    Shapes:   p: any; result: the same.
-    Raises:   DomainError: a probability outside [0, 1].
-    """
-    p = as_float(data_of(who, p), None)
-    p, half = in_single(p), p.dtype is HALF
-    return (probabilities(who, "p has the probability", p, "; of scores take softmax"),), half
 
 
 def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, ...], bool]:
@@ -42,7 +32,7 @@ def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, .
     return (distribution(who, "p", entering(p, "p", scores), half), scores), half
 
 
-@loss(some_probabilities, base=base_of)
+@loss(PROBABILITY, base=base_of)
 def information(p: Any, *, base: float = math.e) -> Any:
     """How surprising an outcome of probability p is when it happens: rare ones tell more.
 
@@ -50,6 +40,7 @@ def information(p: Any, *, base: float = math.e) -> Any:
 
     Units:    nats; bits with base=2.
     At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0.
+    Raises:   DomainError: a value outside [0, 1].
     Source:   lecture 004; Shannon 1948.
     Example:
         >>> import tinygrad_lo as lo

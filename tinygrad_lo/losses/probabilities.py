@@ -32,10 +32,14 @@ def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     )
 
 
+def probability(who: str, name: str, p: Any, half: bool) -> Any:
+    """Probabilities of any shape, as `inputs_of` checks them."""
+    return probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
+
+
 def distribution(who: str, name: str, p: Any, half: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
-    p = probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
-    return check(p, sums_to_one, wrong_sum, who, name, half)
+    return check(probability(who, name, p, half), sums_to_one, wrong_sum, who, name, half)
 
 
 def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:

@@ -19,9 +19,10 @@ from tinygrad_lo.losses.loss import at, base_of, data_of, every, in_base, in_sin
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+PAIR = inputs_of("prediction", "target")
 
 
-@loss(inputs_of("prediction", "target"), half=flag)
+@loss(PAIR, half=flag)
 def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
@@ -40,7 +41,7 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
     return named(square(r) * 0.5 if half else square(r), "L_i")
 
 
-@loss(inputs_of("prediction", "target"))
+@loss(PAIR)
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
@@ -57,7 +58,16 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     return named(abs(named(prediction - target, "r")), "L_i")
 
 
-@loss(inputs_of("prediction", "target"), base=base_of)
+def above_minus_one(who: str, name: str, x: Any, half: bool) -> Any:
+    """Where log(1 + x) is finite; nan is not."""
+    return every(
+        x,
+        lambda x: x > -1,
+        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{at(place)} of the {name}"),
+    )
+
+
+@loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
@@ -74,13 +84,11 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
         >>> [round(float(lo.losses.msle([20.0], [t], base=10)), 5) for t in (30.0, 10.0)]
         [0.02861, 0.07886]
     """
-    must_exceed_minus_one(prediction, "prediction")
-    must_exceed_minus_one(target, "target")
     r = log1p(prediction) - log1p(target)
     return named(square(named(in_base(r, base), "r")), "L_i")
 
 
-@loss(inputs_of("prediction", "target"), delta=functools.partial(number, above=0.0))
+@loss(PAIR, delta=functools.partial(number, above=0.0))
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
 
@@ -101,7 +109,7 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
-@loss(inputs_of("prediction", "target"), full=flag)
+@loss(PAIR, full=flag)
 def gaussian_nll(
     prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
 ) -> Any:
@@ -149,13 +157,4 @@ def variances(who: str, variance: Any, r: Any) -> Any:
         as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
         lambda x: (x > 0) & (x < math.inf),
         lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{at(place)}"),
-    )
-
-
-def must_exceed_minus_one(x: Any, name: str) -> None:
-    """Raise unless log(1 + x) is finite everywhere; for nan, too."""
-    every(
-        x,
-        lambda x: x > -1,
-        lambda v, place: DomainError(f"msle: log(1 + x) needs x > -1, got {v}{at(place)} of the {name}"),
     )
