@@ -50,7 +50,8 @@ def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ..
     Shapes:   scores (..., C), labels (...) of ints; result (...).
     Raises:   LabelError: a label that is no class.  DTypeError: no integers.  ShapeError: not one a row.
     """
-    scores = data_of(who, scores)
+    if not isinstance(scores, Node):
+        scores = data_of(who, scores)
     data = scores.value if isinstance(scores, Node) else scores
     shape = data.shape
     if data.dtype.kind not in "fiu":
@@ -120,7 +121,8 @@ def cross_entropy(
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
             f"into softmax, or pass log_softmax(...) to nll",
         )
-    if shape == np.shape(target.value if isinstance(target, Node) else target):
+    raw = target.value if isinstance(target, Node) else target
+    if shape == (raw.shape if type(raw) is ndarray else np.shape(raw)):
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
         q = data_of(who, target)
@@ -263,10 +265,9 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
     """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor."""
-    if isinstance(labels, (list, tuple)):
-        labels = from_nested(labels, who)
     if type(labels) is not ndarray:  # one of any dtype gets an error about labels, below
-        labels = data_of(who, labels)
+        nested = isinstance(labels, (list, tuple))
+        labels = from_nested(labels, who) if nested else data_of(who, labels)
     shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     y = labels.value if isinstance(labels, Node) else labels
     if y.dtype.kind not in "iu" or y.shape != shape[:-1]:
