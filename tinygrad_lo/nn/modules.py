@@ -24,44 +24,34 @@ from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import dropout
 from tinygrad_lo.options import flag, number, public, unknown, whole
 
-Sizes = tuple[int, ...]
-Initializer = Callable[[Sizes, int, int, np.random.Generator], Array]
+Initializer = Callable[[tuple[int, int], np.random.Generator], Array]
+
+INITS: dict[str, Initializer] = {
+    # A relu halves the power, and this restores it: He et al. 2015.
+    "he": lambda shape, rng: rng.standard_normal(shape) * math.sqrt(2.0 / shape[0]),
+    # Variance 2 / (inputs + outputs): Glorot and Bengio 2010.
+    "xavier": lambda shape, rng: within(math.sqrt(6.0 / sum(shape)), shape, rng),
+    # What PyTorch's layers begin with.
+    "uniform": lambda shape, rng: within(1.0 / math.sqrt(shape[0]), shape, rng),
+}
 
 
-def he(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
-    """Normal, variance 2 / fan_in: a relu halves the power, and this restores it. He et al. 2015."""
-    return rng.standard_normal(shape) * math.sqrt(2.0 / fan_in)
-
-
-def xavier(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
-    """Uniform in ±√(6 / (fan_in + fan_out)), variance 2 / (fan_in + fan_out). Glorot and Bengio 2010."""
-    bound = math.sqrt(6.0 / (fan_in + fan_out))
+def within(bound: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Uniform between two bounds."""
     return rng.uniform(-bound, bound, shape)
 
 
-def uniform(shape: Sizes, fan_in: int, fan_out: int, rng: np.random.Generator) -> Array:
-    """Uniform in ±1 / √fan_in: what PyTorch's layers begin with."""
-    bound = 1.0 / math.sqrt(fan_in)
-    return rng.uniform(-bound, bound, shape)
-
-
-INITS: dict[str, Initializer] = {"he": he, "xavier": xavier, "uniform": uniform}
-
-
-def initial(who: str, init: Any, shape: Sizes, fan_in: int, fan_out: int, rng: Any, dtype: Any) -> Parameter:
+def initial(who: str, init: Any, shape: tuple[int, int], rng: Any, dtype: Any) -> Parameter:
     """A weight that begins as asked: by name, or as a function init(shape, rng) draws it."""
-    source = generator(rng)
-    if callable(init):
-        data = np.asarray(init(shape, source))
-        if data.shape != shape:
-            raise ShapeError(f"{who}: init gave shape {data.shape}, and the weight has shape {shape}")
-        if data.dtype.kind not in "fiu" or not np.isfinite(data).all():
-            raise OptionError(f"{who}: init must give finite numbers, got dtype {data.dtype}:\n{data}")
-    elif isinstance(init, str) and init in INITS:
-        data = INITS[init](shape, fan_in, fan_out, source)
-    else:
+    draw = INITS.get(init) if isinstance(init, str) else init
+    if not callable(draw):
         names = ", ".join(map(repr, INITS))
         raise OptionError(f"{who}: init must be {names} or a function init(shape, rng), got {init!r}")
+    data = np.asarray(draw(shape, generator(rng)))
+    if data.shape != shape:
+        raise ShapeError(f"{who}: init gave shape {data.shape}, and the weight has shape {shape}")
+    if data.dtype.kind not in "fiu" or not np.isfinite(data).all():
+        raise OptionError(f"{who}: init must give finite numbers, got dtype {data.dtype}:\n{data}")
     # Drawn in float64 whatever comes of it, so one seed begins the same model in every dtype.
     return Parameter(data.astype(float_type(who, dtype)))
 
@@ -109,7 +99,7 @@ class Linear(Module):
         dtype: Any = np.float64,
     ) -> None:
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
-        self.weight = initial("Linear", init, (rows, columns), rows, columns, rng, dtype)
+        self.weight = initial("Linear", init, (rows, columns), rng, dtype)
         self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
 
     def forward(self, x: Any) -> Any:
