@@ -175,14 +175,10 @@ class Module:
 Route = Any  # () at the root, else (the path of the outer module, the name in it)
 
 
-def is_parameter(item: Any) -> bool:
-    """Whether this is something to optimize: a leaf that wants a gradient, or a parameter, frozen or not."""
-    return isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
-
-
 def is_part(item: Any) -> bool:
-    """Whether a module lists this."""
-    return isinstance(item, Module) or is_parameter(item)
+    """Whether a module lists this: a module, a leaf that wants a gradient, or a parameter, frozen or not."""
+    leaf = isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
+    return leaf or isinstance(item, Module)
 
 
 def parts_of(module: Module) -> list[tuple[str, Any]]:
@@ -238,7 +234,7 @@ def outline(root: Module) -> str:
         depth, name, item = waiting.pop()
         margin = "  " * min(depth, 40) + name
         if isinstance(item, int):  # the end of a module that began when the total was this
-            text = f") {count_text(total - item)}"
+            text = f") {total - item} parameter{'s' * (total - item != 1)}"
         elif not isinstance(item, (Module, Node)):
             text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
@@ -264,17 +260,12 @@ def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
     about = sizes(item) if isinstance(item, Node) else item.__about__()
     text = f"{type(item).__name__} {about}".rstrip()
     shared = " (shared)" if len(fresh) < len(inner) else ""
-    return (f"{text}: {count_text(count)}{shared}" if inner else text), count
+    return (f"{text}: {count} parameter{'s' * (count != 1)}{shared}" if inner else text), count
 
 
 def sizes(p: Node) -> str:
     """The shape of a parameter as a repr says it."""
     return "×".join(map(str, shape_of(p))) or "scalar"
-
-
-def count_text(n: int) -> str:
-    """1 parameter, 2 parameters."""
-    return f"{n} parameter" if n == 1 else f"{n} parameters"
 
 
 def state_array(value: Any) -> Array | None:
