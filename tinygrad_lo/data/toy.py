@@ -1,8 +1,4 @@
-"""Toy data in the plane, two or more classes, and noisy curves: what toy models are trained on.
-
-Points are drawn anew by each call, so training and test data are two calls. One seed, one sample. Points
-have shape (n, 2) and dtype float64, labels (n,) and int64: 0, 1, ..., as many of each as possible, shuffled.
-"""
+"""Toy data in the plane, two or more classes, and noisy curves: what toy models are trained on."""
 
 from __future__ import annotations
 
@@ -24,7 +20,6 @@ def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Ar
 
         class 0: (cos φ, sin φ),  class 1: (1 − cos φ, 1/2 − sin φ),  φ in [0, π]
 
-    Units:    noise is the standard deviation in each direction; the radius is 1.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_moons, whose angles are evenly spaced; here drawn.
     Example:
@@ -47,7 +42,6 @@ def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -
 
         class k: r (cos φ, sin φ),  φ = 2π (r + k / classes),  r in [0.1, 1]
 
-    Units:    noise is the standard deviation in each direction; the arms end at radius 1.
     Raises:   OptionError: classes < 2, n < classes, noise negative or not finite, rng no generator.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -70,7 +64,6 @@ def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Arr
 
         class 0: (cos φ, sin φ),  class 1: 1/2 (cos φ, sin φ),  φ in [0, 2π]
 
-    Units:    noise is the standard deviation in each direction.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_circles with factor 1/2.
     Example:
@@ -94,7 +87,6 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
         class k: center_k + spread · normal,  center_k = (cos φ, sin φ) / sin(π / classes),
         φ = 2π k / classes
 
-    Units:    spread is the standard deviation of a cloud in each direction.
     Raises:   OptionError: classes < 2, n < classes, spread negative or not finite, rng no generator.
     Example:
         >>> import tinygrad_lo as lo
@@ -119,7 +111,6 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
 
         class 0: x₁ x₂ > 0,  class 1: x₁ x₂ < 0,  before the noise; x in [−1, 1]²
 
-    Units:    noise is the standard deviation in each direction; it carries points over the border.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -150,7 +141,6 @@ def noisy_curve(
         y = function(x) + noise · normal,  x uniform in the interval
 
     Shapes:   x (n, 1), y (n, 1), float64: columns, as a model with one input and one output has them.
-    Units:    noise is the standard deviation of y.
     Raises:   OptionError: n < 1, noise negative or not finite, interval not rising, rng no generator.
               ShapeError: the function gives another shape than it is given.
     Example:
