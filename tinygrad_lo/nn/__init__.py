@@ -1,4 +1,8 @@
-"""Activations, layers as functions, and modules that hold their parameters."""
+"""Activations, layers as functions, and modules that hold their parameters.
+
+Functions give tensors for tensors and arrays for arrays; lists and integers are taken as float64. Where a
+docstring says nothing else, the result has the shape of x.
+"""
 
 from typing import Any
 

@@ -1,8 +1,4 @@
-"""Activations: what a layer does to each of its numbers, and softmax, which looks at all of a row.
-
-Each is written with functions of the table, so tensors give tensors and plain arrays give plain arrays.
-Lists and integers are taken as float64. Where a docstring says nothing else, the result has the shape of x.
-"""
+"""Activations: what a layer does to each of its numbers, and softmax, which looks at all of a row."""
 
 from __future__ import annotations
 
