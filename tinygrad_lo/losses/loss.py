@@ -138,14 +138,14 @@ def inputs_of(*names: str, last: str = "", each: Check | None = None, widen: boo
     count = len(names)
 
     def read(who: str, *inputs: Any) -> tuple[tuple[Any, ...], bool]:
-        given: Any = inputs[:count]
-        if not alike(*given):
-            given = floats(who, *(plain(None, who) if x is None else x for x in given))
-        first = given[0]
+        shaped: Any = inputs[:count]
+        if not alike(*shaped):
+            shaped = floats(who, *(plain(None, who) if x is None else x for x in shaped))
+        first = shaped[0]
         data = first.value if isinstance(first, Node) else first
         shape, half = data.shape, data.dtype is HALF
         ready: list[Any] = []
-        for name, x in zip(names, given, strict=True):
+        for name, x in zip(names, shaped, strict=True):
             if (x.value if isinstance(x, Node) else x).shape != shape:
                 raise ShapeError(mismatch(who, shape, x.shape, (names[0], name)))
             if half and widen:
