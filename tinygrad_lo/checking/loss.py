@@ -273,7 +273,7 @@ def slopes(
         single = [variant for variant in variants(name, expected) if len(variant.said) == 1]
         for variant in sorted(single, key=lambda variant: variant.slip is None):
             if same_as(variant, what):
-                return Cause("another loss", what=variant.said[0])
+                return Cause("convention/loss", what=variant.said[0])
         return cause
 
     x, student, leaves = taken(args)

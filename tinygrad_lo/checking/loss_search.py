@@ -12,11 +12,10 @@ import numpy as np
 
 from tinygrad_lo.checking.case import STEP
 from tinygrad_lo.checking.conventions import instead
-from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.diagnosis import Cause, told
 from tinygrad_lo.checking.homework import VALUE, Homework
 from tinygrad_lo.checking.loss_conventions import KNOWN, REDUCTIONS, Variant, variants
 from tinygrad_lo.checking.samples import Args
-from tinygrad_lo.checking.sentences import told
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.diagnosis import Cause, sentence
 from tinygrad_lo.checking.differences import FINE, Slope
 from tinygrad_lo.checking.elements import Index
-from tinygrad_lo.checking.sentences import sentence
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import GradcheckError

@@ -21,7 +21,7 @@ from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.naming import label, quoted
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.shapes import reshape
-from tinygrad_lo.engine.scores import TRACED, back
+from tinygrad_lo.engine.scores import back
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
 from tinygrad_lo.options import is_whole, public
@@ -114,7 +114,7 @@ def by_probabilities(
     """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
     found: Births = {}
     for target in wanted:
-        if target.op is not None and target.op.name in TRACED:
+        if target.op is not None and target.op.probability:
             passed = {
                 node.birth
                 for node in reachable([output])

@@ -18,12 +18,6 @@ from tinygrad_lo.engine.graph import Array, Node, Op, constant
 from tinygrad_lo.engine.machine.arguments import foreign
 
 ONE_MINUS = "subtract"
-MAKERS = frozenset({"exp", "sigmoid", "log_softmax"})
-# What leaves probabilities what they are, and 1 − p, and e^s / Σ e^s.
-MOVERS = frozenset({
-    "reshape", "transpose", "getitem", "gather", "pick", "broadcast_to", "astype", "divide", ONE_MINUS,
-})  # fmt: skip
-TRACED = MAKERS | MOVERS
 FAR = 16  # a loss does not look through more moves
 
 
@@ -69,7 +63,7 @@ def traced(
 ) -> Recipe | None:
     """The recipe of what an op made of its inputs."""
     moves: list[tuple[Op, tuple[Any, ...]]] = []
-    while op.name in MOVERS and len(moves) < FAR:
+    while op.probability == "keeps" and len(moves) < FAR:
         others = moved_by(op, parents, inputs, birth)
         if others is None:
             return None
@@ -80,7 +74,7 @@ def traced(
             return found and found._replace(moves=found.moves + tuple(moves[::-1]), value=value)
         op, parents, inputs, birth = x.op, x.parents, x.inputs, x.birth
     source = parents[0] if parents[0] is not None else inputs[0]
-    if op.name not in MAKERS or is_stale(source, inputs[0], birth):
+    if op.probability != "makes" or is_stale(source, inputs[0], birth):
         return None  # of a source that was is_stale, what it was is only in p
     axes: tuple[Any, ...] = (inputs[1],) if op.name == "log_softmax" else ()
     if op.name == "exp" and isinstance(source, Node):
@@ -123,7 +117,7 @@ def axis_of(x: Node) -> tuple[Any, ...]:
 def constant_of(op: Op, value: Array, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:
     """What an op returns where no gradient is wanted."""
     out: Node = constant(value)
-    return note(out, op, parents, inputs) if op.name in TRACED else out
+    return note(out, op, parents, inputs) if op.probability else out
 
 
 def note(out: Node, op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...]) -> Node:
@@ -150,6 +144,6 @@ def back(x: Any) -> Iterator[Node]:
             return
         yield x
         op = x.op
-        if op is None or op.name not in MOVERS:
+        if op is None or op.probability != "keeps":
             return
         x = x.parents[op.name == ONE_MINUS]

@@ -34,7 +34,7 @@ from tinygrad_lo.losses.loss import (
     loss,
     weights_in,
 )
-from tinygrad_lo.losses.probabilities import MAYBE_SOFTMAX, distribution, is_softmax
+from tinygrad_lo.losses.probabilities import distribution, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
@@ -115,7 +115,8 @@ def cross_entropy(
     who = "cross_entropy"
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
     shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
-    if op is not None and op.name in MAYBE_SOFTMAX and is_softmax(scores):
+    # First the quick question: most scores come from a layer.
+    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
         warn_once(
             who,
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "

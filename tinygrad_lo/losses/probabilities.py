@@ -16,11 +16,9 @@ from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtrac
 from tinygrad_lo.engine.ops.elementwise import HALF, exp, log, log1p, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
-from tinygrad_lo.engine.scores import TRACED, Recipe, back, recipe
+from tinygrad_lo.engine.scores import Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
 from tinygrad_lo.losses.loss import at, every
-
-MAYBE_SOFTMAX = TRACED | {"clip"}  # the quick question, asked of all scores: most come from a layer
 
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:

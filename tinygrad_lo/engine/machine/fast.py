@@ -22,7 +22,7 @@ from tinygrad_lo.engine.graph import Array, Node, Op, active, constant, modes, n
 from tinygrad_lo.engine.machine.arguments import REAL, SCALARS
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.refusals import changed, refusal
-from tinygrad_lo.engine.scores import MAKERS, ONE_MINUS, TRACED, note
+from tinygrad_lo.engine.scores import ONE_MINUS, note
 from tinygrad_lo.options import unknown
 
 PLAIN = os.environ.get("TINYGRAD_LO_PLAIN") == "1"  # run on backward.py alone
@@ -42,7 +42,7 @@ def register(tensor: type[Node], parameter: type[Node]) -> None:
 def unary(op: Op) -> Callable[[Any], Any]:
     """The function of an op with one input and no options."""
     forward = op.forward
-    maker = op.name in MAKERS
+    maker = op.probability == "makes"
 
     def quick(x: Any) -> Any:
         if active:
@@ -77,7 +77,7 @@ def unary(op: Op) -> Callable[[Any], Any]:
 def binary(op: Op) -> Callable[[Any, Any], Any]:
     """The function of an op with two inputs and no options."""
     forward = op.forward
-    traced = op.name in TRACED
+    traced = bool(op.probability)
     second = op.name == ONE_MINUS
 
     def quick(a: Any, b: Any) -> Any:
@@ -140,7 +140,7 @@ def binary(op: Op) -> Callable[[Any, Any], Any]:
 def optioned(op: Op) -> Callable[..., Any]:
     """The function of an op with one input, called with every option in its place."""
     forward = op.forward
-    traced, maker = op.name in TRACED, op.name in MAKERS
+    traced, maker = bool(op.probability), op.probability == "makes"
 
     def quick(x: Any, *options: Any) -> Any:
         if active:

@@ -18,7 +18,7 @@ add = op("add", operator.add, spelling="{0} + {1}", symbol="+", ufunc=np.add,
                 same))  # fmt: skip
 
 subtract = op("subtract", operator.sub, spelling="{0} - {1}", symbol="−", ufunc=np.subtract,
-              about="Difference of two values.",
+              probability="keeps", about="Difference of two values.",
               rules=(same,
                      lambda g, y, a, b: -g))  # fmt: skip
 
@@ -28,7 +28,7 @@ multiply = op("multiply", operator.mul, spelling="{0} * {1}", symbol="×", ufunc
                      lambda g, y, a, b: g * a))  # fmt: skip
 
 divide = op("divide", operator.truediv, pole=True, spelling="{0} / {1}", symbol="÷", ufunc=np.divide,
-            about="Quotient of two values.", domain=((-2.0, 2.0), (0.5, 2.0)),
+            probability="keeps", about="Quotient of two values.", domain=((-2.0, 2.0), (0.5, 2.0)),
             rules=(lambda g, y, a, b: g / b,
                    lambda g, y, a, b: g * (-y / b)))  # fmt: skip
 

@@ -28,7 +28,7 @@ LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 
 exp = op("exp", np.exp, spelling="np.exp({0})", symbol="exp({0})", scalar="exp({0})",
-         about="e to the value. Its own derivative.",
+         probability="makes", about="e to the value. Its own derivative.",
          rules=(lambda g, y, x: g * y,))  # fmt: skip
 
 log = op("log", np.log, pole=True, spelling="np.log({0})", symbol="log({0})", scalar="log({0})", domain=(0.5, 3.0),
@@ -152,7 +152,7 @@ def sigmoid_forward(x: Array) -> Array:
 
 
 sigmoid: Call = op("sigmoid", sigmoid_forward, spelling="np.exp(-np.logaddexp(0, -{0}))", symbol="σ({0})",
-             about="1 / (1 + exp(-x)), finite and exact in both tails.", composite=True,
+             probability="makes", about="1 / (1 + exp(-x)), finite and exact in both tails.", composite=True,
              rules=(lambda g, y, x: g * sigmoid_slope(x),))  # fmt: skip
 
 softplus = op("softplus", lambda x: np.logaddexp(x, 0), spelling="np.logaddexp({0}, 0)",
@@ -267,7 +267,7 @@ def number(who: str, option: str, value: Any) -> Any:
 
 _astype = op("astype", lambda x, dtype: x.astype(dtype), options=True,
              spelling="{0}.astype({1})", symbol="{0} as {1}", scalar="1.0 * {0}", fresh=True,
-             about="The same values in another floating-point type.",
+             probability="keeps", about="The same values in another floating-point type.",
              samples=((Shape(2, 3), np.dtype("float64")),),
              rules=(lambda g, y, x, dtype: g.astype(x.dtype),))  # fmt: skip
 

@@ -102,7 +102,7 @@ def getitem_forward(x: Array, index: Any) -> Array:
 getitem = op("getitem", getitem_forward,
              options=True, refuse=refuse_index,
              spelling="{0}[{1}]", symbol="{0}[{1}]", kind="moves",
-             about="Elements by slices, integers, integer arrays, masks, None and '...'.",
+             probability="keeps", about="Elements by slices, integers, integer arrays, masks, None and '...'.",
              samples=((Shape(3, 4), (slice(None, None, -2), 1)), (Shape(5), np.array([0, 2, 2, -1])),
                       (Shape(3, 4), (Ellipsis, None, np.array([[0, 1], [3, 3]]))), (Shape(2, 3), 1), (Shape(3), 2),
                       (Shape(2, 2), np.array([[True, False], [True, True]])), (Shape(0, 3), slice(None)), (Shape(), ())),
@@ -182,7 +182,7 @@ ROWS, BOTH = (Slot(0),), (Slot(0), slice(None), Slot(1))
 gather: Call = op("gather", gather_forward, arity=None, refuse=refuse_gather,
             rules=(lambda i, g, y, x, *more: regather(g, *more[:-1], (x.shape, more[-1])),),
             spelling="gather({0}, {1})", symbol="{0} at {1}", kind="moves",
-            about="Elements at indices that are inputs: other indices, other elements.",
+            probability="keeps", about="Elements at indices that are inputs: other indices, other elements.",
             samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ROWS), (Shape(5), np.array([[0, 4], [1, 1]]), ROWS),
                      (Shape(3, 2, 4), np.array([0, 2]), np.array([3, -1]), BOTH)))  # fmt: skip
 
@@ -341,7 +341,7 @@ def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception |
 
 pick = op("pick", pick_forward, refuse=refuse_pick,
           spelling="np.take_along_axis({0}, {1}[..., None], -1)", symbol="{0}[i, yᵢ]", fresh=True, kind="moves",
-          about="From each row the element at its label, as a column; labels are in range.",
+          probability="keeps", about="From each row the element at its label, as a column; labels are in range.",
           samples=((Shape(3, 4), np.array([0, 3, 1])), (Shape(2, 2, 3), np.array([[0, 1], [2, 2]])), (Shape(3), np.array(1)), (Shape(0, 3), np.zeros(0, int))),
           rules=(lambda g, out, s, y: put(g, y, s.shape[-1]),
                  None))  # fmt: skip

@@ -353,7 +353,7 @@ _log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=Tr
                   samples=ROWS, refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
                   symbol="log softmax {0}", kind="mixes",
-                  about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
+                  probability="makes", about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",
                   rules=(in_float32(lambda g, y, x, axis: g - np.exp(y) * sums(g, axis)),))  # fmt: skip
 
 

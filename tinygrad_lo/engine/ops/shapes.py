@@ -38,7 +38,7 @@ def refuse_reshape(error: Exception, x: Array, shape: tuple[int, ...]) -> Except
 
 _reshape = op("reshape", lambda x, shape: x.reshape(shape)[()], options=True, refuse=refuse_reshape,
               spelling="np.reshape({0}, {1})", symbol="reshape {0}", scalar="{0}", kind="moves",
-              about="The same elements, row by row, in another shape; one size may be -1.",
+              probability="keeps", about="The same elements, row by row, in another shape; one size may be -1.",
               samples=((Shape(2, 6), (3, 4)), (Shape(2, 3), (-1,)), (Shape(), (1, 1)), (Shape(1), ()), (Shape(0, 3), (3, 0))),
               rules=(lambda g, y, x, shape: g.reshape(x.shape),))  # fmt: skip
 
@@ -103,7 +103,7 @@ def refuse_transpose(error: Exception, x: Array, axes: tuple[int, ...] | None) -
 
 _transpose = op("transpose", lambda x, axes: np.transpose(x, axes)[()], (transpose_rule,), options=True,
                 refuse=refuse_transpose, spelling="np.transpose({0}, {1})", symbol="{0}ᵀ", kind="moves",
-                about="The axes in another order; reversed when none is given.",
+                probability="keeps", about="The axes in another order; reversed when none is given.",
                 samples=((Shape(2, 3), None), (Shape(2, 3, 4), (1, 2, 0)), (Shape(2, 3, 4), (-1, 0, 1)), (Shape(), None)))  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def refuse_broadcast(error: Exception, x: Array, shape: tuple[int, ...]) -> Exce
 
 _broadcast_to = op("broadcast_to", lambda x, shape: np.broadcast_to(x, shape)[()], options=True,
                    refuse=refuse_broadcast, spelling="np.broadcast_to({0}, {1})", symbol="broadcast {0}", scalar="{0}",
-                   about="The value repeated along new axes and axes of size 1.",
+                   probability="keeps", about="The value repeated along new axes and axes of size 1.",
                    samples=((Shape(3), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), (2, 2)), (Shape(1, 3), (0, 3)), (Shape(), ())),
                    rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
 
