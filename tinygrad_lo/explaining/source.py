@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,6 @@ from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
 LONG_ROW = 88  # a line, its shape not counted, is not longer if it can be helped
-HEAD = '    """The loss, and its gradient by each parameter."""'
 
 
 class Source(str):
@@ -72,8 +72,7 @@ def source(loss: Any) -> Source:
     if not isinstance(loss, Node):
         raise GraphError(f"source: expected a tensor, the loss, got {type(loss).__name__}")
     start(loss, None, "source")  # refuses what has no gradient
-    program = Program(loss)
-    return Printer(program).text()
+    return Printer(Program(loss)).text()
 
 
 class Printer:
@@ -87,20 +86,20 @@ class Printer:
         self.functions = list(needed.values())
         self.taken = Taken("loss", "loss_and_gradients", *needed)
         self.texts: dict[Value, str] = {}
-        self.arrays: dict[tuple[Any, ...], str] = {}
+        self.arrays: dict[tuple[Any, ...], str] = {}  # options, by where they lie in memory
         self.arguments: dict[str, Array] = {}
         self.parameters: dict[str, Array] = {}
-        self.keys: dict[Value, str] = {}
+        self.keys: dict[Value, str] = {}  # of the parameters, in the dict of gradients
         self.ops: dict[Op, str] = {}
         self._name_ops()
-        # What is returned has two uses more, so that it gets a line of its own.
+        self._name_leaves()
         read = [arg for line in self.lines for arg in line.inputs]
+        # What is returned has two uses more, so that it gets a line of its own.
         self.uses = Counter([*read, *program.outputs, *program.outputs])
         self.users = {arg: line for line in self.lines for arg in line.inputs}
         self.inside: dict[Value, str] = {}  # values written where they are used -> their expression
-        self._name_leaves()
-        leaves = {leaf.ref: leaf for leaf in self.keys}
-        self.slopes = {g: f"d{self.texts[leaves[node]]}" for node, g in program.gradients if node in leaves}
+        leaves = {leaf.ref: self.texts[leaf] for leaf in self.keys}
+        self.slopes = {g: f"d{leaves[node]}" for node, g in program.gradients if node in leaves}
 
     def _name_ops(self) -> None:
         """The user's ops are functions of the program, under names of their own."""
@@ -109,38 +108,41 @@ class Printer:
                 name = self.ops[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
-                for value in getattr(line.op.forward, "keywords", {}).values():
-                    if isinstance(value, ndarray):
-                        self._name_option(value)
+                self._name_options(getattr(line.op.forward, "keywords", {}).values())
 
     def _name_leaves(self) -> None:
         """The arguments: data, then parameters, each in the order of first use."""
         keys = Taken()
         for arg in [*(arg for line in self.lines for arg in line.args), *self.program.outputs]:
-            for option in arg if isinstance(arg, tuple) else (arg,):
-                if isinstance(option, ndarray):
-                    self._name_option(option)
-            kind = arg.kind if isinstance(arg, Value) and arg not in self.texts else ""
-            if kind == "parameter":
+            self._name_options(arg if isinstance(arg, tuple) else (arg,))
+            if not isinstance(arg, Value) or arg in self.texts:
+                continue
+            if arg.kind == "parameter":
                 name = self.texts[arg] = self._name(arg.name, "w")
                 self.parameters[name] = arg.ref.value
                 self.keys[arg] = keys.fresh(arg.name or name)
-            elif kind == "data":
+            elif arg.kind == "data":
                 name = self.texts[arg] = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
                 self.arguments[name] = arg.ref.value
 
+    def _name_options(self, options: Iterable[Any]) -> None:
+        """Arrays among the options of ops are arguments, too."""
+        for option in options:
+            if isinstance(option, ndarray) and memory(option) not in self.arrays:
+                name = self.arrays[memory(option)] = self.taken.numbered("i")
+                self.arguments[name] = option
+
     def _name(self, name: str | None, kind: str) -> str:
-        if name is None:
-            return self.taken.numbered(kind)
-        return self.taken.fresh(identifier(name, kind))
+        return self.taken.numbered(kind) if name is None else self.taken.fresh(identifier(name, kind))
 
-    def _name_option(self, array: Array) -> None:
-        key = memory(array)
-        if key not in self.arrays:
-            self.arrays[key] = self.taken.numbered("i")
-            self.arguments[self.arrays[key]] = array
+    def _name_of(self, line: Value) -> str:
+        if line is self.program.loss:
+            return "loss"
+        if line in self.slopes and line.backward:
+            return self.taken.fresh(self.slopes[line])
+        return self._name(line.name, "v")
 
-    def expression(self, value: Any) -> str:
+    def name_or_expression(self, value: Any) -> str:
         """The name of a value, or the expression that stands for it."""
         if isinstance(value, ndarray):
             return self.arrays[memory(value)]
@@ -150,42 +152,49 @@ class Printer:
             return literal(value.ref, [value.dtype] if value.dtype in (np.float32, np.float16) else [])
         return self.texts[value]
 
-    def result(self, value: Value, again: bool = False) -> str:
+    def text(self) -> Source:
+        """The whole program."""
+        body = self._body()
+        gradients = dict(self.program.gradients)
+        returned: list[Value] = []
+        pairs = []
+        for leaf, key in self.keys.items():
+            g = gradients.get(leaf.ref)
+            if g is not None:
+                pairs.append(f"{quoted_key(key)}: {self._result(g, again=g in returned)}")
+                returned.append(g)
+        arguments = self.arguments | self.parameters
+        text = Source(
+            "\n".join(
+                [
+                    *self.imports,
+                    *(part for function in self.functions for part in ("", "", function)),
+                    *("", "", *bracketed("def loss_and_gradients(", list(arguments), "):")),
+                    '    """The loss, and its gradient by each parameter."""',
+                    *body,
+                    *(*bracketed(f"    return {self._result(self.program.loss)}, {{", pairs, "}"), ""),
+                ]
+            )
+        )
+        text.arguments = arguments
+        return text
+
+    def _result(self, value: Value, again: bool = False) -> str:
         """What the function returns: NumPy numbers, and arrays that share memory with nothing."""
         if value.kind == "constant":
             data = np.asarray(value.ref)
             return f"np.{data.dtype}({literal(data.item(), [])})"
         shares = again or value.kind != "line" or not value.op.fresh
-        return f"({self.expression(value)}).copy()" if shares and value.shape else self.expression(value)
-
-    def text(self) -> Source:
-        """The whole program."""
-        body = self._body()
-        names = [*self.arguments, *self.parameters]
-        gradients = dict(self.program.gradients)
-        returned: dict[Value, None] = {}
-        pairs = []
-        for leaf, key in self.keys.items():
-            g = gradients.get(leaf.ref)
-            if g is not None:
-                pairs.append(f"{quoted_key(key)}: {tidy(self.result(g, again=g in returned))}")
-                returned[g] = None
-        loss = tidy(self.result(self.program.loss))
-        body += bracketed(f"    return {loss}, {{", pairs, "}")
-        functions = [part for function in self.functions for part in ("", "", function)]
-        head = ["", "", *bracketed("def loss_and_gradients(", names, "):"), HEAD]
-        text = Source("\n".join([*self.imports, *functions, *head, *body, ""]))
-        text.arguments = {**self.arguments, **self.parameters}
-        return text
+        text = self.name_or_expression(value)
+        return tidy(f"({text}).copy()" if shares and value.shape else text)
 
     def _body(self) -> list[str]:
         """The lines of the function, scopes as comments between them."""
         rows: list[str] = []
         here = ""
         for line in self.lines:
-            single = line.op not in STATEMENTS
-            expression = self._expression(line) if single else ""
-            if single and self._goes_into_its_user(line, expression):
+            expression = "" if line.op in STATEMENTS else self._expression(line)
+            if expression and self._goes_into_its_user(line, expression):
                 self.inside[line] = expression
                 self.texts[line] = f"({expression})"
                 continue
@@ -193,49 +202,34 @@ class Printer:
                 rows += ["", f"    # {line.section}"]
             here = line.section
             name = self._name_of(line)
-            if single:
-                taken_out, expression = self._shortened(line, len(name), expression)
-                rows += [*taken_out, with_shape(f"    {name} = {expression}", line)]
+            if expression:
+                rows += self._shortened(line, name, expression)
             else:
-                first, *more = STATEMENTS[line.op](name, line, self.expression)
-                rows += [with_shape(f"    {first}", line), *(f"    {text}" for text in more)]
+                first, *more = STATEMENTS[line.op](name, line, self.name_or_expression)
+                rows += [with_shape(first, line), *(f"    {text}" for text in more)]
             self.texts[line] = name
         return rows
 
     def _expression(self, line: Value) -> str:
-        return tidy(expression_of(line, self.expression))
+        return tidy(expression_of(line, self.name_or_expression))
 
-    def _shortened(self, line: Value, width: int, expression: str) -> tuple[list[str], str]:
-        """Lines for the longest values inside of a long one, and what is left of it."""
-        inner = [arg for arg in line.inputs if arg in self.inside]
-        inner.sort(key=lambda arg: len(self.inside[arg]))
+    def _shortened(self, line: Value, name: str, expression: str) -> list[str]:
+        """One line, below lines for the longest values inside of it if it is too long."""
+        inner = sorted(
+            (arg for arg in line.inputs if arg in self.inside), key=lambda arg: len(self.inside[arg])
+        )
         rows = []
-        while inner and width + len(expression) > LONG_ROW:
+        while inner and len(name) + len(expression) > LONG_ROW:
             value = inner.pop()  # on a line of its own after all
-            name = self.texts[value] = self._name_of(value)
-            rows.append(with_shape(f"    {name} = {self.inside.pop(value)}", value))
+            self.texts[value] = self._name_of(value)
+            rows.append(with_shape(f"{self.texts[value]} = {self.inside.pop(value)}", value))
             expression = self._expression(line)
-        return rows, expression
+        return [*rows, with_shape(f"{name} = {expression}", line)]
 
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Whether a value is written where it is used instead of on a line of its own."""
-        user = self.users.get(line)
-        return (
-            user is not None
-            and line.name is None
-            and self.uses[line] == 1
-            and len(expression) <= WIDTH
-            and line.section == user.section
-        )
-
-    def _name_of(self, line: Value) -> str:
-        if line is self.program.loss:
-            return "loss"
-        if line in self.slopes and line.backward:
-            return self.taken.fresh(self.slopes[line])
-        if line.name is None:
-            return self.taken.numbered("v")
-        return self.taken.fresh(identifier(line.name, "v"))
+        alone = line.name is None and self.uses[line] == 1 and line in self.users
+        return alone and len(expression) <= WIDTH and line.section == self.users[line].section
 
 
 def quoted_key(key: str) -> str:
@@ -245,8 +239,8 @@ def quoted_key(key: str) -> str:
 
 
 def with_shape(text: str, line: Value) -> str:
-    """The text of a line with the shape of its value at the end."""
-    return f"{text}  # {line.shape}" if line.shape else text
+    """A line of the function with the shape of its value at the end."""
+    return f"    {text}  # {line.shape}" if line.shape else f"    {text}"
 
 
 def bracketed(begin: str, items: list[str], end: str) -> list[str]:
