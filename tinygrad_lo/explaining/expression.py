@@ -18,7 +18,6 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
 from tinygrad_lo.engine.leaves import history
-from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.indexing import getitem
@@ -52,22 +51,15 @@ FILL = SPREADING - {ASTYPE}
 
 
 class Piece(NamedTuple):
-    """Text that can stand in a larger text.
-
-    Attributes:
-        kind: the sign between its parts, where there is one.
-        opened: whether it ends in something that what follows would be read into: `Σ x`.
-        bare: the same without filling a shape, for places where broadcasting does that.
-        value: of a constant number, the number.
-    """
+    """Text that can stand in a larger text."""
 
     text: str
     level: int = ATOM
-    kind: str = ""
-    opened: bool = False
+    kind: str = ""  # the sign between its parts, where there is one
+    opened: bool = False  # whether it ends in something that what follows would be read into: `Σ x`
     shape: tuple[int, ...] = ()
-    bare: Any = None
-    value: Any = None
+    bare: Any = None  # the same without filling a shape, for places where broadcasting does that
+    value: Any = None  # of a constant number, the number
 
 
 Arg = str | int | Piece  # the key of a symbol, the place of an earlier line, a constant or an option
@@ -83,29 +75,20 @@ class Line(NamedTuple):
 
 
 class Expression(NamedTuple):
-    """What a rule did, line by line.
-
-    Attributes:
-        branched: whether Python asked for a value on the way: of other values, it may be another one.
-    """
+    """What a rule did, line by line."""
 
     lines: list[Line]
     result: Arg
-    branched: bool
+    branched: bool  # whether Python asked for a value on the way: of other values, it may be another one
 
 
 class Symbols:
-    """What is known inside `with symbols() as known:`, where every op is written down.
-
-    Attributes:
-        keys: of the values that have names, by birth.
-        options: (option, its name) where an op was given it by name.
-    """
+    """What is known inside `with symbols() as known:`, where every op is written down."""
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
-        self.keys: dict[int, str] = {}
-        self.options: list[tuple[Any, str]] = []
+        self.keys: dict[int, str] = {}  # of the values that have names, by birth
+        self.options: list[tuple[Any, str]] = []  # (option, its name) where an op was given it by name
 
     def give(self, key: str, value: Array, requires_grad: bool = False) -> Any:
         """A tensor that stands for a name."""
@@ -116,30 +99,25 @@ class Symbols:
     def expression(self, value: Any) -> Expression:
         """How a value was made from what was given."""
         args: dict[int, Arg] = dict(self.keys)
-
-        def node_of(value: Any) -> Any:
-            return self.recording.arrays.get(memory(value)) if type(value) is ndarray else value
-
-        def arg(node: Any, value: Any) -> Arg:
-            birth = node.birth if isinstance(node, Node) else None
-            return args[birth] if birth in args else constant_text(value)
-
         lines: list[Line] = []
-        root = node_of(value)
+
+        def operand(x: Any) -> Arg:
+            if not isinstance(x, Node):
+                return constant_text(x)
+            return args[x.birth] if x.birth in args else constant_text(x.value)
+
+        def option(x: Any) -> Piece:
+            return Piece(next((name for other, name in self.options if other is x), option_text(x)))
+
+        root = self.recording.tensor_of(value) if type(value) is ndarray else value
         for row in history([root], known=self.keys) if isinstance(root, Node) else ():
             if row.op is not None:
                 count = len(row.parents)
-                pairs = zip(row.parents, row.inputs, strict=False)
-                operands = [arg(node_of(x) if parent is None else parent, x) for parent, x in pairs]
-                options = map(self._option, row.inputs[count:])
+                inputs = self.recording.as_tensors(row.parents, row.inputs)
+                line_args = (*map(operand, inputs[:count]), *map(option, inputs[count:]))
                 args[row.birth] = len(lines)
-                lines.append(Line(row.op, (*operands, *options), row.inputs, np.shape(row.node.value)))
-        result = arg(root, root.value if isinstance(root, Node) else value)
-        return Expression(lines, result, bool(self.recording.effects))
-
-    def _option(self, value: Any) -> Piece:
-        name = next((name for other, name in self.options if other is value), None)
-        return Piece(name or option_text(value))
+                lines.append(Line(row.op, line_args, row.inputs, np.shape(row.node.value)))
+        return Expression(lines, operand(root), bool(self.recording.effects))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tinygrad_lo.engine.backward import edges, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.explaining.steps import local_slopes
+from tinygrad_lo.explaining.steps import shares
 from tinygrad_lo.program.program import like
 
 TOP = 20  # paths that are listed
@@ -29,54 +29,48 @@ Scaled = tuple[float, int]
 Way = list[tuple[Node, list[tuple[int, Node]]]]
 
 
-class Link(NamedTuple):
-    """What arrived along one path so far, linked to the rest of the path up to the loss."""
+class Path(NamedTuple):
+    """One path from a value to the loss: its first gate, and the rest of the path."""
 
-    product: Any
-    gate: Node | None = None  # that it left last, by which input and with which local derivative
-    operand: int = 0
-    slope: Any = None
-    rest: Link | None = None
+    product: (
+        Any  # of the local derivatives along it; between arrays, the gradient that arrives through it alone
+    )
+    gate: Any = None
+    operand: int = 0  # by which input the gate is entered
+    slope: Any = None  # its local derivative, between scalars
+    rest: Path | None = None  # from the gate on; None at the loss
 
+    @property
+    def links(self) -> list[Path]:
+        """The path from each of its values on, but for the loss."""
+        links, link = [], self
+        while link.rest is not None:
+            links.append(link)
+            link = link.rest
+        return links
 
-@dataclass(slots=True)
-class Path:
-    """One path from a value to the loss.
+    @property
+    def gates(self) -> list[tuple[Node, int]]:
+        """The values that it passes, the loss last, each with the input by which it is entered."""
+        return [(link.gate, link.operand) for link in self.links]
 
-    Attributes:
-        product: the product of the local derivatives along it, as (m, e) for m · 2ᵉ; between arrays, the
-            gradient that arrives through it alone.
-        gates: the values that it passes, in order, the loss last, each with the input by which it is
-            entered.
-        slopes: the local derivatives in the same order; None between arrays.
-    """
-
-    product: Any
-    gates: list[tuple[Node, int]]
-    slopes: list[Any]
+    @property
+    def slopes(self) -> list[Any]:
+        """The local derivatives in the same order; None between arrays."""
+        return [link.slope for link in self.links]
 
 
 @dataclass(slots=True)
 class Paths:
-    """All paths from a value to the loss.
-
-    Attributes:
-        count: how many there are, exactly.
-        gradient: the gradient of the loss by the value, which is the sum over all of them.
-        scalar: whether only single numbers lie on them, so that each path has one product.
-        largest: the paths with the largest |product|, at most 20; none where they were only counted.
-        rest: the sum over the others.
-        meets: a value that several of them lead through, newest first; with `arrivals`: the
-            gates that use it, by which input, and what arrives from each.
-    """
+    """All paths from a value to the loss."""
 
     count: int
-    gradient: Array
-    scalar: bool
-    largest: list[Path] = field(default_factory=list)
-    rest: Any = 0.0
-    meets: Node | None = None
-    arrivals: list[tuple[Node, int, Any]] = field(default_factory=list)
+    gradient: Array  # of the loss by the value: the sum over all of them
+    scalar: bool  # whether only single numbers lie on them, so that each path has one product
+    meets: Node | None  # the newest value at which several of them meet
+    arrivals: list[tuple[Node, int, Any]]  # the gates that use it, by which input, what arrives from each
+    largest: list[Path] = field(default_factory=list)  # at most 20; none where they were only counted
+    rest: Any = 0.0  # the sum over the others
 
 
 def paths(loss: Any, of: Any) -> Paths:
@@ -91,10 +85,8 @@ def paths(loss: Any, of: Any) -> Paths:
     arriving = {**leaves, **kept}
     gradient = like(arriving[of.birth], of)
     scalar = all(np.shape(node.value) == () for node, _ in way)
-    result = Paths(count_paths(way), gradient, scalar, meets=meets)
-    for gate, i in uses:
-        g = like(arriving[gate.birth], gate)
-        result.arrivals.append((gate, i, next(part for k, _, part in pull(gate, g) if k == i)))
+    arrivals = [(gate, i, shares(gate, like(arriving[gate.birth], gate))[i]) for gate, i in uses]
+    result = Paths(count_paths(way), gradient, scalar, meets, arrivals)
     if scalar:
         result.largest, result.rest = largest_paths(way)
     elif result.count <= LIMIT:
@@ -156,22 +148,22 @@ def largest_paths(way: Way) -> tuple[list[Path], float]:
     The largest through a value continue the largest up to it, whatever comes below: so each value
     keeps that many paths, and of the others only their sum, which is never taken as a difference.
     """
-    arrived: dict[int, list[Link]] = {way[0][0].birth: [Link((0.5, 1))]}
+    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path((0.5, 1))]}
     others = {way[0][0].birth: 0.0}
     for node, inner in way:
         best, left = trimmed(arrived.pop(node.birth))
         rest = others.pop(node.birth) + left
-        slopes = local_slopes(node) if inner else {}
+        slopes = shares(node) if inner else {}
         for i, parent in inner:
             slope = float(slopes[i])
-            links = arrived.setdefault(parent.birth, [])
-            links += [Link(scaled(link.product, slope), node, i, slope, link) for link in best]
+            longer = arrived.setdefault(parent.birth, [])
+            longer += [Path(scaled(path.product, slope), node, i, slope, path) for path in best]
             # Without paths there is nothing to add; and 0 · ∞ would be nan.
             others[parent.birth] = others.get(parent.birth, 0.0) + (rest * slope if rest else 0.0)
-            if len(links) > 50 * TOP:
-                arrived[parent.birth], left = trimmed(links)
+            if len(longer) > 50 * TOP:
+                arrived[parent.birth], left = trimmed(longer)
                 others[parent.birth] += left
-    return [unrolled(link) for link in best], rest
+    return best, rest
 
 
 def scaled(product: Scaled, slope: float) -> Scaled:
@@ -180,10 +172,10 @@ def scaled(product: Scaled, slope: float) -> Scaled:
     return fraction, exponent + product[1]
 
 
-def trimmed(links: list[Link]) -> tuple[list[Link], float]:
-    """The links with the largest |product|, the largest first, and the sum of the others."""
-    ranked = sorted(links, key=lambda link: rank(link.product), reverse=True)
-    return ranked[:TOP], sum(product_as_float(link.product) for link in ranked[TOP:])
+def trimmed(some: list[Path]) -> tuple[list[Path], float]:
+    """The paths with the largest |product|, the largest first, and the sum of the others."""
+    ranked = sorted(some, key=lambda path: rank(path.product), reverse=True)
+    return ranked[:TOP], sum(product_as_float(path.product) for path in ranked[TOP:])
 
 
 def rank(product: Scaled) -> tuple[float, float]:
@@ -202,29 +194,17 @@ def product_as_float(product: Scaled) -> float:
         return math.copysign(math.inf, product[0])
 
 
-def unrolled(link: Link) -> Path:
-    """The links of a path as lists."""
-    path = Path(link.product, [], [])
-    while link.rest is not None and link.gate is not None:
-        path.gates.append((link.gate, link.operand))
-        path.slopes.append(link.slope)
-        link = link.rest
-    return path
-
-
 def followed(way: Way, seed: Array) -> list[Path]:
     """Every path with what arrives through it alone: the rules, one input at a time; the longest first."""
-    arrived: dict[int, list[Link]] = {way[0][0].birth: [Link(seed)]}
+    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path(seed)]}
     for node, inner in way:
-        links = arrived.pop(node.birth)
-        for link in links if inner else ():
-            parts = {i: part for i, _, part in pull(node, link.product)}
+        every = arrived.pop(node.birth)
+        for path in every if inner else ():
+            parts = shares(node, path.product)
             for i, parent in inner:
-                arrived.setdefault(parent.birth, []).append(Link(parts[i], node, i, None, link))
+                arrived.setdefault(parent.birth, []).append(Path(parts[i], node, i, None, path))
     # Of equal ones, the one that turns to later inputs first.
-    return sorted(
-        map(unrolled, links), key=lambda path: (-length(path.product), [-i for _, i in path.gates[::-1]])
-    )
+    return sorted(every, key=lambda path: (-length(path.product), [-i for _, i in path.gates[::-1]]))
 
 
 def length(x: Array) -> float:

@@ -60,17 +60,12 @@ MULTIPLIES = "multiplies the gradient by its local derivative"
 
 @dataclass(slots=True)
 class Computed:
-    """One forward step: a value from its inputs.
+    """One forward step: a value from its inputs."""
 
-    Attributes:
-        place: its place among all values of the graph, oldest first.
-        numbers: the formula with numbers put in, between scalars; else empty.
-    """
-
-    place: int
+    place: int  # among all values of the graph, oldest first
     name: str
     formula: str
-    numbers: str
+    numbers: str  # the formula with numbers put in, between scalars; else empty
     value: Array
 
     @property
@@ -81,38 +76,23 @@ class Computed:
 
 @dataclass(slots=True)
 class Product:
-    """One backward step: what one gate hands to one of its inputs.
+    """One backward step: what one gate hands to one of its inputs."""
 
-    Attributes:
-        gate: the name of the value whose gradient has arrived.
-        operand: which of its inputs this is; the same target may stand at several.
-        arriving: the gradient that has arrived at the gate; complete, as no newer value is left.
-        slope: the local derivative, between scalars; else None.
-        formula: the product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`.
-        numbers: the formula with numbers put in, between scalars; else empty.
-        part: the product's value, which is added to the target's gradient.
-        before: what had arrived at the target before; None for the first contribution.
-        total: what has arrived at the target now.
-        last: whether nothing more will arrive there.
-        summed: the axes of the gate along which the target was repeated, so that the part is a sum.
-        sentence: what the gate does, in words.
-    """
-
-    gate: str
+    gate: str  # the name of the value whose gradient has arrived
     gate_place: int
-    operand: int
+    operand: int  # which of its inputs this is; the same target may stand at several
     target: str
     target_place: int
-    arriving: Array
-    slope: Array | None
-    formula: str
-    numbers: str
-    part: Array
-    before: Array | None
-    total: Array
-    last: bool
-    summed: tuple[int, ...]
-    sentence: str
+    arriving: Array  # the gradient at the gate; complete, as no newer value is left
+    slope: Array | None  # the local derivative, between scalars; else None
+    formula: str  # the product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`
+    numbers: str  # the formula with numbers put in, between scalars; else empty
+    part: Array  # the product's value, which is added to the target's gradient
+    before: Array | None  # what had arrived at the target before; None for the first contribution
+    total: Array  # what has arrived at the target now
+    last: bool  # whether nothing more will arrive there
+    summed: tuple[int, ...]  # axes of the gate along which the target was repeated: the part is a sum
+    sentence: str  # what the gate does, in words
 
     @property
     def text(self) -> str:
@@ -126,20 +106,13 @@ class Product:
 
 @dataclass(slots=True)
 class Steps:
-    """A forward and a backward pass, step by step.
+    """A forward and a backward pass, step by step, in the order of the engine."""
 
-    Attributes:
-        names: the names of all values; their places count its `nodes`.
-        loss: the name of the value that the backward pass starts from.
-        forward, backward: the steps in the order of the engine.
-        gradients: what `backward()` adds to each leaf, by the leaf's place.
-    """
-
-    names: Names
-    loss: str
+    names: Names  # of all values; places count its `nodes`
+    loss: str  # the name of the value that the backward pass starts from
     forward: list[Computed] = field(default_factory=list)
     backward: list[Product] = field(default_factory=list)
-    gradients: dict[int, Array] = field(default_factory=dict)
+    gradients: dict[int, Array] = field(default_factory=dict)  # what each leaf gets, by its place
 
 
 def steps(loss: Any, who: str = "steps") -> Steps:
@@ -337,7 +310,7 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     rule = rules.of(node, i, slope=scalar)
     if not scalar:
         return None, f"({quotient})ᵀ {arriving}" if rule is None else write(rule, pieces).text, ""
-    slope = local_slopes(node)[i]
+    slope = shares(node)[i]
     formula, numbers = quotient, term(slope)
     if rule is not None:
         formula = as_factor(write(rule, pieces, times="·"))
@@ -345,9 +318,9 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     return slope, f"{formula} · {arriving}", f"{numbers} · {term(g)}"
 
 
-def local_slopes(node: Node) -> dict[int, Any]:
-    """The local derivatives of a scalar by its inputs: what the rules answer to a gradient of 1."""
-    return {i: part for i, _, part in pull(node, node.value.dtype.type(1))}
+def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
+    """What a node sends to each of its inputs; for a gradient of 1, a scalar's local derivatives."""
+    return {i: part for i, _, part in pull(node, node.value.dtype.type(1) if g is None else g)}
 
 
 def as_factor(piece: Piece) -> str:

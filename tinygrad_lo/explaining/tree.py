@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
-from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.explaining.formula import Names, equation, must_be_tensor
 from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
@@ -38,8 +35,7 @@ def tree(loss: Any) -> str:
         ├─ x = 3  data
         └─ w = 2  parameter
     """
-    if not isinstance(loss, Node):
-        raise DTypeError(f"tree: expected a tensor, got {type(loss).__name__}")
+    must_be_tensor("tree", loss)
     names = Names([loss])
     scopes_of = scopes(names.nodes)
     lines: list[str] = []
@@ -68,15 +64,5 @@ def tree(loss: Any) -> str:
 
 def line(names: Names, node: Node) -> str:
     """`name = formula = value`, and what kind of leaf it is."""
-    parts = [names.of(node)]
-    if node.op is not None:
-        parts.append(names.formula(node))
-    shape = np.shape(node.value)
-    if not shape:
-        parts.append(number(node.value, 4))
-    text = " = ".join(parts)
-    if shape:
-        text += f"  {size(shape)}"
-    if node.op is None:
-        text += "  parameter" if node.needs else "  data"
-    return text
+    text = equation(names.of(node), names.formula(node), value=node.value)
+    return text if node.op is not None else f"{text}  {'parameter' if node.needs else 'data'}"
