@@ -44,23 +44,21 @@ TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 def formula(op_or_tensor: Any) -> str:
     """The derivative of an op, or of a small expression, as text.
 
-    It is made by running the derivative rules on named symbols, so it is what the engine computes, for
-    ops of your own (`lo.define_op`) too. Ops are given by name, as their function (`lo.nn.relu`,
-    `np.exp`) or as `tensor.op`. Of a tensor it shows the expression in its leaves and the derivative by
-    each of them; when that would be long, its last op with the names of the graph.
+    The rules run on named symbols, so it is what the engine computes, for ops of your own (`lo.define_op`)
+    too. Ops are given by name, as their function (`lo.nn.relu`, `np.exp`) or as `tensor.op`. Of a tensor it
+    shows the expression in its leaves and the derivative by each; when that is long, its last op.
 
         ∂L/∂a = (arriving gradient g = ∂L/∂y) × (local derivative ∂y/∂a)
 
-    At the edges: `(a > b)` counts as 1 where it holds and as 0 elsewhere. What broadcasting repeated
-              is summed back by the engine, which is no part of an op's formula.
-    Raises:   OptionError: no such op.  UnsupportedError: a rule that runs on arrays only, or a value
-              that is neither an op nor a tensor.  GraphError: the tensor is a leaf.
+    At the edges: `(a > b)` counts as 1 where it holds, else as 0. That the engine sums back what broadcasting
+              repeated is no part of an op's formula.
+    Raises:   OptionError: no such op.  UnsupportedError: a rule that runs on arrays only, or a value that is
+              neither an op nor a tensor.  GraphError: the tensor is a leaf.
     Example:
         >>> import tinygrad_lo as lo
-        >>> print(lo.formula("multiply"))
-        y = a × b
-        ∂L/∂a = g × b
-        ∂L/∂b = g × a
+        >>> print(lo.formula("exp"))
+        y = exp(x)
+        ∂L/∂x = g × y
         where g = ∂L/∂y
         >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
         >>> print(lo.formula(((x * w - 1.0) ** 2).named("loss")))
@@ -75,28 +73,28 @@ def formula(op_or_tensor: Any) -> str:
 
 def find(wanted: Any) -> Op | Composed:
     """The entry of the table that is meant."""
-    known: dict[str, Any] = {**TABLE, **COMPOSED}
-    if isinstance(wanted, str):
-        if wanted not in known:
-            hint = guess(wanted, sorted(known)) or f"; the ops are {', '.join(sorted(known))}"
-            raise OptionError(f"formula: there is no op {wanted!r}{hint}")
-        return known[wanted]  # type: ignore[no-any-return]
-    function = UFUNCS.get(wanted, wanted) if isinstance(wanted, np.ufunc) else wanted
-    entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
-    if isinstance(entry, Op):
+    if isinstance(wanted, Op):
+        return wanted
+    known = {**TABLE, **COMPOSED}
+    name = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "this function")
+    room = (getattr(wanted, "__module__", "") or "").split(".")[0]
+    function = UFUNCS.get(wanted) if isinstance(wanted, np.ufunc) else wanted
+    entry = getattr(function, "op", None)
+    if entry is None and (isinstance(wanted, str) or room in ("tinygrad_lo", "numpy")):
+        entry = known.get(name)
+    if isinstance(entry, Op | Composed):
         return entry
-    if not callable(wanted):
+    if isinstance(wanted, str):
+        hint = guess(name, sorted(known)) or f"; the ops are {', '.join(sorted(known))}"
+        raise OptionError(f"formula: there is no op {name!r}{hint}")
+    if callable(wanted):
         raise UnsupportedError(
-            f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
-            f"{wanted!r}"
+            f"formula: {name} is no op of the table; call it on tensors and pass the result, e.g. "
+            f"lo.formula(f(x))"
         )
-    name = getattr(wanted, "__name__", "")
-    room = getattr(wanted, "__module__", "") or ""
-    if name in known and room.split(".")[0] in ("tinygrad_lo", "numpy"):
-        return known[name]  # type: ignore[no-any-return]
+    kind = type(wanted).__name__
     raise UnsupportedError(
-        f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
-        f"result, e.g. lo.formula(f(x))"
+        f"formula: expected an op, its name, its function or a tensor, got {kind}: {wanted!r}"
     )
 
 
@@ -298,10 +296,7 @@ def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Pi
 
 
 def local_expression(node: Any, i: int, slope: bool = False, summed: bool = True) -> Expression:
-    """What the rule for input i does, over "g", "y" and the inputs "0", "1", ...
-
-    slope: the local derivative instead, what the rule makes of 1. summed: over what broadcasting repeated.
-    """
+    """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ..."""
     with symbols() as known:
         g = node.value.dtype.type(1) if slope else known.give("g", np.ones_like(node.value)[()])
         y = known.give("y", node.value)

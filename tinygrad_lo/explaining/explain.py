@@ -28,36 +28,28 @@ LINKS = 12  # a longer path is shown by its two ends
 def explain(loss: Any, of: Any = None) -> str:
     """Backprop told step by step: every value, every product of the chain rule, in the engine's order.
 
-    Forward, each value is computed from its inputs. Backward, each gate hands to each of its inputs the
-    gradient that arrived, times its local derivative; where a value is used twice, contributions add
-    up. With `of=w` it tells the same gradient as a sum over paths: the 20 paths from w to the loss with
-    the largest products of local derivatives, and the number and the sum of all others.
+    Each gate hands to each of its inputs the gradient that arrived, times its local derivative; where a value
+    is used twice, contributions add up. With `of=w`, the same gradient as a sum over paths: the 20 paths from
+    w to the loss with the largest products of local derivatives, and the number and sum of all others.
+    Changes nothing: no `.grad`, no later backward pass.
 
         ∂L/∂input += (∂gate/∂input) · ∂L/∂gate
 
-    Nothing is changed: no `.grad`, no later backward pass.
-
-    At the edges: above 120 steps, the first and last 40 are told and the others counted. Paths are never
-                  walked one by one, so a billion of them is no difficulty; between arrays, where a path
-                  has no single product, more than 100 are counted only.
-    Raises:   DTypeError: not a tensor.  GraphError: the loss has several elements or needs no gradient,
-              or no gradient flows to `of`.  MutationError: a leaf was changed after the forward pass.
+    At the edges: above 120 steps, the first and last 40 are told and the others counted. A billion paths are
+                  no difficulty; between arrays, where none has a single product, over 100 are only counted.
+    Raises:   DTypeError: not a tensor.  GraphError: the loss has several elements or needs no gradient, or
+              no gradient flows to `of`.  MutationError: a leaf was changed after the forward pass.
     Example:
         >>> import tinygrad_lo as lo
-        >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
-        >>> print(lo.explain((x * w).named("s") ** 2))
-        Forward, 2 steps: each value is computed from its inputs.
-          s = x × w = 3 × 2 = 6
-          v1 = s² = 6² = 36
-        Backward, 2 steps: local derivative · arriving gradient, the newest value first.
+        >>> print(lo.explain(lo.Parameter(3.0, name="w") ** 2))
+        Forward, 1 step: each value is computed from its inputs.
+          v1 = w² = 3² = 9
+        Backward, 1 step: local derivative · arriving gradient, the newest value first.
           ∂L/∂v1 = 1, the start (L is v1)
-          v1 = s²  (^ multiplies the gradient by its local derivative)
-            ∂L/∂s = 2 · s · ∂L/∂v1 = 2 · 6 · 1 = 12
-          s = x × w  (× swaps: each input gets the gradient times the other input)
-            ∂L/∂w = x · ∂L/∂s = 3 · 12 = 36
+          v1 = w²  (^ multiplies the gradient by its local derivative)
+            ∂L/∂w = 2 · w · ∂L/∂v1 = 2 · 3 · 1 = 6
         The gradients:
-          ∂L/∂w = 36
-        x needs no gradient: nothing is handed to it.
+          ∂L/∂w = 6
     """
     must_be_tensor("explain", loss)
     if of is None:
@@ -141,8 +133,8 @@ def remark(step: Product, shared: bool) -> str:
 
 def shortened(items: list[Any], most: int, half: int, gap: str) -> list[Any]:
     """The items; of more than `most`, the first and last around the gap, which says how many are left out."""
-    left_out = f"{len(items) - 2 * half:,}"
-    return items if len(items) <= most else [*items[:half], gap.format(left_out), *items[-half:]]
+    count = f"{len(items) - 2 * half:,}"
+    return items if len(items) <= most else [*items[:half], gap.format(count), *items[-half:]]
 
 
 def ends(lines: list[Any], what: str = "are") -> list[Any]:

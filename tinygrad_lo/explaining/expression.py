@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-import string
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -28,8 +27,8 @@ from tinygrad_lo.explaining.formula import DIGITS, POWER, number, option_text, s
 from tinygrad_lo.program.recording import Recording
 from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
-# How tightly a piece of text holds together. NEGATIVE numbers stand free only between brackets.
-NEGATIVE, LOOSE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
+# How tightly a piece of text holds together.
+LOOSE, NEGATIVE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
 # Of a sign: how tightly it holds together what it makes, and what its left and its right must.
 SIGNS = {
     "+": (SUM, SUM, SUM),
@@ -40,9 +39,21 @@ SIGNS = {
     "^": (POSTFIX, ATOM, ATOM),
     **dict.fromkeys("=≠<≤>≥", (COMPARISON, SUM, SUM)),
 }
-# The same of templates, • standing for an input, ¤ and ¦ for what is in parentheses and brackets.
-TEMPLATES = {"−•": SIGN, "−¤": SIGN, "|•|": ATOM, "‖•‖": ATOM} | dict.fromkeys(
-    ("•²", "•ᵀ", "•¦", "√•"), POSTFIX
+# How tightly a template holds together: • is an input, ¤ is in parentheses, ¦ in brackets. `Σ •` is open.
+LEVELS = (
+    (" [+−] ", SUM),
+    (" [×÷] ", PRODUCT),
+    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", SIGN),
+    ("^•[²ᵀ¦]$|^√•$", POSTFIX),
+    (r"^\|•\|$|^‖•‖$|^\w+¤$", ATOM),
+)
+# How tightly an input, here \0, must hold together in its place.
+NEEDS = (
+    (r"[(,[|‖] *\0 *[),\]|‖]", LOOSE),
+    (" if ", NEGATIVE),
+    (r"^−\0", POSTFIX),
+    (r"[+−] *\0|\0 *[+−]", PRODUCT),
+    (r" \0|\0 ", POSTFIX),
 )
 MULTIPLY, DIVIDE, MINUS, WHERE, GETITEM, TRANSPOSE = map(
     record, (multiply, divide, negative, where, getitem, transpose)
@@ -177,9 +188,6 @@ def written(
         piece = other
     elif op in (MULTIPLY, DIVIDE) and other.value == 1 and x.shape == shape:
         piece = x
-    elif op is MINUS and x.value is not None:
-        piece = constant_text(-x.value)
-        piece = piece._replace(bare=None if x.bare is None else piece)
     elif op is POWER and other.value is not None and superscript(float(other.value)):
         piece = Piece(nested_text(x, ATOM) + superscript(float(other.value)), POSTFIX)
     elif op.arity is None:
@@ -220,7 +228,7 @@ def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bo
 def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
     *operands, last = args
-    texts = ", ".join(nested_text(arg, COMPARISON) for arg in operands)
+    texts = ", ".join(nested_text(arg, NEGATIVE) for arg in operands)
     if isinstance(option, str):  # subscripts say which of many ops it is
         return Piece(f"{op.name}('{last.text}', {texts})")
     return Piece(op.symbol.format(texts, last.text), LOOSE)
@@ -242,8 +250,6 @@ def from_template(op: Op, args: list[Piece], times: str) -> Piece:
 
 def nested_text(piece: Piece, need: int) -> str:
     """The text, in parentheses unless it holds together well enough."""
-    if need == COMPARISON and piece.level == NEGATIVE:
-        return piece.text  # `x if c else −1`
     signed = need == PRODUCT and piece.level == SIGN and piece.text.startswith("−")
     return f"({piece.text})" if piece.level < need or signed else piece.text
 
@@ -265,50 +271,18 @@ def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
 @functools.lru_cache(maxsize=256)
 def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
     """Of `exp({0}) − 1`: how tightly it holds together, whether it is open, and what its holes need."""
-    flat = ""
-    holes: list[tuple[int, int]] = []  # (place, input)
-    for text, field_name, _, _ in string.Formatter().parse(template):
-        flat += text
-        if field_name is not None:
-            holes.append((len(flat), int(field_name)))
-            flat += "•"
     needs: dict[int, int] = {}
-    for place, i in holes:
-        needs[i] = max(need_of_hole(flat, place), needs.get(i, NEGATIVE))
-    flat = collapsed(flat)
-    head, _, tail = flat.rpartition(" ")
-    level = level_of(flat)
-    opened = bool(head) and not set(head) & set("•|‖+−×÷") and bool(re.fullmatch(r"•|\w+¤", tail))
-    return (SIGN if opened and level == LOOSE else level), opened, needs
-
-
-def need_of_hole(flat: str, place: int) -> int:
-    """How tightly what stands at a place of a template must hold together."""
-    before, after = flat[:place], flat[place + 1 :]
-    left, right = before.rstrip()[-1:] or " ", after.lstrip()[:1] or " "
-    if left in "(,[|‖" and right in "),]|‖":
-        return NEGATIVE
-    if " if " in flat:
-        return COMPARISON
-    if flat.startswith("−•"):
-        return POSTFIX
-    if left in "+−" or right in "+−":
-        return PRODUCT
-    return POSTFIX if before.endswith(" ") or after.startswith(" ") else ATOM
-
-
-def collapsed(flat: str) -> str:
-    """The template with ¤ for what stands in parentheses and ¦ for what stands in brackets."""
-    before = ""
+    for hole in re.finditer(r"\{(\d+)\}", template):
+        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", ATOM)
+        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), LOOSE))
+    flat, before = re.sub(r"\{\d+\}", "•", template), ""
     while before != flat:
         before = flat
         flat = re.sub(r"\[[^()[\]]*\]", "¦", re.sub(r"\([^()[\]]*\)", "¤", flat))
-    return flat
+    level = first_match(LEVELS, flat, LOOSE)
+    return level, level == SIGN and " " in flat, needs
 
 
-def level_of(flat: str) -> int:
-    """How tightly a collapsed template holds together; a call is an atom."""
-    for signs, level in (("+−", SUM), ("×÷", PRODUCT)):
-        if any(f" {sign} " in flat for sign in signs):
-            return level
-    return TEMPLATES.get(flat, ATOM if re.fullmatch(r"\w+¤", flat) else LOOSE)
+def first_match(table: Iterable[tuple[str, int]], text: str, otherwise: int) -> int:
+    """The level of the first pattern in a text."""
+    return next((level for pattern, level in table if re.search(pattern, text)), otherwise)

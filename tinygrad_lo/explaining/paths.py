@@ -1,8 +1,6 @@
 """The paths from a value to the loss: how many, which carry most, and what they sum to.
 
-A gradient is the sum over all paths of the product of local derivatives along each. Thirty diamonds on
-top of each other have 2³⁰ paths, so nothing here walks them one by one: they are counted, and the
-largest are kept, value by value, newest first.
+Thirty diamonds on top of each other have 2³⁰ paths, so nothing here walks them one by one.
 """
 
 from __future__ import annotations
@@ -80,13 +78,13 @@ def paths(loss: Any, of: Any) -> Paths:
     """
     seed = start(loss, None, "explain")
     way = on_the_way(loss, of)
-    meets, uses = meeting(way)
+    count, meets, uses = counted_through(way)
     _, leaves, kept = sweep(loss, seed, pull, {of.birth, *(gate.birth for gate, _ in uses)})
     arriving = {**leaves, **kept}
     gradient = like(arriving[of.birth], of)
     scalar = all(np.shape(node.value) == () for node, _ in way)
     arrivals = [(gate, i, shares(gate, like(arriving[gate.birth], gate))[i]) for gate, i in uses]
-    result = Paths(count_paths(way), gradient, scalar, meets, arrivals)
+    result = Paths(count, gradient, scalar, meets, arrivals)
     if scalar:
         result.largest, result.rest = largest_paths(way)
     elif result.count <= LIMIT:
@@ -123,23 +121,17 @@ def on_the_way(loss: Node, of: Any) -> Way:
     return way
 
 
-def meeting(way: Way) -> tuple[Node | None, list[tuple[Node, int]]]:
-    """The newest value at which several paths meet, and the gates that use it, by which input."""
-    uses: dict[int, list[tuple[Node, int]]] = {node.birth: [] for node, _ in way}
-    for gate, inner in way:
-        for i, parent in inner:
-            uses[parent.birth].append((gate, i))
-    return next(((node, uses[node.birth]) for node, _ in way if len(uses[node.birth]) > 1), (None, []))
-
-
-def count_paths(way: Way) -> int:
-    """How many paths there are."""
+def counted_through(way: Way) -> tuple[int, Node | None, list[tuple[Node, int]]]:
+    """How many paths there are; the newest value at which several meet, and the inputs that it is."""
     counts = {way[0][0].birth: 1}
-    for node, inner in way:
-        here = counts.pop(node.birth)
-        for _, parent in inner:
-            counts[parent.birth] = counts.get(parent.birth, 0) + here
-    return here
+    uses: dict[int, list[tuple[Node, int]]] = {}
+    for gate, inner in way:
+        count = counts.pop(gate.birth)
+        for i, parent in inner:
+            counts[parent.birth] = counts.get(parent.birth, 0) + count
+            uses.setdefault(parent.birth, []).append((gate, i))
+    meets = next((node for node, _ in way if len(uses.get(node.birth, ())) > 1), None)
+    return count, meets, [] if meets is None else uses[meets.birth]
 
 
 def largest_paths(way: Way) -> tuple[list[Path], float]:

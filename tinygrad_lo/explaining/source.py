@@ -10,7 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.backward import start
-from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
 from tinygrad_lo.options import public
@@ -50,10 +50,9 @@ def source(loss: Any) -> Source:
         exec(text, namespace)
         loss, gradients = namespace["loss_and_gradients"](**text.arguments)
 
-    The function takes the data and then the parameters, in the order of first use, and returns the loss
-    and a dict of gradients. It has the user's names, made into Python names; what has none is v1, v2,
-    ..., data x1, labels y1. Scopes are comments, shapes stand at the end of the line. Random masks are
-    data. It agrees with the engine to the last bit in float64. Changes nothing.
+    It takes the data and then the parameters, in the order of first use. Names are the user's, made into
+    Python's; what has none is v1, v2, ..., data x1, labels y1. Scopes are comments, shapes end the lines.
+    Random masks are data. It agrees with the engine to the last bit in float64.
 
     Shapes:   loss: one number that was computed from something that requires a gradient.
     Raises:   GraphError: the loss is no tensor, has several elements, or needs no gradient.
@@ -85,12 +84,10 @@ class Printer:
         needed = helpers(self.lines)
         self.functions = list(needed.values())
         self.taken = Taken("loss", "loss_and_gradients", *needed)
-        self.texts: dict[Value, str] = {}
-        self.arrays: dict[tuple[Any, ...], str] = {}  # options, by where they lie in memory
+        self.texts: dict[Any, str] = {}  # of values, of the user's ops, of arrays by where they lie in memory
         self.arguments: dict[str, Array] = {}
         self.parameters: dict[str, Array] = {}
         self.keys: dict[Value, str] = {}  # of the parameters, in the dict of gradients
-        self.ops: dict[Op, str] = {}
         self._name_ops()
         self._name_leaves()
         read = [arg for line in self.lines for arg in line.inputs]
@@ -104,8 +101,8 @@ class Printer:
     def _name_ops(self) -> None:
         """The user's ops are functions of the program, under names of their own."""
         for line in self.lines:
-            if is_own(line.op) and line.op not in self.ops:
-                name = self.ops[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
+            if is_own(line.op) and line.op not in self.texts:
+                name = self.texts[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
                 self._name_options(getattr(line.op.forward, "keywords", {}).values())
@@ -128,8 +125,8 @@ class Printer:
     def _name_options(self, options: Iterable[Any]) -> None:
         """Arrays among the options of ops are arguments, too."""
         for option in options:
-            if isinstance(option, ndarray) and memory(option) not in self.arrays:
-                name = self.arrays[memory(option)] = self.taken.numbered("i")
+            if isinstance(option, ndarray) and memory(option) not in self.texts:
+                name = self.texts[memory(option)] = self.taken.numbered("i")
                 self.arguments[name] = option
 
     def _name(self, name: str | None, kind: str) -> str:
@@ -144,38 +141,27 @@ class Printer:
 
     def name_or_expression(self, value: Any) -> str:
         """The name of a value, or the expression that stands for it."""
-        if isinstance(value, ndarray):
-            return self.arrays[memory(value)]
-        if isinstance(value, Op):
-            return self.ops[value]
-        if value.kind == "constant":
+        if isinstance(value, Value) and value.kind == "constant":
             return literal(value.ref, [value.dtype] if value.dtype in (np.float32, np.float16) else [])
-        return self.texts[value]
+        return self.texts[memory(value) if isinstance(value, ndarray) else value]
 
     def text(self) -> Source:
         """The whole program."""
         body = self._body()
         gradients = dict(self.program.gradients)
-        returned: list[Value] = []
+        returned: set[Value] = set()
         pairs = []
         for leaf, key in self.keys.items():
             g = gradients.get(leaf.ref)
             if g is not None:
                 pairs.append(f"{quoted_key(key)}: {self._result(g, again=g in returned)}")
-                returned.append(g)
+                returned.add(g)
         arguments = self.arguments | self.parameters
-        text = Source(
-            "\n".join(
-                [
-                    *self.imports,
-                    *(part for function in self.functions for part in ("", "", function)),
-                    *("", "", *bracketed("def loss_and_gradients(", list(arguments), "):")),
-                    '    """The loss, and its gradient by each parameter."""',
-                    *body,
-                    *(*bracketed(f"    return {self._result(self.program.loss)}, {{", pairs, "}"), ""),
-                ]
-            )
-        )
+        head = [*self.imports, *(f"\n\n{function}" for function in self.functions), "", ""]
+        head += bracketed("def loss_and_gradients(", list(arguments), "):")
+        head.append('    """The loss, and its gradient by each parameter."""')
+        end = bracketed(f"    return {self._result(self.program.loss)}, {{", pairs, "}")
+        text = Source("\n".join([*head, *body, *end, ""]))
         text.arguments = arguments
         return text
 
@@ -215,9 +201,8 @@ class Printer:
 
     def _shortened(self, line: Value, name: str, expression: str) -> list[str]:
         """One line, below lines for the longest values inside of it if it is too long."""
-        inner = sorted(
-            (arg for arg in line.inputs if arg in self.inside), key=lambda arg: len(self.inside[arg])
-        )
+        inner = [arg for arg in line.inputs if arg in self.inside]
+        inner.sort(key=lambda arg: len(self.inside[arg]))
         rows = []
         while inner and len(name) + len(expression) > LONG_ROW:
             value = inner.pop()  # on a line of its own after all

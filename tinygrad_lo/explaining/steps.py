@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.backward import Part, pull, start, sweep
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, same
+from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.sums import stretched
@@ -179,9 +179,7 @@ def put_in(node: Node) -> str:
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
     pieces = pieces_of_numbers(node)
-    args = [pieces[str(i)] for i in range(op.arity)] + [
-        Piece(option_text(x)) for x in node.inputs[op.arity :]
-    ]
+    args = [pieces[str(i)] if i < op.arity else Piece(option_text(x)) for i, x in enumerate(node.inputs)]
     if op is POWER and node.parents[1] is None:
         args[1] = constant_text(node.inputs[1])
     return written(op, node.inputs, args, ()).text
@@ -224,7 +222,7 @@ class Rules:
             to = " to its inputs" if every else " to its first input" if i == 0 else ""
             return f"{gate} copies the gradient{to}"
         rule = self.of(node, i, summed=False)
-        words = MULTIPLIES if rule is None else one_step(rule, op, i) or several_steps(rule, names, node)
+        words = MULTIPLIES if rule is None else words_for(rule, names, node, i)
         return f"{gate} {words}"
 
 
@@ -236,32 +234,21 @@ def what_a_rule_sees(parent: Node | None, value: Any) -> Any:
     return (shape, value.dtype, None if parent is not None or not shape else memory(value))
 
 
-def one_step(rule: Expression, op: Op, i: int) -> str:
-    """What a rule of at most one op does; empty where it is not plain."""
-    if not rule.lines:
-        return "copies the gradient"
-    first = rule.lines[0]
-    keys = [arg for arg in first.args if isinstance(arg, str)]
-    if len(rule.lines) > 1 or keys[:1] != ["g"]:
-        return ""
-    if first.op is MINUS:
-        return "turns the sign of the gradient"
-    if first.op is not MULTIPLY or op.arity != 2:
-        return ""
-    if keys == ["g", str(1 - i)]:
-        return "swaps: each input gets the gradient times the other input"
-    return "by a constant: the gradient is multiplied by it, too"
-
-
-def several_steps(rule: Expression, names: Names, node: Node) -> str:
-    """What a rule does, told by the ops that it is made of."""
+def words_for(rule: Expression, names: Names, node: Node, i: int) -> str:
+    """What the rule for input i does, told by the ops that it is made of."""
     ops = {line.op for line in rule.lines}
-    condition = routed(rule, pieces_of(node, names))
-    if condition:
-        ties = "; ties share it" if EQUAL in ops else ""
-        return f"routes: the gradient passes where {condition}, and stops elsewhere{ties}"
     kinds = {op.kind for op in ops}
+    keys = [arg for arg in rule.lines[0].args if isinstance(arg, str)] if len(rule.lines) == 1 else []
+    is_one_step = keys[:1] == ["g"]
+    is_product = is_one_step and MULTIPLY in ops and len(node.inputs) == 2
+    condition = routed(rule, pieces_of(node, names))
+    ties = "; ties share it" if EQUAL in ops else ""
     cases = {
+        "copies the gradient": not ops,
+        "turns the sign of the gradient": is_one_step and MINUS in ops,
+        "swaps: each input gets the gradient times the other input": is_product and keys[1:] == [str(1 - i)],
+        "by a constant: the gradient is multiplied by it, too": is_product,
+        f"routes: the gradient passes where {condition}, and stops elsewhere{ties}": bool(condition),
         "swaps, as × does: the gradient times the other input, turned so that shapes fit": MATMUL in ops,
         "copies the gradient to every element that went into it": ops <= FILL and FULL in ops,
         "only moves numbers: the gradient goes back to where they came from": kinds == {"moves"},

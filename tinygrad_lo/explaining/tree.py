@@ -18,10 +18,9 @@ LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 def tree(loss: Any) -> str:
     """The graph of a value as indented text: what it was made from, down to the leaves.
 
-    Each line is `name = formula = value`, or the shape where the value is no single number. What made
-    a value stands below it: indented when there are several inputs, straight below when there is
-    one. A value that is used twice is written out once and then marked `(above)`. Scopes are named in
-    ‹ › where they begin. No Graphviz is needed.
+    Each line is `name = formula = value`, or the shape where the value is no single number. What made a value
+    stands below it, indented when there are several inputs. A value that is used twice is written out once,
+    then marked `(above)`. Scopes are named in ‹ › where they begin.
 
     At the edges: trees above 1000 lines are cut, and the number of values left out is said.
     Raises:   DTypeError: not a tensor.
