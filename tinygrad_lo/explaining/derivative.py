@@ -73,14 +73,14 @@ def formula(op_or_tensor: Any) -> str:
 
 def find(wanted: Any) -> Op | Composed:
     """The entry of the table that is meant."""
-    if isinstance(wanted, Op):
-        return wanted
     known = {**TABLE, **COMPOSED}
-    name = wanted if isinstance(wanted, str) else getattr(wanted, "__name__", "this function")
-    room = (getattr(wanted, "__module__", "") or "").split(".")[0]
+    name = getattr(wanted, "__name__", "this function")
+    room = str(getattr(wanted, "__module__", "")).split(".")[0]
+    if isinstance(wanted, str):
+        name, room = wanted, "tinygrad_lo"
     function = UFUNCS.get(wanted) if isinstance(wanted, np.ufunc) else wanted
-    entry = getattr(function, "op", None)
-    if entry is None and (isinstance(wanted, str) or room in ("tinygrad_lo", "numpy")):
+    entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
+    if entry is None and room in ("tinygrad_lo", "numpy"):
         entry = known.get(name)
     if isinstance(entry, Op | Composed):
         return entry
@@ -122,32 +122,32 @@ def of_op(op: Op) -> str:
 
 def reason(error: Exception | None) -> str:
     """What went wrong when a rule met symbols."""
-    if isinstance(error, GraphError):
-        return "it asks for the values of its inputs"  # float(x), x.item()
-    return f"{type(error).__name__}: {error}"
+    asks = isinstance(error, GraphError)  # float(x), x.item()
+    return "it asks for the values of its inputs" if asks else f"{type(error).__name__}: {error}"
 
 
 def derived(op: Op, sample: tuple[Any, ...]) -> str:
     """The formulas of an op, from its rules run on a sample of inputs."""
     arriving, output, names = rule_names(op, sample)
     raw = sample_inputs(op, sample)
-    count = len(sample) - 1 if op.arity is None else op.arity
+    pairs = list(zip(names, raw, strict=True))
+    without = []
     with symbols() as known:
         y = op.forward(*raw)
-        shapes = [np.shape(x) if is_array(x) else () for x in raw]
-        pieces = [Piece(name, shape=shape) for name, shape in zip(names, shapes, strict=True)]
+        pieces = [Piece(name, shape=np.shape(x) if is_array(x) else ()) for name, x in pairs]
         if op.arity is None:
-            pieces[count] = Piece(option_text(raw[count]))
+            pieces[-1] = Piece(option_text(raw[-1]))
         lines = [f"{output} = {right_side(written(op, tuple(raw), pieces, np.shape(y)))}"]
-        inputs = [known.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
+        inputs = [known.give(name, x) if is_array(x) else x for name, x in pairs]
         # None and small ints are the same object wherever they stand; these say which option is meant.
-        known.options = [(x, name) for name, x in zip(names, raw, strict=True) if isinstance(x, TELLING)]
+        known.options = [(x, name) for name, x in pairs if isinstance(x, TELLING)]
         result, g = known.give(output, y), known.give(arriving, np.ones(np.shape(y))[()])
-        parts = {name: ruled(op, i, g, result, inputs) for i, name in enumerate(names[:count])}
-        for name, part in parts.items():
+        for i, (name, x) in enumerate(pairs[: len(pairs) - 1 if op.arity is None else op.arity]):
+            part = ruled(op, i, g, result, inputs)
             if part is not None:
                 lines.append(f"∂L/∂{name} = {write(known.expression(part), {}).text}")
-    without = [name for name, x in zip(parts, raw, strict=False) if parts[name] is None and is_array(x)]
+            elif is_array(x):
+                without.append(name)
     lines += [f"no gradient to {', '.join(without)}"] * bool(without)
     lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:
@@ -209,12 +209,10 @@ def of_composed(entry: Composed) -> str:
     shapes = [item for item in parts if isinstance(item, Shape)]
     names = ["x"] if len(shapes) == 1 else list(string.ascii_lowercase[: len(shapes)])
     with symbols() as known:
-        leaves: list[Any] = []
-        values = sample_inputs(entry, parts)
-        for i, item in enumerate(parts):
-            if isinstance(item, Shape):
-                values[i] = known.give(names[len(leaves)], values[i], requires_grad=True)
-                leaves.append(values[i])
+        free = iter(names)
+        raw = zip(sample_inputs(entry, parts), parts, strict=True)
+        values = [known.give(next(free), x, True) if isinstance(item, Shape) else x for x, item in raw]
+        leaves = [x for x in values if isinstance(x, Node)]
         y = entry.function(values[:first], *values[first:]) if first else entry.function(*values)
         g = known.give(ARRIVING, np.ones(np.shape(y.value))[()])
         text = derivatives(known, y, g, leaves, "y")

@@ -106,8 +106,7 @@ def gates_backward(story: Steps) -> list[str]:
             gate = step.gate_place
             lines.append(f"{formulas[gate]}  ({'; '.join(sentences[gate])})")
         lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
-        if step is odd:
-            lines.append("    ↑ the first gradient that is not finite")
+        lines += ["    ↑ the first gradient that is not finite"] * (step is odd)
     return lines
 
 
@@ -117,13 +116,13 @@ def remark(step: Product, shared: bool) -> str:
     if step.summed:
         axes = ", ".join(map(str, step.summed))
         words.append(f"summed over axis {axes}, along which {step.target} was repeated")
-    if shared and step.before is None:
-        words.append(f"{step.target} is used more than once: more will be added")
-    elif shared and step.last:
-        words.append(f"now ∂L/∂{step.target} is complete")
-    if (
-        isinstance(step.part, (ndarray, np.generic)) and step.part.size
-    ):  # a lazy array is not computed for this
+    if shared:
+        if step.before is None:
+            words.append(f"{step.target} is used more than once: more will be added")
+        elif step.last:
+            words.append(f"now ∂L/∂{step.target} is complete")
+    # A lazy array is not computed for this.
+    if isinstance(step.part, (ndarray, np.generic)) and step.part.size:
         if not np.any(step.arriving):
             words.append("nothing arrives, nothing is handed on")
         elif not np.any(step.part):
@@ -198,9 +197,7 @@ def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
             if story.largest
             else [f"  More than {LIMIT} paths are counted, not followed."]
         )
-    for path in story.largest:
-        result = product(path) if story.scalar else norm(path.product)
-        lines.append(f"  {route(names, of, path)}   {result}")
+    lines += [f"  {route(names, of, path)}   {product(path)}" for path in story.largest]
     left = story.count - len(story.largest)
     if left and story.largest:
         others = f"other {with_commas(left)} paths bring, in all," if left > 1 else "other path brings"
@@ -218,7 +215,9 @@ def route(names: Names, of: Node, path: Path) -> str:
 
 
 def product(path: Path) -> str:
-    """`3 · (−2) = −6`."""
+    """`3 · (−2) = −6`; between arrays, the length of what arrives."""
+    if not isinstance(path.product, tuple):
+        return norm(path.product)
     texts = shortened([term(slope) for slope in path.slopes], LINKS + 1, LINKS // 2, "…")
     fraction, exponent = path.product
     result = number(product_as_float(path.product), DIGITS)
@@ -235,9 +234,9 @@ def lessons(story: Paths, names: Names, of: Node, meets: Node) -> list[str]:
             f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
         ]
     gates = [gate_name(names, gate, i, meets) for gate, i, _ in story.arrivals]
-    running = list(itertools.accumulate(part for _, _, part in story.arrivals))
+    parts = [part for _, _, part in story.arrivals]
+    shares, running = list(map(term, parts)), list(itertools.accumulate(parts))
     total = number(running[-1], DIGITS)
-    shares = [term(part) for _, _, part in story.arrivals]
     together = "both" if count == 2 else "all"
     lines = [
         f"Why paths add: {c} is used {count} times. When {c} grows by a small h, L grows by",

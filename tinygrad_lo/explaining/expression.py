@@ -160,7 +160,8 @@ def constant_text(value: Array) -> Piece:
         return Piece("constant", shape=shape)
     if shape:
         array = np.asarray(value)
-        if len(array) > 1 and array.shape == (len(array),) * 2 and np.array_equal(array, np.eye(len(array))):
+        n = len(array)
+        if (1, 1) != shape == (n, n) and np.array_equal(array, np.eye(n)):
             return Piece("I", shape=shape)
         if not array.size or not (array == array.flat[0]).all():
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
@@ -284,5 +285,5 @@ def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
 
 
 def first_match(table: Iterable[tuple[str, int]], text: str, otherwise: int) -> int:
-    """The level of the first pattern in a text."""
+    """The level of the first pattern that the text has."""
     return next((level for pattern, level in table if re.search(pattern, text)), otherwise)

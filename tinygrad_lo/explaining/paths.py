@@ -135,10 +135,9 @@ def counted_through(way: Way) -> tuple[int, Node | None, list[tuple[Node, int]]]
 
 
 def largest_paths(way: Way) -> tuple[list[Path], float]:
-    """The paths with the largest |product|, and the sum over all others.
+    """The paths with the largest |product|, and the sum over all others, never taken as a difference.
 
-    The largest through a value continue the largest up to it, whatever comes below: so each value
-    keeps that many paths, and of the others only their sum, which is never taken as a difference.
+    The largest through a value continue the largest up to it: so each value keeps that many, and a sum.
     """
     arrived: dict[int, list[Path]] = {way[0][0].birth: [Path((0.5, 1))]}
     others = {way[0][0].birth: 0.0}
@@ -195,11 +194,10 @@ def followed(way: Way, seed: Array) -> list[Path]:
             parts = shares(node, path.product)
             for i, parent in inner:
                 arrived.setdefault(parent.birth, []).append(Path(parts[i], node, i, None, path))
-    # Of equal ones, the one that turns to later inputs first.
-    return sorted(every, key=lambda path: (-length(path.product), [-i for _, i in path.gates[::-1]]))
 
+    def place(path: Path) -> Any:
+        length = float(np.linalg.norm(np.asarray(path.product, float)))
+        # nan is the longest; of equal ones, the one that turns to later inputs comes first.
+        return -math.inf if math.isnan(length) else -length, [-i for _, i in path.gates[::-1]]
 
-def length(x: Array) -> float:
-    """The length of an array; ∞ for nan."""
-    norm = float(np.linalg.norm(np.asarray(x, float)))
-    return math.inf if math.isnan(norm) else norm
+    return sorted(every, key=place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -105,13 +104,13 @@ class Printer:
                 name = self.texts[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
-                self._name_options(getattr(line.op.forward, "keywords", {}).values())
+                self._name_options(tuple(getattr(line.op.forward, "keywords", {}).values()))
 
     def _name_leaves(self) -> None:
         """The arguments: data, then parameters, each in the order of first use."""
         keys = Taken()
         for arg in [*(arg for line in self.lines for arg in line.args), *self.program.outputs]:
-            self._name_options(arg if isinstance(arg, tuple) else (arg,))
+            self._name_options(arg)
             if not isinstance(arg, Value) or arg in self.texts:
                 continue
             if arg.kind == "parameter":
@@ -122,9 +121,9 @@ class Printer:
                 name = self.texts[arg] = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
                 self.arguments[name] = arg.ref.value
 
-    def _name_options(self, options: Iterable[Any]) -> None:
+    def _name_options(self, options: Any) -> None:
         """Arrays among the options of ops are arguments, too."""
-        for option in options:
+        for option in options if isinstance(options, tuple) else (options,):
             if isinstance(option, ndarray) and memory(option) not in self.texts:
                 name = self.texts[memory(option)] = self.taken.numbered("i")
                 self.arguments[name] = option

@@ -271,8 +271,7 @@ def routed(rule: Expression, pieces: dict[str, Piece]) -> str:
                 compared = condition_of(rule, factor) if passes else None
                 if compared is not None:
                     return write(rule._replace(result=compared), pieces).text
-        if any(carried):
-            carriers.append(place)
+        carriers += [place] * any(carried)
     return ""
 
 

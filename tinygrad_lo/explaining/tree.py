@@ -50,7 +50,9 @@ def tree(loss: Any) -> str:
         path = scopes_of[node.birth]
         inner = itertools.dropwhile(lambda pair: pair[0] == pair[1], itertools.zip_longest(path, outer))
         opened = "".join(f"  ‹{one_line(scope[0])}›" for scope, _ in inner if scope is not None)
-        lines.append(first + line(names, node) + opened)
+        text = equation(names.of(node), names.formula(node), value=node.value)
+        kind = "" if node.op is not None else "  parameter" if node.needs else "  data"
+        lines.append(f"{first}{text}{kind}{opened}")
         inputs = [parent for parent in node.parents if parent is not None]
         branches = [("├─ ", "│  ")] * (len(inputs) - 1) + [("└─ ", "   ")] if len(inputs) > 1 else [("", "")]
         for parent, (begin, under) in reversed(list(zip(inputs, branches, strict=False))):
@@ -59,9 +61,3 @@ def tree(loss: Any) -> str:
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")
     return "\n".join(lines)
-
-
-def line(names: Names, node: Node) -> str:
-    """`name = formula = value`, and what kind of leaf it is."""
-    text = equation(names.of(node), names.formula(node), value=node.value)
-    return text if node.op is not None else f"{text}  {'parameter' if node.needs else 'data'}"
