@@ -15,6 +15,7 @@ from tinygrad_lo.errors import GraphError, MutationError, OptionError, Unsupport
 from tinygrad_lo.explaining.derivative import formula, rule_names
 from tinygrad_lo.explaining.expression import (
     LOOSE,
+    NEGATIVE,
     PRODUCT,
     SIGN,
     SUM,
@@ -352,7 +353,7 @@ def test_a_changed_leaf_raises():
         ("Σ {0}", SIGN, True, {0: 5}),
         ("log Σ exp({0})", SIGN, True, {0: -1}),
         ("log(1 + {0})", 6, False, {0: PRODUCT}),
-        ("{1} if {0} else {2}", LOOSE, False, {0: 1, 1: 1, 2: 1}),
+        ("{1} if {0} else {2}", LOOSE, False, {0: NEGATIVE, 1: NEGATIVE, 2: NEGATIVE}),
         ("{0}[{1}]", 5, False, {0: 6, 1: -1}),
         ("⟦{0}⟧", LOOSE, False, {0: 6}),
     ],
