@@ -7,6 +7,7 @@ the gradient that arrives at it is zero, and a right rule is never blamed for a 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,13 +17,12 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import direction_of, index_of, wrong_ones
-from tinygrad_lo.checking.recording import place_of
+from tinygrad_lo.checking.measured import direction_of, index_of, wrong_ones
+from tinygrad_lo.checking.recording import eps_of, gradients_of, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
 from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
-from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.tensor import Tensor
 
@@ -38,15 +38,11 @@ def wrong_rules(
 
     singly: each element of an input is moved alone, even if all of them together show nothing.
     """
-    wrong: list[Fault] = []
     nodes = list(nodes)
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
-    for node in nodes:
-        wrong += OpCall.of(node).faults(rng, rtol, order, singly)
-        if len(wrong) >= ENOUGH:
-            break
-    return wrong
+    faults = (fault for node in nodes for fault in OpCall.of(node).faults(rng, rtol, order, singly))
+    return list(itertools.islice(faults, ENOUGH))
 
 
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
@@ -80,7 +76,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
 
         claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
         size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
-        noise = Noise(eps_of(y), float(np.linalg.norm(u * y)))
+        noise = Noise(eps_of([y]), float(np.linalg.norm(u * y)))
         return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
 
 
@@ -132,11 +128,6 @@ class OpCall:
         shape = np.shape(inputs[i])
         return part if np.shape(part) == shape else unbroadcast(part, shape)
 
-    def sizes(self, y: Array) -> list[int]:
-        """The sizes over which a rule could wrongly have averaged."""
-        arrays = [x for x in [*self.inputs, y] if isinstance(x, np.ndarray)]
-        return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
-
     def faults(
         self, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
     ) -> list[Fault]:
@@ -144,9 +135,6 @@ class OpCall:
         with np.errstate(all="ignore"):
             claims = first_order(self, rng) if order == 1 else second_order(self, rng)
             return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
-
-
-# ------------------------------------------------------------------------- what a rule claims
 
 
 @dataclass
@@ -179,7 +167,7 @@ class Claim:
         x, moved = np.asarray(self.x), direction != 0
         size = float(np.abs(x[moved]).max())
         products = self.gradient * direction
-        eps, size_of_terms = eps_of(self.y), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
+        eps, size_of_terms = eps_of([self.y]), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
         noise = Noise(eps, size_of_terms, 4.0 * eps * float(np.abs(products).max()))
 
         def at(h: float) -> float:
@@ -225,7 +213,7 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
         return
     # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
-    rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
+    rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
 
     def moved_together(x: Array) -> float:
@@ -265,28 +253,12 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
         if total is None:
             continue
         length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
-        for j, gradient in zip(moving, tensor_gradients(total, leaves), strict=True):
+        for j, gradient in zip(moving, gradients_of(total, [*leaves.values()]), strict=True):
 
             def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
                 return float(rule_value({j: x}))
 
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
-
-
-def tensor_gradients(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
-    """The gradients by the leaves, of a value that need not depend on them."""
-    parts: list[Any] = [None] * len(leaves)
-    if isinstance(total, Node) and total.needs:
-        parts = grad(total, list(leaves.values()), allow_unused=True)
-    return [np.zeros(x.shape) if g is None else g for x, g in zip(leaves.values(), parts, strict=True)]
-
-
-def eps_of(y: Array) -> float:
-    """The rounding of the arithmetic that made this."""
-    return float(np.finfo(y.dtype).eps) if y.dtype.kind == "f" else 2.0**-52
-
-
-# ------------------------------------------------------------------------- whether it holds
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
@@ -322,7 +294,7 @@ def worst(claim: Claim, every: Array, numeric: Array, wrong: Array) -> Fault:
     size, analytic = np.size(claim.x), np.asarray(claim.gradient).flat[every]
     shape = np.shape(claim.x) if every.size == size else every.shape
     a, n, failed = (part.reshape(shape) for part in (analytic, numeric, wrong))
-    cause = diagnose(a, n, failed, sizes=claim.call.sizes(claim.y))
+    cause = diagnose(a, n, failed, sizes=sizes_of([*claim.call.inputs, claim.y]))
     k = int(np.argmax(np.where(wrong, np.abs(analytic - numeric), -1.0)))
     return claim.fault(int(every[k]), analytic[k], numeric[k], cause)
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from tinygrad_lo import options
 from tinygrad_lo.checking.comparison import Comparison
-from tinygrad_lo.checking.culprit import wrong_elsewhere
 from tinygrad_lo.checking.numerical import Keys, arrays_of, each
 from tinygrad_lo.checking.recording import OUTSIDE, Subject
 from tinygrad_lo.checking.report import Report
@@ -104,7 +103,7 @@ def gradcheck(
             check.run(subject, point)
             if order == 2:
                 check.run(slope_of(subject, rng), point)
-        report.unverified += limits_of(check)
+        report.unverified += check.limits()
     return report
 
 
@@ -147,20 +146,6 @@ def slope_of(subject: Subject, rng: np.random.Generator) -> Subject:
         return functools.reduce(operator.add, terms) if terms else Tensor(0.0)
 
     return Subject(call, subject.leaves, subject.others, 2, inner)
-
-
-def limits_of(check: Comparison) -> list[str]:
-    """What all these points could not show, in sentences."""
-    report, seen, notes = check.report, check.seen, []
-    if not report.faults and not report.count("FAIL"):
-        faults = wrong_elsewhere(seen.nodes.values(), check.rng, report.rtol)
-        notes = [f"at other inputs than these, a rule is wrong: {fault}; try points=3" for fault in faults]
-        unreached = [key for key in seen.dead if key not in seen.alive]
-        notes += [
-            f"no gradient reaches {name}, called at {line}, at this point: an untaken branch? try points=3"
-            for name, line, _ in unreached[-3:]
-        ]
-    return notes + [f"{text}, which shows large mistakes only; use float64" for text in list(seen.narrow)[:1]]
 
 
 def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], Any]:
