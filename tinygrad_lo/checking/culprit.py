@@ -32,16 +32,15 @@ NODES = 5000  # nodes of one graph that are looked at
 
 
 def wrong_rules(
-    nodes: Iterable[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
+    nodes: list[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
 ) -> list[Fault]:
     """The faults of these nodes' rules, oldest node first; order 2 differentiates the rules themselves.
 
     singly: each element of an input is moved alone, even if all of them together show nothing.
     """
-    nodes = list(nodes)
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
-    faults = (fault for node in nodes for fault in OpCall.of(node).faults(rng, rtol, order, singly))
+    faults = (fault for node in nodes for fault in faults_of(OpCall.of(node), rng, rtol, order, singly))
     return list(itertools.islice(faults, ENOUGH))
 
 
@@ -50,34 +49,23 @@ def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float
     wrong = []
     for call in map(OpCall.of, nodes):
         largest = max((np.size(call.inputs[i]) for i in call.wanted), default=1)
-        tries = (call.elsewhere(rng).faults(rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
+        tries = (faults_of(call.elsewhere(rng), rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
         wrong += next(filter(None, tries), [])[:1]
     return wrong
 
 
 def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bool:
     """Whether some op was called where it has a kink: no rule is wrong, and some slope is not its."""
-    return any(kinked(node, rng, rtol) for node in nodes)
+    claims = (claim for node in nodes for claim in first_order(OpCall.of(node), rng))
+    return any(claim.slope(random_steps(claim, rng), rtol).verdict in ("KINK", "FAIL") for claim in claims)
 
 
-def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
-    """Whether the one-sided slopes of an op differ when all its inputs move, equal ones alike."""
-    call = OpCall.of(node)
-    steps = {p.birth: rng.uniform(0.5, 1.5, np.shape(p.value)) for p in node.parents if p is not None}
-    ways = {i: steps[p.birth] for i in call.wanted if (p := node.parents[i]) is not None}
-    with np.errstate(all="ignore"):
-        y = call.value()
-        u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-        parts = {i: call.gradient(i, u, y) for i in ways}
-
-        def at(h: float) -> float:
-            moved = {i: call.inputs[i] + h * way for i, way in ways.items()}
-            return float((u * call.value(moved)).sum())
-
-        claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
-        size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
-        noise = Noise(eps_of([y]), float(np.linalg.norm(u * y)))
-        return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
+def faults_of(
+    call: OpCall, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
+) -> list[Fault]:
+    """What is wrong with an op's rules."""
+    claims = first_order(call, rng) if order == 1 else second_order(call, rng)
+    return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
 
 
 @dataclass(frozen=True)
@@ -128,14 +116,6 @@ class OpCall:
         shape = np.shape(inputs[i])
         return part if np.shape(part) == shape else unbroadcast(part, shape)
 
-    def faults(
-        self, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
-    ) -> list[Fault]:
-        """What is wrong with the op's rules."""
-        with np.errstate(all="ignore"):
-            claims = first_order(self, rng) if order == 1 else second_order(self, rng)
-            return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
-
 
 @dataclass
 class Claim:
@@ -164,24 +144,21 @@ class Claim:
 
     def slope(self, direction: Array, rtol: float) -> Slope:
         """The slope along a direction, by the rule and by differences."""
-        x, moved = np.asarray(self.x), direction != 0
-        size = float(np.abs(x[moved]).max())
-        products = self.gradient * direction
-        eps, size_of_terms = eps_of([self.y]), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
-        noise = Noise(eps, size_of_terms, 4.0 * eps * float(np.abs(products).max()))
+        moved, products, eps = direction != 0, self.gradient * direction, eps_of([self.y])
+        size = self.length + float(np.linalg.norm((self.gradient * self.x)[moved]))
+        noise = Noise(eps, size, 4.0 * eps * float(np.abs(products).max(initial=0.0)))
+        x = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0))
 
         def at(h: float) -> float:
-            return self.value((x + h * direction)[()])
+            return self.value((self.x + h * direction)[()])
 
-        return judge(at, self.base, float(products.sum()), size, rtol, noise)
+        return judge(at, self.base, float(products.sum()), x, rtol, noise)
 
     def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
         """What is wrong at element k."""
-        x = np.asarray(self.x)
-        op, line, index = self.call.op.name, self.call.line, index_of(k, x.shape)
-        return Fault(
-            op, line, self.rule, index, float(x[index]), float(analytic), float(numeric), cause, self.order
-        )
+        op, where, index = self.call.op.name, self.call.line, index_of(k, np.shape(self.x))
+        numbers = float(np.asarray(self.x)[index]), float(analytic), float(numeric)
+        return Fault(op, where, self.rule, index, *numbers, cause, self.order)
 
 
 def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
@@ -261,21 +238,24 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
 
 
+def random_steps(claim: Claim, rng: np.random.Generator) -> Array:
+    """A direction in which all elements move, by about one, but for those that cannot."""
+    shape = np.shape(claim.x)
+    steps = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
+    return np.where(np.isfinite(claim.x), steps, 0.0)
+
+
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
-    x = np.asarray(claim.x)
-    if x.size == 0:
-        return None
-    malformed = not_a_gradient(claim)
-    if malformed is not None:
+    if np.size(claim.x) and (malformed := not_a_gradient(claim)) is not None:
         return malformed
-    d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
-    every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
+    steps = random_steps(claim, rng)
+    every = np.flatnonzero(steps)
 
     def slope(some: Array) -> Slope:
-        return claim.slope(direction_of(x.shape, some, np.ravel(d)[some]), rtol)
+        return claim.slope(direction_of(steps.shape, some, steps.flat[some]), rtol)
 
-    together = slope(every).verdict if every.size else "ZERO"
+    together = slope(every).verdict
     if not every.size or (together in ("OK", "ZERO") and not singly):
         return None
     if every.size > SINGLE:
@@ -285,7 +265,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     verdicts = np.array([one.verdict for one in measured])
     if "FAIL" not in verdicts:
         return wrong_shares(claim, every[verdicts == "KINK"], rtol)
-    numeric = np.array([one.numeric for one in measured]) / d.flat[every]
+    numeric = np.array([one.numeric for one in measured]) / steps.flat[every]
     return worst(claim, every, numeric, verdicts == "FAIL")
 
 

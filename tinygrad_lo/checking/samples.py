@@ -16,14 +16,24 @@ def batch_shape(n: int, c: int) -> tuple[int, ...]:
     return (n, c) if c > 1 else (n,)
 
 
-def numbers(rng: Any, n: int, c: int) -> Args:
-    """Predictions and targets, with residuals on both sides of 1."""
-    return rng.normal(0.0, 1.5, batch_shape(n, c)), rng.normal(0.0, 1.5, batch_shape(n, c))
+def two(draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
+    """Two arrays that are drawn alike, with at least so many outputs."""
+    return lambda rng, n, c: (
+        draw(rng, batch_shape(n, max(c, least))),
+        draw(rng, batch_shape(n, max(c, least))),
+    )
 
 
-def amounts(rng: Any, n: int, c: int) -> Args:
-    """Positive predictions and targets."""
-    return rng.uniform(0.2, 8.0, batch_shape(n, c)), rng.uniform(0.2, 8.0, batch_shape(n, c))
+def shares(rng: Any, shape: tuple[int, ...]) -> Any:
+    """A distribution a row."""
+    p = rng.uniform(0.1, 1.0, shape)
+    return p / p.sum(-1, keepdims=True)
+
+
+numbers = two(lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
+amounts = two(lambda rng, shape: rng.uniform(0.2, 8.0, shape))
+distributions = two(shares, least=3)
+vectors = two(lambda rng, shape: rng.normal(size=shape), least=2)
 
 
 def scores_labels(rng: Any, n: int, c: int) -> Args:
@@ -56,12 +66,6 @@ def sides(rng: Any, n: int, c: int) -> Args:
     return z, 2.0 * y - 1.0
 
 
-def distributions(rng: Any, n: int, c: int) -> Args:
-    """Two distributions a row."""
-    p, q = rng.uniform(0.1, 1.0, (2, n, max(c, 3)))
-    return p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
-
-
 def distributions_scores(rng: Any, n: int, c: int) -> Args:
     """A distribution and scores a row."""
     p, _ = distributions(rng, n, c)
@@ -79,11 +83,6 @@ def pairs(rng: Any, n: int, c: int) -> Args:
     a = rng.normal(size=(n, max(c, 2)))
     y = np.arange(n) % 2
     return a, a + 0.5 * rng.normal(size=a.shape), y
-
-
-def vectors(rng: Any, n: int, c: int) -> Args:
-    """Two vectors a row."""
-    return rng.normal(size=(n, max(c, 2))), rng.normal(size=(n, max(c, 2)))
 
 
 def weights(rng: Any, n: int, c: int) -> Args:
