@@ -12,7 +12,6 @@ from tinygrad_lo.checking.culprit import at_kinks, wrong_elsewhere, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.measured import (
     Measured,
-    Place,
     direction_of,
     directions,
     index_of,
@@ -21,6 +20,7 @@ from tinygrad_lo.checking.measured import (
 )
 from tinygrad_lo.checking.recording import Subject, Tape, made_from, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
+from tinygrad_lo.checking.rounding import Place
 from tinygrad_lo.engine.graph import Array, Node
 
 NAMED = 10  # wrong elements of the rest that are searched for
@@ -63,16 +63,14 @@ def point_of(subject: Subject, rtol: float) -> Point:
     """The function at the point that its leaves hold now, refused if it is not what can be checked."""
     tape, gradients, value = subject.examined()
     leaves = {leaf: np.asarray(leaf.value) for leaf in subject.leaves}
-    return Point(
-        lambda place: subject.moved(place, subject.value),
-        lambda place: subject.moved(place, lambda: subject.gradients(subject.call())),
-        leaves,
-        value,
-        gradients,
-        rtol,
-        subject,
-        tape,
-    )
+
+    def slopes(place: Place) -> Place:
+        return subject.moved(place, lambda: subject.gradients(subject.call()))
+
+    def at(place: Place) -> float:
+        return subject.moved(place, subject.value)
+
+    return Point(at, slopes, leaves, value, gradients, rtol, subject, tape)
 
 
 @dataclass

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
 from tinygrad_lo.checking.recording import OUTSIDE
 from tinygrad_lo.checking.report import Index, Row
-from tinygrad_lo.checking.rounding import EPS, Noise, rounding_scatter, size_of
+from tinygrad_lo.checking.rounding import EPS, Noise, Place, rounding_scatter, size_of
 from tinygrad_lo.engine.graph import Array, T
 
 SINGLES = 400  # elements of one array that are checked singly; the rest by one joint direction
@@ -20,8 +20,6 @@ CANCELS = 1e3  # a value that rounds like numbers so many times its size is a su
 PARTED = 4  # how often the others step aside: some ways leave the kink as it is
 ASIDE = 1e-4  # relative to max(1, |x|): how far from kinks that meet they part
 PASSED = ("OK", "ZERO", "KINK")
-
-Place = dict[Any, Array]  # arrays by name, or by leaf
 
 
 @dataclass(frozen=True)
@@ -49,22 +47,16 @@ class Measured:
     @cached_property
     def size(self) -> float:
         """The size of what is added up on the way to the value, as far as its rounding shows it."""
-        size = size_of(lambda x: self.value(self.named(x)), list(self.leaves.values()))
-        return max(size, abs(self.base))
+        return max(size_of(self.value, self.leaves), abs(self.base))
 
     @cached_property
     def spread(self) -> Place:
         """How far rounding moves the claimed gradient."""
-        gradient = list(self.gradient.values())
 
-        def again(x: list[Array]) -> list[Array]:
-            return list(unless_outside(self.slopes, self.named(x), self.gradient).values())
+        def again(place: Place) -> Place:
+            return unless_outside(self.slopes, place, self.gradient)
 
-        return self.named(rounding_scatter(again, list(self.leaves.values()), gradient, self.size, self.eps))
-
-    def named(self, arrays: list[Array]) -> Place:
-        """Arrays by the names of the leaves."""
-        return dict(zip(self.leaves, arrays, strict=True))
+        return rounding_scatter(again, self.leaves, self.gradient, self.size, self.eps)
 
     def claimed(self, name: Any, direction: Array) -> float:
         """The slope by one leaf along a direction, as claimed."""
