@@ -122,8 +122,7 @@ class Comparison:
     def excuse(self, point: Point, entries: list[Entry]) -> None:
         """Kinks that meet can leave a slope outside of the one-sided ones: relu(x) − relu(−x) at 0.
 
-        All rules are right there. A step aside, where no kinks meet, such a gradient is right; any
-        other mistake is one there, too.
+        All rules are right there, and so is the gradient a step aside; any other mistake is one there, too.
         """
         failed = [entry for entry in entries if entry[0].verdict == "FAIL" and np.isfinite(entry[0].analytic)]
         if not failed or not at_kinks(point.tape.nodes, self.rng, self.report.rtol):

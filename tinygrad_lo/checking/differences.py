@@ -1,8 +1,6 @@
-"""One derivative along a line: measured with an error bar, and compared with the one that was claimed.
+"""One derivative along a line, by differences at steps that shrink by four, extrapolated to the step 0.
 
-Differences at steps that shrink by four are extrapolated to the step 0. What the last extrapolation
-changed, and what rounding of the values can do, is the error bar. Nobody chooses a step, and a claim is
-judged by the bar alone: nothing is "equal to 1e-4".
+What the last extrapolation changed, and what rounding can do, is its error bar, which judges a claim.
 """
 
 from __future__ import annotations
@@ -257,9 +255,10 @@ class Judge:
             return "OK", ""
         if (beside := self.at_a_jump()) is not None:
             return beside
-        if corner is not None and (best.kinky or coarse) and self.is_between(corner):
+        if corner is not None and (best.kinky or coarse):
             left, right = corner.sides
-            return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+            if self.between(corner.sides, CANCELLED, corner.slack + self.loose):
+                return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
         return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
 
     def at_a_jump(self) -> Finding | None:
@@ -271,14 +270,12 @@ class Judge:
         a, b = self.level(4), self.level(5)  # between 1e-5 and 4e-5: wide enough for two or three digits
         left = (a.left * a.step - b.left * b.step) / (a.step - b.step)
         right = (a.right * a.step - b.right * b.step) / (a.step - b.step)
-        slack = 0.01 * max(abs(left), abs(right)) + 4.0 * a.noise
-        between = min(left, right) - slack <= self.claimed <= max(left, right) + slack
-        return "KINK" if between else "FAIL", "f jumps here"
+        return "KINK" if self.between((left, right), 0.01, 4.0 * a.noise) else "FAIL", "f jumps here"
 
-    def is_between(self, corner: Window) -> bool:
-        """Where the slope jumps, one between those on both sides is right."""
-        low, high = sorted(corner.sides)
-        slack = corner.slack + CANCELLED * max(abs(low), abs(high)) + self.loose
+    def between(self, sides: tuple[float, float], share: float, slack: float) -> bool:
+        """Whether the claim lies between two slopes, known to a share of the larger one and some slack."""
+        low, high = sorted(sides)
+        slack += share * max(abs(low), abs(high))
         return low - slack <= self.claimed <= high + slack
 
     def at_zero(self, best: Window) -> Finding | None:

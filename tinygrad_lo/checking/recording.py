@@ -24,11 +24,7 @@ IN_TENSORS = "compute with operators and NumPy functions, without float(), .data
 
 
 class Lines(Watch):
-    """lo.anomaly() that writes down where each op was called, and lets nan pass.
-
-    A nan that np.where throws away is none of the checker's business unless it reaches a gradient,
-    and then the report says so.
-    """
+    """lo.anomaly() that writes down where each op was called, and lets nan pass: np.where may drop it."""
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Let everything pass."""
@@ -151,15 +147,14 @@ class Subject:
 
     def not_finite(self, out: Node) -> str:
         """The sentence for a value that is nan or inf, naming the op that made it."""
-        reason = "are its inputs finite?"
+        reason = "; are its inputs finite?"
         try:
             with anomaly():
                 self.call()
         except NonFiniteError as error:
-            reason = str(error)
+            reason = f": {error}"
         number = float(np.asarray(out.value).reshape(()))
-        text = f"gradcheck: the function's value is {number} here, so it has no gradient to check"
-        return f"{text}{';' if reason.endswith('?') else ':'} {reason}"
+        return f"gradcheck: the function's value is {number} here, so it has no gradient to check{reason}"
 
 
 def must_be_differentiable(out: Any) -> None:
