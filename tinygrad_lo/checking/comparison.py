@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Self
@@ -79,15 +80,14 @@ class Comparison:
 
     Attributes:
         ops: a node of each op that was called.
-        alive: the places in the graph that some gradient has reached; dead: those that none has.
+        reached: for each place in the graph (op, line, how many of these), whether a gradient has been there.
         narrow: where values became coarser than float64.
     """
 
     report: Report
     rng: np.random.Generator
     ops: dict[str, Node] = field(default_factory=dict)
-    alive: dict[tuple[str, str | None, int], None] = field(default_factory=dict)
-    dead: dict[tuple[str, str | None, int], None] = field(default_factory=dict)
+    reached: dict[tuple[str, str | None, int], bool] = field(default_factory=dict)
     narrow: dict[str, None] = field(default_factory=dict)
 
     def run(self, subject: Subject, number: int) -> None:
@@ -154,14 +154,15 @@ class Comparison:
 
     def note(self, tape: Tape) -> None:
         """Take down what a graph shows of the function's ops."""
-        calls: dict[tuple[str, str | None], int] = {}
+        calls: Counter[tuple[str, str | None]] = Counter()
         for node in tape.nodes:
             assert node.op is not None
             name, line = node.op.name, place_of(node)
             self.ops.setdefault(name, node)
-            count = calls[name, line] = calls.get((name, line), 0) + 1
-            reached = self.alive if np.any(tape.arrived.get(node.birth, 0.0)) else self.dead
-            reached[name, line, count] = None
+            calls[name, line] += 1
+            place = name, line, calls[name, line]
+            alive = bool(np.any(tape.arrived.get(node.birth, 0.0)))
+            self.reached[place] = alive or self.reached.get(place, False)
             if node.value.dtype.kind == "f" and node.value.dtype.itemsize < 8:
                 self.narrow[f"{name} at {line} computes in {node.value.dtype}"] = None
 
@@ -173,7 +174,7 @@ class Comparison:
             notes = [f"at other inputs than these, a rule is wrong: {f}; try points=3" for f in faults]
             notes += [
                 f"no gradient reaches {op}, called at {line}, at this point: an untaken branch? try points=3"
-                for op, line, _ in [key for key in self.dead if key not in self.alive][-3:]
+                for op, line, _ in [place for place, alive in self.reached.items() if not alive][-3:]
             ]
         return notes + [
             f"{text}, which shows large mistakes only; use float64" for text in [*self.narrow][:1]
