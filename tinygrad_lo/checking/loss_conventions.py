@@ -21,7 +21,7 @@ from tinygrad_lo.checking.numerical import numerical_gradient
 from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError
-from tinygrad_lo.losses.loss import reduce_losses
+from tinygrad_lo.losses.loss import reduced
 from tinygrad_lo.nn.activations import sigmoid, softmax
 
 
@@ -265,7 +265,7 @@ class LossVariant(Variant):
         if slip.each is None:
             return np.asarray(function(*given, **self.options))
         each = slip.each(function(*given, **self.unreduced.options), SimpleNamespace(**self.options), *given)
-        return np.asarray(reduce_losses(self.name, each, self.options.get("reduction", "none"), column=False))
+        return np.asarray(reduced(self.name, each, self.options.get("reduction", "none"), column=False))
 
     @property
     def unreduced(self) -> LossVariant:

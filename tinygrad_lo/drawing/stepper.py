@@ -142,7 +142,7 @@ class Story:
         else:
             names = Names([loss])
             with np.errstate(all="ignore"):
-                self.sweep = Steps(names, names.of(loss), None, computed(names))
+                self.sweep = Steps(names, names.of(loss), computed(names))
         self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [
