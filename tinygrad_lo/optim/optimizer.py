@@ -22,9 +22,9 @@ from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.groups import ParamGroup, as_groups, options_of, params_of, reader
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
-from tinygrad_lo.options import unknown
+from tinygrad_lo.options import OptionReader, unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
