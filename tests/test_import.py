@@ -46,7 +46,9 @@ def test_every_public_name_is_there():
 
 def test_type_checkers_see_the_names_where_they_are_loaded_from():
     tree = ast.parse(Path(lo.__file__).read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+    block = next(
+        node for node in tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+    )
     seen = {}
     for line in block.body:
         module = line.module.removeprefix("tinygrad_lo").removeprefix(".")

@@ -7,7 +7,8 @@ a damaged file is refused and not half believed. `json.loads(metadata["tinygrad_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,13 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import refuse_odd_arrays
 from tinygrad_lo.errors import CheckpointError, DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.names import differences, named_values
+from tinygrad_lo.names import misfits, named_values
 from tinygrad_lo.options import public
-from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, refuse, to_bytes, write_whole
+from tinygrad_lo.safefile import DTYPES, Arrays, as_path, from_bytes, to_bytes, write_whole
 
 UNCHANGED = "; nothing was changed"
 PLAIN_TYPES = {type(None), bool, int, float, str}
+State = Any  # what a `state_dict()` answers, and a `load_state_dict()` takes
 DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than any
 
 
@@ -37,11 +39,10 @@ def save(
 ) -> None:
     """Write a run to one safetensors file, from which `lo.load` continues to the same bits.
 
-    `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose
-    next numbers matter, such as the one that shuffles the mini-batches; `extra` whatever JSON can say:
-    the epoch, a history of losses. NumPy numbers in it become Python's, tuples become lists. An
-    `rng.spawn` counts apart from the generator's state and is not kept. The file is written beside its
-    place and then moved there: it is the old one or the new one, never half of one.
+    `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose next
+    numbers matter, such as the one that shuffles the mini-batches (an `rng.spawn` counts apart, and is
+    not kept); `extra` whatever JSON can say: the epoch, a history of losses. NumPy numbers in it become
+    Python's, tuples lists. The file is written beside its place and then moved there, never half of it.
 
     Raises:   OptionError: nothing to save, something that is no module, optimizer, schedule or generator,
               parameters without a name or two of one name.  DTypeError: an extra that is not JSON, an
@@ -61,10 +62,10 @@ def save(
     parts = saved_parts("save", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
     if not parts and extra is None:
         raise OptionError("save: nothing to save; give model=, optimizer=, schedule=, rng= or extra=")
-    contents = {name: part.pack(part.state_dict()) for name, part in parts.items()}
+    tensors: Arrays = {}
+    contents = {name: packed(name, part, tensors) for name, part in parts.items()}
     if extra is not None:
         contents["extra"] = plain_json(extra, "extra")
-    tensors = {f"{name}/{key}": x for name, part in parts.items() for key, x in part.arrays.items()}
     write_whole(target, to_bytes(tensors, contents))
 
 
@@ -79,26 +80,24 @@ def load(
 ) -> Any:
     """Bring model, optimizer, schedule and generator to where `lo.save` found them; returns `extra`.
 
-    All or nothing: the file is read and compared with everything given before the first value is
-    assigned. What is asked for must be in the file; what the file has beyond that is left there, so a
-    model can be loaded alone. `extra` is None when none was saved.
+    All or nothing: if anything in the file is damaged or does not fit, all stays as it was. What is asked
+    for must be in the file; what the file has beyond that is left there, so a model can be loaded alone.
+    `extra` is None when none was saved.
 
     Raises:   FileNotFoundError: there is no such file.  CheckpointError: it is no checkpoint, damaged or
               of another version; it lacks what is asked for; names, shapes, dtypes, classes or groups
-              differ; a value is nan. Nothing was changed.  OptionError: something given is no module,
-              optimizer, schedule or generator.
+              differ; a value is nan. Nothing was changed.  OptionError: as `lo.save`.
     Example:
-        >>> import tempfile, numpy as np, tinygrad_lo as lo
-        >>> rng = np.random.default_rng(0)
+        >>> import tempfile, tinygrad_lo as lo
+        >>> W = lo.Parameter([1.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     lo.save(f"{folder}/run.safetensors", rng=rng)
-        ...     first = rng.random()
-        ...     lo.load(f"{folder}/run.safetensors", rng=rng)
-        >>> rng.random() == first
-        True
+        ...     lo.save(f"{folder}/run.safetensors", model=W, extra="the first")
+        ...     lo.load(f"{folder}/run.safetensors", model=W)
+        'the first'
     """
     source = as_path("load", path)
-    parts = saved_parts("load", model=model, optimizer=optimizer, schedule=schedule, rng=rng)
+    # The model comes last: the others compare a state with themselves when they take it.
+    parts = saved_parts("load", optimizer=optimizer, schedule=schedule, rng=rng, model=model)
     now = {name: part.state_dict() for name, part in parts.items()}
     try:
         data = source.read_bytes()
@@ -107,37 +106,89 @@ def load(
         raise type(error)(f"load: {source}: {what}{UNCHANGED}") from None
     try:
         contents, tensors = from_bytes(data)
-        new = {name: unpacked(part, now[name], contents, tensors) for name, part in parts.items()}
+        for key, array in tensors.items():
+            if count := nans(array):
+                raise CheckpointError(f"{key!r} holds {count} nan")
+        new = {name: unpacked(name, part, now[name], contents, tensors) for name, part in parts.items()}
         assign(parts, now, new)
     except CheckpointError as error:
         raise CheckpointError(f"load: {source}: {error}{UNCHANGED}") from error.__cause__
     return contents.get("extra")
 
 
-def saved_parts(who: str, **things: Any) -> dict[str, SavedPart]:
-    """What is to be saved or loaded, by name."""
-    return {name: PARTS[name](who, thing) for name, thing in things.items() if thing is not None}
+def saved_parts(who: str, **things: Any) -> dict[str, Any]:
+    """What is to be saved or loaded by name, each with `state_dict` and `load_state_dict`."""
+    parts: dict[str, Any] = {}
+    for name, thing in things.items():
+        if thing is None:
+            continue
+        if name == "rng":
+            parts[name] = GeneratorState(who, thing)
+        elif not isinstance(thing, type) and hasattr(thing, "load_state_dict"):
+            parts[name] = thing
+        elif not isinstance(thing, type) and name == "model":
+            parts[name] = NamedTensors(f"{who}: model", thing)
+        else:
+            kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
+            raise OptionError(f"{who}: {name} must have state_dict() and load_state_dict(); got {kind}")
+    return parts
 
 
-def unpacked(part: SavedPart, now: Any, contents: dict[str, Any], tensors: Arrays) -> Any:
-    """A part of the file, in the form in which the object takes its state."""
-    name, there = part.name, ", ".join(contents) or "nothing"
+def packed(name: str, part: Any, tensors: Arrays) -> Any:
+    """The state of a part as JSON. Its arrays are put with the tensors: "model/W", "optimizer/W/m"."""
+    state = part.state_dict()
+    if name == "model":  # which is all tensors: the JSON says only that it is there
+        tensors.update((f"model/{key}", storable(repr(key), value)) for key, value in state.items())
+        return {}
+    if name == "schedule":
+        return {"class": type(part).__name__, "state": plain_json(state, "schedule")}
+    if name == "rng":
+        return state
+    numbers: dict[str, dict[str, Any]] = {}
+    for parameter, slots in state["state"].items():
+        numbers[parameter] = {}
+        for key, value in slots.items():
+            where = f"{key!r} of {parameter!r} in the optimizer"
+            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
+                raise OptionError(f"save: {where}: '/' cannot be in a key")
+            if isinstance(value, (ndarray, np.generic)):
+                tensors[f"optimizer/{parameter}/{key}"] = storable(where, value)
+            else:
+                numbers[parameter][key] = plain_json(value, where)
+    groups = plain_json(state["groups"], "groups of the optimizer")
+    return {"class": state["class"], "groups": groups, "state": numbers}
+
+
+def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors: Arrays) -> State:
+    """A part of the file, in the form in which the object takes its state; `now` is its present one."""
     if name not in contents:
-        refuse(f"{name}= was given, but the file holds no {name}; it holds {there}")
+        there = ", ".join(contents) or "nothing"
+        raise CheckpointError(f"{name}= was given, but the file holds no {name}; it holds {there}")
     prefix = f"{name}/"
-    part.arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
-    for key, array in part.arrays.items():
-        if count := nans(array):
-            refuse(f"{key!r} of the {name} holds {count} nan")
+    arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
+    if name == "model":
+        return unpacked_model(now, arrays)
     try:
-        return part.unpack(contents[name], now)
-    except CheckpointError:
-        raise
+        theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
+        state = as_in(now, contents[name]["state"] if name == "schedule" else contents[name])
+        for place, array in arrays.items():
+            parameter, _, key = place.rpartition("/")
+            state["state"][parameter][key] = array[()]
     except Exception as error:  # the file's JSON is someone else's, and may be anything
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
+    if theirs not in (mine, None):
+        raise CheckpointError(f"the file holds the state of {theirs}, not of {mine}")
+    return state
 
 
-def assign(parts: dict[str, SavedPart], now: dict[str, Any], new: dict[str, Any]) -> None:
+def unpacked_model(now: State, arrays: Arrays) -> State:
+    """The arrays of the file, if they fit those of the model."""
+    if wrong := misfits(now, arrays, "file"):
+        raise CheckpointError(f"the model: {wrong}")
+    return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
+
+
+def assign(parts: dict[str, Any], now: dict[str, Any], new: dict[str, Any]) -> None:
     """Assign all, or return everything to what it was: an object may know reasons that we do not."""
     begun: list[str] = []
     try:
@@ -151,43 +202,6 @@ def assign(parts: dict[str, SavedPart], now: dict[str, Any], new: dict[str, Any]
             raise
         text = str(error).removesuffix(".").removesuffix("nothing was changed").rstrip("; .")
         raise CheckpointError(f"the {begun[-1]} refuses: {text}") from error
-
-
-# ------------------------------------------------------------------------------ the parts of a file
-
-
-class SavedPart:
-    """One of the things that are saved: what is put into the file, and what it must find there."""
-
-    name: str
-
-    def __init__(self, who: str, thing: Any) -> None:
-        if isinstance(thing, type) or not hasattr(thing, "load_state_dict"):
-            kind = f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__
-            raise OptionError(f"{who}: {self.name} must have state_dict() and load_state_dict(); got {kind}")
-        self.thing = thing
-        self.arrays: Arrays = {}  # that go into the file, or come out of it
-
-    def state_dict(self) -> Any:
-        """Where it stands."""
-        return self.thing.state_dict()
-
-    def load_state_dict(self, state: Any) -> None:
-        """Go there."""
-        self.thing.load_state_dict(state)
-
-    def pack(self, state: Any) -> Any:
-        """The state as JSON, without the arrays."""
-        raise NotImplementedError
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """What was packed, if the object can take it; `now` is its present state."""
-        raise NotImplementedError
-
-    def refuse_other(self, theirs: str, mine: str) -> None:
-        """Raise for the state of another class."""
-        if theirs != mine:
-            refuse(f"the file holds the state of {theirs}, not of {mine}")
 
 
 class NamedTensors:
@@ -216,131 +230,24 @@ class NamedTensors:
                 t.data = state[name]
 
 
-class SavedModel(SavedPart):
-    """A model is its tensors; the JSON says only that it is there."""
+class GeneratorState:
+    """The state of a generator, as NumPy's own dict."""
 
-    name = "model"
+    def __init__(self, who: str, rng: Any) -> None:
+        if not isinstance(rng, np.random.Generator):
+            raise OptionError(f"{who}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        self.source: Any = rng.bit_generator
 
-    def __init__(self, who: str, thing: Any) -> None:
-        has_state = isinstance(thing, type) or hasattr(thing, "load_state_dict")
-        super().__init__(who, thing if has_state else NamedTensors(f"{who}: model", thing))
+    def state_dict(self) -> State:
+        """The same in JSON, which alone can hold ints of 128 bits: with lists in the place of arrays."""
+        return json.loads(json.dumps(self.source.state, default=lambda x: x.tolist()))
 
-    def pack(self, state: Any) -> Any:
-        """Nothing but tensors."""
-        for name, value in state.items():
-            self.arrays[name] = storable(repr(name), value)
-        return {}
-
-    def unpack(self, _: Any, now: Any) -> Any:
-        """The arrays of the file, if they fit those of the model."""
-        theirs = self.arrays
-        same_names("the model", now, theirs)
-        wrong = list(filter(None, (misfit(name, theirs[name], mine) for name, mine in now.items())))
-        if wrong:
-            refuse("; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""))
-        return {name: theirs[name].astype(mine.dtype, copy=False)[()] for name, mine in now.items()}
-
-
-class SavedOptimizer(SavedPart):
-    """An optimizer is JSON, and the arrays of its state."""
-
-    name = "optimizer"
-
-    def pack(self, state: Any) -> Any:
-        """The arrays are named after their parameter and their key: "optimizer/W/m"."""
-        numbers: dict[str, dict[str, Any]] = {name: {} for name in state["state"]}
-        for name, key, value in ((n, k, v) for n, slots in state["state"].items() for k, v in slots.items()):
-            if "/" in key:  # "a/b" with "m" and "a" with "b/m" would be one tensor
-                raise OptionError(
-                    f"save: optimizer: the state of {name!r} has the key {key!r}; '/' cannot be"
-                )
-            where = f"{key!r} of {name!r} in the optimizer"
-            if isinstance(value, (ndarray, np.generic)):
-                self.arrays[f"{name}/{key}"] = storable(where, value)
-            else:
-                numbers[name][key] = plain_json(value, where)
-        groups = plain_json(state["groups"], "groups of the optimizer")
-        return {"class": state["class"], "groups": groups, "state": numbers}
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was an optimizer of this class with these groups."""
-        self.refuse_other(packed["class"], now["class"])
-        groups, ours = packed["groups"], now["groups"]
-        if len(groups) != len(ours):
-            refuse(f"the optimizer has {len(groups)} groups in the file, {len(ours)} here")
-        for i, (theirs, mine) in enumerate(zip(groups, ours, strict=True)):
-            same_names(f"options of the optimizer's group {i}", mine, theirs)
-            self.refuse_other_parameters(i, theirs["names"], mine["names"])
-        state = {name: dict(slots) for name, slots in packed["state"].items()}
-        for place, array in self.arrays.items():
-            name, _, key = place.rpartition("/")
-            state[name][key] = array[()]
-        return {"class": packed["class"], "groups": list(map(as_in, ours, groups)), "state": state}
-
-    @staticmethod
-    def refuse_other_parameters(i: int, theirs: list[str], mine: list[str]) -> None:
-        """Raise unless a group of the file has the parameters of the group here."""
-        if len(theirs) != len(mine):
-            refuse(f"the optimizer's group {i} has {len(theirs)} parameters in the file, {len(mine)} here")
-        # A parameter without a name goes by its position, which may stand for any name.
-        if not any(name.isdecimal() for name in (*theirs, *mine)):
-            same_names(f"parameters of the optimizer's group {i}", mine, theirs)
-
-
-class SavedSchedule(SavedPart):
-    """A schedule is numbers."""
-
-    name = "schedule"
-
-    def pack(self, state: Any) -> Any:
-        """The numbers, and whose they are."""
-        return {"class": type(self.thing).__name__, "state": plain_json(state, "schedule")}
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was a schedule of this class."""
-        self.refuse_other(packed["class"], type(self.thing).__name__)
-        same_names("the schedule", now, packed["state"])
-        return as_in(now, packed["state"])
-
-
-class SavedGenerator(SavedPart):
-    """A generator has ints of 128 bits, which only JSON can hold."""
-
-    name = "rng"
-
-    def __init__(self, who: str, thing: Any) -> None:
-        if not isinstance(thing, np.random.Generator):
-            raise OptionError(f"{who}: rng must be a numpy.random.Generator, got {type(thing).__name__}")
-        self.source: Any = thing.bit_generator
-        self.arrays = {}
-
-    def state_dict(self) -> Any:
-        """NumPy's own dict, which is a copy."""
-        return dict(self.source.state)
-
-    def load_state_dict(self, state: Any) -> None:
+    def load_state_dict(self, state: State) -> None:
         """Go on from there."""
-        self.source.state = state
-
-    def pack(self, state: Any) -> Any:
-        """NumPy's dict, with lists in the place of arrays."""
-        return plain_json(state, "rng", arrays=True)
-
-    def unpack(self, packed: Any, now: Any) -> Any:
-        """The state of the file, if it was a generator of this kind and NumPy accepts it."""
-        theirs, mine = packed["bit_generator"], now["bit_generator"]
+        theirs, mine = state["bit_generator"], self.source.state["bit_generator"]
         if theirs != mine:
-            refuse(f"the file holds the state of a {theirs}, but rng is a {mine}")
-        state = as_in(now, packed)
-        type(self.source)(0).state = state  # raises for what is no state
-        return state
-
-
-PARTS: dict[str, type[SavedPart]] = {
-    kind.name: kind for kind in (SavedModel, SavedOptimizer, SavedSchedule, SavedGenerator)
-}
-
-# ------------------------------------------------------------------------------- arrays and names
+            raise OptionError(f"the file holds the state of a {theirs}, but rng is a {mine}")
+        self.source.state = as_in(self.source.state, state)
 
 
 def storable(who: str, value: Any) -> ndarray[Any, Any]:
@@ -350,7 +257,7 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     refuse_odd_arrays(value, f"save: {who}: cannot keep a")
     array = np.asarray(value, order="C")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype not in DTYPES.values():
+    if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
     count = nans(array)
     if count:
@@ -365,26 +272,7 @@ def nans(array: ndarray[Any, Any]) -> int:
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
 
 
-def misfit(name: str, theirs: ndarray[Any, Any], mine: Any) -> str:
-    """Why an array of the file cannot take the place of one here, or nothing."""
-    if theirs.shape != mine.shape:
-        return f"{name!r} is {theirs.shape} in the file, {mine.shape} in the model"
-    if theirs.dtype != mine.dtype.newbyteorder("="):
-        return f"{name!r} is {theirs.dtype} in the file, {mine.dtype} in the model"
-    return ""
-
-
-def same_names(what: str, mine: Iterable[str], theirs: Iterable[str]) -> None:
-    """Raise unless the names are the same, in any order."""
-    wrong = differences(mine, theirs)
-    if wrong:
-        refuse(f"{what}: {wrong}")
-
-
-# ------------------------------------------------------------------------------------------- JSON
-
-
-def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> Any:
+def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     """The value as what JSON gives back; NumPy numbers become Python's, all else that changes raises."""
     if depth > DEEPEST:
         raise OptionError(f"save: {where[:60]}...: nested deeper than {DEEPEST} levels, or within itself")
@@ -393,12 +281,10 @@ def plain_json(value: Any, where: str, arrays: bool = False, depth: int = 0) -> 
     if isinstance(value, (np.bool_, np.integer, np.floating)) and value.dtype.itemsize <= 8:
         return value.item()
     if isinstance(value, (list, tuple)):
-        return [plain_json(x, f"{where}[{i}]", arrays, depth + 1) for i, x in enumerate(value)]
+        return [plain_json(x, f"{where}[{i}]", depth + 1) for i, x in enumerate(value)]
     if isinstance(value, dict):
         refuse_odd_keys(value, where)
-        return {k: plain_json(x, f"{where}[{k!r}]", arrays, depth + 1) for k, x in value.items()}
-    if arrays and isinstance(value, ndarray):
-        return value.tolist()
+        return {k: plain_json(x, f"{where}[{k!r}]", depth + 1) for k, x in value.items()}
     hint = "; use .tolist()" if isinstance(value, ndarray) else ""
     raise DTypeError(f"save: {where} is {type(value).__name__}, which JSON cannot hold{hint}")
 

@@ -7,17 +7,11 @@ expected and what to do, with the actual values and the user's names.
 
 
 class LoError(Exception):
-    """Base of everything this package raises on purpose.
-
-    Catch it to separate a refusal of the library from a bug in the script.
-    """
+    """Base of everything this package raises on purpose."""
 
 
 class ShapeError(LoError, ValueError):
-    """Shapes, axes or sizes that do not fit the operation.
-
-    Losses never broadcast, so a prediction (N, 1) against a target (N,) ends here too.
-    """
+    """Shapes, axes or sizes that do not fit the operation."""
 
 
 class DTypeError(LoError, TypeError):

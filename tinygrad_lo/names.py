@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import name_of, named
+from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
 
 Named = list[tuple[str | None, Any]]
@@ -47,19 +47,10 @@ def as_pair(item: Any) -> tuple[str | None, Any]:
 
 
 def named_leaves(who: str, params: Any) -> Named:
-    """The parameters with their names, which those without one take on.
+    """The parameters with their names.
 
     Raises:   OptionError: no parameters, anything else than leaves among them, one that comes twice.
     """
-    leaves = leaves_as_named(who, params)
-    for name, p in leaves:
-        if name is not None and name_of(p) is None:
-            named(p, name)
-    return leaves
-
-
-def leaves_as_named(who: str, params: Any) -> Named:
-    """The same for a passing look: the parameters stay without a name if they have none."""
     leaves: dict[Any, str | None] = {}
     for i, (name, p) in enumerate(named_values(who, params)):
         text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
@@ -84,23 +75,33 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     unexpected = [name for name in found if name not in wanted]
     texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
-        guesses = [f"{near!r} for {name!r}" if len(unexpected) > 1 else repr(near)
-                   for name, near in likely(unexpected, missing)]  # fmt: skip
-        hint = f" (did you mean {', '.join(guesses)}?)" if guesses else ""
+        slips = likely_slips(unexpected, missing)
+        hint = f" (did you mean {', '.join(slips)}?)" if slips else ""
         texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
+
+
+def likely_slips(unexpected: list[str], missing: list[str]) -> list[str]:
+    """The missing names that unexpected ones resemble, as a message says them."""
+    free = missing[:99]  # of a thousand names, all pairs would take seconds
+    near = [(name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9]]
+    several = len(unexpected) > 1
+    return [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
+
+
+def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> str:
+    """What keeps saved arrays from the places of present ones, '' if nothing: names, shapes, dtypes."""
+    problems = [names] if (names := differences(mine, theirs)) else []
+    for name in filter(theirs.__contains__, mine):
+        new, old = theirs[name], mine[name]
+        dtypes = getattr(new, "dtype", None), old.dtype.newbyteorder("=")
+        for a, b in ((np.shape(new), old.shape), dtypes):
+            if a is None or a != b:  # NumPy: None == float64
+                problems.append(f"{name!r} is {a} in the {there}, {b} in the model")
+                break
+    return "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if len(problems) > 5 else "")
 
 
 def first_of(names: list[str]) -> str:
     """Names for a message: the first ones of many."""
     return str(names) if len(names) <= 9 else f"{str(names[:9])[:-1]}, and {len(names) - 9} more]"
-
-
-def likely(unexpected: list[str], missing: list[str]) -> Iterator[tuple[str, str]]:
-    """Unexpected names with the missing ones that they resemble, each of these once."""
-    free = list(missing[:99])  # of a thousand names, all pairs would take seconds
-    for name in unexpected[:9]:
-        near = difflib.get_close_matches(str(name), free, 1, 0.5)
-        if near:
-            free.remove(near[0])
-            yield name, near[0]

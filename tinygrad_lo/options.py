@@ -20,8 +20,7 @@ from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# ---------------------------------------------------------------------------------------- values
+OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
 
 
 def is_finite(value: Any) -> bool:
@@ -82,7 +81,9 @@ def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
     for one in allowed:
         if type(plain) is type(one) and plain == one:
             return plain
-    raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
+    *most, last = map(repr, allowed)
+    either = f"{', '.join(most)} or {last}"
+    raise OptionError(f"{who}: {name} must be {either}, got {value!r}{guess(value, allowed)}")
 
 
 def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float]:
@@ -93,16 +94,8 @@ def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float
     return first, second
 
 
-def either(words: Iterable[Any]) -> str:
-    """'a', 'b' or 'c'."""
-    *most, last = map(repr, words)
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-# ----------------------------------------------------------------------------------------- names
-
-# Ours, and what PyTorch, Keras, scikit-learn and papers call it. A word that stands in several lines
-# means the first name that is there.
+# Ours, and what PyTorch, Keras, scikit-learn and papers call it; likeness finds the rest. A word that stands
+# in several lines, or for several names, means the first of them that is there.
 ELSEWHERE = """
 decay: alpha gamma rho decay_rate
 weight_decay: wd l2 decay
@@ -118,7 +111,6 @@ peak: max_lr
 lr: learning_rate eta alpha step_size
 rate: decay_rate
 eps: epsilon
-params: parameters
 max_norm: max_grad_norm clipnorm
 limit: clip_value clipvalue
 opt: optimizer
@@ -127,18 +119,10 @@ p: rate dropout prob
 inputs: in_features in_channels input_dim
 outputs: out_features out_channels units filters
 size: kernel_size pool_size
-stride: strides
-bias: use_bias
 init: kernel_initializer
 axis: dim
-prediction: input y_pred logits
-scores: input logits y_pred
-score: input logits
-z: input logits
-x: input
-target: y_true targets labels y
-labels: y_true targets target y label
-y: y_true targets target labels
+prediction scores score z x: input logits y_pred
+target labels y: y_true targets target labels y label
 class_weights: weight class_weight
 label_smoothing: smoothing alpha
 ignore_index: ignore_class
@@ -146,18 +130,14 @@ reduction: size_average reduce
 half: scale
 margin: m
 rng: random_state generator seed
-seed: random_state
+seed: random_state manual_seed set_seed
 n: n_samples
-classes: n_classes num_classes
 batch_size: bs
 rtol: tol atol tolerance
 path: filename file
 model: state_dict net module
-max_nodes: max_depth
 style: format
-
 Tensor: tensor array Variable Value
-seed: manual_seed set_seed
 gradcheck: grad_check check_grads
 jacobian: jacrev
 compile: jit
@@ -175,27 +155,20 @@ multiclass_hinge: svm svm_loss multi_margin_loss MultiMarginLoss
 triplet: triplet_loss triplet_margin_loss TripletMarginLoss
 l1: lasso L1
 l2: ridge L2
-two_moons: make_moons moons
-circles: make_circles
-blobs: make_blobs
-spirals: make_spirals spiral
 minibatches: DataLoader batches
 Linear: Dense
 StepLR: StepDecay
 CosineLR: CosineAnnealingLR CosineDecay
 WarmupLR: LinearLR
 ExponentialLR: ExponentialDecay
-ReduceOnPlateau: ReduceLROnPlateau
 Average: EMA AveragedModel
 last: get_last_lr
-clip_grad_norm: clip_grad_norm_
-clip_grad_value: clip_grad_value_
 """
 MEANS: dict[str, list[str]] = {}
-for line in filter(None, ELSEWHERE.splitlines()):
+for line in ELSEWHERE.strip().splitlines():
     ours, _, theirs = line.partition(": ")
     for word in theirs.split():
-        MEANS.setdefault(word, []).append(ours)
+        MEANS.setdefault(word, []).extend(name for name in ours.split() if name != word)
 
 # Options of others that ask for what happens here anyway.
 NEEDLESS = {
@@ -207,9 +180,9 @@ NEEDLESS = {
 }
 
 
-def meant(word: object, known: Iterable[str]) -> str | None:
+def meant(word: object, known: Iterable[Any]) -> str | None:
     """Which of the known names a word that is none of them was meant to be."""
-    names = list(known)
+    names = [name for name in known if isinstance(name, str)]
     for name in MEANS.get(str(word), ()):
         if name in names:
             return name
@@ -220,8 +193,8 @@ def meant(word: object, known: Iterable[str]) -> str | None:
 
 def guess(word: object, known: Iterable[Any]) -> str:
     """'; did you mean …?', or nothing."""
-    likely = meant(word, [name for name in known if isinstance(name, str)])
-    return f"; did you mean {likely!r}?" if likely is not None and isinstance(word, str) else ""
+    likely = meant(word, known) if isinstance(word, str) else None
+    return f"; did you mean {likely!r}?" if likely else ""
 
 
 def unknown(who: str, word: str, known: Collection[str]) -> UnknownOptionError:
@@ -255,12 +228,13 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 
 def first_unknown(function: Callable[..., Any], options: Iterable[str]) -> UnknownOptionError | None:
     """The error for the first of these options that is none of the function's."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    parameters = inspect.signature(function).parameters.values()
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    known = [p.name for p in parameters if p.kind in by_name and p.name != "self"]
     wrong = next((name for name in options if name not in known), None)
-    return None if wrong is None else unknown(public_name(function), wrong, [n for n in known if n != "self"])
+    if wrong is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return unknown(public_name(function), wrong, known)
 
 
 def too_many(function: Callable[..., Any], args: tuple[Any, ...]) -> UnknownOptionError | None:

@@ -7,33 +7,24 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from safetensors import SafetensorError, deserialize
+from safetensors import SafetensorError
+from safetensors.numpy import load as deserialize
 from safetensors.numpy import save as serialize
 
 from tinygrad_lo.errors import CheckpointError, OptionError
 
 KEY = "tinygrad_lo checkpoint"  # one entry of metadata: safetensors writes several in random order
 VERSION = 1
-LONGEST_HEADER = 100_000_000  # bytes of a header, as safetensors itself has it
 
-# The names that safetensors and NumPy have for what both can hold.
-DTYPES = {"BOOL": np.dtype(bool)} | {
-    f"{kind.upper()}{8 * size}": np.dtype(f"{kind}{size}")
-    for kind in "fiu"
-    for size in (8, 4, 2, 1)
-    if kind + str(size) != "f1"
-}
+# What both safetensors and NumPy can hold.
+DTYPES = {np.dtype(f"{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)}
+DTYPES |= {np.dtype(name) for name in ("float16", "float32", "float64", "bool")}
 
 Arrays = dict[str, ndarray[Any, Any]]
-
-
-def refuse(problem: str) -> NoReturn:
-    """Raise what `load` completes with the path."""
-    raise CheckpointError(problem)
 
 
 def as_path(who: str, path: Any) -> Path:
@@ -68,38 +59,28 @@ def to_bytes(tensors: Arrays, contents: dict[str, Any]) -> bytes:
 
 def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
     """What a file says, after every check that needs no model."""
-    entries, body = parsed(data)
-    if not isinstance(body, dict) or body.keys() != {"version", "contents", "sha256"}:
-        refuse("damaged: its metadata is not what lo.save writes")
-    if body["version"] != VERSION:
-        refuse(f"of the unknown version {body['version']!r}; this tinygrad_lo reads version {VERSION}")
-    tensors: Arrays = {}
-    for key, entry in entries:
-        if entry["dtype"] not in DTYPES:
-            refuse(f"{key!r} is {entry['dtype']}, which NumPy has no type for")
-        tensors[key] = np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    if digest(tensors, body) != body["sha256"]:
-        refuse("damaged: its digest differs, so some bytes are not those that were written")
-    if not isinstance(body["contents"], dict):
-        refuse("damaged: its metadata is not what lo.save writes")
-    return body["contents"], tensors
-
-
-def parsed(data: bytes) -> tuple[Any, Any]:
-    """The entries of the tensors, and our JSON, which may be anything yet."""
-    header = int.from_bytes(data[:8], "little")
-    if data[8:9] != b"{" or header > LONGEST_HEADER:
-        refuse(f"not a tinygrad_lo checkpoint (or truncated: it has {len(data)} bytes)")
     try:
-        entries = deserialize(data)  # type: ignore[no-untyped-call]
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__") or {}
-        return entries, json.loads(metadata[KEY])
+        tensors = deserialize(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        body = json.loads((header.get("__metadata__") or {})[KEY])
     except SafetensorError as error:
-        raise CheckpointError(f"truncated or damaged: {error}") from error
-    except KeyError:
-        refuse("not a tinygrad_lo checkpoint: a safetensors file of something else")
+        raise CheckpointError(
+            f"not a tinygrad_lo checkpoint, or truncated or damaged: {error} (it has {len(data)} bytes)"
+        ) from error
+    except KeyError as error:
+        raise CheckpointError("not a tinygrad_lo checkpoint: a safetensors file of something else") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"damaged: its metadata is no JSON: {error}") from error
+    whole = isinstance(body, dict) and body.keys() == {"version", "contents", "sha256"}
+    if not whole or not isinstance(body["contents"], dict):
+        raise CheckpointError("damaged: its metadata is not what lo.save writes")
+    if body["version"] != VERSION:
+        raise CheckpointError(
+            f"of the unknown version {body['version']!r}; this tinygrad_lo reads version {VERSION}"
+        )
+    if digest(tensors, body) != body["sha256"]:
+        raise CheckpointError("damaged: its digest differs, so some bytes are not those that were written")
+    return body["contents"], tensors
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -248,6 +248,13 @@ def test_right_programs_raise_no_alarm(count):
     assert verdicts["UNVERIFIABLE"] <= 0.02 * sum(verdicts.values())
 
 
+def test_an_op_that_is_given_one_tensor_twice_has_its_kinks():
+    """It sorts tied numbers by themselves: only if keys and values move alike does the slope jump."""
+    report = lo.gradcheck(program(214), *point(214, rounded=True))
+    assert report, str(report)
+    assert report.count("MEET") == 1
+
+
 @pytest.mark.parametrize("kind", PLANTS)
 def test_the_plants_are_wrong(kind):
     """A plant that changes nothing would make the counts above worthless."""

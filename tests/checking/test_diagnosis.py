@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.diagnosis import Cause, diagnose
+from tinygrad_lo.checking.diagnosis import SENTENCES, Cause, diagnose, sentence
 from tinygrad_lo.checking.exercise import grade
-from tinygrad_lo.checking.sentences import SENTENCES, WRITERS, sentence
 from tinygrad_lo.engine.ops import TABLE
 
 
@@ -184,7 +183,7 @@ def test_a_factor_near_one_has_its_digits():
 
 
 def test_every_kind_has_words():
-    for kind in [*SENTENCES, *WRITERS]:
+    for kind in SENTENCES:
         said = sentence("the gradient", Cause(kind, 2.0, 3.0, "at [0]", "W is met"))
         assert said.startswith("the gradient")
         assert "{" not in said

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_lo.checking.command import main
+from tinygrad_lo.checking.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = """
@@ -85,7 +85,7 @@ RUNS = [
     (["--loss=mse", "work.py::mse", "half=True", "reduction=sum"], 1, "has no factor ½"),
     (["work.py::step", "--step", "SGD", "lr=0.01"], 0, "check_step of step as SGD passed"),
     (["work.py::step", "--step", "SGD"], 1, "lr=0.01"),
-    (["work.py::step", "--step", "SGDD"], 1, "Did you mean 'SGD'"),
+    (["work.py::step", "--step", "SGDD"], 1, "did you mean 'SGD'"),
     (["work.py::step", "--step", "SGD", "learning_rate=0.1"], 1, "did you mean 'lr'"),
 ]
 
@@ -105,7 +105,7 @@ def test_runs(arguments, code, said, folder, capsys):
 USAGE = [
     ([], "OPTION=VALUE"),
     (["nowhere.py::f"], "there is no file 'nowhere.py'"),
-    (["wrok.py::f"], "did you mean work.py?"),
+    (["wrok.py::f"], "did you mean 'work.py'?"),
     (["nowhere/work.py::f"], "there is no file"),
     (["."], "is a folder"),
     (["work.py"], "which function of work.py? Write work.py::NAME; there are right, wrong"),

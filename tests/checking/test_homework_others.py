@@ -131,6 +131,21 @@ def elementwise(value, slope):
     return lambda z, bug: (value(z), slope(z))
 
 
+def neuron(z, bug):
+    p = 1 / (1 + np.exp(-z))
+    g = {"no slope": p - T, "slope of tanh": (p - T) * (1 - np.tanh(z) ** 2), "no p": -T * p * (1 - p),
+         "p + y": (p + T) * p * (1 - p)}[bug]  # fmt: skip
+    return ((p - T) ** 2).sum(), 2 * g
+
+
+def wide(w, bug):
+    r = np.tanh(X @ w) - T[:, [0]]
+    factor, penalty = {"minus": (-1.0, 1.0), "penalty": (1.0, 0.5), "both": (N, 3.0)}[bug]
+    return (r**2).mean() + 0.1 * (w * w).sum(), 2 * factor * X.T @ (
+        r * (1 - np.tanh(X @ w) ** 2)
+    ) / r.size + (0.2 * penalty * w)
+
+
 Z = rng.normal(size=7)
 A = rng.normal(size=(7, 7))
 CASES = [
@@ -143,6 +158,8 @@ CASES = [
                   "labels": "labels", "slope": None}),
     (turned, W.T, {"no 1/N": "mean or sum", "p alone": "target"}),
     (squared, W, {"no 2": "factor 0.5", "as hinge": None, "right class": "some elements"}),
+    (neuron, T + 0.3, {"no slope": "slope", "slope of tanh": "slope", "no p": "target", "p + y": "target"}),
+    (wide, np.sin(np.arange(D * 90.0)).reshape(D, 90), {"minus": "sign", "penalty": "regularizer", "both": "mean or sum"}),
     (ridge, {"w": W[:, 0], "b": 0.3}, {"half": "regularizer", "b": "mean or sum"}),
     (elementwise(lambda z: np.sqrt((z**2).sum()), lambda z: z), Z, {"norm": None}),
     (elementwise(lambda z: np.exp(-(z**2)).sum(), lambda z: np.exp(-(z**2))), Z, {"no inner slope": None}),

@@ -264,3 +264,12 @@ def test_verify():
     found = c(x)
     lo.seed(4)
     assert found == pytest.approx(f(x).item())
+
+
+def test_verify_takes_what_the_function_takes():
+    p = lo.Parameter([1.0, 2.0])
+    c = lo.compile(lambda x, k=2.0: (p * x).sum() * k, check=False)
+    c(np.ones(2))
+    assert c.verify(np.ones(2)) is None
+    with pytest.raises(TypeError, match="argument: 'x'"):
+        c.verify()

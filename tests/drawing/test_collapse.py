@@ -11,7 +11,7 @@ from tinygrad_lo.explaining.formula import Names
 
 
 def contents_of(loss, max_nodes=100, **options):
-    return collect(loss, Names([loss]), gradient=True, max_nodes=max_nodes, **options)
+    return collect(Names([loss]), gradient=True, max_nodes=max_nodes, **options)
 
 
 def titles(contents):

@@ -13,7 +13,7 @@ from tinygrad_lo.explaining.formula import Names
 
 
 def contents_of(loss, gradient=True, max_nodes=100):
-    return collect(loss, Names([loss]), gradient=gradient, max_nodes=max_nodes)
+    return collect(Names([loss]), gradient=gradient, max_nodes=max_nodes)
 
 
 def by_name(contents):

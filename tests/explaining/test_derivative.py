@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
 from tinygrad_lo.explaining.derivative import formula, rule_names
 from tinygrad_lo.explaining.expression import (
     LOOSE,
+    NEGATIVE,
     PRODUCT,
     SIGN,
     SUM,
@@ -22,7 +24,6 @@ from tinygrad_lo.explaining.expression import (
     nested_text,
     shape_of_template,
 )
-from tinygrad_lo.program.recording import Recording
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 
@@ -352,7 +353,7 @@ def test_a_changed_leaf_raises():
         ("Σ {0}", SIGN, True, {0: 5}),
         ("log Σ exp({0})", SIGN, True, {0: -1}),
         ("log(1 + {0})", 6, False, {0: PRODUCT}),
-        ("{1} if {0} else {2}", LOOSE, False, {0: 1, 1: 1, 2: 1}),
+        ("{1} if {0} else {2}", LOOSE, False, {0: NEGATIVE, 1: NEGATIVE, 2: NEGATIVE}),
         ("{0}[{1}]", 5, False, {0: 6, 1: -1}),
         ("⟦{0}⟧", LOOSE, False, {0: 6}),
     ],

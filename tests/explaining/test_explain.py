@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError
 from tinygrad_lo.explaining.explain import MANY_STEPS, SHOWN_ENDS, explain, with_commas
-from tinygrad_lo.program.recording import Recording
 
 
 def lines(loss, of=None):

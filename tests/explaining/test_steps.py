@@ -10,10 +10,10 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.engine.graph import reachable
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError
 from tinygrad_lo.explaining.steps import steps
-from tinygrad_lo.program.recording import Recording
 
 
 def backward_texts(loss):

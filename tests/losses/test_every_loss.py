@@ -11,7 +11,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo import errors, losses
-from tinygrad_lo.losses.loss import loss, pair_of
+from tinygrad_lo.losses.loss import inputs_of, loss
 
 ROWS, COLUMNS = 4, 3
 
@@ -264,7 +264,7 @@ def test_every_loss(name, check):
 # -------------------------------------------------------------------- does anybody notice?
 
 
-@loss(pair_of())
+@loss(inputs_of("prediction", "target"))
 def log_cosh(prediction, target, *, reduction="mean"):
     """The logarithm of cosh r: planted here, to be tested without being listed.
 
@@ -292,18 +292,18 @@ def test_a_planted_loss_is_found_and_passes(monkeypatch):
     assert not hasattr(losses, name)
 
 
-@loss(pair_of())
+@loss(inputs_of("prediction", "target"))
 def wrong_slope(prediction, target, *, reduction="mean"):
     r = prediction - target
     return r * (r.detach() if isinstance(r, lo.Tensor) else r)
 
 
-@loss(pair_of())
+@loss(inputs_of("prediction", "target"))
 def wrong_dtype(prediction, target, *, reduction="mean"):
     return (prediction - target) * np.ones(1)
 
 
-@loss(pair_of())
+@loss(inputs_of("prediction", "target"))
 def wrong_sum(prediction, target, *, reduction="mean"):
     return ((prediction - target) ** 2).sum(-1).mean()
 

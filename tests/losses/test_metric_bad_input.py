@@ -13,9 +13,9 @@ N = np.array([[0.0, 1.5], [3.0, 1.0]])
 
 CASES = [
     ("three shapes", lambda: triplet(A, P, N[:1]), errors.ShapeError,
-     ["triplet: anchor (2, 2), positive (2, 2), negative (1, 2)", "do not broadcast"]),
+     ["triplet: anchor (2, 2) vs negative (1, 2)", "do not broadcast"]),
     ("an anchor of another width", lambda: triplet(A[:, :1], P, N), errors.ShapeError,
-     ["anchor (2, 1), positive (2, 2)"]),
+     ["anchor (2, 1) vs positive (2, 2)"]),
     ("numbers as triplet", lambda: triplet(1.0, 2.0, 3.0), errors.ShapeError, ["axis of features"]),
     ("no triplets", lambda: triplet(A[:0], P[:0], N[:0], reduction="none"), errors.ShapeError,
      ["triplet: no samples left", "(0, 2)"]),
@@ -41,7 +41,7 @@ CASES = [
     ("a pair labelled 2", lambda: contrastive(A, P, [0, 2]), errors.LabelError,
      ["contrastive: label 2 at row 1; allowed 0 (similar) and 1 (dissimilar)"]),
     ("a pair labelled -1", lambda: contrastive(A, P, [-1, 1]), errors.LabelError, ["label -1 at row 0"]),
-    ("one pair labelled 2", lambda: contrastive(A[0], P[0], 2), errors.LabelError, ["label 2 at ()"]),
+    ("one pair labelled 2", lambda: contrastive(A[0], P[0], 2), errors.LabelError, ["label 2; allowed 0"]),
     ("a block labelled 3", lambda: contrastive(A[None], P[None], [[0, 3]]), errors.LabelError,
      ["label 3 at (0, 1)"]),
     ("floats", lambda: contrastive(A, P, [0.0, 1.0]), errors.DTypeError,

@@ -262,9 +262,9 @@ def test_names_and_scopes():
 NAN = float("nan")
 REFUSED = [
     (lambda: msle([0.0, 1.0, 2.0, -1.5], np.ones(4)), errors.DomainError,
-     "msle: log(1 + x) needs x > -1, got -1.5 at (3,) of the prediction"),
+     "msle: log(1 + x) needs x > -1, got -1.5 at row 3 of the prediction"),
     (lambda: msle(np.ones((1, 2)), [[1.0, -1.0]]), errors.DomainError, "got -1.0 at (0, 1) of the target"),
-    (lambda: msle(lo.Parameter([0.0, NAN]), [1.0, 1.0]), errors.DomainError, "got nan at (1,)"),
+    (lambda: msle(lo.Parameter([0.0, NAN]), [1.0, 1.0]), errors.DomainError, "got nan at row 1"),
     (lambda: msle(-1.5, 1.0), errors.DomainError, "x > -1, got -1.5 of the prediction"),
     (lambda: msle(P, T, base=1), errors.OptionError,
      "msle: base must be a finite number > 0 and not 1, got 1"),

@@ -15,8 +15,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.errors import GraphError, OptionError, UnsupportedError
 from tinygrad_lo.nn.base import Module
-from tinygrad_lo.nn.modules import Dropout, Linear, Sequential
-from tinygrad_lo.nn.units import PReLU, ReLU
+from tinygrad_lo.nn.modules import Dropout, Linear, PReLU, ReLU, Sequential
 
 
 def names(module):

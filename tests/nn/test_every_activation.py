@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
-from tinygrad_lo.nn.units import Activation
+from tinygrad_lo.nn.modules import Activation
 
 KINDS = [name for name in lo.nn.__all__ if inspect.isclass(getattr(lo.nn, name))]
 ACTIVATIONS = [name for name in KINDS if issubclass(getattr(lo.nn, name), Activation)]

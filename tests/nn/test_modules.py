@@ -11,15 +11,18 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.nn import activations
-from tinygrad_lo.nn.modules import Dropout, Flatten, Linear, Sequential
-from tinygrad_lo.nn.units import (
+from tinygrad_lo.nn.modules import (
     ELU,
     CReLU,
+    Dropout,
+    Flatten,
     LeakyReLU,
+    Linear,
     LogSoftmax,
     PReLU,
     ReLU,
     ReLU6,
+    Sequential,
     Sigmoid,
     Softmax,
     Softminus,

@@ -231,9 +231,9 @@ BAD_STATES = [
     ("names", lambda s: {**s, "values": {"W": np.ones(2), "b": 1.0}},
      r"missing: \['1'\], unexpected: \['b'\]"),
     ("shape", lambda s: {**s, "values": {**GOOD, "W": np.ones(3)}},
-     r"'W' is \(3,\) of float64 in the state, \(2,\) of float64"),
-    ("dtype", lambda s: {**s, "values": {**GOOD, "1": np.float32(1.0)}}, r"'1' is \(\) of float32"),
-    ("no array", lambda s: {**s, "values": {**GOOD, "W": [1.0, 2.0]}}, "of None in the state"),
+     r"'W' is \(3,\) in the state, \(2,\) in the model"),
+    ("dtype", lambda s: {**s, "values": {**GOOD, "1": np.float32(1.0)}}, "'1' is float32 in the state"),
+    ("no array", lambda s: {**s, "values": {**GOOD, "W": [1.0, 2.0]}}, "'W' is None in the state"),
     ("nan", lambda s: {**s, "values": {**GOOD, "1": np.float64("nan")}}, "'1' has nan or inf"),
 ]  # fmt: skip
 

@@ -157,10 +157,12 @@ def bad_states_change_nothing(kind):
 def rates_set_by_hand_are_kept(kind):
     schedule = build(kind, sgd())
     go(schedule, 0, 1)
+    before = schedule.state_dict()
     schedule.optimizer.param_groups[1]["lr"] = 0.77
     with pytest.raises(OptionError, match=r"group 1 has lr 0.77, but this schedule set"):
         go(schedule, 1, 2)
     assert schedule.optimizer.param_groups[1]["lr"] == 0.77
+    assert schedule.state_dict() == before
 
 
 def the_text_says_the_options(kind):

@@ -3,7 +3,6 @@
 import copy
 import json
 import math
-import pickle
 
 import pytest
 
@@ -17,10 +16,10 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
+    SequentialLR,
     StepLR,
     WarmupLR,
 )
-from tinygrad_lo.optim.sequence import SequentialLR
 
 LRS = (0.1, 0.03)
 
@@ -57,28 +56,6 @@ def advance(schedule, t):
     schedule.step(*((LOSSES[t],) if isinstance(schedule, ReduceOnPlateau) else ()))
 
 
-@every_maker
-def test_rates_stay_python_floats(kind):
-    opt = sgd()
-    schedule = MAKERS[kind](opt)
-    for t in range(5):
-        advance(schedule, t)
-        assert all(type(lr) is float for lr in now(opt))
-
-
-@every_maker
-def test_rates_changed_by_hand_are_not_overwritten(kind):
-    opt = sgd()
-    schedule = MAKERS[kind](opt)
-    advance(schedule, 0)
-    before = schedule.state_dict()
-    opt.param_groups[1]["lr"] = 0.77
-    with pytest.raises(OptionError, match=r"group 1 has lr 0.77, but this schedule set 0\.0?\d+"):
-        advance(schedule, 1)
-    assert opt.param_groups[1]["lr"] == 0.77
-    assert schedule.state_dict() == before
-
-
 # --------------------------------------------------------------------------------- state, texts
 
 
@@ -102,19 +79,6 @@ def test_a_state_goes_through_json_and_continues_to_the_bit(kind, stop):
 
 
 @every_maker
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
-def test_schedule_and_optimizer_are_copied_together(kind, how):
-    opt = sgd()
-    schedule = MAKERS[kind](opt)
-    advance(schedule, 0)
-    other, twin = how((opt, schedule))
-    assert twin.optimizer is other
-    advance(schedule, 1)
-    advance(twin, 1)
-    assert now(opt) == now(other)
-
-
-@every_maker
 def test_what_is_done_to_a_state_does_not_reach_the_schedule(kind):
     schedule = MAKERS[kind](sgd())
     state, before = schedule.state_dict(), copy.deepcopy(schedule.state_dict())
@@ -131,7 +95,7 @@ def changed(kind="StepLR", without=None, **values):
 
 
 BAD_STATES = [
-    ("no dict", "StepLR", lambda: [1], "a state is a dict, got list"),
+    ("no dict", "StepLR", lambda: [1], "this is no state of a schedule"),
     ("of another class", "StepLR", lambda: changed("CosineLR"), "this is the state of 'CosineLR'"),
     ("of no class", "StepLR", dict, "the state of None"),
     ("another option", "StepLR", lambda: changed(every=5),

@@ -19,10 +19,10 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
+    SequentialLR,
     StepLR,
     WarmupLR,
 )
-from tinygrad_lo.optim.sequence import SequentialLR
 
 
 def sgd(*lrs):

@@ -18,10 +18,10 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
+    SequentialLR,
     StepLR,
     WarmupLR,
 )
-from tinygrad_lo.optim.sequence import SequentialLR
 
 LRS = (0.1, 0.03)
 

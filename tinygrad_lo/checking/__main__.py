@@ -1,8 +1,195 @@
-"""python -m tinygrad_lo.checking my_file.py::svm_loss checks a function from the shell."""
+"""Checks from the shell: python -m tinygrad_lo.checking my_file.py::svm_loss."""
 
+from __future__ import annotations
+
+import argparse
+import ast
+import functools
+import importlib.util
+import inspect
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-from tinygrad_lo.checking.command import main
+import numpy as np
+
+from tinygrad_lo.checking.gradcheck import gradcheck
+from tinygrad_lo.checking.homework import check_gradient
+from tinygrad_lo.checking.loss import check_loss
+from tinygrad_lo.checking.step import check_step
+from tinygrad_lo.checking.student import calling, copied, is_pair, raised
+from tinygrad_lo.errors import LoError
+from tinygrad_lo.options import guess
+
+USAGE = """\
+python -m tinygrad_lo.checking FILE.py::FUNCTION [--loss NAME | --step NAME] [OPTION=VALUE ...]
+
+Checks a function of yours and says what is likely wrong with it.
+
+  my_file.py::svm_loss                          returns (loss, gradient): the gradient, by finite differences
+                                                returns a tensor: the engine's gradient, op by op
+  my_file.py::svm_loss --loss multiclass_hinge  the loss, against every convention of lo.losses
+  my_file.py::step --step Adam lr=0.01          an optimizer step, against every convention of lo.optim
+
+The arguments come from a function example() in the same file, or from an attribute of the function,
+svm_loss.example = lambda: (W, X, y). The gradient is by the first of them.
+The exit code is 0 if the check passes, 1 if not, 2 if it could not begin."""
+
+
+class Usage(Exception):  # noqa: N818
+    """The command cannot begin: a sentence for the one who typed it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Arguments that fail with a sentence."""
+
+    def error(self, message: str) -> Any:
+        """Say what is wrong."""
+        raise Usage(f"{message}. Usage:\n\n{USAGE}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one check; 0 if it passes, 1 if it fails, 2 if it cannot begin."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    try:
+        fn, check = prepared(arguments)
+    except Usage as problem:
+        print(problem, file=sys.stderr)
+        return 2
+    try:
+        report = check()
+    except LoError as refused:
+        print(refused)
+    except NotImplementedError as unfilled:
+        print(f"{fn.__name__} is not filled in yet: {unfilled}")
+    except Exception as problem:
+        print(f"{fn.__name__} raised {raised(problem)}")
+    else:
+        print(report)
+        return 0 if report else 1
+    return 1
+
+
+def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:
+    """The function, and the check that was asked for."""
+    parser = Parser(add_help=False)
+    parser.add_argument("target")
+    parser.add_argument("--loss")
+    parser.add_argument("--step")
+    parser.add_argument("options", nargs="*")
+    asked = parser.parse_intermixed_args(arguments)
+    if asked.loss and asked.step:
+        raise Usage("--loss and --step are two different checks; choose one")
+    options = dict(map(option_pair, asked.options))
+    if options and not (asked.loss or asked.step):
+        raise Usage(f"{asked.options[0]!r}: options belong to --loss or --step, and neither is asked for")
+    module, fn = function_at(asked.target)
+    if asked.loss:
+        return fn, lambda: check_loss(fn, asked.loss, **options)
+    if asked.step:
+        return fn, lambda: check_step(fn, asked.step, **options)
+    args = example(module, fn)
+    return fn, lambda: checked(fn, args)
+
+
+def option_pair(text: str) -> tuple[str, Any]:
+    """name=value as an option, the value as Python reads it."""
+    name, mark, value = text.partition("=")
+    if not mark or not name.isidentifier():
+        raise Usage(f"{text!r} is no option; write NAME=VALUE, such as lr=0.01 or reduction=sum")
+    try:
+        return name, ast.literal_eval(value)
+    except (SyntaxError, ValueError):
+        return name, value
+
+
+def function_at(target: str) -> tuple[Any, Callable[..., Any]]:
+    """The module and the function of FILE.py::FUNCTION."""
+    file, _, name = target.partition("::")
+    path = Path(file)
+    if path.is_dir():
+        raise Usage(f"{file!r} is a folder; name a file and a function, like {path / 'my_file.py'}::svm_loss")
+    if not path.exists():
+        neighbours = [p.name for p in path.parent.glob("*.py")]
+        raise Usage(f"there is no file {file!r}{guess(path.name, neighbours)}")
+    module = loaded(path)
+    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    there = [f.__name__ for f in own if f.__name__ not in ("main", "example")]
+    listed = ", ".join(there) or "none"
+    if not name:
+        raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
+    fn = getattr(module, name, None)
+    if fn is None:
+        raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
+    if not callable(fn):
+        raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
+    return module, fn
+
+
+def loaded(path: Path) -> Any:
+    """The file as a module: its functions are defined, its main is not run."""
+    spec = importlib.util.spec_from_file_location(f"homework_{path.stem}", path)
+    if path.suffix != ".py" or spec is None or spec.loader is None:
+        raise Usage(f"{str(path)!r} is no Python file: its name should end with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickles look there
+    sys.path.insert(0, str(path.resolve().parent))  # so that it may import its neighbours, as a script does
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as problem:
+        raise Usage(f"{path}, line {problem.lineno}: this is no Python: {problem.msg}") from None
+    except SystemExit:
+        raise Usage(f"{path} exits when it is loaded; put that under if __name__ == '__main__':") from None
+    except Exception as problem:
+        raise Usage(f"{path} cannot be loaded: {raised(problem)}") from None
+    return module
+
+
+def example(module: Any, fn: Callable[..., Any]) -> tuple[Any, ...]:
+    """The arguments of a check: what the function's or the file's example() returns."""
+    make = getattr(fn, "example", None) or getattr(module, "example", None)
+    if not callable(make):
+        raise Usage(
+            f"{module.__file__} needs a function example() that returns the arguments of {fn.__name__}, "
+            "such as:\n\n"
+            "    def example():\n"
+            "        rng = np.random.default_rng(0)\n"
+            "        return rng.normal(size=(3, 4)), rng.normal(size=(5, 3))"
+        )
+    try:
+        args = make()
+    except Exception as problem:
+        raise Usage(f"example() raised {raised(problem)}") from None
+    args = args if isinstance(args, tuple) else (args,)
+    try:
+        inspect.signature(fn).bind(*args)
+    except TypeError as problem:
+        raise Usage(
+            f"{fn.__name__} cannot be called with what example() returns, {len(args)} "
+            f"argument{'s' * (len(args) != 1)}: {problem}"
+        ) from None
+    except ValueError:
+        pass  # a function written in C does not say what it takes
+    return args
+
+
+def checked(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    """The gradient check that fits what the function returns."""
+    with calling(heard=True):
+        result = fn(*copied(args))
+    if not is_pair(result) and (hasattr(result, "backward") or isinstance(result, (float, np.floating))):
+        return gradcheck(fn, *args)
+
+    @functools.wraps(fn)
+    def of_first(x: Any) -> Any:
+        return fn(x, *copied(args[1:]))
+
+    return check_gradient(of_first if args[1:] else fn, args[0])
+
 
 if __name__ == "__main__":
     sys.exit(main())

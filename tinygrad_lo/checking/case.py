@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,15 @@ from tinygrad_lo.engine.graph import Array
 
 STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
 FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
+Outcome = TypeVar("Outcome")
+
+
+def attempt(run: Callable[..., Outcome], *args: Any) -> Outcome | None:
+    """What an experiment comes to; None where it asks of a student's function what that cannot do."""
+    try:
+        return run(*args)
+    except Exception:
+        return None
 
 
 @dataclass(frozen=True)
@@ -60,53 +69,7 @@ class Student:
         return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) and a.ndim >= least else a)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """The gradient by one array at one point: the student's, and the right one."""
-
-    yours: Array
-    right: Array
-    wrong: Array
-    x: Array
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What an array is turned into by data, z = rows @ W + b, and the way back of a gradient.
-
-    rows is None where the array is z itself, and all ones where it is b; flipped where z = rows @ W.T.
-    """
-
-    z: Array
-    rows: Array | None = None
-    flipped: bool = False
-
-    def back(self, g: Array, shape: tuple[int, ...]) -> Array:
-        """The gradient by the array, for one by z."""
-        if self.rows is None:
-            return g
-        found = self.rows.T @ g
-        return (found.T if self.flipped else found).reshape(shape)
-
-
-def measured(student: Student, leaves: Leaves, name: str, places: Sequence[Any] | None = None) -> Seen:
-    """Both gradients by one array, the right one by central differences; only at some places if given."""
-    x = leaves[name]
-    right = np.zeros(x.shape)
-    for place in np.ndindex(x.shape) if places is None else places:
-        h = STEP * max(1.0, abs(float(x[place])))
-        above, below = np.array(x), np.array(x)
-        above[place], below[place] = x[place] + h, x[place] - h
-        change = student.loss({**leaves, name: above}) - student.loss({**leaves, name: below})
-        right[place] = change / (above[place] - below[place])
-    yours = student(leaves)[1][name]
-    if places is not None:
-        at = tuple(np.array(places).T)
-        yours, right, x = yours[at], right[at], x[at]
-    return Seen(yours, right, ~same_numbers(yours, right), x)
-
-
-def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
+def nearby(student: Student, leaves: Leaves) -> Leaves | None:
     """A second point, each element moved by up to a tenth of itself, or less where the domain ends."""
     rng = np.random.default_rng(1)
     for far in (0.1, 0.02, 0.004):
@@ -114,13 +77,10 @@ def nearby(student: Student, leaves: Leaves) -> Iterator[Leaves]:
         for name, data in leaves.items():
             size = np.where(data == 0.0, np.abs(data).max(initial=0.0) or 1.0, np.abs(data))
             moved[name] = np.asarray(data + far * size * rng.uniform(-1.0, 1.0, data.shape))
-        try:
-            finite = np.isfinite(student.loss(moved))
-        except Exception:  # beyond its domain a student's function may raise what it likes
-            continue
-        if finite:
-            yield moved
-            return
+        loss = attempt(student.loss, moved)
+        if loss is not None and np.isfinite(loss):
+            return moved
+    return None
 
 
 def same_numbers(a: Array, b: Array) -> Array:
@@ -142,6 +102,14 @@ def ratio(a: Array, b: Array) -> float | None:
     return k if k != 0.0 and fits(a, k * b) else None
 
 
+def combination(g: Array, *parts: Array) -> Array | None:
+    """The factors with which these parts add up to g, or None."""
+    terms = np.stack(parts, -1)
+    factors = np.linalg.lstsq(terms.reshape(-1, len(parts)), g.ravel(), rcond=None)[0]
+    factors = np.where(np.abs(factors) <= 1e-6 * np.abs(factors).max(), 0.0, factors)
+    return factors if fits(terms @ factors, g) or not g.any() else None
+
+
 def is_data(a: Array) -> bool:
     """Whether an array that a function reads is data, not labels or a number."""
     return bool(a.dtype.kind == "f" and a.ndim)
@@ -152,6 +120,71 @@ def is_count(a: Array) -> bool:
     return a.ndim == 1 and a.dtype.kind in "iu" and np.array_equal(a, np.arange(len(a)))
 
 
+def is_labeling(a: Array) -> bool:
+    """Whether this looks like the classes of samples."""
+    return a.ndim == 1 and a.dtype.kind in "iu" and a.min() >= 0 < a.max() and not is_count(a)
+
+
+class Seen(NamedTuple):
+    """The gradient by one array: the student's, and the right one."""
+
+    yours: Array
+    right: Array
+
+    @property
+    def wrong(self) -> Array:
+        """Which elements are."""
+        return ~same_numbers(self.yours, self.right)
+
+
+def measured(student: Student, leaves: Leaves, name: str, places: Any) -> Seen:
+    """Both gradients by one array at some places, the right one by central differences."""
+    x = leaves[name]
+    right = np.zeros(x.shape)
+    looked_at = np.zeros(x.shape, bool)
+    looked_at[places] = True
+    for place in map(tuple, np.argwhere(looked_at)):
+        h = STEP * max(1.0, abs(float(x[place])))
+        above, below = np.array(x), np.array(x)
+        above[place], below[place] = x[place] + h, x[place] - h
+        change = student.loss({**leaves, name: above}) - student.loss({**leaves, name: below})
+        right[place] = change / (above[place] - below[place])
+    return Seen(student(leaves)[1][name][places], right[places])
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an array is turned into by data, z = rows @ W + b, and the way back of a gradient.
+
+    rows is None where the array is z itself, and all ones where it is b; flipped where z = rows @ W.T.
+    """
+
+    z: Array
+    rows: Array | None = None
+    flipped: bool = False
+
+    def back(self, g: Array, shape: tuple[int, ...]) -> Array:
+        """The gradient by the array, for one by z."""
+        if self.rows is None:
+            return g
+        slopes = self.rows.T @ g
+        return (slopes.T if self.flipped else slopes).reshape(shape)
+
+    def places(self, column: int) -> Any:
+        """The index of the elements of the array that one column of the data meets."""
+        if self.rows is None or self.rows.shape[1] == 1:
+            return ...
+        return (slice(None), column) if self.flipped else column
+
+
+class Penalty(NamedTuple):
+    """A penalty, and its part of both gradients: the k and l of k·x + l·sign(x)."""
+
+    cause: Cause
+    yours: Array
+    right: Array
+
+
 @dataclass
 class Case:
     """One array's gradient at one point; what is found out about it is kept."""
@@ -159,7 +192,7 @@ class Case:
     student: Student
     leaves: Leaves
     name: str
-    places: Sequence[Any] | None = None  # of a large array, those that are looked at
+    places: Any = ...  # of a large array, the index of those that are looked at
 
     @property
     def x(self) -> Array:
@@ -174,8 +207,7 @@ class Case:
     @functools.cached_property
     def labelings(self) -> list[Array]:
         """What is read and looks like the classes of samples."""
-        whole = [a for a in self.held if a.ndim == 1 and a.dtype.kind in "iu" and a.min() >= 0 < a.max()]
-        return [a for a in whole if not is_count(a)]
+        return [a for a in self.held if is_labeling(a)]
 
     @functools.cached_property
     def samples(self) -> int:
@@ -187,135 +219,97 @@ class Case:
     @property
     def sizes(self) -> list[int]:
         """The sizes over which somebody may have averaged: not those over which X @ W adds up."""
-        arrays = [*self.held, *self.leaves.values()]
-        sizes = dict.fromkeys(n for a in arrays for n in (*a.shape, a.size))
-        inner = {
-            a.shape[1] for a in self.held if a.ndim == 2 and is_data(a) and a.shape[1:] == self.x.shape[:1]
-        }
-        outer = {self.samples, *self.x.shape[1:]}
-        return [n for n in sizes if n not in inner or n in outer]
+        x, data = self.x.shape, [a for a in self.held if a.ndim == 2 and is_data(a)]
+        inner = {a.shape[1] for a in data if a.shape[1:] == x[:1]} - {self.samples, *x[1:]}
+        sizes = [n for a in (*self.held, *self.leaves.values()) for n in (*a.shape, a.size)]
+        return [n for n in dict.fromkeys(sizes) if n not in inner]
 
-    def seen(self, student: Student, leaves: Leaves | None = None) -> Seen | None:
-        """Both gradients in another run, without their penalty; None if it does not come to any."""
-        try:
-            found = measured(student, self.leaves if leaves is None else leaves, self.name, self.places)
-        except Exception:  # an experiment may ask of a function what it cannot do
-            return None
-        return self.without(found)
+    def seen(self, student: Student, leaves: Leaves | None = None, places: Any = ...) -> Seen:
+        """Both gradients in another run, without their penalty."""
+        seen = measured(student, leaves or self.leaves, self.name, places)
+        return self.without_penalty(seen, self.x[places])
 
-    def claimed(self, student: Student) -> Array | None:
-        """The student's gradient in another run, without its penalty."""
-        try:
-            yours = student(self.leaves)[1][self.name]
-        except Exception:  # as above
-            return None
-        return yours if self.penalty is None else yours - self.penalty[1]
-
-    def along(self, student: Student, direction: Array) -> float:
-        """The slope of the loss along a direction in another run, without its penalty."""
-        h = STEP / float(np.abs(direction).max())
-        above, below = (student.loss({**self.leaves, self.name: self.x + k * direction}) for k in (h, -h))
-        rest = 0.0 if self.penalty is None else float((self.penalty[2] * direction).sum())
-        return (above - below) / (2.0 * h) - rest
-
-    def without(self, seen: Seen) -> Seen:
-        """Gradients without their penalty."""
+    def without_penalty(self, seen: Seen, x: Array) -> Seen:
+        """Gradients without their penalty on these elements of the array."""
         if self.penalty is None:
             return seen
-        _, yours, right = self.penalty
-        a, n = seen.yours - yours, seen.right - right
-        return Seen(a, n, ~same_numbers(a, n), seen.x)
-
-    def beside(self, a: Array) -> bool:
-        """Whether data are what x is compared with: both may grow alike, and the loss stays."""
-        shape = self.x.shape
-        if not shape or a.shape[a.ndim - len(shape) :] != shape:
-            return False
-        moved = self.student.otherwise(lambda b: b + 1.0 if b is a else b)
-        try:
-            there = moved.loss({**self.leaves, self.name: self.x + 1.0})
-        except Exception:  # an experiment may ask of a function what it cannot do
-            return bool(a.shape == shape)
-        return bool(a.shape == shape or close(there, self.student.loss(self.leaves)))
+        terms = np.stack([x, np.sign(x)], -1)
+        return Seen(seen.yours - terms @ self.penalty.yours, seen.right - terms @ self.penalty.right)
 
     @functools.cached_property
-    def penalty(self) -> tuple[Cause, Array, Array] | None:
-        """A penalty on this array, and its part of both gradients: what is left when all data are 0."""
-        data = [a for a in self.held if is_data(a)]
-        if not data or any(map(self.beside, data)):
-            return None  # nothing to leave out; a target beside a prediction
+    def compared(self) -> bool:
+        """Whether x is compared with data: with some of its shape, or both may grow and the loss stays."""
+        shape = self.x.shape
+        for data in self.held if shape else ():
+            if not is_data(data) or data.shape[-len(shape) :] != shape:
+                continue
+            moved = self.student.otherwise(lambda a, data=data: a + 1.0 if a is data else a)
+            there = attempt(moved.loss, {**self.leaves, self.name: self.x + 1.0})
+            if data.shape == shape or (there is not None and close(there, self.student.loss(self.leaves))):
+                return True
+        return False
+
+    @functools.cached_property
+    def penalty(self) -> Penalty | None:
+        """A penalty on this array: what is left of the gradients when all data are 0."""
+        x = self.x[self.places]
+        if self.compared or not any(map(is_data, self.held)) or np.unique(np.abs(x)).size < 3:
+            return None  # a target; nothing to leave out; or too few numbers to tell x from sign(x)
         others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
-        try:
-            seen = measured(self.student.without_data(), others, self.name, self.places)
-        except Exception:  # without data there may be nothing to compute
+        seen = attempt(measured, self.student.without_data(), others, self.name, self.places)
+        yours, right = (combination(g, x, np.sign(x)) for g in seen) if seen else (None, None)
+        if yours is None or right is None:
             return None
-        terms = np.stack([seen.x, np.sign(seen.x)], -1)
-        if np.unique(np.abs(seen.x)).size < 3:
-            return None  # which of the two it follows cannot be told
-        factors, parts = [], []
-        for g in (seen.yours, seen.right):
-            found = np.linalg.lstsq(terms.reshape(-1, 2), g.ravel(), rcond=None)[0]
-            found[np.abs(found) <= 1e-6 * np.abs(found).max()] = 0.0
-            factors.append(found)
-            parts.append(terms @ found)
-            if g.any() and not fits(parts[-1], g):
-                return None
-        cause = penalty_cause(factors[0], factors[1], self.name)
-        return None if cause is None else (cause, *parts)
+        cause = penalty_cause(yours, right, self.name)
+        return None if cause is None else Penalty(cause, yours, right)
 
     def relabeled(self) -> Iterator[tuple[Cause, Student]]:
         """The function with each of its labels the next class, or the one before; or the other one of two."""
         for y in self.held:
-            moves: list[tuple[Cause, Array]] = []
-            count = int(max([y.max() + 1, *self.x.shape[-1:]])) if y.size else 1
-            if any(y is known for known in self.labelings):
-                moves = [(Cause("labels"), (y + step) % count) for step in (1, -1)]
-            elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
-                moves = [(Cause("labels"), np.roll(y, step, axis=1)) for step in (1, -1)]
-            low, *others = np.unique(y) if y.ndim and y.size and y.dtype.kind in "iuf" else [None]
-            if others == [1] and low in (0, -1):
-                moves.append((Cause("exchanged", what=f"{low:g} and 1"), 1 + low - y))
-            for cause, moved in moves:
+            for cause, moved in relabelings(y, self.x.shape[-1:]):
                 yield cause, self.student.otherwise(lambda a, y=y, moved=moved: moved if a is y else a)
-
-    def linear_scores(self) -> Any:
-        """The scores X @ W + b that x is the W or b of, one row for each sample; None if there are none."""
-        many = self.samples
-        linear = [scores for scores in self.scores() if scores.rows is not None and len(scores.rows) == many]
-        if not linear and self.x.ndim == 1:
-            return Scores(np.zeros((many, 1)), np.ones((many, 1)))  # a bias further on, of which z is unknown
-        return linear[0] if linear else None
 
     def scores(self) -> Iterator[Scores]:
         """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""
         yield Scores(self.x)
-        for data in self.held:
-            for leaf in self.leaves.values() if data.ndim == 2 and is_data(data) else ():
-                for flipped in (False, True) if leaf.ndim == 2 else (False,):
-                    weights = leaf.T if flipped else leaf
-                    if weights.ndim not in (1, 2) or weights.shape[0] != data.shape[1]:
+        for data in (a for a in self.held if a.ndim == 2 and is_data(a)):
+            for leaf in self.leaves.values():
+                for weights in (leaf, leaf.T) if leaf.ndim == 2 else (leaf,):
+                    if weights.ndim not in (1, 2) or len(weights) != data.shape[1]:
                         continue
                     after = weights.shape[1:]
-                    biases = [b for b in self.leaves.values() if b is not leaf and b.shape == after]
-                    z = data @ weights + (biases[0] if biases else 0.0)
+                    bias = next((b for b in self.leaves.values() if b is not leaf and b.shape == after), None)
+                    z = data @ weights + (0.0 if bias is None else bias)
                     if leaf is self.x:
-                        yield Scores(z, data, flipped)
-                    elif biases and biases[0] is self.x:
+                        yield Scores(z, data, flipped=weights is not leaf)
+                    elif bias is self.x:
                         yield Scores(z, np.ones((len(data), 1)))
+
+
+def relabelings(y: Array, width: tuple[int, ...]) -> Iterator[tuple[Cause, Array]]:
+    """Other labels in place of some, if these are labels: of as many classes as the scores are wide."""
+    values = np.unique(y) if y.ndim and y.dtype.kind in "iuf" else np.empty(0)
+    if is_labeling(y):
+        classes = max([int(y.max()) + 1, *width])
+        yield from ((Cause("labels"), (y + step) % classes) for step in (1, -1))
+    elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
+        yield from ((Cause("labels"), np.roll(y, step, axis=1)) for step in (1, -1))
+    if values.size == 2 and values[1] == 1 and values[0] in (0, -1):
+        yield Cause("labels/exchanged", what=f"{values[0]:g} and 1"), values.sum() - y
 
 
 def penalty_cause(yours: Array, right: Array, name: str) -> Cause | None:
     """What two penalties, each k·x + l·sign(x), have to do with each other; None if there are none."""
     names = name, f"sign({name})"
-    said, belongs = (
-        " + ".join(f"{k:.4g}·{n}" for k, n in zip(f, names, strict=True) if k) for f in (yours, right)
+    stands, belongs = (
+        " + ".join(f"{k:.4g}·{n}" for k, n in zip(pair, names, strict=True) if k) for pair in (yours, right)
     )
     if np.allclose(yours, right, rtol=CLOSE, atol=0.0):
-        return Cause("right regularizer", what=said) if yours.any() else None
+        return Cause("regularizer/right", what=stands) if yours.any() else None
     for n in (0, 1):
         if close(yours[1 - n], right[1 - n]):
             return Cause("regularizer", float(yours[n]), float(right[n]), what=names[n])
     times = yours[0] / right[0] if right.all() else np.nan
     if close(yours[1], times * right[1]):
         return Cause("regularizer", float(times), 1.0, what=f"({belongs})")
-    return Cause("other regularizer", what=f"{said} where {belongs or 0} belongs")
+    return Cause("regularizer/other", what=f"{stands} where {belongs or 0} belongs")

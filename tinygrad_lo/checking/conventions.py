@@ -4,81 +4,132 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import numpy as np
 
 from tinygrad_lo import options as reading
+from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.checking.samples import Draw
+from tinygrad_lo.checking.student import calling, unchanged
+from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, OptionError
 
 Options = dict[str, Any]
 Values = Sequence[tuple[Any, str]]  # values of an option, each with what a function with it does
 
 
-class HasWords(Protocol):
-    """A usual mistake, which has its words."""
+@dataclass(frozen=True)
+class Mistake:
+    """A usual mistake: what the function does, in words, and the cause that a report gives."""
 
-    @property
-    def said(self) -> str:
-        """What the function does."""
-
-
-S = TypeVar("S", bound=HasWords)
+    said: str
+    cause: str = field(default="convention", kw_only=True)
 
 
-def must_be_known(who: str, fn: Callable[..., Any], name: str, known: Collection[str], kind: str) -> None:
-    """Raise unless there is a function to check, and something of that name to compare it with."""
-    if not callable(fn):
-        raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
-    if not isinstance(name, str) or name not in known:
-        likely = reading.meant(name, known)
-        hint = f"Did you mean {likely!r}? " if likely else ""
-        raise OptionError(f"{who}: {name!r} is no {kind}. {hint}There are {', '.join(known)}")
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """How something of the library may be written."""
+
+    slips: tuple[Any, ...] = ()
+    options: Mapping[str, Values] = field(default_factory=dict)  # that have other values than elsewhere
+    required: Options = field(default_factory=dict)  # options without a default
+    draw: Draw = lambda *_: {}  # a loss: arguments on which to compare it
+    before: tuple[Callable[[Any], Any], str] | None = None  # what a caller may have done to the scores
 
 
-def must_be_options(who: str, words: Collection[str], known: Collection[str]) -> None:
-    """Raise for the first option that is none of those known."""
-    for word in words:
-        if word not in known:
-            raise reading.unknown(who, word, known)
+@dataclass(frozen=True)
+class Variant:
+    """Something of the library with some options and perhaps a slip; `said` is what differs, in words."""
+
+    name: str
+    options: Options
+    said: tuple[str, ...] = ()
+    slip: Any = None
+
+    kind: ClassVar[str]
+    module: ClassVar[Any]
+    data: ClassVar[str]  # how a call writes what comes before the options
+    table: ClassVar[Mapping[str, Known]]
+    meanings: ClassVar[Mapping[str, Values]]  # of the options, what their values mean
+
+    @classmethod
+    def asked_for(cls, who: str, fn: Any, name: str, options: Options) -> Self:
+        """What a function is compared with: the options that were said, and the defaults of the others.
+
+        Raises:   DTypeError: no function.  OptionError: nothing of that name, or no such option.
+        """
+        if not callable(fn):
+            raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
+        if not isinstance(name, str) or name not in cls.table:
+            hint = reading.guess(name, cls.table) or "."
+            raise OptionError(f"{who}: {name!r} is no {cls.kind}{hint} There are {', '.join(cls.table)}")
+        known = cls(name, {}).signature()
+        for word in options:
+            if word not in known:
+                raise reading.unknown(f"{who}: {name}", word, known)
+        said = {**cls.table[name].required, **options}
+        return cls(name, {word: said.get(word, p.default) for word, p in known.items()})
+
+    def signature(self) -> dict[str, inspect.Parameter]:
+        """The options that it has."""
+        parameters = inspect.signature(getattr(self.module, self.name)).parameters
+        return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY or k == "lr"}
+
+    def call(self) -> str:
+        """How it is written with this library: with the options that are no defaults, and lr."""
+        known = self.signature().items()
+        shown = [f"{k}={self.options[k]!r}" for k, p in known if k == "lr" or self.options[k] != p.default]
+        return f"lo.{self.module.__name__.rpartition('.')[2]}.{self.name}({', '.join([self.data, *shown])})"
+
+    def values(self) -> Mapping[str, Values]:
+        """The options in which its variants differ."""
+        known = {**self.meanings, **self.table[self.name].options}
+        return {option: known[option] for option in self.options if option in known}
+
+    def variants(self, most: int) -> Iterator[Self]:
+        """All that differ in up to `most` things, those in few first; a slip counts as one."""
+        others = [
+            [(option, value, text) for value, text in values if value != self.options[option]]
+            for option, values in self.values().items()
+        ]
+        yield self
+        for count in range(1, most + 1):
+            for slip in (None, *self.table[self.name].slips):
+                for options in itertools.combinations(others, count - bool(slip)):
+                    for changes in itertools.product(*options):
+                        changed = {option: value for option, value, _ in changes}
+                        texts = [text for *_, text in changes]
+                        said = (slip.said, *texts) if slip else tuple(texts)
+                        yield replace(self, options={**self.options, **changed}, said=said, slip=slip)
+
+    def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
+        """Say which variant of this one a student's function is, and what was asked for."""
+        words = [
+            next((text for value, text in values if value == asked), f"has {option}={asked!r}")
+            for option, values in self.values().items()
+            if found.options[option] != (asked := self.options[option])
+        ]
+        instead = f"; {ours} {' and '.join(words)}" if words else ""
+        work.match = found.call() if found.slip is None else None
+        cause = found.slip.cause if found.slip else "convention"
+        work.fail(cause, f"your {subject} {' and '.join(found.said)}{instead}{tail}")
 
 
-def other_values(options: Mapping[str, Values], expected: Options) -> dict[str, Values]:
-    """Each option with all its values but the expected one."""
-    return {
-        option: [(value, said) for value, said in values if value != expected[option]]
-        for option, values in options.items()
-    }
+def each_of(text: str, *values: float) -> list[tuple[float, str]]:
+    """Values of an option that are said alike."""
+    return [(value, text.format(value)) for value in values]
 
 
-def departures(
-    axes: Mapping[str, Values], slips: Sequence[S], most: int
-) -> Iterator[tuple[Options, tuple[str, ...], S | None]]:
-    """All ways to differ in up to `most` things, few first: other values, their words, and a slip or None."""
-    for count in range(most + 1):
-        for slip in (None, *(slips if count else ())):
-            for chosen in itertools.combinations(axes, count if slip is None else count - 1):
-                for values in itertools.product(*(axes[option] for option in chosen)):
-                    changed = {option: value for option, (value, _) in zip(chosen, values, strict=True)}
-                    said = (slip.said,) if slip else ()
-                    yield changed, (*said, *(text for _, text in values)), slip
-
-
-def instead(options: Mapping[str, Values], yours: Options, expected: Options) -> list[str]:
-    """What was asked for, in the words of the options that differ."""
-    words = []
-    for option, values in options.items():
-        if option in expected and yours[option] != expected[option]:
-            said = next((text for value, text in values if value == expected[option]), None)
-            words.append(said or f"has {option}={expected[option]!r}")
-    return words
-
-
-def call_of(function: str, first: str, options: Options, known: Mapping[str, inspect.Parameter]) -> str:
-    """A call as it is written with this library: with the options that are no defaults, and lr."""
-    shown = [f"{k}={v!r}" for k, v in options.items() if k == "lr" or v != default(known.get(k))]
-    return f"lo.{function}({', '.join([first, *shown])})"
-
-
-def default(parameter: inspect.Parameter | None) -> Any:
-    """The default of a parameter, if there is one."""
-    return inspect.Parameter.empty if parameter is None else parameter.default
+def called(
+    who: str, fn: Callable[..., Any], arrays: Mapping[str, Array], *rest: Any, heard: bool, **options: Any
+) -> Any:
+    """What a student's function returns for copies of these arrays, which it must leave as they are."""
+    copies = [np.array(a) if np.ndim(a) else float(a) for a in arrays.values()]
+    with calling(heard=heard):
+        result = fn(*copies, *rest, **options)
+    for (what, a), copy in zip(arrays.items(), copies, strict=True):
+        unchanged(who, what, a, copy)
+    return result

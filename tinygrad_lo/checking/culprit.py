@@ -1,12 +1,11 @@
-"""Which op is wrong: every recorded node's own rules, at the inputs that it was called with.
+"""Which op is wrong: every recorded node's own rules, alone, at the inputs that it was called with.
 
-A rule is checked alone: the product of a random vector and the op's Jacobian, by the rule and by
-differences of the op's forward. What happens downstream plays no part, so a rule is also found where
-the gradient that arrives at it is zero, and a right rule is never blamed for a wrong one.
+So a wrong rule is found where no gradient arrives, too, and a right one is never blamed for another.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,13 +15,12 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Slope, judge
-from tinygrad_lo.checking.elements import direction_of, index_of, wrong_ones
-from tinygrad_lo.checking.recording import place_of
+from tinygrad_lo.checking.measured import direction_of, index_of, wrong_ones
+from tinygrad_lo.checking.recording import eps_of, gradients_of, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.checking.rounding import Noise
 from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
-from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.tensor import Tensor
 
@@ -32,21 +30,16 @@ NODES = 5000  # nodes of one graph that are looked at
 
 
 def wrong_rules(
-    nodes: Iterable[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
+    nodes: list[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
 ) -> list[Fault]:
     """The faults of these nodes' rules, oldest node first; order 2 differentiates the rules themselves.
 
     singly: each element of an input is moved alone, even if all of them together show nothing.
     """
-    wrong: list[Fault] = []
-    nodes = list(nodes)
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
-    for node in nodes:
-        wrong += OpCall.of(node).faults(rng, rtol, order, singly)
-        if len(wrong) >= ENOUGH:
-            break
-    return wrong
+    faults = (fault for node in nodes for fault in faults_of(OpCall.of(node), rng, rtol, order, singly))
+    return list(itertools.islice(faults, ENOUGH))
 
 
 def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> list[Fault]:
@@ -54,7 +47,7 @@ def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float
     wrong = []
     for call in map(OpCall.of, nodes):
         largest = max((np.size(call.inputs[i]) for i in call.wanted), default=1)
-        tries = (call.elsewhere(rng).faults(rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
+        tries = (faults_of(call.elsewhere(rng), rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
         wrong += next(filter(None, tries), [])[:1]
     return wrong
 
@@ -67,21 +60,27 @@ def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bo
 def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     """Whether the one-sided slopes of an op differ when all its inputs move, equal ones alike."""
     call = OpCall.of(node)
+    y = call.value()
     steps = {p.birth: rng.uniform(0.5, 1.5, np.shape(p.value)) for p in node.parents if p is not None}
     ways = {i: steps[p.birth] for i in call.wanted if (p := node.parents[i]) is not None}
-    with np.errstate(all="ignore"):
-        y = call.value()
-        u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-        parts = {i: call.gradient(i, u, y) for i in ways}
+    u = rng.uniform(0.5, 1.5, np.shape(y))[()]
+    parts = [(call.gradient(i, u, y), way) for i, way in ways.items()]
 
-        def at(h: float) -> float:
-            moved = {i: call.inputs[i] + h * way for i, way in ways.items()}
-            return float((u * call.value(moved)).sum())
+    def at(h: float) -> float:
+        return float((u * call.value({i: call.inputs[i] + h * way for i, way in ways.items()})).sum())
 
-        claimed = sum(float((g * ways[i]).sum()) for i, g in parts.items() if g is not None)
-        size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
-        noise = Noise(eps_of(y), float(np.linalg.norm(u * y)))
-        return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
+    claimed = sum(float((g * way).sum()) for g, way in parts if g is not None)
+    size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
+    noise = Noise(eps_of([y]), float(np.linalg.norm(u * y)))
+    return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
+
+
+def faults_of(
+    call: OpCall, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
+) -> list[Fault]:
+    """What is wrong with an op's rules."""
+    claims = first_order(call, rng) if order == 1 else second_order(call, rng)
+    return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
 
 
 @dataclass(frozen=True)
@@ -132,22 +131,6 @@ class OpCall:
         shape = np.shape(inputs[i])
         return part if np.shape(part) == shape else unbroadcast(part, shape)
 
-    def sizes(self, y: Array) -> list[int]:
-        """The sizes over which a rule could wrongly have averaged."""
-        arrays = [x for x in [*self.inputs, y] if isinstance(x, np.ndarray)]
-        return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
-
-    def faults(
-        self, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
-    ) -> list[Fault]:
-        """What is wrong with the op's rules."""
-        with np.errstate(all="ignore"):
-            claims = first_order(self, rng) if order == 1 else second_order(self, rng)
-            return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]
-
-
-# ------------------------------------------------------------------------- what a rule claims
-
 
 @dataclass
 class Claim:
@@ -176,32 +159,25 @@ class Claim:
 
     def slope(self, direction: Array, rtol: float) -> Slope:
         """The slope along a direction, by the rule and by differences."""
-        x, moved = np.asarray(self.x), direction != 0
-        size = float(np.abs(x[moved]).max())
-        products = self.gradient * direction
-        eps, size_of_terms = eps_of(self.y), self.length + float(np.linalg.norm((self.gradient * x)[moved]))
-        noise = Noise(eps, size_of_terms, 4.0 * eps * float(np.abs(products).max()))
+        moved, products, eps = direction != 0, self.gradient * direction, eps_of([self.y])
+        size = self.length + float(np.linalg.norm((self.gradient * self.x)[moved]))
+        noise = Noise(eps, size, 4.0 * eps * float(np.abs(products).max(initial=0.0)))
+        x = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0))
 
         def at(h: float) -> float:
-            return self.value((x + h * direction)[()])
+            return self.value((self.x + h * direction)[()])
 
-        return judge(at, self.base, float(products.sum()), size, rtol, noise)
+        return judge(at, self.base, float(products.sum()), x, rtol, noise)
 
     def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
         """What is wrong at element k."""
-        x = np.asarray(self.x)
-        op, line, index = self.call.op.name, self.call.line, index_of(k, x.shape)
-        return Fault(
-            op, line, self.rule, index, float(x[index]), float(analytic), float(numeric), cause, self.order
-        )
+        op, where, index = self.call.op.name, self.call.line, index_of(k, np.shape(self.x))
+        numbers = float(np.asarray(self.x)[index]), float(analytic), float(numeric)
+        return Fault(op, where, self.rule, index, *numbers, cause, self.order)
 
 
 def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
-    """u · op(x) as a function of each input x, with the gradient that the rule gives for u.
-
-    u is positive: at a tie or kink with weights of both signs, no subgradient need lie between the
-    one-sided slopes.
-    """
+    """u · op(x) as a function of each input x, with the gradient that the rule gives for a positive u."""
     y = call.value()
     if not np.isfinite(y).all():
         return
@@ -219,13 +195,15 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
             return float((u * call.value({i: x})).sum())
 
         yield Claim(call, y, length, i, value, call.inputs[i], gradient, -np.asarray(mirrored))
-    i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k])) if len(gradients) == 2 else (0, 0)
+    if len(gradients) != 2:
+        return
+    i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
     a, b = call.inputs[i], call.inputs[j]
-    if i == j or not have_ties(a, b):
+    if not have_ties(a, b):
         return
     # At a tie of maximum(a, b) each share is right alone, but all of them must add up to one.
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
-    rounding = 4.0 * eps_of(y) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
+    rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
 
     def moved_together(x: Array) -> float:
@@ -265,7 +243,7 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
         if total is None:
             continue
         length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
-        for j, gradient in zip(moving, tensor_gradients(total, leaves), strict=True):
+        for j, gradient in zip(moving, gradients_of(total, [*leaves.values()]), strict=True):
 
             def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
                 return float(rule_value({j: x}))
@@ -273,37 +251,24 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
 
 
-def tensor_gradients(total: Any, leaves: dict[int, Tensor]) -> list[Array]:
-    """The gradients by the leaves, of a value that need not depend on them."""
-    parts: list[Any] = [None] * len(leaves)
-    if isinstance(total, Node) and total.needs:
-        parts = grad(total, list(leaves.values()), allow_unused=True)
-    return [np.zeros(x.shape) if g is None else g for x, g in zip(leaves.values(), parts, strict=True)]
-
-
-def eps_of(y: Array) -> float:
-    """The rounding of the arithmetic that made this."""
-    return float(np.finfo(y.dtype).eps) if y.dtype.kind == "f" else 2.0**-52
-
-
-# ------------------------------------------------------------------------- whether it holds
+def random_steps(claim: Claim, rng: np.random.Generator) -> Array:
+    """A direction in which all elements move, by about one, but for those that cannot."""
+    shape = np.shape(claim.x)
+    steps = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
+    return np.where(np.isfinite(claim.x), steps, 0.0)
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
-    x = np.asarray(claim.x)
-    if x.size == 0:
-        return None
-    malformed = not_a_gradient(claim)
-    if malformed is not None:
+    if np.size(claim.x) and (malformed := not_a_gradient(claim)) is not None:
         return malformed
-    d = rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape)
-    every = np.flatnonzero(np.isfinite(x))  # an infinite input cannot be moved
+    steps = random_steps(claim, rng)
+    every = np.flatnonzero(steps)
 
     def slope(some: Array) -> Slope:
-        return claim.slope(direction_of(x.shape, some, np.ravel(d)[some]), rtol)
+        return claim.slope(direction_of(steps.shape, some, steps.flat[some]), rtol)
 
-    together = slope(every).verdict if every.size else "ZERO"
+    together = slope(every).verdict
     if not every.size or (together in ("OK", "ZERO") and not singly):
         return None
     if every.size > SINGLE:
@@ -313,7 +278,7 @@ def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -
     verdicts = np.array([one.verdict for one in measured])
     if "FAIL" not in verdicts:
         return wrong_shares(claim, every[verdicts == "KINK"], rtol)
-    numeric = np.array([one.numeric for one in measured]) / d.flat[every]
+    numeric = np.array([one.numeric for one in measured]) / steps.flat[every]
     return worst(claim, every, numeric, verdicts == "FAIL")
 
 
@@ -322,7 +287,7 @@ def worst(claim: Claim, every: Array, numeric: Array, wrong: Array) -> Fault:
     size, analytic = np.size(claim.x), np.asarray(claim.gradient).flat[every]
     shape = np.shape(claim.x) if every.size == size else every.shape
     a, n, failed = (part.reshape(shape) for part in (analytic, numeric, wrong))
-    cause = diagnose(a, n, failed, sizes=claim.call.sizes(claim.y))
+    cause = diagnose(a, n, failed, sizes=sizes_of([*claim.call.inputs, claim.y]))
     k = int(np.argmax(np.where(wrong, np.abs(analytic - numeric), -1.0)))
     return claim.fault(int(every[k]), analytic[k], numeric[k], cause)
 
@@ -333,13 +298,12 @@ def not_a_gradient(claim: Claim) -> Fault | None:
     if not np.isfinite(gradient).all():
         k = int(np.argmax(~np.isfinite(gradient)))
         return claim.fault(k, gradient.flat[k], np.nan, Cause("not finite"))
-    if claim.mirrored is None:
-        return None
-    off = np.abs(gradient - claim.mirrored)
-    if not off.max() > 1e-9 * np.abs(gradient).max():  # nan, where -g overflows, shows nothing
-        return None
-    k = int(np.argmax(off))
-    return claim.fault(k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
+    if claim.mirrored is not None:
+        off = np.abs(gradient - claim.mirrored)
+        if off.max() > 1e-9 * np.abs(gradient).max():  # nan, where -g overflows, shows nothing
+            k = int(np.argmax(off))
+            return claim.fault(k, gradient.flat[k], claim.mirrored.flat[k], Cause("not linear"))
+    return None
 
 
 def wrong_shares(claim: Claim, kinks: Array, rtol: float) -> Fault | None:

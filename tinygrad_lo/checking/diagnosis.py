@@ -1,15 +1,19 @@
-"""What numbers and sizes say about a wrong gradient: a cause, how much, and where; or nothing."""
+"""What numbers and sizes say about a wrong gradient: a cause, how much, and where; and how it is told."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array
 
 CLOSE = 5e-4  # how equal two numbers must be to be one; what they are compared with is good to 1e-6
+UNEXPLAINED = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
 MAJORITY = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
 
 
@@ -18,7 +22,7 @@ class Cause:
     """A kind of mistake, tagged with what the numbers say of it.
 
     Attributes:
-        kind: a key of `sentences.SENTENCES`.
+        kind: a key of SENTENCES: what it is called in public, and behind a / what it is more exactly.
         amount: yours / right; of a penalty, its factor in yours, or how much that is off if `right` is None.
         right: the size of the mean that makes the amount; of a penalty, the factor that belongs there.
         where: the elements that are wrong, in words; "" for all of them.
@@ -38,26 +42,16 @@ class Cause:
         """The cause in public: what `report.cause` is."""
         if self.kind == "factor":
             return f"factor {digits(self.amount)}"
-        return PUBLIC.get(self.kind, self.kind)
+        return self.kind.partition("/")[0] or None
 
-
-# Kinds that are finer than what they are called in public, and those that are no cause.
-PUBLIC: dict[str, str | None] = {
-    "exchanged": "labels", "other regularizer": "regularizer",
-    "another loss": "convention", "mean axis": "axis",
-    "turned": "transpose", "taken for its transpose": "transpose", "mask": "some elements",
-    "right class": "some elements", "wrong classes": "some elements", "answers": "some elements",
-    "mean path": "path", "variance path": "path", "both paths": "path", "rounded": None, "flat": None,
-}  # fmt: skip
-
-
-def digits(ratio: float) -> str:
-    """A ratio with the digits that tell it from 1: 1 + 1.0e-6."""
-    off = ratio - 1.0
-    if not 0.0 < abs(off) < CLOSE:
-        return f"{ratio:.4g}"
-    mantissa, exponent = f"{abs(off):.1e}".split("e")
-    return f"1 {'+' if off > 0 else '-'} {mantissa}e{int(exponent)}"
+    def agrees(self, other: Cause) -> bool:
+        """Whether two causes are one, found at two points."""
+        numbers = (self.amount, self.right or 0.0), (other.amount, other.right or 0.0)
+        if (self.kind, self.what) != (other.kind, other.what) or not np.allclose(*numbers, 2 * CLOSE, 1e-9):
+            return False
+        if self.penalty is None or other.penalty is None:
+            return self.penalty is other.penalty
+        return self.penalty.agrees(other.penalty)
 
 
 def diagnose(
@@ -80,7 +74,7 @@ def diagnose(
     if not analytic.any():
         return Cause("disconnected")
     if not numeric.any():
-        return Cause("flat", what=what)
+        return Cause("/flat", what=what)
     right = ~wrong & (np.abs(numeric) > 1e-8 * np.abs(numeric).max())  # smaller ones are a zero's noise
     cause = one_multiple(a, n, wrong, right, sizes)
     if cause is None and x is not None and not right.any():
@@ -95,20 +89,23 @@ def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collecti
         return None
     cause = factor(ratio, sizes)
     if not right.any():
-        return cause if a.size > 1 or clean(ratio) else None
+        whole = any(close(max(abs(ratio), 1.0 / abs(ratio)), k) for k in range(1, 11))
+        return cause if a.size > 1 or whole else None  # any other ratio of one element shows nothing
     if a.size == 1 and cause.kind != "sign":
         return None  # one element among right ones shows nothing
     return replace(cause, where=whereabouts(wrong))
 
 
 def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | None:
-    """The numbers are nearly right, or right in another order."""
-    gaps = np.abs(a - n) / np.maximum(np.abs(a), np.abs(n)).clip(min=np.finfo(float).tiny)
-    if gaps.max() < 2e-3:
-        return Cause("rounded")
-    if permuted(analytic, numeric):
-        return Cause("turned" if transposed(analytic, numeric) else "transpose")
-    return None
+    """The numbers are nearly right, or right in another order, such as that of the transpose."""
+    if (np.abs(a - n) <= 2e-3 * np.maximum(np.abs(a), np.abs(n))).all():
+        return Cause("/rounded")
+    alike = functools.partial(np.allclose, rtol=CLOSE, atol=1e-9 * float(np.abs(numeric).max()))
+    if analytic.size < 2 or not alike(np.sort(analytic, None), np.sort(numeric, None)):
+        return None
+    ways = (numeric.T, numeric.T.reshape(numeric.shape)) if numeric.ndim == 2 else ()
+    turned = any(way.shape == analytic.shape and alike(analytic, way) for way in ways)
+    return Cause("transpose/turned" if turned else "transpose")
 
 
 def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
@@ -143,64 +140,31 @@ def factor(ratio: float, sizes: Collection[int]) -> Cause:
 
 def close(ratio: float, value: float) -> bool:
     """Whether a measured ratio is this one."""
-    return abs(ratio - value) <= CLOSE * abs(value)
-
-
-def clean(ratio: float) -> bool:
-    """Whether it is a small whole number, or one divided by it: else one element alone shows nothing."""
-    return any(close(abs(ratio), k) or close(abs(ratio), 1.0 / k) for k in range(1, 11))
+    return math.isclose(ratio, value, rel_tol=CLOSE)
 
 
 def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:
-    """yours = a·right + b·x, or + b·sign(x): a penalty's gradient is wrong, or the rest but for it.
+    """yours = a·right + b·term, of x or sign(x): a penalty's gradient is wrong, or the rest but for it.
 
-    Every element must fit, of which there must be two more than unknowns. Then a is the factor of the
-    rest, whatever the penalty is; and the penalty is right if its factor is b / (1 − a).
+    Every element must fit, of which there must be two more than unknowns. Where a is not 1 it is the
+    factor of the rest, whatever the penalty is; and that is right if its factor is b / (1 − a).
     """
-    a, n, values = analytic.ravel(), numeric.ravel(), x.ravel()
-    for of, term in ((what, values), (f"sign({what})", np.sign(values))):
-        if np.unique(term[term != 0]).size > 1:  # a constant follows everything
-            cause = penalty_alone(a, n, term, of) or penalty_beside(a, n, term, of, sizes)
-            if cause is not None:
-                return cause
+    yours, right = analytic.ravel(), numeric.ravel()
+    gap, scale = yours - right, float(np.abs(yours).max())
+    for of, term in ((what, x.ravel()), (f"sign({what})", np.sign(x.ravel()))):
+        if term.size < 3 or np.unique(term[term != 0]).size < 2:
+            continue  # a constant follows everything
+        largest = float(np.abs(term).max())
+        b = float(gap @ term) / float(term @ term)
+        off = np.abs(gap - b * term).max()
+        if abs(b) * largest > CLOSE * scale and off <= min(1e-2 * np.abs(gap).max(), 1e-4 * scale):
+            return Cause("regularizer", b, what=of)
+        a, b = map(float, np.linalg.lstsq(np.stack([right, term], 1), yours, rcond=1e-6)[0])
+        least = min(abs(a - 1.0) * np.abs(right).max(), abs(b) * largest)
+        off = np.abs(yours - a * right - b * term).max()
+        if term.size >= 5 and off <= 1e-5 * scale and least > 1e-2 * scale and abs(a) > CLOSE:
+            return replace(factor(a, sizes), penalty=Cause("regularizer/if", b / (1.0 - a), what=of))
     return None
-
-
-def penalty_alone(a: Array, n: Array, term: Array, what: str) -> Cause | None:
-    """yours = right + b·term."""
-    scale = float(np.abs(a).max())
-    b = float((a - n) @ term) / float(term @ term)
-    if term.size < 3 or abs(b) * np.abs(term).max() <= CLOSE * scale:
-        return None
-    off = np.abs(a - n - b * term).max()
-    fits = off <= 1e-2 * np.abs(a - n).max() and off <= 1e-4 * scale
-    return Cause("regularizer", b, what=what) if fits else None
-
-
-def penalty_beside(a: Array, n: Array, term: Array, what: str, sizes: Collection[int]) -> Cause | None:
-    """yours = times·right + b·term."""
-    if term.size < 5:
-        return None
-    scale = float(np.abs(a).max())
-    (times, b), *_ = np.linalg.lstsq(np.stack([n, term], 1), a, rcond=1e-6)
-    parts = np.abs(times - 1.0) * np.abs(n).max(), np.abs(b) * np.abs(term).max()
-    off = np.abs(a - times * n - b * term).max()
-    if not (off <= 1e-5 * scale and min(parts) > 1e-2 * scale and abs(times) > CLOSE):
-        return None
-    penalty = Cause("a regularizer", float(b / (1.0 - times)), what=what)
-    return replace(factor(float(times), sizes), penalty=penalty)
-
-
-def permuted(a: Array, n: Array) -> bool:
-    """Whether both have the same numbers, in another order."""
-    tiny = 1e-9 * float(np.abs(n).max())
-    return a.size > 1 and np.allclose(np.sort(a, None), np.sort(n, None), rtol=CLOSE, atol=tiny)
-
-
-def transposed(a: Array, n: Array) -> bool:
-    """Whether the order is that of the transpose, perhaps reshaped."""
-    ways = [n.T.reshape(n.shape), *([n.T] if n.T.shape == n.shape else [])] if n.ndim == 2 else []
-    return any(np.allclose(a, way, rtol=CLOSE, atol=1e-9 * np.abs(n).max()) for way in ways)
 
 
 def lines(wrong: Array) -> str:
@@ -218,3 +182,147 @@ def whereabouts(wrong: Array) -> str:
     found = np.argwhere(wrong)
     shown = ", ".join(str([int(i) for i in place]) for place in found[:4])
     return lines(wrong) or f"at {shown}" + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+
+
+def digits(ratio: float) -> str:
+    """A ratio with the digits that tell it from 1: 1 + 1.0e-6."""
+    off = ratio - 1.0
+    if not 0.0 < abs(off) < CLOSE:
+        return f"{ratio:.4g}"
+    mantissa, exponent = f"{abs(off):.1e}".split("e")
+    return f"1 {'+' if off > 0 else '-'} {mantissa}e{int(exponent)}"
+
+
+def sentence(subject: str, cause: Cause | None) -> str:
+    """What is wrong with the subject, such as "the gradient by W"."""
+    if cause is None:
+        return f"{subject} {UNEXPLAINED}"
+    if cause.penalty is not None:
+        data = told(replace(cause, penalty=None))
+        return f"{subject}: its data part {data}; its regularizer {told(cause.penalty)}"
+    if cause.kind == "regularizer/other" or (cause.kind == "regularizer" and cause.right):
+        return f"{subject}: its data part is right; its regularizer {told(cause)}"
+    return f"{subject} {told(cause)}"
+
+
+def told(cause: Cause) -> str:
+    """What a cause means, as the end of a sentence."""
+    words = SENTENCES[cause.kind]
+    if callable(words):
+        return words(cause)
+    where, amount = cause.where or "at some elements", four_digits(cause.amount)
+    text = words.format(what=cause.what, where=where, amount=amount, right=cause.right or 0)
+    return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
+
+
+def times_as_words(size: float) -> str:
+    """A multiple in words, a whole number or one over it as a fraction."""
+    near = Fraction(size).limit_denominator(1000)
+    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
+        return f"{digits(size)} times"
+    return {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
+
+
+def as_multiple(cause: Cause) -> str:
+    """yours / right as a multiple, and what such a multiple comes from."""
+    size, count = abs(cause.amount), times_as_words(abs(cause.amount))
+    text = f"is {count} what it should be"
+    text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
+    if cause.kind == "mean or sum":
+        near = Fraction(size).limit_denominator(1000)
+        return f"{text}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
+    if count in ("half of", "twice"):
+        return f"{text}: look for a ½, or for the 2 of a square"
+    return text + next((f", which is {words}" for log, words in LOGARITHMS.items() if close(size, log)), "")
+
+
+def four_digits(value: float) -> str:
+    """Four digits, with a minus that is one."""
+    return f"{value:.4g}".replace("-", "−")
+
+
+def as_slope(cause: Cause) -> str:
+    """The derivative of an activation, left out, there too much, or another one."""
+    yours, _, right = cause.what.partition(" for ")
+    if right == "1":
+        return f"has the slope {yours} too much"
+    return f"leaves out the slope {right}" if yours == "1" else f"has the slope {yours} where {right} belongs"
+
+
+def as_target(cause: Cause) -> str:
+    """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
+    p, t = cause.amount, cause.right or 0.0
+    whole_p, whole_t = close(p, 1.0), close(t, 1.0)
+    if whole_p and abs(t) < CLOSE:
+        return "does not subtract the target: of p − y only p is there"
+    if whole_t and abs(p) < CLOSE:
+        return "leaves out the prediction: of p − y only y is there"
+    if whole_p and close(t, -1.0):
+        return "adds the target: p + y stands where p − y belongs"
+    text = "is a multiple of p − y, but its"
+    if whole_p:
+        return f"{text} y is {digits(t)} times what it should be"
+    rest = "" if whole_t else f", and its y is {digits(t)} times"
+    return f"{text} p is {digits(p)} times what it should be{rest}"
+
+
+def as_penalty(cause: Cause) -> str:
+    """How a penalty's gradient is wrong."""
+    yours, right, term = four_digits(cause.amount), four_digits(cause.right or 0.0), cause.what
+    if cause.right is None:
+        word = "missing, or too small" if cause.amount < 0 else "too much"
+        return f"differs by {yours}·{term}: the gradient of a regularizer is {word}"
+    if cause.right == 0.0:
+        return f"has {yours}·{term} too much: the loss has no such regularizer"
+    if cause.amount == 0.0:
+        return f"({right}·{term}) is missing"
+    ratio = cause.amount / cause.right
+    text = "has the wrong sign" if close(ratio, -1.0) else as_multiple(Cause("factor", ratio))
+    return f"{text.partition(':')[0]}: {yours}·{term} where {right}·{term} belongs"
+
+
+LOGARITHMS = {1 / math.log(base): f"1/ln {base}: a logarithm in base {base}" for base in (2, 10)}
+LOGARITHMS |= {math.log(base): f"ln {base}: a logarithm in base {base} was meant" for base in (2, 10)}
+SENTENCES: dict[str, str | Callable[[Cause], str]] = {
+    "not finite": "is nan or inf where the differences are finite",
+    "disconnected": "is 0 everywhere: nothing was added to it, or a path to the loss is left out",
+    "/flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other "
+    "things?",
+    "sign": "has the wrong sign",
+    "transpose": "has the right numbers in another order: look at the indices, and at every .T and reshape",
+    "transpose/turned": "has the right numbers in the order of the transpose",
+    "some elements": "is wrong only {where}{what}: look at masks, branches and indices",
+    "ties": "must be shared by elements that are equally large, not taken once each or lost",
+    "not linear": "must be linear in the arriving gradient: the opposite for the opposite",
+    "constant": "differs by the constant {amount}",
+    "convention/loss": "is that of a loss that {what}",
+    "labels": "is that of other labels: they are off by one against those of the loss",
+    "labels/exchanged": "is that of the other labels: {what} are exchanged against those of the loss",
+    "axis": "takes {what} over axis 0, over the samples: it belongs over the classes of each",
+    "axis/mean": "is divided by {what} where the {right:g} samples belong: a mean over the wrong axis",
+    "left out": "leaves out the factor {what}: with ones in its place it is right",
+    "twice": "is {what} times what it should be: a factor {what} too much, or a division by it left out",
+    "transpose/taken for it": "is right where {what} is symmetric: {what} is taken for {what}.T",
+    "some elements/margin": "is wrong where the margin is {what}: only margins above 0 count",
+    "some elements/off": "is wrong where {what} is off: is its mask left out, taken from the wrong array, or "
+    ">= for >?",
+    "some elements/on": "is 0 at elements where {what} is on: is its mask taken from the wrong array?",
+    "some elements/right class": "is wrong only at the right class of each sample{what}",
+    "some elements/answers": "is wrong only where the target is {what}",
+    "some elements/wrong classes": "is wrong only at the wrong classes of each sample",
+    "path/mean": "differs by one number along {where}: a path, such as that through a mean, is missing, or "
+    "wrong",
+    "path/variance": "differs by a multiple of x − mean along {where}: the path through the variance is "
+    "missing, or wrong",
+    "path/both": "differs by a line in x along {where}: the paths through the mean and the variance are "
+    "missing, or wrong",
+    "regularizer/right": "({what}) is right",
+    "regularizer/other": "is another: {what}",
+    "regularizer/if": "is right if that is {amount}·{what}",
+    "/rounded": "is nearly right, to 2 or 3 digits: are constants rounded, or is float32 used inside?",
+    "factor": as_multiple,
+    "mean or sum": as_multiple,
+    "regularizer": as_penalty,
+    "slope": as_slope,
+    "target": as_target,
+}

@@ -1,14 +1,12 @@
-"""One derivative along a line: measured with an error bar, and compared with the one that was claimed.
+"""One derivative along a line, by differences at steps that shrink by four, extrapolated to the step 0.
 
-Differences at steps that shrink by four are extrapolated to the step 0. What the last extrapolation
-changed, and what rounding of the values can do, is the error bar. Nobody chooses a step, and a claim is
-judged by the bar alone: nothing is "equal to 1e-4".
+What the last extrapolation changed, and what rounding can do, is its error bar, which judges a claim.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -18,7 +16,6 @@ from tinygrad_lo.checking.rounding import Noise
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
-LADDER = 24  # more levels than these are walked only at both ends: a tiny x has two scales, 1 and its own
 ROUNDED = 2.0  # how far a difference rounds, in eps times the size of what was added up: 99 of 100 do by 1.1
 FINE = 1e-8  # a bar of this share of the slope ends the search: what it could hide is no mistake in a rule
 REORDERED = 1e-10  # how far apart two right sums in another order can be, relative
@@ -42,11 +39,6 @@ class Level(NamedTuple):
     def finite(self) -> bool:
         """Whether the function is finite there."""
         return math.isfinite(sum(self))
-
-    @property
-    def still(self) -> bool:
-        """Whether the function does not move."""
-        return self.left == self.right == 0.0
 
     @property
     def steepest(self) -> float:
@@ -112,7 +104,7 @@ def extrapolated(levels: list[Level]) -> Window:
 
 @dataclass
 class Judge:
-    """A claimed slope, and the function's values at x ± h as far as they have been needed."""
+    """A claimed slope, and the differences of the function as far as they have been needed."""
 
     at: Callable[[float], Any]
     base: Any
@@ -128,8 +120,6 @@ class Judge:
         self.loose = SIGMAS * self.noise.slope
         self.least = 64.0 * self.noise.eps * self.size or 1e-30  # six bits are left of such a step
         self.last = self.depth(max(FINEST * (self.size if 0.0 < self.size < 1.0 else 1.0), self.least))
-
-    # -------------------------------------------------------------------------- measurements
 
     def depth(self, h: float) -> int:
         """The narrowest level with a step of at least h."""
@@ -167,8 +157,6 @@ class Judge:
                 best = window
         return best
 
-    # ------------------------------------------------------------------------ the claim beside them
-
     def agrees(self, window: Window, times: float = 1.0) -> bool:
         """Whether the claim lies within so many error bars."""
         gap, largest = abs(self.claimed - window.numeric), self.largest(window)
@@ -180,41 +168,28 @@ class Judge:
 
     def verdict(self) -> Slope:
         """Narrow the step until the answer is plain, else weigh what all steps have shown."""
-        if self.claimed == 0.0 and all(self.level(j).still for j in (0, 1)):
+        if self.claimed == 0.0 and self.level(0).steepest == self.level(1).steepest == 0.0:
             return Slope(0.0, 0.0, "ZERO", "f does not move")
         if (plain := self.narrowed()) is not None:
             return plain
         self.widen()
         return self.deepened(self.weighed())
 
-    def rungs(self) -> Iterable[int]:
-        """The levels to walk."""
-        rungs = range(2, self.last + 1)
-        if len(rungs) <= LADDER:
-            return rungs
-        wide = any(self.level(j).finite for j in (0, 1))
-        return [*rungs[: LADDER // 3 if wide else 0], *rungs[-LADDER // 2 :]]
-
     def narrowed(self) -> Slope | None:
         """The answer, if one window gives it at once."""
         before, least = None, math.inf
-        for j in self.rungs():
+        for j in range(2, self.last + 1):
             window = self.window(j)
             if window is None:
                 continue
             if (answer := self.settled(before, window, j)) is not None:
                 return answer
-            if j > 2 and window.kinky and self.stays_kinky():
+            if j > 2 and window.kinky and (last := self.window(self.last)) is not None and last.kinky:
                 return None
             before, least = window, min(least, window.bar)
             if window.noise > 10.0 * least and window.bar < 5.0 * window.noise:
                 return None  # from here on, rounding grows
         return None
-
-    def stays_kinky(self) -> bool:
-        """Whether the slope jumps at the last step, too."""
-        narrowest = self.window(self.last)
-        return narrowest is not None and narrowest.kinky
 
     def settled(self, wider: Window | None, window: Window, j: int) -> Slope | None:
         """The claim is right or wrong beyond doubt, or None."""
@@ -262,8 +237,6 @@ class Judge:
             slope = self.weighed()
         return slope
 
-    # --------------------------------------------------------------------------- all windows together
-
     def weighed(self) -> Slope:
         """The verdict by all windows together."""
         best = self.best()
@@ -282,9 +255,10 @@ class Judge:
             return "OK", ""
         if (beside := self.at_a_jump()) is not None:
             return beside
-        if corner is not None and (best.kinky or coarse) and self.is_between(corner):
+        if corner is not None and (best.kinky or coarse):
             left, right = corner.sides
-            return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
+            if self.between(corner.sides, CANCELLED, corner.slack + self.loose):
+                return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
         return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
 
     def at_a_jump(self) -> Finding | None:
@@ -296,14 +270,12 @@ class Judge:
         a, b = self.level(4), self.level(5)  # between 1e-5 and 4e-5: wide enough for two or three digits
         left = (a.left * a.step - b.left * b.step) / (a.step - b.step)
         right = (a.right * a.step - b.right * b.step) / (a.step - b.step)
-        slack = 0.01 * max(abs(left), abs(right)) + 4.0 * a.noise
-        between = min(left, right) - slack <= self.claimed <= max(left, right) + slack
-        return "KINK" if between else "FAIL", "f jumps here"
+        return "KINK" if self.between((left, right), 0.01, 4.0 * a.noise) else "FAIL", "f jumps here"
 
-    def is_between(self, corner: Window) -> bool:
-        """Where the slope jumps, one between those on both sides is right."""
-        low, high = sorted(corner.sides)
-        slack = corner.slack + CANCELLED * max(abs(low), abs(high)) + self.loose
+    def between(self, sides: tuple[float, float], share: float, slack: float) -> bool:
+        """Whether the claim lies between two slopes, known to a share of the larger one and some slack."""
+        low, high = sorted(sides)
+        slack += share * max(abs(low), abs(high))
         return low - slack <= self.claimed <= high + slack
 
     def at_zero(self, best: Window) -> Finding | None:

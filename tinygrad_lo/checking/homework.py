@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Student, nearby
-from tinygrad_lo.checking.diagnosis import Cause, diagnose, factor
-from tinygrad_lo.checking.experiments import explained, overflow
+from tinygrad_lo.checking.case import Case, Seen, Student, attempt, nearby
+from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
+from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.report import Report, Row
-from tinygrad_lo.checking.sentences import sentence, told
 from tinygrad_lo.checking.student import (
     Leaves,
-    holds_numbers,
     leaves_of,
     named_arrays,
     numbers_of,
     parameter,
     rebuilt,
+    structured,
     titled_function,
     trusted,
 )
@@ -52,24 +52,19 @@ class Homework:
     match: str | None = None
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
+    culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
 
     @property
     def rows(self) -> list[Row]:
         """The compared derivatives, where finite differences were taken."""
         return [] if self.report is None else self.report.rows
 
-    @property
-    def culprit(self) -> None:
-        """None: a function written in NumPy has no ops of which one could be to blame."""
-        return
-
     def __bool__(self) -> bool:
         return self.passed
 
     def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
-        if self.passed or self.undecided:
-            self.passed, self.undecided = False, False
+        self.passed = self.undecided = False
         self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
@@ -93,10 +88,9 @@ def check_gradient(
     """Check a gradient written by hand, in plain NumPy, and say what is likely wrong with it.
 
     `loss_and_gradient(x)` returns the loss, one number, and its gradient, of the same structure as x:
-    an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. The
-    gradient is compared with finite differences of the loss, by the rules of `gradcheck`: every
-    element has its own verdict and error bar, usually 1e-8 of itself and better, and kinks raise no
-    false alarm.
+    an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. Finite
+    differences of the loss judge each element by the rules of `gradcheck`: usually to 1e-8 of itself
+    and better, and kinks raise no false alarm.
 
         |gradient − numeric| ≤ bar
 
@@ -104,15 +98,13 @@ def check_gradient(
     (loss, gradient) itself. It shows what finite differences cannot: a loss that is not the one asked
     for, with a gradient that fits it.
 
-    What is wrong is named if that fits at a second point as well. To find it the function is run
-    otherwise, too: a copy of it reads other labels, no data, or one sample for all.
-
-    The function is called many times, each time with fresh float64 copies; what it prints is heard once.
+    What is wrong is named if that fits at a second point as well. To find it a copy of the function reads
+    other labels, no data, or one sample for all. It is called many times, each time with fresh float64
+    copies; what it prints is heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
-    Raises:   DTypeError: the function returns no pair, or integers, or x is no array of floats.
-              ShapeError: a gradient of another shape than x, or several losses.  MutationError: the
-              function changes its input.  GraphError: it gives another answer when called again.
+    Raises:   DTypeError: no pair, or integers.  ShapeError: another shape, or several losses.
+              MutationError: it changes its input.  GraphError: it answers otherwise when called again.
               NonFiniteError: nan or inf.
     Source:   lecture 000: finite differences are there to check the calculus.
     Example:
@@ -127,27 +119,26 @@ def check_gradient(
           the gradient by x is 4 times what it should be: the 1/4 of a mean is missing
         ...
     """
-    who = "check_gradient"
+    who, student = "check_gradient", Student("check_gradient", loss_and_gradient, x)
+    if not (against is None or callable(against)):
+        raise DTypeError(
+            f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
+        )
     if not callable(loss_and_gradient):
         raise DTypeError(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
-            f"write check_gradient(f, x), not check_gradient(f(x), x)"
+            "write check_gradient(f, x), not check_gradient(f(x), x)"
         )
     leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
     work = Homework(titled_function(who, loss_and_gradient))
-    gradient_gaps(work, Student(who, loss_and_gradient, x), leaves, loss, gradient)
+    gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
-        if against is None:
-            note = overflow(Student(who, loss_and_gradient, x), leaves)
-            work.said += [note] if note else []
     if against is not None:
-        if not callable(against):
-            raise DTypeError(
-                f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
-            )
-        compare(work, Student(who, loss_and_gradient, x), against, leaves)
+        compare(work, student, against, leaves)
+    elif work and (note := overflow(student, leaves)):
+        work.said.append(note)
     return work
 
 
@@ -155,15 +146,17 @@ def verified(report: Report) -> str:
     """How many derivatives were found right, and how many could not be seen."""
     if report.count("ZERO") == len(report.rows):
         return "the gradient is 0 everywhere, and right; but it shows little: is this a flat place?"
-    kinks, meets, unseen = report.count("KINK"), report.count("MEET"), report.count("UNVERIFIABLE")
+    counts = {verdict: report.count(verdict) for verdict in UNUSUAL}
+    notes = [UNUSUAL[verdict].format(count) for verdict, count in counts.items() if count]
     text = f"{len(report.rows)} derivatives were compared with finite differences: all right"
-    if kinks:
-        text += f", {kinks} of them at a kink, with a slope that is allowed there"
-    if meets:
-        text += f", {meets} where kinks meet"
-    if unseen:
-        text += f", but {unseen} below the noise of the arithmetic, which shows nothing"
-    return text
+    return ", ".join([text, *notes])
+
+
+UNUSUAL = {
+    "KINK": "{} of them at a kink, with a slope that is allowed there",
+    "MEET": "{} where kinks meet",
+    "UNVERIFIABLE": "but {} below the noise of the arithmetic, which shows nothing",
+}
 
 
 def gradient_gaps(
@@ -185,19 +178,19 @@ def gradient_gaps(
     for name in leaves:
         rows = measured.rows(name, rng)
         work.report.rows += rows
-        if any(row.verdict == "FAIL" and isinstance(row.index, tuple) for row in rows):
-            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
-        elif any(row.verdict == "FAIL" for row in rows):
-            cause = Cause("some elements", where="somewhere among many elements")
-        else:
+        failed = [row.index for row in rows if row.verdict == "FAIL"]
+        if not failed:
             continue
+        if isinstance(failed[0], tuple):  # the joint direction comes last
+            cause = reason(name, explained(student, leaves, name, *excused(rows, leaves[name].shape)))
+        else:
+            cause = Cause("some elements", where="somewhere among many elements")
         alike = sentence("", cause).replace(f"·{name}", "·…")  # but for the name
         wrong.setdefault(alike, (cause, []))[1].append(name)
-    for cause, names in sorted(wrong.values(), key=lambda found: found[0] is None):
-        if cause is not None or len(wrong) == 1:
-            work.fail(cause, sentence(f"the gradient by {listed(names)}", cause))
-        else:
-            work.fail(None, f"the gradient by {listed(names)} is wrong as well")
+    for cause, names in sorted(wrong.values(), key=lambda pair: pair[0] is None):
+        subject = f"the gradient by {listed(names)}"
+        known = cause is not None or len(wrong) == 1
+        work.fail(cause, sentence(subject, cause) if known else f"{subject} is wrong as well")
     if work and not work.report:
         work.fail(None, f"nothing could be verified: {work.report.hidden()}")
         work.undecided = True
@@ -208,16 +201,13 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"each of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, list[Any] | None]:
-    """Which elements of one array show nothing, at a kink or below the noise; and the places, if not all."""
+def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, Any]:
+    """Which elements of one array show nothing, at a kink or below the noise; and where they stand in it."""
     single = [row for row in rows if isinstance(row.index, tuple)]
     silent = np.array([row.verdict not in ("OK", "ZERO", "FAIL") for row in single])
     if len(single) < np.prod(shape, dtype=int):
-        return silent, [row.index for row in single]
-    return silent.reshape(shape), None
-
-
-# --------------------------------------------------------------------------- against a reference
+        return silent, tuple(np.array([row.index for row in single]).T)
+    return silent.reshape(shape), ...
 
 
 def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
@@ -225,71 +215,59 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     name = named_arrays(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
-    cause, words = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
-    if near(loss, right):
-        if not words:
-            both = "the value is that" if slopes is None else "value and gradient are those"
-            work.said += [f"{both} of {name}"] * work.passed
-            large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
-            if work and is_nan(student, large) and np.isfinite(reference(against, student.x, large)[0]):
-                at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
-                work.fail("overflow", overflow(student, leaves) or at)
-        elif work:  # else finite differences have said so
-            work.fail(cause, f"your loss is that of {name}, but your gradient {words}")
-        return
-    differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
-    found = relation(student, against, leaves)
-    if found is None and words:
-        work.fail(cause or "convention", f"{differs}; your gradient {words}")
-    elif found is None:
-        work.fail("convention", differs)
-    elif found.kind == "constant" and slopes is not None and not words:
-        work.fail(found, f"{differs}: it {told(found)}; its gradient is right")
-    else:
-        work.fail(found, f"{differs}: yours {told(found)}")
+    cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
+    if not near(loss, right):
+        differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
+        losses = relation(student, against, leaves)
+        if losses is None:
+            work.fail(cause or "convention", differs + (gap and f"; your gradient {gap}"))
+        elif losses.kind == "constant" and slopes is not None and not gap:
+            work.fail(losses, f"{differs}: it {told(losses)}; its gradient is right")
+        else:
+            work.fail(losses, f"{differs}: yours {told(losses)}")
+    elif work and gap:  # else finite differences have said so
+        work.fail(cause, f"your loss is that of {name}, but your gradient {gap}")
+    elif work:
+        both = "the value is that" if slopes is None else "value and gradient are those"
+        work.said.append(f"{both} of {name}")
+        large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
+        there = attempt(student.loss, large)  # an assert may refuse the place on purpose
+        if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
+            at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
+            work.fail("overflow", overflow(student, leaves) or at)
 
 
 def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:
     """What a student's loss has to do with another one, at two points: a factor, a constant, other labels."""
-    points = [leaves, *nearby(student, leaves)]
-    yours = np.array([student.loss(point) for point in points])
-    right = np.array([reference(against, student.x, point)[0] for point in points])
-    case = Case(student, leaves, next(iter(leaves)))
-    if len(points) < 2:
+    point = nearby(student, leaves)
+    if point is None:
         return None
-    if right.all() and near(yours[0] / right[0], yours[1] / right[1]):
-        return factor(float(yours[0] / right[0]), case.sizes)
+    points, case = (leaves, point), Case(student, leaves, next(iter(leaves)))
+    yours = [student.loss(place) for place in points]
+    right = [reference(against, student.x, place)[0] for place in points]
+    if all(right) and near(yours[0] / right[0], yours[1] / right[1]):
+        return factor(yours[0] / right[0], case.sizes)
     if near(yours[0] - right[0], yours[1] - right[1]):
-        return Cause("constant", float(yours[0] - right[0]))
+        return Cause("constant", yours[0] - right[0])
     for cause, moved in case.relabeled():
-        if all(near(moved.loss(point), value) for point, value in zip(points, right, strict=True)):
+        if all(near(moved.loss(place), value) for place, value in zip(points, right, strict=True)):
             return cause
     return None
-
-
-def is_nan(student: Student, leaves: Leaves) -> bool:
-    """Whether a student's loss is nan there; not where it refuses the place on purpose, by an assert."""
-    try:
-        return bool(np.isnan(student.loss(leaves)))
-    except Exception:
-        return False
 
 
 def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
     """The cause and the words for the first array in which two gradients differ."""
     for name, data in leaves.items():
-        a, b = yours[name], right[name]
-        scale = float(np.abs(b).max(initial=0.0))
-        bad = np.abs(a - b) > VALUE * np.maximum(np.abs(a), np.abs(b)) + 1e-12 * scale
-        if bad.any():
-            cause = diagnose(a, b, bad, data, Case(student, leaves, name).sizes, name)
+        seen = Seen(yours[name], right[name])
+        if seen.wrong.any():
+            cause = diagnosed(Case(student, leaves, name), seen, data)
             return cause, sentence(f"by {name}", cause)
     return None, ""
 
 
 def near(a: float, b: float) -> bool:
     """Whether two values are the same, but for rounding."""
-    return abs(a - b) <= VALUE * max(abs(a), abs(b))
+    return math.isclose(a, b, rel_tol=VALUE)
 
 
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:
@@ -297,7 +275,7 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     who = "check_gradient: against"
     tensors = {name: Tensor(data.copy(), requires_grad=True, name=name) for name, data in leaves.items()}
     try:
-        out = against(rebuilt_with(x, tensors))
+        out = against(structured(x, list(tensors.values())))
     except (LoError, TypeError, ValueError, AttributeError) as problem:
         try:
             out = against(rebuilt(x, leaves))  # perhaps it is written for arrays
@@ -307,19 +285,10 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
         if np.size(out.value) != 1:
             raise GraphError(f"{who} must return one number, got shape {np.shape(out.value)}")
         slopes = grad(out, list(tensors.values()), allow_unused=True) if out.needs else [None] * len(tensors)
-        arrays = [
-            np.zeros(t.shape) if g is None else np.asarray(g)
-            for t, g in zip(tensors.values(), slopes, strict=True)
-        ]
-        return float(np.reshape(out.value, ())), dict(zip(leaves, arrays, strict=True))
+        pairs = zip(leaves.items(), slopes, strict=True)
+        return float(np.reshape(out.value, ())), {
+            name: np.zeros(data.shape) if g is None else np.asarray(g) for (name, data), g in pairs
+        }
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None
-
-
-def rebuilt_with(x: Any, tensors: dict[str, Any]) -> Any:
-    """The structure of x with tensors in place of its arrays."""
-    values = list(tensors.values())
-    if isinstance(x, Mapping):
-        return dict(zip(x, values, strict=True))
-    return values if isinstance(x, (list, tuple)) and not holds_numbers(x) else values[0]

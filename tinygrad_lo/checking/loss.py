@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.checking.case import Student, fits
-from tinygrad_lo.checking.conventions import must_be_known, must_be_options
-from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.conventions import called
+from tinygrad_lo.checking.diagnosis import Cause, told
 from tinygrad_lo.checking.experiments import OVERFLOW
-from tinygrad_lo.checking.homework import Homework, gradient_gaps, verified
-from tinygrad_lo.checking.loss_conventions import KNOWN, Before, Variant, signature, variants
-from tinygrad_lo.checking.loss_search import Trial, compared, gradient_of_variant, match, variant_value
-from tinygrad_lo.checking.samples import Args
+from tinygrad_lo.checking.homework import VALUE, Homework, gradient_gaps, verified
+from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
+from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.checking.student import (
     again,
     calling,
@@ -24,196 +27,253 @@ from tinygrad_lo.checking.student import (
     numbers_of,
     titled_function,
     trusted,
-    unchanged,
-    wide_enough,
 )
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError, NonFiniteError, ShapeError
 
+WHO = "check_loss"
 BATCHES = ((6, 1), (5, 4), (7, 3))  # samples, outputs or classes: no two counts are equal
+Times = Callable[[int, int], float]  # (samples, classes) -> how many times as large
+IN_PLACE = "is taken from an array that has become the gradient: g = p is no copy; write g = p.copy()"
 
 
 def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """Check a loss written by hand, in plain NumPy, against `lo.losses` and say which convention it follows.
 
     `fn(prediction, target)` takes the arguments of the library's loss of that name (`triplet` takes
-    three, `l2` one) and returns the loss, or the pair (loss, gradient by the first argument); for
-    several arguments with a gradient, the gradient may be a list with one for each. The options are
-    those of the library's loss and say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
+    three, `l2` one) and returns the loss, or (loss, gradient by the first argument), or (loss, [gradient
+    by each]). The options say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
 
     The report is true if the values agree on random batches and are finite at scores of ±1 000, and the
-    gradient agrees with finite differences. If they do not agree, all other conventions are tried,
-    alone and together, and the first that fits is named: a sum in place of a mean, another base or
-    margin, Crammer and Singer's variant, a missing minus, softmax applied twice. `report.match` is
-    that convention as a call.
+    gradient agrees with finite differences. If not, all other conventions are tried, alone and
+    together, and the first that fits is named: a sum in place of a mean, another base or margin,
+    a missing minus, softmax applied twice. `report.match` is that convention as a call.
 
     Raises:   OptionError: no such loss, or no such option.  DTypeError, ShapeError, MutationError,
               GraphError, NonFiniteError: as check_gradient, of the function.
     Source:   the conventions are those of lectures 000 to 004, of PyTorch and of Keras.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> def svm_loss(scores, labels):
-        ...     rows = np.arange(len(labels))
-        ...     margins = np.maximum(0, scores - scores[rows, labels][:, None] + 1)
-        ...     margins[rows, labels] = 0
-        ...     return margins.max(axis=1).mean()
-        >>> report = lo.check_loss(svm_loss, "multiclass_hinge")
+        >>> report = lo.check_loss(lambda p, t: np.sum((p - t) ** 2), "mse")
         >>> print(report)
-        check_loss of svm_loss as multiclass_hinge FAILED
-          your loss is the Crammer–Singer variant: the worst class only; multiclass_hinge sums over the
-          classes
+        check_loss as mse FAILED
+          your loss sums over all elements; mse averages over all elements: a factor N
         >>> report.match
-        "lo.losses.multiclass_hinge(..., combine='max')"
+        "lo.losses.mse(..., reduction='sum')"
     """
-    who = "check_loss"
-    must_be_known(who, fn, name, KNOWN, "loss that can be compared")
-    expected = loss_expectation(name, options)
-    work = Homework(f"{titled_function(who, fn)} as {name}")
-    batches = [KNOWN[name].draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
-    asked = [
-        variant_value(Variant(name, expected, ()), args) for args in batches
-    ]  # an impossible option raises here
-    if any(value is None for value in asked):
-        Variant(name, expected, ())(*batches[0])
-    before = KNOWN[name].before
+    right = LossVariant.asked_for(WHO, fn, name, options)
+    draw, before = KNOWN[name].draw, KNOWN[name].before
+    work = Homework(f"{titled_function(WHO, fn)} as {name}")
+    batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
+    for batch in batches:
+        right(*batch.values())  # an impossible option raises here
     try:
-        trials = tried(who, fn, name, batches, batches)
-        if len(trials) < len(batches):  # more of the kind that it takes: one batch alone shows little
-            kind = BATCHES[next(i for i, args in enumerate(batches) if args is trials[0].args)][1]
-            batches = [*batches, *(KNOWN[name].draw(np.random.default_rng(n), n, kind) for n in (8, 9))]
-            trials = tried(who, fn, name, batches, batches)
+        trials = tried(fn, right, batches)
     except NonFiniteError:
-        if spoiled(fn, name, expected, batches):
+        if spoiled(fn, right, batches):
             work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
-            return work
-        if before is not None and left_to_caller(who, fn, name, before, expected, batches):
-            work.fail("convention", f"your loss {before.said}")
-            return work
-        raise
-    if len(trials) < len(batches):
-        shapes = " and ".join(dict.fromkeys(str(np.shape(trial.args[0])) for trial in trials))
-        work.said.append(f"your function takes {KNOWN[name].names[0]} of shape {shapes}, and not others")
-    judged = compared(work, name, expected, trials)
-    if trials[-1].has_gradient:
-        slopes(work, who, fn, name, expected, trials, judged)
+        elif before is not None and left_to_caller(fn, right, before[0], batches):
+            work.fail("convention", f"your loss {before[1]}")
+        else:
+            raise
+        return work
+    if len(trials) < len(batches):  # more of the kind that it takes: one batch alone shows little
+        kind = next(size[1] for size, batch in zip(BATCHES, batches, strict=True) if batch is trials[0].batch)
+        trials += tried(fn, right, [draw(np.random.default_rng(n), n, kind) for n in (8, 9)])
+        shapes = " and ".join(dict.fromkeys(str(np.shape(trial.first)) for trial in trials))
+        work.said.append(f"your function takes {next(iter(batches[0]))} of shape {shapes}, and not others")
+    judged = compared(work, right, trials)
+    if trials[-1].beside:
+        slopes(work, fn, right, trials, judged)
     if work:
-        overflow_of_loss(work, fn, name, trials[-1].args)
+        overflow_of_loss(work, fn, name, trials[-1].batch)
     return work
 
 
-IN_PLACE = "is taken from an array that has become the gradient: g = p is no copy; write g = p.copy()"
+@dataclass(frozen=True)
+class Trial:
+    """What the student's loss says about a batch, and what it returns beside: (gradient,) or nothing."""
+
+    batch: Batch
+    value: Array
+    beside: tuple[Any, ...]
+
+    @property
+    def first(self) -> Array:
+        """The first argument: a row, or a number, for each sample."""
+        return np.asarray(next(iter(self.batch.values())))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """N and C: how many samples, and how many outputs or classes."""
+        n, c = (*self.first.shape, 1)[:2]
+        return n, c
 
 
-def left_to_caller(
-    who: str,
-    fn: Callable[..., Any],
-    name: str,
-    before: Before,
-    expected: dict[str, Any],
-    batches: list[Args],
-) -> bool:
-    """Whether the function is right for what its caller has done to the scores first."""
-    try:
-        trials = tried(who, fn, name, [(before.make(args[0]), *args[1:]) for args in batches], batches)
-    except LoError:
-        return False
-    return match(trials, Variant(name, expected, ()))
-
-
-def spoiled(fn: Callable[..., Any], name: str, expected: dict[str, Any], batches: list[Args]) -> bool:
-    """Whether the loss is nan beside a gradient that is right, on two batches."""
-    for args in batches[-2:]:
-        try:
-            with calling():
-                loss, gradient = fn(*copied(args))
-            found = gradient_of_variant(Variant(name, expected, ()), args, 0)
-            if np.isfinite(loss).all() or found is None or not fits(np.asarray(gradient), found):
-                return False
-        except (TypeError, ValueError):
-            return False  # it returns no such pair
-    return True
-
-
-def loss_expectation(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """All options of the loss: those that were asked for, and the defaults of the others."""
-    known = signature(name)
-    must_be_options(f"check_loss: {name}", options, known)
-    defaults = {k: p.default for k, p in known.items() if p.default is not p.empty}
-    return {**defaults, **KNOWN[name].required, **options}
-
-
-def tried(who: str, fn: Callable[..., Any], name: str, given: list[Args], batches: list[Args]) -> list[Trial]:
+def tried(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> list[Trial]:
     """The function's values on all batches that it takes: some are written for one output only.
 
     Raises:   what the function raises, or what is wrong with what it returns, if it takes none.
     """
     trials: list[Trial] = []
     problems: list[Exception] = []
-    for i, (inputs, args) in enumerate(zip(given, batches, strict=True)):
+    for batch in batches:
         try:
-            value, has_gradient = value_of(who, fn, name, inputs, loud=i == 0)
+            trials.append(trial_of(fn, right, batch, heard=batch is batches[0]))
         except ShapeError as problem:
             problems.append(problem)
         except LoError:
             raise
         except (ValueError, TypeError, IndexError) as problem:
             problems.append(problem)
-        else:
-            trials.append(Trial(args, value, has_gradient))
     if not trials:
         raise problems[-1]
     return trials
 
 
-def value_of(who: str, fn: Callable[..., Any], name: str, args: Args, *, loud: bool) -> tuple[Array, bool]:
-    """What the function returns for these arguments, after it has shown that it can be trusted."""
-    results = []
-    for first in (True, False):
-        given = copied(args)
-        with calling(heard=first and loud):
-            result = fn(*given)
-        for what, a, b in zip(KNOWN[name].names, args, given, strict=True):
-            unchanged(who, f"the {what}", np.asarray(a), b)
-        has_gradient = is_pair(result)
-        value = numbers_of(who, "the loss", result[0] if has_gradient else result)
-        results.append(value)
-    if not identical(results[:1], results[1:]):
-        raise again(who, "loss")
-    each = separately(name, args)
+def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard: bool) -> Trial:
+    """What the function returns for a batch, after it has shown that it can be trusted."""
+    values = []
+    for loud in (heard, False):
+        result = called(WHO, fn, {f"the {what}": a for what, a in batch.items()}, heard=loud)
+        loss, *beside = result if is_pair(result) else (result,)
+        values.append(numbers_of(WHO, "the loss", loss))
+    if not identical(values[:1], values[1:]):
+        raise again(WHO, "loss")
+    value, each, (what, first) = values[0], right.unreduced.of(batch), next(iter(batch.items()))
     if value.ndim and value.size > 1 and value.shape != each.shape:
         raise ShapeError(
-            f"{who}: the loss has shape {value.shape} for {KNOWN[name].names[0]} of shape "
-            f"{np.shape(args[0])}; one number is expected, or one for each sample, {each.shape}"
+            f"{WHO}: the loss has shape {value.shape} for {what} of shape {np.shape(first)}; "
+            f"one number is expected, or one for each sample, {each.shape}"
         )
-    return (value if value.shape == each.shape else value.reshape(())), has_gradient
+    return Trial(batch, value if value.shape == each.shape else value.reshape(()), tuple(beside))
 
 
-def separately(name: str, args: Args) -> Array:
-    """The losses of the samples: what a function returns that does not reduce them."""
-    options = loss_expectation(name, {"reduction": "none"} if "reduction" in signature(name) else {})
-    found = variant_value(Variant(name, options, ()), args)
-    return np.zeros(np.shape(args[0])[:1]) if found is None else found
+def left_to_caller(
+    fn: Callable[..., Any], right: LossVariant, before: Callable[[Any], Any], batches: list[Batch]
+) -> bool:
+    """Whether the function is right for what its caller has done to the scores first."""
+    try:
+        return matches(tried(lambda scores, *rest: fn(before(scores), *rest), right, batches), right)
+    except LoError:
+        return False
 
 
-# ------------------------------------------------------------------------------------ the gradient
+def spoiled(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
+    """Whether the loss is nan beside a gradient that is right, on two batches."""
+    what = next(iter(batches[0]))
+    for batch in batches[-2:]:
+        try:
+            with calling():
+                loss, gradient = fn(*copied([*batch.values()]))
+            if np.isfinite(loss).all() or not fits(np.asarray(gradient), right.gradient(batch, what)):
+                return False
+        except (TypeError, ValueError):
+            return False  # it returns no such pair
+    return True
 
 
-SCORES = {"cross_entropy": "softmax", "binary_cross_entropy_with_logits": "sigmoid"}
+@np.errstate(all="ignore")
+def matches(trials: list[Trial], variant: LossVariant, times: Times = lambda n, c: 1.0) -> bool:
+    """Whether a variant, or a multiple of it, gives the student's values on all batches."""
+    pairs = ((trial.value, variant.of(trial.batch) * times(*trial.sizes)) for trial in trials)
+    return all(
+        a.shape == b.shape and np.allclose(a, b, rtol=VALUE, atol=1e-10 * np.abs(b).max(initial=0.0))
+        for a, b in pairs
+    )
 
 
-def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, args: Args) -> None:
+def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
+    """Find the convention that the student's values follow, and note it; whether it is the right one."""
+    name = right.name
+    for variant in right.variants(3):
+        if matches(trials, variant):
+            if not variant.said:
+                work.match = variant.call()
+                work.said.append(f"your loss is {work.match}, on {len(trials)} random batches")
+                return True
+            factors: dict[Any, str] = {("mean", "sum"): ": a factor N", ("sum", "mean"): ": a factor 1/N"}
+            reductions = right.options.get("reduction"), variant.options.get("reduction")
+            right.note(work, "loss", name, variant, factors.get(reductions, ""))
+            if len(variant.said) == 1:
+                work.cause = CAUSES.get(variant.said[0], work.cause)
+            return False
+    for variant, cause, said in multiples(right, trials):
+        others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
+        work.fail(cause, f"your loss {said}{others}")
+        return False
+    offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
+    counts = [len(trial.first) for trial in trials]
+    for each, found in {"": offsets, " for each sample": offsets / counts}.items():
+        if np.ptp(found) <= VALUE * np.abs(found).max():
+            work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
+            return False
+    trial = next((trial for trial in trials if not matches([trial], right)), trials[0])
+    yours, ours = (np.ravel(value)[0] for value in (trial.value, right.of(trial.batch)))
+    shown = [
+        textwrap.shorten(f"{what} {np.array2string(a, precision=3, separator=', ')}", 70, placeholder="…")
+        for what, a in trial.batch.items()
+    ]
+    work.fail(
+        None,
+        f"your loss follows no convention that is known of {name}: yours is {yours:.6g} where {name} is "
+        f"{ours:.6g}, at {', '.join(shown)}",
+    )
+    return False
+
+
+FACTORS: tuple[tuple[Times, str, str], ...] = (
+    (lambda n, c: 2.0, "factor 2", "is twice too large: a ½ is missing, or a 2 is too much"),
+    (lambda n, c: 0.5, "factor 0.5", "is half of what it should be: there is a ½ too much"),
+    (lambda n, c: 1.0 / n, "mean or sum", "is divided by N once more: a factor 1/N"),
+    (lambda n, c: n, "mean or sum", "is not divided by N: a factor N"),
+    (lambda n, c: 1.0 / c, "mean or sum", "is divided by the number of classes: a factor 1/C"),
+    (lambda n, c: c, "mean or sum", "is a factor C too large, the number of classes"),
+    (lambda n, c: n if c > 1 else 1.0, "axis",
+     "takes the mean over the wrong axis: it adds up the samples and averages the outputs"),
+    (lambda n, c: n / c, "axis",
+     "takes the mean over the wrong axis: it is divided by the number of classes, not of samples"),
+    (lambda n, c: n / (n - 1.0), "mean or sum", "is divided by N − 1 where N belongs"),
+    (lambda n, c: 1.0 / math.log(2), "factor 1.443", "takes a logarithm in base 2: a factor 1/ln 2"),
+    (lambda n, c: 1.0 / math.log(10), "factor 0.4343", "takes a logarithm in base 10: a factor 1/ln 10"),
+)  # fmt: skip
+
+
+def multiples(right: LossVariant, trials: list[Trial]) -> Iterator[tuple[LossVariant, str, str]]:
+    """Variants of which the student's values are a multiple, with what the factor says."""
+    near = [*right.variants(1)]
+    for variant in near:
+        if matches(trials, variant, lambda n, c: -1.0):
+            yield variant, "sign", "has the wrong sign: the minus is missing, or there twice"
+    for variant, (times, cause, said) in itertools.product(near, FACTORS):
+        if matches(trials, variant, times):
+            yield variant, cause, said
+        if matches(trials, variant, lambda n, c, times=times: -times(n, c)):
+            yield variant, "sign", f"has the wrong sign, and {said}"
+    for variant in near:
+        yours, theirs = (np.ravel(value)[0] for value in (trials[0].value, variant.of(trials[0].batch)))
+        ratio = float(yours / theirs) if theirs else 0.0
+        if ratio and matches(trials, variant, lambda n, c, ratio=ratio: ratio):
+            yield variant, f"factor {ratio:.4g}", f"is {ratio:.4g} times what it should be, on every batch"
+
+
+LARGE: dict[str, tuple[str, dict[str, Callable[[Array], Array]]]] = {
+    "cross_entropy": ("softmax", {"1 000": lambda s: s + 1000.0, "−1 000": lambda s: s - 1000.0}),
+    "binary_cross_entropy_with_logits": ("sigmoid", {"±1 000": lambda s: 1000.0 * np.sign(s)}),
+}
+
+
+def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: Batch) -> None:
     """Fail a loss of scores that is nan or inf at large ones, where it need not be.
 
     A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
     """
-    if name not in SCORES:
-        return
-    scores, *rest = args
-    by = {"1 000": scores + 1000.0, "−1 000": scores - 1000.0, "±1 000": 1000.0 * np.sign(scores)}
-    for size in ("1 000", "−1 000") if SCORES[name] == "softmax" else ("±1 000",):
+    kind, moves = LARGE.get(name, ("", {}))
+    scores, *rest = batch.values()
+    for size, moved in moves.items():
         try:
             with calling():
-                result = fn(by[size].copy(), *copied(rest))
+                result = fn(moved(scores), *copied(rest))
         except OverflowError:
             result = np.inf  # math.exp
         except Exception:  # scores that the function refuses on purpose, by an assert
@@ -221,67 +281,50 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, args: Ar
         for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
             bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
             if bad.size and work:
-                work.fail(
-                    "overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[SCORES[name]]}"
-                )
+                work.fail("overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}")
 
 
 def slopes(
-    work: Homework,
-    who: str,
-    fn: Callable[..., Any],
-    name: str,
-    expected: dict[str, Any],
-    trials: list[Trial],
-    judged: bool,
+    work: Homework, fn: Callable[..., Any], right: LossVariant, trials: list[Trial], judged: bool
 ) -> None:
     """Check the gradient that the function returns against differences of its own loss."""
-    args = trials[-1].args
-    with calling():
-        gradient = fn(*copied(args))[1]
-    count = len(gradient) if isinstance(gradient, (list, tuple)) and len(args) > 1 else 0
-    several = 1 < count <= len(args) and np.shape(gradient[0]) == np.shape(args[0])
-    count = count if several else 1
-    names = KNOWN[name].names[:count]
+    batch, (gradient,) = trials[-1].batch, trials[-1].beside
+    count = len(gradient) if isinstance(gradient, (list, tuple)) else 1
+    several = 1 < count <= len(batch) and np.shape(gradient[0]) == trials[-1].first.shape
+    names = [*batch][: count if several else 1]
 
-    def taken(args: Args) -> tuple[Any, Student, dict[str, Array]]:
-        """x, the student's function of it, and its arrays, for these arguments."""
-        leaves = {what: np.array(a, dtype=float) for what, a in zip(names, args, strict=False)}
+    def taken(batch: Batch) -> tuple[Student, dict[str, Array]]:
+        """The student's function of what has a gradient, and its arrays, for these arguments."""
+        x = [np.array(batch[what], dtype=float) for what in names]
 
-        def both(x: Any) -> tuple[float, Any]:
-            loss, found = fn(*(x if several else [x]), *copied(args[count:]))
-            wide_enough(who, "the loss", loss)
-            return float(np.sum(numbers_of(who, "the loss", loss, finite=False))), found
+        def both(x: Any) -> tuple[Any, Any]:
+            loss, found = fn(*(x if several else [x]), *copied([*batch.values()][len(names) :]))
+            return np.sum(loss), found
 
-        x = list(leaves.values()) if several else leaves[names[0]]
-        return x, Student(who, both, x), leaves
+        return Student(WHO, both, x if several else x[0]), dict(zip(names, x, strict=True))
 
-    def same_as(variant: Variant, what: str) -> bool:
+    def same_as(variant: LossVariant, what: str) -> bool:
         """Whether the student's gradient by an argument is that of a variant, on two batches."""
-        for trial in trials[-2:]:
-            found = gradient_of_variant(variant, trial.args, names.index(what))
-            _, student, leaves = taken(trial.args)
-            if found is None or not fits(student(leaves)[1][what], found):
-                return False
-        return True
+        return all(
+            fits(student(leaves)[1][what], variant.gradient(trial.batch, what))
+            for trial, (student, leaves) in ((trial, taken(trial.batch)) for trial in trials[-2:])
+        )
 
     def reason(what: str, cause: Cause | None) -> Cause | None:
         """Another loss that the gradient belongs to, unless more is known."""
         if cause is not None and cause.name not in (None, "some elements"):
             return cause
         # A clamp left out and a very large margin give the same slopes: the likelier one first.
-        single = [variant for variant in variants(name, expected) if len(variant.said) == 1]
-        for variant in sorted(single, key=lambda variant: variant.slip is None):
-            if same_as(variant, what):
-                return Cause("another loss", what=variant.said[0])
+        for variant in sorted(right.variants(1), key=lambda variant: variant.slip is None):
+            if variant.said and same_as(variant, what):
+                return Cause("convention/loss", what=variant.said[0])
         return cause
 
-    x, student, leaves = taken(args)
+    student, leaves = taken(batch)
     with calling():
-        loss, found = trusted(who, student.fn, x, leaves)
-    right = Variant(name, expected, ())
+        loss, found = trusted(WHO, student.fn, student.x, leaves)
     if not judged and all(same_as(right, what) for what in names):
-        if work.cause is None and match(trials, right, lambda args: (2.0 / np.size(args[0])) ** 2):
+        if work.cause is None and matches(trials, right, lambda n, c: (2.0 / (n * c)) ** 2):
             work.cause, work.said[-1] = "in place", f"your loss {IN_PLACE}"
         work.said.append("its gradient is right")
         return

@@ -11,6 +11,7 @@ from tinygrad_lo import options
 from tinygrad_lo.engine.graph import Array, Node, no_grad
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
+STEPS = {"central": 1e-5, "forward": 1e-8, "complex": 1e-20}
 LOST = (
     "numerical_gradient: the function drops the imaginary part (np.abs, a comparison or a float() inside "
     "it), so the complex step would miss a slope; use method='central'"
@@ -46,7 +47,7 @@ def numerical_gradient(
         >>> g["W"].round(6), float(round(g["b"], 6))
         (array([2., 2.]), 4.0)
     """
-    options.choice("numerical_gradient", "method", method, METHODS)
+    options.choice("numerical_gradient", "method", method, STEPS)
     if h is not None:
         h = options.number("numerical_gradient", "h", h, above=0.0)
     start = each(as_floats, x)
@@ -63,58 +64,57 @@ def numerical_gradient(
 def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
     """The lecture's loop: move one coordinate, look at the loss, move it back."""
     gradient = np.zeros(x.shape)
-    base = value_at(f, x) if method == "forward" else 0.0
-    moved = x.astype(complex) if method == "complex" else x.copy()
+    base = float(value_at(f, x)) if method == "forward" else 0.0
+
+    def at(place: tuple[int, ...], coordinate: Any) -> Any:
+        moved = x.astype(np.result_type(x, coordinate))
+        moved[place] = coordinate
+        return value_at(f, moved)
+
     for place in np.ndindex(x.shape):
-
-        def at(coordinate: Any, place: Any = place) -> Array:
-            moved[place] = coordinate
-            return moved
-
-        gradient[place] = METHODS[method](f, at, x[place], h, base)
-        moved[place] = x[place]
+        c = float(x[place])
+        step = h or STEPS[method] * (1.0 if method == "complex" else max(1.0, abs(c)))
+        if method == "complex":
+            gradient[place] = imaginary(at(place, c + 1j * step)) / step
+            continue
+        above, below = c + step, c - step if method == "central" else c
+        if above == below:
+            raise OptionError(f"numerical_gradient: h={step!r} is lost beside x={c!r}; use a larger one")
+        before = base if method == "forward" else float(at(place, below))
+        # x + h is not exactly h away from x: the difference of the points, after rounding, counts.
+        gradient[place] = (float(at(place, above)) - before) / (above - below)
     if method == "complex" and gradient.size:
         must_keep_imaginary_parts(f, x, gradient)
     return gradient[()]
 
 
-# Each is given f, the point at(c) where one coordinate is c, the coordinate, h, and f where all began.
+def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array) -> None:
+    """Raise if central differences along one direction see a slope that the complex step does not."""
+    signs = np.where(np.arange(x.size) % 2, -1.0, 1.0).reshape(x.shape)
+    h = 1e-6 * max(1.0, float(np.abs(x).max()))
+    above, here, below = (float(value_at(f, x + k * h * signs)) for k in (1, 0, -1))
+    slope = (above - below) / (2.0 * h)
+    loose = 1e-3 * (float(np.abs(gradient).sum()) + abs(slope)) + 1e-9 * abs(here) / h
+    if abs(slope - float((gradient * signs).sum())) > loose:
+        raise DTypeError(LOST)
 
 
-def central_difference(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
-    """(f(x + h) − f(x − h)) / 2h."""
-    step = h or 1e-5 * max(1.0, abs(float(c)))
-    above, below = c + step, c - step  # x + h is not exactly h away from x: what was added, after rounding
-    return (value_at(f, at(above)) - value_at(f, at(below))) / must_move(above - below, step, c)
+def value_at(f: Callable[[Any], Any], x: Array) -> Any:
+    """f(x) as one number; f may return a number, an array of one element, or a tensor."""
+    with no_grad():
+        result = f(x.copy()[()])
+    data = np.asarray(result.value if isinstance(result, Node) else result)
+    if data.size != 1:
+        raise GraphError(f"a gradient needs one number, but the function returned shape {data.shape}")
+    return data.reshape(())[()]
 
 
-def forward_difference(f: Any, at: Any, c: Any, h: float | None, base: float) -> float:
-    """(f(x + h) − f(x)) / h."""
-    step = h or 1e-8 * max(1.0, abs(float(c)))
-    return (value_at(f, at(c + step)) - base) / must_move((c + step) - c, step, c)
+def imaginary(value: Any) -> float:
+    """The imaginary part, if the function has kept one."""
+    if not np.iscomplexobj(value):
+        raise DTypeError(LOST)
+    return float(value.imag)
 
-
-def complex_step(f: Any, at: Any, c: Any, h: float | None, _base: float) -> float:
-    """Im f(x + ih) / h."""
-    step = h or 1e-20
-    return imaginary(f(at(c + 1j * step).copy()[()])) / step
-
-
-METHODS: dict[str, Callable[..., float]] = {
-    "central": central_difference,
-    "forward": forward_difference,
-    "complex": complex_step,
-}
-
-
-def must_move(width: float, step: float, x: float) -> float:
-    """The step as it was after rounding, unless nothing of it is left."""
-    if width == 0:
-        raise OptionError(f"numerical_gradient: h={step!r} is lost beside x={x!r}; use a larger one")
-    return width
-
-
-# ---------------------------------------------------------------------- arrays in lists and dicts
 
 Keys = tuple[Any, ...]  # the indices and keys that lead to an array
 
@@ -134,10 +134,10 @@ def each(work: Callable[[Any, Keys], Any], x: Any, keys: Keys = ()) -> Any:
     return work(x, keys)
 
 
-def arrays_of(x: Any) -> list[tuple[Keys, Any]]:
-    """The arrays of a structure with their keys, in order."""
-    arrays: list[tuple[Keys, Any]] = []
-    each(lambda part, keys: arrays.append((keys, part)), x)
+def arrays_of(x: Any) -> list[Any]:
+    """The arrays of a structure, in order."""
+    arrays: list[Any] = []
+    each(lambda part, keys: arrays.append(part), x)
     return arrays
 
 
@@ -159,37 +159,3 @@ def as_floats(x: Any, keys: Keys) -> Array:
         raise DTypeError(
             f"numerical_gradient: {at} is no array of numbers, but {type(x).__name__}"
         ) from error
-
-
-# ------------------------------------------------------------------------------------ one value
-
-
-def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array) -> None:
-    """Raise if central differences along one direction see a slope that the complex step does not."""
-    signs = np.where(np.arange(x.size) % 2, -1.0, 1.0).reshape(x.shape)
-    h = 1e-6 * max(1.0, float(np.abs(x).max()))
-    slope = (value_at(f, x + h * signs) - value_at(f, x - h * signs)) / (2 * h)
-    noise = 1e-9 * abs(value_at(f, x)) / h
-    if (
-        abs(slope - float((gradient * signs).sum()))
-        > 1e-3 * float(np.abs(gradient).sum()) + abs(slope) * 1e-3 + noise
-    ):
-        raise DTypeError(LOST)
-
-
-def value_at(f: Callable[[Any], Any], x: Array) -> float:
-    """f(x) as a float; f may return a number, an array of one element, or a tensor."""
-    with no_grad():
-        result = f(x.copy()[()])
-    data = result.value if isinstance(result, Node) else result
-    if np.size(data) != 1:
-        raise GraphError(f"a gradient needs one number, but the function returned shape {np.shape(data)}")
-    return float(np.asarray(data).reshape(())[()])
-
-
-def imaginary(result: Any) -> float:
-    """The imaginary part, if the function has kept one."""
-    data = np.asarray(result) if not isinstance(result, Node) else np.asarray(result.value)
-    if data.size != 1 or data.dtype.kind != "c":
-        raise DTypeError(LOST)
-    return float(data.reshape(())[()].imag)

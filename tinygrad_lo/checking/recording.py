@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,15 +20,11 @@ from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, 
 
 LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
-STATE = "gradcheck: the function gives another value when called again; seed its randomness inside"
+IN_TENSORS = "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
 
 
 class Lines(Watch):
-    """lo.anomaly() that writes down where each op was called, and lets nan pass.
-
-    A nan that np.where throws away is none of the checker's business unless it reaches a gradient,
-    and then the report says so.
-    """
+    """lo.anomaly() that writes down where each op was called, and lets nan pass: np.where may drop it."""
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Let everything pass."""
@@ -36,6 +33,30 @@ class Lines(Watch):
 def place_of(node: Node) -> str | None:
     """The user's file and line that made this node."""
     return node.label.where if isinstance(node.label, Label) else None
+
+
+def made_from(roots: Iterable[Node]) -> list[Node]:
+    """What values were made from, oldest first, leaves and constants left out."""
+    return [node for node in reachable(roots) if node.op is not None and node.needs]
+
+
+def gradients_of(out: Any, leaves: list[Any]) -> list[Array]:
+    """The engine's gradients of a value, zeros where nothing flows."""
+    parts = grad(out, leaves, allow_unused=True) if getattr(out, "needs", False) else [None] * len(leaves)
+    return [
+        np.zeros(leaf.shape) if g is None else np.asarray(g) for leaf, g in zip(leaves, parts, strict=True)
+    ]
+
+
+def eps_of(values: Iterable[Any]) -> float:
+    """The rounding of the coarsest floating-point type among values."""
+    return max((float(np.finfo(x.dtype).eps) for x in values if x.dtype.kind == "f"), default=2.0**-52)
+
+
+def sizes_of(values: Iterable[Any]) -> list[int]:
+    """The sizes over which somebody may have averaged."""
+    arrays = (x for x in values if isinstance(x, (np.ndarray, np.generic)))
+    return list(dict.fromkeys(n for x in arrays for n in (x.size, *x.shape)))
 
 
 @dataclass
@@ -59,97 +80,81 @@ class Subject:
         """The function's value now. With its graph: it is soon dropped, and f may differentiate inside."""
         return float(self.call().item())
 
-    def gradients(self, out: Any) -> list[Array]:
-        """The engine's gradients of a value by the leaves; zeros where nothing flows."""
-        # A slope may be a constant.
-        parts = grad(out, self.leaves, allow_unused=True) if out.needs else [None] * len(self.leaves)
-        return [
-            np.zeros(leaf.shape) if g is None else np.asarray(g)
-            for leaf, g in zip(self.leaves, parts, strict=True)
-        ]
+    def gradients(self, out: Any) -> dict[Any, Array]:
+        """The engine's gradients of a value by the leaves."""
+        return dict(zip(self.leaves, gradients_of(out, self.leaves), strict=True))
 
-    def moved(self, arrays: dict[int, Array], work: Callable[[], T], otherwise: T) -> T:
-        """What work() gives while some leaves hold other arrays; otherwise, where f is not defined there."""
-        with placed(self.leaves[n] for n in arrays):
-            for n, data in arrays.items():
-                place(self.leaves[n], data)
-            try:
-                return work()
-            except OUTSIDE:
-                return otherwise
+    def moved(self, arrays: dict[Any, Array], work: Callable[[], T]) -> T:
+        """What work() gives while the leaves hold other arrays."""
+        with placed(arrays):
+            for leaf, data in arrays.items():
+                place(leaf, data)
+            return work()
 
     def tape(self) -> Tape:
         """The graph of one call, every node of it knowing its line."""
         with mode("watch", Lines()):
-            out = self.call()
-        return taped(out)
+            return taped(self.call())
 
-    def examined(self) -> tuple[Tape, list[Array], float]:
+    def examined(self) -> tuple[Tape, dict[Any, Array], float]:
         """The graph, gradients and value of a function that can be checked, else an error that says why."""
         self.inner.clear()
         with self.must_only_read(), mode("watch", Lines()):
             out = self.call()
-        self.must_be_checkable(out)
+        must_be_differentiable(out)
+        if not np.isfinite(out.value).all():
+            raise NonFiniteError(self.not_finite(out))
+        if not out.needs and self.order == 1:
+            raise GraphError(
+                f"gradcheck: the function's value does not depend on its inputs and params through tensors; "
+                f"{IN_TENSORS}"
+            )
         tape = taped(out)
         gradients, again = self.gradients(out), self.gradients(out)
-        for leaf, a, b in zip(self.leaves, gradients, again, strict=True):
-            if not np.array_equal(a, b, equal_nan=True):
+        for leaf, g in gradients.items():
+            if not np.array_equal(g, again[leaf], equal_nan=True):
                 raise GraphError(
                     f"gradcheck: two backward passes give {quoted(leaf, 'a parameter')} different gradients; "
                     f"a rule is random or keeps state"
                 )
-        value = self.value()
-        if value != float(np.asarray(out.value).reshape(())):
-            raise GraphError(STATE)
+        value = float(np.asarray(out.value).reshape(()))
         self.must_still_be(value)
         return tape, gradients, value
 
     def must_still_be(self, value: float) -> None:
         """Raise unless another call gives the same bits."""
         if self.value() != value:
-            raise GraphError(STATE)
+            raise GraphError(
+                "gradcheck: the function gives another value when called again; seed its randomness inside"
+            )
 
     @contextmanager
     def must_only_read(self) -> Iterator[None]:
         """Raise if the function changes what it is given, or what it computes with."""
-        leaves = [np.array(leaf.value) for leaf in self.leaves]
-        others = [x.copy() for x in self.others]
+        names = [quoted(leaf, "a parameter") for leaf in self.leaves]
+        names += [
+            f"an input of shape {x.shape} that is not differentiated by ({x.dtype})" for x in self.others
+        ]
+        before = [np.array(x) for x in (*(leaf.value for leaf in self.leaves), *self.others)]
         try:
             yield
         except MutationError as error:
             raise GraphError(f"gradcheck: the function changes what it computes with: {error}") from error
-        for leaf, data in zip(self.leaves, leaves, strict=True):
-            if not np.array_equal(leaf.value, data, equal_nan=True):
-                raise GraphError(
-                    f"gradcheck: the function changes {quoted(leaf, 'a parameter')}; it must only read it"
-                )
-        for data, now in zip(others, self.others, strict=True):
-            if not np.array_equal(data, now, equal_nan=data.dtype.kind == "f"):
-                raise GraphError(
-                    f"gradcheck: the function changes an input of shape {data.shape} that is not "
-                    f"differentiated by ({data.dtype}); it must only read it"
-                )
-
-    def must_be_checkable(self, out: Any) -> None:
-        """Raise unless the function returned a finite tensor that depends on the leaves."""
-        must_be_differentiable(out)
-        if not np.isfinite(out.value).all():
-            raise NonFiniteError(self.not_finite(out))
-        if not out.needs and self.order == 1:
-            raise GraphError(
-                "gradcheck: the function's value does not depend on its inputs and params through tensors; "
-                "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
-            )
+        after = [*(leaf.value for leaf in self.leaves), *self.others]
+        for name, old, new in zip(names, before, after, strict=True):
+            if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
+                raise GraphError(f"gradcheck: the function changes {name}; it must only read it")
 
     def not_finite(self, out: Node) -> str:
         """The sentence for a value that is nan or inf, naming the op that made it."""
-        text = f"gradcheck: the function's value is {float(np.asarray(out.value).reshape(()))} here"
+        reason = "; are its inputs finite?"
         try:
             with anomaly():
                 self.call()
         except NonFiniteError as error:
-            return f"{text}, so it has no gradient to check: {error}"
-        return f"{text}, so it has no gradient to check; are its inputs finite?"
+            reason = f": {error}"
+        number = float(np.asarray(out.value).reshape(()))
+        return f"gradcheck: the function's value is {number} here, so it has no gradient to check{reason}"
 
 
 def must_be_differentiable(out: Any) -> None:
@@ -163,10 +168,7 @@ def must_be_differentiable(out: Any) -> None:
             f"gradient), with a gradient written by hand, lo.check_gradient(f, x) checks that"
         )
     if not isinstance(out, Node):
-        raise GraphError(
-            f"{wanted} {type(out).__name__}: somewhere it leaves the graph; compute with operators and NumPy "
-            f"functions, without float(), .data, .numpy() or .item()"
-        )
+        raise GraphError(f"{wanted} {type(out).__name__}: somewhere it leaves the graph; {IN_TENSORS}")
     if out.value.dtype.kind != "f":
         raise DTypeError(
             f"gradcheck: the function returns {out.value.dtype}, which has no derivative; "
@@ -174,23 +176,6 @@ def must_be_differentiable(out: Any) -> None:
         )
     if not out.value.size:
         raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
-
-
-def must_be_as_computed(nodes: Iterable[Node]) -> None:
-    """Raise if an array was written into after an op had used it: gradients would be of another call."""
-    for node in nodes:
-        before = node.label.recorded if isinstance(node.label, Label) else ()
-        if before and checksums(node) != before:
-            assert node.op is not None
-            raise GraphError(
-                f"gradcheck: the function changes an array in place that {node.op.name} "
-                f"(at {place_of(node)}) has used before; make a new array instead"
-            )
-
-
-def made_from(roots: Iterable[Node]) -> list[Node]:
-    """What values were made from, oldest first, leaves and constants left out."""
-    return [node for node in reachable(roots) if node.op is not None and node.needs]
 
 
 @dataclass
@@ -207,13 +192,12 @@ class Tape:
     nodes: list[Node]
     arrived: dict[int, Array]
 
-    @property
+    @cached_property
     def eps(self) -> float:
         """The rounding of the coarsest floating-point type that the values went through."""
-        dtypes = {np.dtype(node.value.dtype) for node in [*self.nodes, self.out]}
-        return max((float(np.finfo(d).eps) for d in dtypes if d.kind == "f"), default=2.0**-52)
+        return eps_of(node.value for node in [*self.nodes, self.out])
 
-    @property
+    @cached_property
     def rounding(self) -> float:
         """The root of the sum of squares of (value · gradient) over the graph: eps times it is f's rounding.
 
@@ -224,9 +208,8 @@ class Tape:
         for node in reachable([self.out]):
             g = self.arrived.get(node.birth)
             if g is not None:
-                size = np.abs(node.value)
-                if node.op is not None and node.op.name in LOUD:
-                    size = np.maximum(size, 1.0)
+                loud = node.op is not None and node.op.name in LOUD
+                size = np.maximum(np.abs(node.value), 1.0 if loud else 0.0)
                 total += float(np.square(np.asarray(g * size, dtype=float)).sum())
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
 
@@ -235,32 +218,15 @@ class Tape:
 
         What adds up to the slope: large terms that cancel make a small one uncertain.
         """
-        nodes = made_from([out])
+        largest, nodes = 0.0, made_from([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
-        eps = self.eps
-        changes = (self.change(before, after, eps) for before, after in zip(self.nodes, nodes, strict=True))
-        return max(changes, default=0.0) / h
-
-    def change(self, before: Node, after: Node, eps: float) -> float:
-        """How far the change of one array moves f, but for rounding."""
-        g, old, new = self.arrived.get(before.birth), before.value, after.value
-        if g is None or old.shape != new.shape or not old.size:
-            return 0.0
-        change = np.abs(new - old) - 4.0 * eps * np.abs(old)
-        return float(np.max(np.abs(g) * np.maximum(change, 0.0)))
-
-    @property
-    def hidden(self) -> list[Node]:
-        """The nodes that no gradient reaches, or one with a zero in it."""
-        return [node for node in self.nodes if not np.all(self.arrived.get(node.birth, 0.0))]
-
-    @property
-    def sizes(self) -> list[int]:
-        """The sizes over which somebody may have averaged."""
-        arrays = (x for node in self.nodes for x in (*node.inputs, node.value))
-        numbers = (x for x in arrays if isinstance(x, (np.ndarray, np.generic)))
-        return list(dict.fromkeys(n for x in numbers for n in (x.size, *x.shape)))
+        for before, after in zip(self.nodes, nodes, strict=True):
+            g, old, new = self.arrived.get(before.birth), before.value, after.value
+            if g is not None and old.shape == new.shape and old.size:
+                change = np.abs(new - old) - 4.0 * self.eps * np.abs(old)  # but for its rounding
+                largest = max(largest, float(np.max(np.abs(g) * np.maximum(change, 0.0))))
+        return largest / h
 
 
 def taped(out: Node) -> Tape:
@@ -281,9 +247,15 @@ def taped(out: Node) -> Tape:
             ) from error
 
     nodes = made_from([out])
-    must_be_as_computed(nodes)
+    for node in nodes:  # after a write into an array in place, gradients would be of another call
+        before = node.label.recorded if isinstance(node.label, Label) else ()
+        if before and checksums(node) != before:
+            assert node.op is not None
+            raise GraphError(
+                f"gradcheck: the function changes an array in place that {node.op.name} "
+                f"(at {place_of(node)}) has used before; make a new array instead"
+            )
     if out.needs:
-        with np.errstate(all="ignore"):
-            leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)
+        leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)
         arrived |= {birth: gradients[birth] for birth in leaves}
     return Tape(out, nodes, arrived)

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tinygrad_lo.checking.diagnosis import Cause
+from tinygrad_lo.checking.diagnosis import Cause, sentence
 from tinygrad_lo.checking.differences import FINE, Slope
-from tinygrad_lo.checking.elements import Index
-from tinygrad_lo.checking.sentences import sentence
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import GradcheckError
@@ -23,6 +21,7 @@ WORDS = {
     "FAIL": "disagree",
 }
 SHOWN_FIRST = ("FAIL", "UNVERIFIABLE", "MEET", "KINK", "OK", "ZERO")
+Index = tuple[int, ...] | str  # of an element, or a direction in words
 
 
 def leaf_name(leaf: Node) -> str:
@@ -30,7 +29,7 @@ def leaf_name(leaf: Node) -> str:
     return name_of(leaf) or ("×".join(map(str, np.shape(leaf.value))) or "scalar") + " parameter"
 
 
-def bracketed(index: tuple[int, ...]) -> str:
+def index_text(index: tuple[int, ...]) -> str:
     """An index as text: [0, 2], and nothing for a scalar."""
     return f"[{', '.join(map(str, index))}]" if index else ""
 
@@ -51,16 +50,16 @@ class Row:
     note: str = ""  # what stands behind the verdict
 
     @classmethod
-    def of(cls, name: str, index: Index, claimed: float, slope: Slope, order: int = 1, point: int = 0) -> Row:
+    def of(cls, name: str, index: Index, claimed: float, slope: Slope) -> Row:
         """The row of a slope, claimed and measured."""
         numeric, largest = slope.numeric, max(abs(claimed), abs(slope.numeric))
         error = abs(claimed - numeric) / largest if largest else 0.0
-        return cls(name, index, claimed, numeric, error, slope.bar, slope.verdict, order, point, slope.note)
+        return cls(name, index, claimed, numeric, error, slope.bar, slope.verdict, note=slope.note)
 
     @property
     def place(self) -> str:
         """The element as text: W[0, 2]."""
-        place = self.name + (f" {self.index}" if isinstance(self.index, str) else bracketed(self.index))
+        place = self.name + (f" {self.index}" if isinstance(self.index, str) else index_text(self.index))
         place += f" (order {self.order})" if self.order > 1 else ""
         return place + (f" (point {self.point + 1})" if self.point else "")
 
@@ -94,11 +93,10 @@ class Fault:
 
     def __str__(self) -> str:
         called = f", called at {self.where}" if self.where else ""
+        element = f"input {self.rule}{index_text(self.index)} = {self.x:.6g}"
         what = "its rule" if self.order == 1 else "the derivative of its rule"
-        return (
-            f"{self.op}{called}: by input {self.rule}{bracketed(self.index)} = {self.x:.6g}, {what} gives "
-            f"{self.analytic:.6g}, differences {self.numeric:.6g}"
-        )
+        numbers = f"{self.analytic:.6g}, differences {self.numeric:.6g}"
+        return f"{self.op}{called}: by {element}, {what} gives {numbers}"
 
 
 @dataclass
@@ -188,18 +186,12 @@ class Report:
 
     def table(self) -> list[str]:
         """The twelve rows that matter most, worst first."""
-        shown = sorted(
-            self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}"))
-        )[:12]
+        rows = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}")))
         cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
-        cells += [row.cells for row in shown]
+        cells += [row.cells for row in rows[:12]]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in cells
-        ]
-        left = len(self.rows) - len(shown)
-        return [*lines, f"… and {left} more"] if left else lines
+        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+        return [*lines, f"… and {len(rows) - 12} more"] if len(rows) > 12 else lines
 
     def reasons(self) -> list[str]:
         """Cause, culprit, and what is not known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ RESOLVED = 0.01  # scatter below this share of what the values change by is roun
 EACH_SIDE = 9  # on each side; differences of order 4 to 6 leave nothing of a smooth function but its rounding
 SPREAD = 3.0  # the size of rounded numbers, in scatters of the value over eps
 EPS = 2.0**-52
+Named = dict[Any, Array]  # arrays by name, or by leaf
 
 
 @dataclass(frozen=True)
@@ -38,31 +40,26 @@ class Noise:
 
 
 def rounding_scatter(
-    again: Callable[[list[Array]], list[Array]],
-    x: list[Array],
-    gradients: list[Array],
-    size: float,
-    eps: float,
-) -> list[Array]:
-    """How far rounding moves each element of the `gradients` at x.
+    slopes: Callable[[Named], Named], x: Named, gradient: Named, size: float, eps: float
+) -> Named:
+    """How far rounding moves each element of the gradient at x.
 
     Seen when x moves by a few units in its last place. What changes by more is no rounding, but a tie that
     was broken: `size`, the root of the sum of squares of all terms, says how much rounding can be.
     """
     rng = np.random.default_rng(0)
-    spread = [np.zeros(g.shape) for g in gradients]
+    spread = {name: np.zeros(g.shape) for name, g in gradient.items()}
     for _ in range(REPEATS):
-        other = again([data * (1.0 + eps * rng.integers(-3, 4, np.shape(data))) for data in x])
-        spread = [np.maximum(s, np.abs(a - g)) for s, a, g in zip(spread, other, gradients, strict=True)]
-    most = [
-        max(BROKEN_TIE, 16.0 * eps)
-        * (np.abs(g).max(initial=0.0) + size / max(1.0, np.abs(data).max(initial=0.0)))
-        for g, data in zip(gradients, x, strict=True)
-    ]
-    return [np.where(s <= limit, s, 0.0) for s, limit in zip(spread, most, strict=True)]
+        other = slopes({k: data * (1.0 + eps * rng.integers(-3, 4, np.shape(data))) for k, data in x.items()})
+        spread = {k: np.maximum(s, np.abs(other[k] - gradient[k])) for k, s in spread.items()}
+    for name, g in gradient.items():
+        largest = np.abs(g).max(initial=0.0) + size / max(1.0, np.abs(x[name]).max(initial=0.0))
+        rounding = spread[name] <= max(BROKEN_TIE, 16.0 * eps) * largest
+        spread[name] = np.where(rounding, spread[name], 0.0)
+    return spread
 
 
-def size_of(value: Callable[[list[Array]], float], x: list[Array]) -> float:
+def size_of(value: Callable[[Named], float], x: Named) -> float:
     """The size of the numbers that a function without a graph adds up on the way to its value.
 
     Its values at x + k·d for a small d lie on a smooth curve but for their rounding: their differences of
@@ -71,9 +68,12 @@ def size_of(value: Callable[[list[Array]], float], x: list[Array]) -> float:
     rng = np.random.default_rng(0)
 
     def noise(step: float, sign: float) -> float:
-        d = [step * np.maximum(np.abs(data), 1e-3) * rng.choice([-1.0, 1.0], data.shape) for data in x]
+        d = {
+            name: step * np.maximum(np.abs(data), 1e-3) * rng.choice([-1.0, 1.0], data.shape)
+            for name, data in x.items()
+        }
         values = [
-            value([data + sign * k * part for data, part in zip(x, d, strict=True)])
+            value({name: data + sign * k * d[name] for name, data in x.items()})
             for k in range(1, EACH_SIDE + 1)
         ]
         orders = [float(np.sqrt(np.mean(np.diff(values, k) ** 2) / math.comb(2 * k, k))) for k in (4, 5, 6)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
-Args = tuple[Any, ...]
-Draw = Callable[[np.random.Generator, int, int], Args]  # (rng, samples, classes or outputs) -> arguments
+Batch = dict[str, Any]  # arguments by what messages call them
+Draw = Callable[[Any, int, int], Batch]  # (rng, samples, classes or outputs) -> arguments
 
 
 def batch_shape(n: int, c: int) -> tuple[int, ...]:
@@ -16,76 +16,78 @@ def batch_shape(n: int, c: int) -> tuple[int, ...]:
     return (n, c) if c > 1 else (n,)
 
 
-def numbers(rng: Any, n: int, c: int) -> Args:
-    """Predictions and targets, with residuals on both sides of 1."""
-    return rng.normal(0.0, 1.5, batch_shape(n, c)), rng.normal(0.0, 1.5, batch_shape(n, c))
+def two(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
+    """Two arrays that are drawn alike, with at least so many outputs."""
+    return lambda rng, n, c: {name: draw(rng, batch_shape(n, max(c, least))) for name in names}
 
 
-def amounts(rng: Any, n: int, c: int) -> Args:
-    """Positive predictions and targets."""
-    return rng.uniform(0.2, 8.0, batch_shape(n, c)), rng.uniform(0.2, 8.0, batch_shape(n, c))
+def distribution_rows(rng: Any, shape: tuple[int, ...]) -> Any:
+    """A distribution a row."""
+    p = rng.uniform(0.1, 1.0, shape)
+    return p / p.sum(-1, keepdims=True)
 
 
-def scores_labels(rng: Any, n: int, c: int) -> Args:
+PREDICTED = ("prediction", "target")
+numbers = two(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
+amounts = two(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
+distributions = two("pq", distribution_rows, least=3)
+vectors = two("ab", lambda rng, shape: rng.normal(size=shape), least=2)
+
+
+def scores_labels(rng: Any, n: int, c: int) -> Batch:
     """Scores and labels."""
-    return rng.normal(0.0, 1.5, (n, max(c, 3))), rng.integers(0, max(c, 3), n)
+    return {"scores": rng.normal(0.0, 1.5, (n, max(c, 3))), "labels": rng.integers(0, max(c, 3), n)}
 
 
-def logs_labels(rng: Any, n: int, c: int) -> Args:
+def logs_labels(rng: Any, n: int, c: int) -> Batch:
     """Log-probabilities and labels."""
-    scores, labels = scores_labels(rng, n, c)
-    return scores - np.log(np.exp(scores).sum(-1, keepdims=True)), labels
+    scores, labels = scores_labels(rng, n, c).values()
+    return {"log-probabilities": scores - np.log(np.exp(scores).sum(-1, keepdims=True)), "labels": labels}
 
 
-def chances(rng: Any, n: int, c: int) -> Args:
+def chances(rng: Any, n: int, c: int) -> Batch:
     """Probabilities and answers of 0 and 1, of which every batch has both."""
     y = rng.integers(0, 2, batch_shape(n, c)).astype(float)
     y.ravel()[:2] = (0.0, 1.0)
-    return rng.uniform(0.05, 0.95, y.shape), y
+    return {"probabilities": rng.uniform(0.05, 0.95, y.shape), "answers": y}
 
 
-def logits(rng: Any, n: int, c: int) -> Args:
+def logits(rng: Any, n: int, c: int) -> Batch:
     """Scores before the sigmoid, and answers."""
-    _, y = chances(rng, n, c)
-    return rng.normal(0.0, 1.5, y.shape), y
+    y = chances(rng, n, c)["answers"]
+    return {"scores": rng.normal(0.0, 1.5, y.shape), "answers": y}
 
 
-def sides(rng: Any, n: int, c: int) -> Args:
+def sides(rng: Any, n: int, c: int) -> Batch:
     """Scores, and answers of -1 and +1."""
-    z, y = logits(rng, n, c)
-    return z, 2.0 * y - 1.0
+    z, y = logits(rng, n, c).values()
+    return {"scores": z, "signs": 2.0 * y - 1.0}
 
 
-def distributions(rng: Any, n: int, c: int) -> Args:
-    """Two distributions a row."""
-    p, q = rng.uniform(0.1, 1.0, (2, n, max(c, 3)))
-    return p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
-
-
-def distributions_scores(rng: Any, n: int, c: int) -> Args:
+def distributions_scores(rng: Any, n: int, c: int) -> Batch:
     """A distribution and scores a row."""
-    p, _ = distributions(rng, n, c)
-    return p, rng.normal(0.0, 1.5, p.shape)
+    p = distributions(rng, n, c)["p"]
+    return {"p": p, "scores": rng.normal(0.0, 1.5, p.shape)}
 
 
-def triples(rng: Any, n: int, c: int) -> Args:
+def triples(rng: Any, n: int, c: int) -> Batch:
     """Anchors, positives and negatives, of which some meet the margin."""
     a = rng.normal(size=(n, max(c, 2)))
-    return a, a + 0.5 * rng.normal(size=a.shape), a + 0.6 * rng.normal(size=a.shape)
+    near, far = (a + spread * rng.normal(size=a.shape) for spread in (0.5, 0.6))
+    return {"anchor": a, "positive": near, "negative": far}
 
 
-def pairs(rng: Any, n: int, c: int) -> Args:
+def labelled_pairs(rng: Any, n: int, c: int) -> Batch:
     """Embeddings and whether they are of two kinds; of these, some are nearer than the margin."""
     a = rng.normal(size=(n, max(c, 2)))
-    y = np.arange(n) % 2
-    return a, a + 0.5 * rng.normal(size=a.shape), y
+    return {"a": a, "b": a + 0.5 * rng.normal(size=a.shape), "y": np.arange(n) % 2}
 
 
-def vectors(rng: Any, n: int, c: int) -> Args:
-    """Two vectors a row."""
-    return rng.normal(size=(n, max(c, 2))), rng.normal(size=(n, max(c, 2)))
-
-
-def weights(rng: Any, n: int, c: int) -> Args:
+def weights(rng: Any, n: int, c: int) -> Batch:
     """A weight matrix."""
-    return (rng.normal(size=batch_shape(n, c)),)
+    return {"weights": rng.normal(size=batch_shape(n, c))}
+
+
+def renamed(draw: Draw, names: str) -> Draw:
+    """The first arguments of a draw, called by these letters."""
+    return lambda *size: dict(zip(names, draw(*size).values(), strict=False))

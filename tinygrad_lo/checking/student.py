@@ -6,6 +6,7 @@ import contextlib
 import functools
 import inspect
 import io
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,15 +16,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.errors import (
-    DTypeError,
-    GraphError,
-    MutationError,
-    NonFiniteError,
-    ShapeError,
-)
+from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteError, ShapeError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+SOURCES = Path(__file__).resolve().parents[1]
 Change = Callable[[Array], Array]  # what a copy of a function reads in place of an array
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
@@ -36,7 +31,8 @@ def named_arrays(fn: Any) -> str | None:
 
 def titled_function(who: str, fn: Any) -> str:
     """The head of a report: check_gradient of svm_loss."""
-    return f"{who} of {named_arrays(fn)}" if named_arrays(fn) else who
+    name = named_arrays(fn)
+    return f"{who} of {name}" if name else who
 
 
 def parameter(fn: Any) -> str:
@@ -65,11 +61,8 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
 
 
 def leaves_of(who: str, x: Any, called: str) -> Leaves:
-    """What a gradient is taken by, as float64 copies.
-
-    Raises:   DTypeError: something that is no array of floating-point numbers.  ShapeError: nothing.
-    """
-    found = {}
+    """What a gradient is taken by, as float64 copies."""
+    leaves = {}
     for name, value in parts(x, called).items():
         data = np.asarray(value.value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
@@ -82,20 +75,24 @@ def leaves_of(who: str, x: Any, called: str) -> Leaves:
             )
         if not np.isfinite(data).all():
             raise NonFiniteError(f"{who}: {name} has nan or inf; choose a point where the loss is finite")
-        found[name] = np.array(data, dtype=float)
-    if not sum(data.size for data in found.values()):
+        leaves[name] = np.array(data, dtype=float)
+    if not sum(data.size for data in leaves.values()):
         raise ShapeError(f"{who}: x has no elements, so there is no gradient to check")
-    return found
+    return leaves
+
+
+def structured(x: Any, values: Sequence[Any]) -> Any:
+    """The structure of x with these values in the places of its arrays."""
+    if isinstance(x, Mapping):
+        return dict(zip(x, values, strict=True))
+    if isinstance(x, (list, tuple)) and not holds_numbers(x):
+        return tuple(values) if type(x) is tuple else list(values)
+    return values[0]
 
 
 def rebuilt(x: Any, leaves: Leaves) -> Any:
     """The structure of x with copies of these arrays; a number is a number."""
-    copies = [np.array(data)[()] for data in leaves.values()]
-    if isinstance(x, Mapping):
-        return dict(zip(x, copies, strict=True))
-    if isinstance(x, (list, tuple)) and not holds_numbers(x):
-        return type(x)(copies) if type(x) in (list, tuple) else copies
-    return copies[0]
+    return structured(x, copied(list(leaves.values())))
 
 
 def copied(args: Sequence[Any]) -> list[Any]:
@@ -109,18 +106,12 @@ def calling(*, heard: bool = False) -> Iterator[None]:
 
     NumPy's warnings are not: what they warn of is refused in a sentence when it arrives.
     """
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(np.errstate(all="ignore"))
-        if not heard:
-            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+    with np.errstate(all="ignore"), contextlib.redirect_stdout(sys.stdout if heard else io.StringIO()):
         yield
 
 
 def position_of(who: str, what: str, value: Any, *, finite: bool = True) -> float:
-    """One floating-point number that a student's function returned.
-
-    Raises:   DTypeError: no number, an integer, a tensor.  ShapeError: several.  NonFiniteError: nan.
-    """
+    """One floating-point number that a student's function returned."""
     data = numbers_of(who, what, value, finite=finite)
     if data.size != 1:
         raise ShapeError(f"{who}: {what} has shape {data.shape}, but a loss is one number: sum or average it")
@@ -156,11 +147,10 @@ def numbers_of(who: str, what: str, value: Any, *, finite: bool = True) -> Array
 def must_be_finite(who: str, what: str, data: Array, hint: str = "") -> None:
     """Raise for nan and inf."""
     if not np.isfinite(data).all():
-        bad = np.asarray(data)[~np.isfinite(data)]
-        place = f" at {[int(i) for i in np.argwhere(~np.isfinite(data))[0]]}" if data.ndim else ""
+        place = np.argwhere(~np.isfinite(data))[0].tolist()
         raise NonFiniteError(
-            f"{who}: {what} is {bad[0]}{place}: is there a log or a root of something not above 0, "
-            f"a division by 0, or an exp of something large?{hint}"
+            f"{who}: {what} is {data[*place]}{f' at {place}' if place else ''}: is there a log or a root of "
+            f"something not above 0, a division by 0, or an exp of something large?{hint}"
         )
 
 
@@ -189,8 +179,7 @@ def is_pair(result: Any) -> bool:
 def loss_and_gradient(who: str, result: Any) -> tuple[Any, Any]:
     """The two things that a function returns, or an error that says what it returned."""
     if is_pair(result):
-        first, second = result
-        return first, second
+        return result[0], result[1]
     if result is None:
         what = "None (does it end with return?)"
     elif isinstance(result, tuple):
@@ -203,12 +192,8 @@ def loss_and_gradient(who: str, result: Any) -> tuple[Any, Any]:
 
 
 def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
-    """The gradient that a function returned, array by array, each with the shape of what it is by.
-
-    Raises:   DTypeError: another structure, no floating-point numbers.  ShapeError: another shape.
-              NonFiniteError: nan or inf.
-    """
-    found = {}
+    """The gradient that a function returned, array by array, each with the shape of what it is by."""
+    slopes = {}
     for (name, data), value in zip(leaves.items(), values_like(who, x, gradient), strict=True):
         what = f"the gradient by {name}"
         g = numbers_of(who, what, value)
@@ -216,8 +201,8 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
             raise ShapeError(
                 f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{shape_hint(data, g)}"
             )
-        found[name] = g
-    return found
+        slopes[name] = g
+    return slopes
 
 
 def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
@@ -274,10 +259,7 @@ def again(who: str, what: str) -> GraphError:
 
 
 def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves]:
-    """What the function says at x, after it has shown that it can be trusted.
-
-    Raises:   LoError: one of its classes for each way in which it cannot.
-    """
+    """What the function says at x, after it has shown that it can be trusted."""
     results = []
     for heard in (True, False):
         given = rebuilt(x, leaves)
@@ -293,12 +275,12 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
         value = position_of(who, "the loss", loss)
         wide_enough(who, "the loss", loss)
         results.append((value, gradient_of(who, x, leaves, gradient)))
-    (value, found), (second, repeated) = results
+    (value, slopes), (second, repeated) = results
     if value != second:
         raise again(who, "loss")
-    if not identical(list(found.values()), list(repeated.values())):
+    if not identical([*slopes.values()], [*repeated.values()]):
         raise again(who, "gradient")
-    return value, found
+    return value, slopes
 
 
 def raised(problem: BaseException) -> str:
@@ -306,13 +288,10 @@ def raised(problem: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(problem.__traceback__)
-        if not frame.filename.startswith((str(PACKAGE), "<frozen")) and "site-packages" not in frame.filename
+        if not frame.filename.startswith((str(SOURCES), "<frozen")) and "site-packages" not in frame.filename
     ]
     place = f"\n  {frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
     return f"{type(problem).__name__}: {problem}{place.removesuffix(': ')}"
-
-
-# ----------------------------------------------- what it reads besides its argument, exchanged in a copy
 
 
 def rewired(fn: Any, change: Change) -> Any:
@@ -320,51 +299,38 @@ def rewired(fn: Any, change: Change) -> Any:
 
     Functions of the same module that it calls are copied along; those of libraries stay.
     """
-    return copied_function(fn, change, {})
+    return exchanged(fn, change, getattr(fn, "__globals__", {}), {})
 
 
-def other_value(value: Any, change: Change, module: dict[str, Any], made: dict[Any, Any]) -> Any:
-    """What a copy reads in place of this value."""
+def exchanged(value: Any, change: Change, module: dict[str, Any], copies: dict[Any, Any]) -> Any:
+    """What a copy of a function reads in place of this value."""
     if isinstance(value, np.ndarray):
         return change(value)
     if type(value) in (list, tuple):
-        return type(value)(other_value(item, change, module, made) for item in value)
+        return type(value)(exchanged(item, change, module, copies) for item in value)
     if type(value) is dict:
-        return {key: other_value(item, change, module, made) for key, item in value.items()}
+        return {key: exchanged(item, change, module, copies) for key, item in value.items()}
     if isinstance(value, functools.partial):
-        return copied_function(value, change, made)
+        inner = getattr(value.func, "__globals__", {})
+        fn, args, keywords = exchanged((value.func, value.args, value.keywords), change, inner, copies)
+        return functools.partial(fn, *args, **keywords)
     if isinstance(value, FunctionType) and value.__globals__ is module:
-        return copied_function(value, change, made)
+        return copies[value] if value in copies else copied_function(value, change, copies)
     return value
 
 
-def copied_function(fn: Any, change: Change, made: dict[Any, Any]) -> Any:
-    """A function with all that it reads exchanged; anything else as it is."""
-    if isinstance(fn, functools.partial):
-        inner = getattr(fn.func, "__globals__", {})
-        args, keywords = (
-            other_value(part, change, inner, made) for part in (list(fn.args), dict(fn.keywords))
-        )
-        return functools.partial(copied_function(fn.func, change, made), *args, **keywords)
-    if not isinstance(fn, FunctionType):
-        return fn
-    if fn in made:
-        return made[fn]
+def copied_function(fn: FunctionType, change: Change, copies: dict[Any, Any]) -> FunctionType:
+    """A function with all that it reads exchanged."""
     module = dict(fn.__globals__)
     cells = tuple(CellType() for _ in fn.__closure__ or ())
-    copy = FunctionType(fn.__code__, module, fn.__name__, None, cells)
-    made[fn] = copy  # before what it reads: functions may call each other
-
-    def new(value: Any) -> Any:
-        return other_value(value, change, fn.__globals__, made)
-
+    copy = copies[fn] = FunctionType(fn.__code__, module, fn.__name__, None, cells)
+    # It is known before what it reads: functions may call each other.
+    new = functools.partial(exchanged, change=change, module=fn.__globals__, copies=copies)
     copy.__defaults__, copy.__kwdefaults__ = new(fn.__defaults__), new(fn.__kwdefaults__)
     module.update({name: new(module[name]) for name in names_of(fn.__code__) if name in module})
     for cell, old in zip(cells, fn.__closure__ or (), strict=True):
-        try:
+        with contextlib.suppress(ValueError):  # not assigned yet
             cell.cell_contents = new(old.cell_contents)
-        except ValueError:
-            continue  # not assigned yet
     return copy
 
 
@@ -377,13 +343,13 @@ def names_of(code: CodeType) -> Iterator[str]:
 
 
 def reads(fn: Any) -> list[Array]:
-    """The arrays that a function reads from outside."""
-    found: list[Array] = []
+    """The arrays that a function reads from outside, each once."""
+    arrays: list[Array] = []
 
     def note(array: Array) -> Array:
-        if array.size and not any(array is known for known in found):
-            found.append(array)
+        if array.size and not any(array is known for known in arrays):
+            arrays.append(array)
         return array
 
     rewired(fn, note)
-    return found
+    return arrays

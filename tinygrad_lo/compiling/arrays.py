@@ -1,9 +1,7 @@
 """A program of arrays as NumPy text that allocates once and writes in place.
 
-Every value that nobody outside can see gets a buffer, which later values reuse when it is no longer
-read; what leaves (the loss, the gradients) is made anew each time. An instance is one set of buffers
-with the function that uses them; two threads never share one.
-
+What nobody outside can see lies in buffers, which later values reuse; what leaves (the loss, the gradients)
+is made anew each time. An instance is one set of buffers with its function; two threads never share one.
 What decides something (a branch, a mask, the place of a maximum) is computed as the engine computes it, to
 the last bit: a value may lie on the threshold up to rounding, and the program must go the engine's way.
 """
@@ -11,27 +9,20 @@ the last bit: a value may lie on the threshold up to rounding, and the program m
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import indent
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.compiling.names import Namespace
-from tinygrad_lo.engine.graph import Array, Op
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.recording import Effect
-from tinygrad_lo.program.text import identifier
+from tinygrad_lo.program.text import identifier, one_line
 from tinygrad_lo.program.value import Value
 
 Kernel = Callable[["ArrayCode", Value], bool]
 BUFFERED = frozenset("fbi")  # kinds of dtype that are kept in buffers
-
-
-class Miss:
-    """What a step answers when Python would have branched another way."""
-
-
-MISS = Miss()
+MISS: Any = object()  # what a step answers when Python would have branched another way
 
 
 class ArrayCode:
@@ -42,9 +33,8 @@ class ArrayCode:
         names: what the text uses.
     """
 
-    def __init__(self, program: Program, kernel_of: Callable[[Op], Kernel | None]) -> None:
-        self.program = program
-        self.kernel_of = kernel_of
+    def __init__(self, program: Program, write: Kernel) -> None:
+        self.write = write
         self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
@@ -57,34 +47,31 @@ class ArrayCode:
         self.outputs = program.outputs
         self.texts: dict[Value, str] = dict(program.arguments)
         arguments = ", ".join(self.texts.values())
-        self._statements()
+        self._statements(program)
         results = ", ".join(map(self._result, self.outputs))
-        step = [f"def step({arguments}):", *(f"    {row}" for row in self.rows), f"    return {results},"]
-        rows = [f"    {row}" for row in [*self.made, *step, "return step"]]
-        self.text = "\n".join(["def instance():", *rows, ""])
+        step = indent("\n".join([*self.rows, f"return {results},"]), "    ")
+        body = "\n".join([*self.made, f"def step({arguments}):", step, "return step", ""])
+        self.text = "def instance():\n" + indent(body, "    ")
 
-    # ------------------------------------------------------------------------------- lifetimes
-
-    def _statements(self) -> None:
+    def _statements(self, program: Program) -> None:
         """Write all lines, and let go of buffers where nobody reads them any more."""
         dead: dict[int, list[Value]] = {}
-        for value, place in self._last_uses().items():
+        for value, place in self._last_uses(program.lines).items():
             dead.setdefault(place, []).append(value)
-        for place, line in enumerate(self.program.lines):
+        for place, line in enumerate(program.lines):
             ending = [value for value in dead.get(place, ()) if value in self.buffers]
             over = line.kind == "line" and line.op.elementwise  # its own result may be written over them
             if over:
                 self._release(ending)
             if line.kind == "line":
-                self._line(line)
+                self._line(line, quick=line not in program.decisive)
             else:
                 self._effect(line)
             if not over:
                 self._release(ending)
 
-    def _last_uses(self) -> dict[Value, int]:
+    def _last_uses(self, lines: list[Value]) -> dict[Value, int]:
         """The place of the last line that reads each value, itself or through a view."""
-        lines = self.program.lines
         last: dict[Value, int] = dict.fromkeys(self.outputs, len(lines))
         for place, line in reversed(list(enumerate(lines))):
             viewed = line.kind == "line" and not line.op.fresh  # it may be a view of what it reads
@@ -98,30 +85,49 @@ class ArrayCode:
         for value in values:
             self.free.setdefault((value.shape, value.dtype.str), []).append(self.buffers.pop(value))
 
-    def buffer(self, value: Value) -> str:
-        """A buffer for a value: one that is free, or a new one."""
-        waiting = self.free.get((value.shape, value.dtype.str))
-        if waiting:
-            name = waiting.pop()
-        else:
-            name, self.count = f"b{self.count}", self.count + 1
-            self.made.append(f"{name} = empty({value.shape}, {str(value.dtype)!r})")
-        self.buffers[value] = name
-        self.texts[value] = name
-        return name
-
-    # ------------------------------------------------------------------------------ statements
-
-    def _line(self, line: Value) -> None:
+    def _line(self, line: Value, quick: bool) -> None:
         """Write one statement, under the name that the value has for readers."""
         if line.section != self.section and line.section:
             self.rows.append(f"# {line.section}")
         self.section = line.section
-        kernel = self.kernel_of(line.op)
-        if kernel is None or line in self.program.decisive or not kernel(self, line):
-            self.generic(line)
+        if not (quick and self.write(self, line)):
+            forward = self.names.name(line.op.forward, identifier(line.op.name, "k"))
+            self.assign(line, f"{forward}({', '.join(map(self.text_of, line.args))})")
         if line.name is not None and self.rows:
-            self.rows[-1] += f"  # {line.comment}"
+            self.rows[-1] += f"  # {one_line(line.name)}"
+
+    def _effect(self, line: Value) -> None:
+        value = self.text_of(line.args[0])
+        if line.op is None:
+            self.run(f"if {'not ' if line.ref else ''}{value}: return MISS")
+        else:
+            action = self.names.name(line.op, "check")
+            self.run(f"{action}({', '.join([value, *map(self.text_of, line.args[1:])])})")
+
+    def _result(self, value: Value) -> str:
+        """What leaves: an array of its own, or a number."""
+        text = self.text_of(value)
+        if value.kind == "line" and value.shape and not value.op.fresh:
+            return f"{text}.copy()"
+        return f"+{text}" if value.kind != "line" or self.outputs.count(value) > 1 else text
+
+    def legend(self) -> list[str]:
+        """What the constants in the text are."""
+        things = self.names.items()
+        return [f"# {name} = {thing}" for name, thing in things if type(thing) is ndarray and not thing.ndim]
+
+    # What kernels write with:
+
+    def buffer(self, line: Value) -> str:
+        """A buffer for the line's value: one that is free, or a new one."""
+        waiting = self.free.get((line.shape, line.dtype.str))
+        if waiting:
+            name = waiting.pop()
+        else:
+            name, self.count = f"b{self.count}", self.count + 1
+            self.made.append(f"{name} = empty({line.shape}, {str(line.dtype)!r})")
+        self.buffers[line] = self.texts[line] = name
+        return name
 
     def out(self, line: Value) -> str | None:
         """A buffer to write the line's value into, or None where it is made anew."""
@@ -129,76 +135,42 @@ class ArrayCode:
             return None
         return self.buffer(line)
 
-    def generic(self, line: Value) -> None:
-        """Call the op's own forward."""
-        function = self.names.name(line.op.forward, identifier(line.op.name, "k"))
-        self.assign(line, f"{function}({', '.join(map(self.text_of, line.args))})")
-
     def assign(self, line: Value, expression: str) -> None:
         """A line of its own for a value that is made anew."""
         self.texts[line] = f"v{len(self.texts)}"
         self.rows.append(f"{self.texts[line]} = {expression}")
 
-    def view(self, line: Value, expression: str) -> None:
-        """A view: of a buffer it is made once, of anything else at each call."""
+    def view(self, line: Value, expression: str) -> bool:
+        """A view: of a buffer it is made once, of anything else at each call. (True, as kernels answer.)"""
         base = line.args[0]
+        self.static[line] = base in self.buffers or self.static.get(base, False)
         self.texts[line] = f"v{len(self.texts)}"
-        fixed = base in self.buffers or self.static.get(base, False)
-        self.static[line] = fixed
-        (self.made if fixed else self.rows).append(f"{self.texts[line]} = {expression}")
+        (self.made if self.static[line] else self.rows).append(f"{self.texts[line]} = {expression}")
+        return True
 
     def run(self, statement: str) -> None:
         """A line that runs at each call."""
         self.rows.append(statement)
 
-    def once(self, expression: str) -> str:
-        """The name of something that is made once for an instance."""
-        if expression not in self.fixed:
-            self.fixed[expression] = f"c{len(self.fixed)}"
-            self.made.append(f"{self.fixed[expression]} = {expression}")
-        return self.fixed[expression]
+    def once(self, expression: str, key: Any = None) -> str:
+        """The name of something that is made once for an instance, or once for a key."""
+        key = key or expression
+        if key not in self.fixed:
+            self.fixed[key] = f"c{len(self.fixed)}"
+            self.made.append(f"{self.fixed[key]} = {expression}")
+        return self.fixed[key]
 
     def flat(self, value: Value) -> str:
         """All elements of a value in one row."""
-        text = self.texts[value]
         if len(value.shape) == 1:
-            return text
-        if value in self.buffers:
-            return self.once(f"{text}.reshape(-1)")
-        return f"{text}.reshape(-1)"
-
-    def _effect(self, line: Value) -> None:
-        effect: Effect = line.op
-        value = self.text_of(line.args[0])
-        if effect.action is None:
-            self.run(f"if {'not ' if effect.answer else ''}{value}: return MISS")
-            return
-        action = self.names.name(effect.action, "check")
-        self.run(f"{action}({', '.join([value, *map(self.constant, effect.facts)])})")
-
-    def _result(self, value: Value) -> str:
-        """What leaves: an array of its own, or a number."""
-        text = self.text_of(value)
-        if value.kind == "line" and value.shape and not value.op.fresh:
-            return f"{text}.copy()"
-        if value.kind != "line" or self.outputs.count(value) > 1:
-            return f"+{text}"
-        return text
-
-    # ----------------------------------------------------------------------------------- names
-
-    def legend(self) -> list[str]:
-        """What the constants in the text are."""
-        numbers = {
-            name: thing for name, thing in self.names.items() if type(thing) is ndarray and not thing.ndim
-        }
-        return [f"# {name} = {thing}" for name, thing in numbers.items()]
+            return self.texts[value]
+        text = f"{self.texts[value]}.reshape(-1)"
+        return self.once(text) if value in self.buffers else text
 
     def constant(self, thing: Any) -> str:
         """An option or a number, as text or by name."""
-        if type(thing) in (int, bool, str, type(None)):
-            return repr(thing)
-        if type(thing) is float and thing - thing == 0.0:
+        finite = type(thing) is float and thing - thing == 0.0
+        if finite or type(thing) in (int, bool, str, type(None)):
             return repr(thing)
         return self.names.name(thing, "k")
 
@@ -215,10 +187,5 @@ class ArrayCode:
         dtype = np.result_type(beside, value.ref)
         known = f"0-d {value.ref!r} {dtype}"
         if known not in self.fixed:
-            self.fixed[known] = self.names.name(zero_dimensional(value.ref, dtype), "k")
+            self.fixed[known] = self.names.name(np.array(value.ref, dtype), "k")
         return self.fixed[known]
-
-
-def zero_dimensional(number: Any, dtype: Any) -> Array:
-    """A number as an array without axes."""
-    return np.array(number, dtype)

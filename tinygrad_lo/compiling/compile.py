@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.compiling.agreement import difference
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import FILE, REFUSED, Recorded, evaluated, is_input, loss_number, prints
+from tinygrad_lo.compiling.recorded import REFUSED, Recorded, evaluated, is_input, loss_number, prints
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
+from tinygrad_lo.engine.machine.recording import Data, Recording
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.options import flag, public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.recording import Data, Recording
 from tinygrad_lo.program.text import Taken
 
 MOST_KEPT = 16  # recordings of one function that are kept; the one not used for longest goes
@@ -41,8 +41,8 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """A function that returns f's loss and adds its gradients, by a program recorded from f.
 
     `compiled(*args)` does what `loss = f(*args); loss.backward()` does, several times as fast: the first
-    call records the forward and the backward pass as one NumPy program (numbers only: as one Python
-    program), later calls run that. Buffers are reused between calls.
+    call records both passes as one NumPy program (numbers only: as one Python program), later calls run
+    that, and reuse its buffers.
 
         step = lo.compile(loss_of)
         for X, y in batches:
@@ -55,18 +55,16 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     or a function that f calls, a layer's training flag, another branch taken on a tensor's value, or
     another set of parameters that require gradients leads to another recording. Attributes of other
     objects are not seen: therefore calls 2, 4, 8, 16, ... of a recording run f as well and compare
-    (`check=False` does not). What Python does in f besides computing, like printing, happens only when f
-    runs.
+    (`check=False` does not). What else Python does in f, like printing, happens only when f runs.
 
     `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
 
     Args:     f takes positional arguments and returns one number as a tensor.
-    Returns:  a function of the same arguments, given by position; its value is a NumPy number, or an array
-              of one where f's result has axes.
+    Returns:  a function of the same arguments, by position; its value is a NumPy number, or an array of one
+              where f's result has axes.
     Raises:   OptionError: f takes *args or keywords.  Called, it raises what f raises, and
               GraphError: f's result is no single number, or needs no gradient (under no_grad nothing does);
-              or a value leaves the graph inside f (float(t), t.item(), .data): what Python computes from
-              it could not be run again.
+              or a value leaves the graph inside f (float(t), t.item(), .data), which could not be run again.
               StaleError: program and engine disagree, because f reads something that is not seen.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -77,83 +75,68 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """
     if not callable(f):
         raise OptionError(f"compile: expected a function, got {type(f).__name__}")
-    return Compiler(f, positional(f), flag("compile", "check", check)).function()
+    return Compiler(f, flag("compile", "check", check)).compiled
 
 
-def positional(f: Callable[..., Any]) -> list[inspect.Parameter]:
+def positional(f: Callable[..., Any], who: str) -> inspect.Signature:
     """What a function takes by position; anything else must have a default."""
     try:
-        takes = f.forward if isinstance(f, Module) else f
-        parameters = list(inspect.signature(takes).parameters.values())
+        parameters = inspect.signature(f.forward if isinstance(f, Module) else f).parameters.values()
     except ValueError as error:
-        raise OptionError(f"compile: {called(f)} is built in and does not say what it takes") from error
+        raise OptionError(f"compile: {who} is built in and does not say what it takes") from error
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.kind is p.KEYWORD_ONLY and p.default is p.empty):
             raise OptionError(
-                f"compile: {called(f)} takes {p}, but a program has a fixed number of positional arguments; "
+                f"compile: {who} takes {p}, but a program has a fixed number of positional arguments; "
                 f"write them out"
             )
-    return [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
-
-
-def called(f: Any) -> str:
-    """The function's name, for messages."""
-    return getattr(f, "__name__", type(f).__name__)
+    return inspect.Signature([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
 
 
 class Compiler:
     """The recordings of one function, the last used first."""
 
-    def __init__(self, f: Callable[..., Any], parameters: list[inspect.Parameter], check: bool) -> None:
+    def __init__(self, f: Callable[..., Any], check: bool) -> None:
         self.f = f
-        self.parameters = parameters
-        self.names = [p.name for p in parameters]
+        self.who = getattr(f, "__name__", type(f).__name__)
         self.check = check
+        self.signature = positional(f, self.who)
+        self.names = list(self.signature.parameters)
         self.recordings: list[Recorded] = []
         self.made = 0
         self.changes = 0  # recordings in a row during which f has changed what it reads
         self.lock = threading.RLock()
         self.defaults = getattr(f, "__defaults__", None)
-        self.compiled: Any = None
-        self.use: Any = None
-
-    def function(self) -> Any:
-        """What users call: a function with f's own parameters, by position."""
-        defaults = {f"default_{p.name}": p.default for p in self.parameters if p.default is not p.empty}
-        given = ", ".join(
-            f"{name}=default_{name}" if f"default_{name}" in defaults else name for name in self.names
-        )
-        args = ", ".join(self.names)
-        slash = ", /" if self.names else ""
         taken = Taken(*self.names)
-        run, miss, out, MISSED, use, entry = map(taken.fresh, ("run", "miss", "out", "MISS", "use", "entry"))
+        self.run, miss, out, missed = map(taken.fresh, ("run", "miss", "out", "MISS"))
+        args = ", ".join(self.names)
         text = (
-            f"def make({run}, {miss}, {MISSED}):\n"
-            f"    def compiled({given}{slash}):\n"
-            f"        {out} = {run}({args})\n"
-            f"        return {miss}({args}) if {out} is {MISSED} else {out}\n"
-            f"    def {use}({entry}):\n"
-            f"        nonlocal {run}\n"
-            f"        {run} = {entry}\n"
-            f"    return compiled, {use}\n"
+            f"def compiled({args}{', /' if args else ''}):\n"
+            f"    {out} = {self.run}({args})\n"
+            f"    return {miss}({args}) if {out} is {missed} else {out}\n"
         )
-        compiled, self.use = define(text, "make", defaults, FILE)(lambda *_: MISS, self.miss, MISS)
-        functools.update_wrapper(compiled, self.f)
-        compiled.source = "not recorded yet: the program is written at the first call"
-        compiled.verify = self.verify
-        self.compiled = compiled
-        return compiled
+        self.compiled = define(text, "compiled", {miss: self.miss, missed: MISS})
+        takes = self.signature.parameters.values()
+        self.compiled.__defaults__ = tuple(p.default for p in takes if p.default is not p.empty)
+        functools.update_wrapper(self.compiled, f)
+        self.compiled.source = "not recorded yet: the program is written at the first call"
+        self.compiled.verify = self.verify
+        self.use(no_recording)
+
+    def use(self, entry: Callable[..., Any]) -> None:
+        """Set what is tried first."""
+        self.compiled.__globals__[self.run] = entry
 
     def miss(self, *args: Any) -> Any:
         """The last used recording does not hold: find another one, or make one."""
         if modes.recording is not None:
             raise GraphError(
-                f"compile: {called(self.f)} is compiled, and is called inside another function that is: it "
+                f"compile: {self.who} is compiled, and is called inside another function that is: it "
                 f"would add its gradients and return a plain number. Call what it was made of, or "
-                f"{called(self.f)}.__wrapped__, which is the same"
+                f"{self.who}.__wrapped__, which is the same"
             )
         if getattr(self.f, "__defaults__", None) is not self.defaults:
-            raise StaleError(f"compile: {called(self.f)} has got other defaults since; compile it again")
+            raise StaleError(f"compile: {self.who} has got other defaults since; compile it again")
         if self.changes >= IN_A_ROW or modes.grad_off or modes.watch is not None or modes.scope is not None:
             return self.run_engine(*args)
         out = self.find(args)
@@ -175,9 +158,8 @@ class Compiler:
     def take(self, recorded: Recorded) -> None:
         """Make a recording the one that is tried first."""
         with self.lock:
-            self.recordings = [recorded, *(other for other in self.recordings if other is not recorded)][
-                :MOST_KEPT
-            ]
+            others = [other for other in self.recordings if other is not recorded]
+            self.recordings = [recorded, *others[: MOST_KEPT - 1]]
         self.use(recorded.entry)
         self.compiled.source = recorded.text
 
@@ -185,17 +167,16 @@ class Compiler:
         """Forget a recording."""
         with self.lock:
             self.recordings = [other for other in self.recordings if other is not recorded]
-        self.use(lambda *_: MISS)
+        self.use(no_recording)
 
     def record(self, args: tuple[Any, ...]) -> Any:
         """Run f on the engine, and keep what it did as a program."""
-        who = called(self.f)
         if self.made >= MOST_MADE:
             warn_once(
                 "compile",
-                f"compile: {who} was recorded {MOST_MADE} times, because something that it reads is new each "
-                f"time (a Python number as an argument, a counter, a shape); from now on such calls run on "
-                f"the engine. Pass what changes as an array",
+                f"compile: {self.who} was recorded {MOST_MADE} times, because something that it reads is new "
+                f"each time (a Python number as an argument, a counter, a shape); from now on such calls run "
+                f"on the engine. Pass what changes as an array",
             )
             return self.run_engine(*args)
         self.made += 1
@@ -208,13 +189,13 @@ class Compiler:
         with collector_off():
             number, program = self.program(wrapped)
             first = program.first
-            due = self.due if self.check else None
-            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine)
-        if self.only_reads(recorded, before, args, guards.questions) and not program.failed:
+            recorded = Recorded(
+                program, guards, args, wrapped, self.due if self.check else None, self.run_engine
+            )
+        if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
             self.take(recorded)
-        grads = {leaf.birth: g.copy() if type(g) is ndarray else g for leaf, g in first}
-        deposit({leaf.birth: leaf for leaf, _ in first}, grads)
+        deposit({leaf.birth: leaf for leaf, _ in first}, {leaf.birth: g.copy() for leaf, g in first})
         return number
 
     def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
@@ -225,48 +206,47 @@ class Compiler:
             raise recording.refused  # f has caught it, and went on without the number
         if isinstance(out, Data):
             raise GraphError(
-                f"compile: {called(self.f)} computes with its array arguments alone, without any tensor"
+                f"compile: {self.who} computes with its array arguments alone, without any tensor"
             )
-        number = loss_number(called(self.f), out)
+        number = loss_number(self.who, out)
         start(out, None, "compile")  # refuses what needs no gradient
         return number, Program(out, recording)
 
     def only_reads(
-        self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], questions: dict[str, str]
+        self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], first: bool = True
     ) -> bool:
-        """Whether f has left alone what it reads. If it does that again and again, it stays on the engine.
+        """Whether f has left alone what it reads. If not, again and again, it stays on the engine.
 
-        A program would change nothing. Something that f fills at its first call only, such as a table of
-        results, does not matter; an array is written into for a purpose.
+        What f fills at its first call only, such as a table of results, does not matter; an array is written
+        into for a purpose.
         """
-        after = recorded.prints(args)
+        after = prints(recorded.watched, recorded.names, args)
         changed = [words for reading, words in recorded.watched.items() if after[reading] != before[reading]]
+        questions = recorded.guards.questions if first else {}
         if changed:
             self.changes = IN_A_ROW
-        elif questions:
-            space = {**recorded.names, **{f"x{i}": value for i, value in enumerate(args)}}
-            if not evaluated(" and ".join(questions), space):
-                changed = [words for question, words in questions.items() if not evaluated(question, space)]
-                self.changes += 1
-        if not changed:
-            return True
-        if self.changes >= IN_A_ROW:
-            who, what = called(self.f), changed[0]
+        elif questions and not evaluated(" and ".join(questions), recorded.names, args):
+            changed = [
+                words for asked, words in questions.items() if not evaluated(asked, recorded.names, args)
+            ]
+            self.changes += 1
+        if changed and self.changes >= IN_A_ROW:
+            what = changed[0]
             warn_once(
-                f"changes {who}",
-                f"compile: {who} changes {what}, which it reads. A program would read it and change nothing, "
-                f"so {who} runs on the engine. Change {what} outside of {who}, between the calls",
+                f"changes {self.who}",
+                f"compile: {self.who} changes {what}, which it reads. A program would read it and change "
+                f"nothing, so {self.who} runs on the engine. Change {what} outside of it, between the calls",
             )
             self.recordings.clear()
-            self.use(lambda *_: MISS)
-        return False
+            self.use(no_recording)
+        return not changed
 
     def wrap(self, value: Any, name: str) -> Any:
         """An argument as f sees it while it is recorded: data as tensors, whose way can be followed."""
         if isinstance(value, Node):
             if value.op is not None:
                 raise GraphError(
-                    f"compile: the argument {name} was computed outside of {called(self.f)}, where its "
+                    f"compile: the argument {name} was computed outside of {self.who}, where its "
                     f"gradient would be lost; compute it inside, or pass {name}.detach()"
                 )
             return value
@@ -277,9 +257,8 @@ class Compiler:
                 f"compile: the argument {name} is a {type(value).__module__} array, but programs run on "
                 f"NumPy arrays; call the function itself"
             )
-        if isinstance(value, (list, tuple, dict)) and any(
-            isinstance(part, (ndarray, Node)) for part in contents_of(value)
-        ):
+        nested = isinstance(value, (list, tuple, dict))
+        if nested and any(isinstance(part, (ndarray, Node)) for part in contents_of(value)):
             raise OptionError(
                 f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
                 f"argument of its own"
@@ -289,21 +268,15 @@ class Compiler:
     def engine(self, args: tuple[Any, ...]) -> Answer:
         """What a program stands for: f, and the backward pass from its result."""
         out = self.f(*args)
-        number = loss_number(called(self.f), out)
+        number = loss_number(self.who, out)
         leaves, grads, _ = sweep(out, start(out, None, "compile"))
         return number, leaves, grads
 
     def run_engine(self, *args: Any) -> Any:
-        """A call on the engine.
-
-        Also where NumPy or a check has refused what the program gave it, and nothing has happened yet: the
-        engine says in readable words what is wrong, or f catches it and goes another way.
-        """
+        """A call on the engine, also where the program was refused: the engine's message is readable."""
         number, leaves, grads = self.engine(args)
         deposit(leaves, grads)
         return number
-
-    # ------------------------------------------------------------------------------- checking
 
     def due(self, recorded: Recorded, *args: Any) -> Any:
         """A call that checks itself: the program's answer, if the engine gives the same."""
@@ -322,61 +295,61 @@ class Compiler:
         # The program first: if it turns out that Python branches elsewhere, nothing must have happened yet.
         state = recorded.save()
         try:
-            found = recorded.outputs(*args)
+            results = recorded.outputs(args)
         except REFUSED:
             recorded.restore(state)
             return self.engine(args)
-        if found is MISS:
-            return MISS
-        after_program = recorded.save()
+        drawn = recorded.save()[0]
         recorded.restore(state)
-        before = recorded.prints(args)
+        if results is MISS:
+            return MISS
+        before = prints(recorded.watched, recorded.names, args)
         engine = number, leaves, grads = self.engine(args)
-        if recorded.prints(args) != before:
-            self.only_reads(recorded, before, args, {})
+        if prints(recorded.watched, recorded.names, args) != before:
+            self.only_reads(recorded, before, args, first=False)
             return engine
         theirs = {0: number}
         theirs |= {birth: np.asarray(g, leaves[birth].value.dtype)[()] for birth, g in grads.items()}
-        ours = dict(zip([0, *(leaf.birth for leaf in recorded.leaves)], found, strict=True))
+        ours = dict(zip([0, *(leaf.birth for leaf in recorded.leaves)], results, strict=True))
         if difference(ours, theirs, leaves, recorded.tolerance) is not None:
-            drawn = after_program[0]
-            if not self.is_rounding(recorded, args, state, drawn, ours, theirs, leaves):
+            after = recorded.save()
+            if after[0] != drawn and theirs.keys() == ours.keys() and recorded.doubts < 3:
+                # Another thread has drawn random numbers in between: this time nothing can be said.
+                recorded.doubts += 1
                 return engine
-        return found[0], {leaf.birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
+            recorded.restore(state)
+            if not self.is_rounding(recorded, args, ours, theirs, leaves):
+                recorded.restore(after)
+                return engine
+            recorded.restore(after)
+        return results[0], {leaf.birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
 
     def is_rounding(
-        self, recorded: Recorded, args: tuple[Any, ...], state: list[Any], drawn: Any,
-        ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any],
+        self, recorded: Recorded, args: tuple[Any, ...], ours: dict[int, Any], theirs: dict[int, Any],
+        leaves: dict[int, Any],
     ) -> bool:  # fmt: skip
         """Whether program and engine differ by rounding alone; StaleError where the program is another one.
 
         Where values cancel, rounding can differ by much: then the program line by line, without the
         shortcuts of the quick one, must agree with the engine.
         """
-        after = recorded.save()
-        if after[0] != drawn and theirs.keys() == ours.keys() and recorded.doubts < 3:
-            # Another thread has drawn random numbers in between: this time nothing can be said.
-            recorded.doubts += 1
-            return False
-        recorded.restore(state)
-        exact, noise = recorded.interpret(args)
+        state = recorded.save()
+        exact, noise = recorded.program.run(recorded.inputs_of(args))
         problem = difference(dict(zip(ours, exact, strict=True)), theirs, leaves, recorded.tolerance, noise)
+        if problem is None and difference(ours, theirs, leaves, recorded.tolerance, noise) is None:
+            return True
+        recorded.restore(state)
+        self.drop(recorded)
         if problem is not None:
-            recorded.restore(state)
-            self.drop(recorded)
             raise StaleError(
-                f"compile: {called(self.f)} was recorded, but now {problem}: it reads something that no "
+                f"compile: {self.who} was recorded, but now {problem}: it reads something that no "
                 f"guard sees, such as an attribute of an object, random numbers of its own, the clock, "
                 f"or the class of its arguments. Pass that as an argument, or keep it in a variable of "
                 f"its own. (The recording was dropped; the next call records anew.)"
             )
-        recorded.restore(after)
-        if difference(ours, theirs, leaves, recorded.tolerance, noise) is None:
-            return True
-        self.drop(recorded)
         warn_once(
-            f"quick {called(self.f)}",
-            f"compile: the quick form of the program of {called(self.f)} disagrees with the program itself: "
+            f"quick {self.who}",
+            f"compile: the quick form of the program of {self.who} disagrees with the program itself: "
             f"values lie exactly on a tie, or lo.compile makes a mistake, which please report. The engine's "
             f"result is returned, and the recording dropped",
         )
@@ -384,26 +357,45 @@ class Compiler:
 
     def verify(self, *args: Any) -> None:
         """Compare program and engine on these arguments, changing no gradient; StaleError if they differ."""
+        bound = self.signature.bind(*args)
+        bound.apply_defaults()
         for recorded in list(self.recordings):
-            if recorded.fits(*args):
+            if recorded.evaluate(recorded.asked, bound.args):  # whichever way it branches
                 state = recorded.save()
                 try:
-                    answer = self.compare(recorded, args)
+                    answer = self.compare(recorded, bound.args)
                 finally:
                     recorded.restore(state)
                 if answer is not MISS:
                     return
-        raise GraphError(
-            f"verify: no recording of {called(self.f)} fits these arguments; call it with them first"
-        )
+        raise GraphError(f"verify: no recording of {self.who} fits these arguments; call it with them first")
+
+
+def no_recording(*_: Any) -> Any:
+    """The entry of no recording."""
+    return MISS
+
+
+def difference(
+    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
+) -> str | None:
+    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
+    if ours.keys() != theirs.keys():
+        return "the parameters that get a gradient are others"
+    for birth, result in ours.items():
+        a, b = np.asarray(result), np.asarray(theirs[birth])
+        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
+        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
+        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
+            if not birth:
+                return f"its value is {a} by the program and {b} by the engine"
+            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
+    return None
 
 
 @contextmanager
 def collector_off() -> Iterator[None]:
-    """Without garbage collection: a recording makes many objects at once, all of them alive.
-
-    The collector would sweep them again and again, for two thirds of the time.
-    """
+    """Without garbage collection, which would sweep the many new objects of a recording again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

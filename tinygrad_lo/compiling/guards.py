@@ -2,7 +2,7 @@
 
 Numbers are compared by class and value, containers entry by entry, everything else by identity; arrays
 and tensors are read afresh at each call, so only which array it is matters. Followed are globals,
-closures and defaults of the function and of the functions of the user's that it calls. What hangs on
+closures and defaults of the function and of the user's functions that it calls. What hangs on
 attributes of objects is not seen, except for modules of layers, dataclasses and SimpleNamespaces.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.compiling.names import Namespace
+from tinygrad_lo.compiling.names import Namespace, itself
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.nn.base import Module
@@ -33,8 +33,11 @@ PARTIAL = ("func", "args", "keywords")
 MAPPINGS = (dict, types.MappingProxyType)
 SETS = (set, frozenset)
 SEQUENCES = (list, tuple, deque)
+BUFFERS = (bytearray, array, memoryview)
+CONTAINERS = (*SEQUENCES, *MAPPINGS, *SETS)
 FIXED = (types.ModuleType, type, types.BuiltinFunctionType, np.ufunc)  # never asked about
 MOST_GUARDED = 64  # entries of a container that are asked for one by one
+Reading = tuple[Any, str, str]  # a thing, the expression that reads it, and what the user calls it
 LIBRARIES = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -51,48 +54,47 @@ class Guards:
 
     def __init__(self, f: Callable[..., Any]) -> None:
         self.questions: dict[str, str] = {}
-        self.names = Namespace(
-            nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of, memory_of=memory_of
-        )
+        self.names = Namespace(nd=ndarray, same=operator.is_, bits=bits, bytes_of=bytes_of)
         self.arrays: dict[str, Array] = {}
         self.called: dict[str, str] = {}
-        self.functions: list[Any] = []
-        self.objects: list[Any] = []  # whose attributes are asked about
-        self.containers: list[Any] = []  # lists may contain each other
+        self._met: set[Any] = set()  # lists may contain each other, functions call each other
         if isinstance(f, (types.FunctionType, types.MethodType)):
             self._follow(f)
         else:
             self.visit(f, self.names.name(f), "the function")
+
+    def _is_new(self, thing: Any) -> bool:
+        """Whether this very object is met for the first time."""
+        count = len(self._met)
+        self._met.add(itself(thing))
+        return len(self._met) > count
 
     def _follow(self, f: Any) -> None:
         """The function, and what it reads."""
         if isinstance(f, types.MethodType):
             self.visit(f.__self__, self.names.name(f.__self__), "self")
         f = function_behind(f)
-        if f is None or any(f is known for known in self.functions):
+        if f is None or not self._is_new(f):
             return
-        self.functions.append(f)
         names = names_in(f.__code__)
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            try:
-                value = cell.cell_contents
-            except ValueError:
-                continue  # a cell that is not filled yet
-            self._visit_outer(value, f"{self.names.name(cell)}.cell_contents", name, names)
+            if cell != types.CellType():  # one that is filled already
+                reading = f"{self.names.name(cell)}.cell_contents"
+                self._visit_outer(cell.cell_contents, reading, name, names.get(name, {}))
         for name in names:
             if name in f.__globals__:
                 reading = f"{self.names.name(f.__globals__)}[{name!r}]"
-                self._visit_outer(f.__globals__[name], reading, name, names)
+                self._visit_outer(f.__globals__[name], reading, name, names.get(name, {}))
         for place, value in enumerate(f.__defaults__ or ()):
             self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]", "a default")
         for key, value in (f.__kwdefaults__ or {}).items():
             self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]", key)
 
-    def _visit_outer(self, value: Any, reading: str, name: str, names: dict[str, dict[str, None]]) -> None:
+    def _visit_outer(self, value: Any, reading: str, name: str, attributes: dict[str, None]) -> None:
         """A global or outer name; of a module that the user has written, what the function reads of it."""
         self.visit(value, reading, name)
         if isinstance(value, types.ModuleType) and is_users(value):
-            for attribute in names.get(name, {}):
+            for attribute in attributes:
                 if hasattr(value, attribute):
                     reading = f"{self.names.name(value)}.{attribute}"
                     self.visit(getattr(value, attribute), reading, f"{value.__name__}.{attribute}")
@@ -103,120 +105,102 @@ class Guards:
 
     def visit(self, value: Any, reading: str, words: str) -> None:
         """Ask about one thing that is read by an expression, and that the user calls by these words."""
-        waiting = [(value, reading, words)]
+        waiting: list[Reading] = [(value, reading, words)]
         while waiting:
             waiting += self._ask_about(*waiting.pop())
 
-    def _ask_about(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+    def _ask_about(self, value: Any, reading: str, words: str) -> list[Reading]:
         """Ask about one thing, and say what is in it."""
         if isinstance(value, ndarray):
             self.arrays.setdefault(reading, value)
             self.called.setdefault(reading, words)
         elif type(value) in PLAIN_VALUES or isinstance(value, np.generic):
-            self._same_number(value, reading, words)
-        elif isinstance(value, (bytearray, array, memoryview)):
+            question = f"{reading} is {self.names.name(value)}"
+            if value is not None and type(value) is not bool:
+                question = f"({question} or bits({reading}) == {bits(value)!r})"
+            self.ask(question, words)
+        elif isinstance(value, BUFFERS):
             self.ask(f"type({reading}) is {self.names.name(type(value))}", words)
-            self.ask(f"memory_of({reading}) == {self.names.name(memory_of(value))}", words)
-        elif any(value is known for known in self.containers):
+            self.ask(f"bits({reading}) == {self.names.name(bits(value))}", words)
+        elif isinstance(value, CONTAINERS):
+            if self._is_new(value):
+                return self._entries(value, reading, words)
             self.ask(f"{reading} is {self.names.name(value)}", words)
-        elif isinstance(value, (*SEQUENCES, *MAPPINGS)):
-            items = value.items() if isinstance(value, MAPPINGS) else list(enumerate(value))
-            return self._entries(value, reading, words, items)
-        elif isinstance(value, SETS):
-            return self._members(value, reading, words)
         elif not isinstance(value, FIXED):
             return self._object(value, reading, words)
         return []
 
-    def _object(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+    def _object(self, value: Any, reading: str, words: str) -> list[Reading]:
         """The very same object; if it holds data, the same data, and if it is called, what it reads."""
         known = self.names.name(value)
+        holds_data = isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
         self.ask(f"{reading} is {known}", words)
-        inner = []
+        inner: list[Reading] = []
         if isinstance(value, functools.partial):
             inner = [(getattr(value, part), f"{known}.{part}", words) for part in PARTIAL]
-        elif holds_data(value) and not any(value is other for other in self.objects):
-            self.objects.append(value)
+        elif holds_data and self._is_new(value):
             inner = self._attributes(value, known, words)
         if callable(value):
             self._follow(value)
         return inner
 
-    def _attributes(self, value: Any, known: str, words: str) -> list[tuple[Any, str, str]]:
+    def _attributes(self, value: Any, known: str, words: str) -> list[Reading]:
         """What hangs on a layer, a dataclass or a namespace, and on its class if the user wrote that."""
-        found: list[tuple[Any, str, str]] = []
         if hasattr(value, "__dict__"):
-            there = self.names.name(vars(value))
-            found += self._entries(vars(value), there, words, vars(value).items(), "{}.{}")
+            inner = self._entries(vars(value), self.names.name(vars(value)), words, "{}.{}")
         else:  # a dataclass with slots
             fields = [f.name for f in dataclasses.fields(value) if hasattr(value, f.name)]
-            found += [(getattr(value, name), f"{known}.{name}", f"{words}.{name}") for name in fields]
+            inner = [(getattr(value, name), f"{known}.{name}", f"{words}.{name}") for name in fields]
         for kind in type(value).__mro__:
             if kind is not object and not kind.__module__.startswith("tinygrad_lo."):
-                found += self._class_entries(kind)
-        return found
+                inner += self._class_entries(kind)
+        return inner
 
-    def _class_entries(self, kind: type) -> list[tuple[Any, str, str]]:
+    def _class_entries(self, kind: type) -> list[Reading]:
         """Numbers and functions that stand in a class of the user's."""
-        name = self.names.name(kind)
-        found = []
+        entries: list[Reading] = []
         for key, entry in vars(kind).items():
+            reading = f"{self.names.name(kind)}.__dict__[{key!r}]"
+            function = getattr(entry, "fget", getattr(entry, "__func__", entry))  # of a property, of a method
+            words = f"{kind.__name__}.{key}"
             if key.startswith("__"):
                 continue
-            inner = entry.fget if isinstance(entry, property) else getattr(entry, "__func__", entry)
-            words = f"{kind.__name__}.{key}"
-            if isinstance(inner, types.FunctionType):
-                self.ask(f"{name}.__dict__[{key!r}] is {self.names.name(entry)}", words)
-                self._follow(inner)
+            if isinstance(function, types.FunctionType):
+                self.ask(f"{reading} is {self.names.name(entry)}", words)
+                self._follow(function)
             elif type(entry) in PLAIN_VALUES:
-                found.append((entry, f"{name}.__dict__[{key!r}]", words))
-        return found
+                entries.append((entry, reading, words))
+        return entries
 
-    def _same_number(self, value: Any, reading: str, words: str) -> None:
-        known = self.names.name(value)
-        question = f"{reading} is {known}"
-        if value is not None and type(value) is not bool:
-            question = f"({question} or bits({reading}) == {bits(value)!r})"
-        self.ask(question, words)
-
-    def _same_kind(self, value: Any, reading: str, words: str) -> None:
-        self.containers.append(value)
+    def _entries(self, value: Any, reading: str, words: str, entry: str = "{}[{!r}]") -> list[Reading]:
+        """The entries of a container, to be asked about in turn; or all of them in one question."""
         kind = self.names.name(type(value))
         self.ask(f"type({reading}) is {kind} and len({reading}) == {len(value)}", words)
-
-    def _entries(
-        self, value: Any, reading: str, words: str, entries: Any, entry: str = "{}[{!r}]"
-    ) -> list[tuple[Any, str, str]]:
-        """The entries of a container, to be asked about in turn; or all of them in one question."""
-        self._same_kind(value, reading, words)
+        if isinstance(value, SETS):
+            return self._members(tuple(value), f"tuple({reading})", words)
         flat, values = list(value), reading
+        keys: list[Any] = list(range(len(flat)))
         if isinstance(value, MAPPINGS):
-            self._same_keys(flat, reading, words)
-            flat, values = list(value.values()), f"{reading}.values()"
+            keys, flat, values = flat, list(value.values()), f"{reading}.values()"
+            known = self.names.name(tuple(keys))
+            plain = f"tuple({reading}) == {known}"
+            self.ask(plain if is_plain(keys) else f"all(map(same, {reading}, {known}))", words)
         if flat and all(isinstance(item, Node) for item in flat):
             self.ask(f"all(map(same, {values}, {self.names.name(tuple(flat))}))", words)
             return []
         if len(flat) > MOST_GUARDED and is_plain(value):
             self._same_bytes(value, reading, words)
             return []
-        places = [repr(key) if type(key) in (int, str) else self.names.name(key) for key, _ in entries]
+        places = [repr(key) if type(key) in (int, str) else self.names.name(key) for key in keys]
         return [
             (item, f"{reading}[{place}]", entry.format(words, key))
-            for place, (key, item) in zip(places, entries, strict=True)
+            for place, key, item in zip(places, keys, flat, strict=True)
         ]
 
-    def _same_keys(self, keys: list[Any], reading: str, words: str) -> None:
-        """The same keys in the same order."""
-        known = self.names.name(tuple(keys))
-        same = f"tuple({reading}) == {known}" if is_plain(keys) else f"all(map(same, {reading}, {known}))"
-        self.ask(same, words)
-
-    def _members(self, value: Any, reading: str, words: str) -> list[tuple[Any, str, str]]:
+    def _members(self, members: tuple[Any, ...], reading: str, words: str) -> list[Reading]:
         """The members of a set, in the order in which f would meet them."""
-        self._same_kind(value, reading, words)
-        members = tuple(value)
         if is_plain(members):
-            self._same_bytes(members, f"tuple({reading})", words)
+            self._same_bytes(members, reading, words)
             return []
         known = self.names.name(members)
         self.ask(f"all(map(same, {reading}, {known}))", words)
@@ -238,30 +222,21 @@ def function_behind(f: Any) -> types.FunctionType | None:
     return f
 
 
-def holds_data(value: Any) -> bool:
-    """Whether an object is there to hold data, so that its attributes are asked about, too."""
-    return isinstance(value, (Module, types.SimpleNamespace)) or dataclasses.is_dataclass(value)
-
-
-def memory_of(value: Any) -> tuple[str, bytes]:
-    """Numbers in a buffer: of which kind, and which."""
-    view = memoryview(value)
-    return view.format, view.tobytes()
-
-
 def bytes_of(value: Any) -> bytes:
-    """Numbers and text in nested containers as bytes: quick, and exact; nothing where there is anything else.
-
-    (Version 2 knows no references.)
-    """
+    """Numbers and text in nested containers as bytes: quick, and exact; of anything else, nothing."""
     try:
-        return marshal.dumps(value, 2)
+        return marshal.dumps(value, 2)  # version 2 knows no references
     except ValueError:
         return b""
 
 
 def bits(value: Any) -> Any:
-    """What tells two numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
+    """What tells two arrays, numbers, or nested lists of them, apart: 1 from 1.0 and True, 0.0 from -0.0."""
+    if isinstance(value, ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    if isinstance(value, BUFFERS):
+        view = memoryview(value)
+        return (view.format, view.tobytes())
     if isinstance(value, (*SEQUENCES, *SETS)):
         return (type(value), *map(bits, value))
     if isinstance(value, MAPPINGS):

@@ -9,46 +9,46 @@ find the maximum of rows three times quicker than np.max.
 from __future__ import annotations
 
 import math
+from types import EllipsisType, NoneType
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from tinygrad_lo.compiling.arrays import ArrayCode, Kernel
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.machine.sums import TALL
-from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.reductions import row_starts
-from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.value import Value
+from tinygrad_lo.program.value import Value, named_after_op
 
 SHORT = 1024  # up to so many terms a product with ones sums as exactly as anybody needs
 KEYWORD_OUT = (np.maximum, np.minimum)  # positional out is deprecated there
 SHORTER = {2.0: np.square, 0.5: np.sqrt, -1.0: np.reciprocal}  # powers
+KERNELS: dict[Op, Kernel] = {}
+kernel = named_after_op(KERNELS)
+
+
+def write_quickest(code: ArrayCode, line: Value) -> bool:
+    """Write a line as its kernel does, if it has one that fits."""
+    write = KERNELS.get(line.op, elementwise if line.op.ufunc is not None else None)
+    if write is None or not (line.shape or write is write_sum):
+        return False
+    if line.args[0].kind == "constant" and write not in (elementwise, write_full, write_put):
+        return False
+    return not (write in INTO_BUFFERS and line in code.outputs) and write(code, line)
 
 
 def elementwise(code: ArrayCode, line: Value) -> bool:
-    if not line.shape:
-        return False
     args = list(line.args)
     name, function = line.op.name, line.op.ufunc
     beside = np.result_type(*(arg.dtype for arg in args if arg.kind != "constant"))
     if beside.kind not in ("fb" if line.dtype.kind == "b" else "f"):
         return False
-    shorter = shorter_power(line)
-    if shorter is not None:
-        name, function, args = shorter.__name__, shorter, args[:1]
+    if function is np.power and args[1].kind == "constant" and args[0].dtype == line.dtype:
+        function = SHORTER.get(float(args[1].ref), function)
+        name, args = function.__name__, args[: function.nin]
     texts = [mask_as_numbers(code, x, line) if is_mask(x, line) else code.operand(x, beside) for x in args]
-    write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
-    return True
-
-
-def shorter_power(line: Value) -> Any:
-    """The ufunc that a power by a usual constant is."""
-    if line.op.ufunc is not np.power:
-        return None
-    base, exponent = line.args
-    usual = exponent.kind == "constant" and base.dtype == line.dtype
-    return SHORTER.get(float(exponent.ref)) if usual else None
+    return write_into(code, line, code.names.name(function, name), texts, keyword=function in KEYWORD_OUT)
 
 
 def is_mask(arg: Value, line: Value) -> bool:
@@ -60,51 +60,60 @@ def is_mask(arg: Value, line: Value) -> bool:
 def mask_as_numbers(code: ArrayCode, mask: Value, like: Value) -> str:
     """A mask as numbers: multiplying by booleans takes twice as long as this and multiplying by floats."""
     scratch = code.once(f"empty({mask.shape}, {str(like.dtype)!r})")
-    code.run(f"{code.names.function(np.copyto)}({scratch}, {code.texts[mask]})")
+    copy_into(code, scratch, code.texts[mask])
     return scratch
 
 
-def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> None:
+def copy_into(code: ArrayCode, *texts: str) -> bool:
+    code.run(f"{code.names.function(np.copyto)}({', '.join(texts)})")
+    return True
+
+
+def write_into(code: ArrayCode, line: Value, function: str, texts: list[str], keyword: bool = False) -> bool:
     """Call a function that takes `out` last, into a buffer or not."""
     out = code.out(line)
     if out is None:
         code.assign(line, f"{function}({', '.join(texts)})")
     else:
         code.run(f"{function}({', '.join(texts)}, {'out=' * keyword}{out})")
+    return True
 
 
+@kernel
 def write_relu(code: ArrayCode, line: Value) -> bool:
-    if not line.shape or line.args[0].dtype != line.dtype:
+    (x,) = line.args
+    if x.dtype != line.dtype:
         return False
     zeros = code.once(f"np.zeros({line.shape}, {str(line.dtype)!r})")
-    write_into(code, line, code.names.function(np.maximum), [code.texts[line.args[0]], zeros], keyword=True)
-    return True
+    return write_into(code, line, code.names.function(np.maximum), [code.texts[x], zeros], keyword=True)
 
 
+@kernel
 def write_softplus(code: ArrayCode, line: Value) -> bool:
     (x,) = line.args
-    if not line.shape or x.dtype != line.dtype:
+    if x.dtype != line.dtype:
         return False
     zero = code.names.name(np.zeros((), line.dtype), "zero")
-    write_into(code, line, code.names.function(np.logaddexp), [code.texts[x], zero])
-    return True
+    return write_into(code, line, code.names.function(np.logaddexp), [code.texts[x], zero])
 
 
+@kernel
 def write_matmul(code: ArrayCode, line: Value) -> bool:
     a, b = line.args
-    if a.dtype != line.dtype or b.dtype != line.dtype or line.dtype.kind != "f" or not line.shape:
+    if line.dtype.kind != "f" or not a.dtype == b.dtype == line.dtype:
         return False
     plain = 1 <= len(a.shape) <= 2 and len(b.shape) <= 2
     function = "dot" if plain else code.names.function(np.matmul)
-    write_into(code, line, function, [code.text_of(a), code.text_of(b)])
-    return True
+    return write_into(code, line, function, [code.text_of(a), code.text_of(b)])
 
 
+@kernel
 def write_sum(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
-    if x.kind == "constant" or not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
+    if not x.shape or x.dtype != line.dtype or x.dtype.char not in "fd":
         return False
-    axes = reduced_axes(x, axis)
+    rank = len(x.shape)
+    axes = tuple(sorted(normalize_axis_tuple(range(rank) if axis is None else axis, rank)))
     if by_dot(code, line, axes):
         return True
     if x.dtype.itemsize < 8 and math.prod(x.shape) > TALL:
@@ -119,13 +128,6 @@ def write_sum(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-def reduced_axes(x: Value, axis: Any) -> tuple[int, ...]:
-    """The axes that are meant, from 0 up, in order."""
-    rank = len(x.shape)
-    axes = range(rank) if axis is None else (axis,) if isinstance(axis, int) else axis
-    return tuple(sorted(i % rank for i in axes))
-
-
 def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     """A sum of few terms as a product with ones: of all elements, or of the rows or columns of a matrix."""
     x, _, keepdims = line.args
@@ -134,33 +136,24 @@ def by_dot(code: ArrayCode, line: Value, axes: tuple[int, ...]) -> bool:
     if len(axes) == len(x.shape) and not keepdims and flat and size <= SHORT:
         code.assign(line, f"dot({code.flat(x)}, {row_of_ones(code, size, x)})")
         return True
-    if len(x.shape) != 2 or len(axes) != 1 or x.shape[axes[0]] > SHORT:
+    if (len(x.shape), len(axes)) != (2, 1) or x.shape[axes[0]] > SHORT:
         return False
     n = x.shape[axes[0]]
-    if axes == (0,):
-        write_into(code, line, "dot", [row_of_ones(code, (1, n) if keepdims else n, x), text])
-    else:
-        write_into(code, line, "dot", [text, row_of_ones(code, (n, 1) if keepdims else n, x)])
-    return True
+    ones = row_of_ones(code, ((1, n), (n, 1))[axes[0]] if keepdims else n, x)
+    return write_into(code, line, "dot", [text, ones] if axes[0] else [ones, text])
 
 
 def row_of_ones(code: ArrayCode, shape: Any, like: Value) -> str:
     return code.once(f"np.ones({shape}, {str(like.dtype)!r})")
 
 
+@kernel
 def write_max(code: ArrayCode, line: Value) -> bool:
     x, axis, keepdims = line.args
-    if (
-        len(x.shape) != 2
-        or axis not in (1, -1)
-        or not keepdims
-        or x not in code.buffers
-        or line in code.outputs
-    ):
+    if len(x.shape) != 2 or axis not in (1, -1) or not keepdims or x not in code.buffers:
         return False
-    rows, columns = x.shape
-    places = code.once(f"empty({rows}, 'intp')")
-    starts = code.names.name(row_starts(rows, columns), "starts")
+    places = code.once(f"empty({x.shape[0]}, 'intp')")
+    starts = code.names.name(row_starts(*x.shape), "starts")
     out = code.buffer(line)
     code.run(f"{code.texts[x]}.argmax(1, {places})")
     code.run(f"{code.names.function(np.add)}({places}, {starts}, {places})")
@@ -174,28 +167,28 @@ def label_places(code: ArrayCode, labels: Value, columns: int) -> str | None:
         return None
     key = ("places", labels, columns)
     if key not in code.fixed:
-        name = f"c{len(code.fixed)}"
-        code.fixed[key] = name
-        code.made.append(f"{name} = empty({labels.shape}, 'intp')")
+        where = code.once(f"empty({labels.shape}, 'intp')", key)
         starts = code.names.name(row_starts(labels.shape[0], columns), "starts")
-        code.run(f"{code.names.function(np.add)}({starts}, {code.texts[labels]}, {name})")
+        code.run(f"{code.names.function(np.add)}({starts}, {code.texts[labels]}, {where})")
     return code.fixed[key]
 
 
+@kernel
 def write_pick(code: ArrayCode, line: Value) -> bool:
     scores, labels = line.args
     where = label_places(code, labels, scores.shape[-1]) if len(scores.shape) == 2 else None
-    if where is None or line in code.outputs:
+    if where is None:
         return False
     out = code.buffer(line)
     code.run(f"{code.flat(scores)}.take({where}, None, {code.once(f'{out}.reshape(-1)')}, 'clip')")
     return True
 
 
+@kernel
 def write_put(code: ArrayCode, line: Value) -> bool:
     value, labels, classes = line.args
     where = label_places(code, labels, classes.ref)
-    if where is None or line in code.outputs or len(line.shape) != 2:
+    if where is None or len(line.shape) != 2:
         return False
     text = code.operand(value, line.dtype) if value.kind == "constant" else code.flat(value)
     out = code.buffer(line)
@@ -204,87 +197,72 @@ def write_put(code: ArrayCode, line: Value) -> bool:
     return True
 
 
+@kernel
 def write_full(code: ArrayCode, line: Value) -> bool:
     value, shape = line.args
-    if not shape or line in code.outputs:
-        return False
-    if value.kind == "constant":
-        number = np.array(value.ref, line.dtype)
-        code.texts[line] = code.once(f"np.full({shape}, {code.names.name(number, 'k')})")
-        return True
-    out = code.buffer(line)
-    code.run(f"{code.names.function(np.copyto)}({out}, {code.texts[value]})")
+    if value.kind != "constant":
+        return copy_into(code, code.buffer(line), code.texts[value])
+    number = code.names.name(np.array(value.ref, line.dtype), "k")
+    code.texts[line] = code.once(f"np.full({shape}, {number})")
     return True
 
 
+@kernel
 def write_astype(code: ArrayCode, line: Value) -> bool:
-    x, _ = line.args
-    if not line.shape or line in code.outputs or x.kind == "constant" or line.dtype.kind not in "fb":
-        return False
-    out = code.buffer(line)
-    code.run(f"{code.names.function(np.copyto)}({out}, {code.texts[x]}, 'unsafe')")
-    return True
+    return line.dtype.kind in "fb" and copy_into(
+        code, code.buffer(line), code.texts[line.args[0]], "'unsafe'"
+    )
 
 
+@kernel
 def write_transpose(code: ArrayCode, line: Value) -> bool:
     x, axes = line.args
-    if not line.shape or x.kind == "constant":
-        return False
-    code.view(line, f"{code.texts[x]}.T" if axes is None else f"{code.texts[x]}.transpose({axes})")
-    return True
+    return code.view(line, f"{code.texts[x]}.T" if axes is None else f"{code.texts[x]}.transpose({axes})")
 
 
+@kernel
 def write_reshape(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
-    if not line.shape or x.kind == "constant" or not x.shape:
+    if not x.shape:
         return False
     if x in code.buffers:  # rows that follow each other: a view, which stays one
-        code.view(line, f"{code.texts[x]}.reshape({shape})")
-        return True
-    if not code.static.get(x, False) or line in code.outputs:
-        code.assign(line, f"{code.texts[x]}.reshape({shape})")
-        return True
-    # Of a view that is made once, a flat form may be a copy, which must be made at each call.
-    out = code.buffer(line)
-    code.run(f"{code.names.function(np.copyto)}({code.once(f'{out}.reshape({x.shape})')}, {code.texts[x]})")
+        return code.view(line, f"{code.texts[x]}.reshape({shape})")
+    if code.static.get(x, False) and line not in code.outputs:
+        # Of a view that is made once, a flat form may be a copy, which must be made at each call.
+        out = code.buffer(line)
+        return copy_into(code, code.once(f"{out}.reshape({x.shape})"), code.texts[x])
+    code.assign(line, f"{code.texts[x]}.reshape({shape})")
     return True
 
 
+@kernel
 def write_getitem(code: ArrayCode, line: Value) -> bool:
     x, index = line.args
-    if not line.shape or x.kind == "constant" or not basic(index):
-        return False
-    code.view(line, f"{code.texts[x]}[{code.constant(index)}]")
-    return True
+    return basic(index) and code.view(line, f"{code.texts[x]}[{code.constant(index)}]")
 
 
 def basic(index: Any) -> bool:
     """Whether an index makes a view."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None or part is Ellipsis or type(part) is int or isinstance(part, slice) for part in parts
-    )
+    return all(type(part) in (int, slice, NoneType, EllipsisType) for part in parts)
 
 
+@kernel
 def write_broadcast_to(code: ArrayCode, line: Value) -> bool:
     x, shape = line.args
-    if x.kind == "constant" or not shape:
-        return False
-    code.view(line, f"{code.names.function(np.broadcast_to)}({code.texts[x]}, {shape})")
-    return True
+    return code.view(line, f"{code.names.function(np.broadcast_to)}({code.texts[x]}, {shape})")
 
 
+@kernel
 def write_windows(code: ArrayCode, line: Value) -> bool:
-    options = ", ".join(map(code.constant, line.args[1:]))
-    code.view(
-        line, f"{code.names.name(line.op.forward, line.op.name)}({code.texts[line.args[0]]}, {options})"
-    )
-    return True
+    texts = ", ".join(map(code.text_of, line.args))
+    return code.view(line, f"{code.names.name(line.op.forward, line.op.name)}({texts})")
 
 
+@kernel
 def write_scatter(code: ArrayCode, line: Value) -> bool:
     g, _, index = line.args
-    if not line.shape or line in code.outputs or g.kind == "constant" or not basic(index):
+    if not basic(index):
         return False
     out = code.buffer(line)
     code.run(f"{out}.fill(0)")
@@ -292,22 +270,5 @@ def write_scatter(code: ArrayCode, line: Value) -> bool:
     return True
 
 
-KERNELS: dict[Op, Kernel] = {
-    TABLE[name]: kernel
-    for name, kernel in {
-        "relu": write_relu, "softplus": write_softplus, "matmul": write_matmul, "sum": write_sum,
-        "max": write_max, "pick": write_pick, "put": write_put, "full": write_full, "astype": write_astype,
-        "transpose": write_transpose, "reshape": write_reshape, "getitem": write_getitem,
-        "broadcast_to": write_broadcast_to, "windows": write_windows, "scatter": write_scatter,
-    }.items()
-}  # fmt: skip
-
-
-def kernel_of(op: Op) -> Kernel | None:
-    """How an op is written quickest; None where its own forward is called."""
-    return KERNELS.get(op, elementwise if op.ufunc is not None else None)
-
-
-def array_code(program: Program) -> ArrayCode:
-    """The program as NumPy text with buffers."""
-    return ArrayCode(program, kernel_of)
+# These write into a buffer in any case, and so never what leaves.
+INTO_BUFFERS = (write_max, write_pick, write_put, write_full, write_astype, write_scatter)

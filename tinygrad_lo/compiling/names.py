@@ -6,8 +6,11 @@ import types
 from typing import Any
 
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.caller import PACKAGE
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.program.text import identifier
+
+FILE = f"{PACKAGE}<program>"  # as a file of the package, so that warnings point at the line that called it
 
 
 class Namespace(dict[str, Any]):
@@ -37,8 +40,8 @@ def itself(thing: Any) -> Any:
     return None if thing is None else types.MethodType(itself, thing)
 
 
-def define(text: str, name: str, names: dict[str, Any], file: str) -> Any:
+def define(text: str, name: str, names: dict[str, Any]) -> Any:
     """Run a text that defines a function, and get that."""
     namespace = dict(names)  # an exact dict: of any other, Python reads globals slowly
-    exec(compile(text, file, "exec"), namespace)
+    exec(compile(text, FILE, "exec"), namespace)
     return namespace[name]

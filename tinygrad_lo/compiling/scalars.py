@@ -10,12 +10,15 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable
+from textwrap import indent
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Op
-from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise
+from tinygrad_lo.engine.ops import TABLE
+from tinygrad_lo.engine.ops.arithmetic import power
+from tinygrad_lo.engine.ops.elementwise import logaddexp
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
@@ -43,10 +46,9 @@ def math_functions(ops: Iterable[Op]) -> dict[str, Any]:
     return {name: getattr(math, name) for name in names if hasattr(math, name)}
 
 
-POWER, LOGADDEXP = record(arithmetic.power), record(elementwise.logaddexp)
-MATH_FUNCTIONS = math_functions(TABLE.values())
-MATH_FUNCTIONS |= {POWER.name: power_of_floats, LOGADDEXP.name: logaddexp_of_floats}
-MATH_FUNCTIONS |= {"nan": math.nan, "inf": math.inf}
+POWER = record(power)
+MATH_FUNCTIONS = {"nan": math.nan, "inf": math.inf, **math_functions(TABLE.values())}
+MATH_FUNCTIONS |= {POWER.name: power_of_floats, record(logaddexp).name: logaddexp_of_floats}
 USUAL = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrt({0})"}  # powers that need no call
 
 
@@ -63,12 +65,12 @@ def is_line_of_floats(line: Value) -> bool:
     return line.dtype in (np.float64, np.dtype(bool)) and all(map(fits_float, operands(line)))
 
 
-def fits_float(arg: Any) -> bool:
+def fits_float(arg: Value) -> bool:
     """Whether an operand is, or can be written as, a Python float or a bool."""
     if arg.kind != "constant":
-        return bool(arg.shape == ())
-    whole = isinstance(arg.ref, int) and abs(arg.ref) < 2**53
-    return whole or isinstance(arg.ref, (bool, float, np.float64))
+        return arg.shape == ()
+    small = isinstance(arg.ref, int) and abs(arg.ref) < 2**53
+    return small or isinstance(arg.ref, (bool, float))
 
 
 class ScalarCode:
@@ -84,16 +86,9 @@ class ScalarCode:
         self.names = MATH_FUNCTIONS | math_functions(line.op for line in program.lines)
         self.texts = dict(program.arguments)
         self.arguments = list(self.texts.values())
-        self.rows = self._rows(program)
-        self.results = [self.operand(value) for value in program.outputs]
-        body = [f"    {row}" for row in [*self.rows, f"return {', '.join(self.results)},"]]
-        self.text = "\n".join([f"def step({', '.join(self.arguments)}):", *body, ""])
-
-    def _rows(self, program: Program) -> list[str]:
-        """The statements; a register is used again when what it holds is not read any more."""
+        self.rows: list[str] = []
         templates = {line: template(line) for line in program.lines}
         named, ends = lifetimes(program, templates)
-        rows: list[str] = []
         free: list[str] = []
         registers = map("r{}".format, itertools.count())
         for line in program.lines:
@@ -101,10 +96,12 @@ class ScalarCode:
             if line not in named:
                 self.texts[line] = f"({text})"
                 continue
-            free += [self.texts[value] for value in ends.get(line, ())]
+            free += [self.texts[value] for value in ends.get(line, ())]  # a register is used again
             self.texts[line] = free.pop() if free else next(registers)
-            rows.append(f"{self.texts[line]} = {text}")
-        return rows
+            self.rows.append(f"{self.texts[line]} = {text}")
+        self.results = [self.operand(value) for value in program.outputs]
+        body = "\n".join([*self.rows, f"return {', '.join(self.results)},", ""])
+        self.text = f"def step({', '.join(self.arguments)}):\n{indent(body, '    ')}"
 
     def operand(self, value: Value) -> str:
         """A register, an argument, or a number; whole numbers as floats, which are twice as quick."""

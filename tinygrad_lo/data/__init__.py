@@ -1,4 +1,9 @@
-"""Data to learn from: toy problems, mini-batches, and the numbers of the slides."""
+"""Data to learn from: toy problems, mini-batches, and the numbers of the slides.
+
+Toy points are drawn anew by each call, so training and test data are two calls. Points are (n, 2) in
+float64, labels (n,) in int64: 0, 1, ..., as many of each as possible, shuffled. Noise is the standard
+deviation in each direction; rng a seed or a generator.
+"""
 
 from typing import NoReturn
 

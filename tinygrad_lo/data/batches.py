@@ -19,9 +19,7 @@ WHO = "minibatches"
 def minibatches(*arrays: Any, batch_size: int, rng: Any = None, drop_last: bool = False) -> Batches:
     """One epoch of shuffled mini-batches without replacement: each row comes exactly once.
 
-    All arrays are shuffled alike, so rows stay together: `for X, y in minibatches(X_train, y_train,
-    batch_size=64)`. Checks its arguments at once, not at the first batch. `len` of it is the number of
-    batches.
+    All arrays are shuffled alike, so rows stay together. `len` of it is the number of batches.
 
     Shapes:   arrays (N, ...) with one N; each batch is a tuple of arrays (batch_size, ...), the last
               one shorter unless drop_last.

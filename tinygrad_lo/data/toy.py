@@ -1,7 +1,4 @@
-"""Toy data in the plane, two or more classes, and noisy curves: what toy models are trained on.
-
-Points are drawn anew by each call, so training and test data are two calls. One seed, one sample.
-"""
+"""Toy data in the plane, two or more classes, and noisy curves: what toy models are trained on."""
 
 from __future__ import annotations
 
@@ -23,15 +20,12 @@ def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Ar
 
         class 0: (cos φ, sin φ),  class 1: (1 − cos φ, 1/2 − sin φ),  φ in [0, π]
 
-    Shapes:   X (n, 2) float64, y (n,) int64: 0 or 1, as many of each as possible, shuffled.
-    Units:    noise is the standard deviation in each direction; the radius is 1.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_moons, whose angles are evenly spaced; here drawn.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> X, y = lo.data.two_moons(100, noise=0.0, rng=0)
-        >>> np.bincount(y).tolist(), bool(np.allclose((X[y == 0] ** 2).sum(axis=1), 1.0))
-        ([50, 50], True)
+        >>> np.bincount(lo.data.two_moons(100, noise=0.0, rng=0)[1])
+        array([50, 50])
     """
 
     def place(k: int, rng: np.random.Generator, count: int) -> Array:
@@ -48,14 +42,11 @@ def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -
 
         class k: r (cos φ, sin φ),  φ = 2π (r + k / classes),  r in [0.1, 1]
 
-    Shapes:   X (n, 2) float64, y (n,) int64: 0 to classes − 1, as many of each as possible, shuffled.
-    Units:    noise is the standard deviation in each direction; the arms end at radius 1.
     Raises:   OptionError: classes < 2, n < classes, noise negative or not finite, rng no generator.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> X, y = lo.data.spirals(90, classes=3, noise=0.0, rng=0)
-        >>> np.bincount(y).tolist(), bool(np.hypot(*X.T).max() <= 1.0)
-        ([30, 30, 30], True)
+        >>> np.bincount(lo.data.spirals(90, classes=3)[1])
+        array([30, 30, 30])
     """
     count_of = whole("spirals", "classes", classes, 2)
 
@@ -73,13 +64,11 @@ def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Arr
 
         class 0: (cos φ, sin φ),  class 1: 1/2 (cos φ, sin φ),  φ in [0, 2π]
 
-    Shapes:   X (n, 2) float64, y (n,) int64: 0 outside, 1 inside, as many of each as possible, shuffled.
-    Units:    noise is the standard deviation in each direction.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_circles with factor 1/2.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> X, y = lo.data.circles(100, noise=0.0, rng=0)
+        >>> X, y = lo.data.circles(100, noise=0.0)
         >>> bool(np.allclose(np.hypot(*X.T), np.where(y == 0, 1.0, 0.5)))
         True
     """
@@ -98,8 +87,6 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
         class k: center_k + spread · normal,  center_k = (cos φ, sin φ) / sin(π / classes),
         φ = 2π k / classes
 
-    Shapes:   X (n, 2) float64, y (n,) int64: 0 to classes − 1, as many of each as possible, shuffled.
-    Units:    spread is the standard deviation of a cloud in each direction.
     Raises:   OptionError: classes < 2, n < classes, spread negative or not finite, rng no generator.
     Example:
         >>> import tinygrad_lo as lo
@@ -124,8 +111,6 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
 
         class 0: x₁ x₂ > 0,  class 1: x₁ x₂ < 0,  before the noise; x in [−1, 1]²
 
-    Shapes:   X (n, 2) float64, y (n,) int64: 0 or 1, as many of each as possible, shuffled.
-    Units:    noise is the standard deviation in each direction; it carries points over the border.
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -156,7 +141,6 @@ def noisy_curve(
         y = function(x) + noise · normal,  x uniform in the interval
 
     Shapes:   x (n, 1), y (n, 1), float64: columns, as a model with one input and one output has them.
-    Units:    noise is the standard deviation of y.
     Raises:   OptionError: n < 1, noise negative or not finite, interval not rising, rng no generator.
               ShapeError: the function gives another shape than it is given.
     Example:
@@ -180,8 +164,6 @@ def noisy_curve(
         raise ShapeError(f"{who}: the function gave shape {y.shape} for x of shape {x.shape}")
     return x, y + scale * source.standard_normal(x.shape)
 
-
-# ------------------------------------------------------------------------------------ what they share
 
 Place = Callable[[int, np.random.Generator, int], Array]  # (class, generator, how many) -> points
 

@@ -6,7 +6,8 @@ loss. Position and caption say the same again, because red and green look alike 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 # The strongest tint of a heat cell. More would take the numbers in it below a contrast of 4.5.
 STRONGEST = 0.30
@@ -14,46 +15,36 @@ STRONGEST = 0.30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colors:
-    """Every colour of a picture, as #rrggbb.
+    """Every colour of a picture, as #rrggbb; those of the light theme if nothing else is said."""
 
-    Attributes:
-        ink: names. muted: formulas, shapes, captions of scopes, exact zeros.
-        value, gradient: the ink of numbers; `_heat` is what tints their cells.
-        edge: along which a gradient flows. faint: along which none does.
-        scopes: backgrounds of scopes, taken in turn.
-        parameter_ink, loss_ink: names in circuits. gate: the ground of its circles.
-        alarm: behind nan and infinities, under alarm_ink.
-    """
-
-    paper: str
-    card: str
-    header: str
-    ink: str
-    muted: str
-    frame: str
-    edge: str
-    faint: str
-    value: str
-    value_heat: str
-    gradient: str
-    gradient_heat: str
-    parameter: str
-    parameter_header: str
-    parameter_ink: str
-    data_header: str
-    loss: str
-    loss_header: str
-    loss_ink: str
-    gate: str
-    scope_frame: str
-    scopes: tuple[str, ...]
-    alarm: str = "#ffd33d"
+    paper: str = "#ffffff"
+    card: str = "#ffffff"
+    header: str = "#f6f8fa"
+    ink: str = "#1f2328"  # of names
+    muted: str = "#57606a"  # formulas, shapes, titles of scopes, exact zeros
+    frame: str = "#afb8c1"
+    edge: str = "#57606a"  # along which a gradient flows
+    faint: str = "#afb8c1"  # and along which none does
+    value: str = "#116329"
+    value_heat: str = "#1a7f37"  # tints the cells of values
+    gradient: str = "#a40e26"
+    gradient_heat: str = "#cf222e"
+    parameter: str = "#0969da"
+    parameter_header: str = "#ddf4ff"
+    parameter_ink: str = "#0757b5"  # of names in circuits
+    data_header: str = "#eaeef2"
+    loss: str = "#9a6700"
+    loss_header: str = "#fff8c5"
+    loss_ink: str = "#7d5300"
+    gate: str = "#f1eefb"  # the ground of a circuit's circles
+    scope_frame: str = "#d0d7de"
+    scopes: tuple[str, ...] = ("#f1effb", "#eef6f1", "#fdf3ea", "#edf4fc")  # grounds, taken in turn
+    alarm: str = "#ffd33d"  # behind nan and infinities
     alarm_ink: str = "#1f2328"
 
     def heat(self, kind: str, strength: float) -> str:
         """The background of a cell whose number is `strength` (0 to 1) of the largest one."""
-        color: str = getattr(self, f"{kind}_heat")
-        return mix(color, self.card, STRONGEST * strength)
+        return mix(getattr(self, f"{kind}_heat"), self.card, STRONGEST * strength)
 
     def role(self, role: str) -> tuple[str, str, str]:
         """Frame, ground of the header, and ink of a name, of a value with this role."""
@@ -64,81 +55,42 @@ class Colors:
         ground = self.data_header if role in ("data", "constant") else self.header
         return self.frame, ground, self.muted
 
-    def inks(self) -> list[tuple[str, str]]:
-        """Every (text, background) that a picture may contain."""
-        headers = [self.header, self.parameter_header, self.data_header, self.loss_header]
-        pairs = [
-            (ink, ground) for ink in (self.ink, self.muted) for ground in (self.paper, self.card, *headers)
-        ]
-        open_air = (self.ink, self.muted, self.value, self.gradient, self.parameter_ink, self.loss_ink)
-        pairs += [(ink, ground) for ink in open_air for ground in (self.paper, *self.scopes)]
-        pairs += [(self.ink, self.gate), (self.alarm_ink, self.alarm)]
-        for kind, ink in (("value", self.value), ("gradient", self.gradient)):
-            pairs += [(ink, self.paper), (ink, self.card), (ink, self.heat(kind, 1.0))]
-        return pairs
+
+def repainted(colors: Colors, table: str) -> Colors:
+    """The colours with those of a table of names and values in their place."""
+    words = table.split()
+    changes: dict[str, Any] = dict(zip(words[::2], words[1::2], strict=True))
+    return replace(colors, **changes)
 
 
-# Each colour in the light theme and in the dark one.
-CS231N = """
-paper            #ffffff  #0d1117
-card             #ffffff  #161b22
-header           #f6f8fa  #21262d
-ink              #1f2328  #f0f6fc
-muted            #57606a  #a2abb6
-frame            #afb8c1  #484f58
-edge             #57606a  #9198a1
-faint            #afb8c1  #6e7681
-value            #116329  #56d364
-value_heat       #1a7f37  #2ea043
-gradient         #a40e26  #ff8d85
-gradient_heat    #cf222e  #f85149
-parameter        #0969da  #4493f8
-parameter_header #ddf4ff  #0c2d6b
-parameter_ink    #0757b5  #6cb0ff
-data_header      #eaeef2  #21262d
-loss             #9a6700  #d4a72c
-loss_header      #fff8c5  #3d2c00
-loss_ink         #7d5300  #e3b341
-gate             #f1eefb  #1f2333
-scope_frame      #d0d7de  #30363d
-scope            #f1effb  #161424
-scope            #eef6f1  #101b16
-scope            #fdf3ea  #1d1710
-scope            #edf4fc  #0f1a26
-"""
+LIGHT = Colors()
+DARK = repainted(
+    Colors(scopes=("#161424", "#101b16", "#1d1710", "#0f1a26")),
+    """
+    paper #0d1117 card #161b22 header #21262d ink #f0f6fc muted #a2abb6 frame #484f58
+    edge #9198a1 faint #6e7681 value #56d364 value_heat #2ea043 gradient #ff8d85 gradient_heat #f85149
+    parameter #4493f8 parameter_header #0c2d6b parameter_ink #6cb0ff data_header #21262d
+    loss #d4a72c loss_header #3d2c00 loss_ink #e3b341 gate #1f2333 scope_frame #30363d
+    """,
+)
 # Blue, vermilion and purple of Okabe and Ito (2008), "Color universal design", darkened or lightened
 # where they carry text.
-COLORBLIND = """
-value            #004c7d  #6fc3f2
-value_heat       #0072b2  #0072b2
-gradient         #8a3700  #ffb27a
-gradient_heat    #d55e00  #d55e00
-parameter        #8f3d6d  #cc79a7
-parameter_header #f7e8f1  #3f1f34
-parameter_ink    #8f3d6d  #e39cc4
-"""
-
-
-def read_colors(table: str, theme: int) -> Colors:
-    """One column of a table of colours; later rows replace earlier ones, and the scopes' are collected."""
-    colors: dict[str, str] = {}
-    scopes = []
-    for name, *themes in map(str.split, filter(None, table.splitlines())):
-        if name == "scope":
-            scopes.append(themes[theme])
-        else:
-            colors[name] = themes[theme]
-    return Colors(scopes=tuple(scopes), **colors)
-
-
+LIGHT_OKABE_ITO = """
+    value #004c7d value_heat #0072b2 gradient #8a3700 gradient_heat #d55e00
+    parameter #8f3d6d parameter_header #f7e8f1 parameter_ink #8f3d6d
+    """
+DARK_OKABE_ITO = """
+    value #6fc3f2 value_heat #0072b2 gradient #ffb27a gradient_heat #d55e00
+    parameter #cc79a7 parameter_header #3f1f34 parameter_ink #e39cc4
+    """
 THEMES = ("light", "dark")
-PALETTES = {"cs231n": CS231N, "colorblind": CS231N + COLORBLIND}
+PALETTES = ("cs231n", "colorblind")
 COLORS = {
-    (name, palette): read_colors(table, theme)
-    for palette, table in PALETTES.items()
-    for theme, name in enumerate(THEMES)
+    ("light", "cs231n"): LIGHT,
+    ("dark", "cs231n"): DARK,
+    ("light", "colorblind"): repainted(LIGHT, LIGHT_OKABE_ITO),
+    ("dark", "colorblind"): repainted(DARK, DARK_OKABE_ITO),
 }
-LIGHT = COLORS["light", "cs231n"]
 
 
 def channels(color: str) -> tuple[int, int, int]:

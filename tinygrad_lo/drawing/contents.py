@@ -3,129 +3,113 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
-from tinygrad_lo.drawing.passes.numeric import Numeric
+from numpy import ndarray
+
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.program.value import ScopePath
 
 
 @dataclass(slots=True)
+class Numeric:
+    """The numeric gradient by one leaf, from a gradient check."""
+
+    values: ndarray[Any, Any]  # shaped like the leaf; nan where it was not checked by itself
+    checked: int  # how many derivatives were compared
+    failed: int  # how many of these disagree
+    doubtful: int  # how many could not be verified
+    failures: ndarray[Any, Any]  # the elements that disagree
+
+    @property
+    def mark(self) -> str:
+        """A tick, a cross or a question mark, with how many it stands for where that is not clear."""
+        if self.failed:
+            return f"✗ {self.failed} of {self.checked} wrong" if self.checked > 1 else "✗"
+        if self.doubtful:
+            return f"? {self.doubtful} of {self.checked} unverified" if self.checked > 1 else "?"
+        return "✓" if self.checked == self.values.size else f"✓ {self.checked} checked"
+
+
+@dataclass(slots=True)
 class DrawnValue:
-    """One value of the picture.
+    """One value of the picture."""
 
-    Attributes:
-        id: its name in the DOT text and in the SVG, from its place in the graph: the same in every run.
-        given: whether the user or a loss named it.
-        role: "value", "parameter", "data", "constant", "loss" or "result" (the root, when no
-            gradient starts there).
-        gate: the op as it stands in a circuit: `×`, `+ 1`.
-        expects: whether a gradient belongs here; when it is None all the same, none arrived.
-        unseen: how many of its uses are not drawn.
-        also: a second view of the value, under a caption: probabilities beside their logarithms.
-        numeric: what a gradient check found.
-        wrong: whether a gradient check found the rule of its op wrong.
-        focus: whether the picture is about it.
-    """
-
-    id: str
+    id: str  # in the DOT text and in the SVG, from its place in the graph: the same in every run
     name: str
-    given: bool
+    given: bool  # whether the user or a loss named it
     formula: str
-    role: str
+    role: str  # value parameter data constant loss; result: a root where no gradient starts
     data: Array
     path: ScopePath
-    expects: bool = False
+    expects: bool = False  # a gradient; when there is none all the same, none arrived
     gradient: Array | None = None
-    unseen: int = 0
-    also: tuple[str, Array] | None = None
-    gate: str = ""
-    numeric: Numeric | None = None
-    wrong: bool = False
-    focus: bool = False
+    unseen: int = 0  # how many of its uses are not drawn
+    also: tuple[str, Array] | None = None  # a second view of it: probabilities beside their logarithms
+    gate: str = ""  # the op as it stands in a circuit: `×`, `+ 1`
+    numeric: list[Numeric] = field(default_factory=list)  # what a gradient check found, if there was one
+    wrong: bool = False  # a gradient check found the rule of its op wrong
+    focus: bool = False  # the picture is about it
 
 
 @dataclass(slots=True)
 class DrawnBox:
-    """Values that are drawn as one box.
-
-    Attributes:
-        title: of their scope; of leaves, their names.
-        role: "value", or of leaves "parameter" or "data".
-        members: the ids that its values would have by themselves.
-        gates: the ops inside, the most frequent first, each with its number.
-        parameters: how many numbers in it are parameters.
-        outputs: the values that are used outside of the box.
-        gradients: by its parameters; without parameters, by its outputs.
-        numeric: what a gradient check found of its parameters.
-        wrong: whether a gradient check found the rule of one of its ops wrong.
-    """
+    """Values that are drawn as one box."""
 
     id: str
-    title: str
-    role: str
+    title: str  # of their scope; of leaves, their names
+    role: str  # value; of leaves parameter or data
     path: ScopePath
-    members: list[str] = field(default_factory=list)
-    gates: list[tuple[str, int]] = field(default_factory=list)
-    parameters: int = 0
-    outputs: list[Array] = field(default_factory=list)
-    gradients: list[Array] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)  # the ids that its values would have by themselves
+    gates: list[tuple[str, int]] = field(default_factory=list)  # the ops inside, the most frequent first
+    parameters: int = 0  # how many numbers in it are parameters
+    outputs: list[Array] = field(default_factory=list)  # the values that are used outside of the box
+    gradients: list[Array] = field(default_factory=list)  # by its parameters; without these, by its outputs
     numeric: list[Numeric] = field(default_factory=list)
-    wrong: bool = False
+    wrong: bool = False  # a gradient check found the rule of one of its ops wrong
 
 
 @dataclass(slots=True)
 class Stub:
-    """In place of the inputs of a drawn value that are not drawn: how many values stand behind."""
+    """In place of the inputs of a drawn value that are not drawn."""
 
     id: str
     path: ScopePath
-    behind: int = 0
+    behind: int = 0  # how many values stand behind it
 
 
 @dataclass(slots=True)
 class Edge:
-    """From an input to the value made from it. In the SVG, edge number i has the id `e<i>`.
+    """From an input to the value made from it. In the SVG, edge number i has the id `e<i>`."""
 
-    Attributes:
-        operand: which of the head's inputs it is.
-        strength: the largest |gradient| that is sent back along it; None where none is sent.
-        slope: the local derivative, between scalars.
-        formula: what the head's gate sends back along it: `Xᵀ @ ∂L/∂S`.
-        count: how many edges of the graph it stands for.
-    """
-
+    id: str
     tail: str
     head: str
-    operand: int = 0
-    strength: float | None = None
-    slope: Array | None = None
-    formula: str = ""
-    count: int = 1
+    strength: float | None = None  # the largest |gradient| that is sent back along it
+    slope: Array | None = None  # the local derivative, between scalars
+    formula: str = ""  # what the head's gate sends back along it: `Xᵀ @ ∂L/∂S`
+    count: int = 1  # how many edges of the graph it stands for
 
 
 @dataclass(slots=True)
 class Contents:
-    """Everything that a picture shows. The last value is the root.
+    """Everything that a picture shows. The last value is the root."""
 
-    Attributes:
-        total: how many values the graph has, drawn or not.
-        drawn: how many of them are among `values`, which also holds plain arrays.
-        constants: named numbers that stand inside gates and formulas.
-        focus: the names of what the picture is about. cut: whether values were left out to stay small.
-        gradients: by every leaf, drawn or not, and by what is drawn; by birth.
-    """
-
-    total: int
-    drawn: int
+    total: int  # how many values the graph has, drawn or not
+    drawn: int  # how many of them are among `values`, which also holds plain arrays
     differentiated: bool
     values: list[DrawnValue]
     stubs: list[Stub]
     edges: list[Edge]
     groups: list[DrawnBox] = field(default_factory=list)
-    constants: list[tuple[str, Array]] = field(default_factory=list)
-    focus: tuple[str, ...] = ()
-    cut: bool = False
-    gradients: dict[int, Array] = field(default_factory=dict)
+    constants: list[tuple[str, Array]] = field(default_factory=list)  # named numbers that stand inside gates
+    focus: tuple[str, ...] = ()  # the names of what the picture is about
+    cut: bool = False  # values were left out to stay small
+    gradients: dict[int, Array] = field(default_factory=dict)  # at leaves and at what is drawn, by birth
+    # By its place in the graph, the id of the node that shows a value.
+    shown: dict[int, str] = field(default_factory=dict)
+    # By the place of its head and which input it is, the edge that an edge of the graph is drawn as.
+    wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
 
     @property
     def boxed(self) -> int:

@@ -21,7 +21,7 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.dot import STYLES, dot_text
 from tinygrad_lo.drawing.passes.collapse import related
 from tinygrad_lo.drawing.passes.collect import collect
-from tinygrad_lo.drawing.passes.numeric import read_report
+from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.text import Look, shown_name
@@ -68,7 +68,7 @@ def draw(
     max_nodes: a larger graph is collapsed by scope, the deepest first, and then cut to what is nearest
         to the loss; the title says so.
     max_cells: arrays with a longer side (in an overview, longer than 5), or with more than two sides, show
-    mean, std, min and max.
+        mean, std, min and max.
     focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn.
     check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
 
@@ -79,11 +79,9 @@ def draw(
               MutationError: a parameter was changed in place after the forward pass.
     Example:
         >>> import tinygrad_lo as lo
-        >>> from tinygrad_lo.drawing.picture import draw
         >>> w = lo.Parameter(3.0, name="w")
-        >>> picture = draw((w * w).named("loss"), style="cards")
-        >>> picture.source.startswith("digraph"), picture.source.count("n0 -> n1")
-        (True, 2)
+        >>> lo.draw((w * w).named("loss"), style="cards").source.count("n0 -> n1")
+        2
     """
     if not isinstance(loss, Node):
         raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
@@ -97,8 +95,8 @@ def draw(
     if title is not None and not isinstance(title, str):
         raise OptionError(f"draw: title must be text or None, got {title!r}")
     names = Names([loss], digits)
-    contents, style = shown_as(loss, names, style, gradient, max_nodes, focused(names, focus))
-    verdict = "" if check is None else lay_over(contents, names, check)
+    contents, style = shown_as(names, style, gradient, max_nodes, focused(names, focus))
+    verdict = "" if check is None else lay_over(contents, names.nodes, check)
     name = names.of(loss)
 
     def paint(look: Look) -> str:
@@ -107,23 +105,17 @@ def draw(
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
     look = Look(COLORS[theme, palette], cells, digits)
-    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, gradient=gradient))
+    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 
 def shown_as(
-    loss: Node, names: Names, style: str, gradient: bool, max_nodes: int, focus: list[Node]
+    names: Names, style: str, gradient: bool, max_nodes: int, focus: list[Node]
 ) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
-    many = len(related(names.nodes, focus) if focus else names.nodes) > max_nodes
-    scoped = any(scopes(names.nodes).values()) if many and style == "auto" else False
-    contents = collect(
-        loss,
-        names,
-        gradient=gradient,
-        max_nodes=max_nodes,
-        overview=style == "overview" or scoped,
-        focus=focus,
-    )
+    overview = style == "overview"
+    if style == "auto" and len(related(names.nodes, focus)) > max_nodes:
+        overview = any(scopes(names.nodes).values())
+    contents = collect(names, gradient=gradient, max_nodes=max_nodes, overview=overview, focus=focus)
     if style == "auto":
         arrays = any(np.ndim(value.data) for value in contents.values)
         style = "overview" if contents.groups else "cards" if arrays else "circuit"
@@ -150,7 +142,7 @@ def values_called(names: Names, name: str) -> list[Node]:
     values = [node for node in names.nodes if names.of(node) == one_line(name)]
     if values:
         return values
-    known = names_by_user(names) or [names.of(node) for node in names.nodes]
+    known = names_by_user(names) or [*map(names.of, names.nodes)]
     near = difflib.get_close_matches(name, known, 3) or known[-5:]
     raise OptionError(
         f"draw: focus is {name!r}, and no value of this graph has that name; "
@@ -160,32 +152,10 @@ def values_called(names: Names, name: str) -> list[Node]:
 
 def names_by_user(names: Names) -> list[str]:
     """The names that the user gave, without what a loss calls the values inside it."""
-    ends = {began: node for node in names.nodes for _, began in label(node).spans}
-    paths = scopes(names.nodes)
-
-    def is_outside(node: Node) -> bool:
-        return all(ends.get(key, node) is node for _, key in paths[node.birth])
-
-    return [names.of(node) for node in names.nodes if name_of(node) is not None and is_outside(node)]
-
-
-MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
-
-
-def lay_over(contents: Contents, names: Names, check: Any) -> str:
-    """Lay a gradient check's report over the values; the sentence for the title."""
-    if not contents.differentiated:
-        raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
-    numerics = read_report(check, names.nodes, contents.gradients)
-    by_id = {f"n{i}": numerics[node.birth] for i, node in enumerate(names.nodes) if node.birth in numerics}
-    faults = {fault.op for fault in check.faults}
-    wrong = {f"n{i}" for i, node in enumerate(names.nodes) if node.op is not None and node.op.name in faults}
-    for value in contents.values:
-        value.numeric, value.wrong = by_id.get(value.id), value.id in wrong
-    for group in contents.groups:
-        group.numeric = [by_id[id] for id in group.members if id in by_id]
-        group.wrong = not wrong.isdisjoint(group.members)
-    return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
+    nodes, paths = names.nodes, scopes(names.nodes)
+    ends = {began: node for node in nodes for _, began in label(node).spans}
+    outside = [node for node in nodes if all(ends.get(key, node) is node for _, key in paths[node.birth])]
+    return [names.of(node) for node in outside if name_of(node) is not None]
 
 
 class Picture:
@@ -193,8 +163,7 @@ class Picture:
 
     Example:
         >>> import tinygrad_lo as lo
-        >>> from tinygrad_lo.drawing.picture import draw
-        >>> draw(lo.Parameter(3.0, name="w"))
+        >>> lo.draw(lo.Parameter(3.0, name="w"))
         <Picture of w: save("w.svg"), show() or .source>
     """
 
@@ -251,9 +220,11 @@ class Picture:
         Raises:   DrawingError: no Graphviz was found that works, or the graph is too large to step through.
                   MutationError: a parameter was changed in place after the forward pass.
         """
-        if self._pages is None:
-            raise DrawingError("this picture was not made by lo.draw, so there is no graph to step through")
         if self._page is None:
+            if self._pages is None:
+                raise DrawingError(
+                    "this picture was not made by lo.draw, so there is no graph to step through"
+                )
             self._page = self._pages()
         return self._page
 
@@ -262,7 +233,8 @@ class Picture:
 
         Raises:   DrawingError: no Graphviz was found that works, or no program to open the file.
         """
-        if in_notebook():
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None:
             importlib.import_module("IPython.display").display(self)
             return
         # The file must outlive this call, and perhaps this process: the viewer reads it later.
@@ -293,11 +265,8 @@ class Picture:
             }
         except Exception as error:  # whatever it is, the cell goes on and says so
             bundle = {"text/plain": f"{self!r}\n{error}"}
-        return {
-            kind: content
-            for kind, content in bundle.items()
-            if (not include or kind in include) and kind not in (exclude or ())
-        }
+        kinds = set(include or bundle).difference(exclude or ())
+        return {kind: content for kind, content in bundle.items() if kind in kinds}
 
 
 def embedded(svg: str, source: str) -> str:
@@ -307,10 +276,3 @@ def embedded(svg: str, source: str) -> str:
     # Graphviz writes the quotes in a user's names as &quot;, so these are attributes.
     svg = re.sub(r'( id="|="url\(#|href="#)', rf"\g<1>{prefix}", svg)
     return f'<div style="overflow:auto;max-width:100%">{svg}</div>'
-
-
-def in_notebook() -> bool:
-    """Whether this runs in a process that a notebook talks to."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None

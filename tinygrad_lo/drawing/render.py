@@ -54,14 +54,17 @@ ADVICE = f"""pip install pygraphviz brings a Graphviz that draws here. Or instal
 or set {VARIABLE} to its program `dot`.
 Without it, picture.source, picture.save("loss.dot") and lo.tree(loss) work."""
 
+COMPLAINT = re.compile(rb"^(?:Error|Warning)(?!.*may take a long time)", re.MULTILINE)
+FRAME = re.compile(
+    r'<g id="(s\d+)" class="cluster">.*?<path [^>]*?d="([^"]*)"'
+    r'.*?<text [^>]*?x="([^"]*)" y="([^"]*)"[^>]*>([^<]*)</text>',
+    re.DOTALL,
+)
 Backend = Callable[[str, str], bytes]  # from DOT text and a format to what is in the file
 
 
 def render(source: str, format: str, expected: str = "") -> bytes:
-    """The picture as a file's content; `expected` is a text that it must contain.
-
-    Raises:   DrawingError: no Graphviz is found, or none that works.
-    """
+    """The picture as a file's content; `expected` is a text that it must contain."""
     failures = []
     for name, backend in backends().items():
         try:
@@ -75,19 +78,15 @@ def render(source: str, format: str, expected: str = "") -> bytes:
 
 def render_with(backend: Backend, source: str, format: str, expected: str) -> bytes:
     """Render by one backend, looking first at the SVG that it makes."""
-    svg = backend(source, "svg")
-    page = svg.decode("utf-8", "replace")
-    count = crossed(page)
-    if count:
-        other = move_titles(source, page)
-        again = backend(other, "svg")
-        if crossed(again.decode("utf-8", "replace")) < count:
-            source, svg, page = other, again, again.decode("utf-8", "replace")
+    page = backend(source, "svg").decode("utf-8", "replace")
+    moved = move_titles(source, page)
+    if moved != source:
+        source, page = moved, backend(moved, "svg").decode("utf-8", "replace")
     if squeezed(expected) not in squeezed(visible(page)):
         raise DrawingError(f"the SVG does not show {expected!r}, so this Graphviz cannot draw tables")
     if format == "png":
         source = source.replace("{", f"{{ graph [dpi={resolution(page)}]", 1)
-    return svg if format == "svg" else backend(source, format)
+    return page.encode() if format == "svg" else backend(source, format)
 
 
 def by_package(source: str, format: str) -> bytes:
@@ -122,25 +121,17 @@ def run(command: list[str], source: str, format: str) -> bytes:
         raise DrawingError(f"cannot be run: {error}") from error
     except subprocess.TimeoutExpired as error:
         raise DrawingError(f"not ready after {PATIENCE} s; draw fewer values with max_nodes=") from error
-    if done.returncode or not done.stdout or complains(done.stderr.decode("utf-8", "replace")):
+    # Graphviz answers a label that it cannot read with a warning and a wrong picture. What libraries
+    # below it say of this machine's fonts (`Fontconfig warning: ...`) does no harm.
+    if done.returncode or not done.stdout or COMPLAINT.search(done.stderr):
         raise failed(done.returncode, done.stderr)
     return done.stdout
 
 
-def failed(status: int, said: bytes) -> DrawingError:
+def failed(status: int, message: bytes) -> DrawingError:
     """The error for a Graphviz that gave no picture, with the last that it said."""
-    text = said.decode("utf-8", "replace").strip()
+    text = message.decode("utf-8", "replace").strip()
     return DrawingError(f"ended with status {status}: {text[-2000:] or 'it said nothing'}")
-
-
-def complains(said: str) -> bool:
-    """Whether Graphviz reports an error or a warning.
-
-    Graphviz answers a label that it cannot read with a warning and a wrong picture. What libraries
-    below it say of this machine's fonts (`Fontconfig warning: ...`) does no harm.
-    """
-    lines = said.splitlines()
-    return any(line.startswith(("Error", "Warning")) and "may take a long time" not in line for line in lines)
 
 
 def visible(svg: str) -> str:
@@ -158,9 +149,6 @@ def resolution(svg: str) -> int:
     found = re.search(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
     side = max(map(int, found.groups())) if found else 1
     return max(1, min(DPI, LARGEST_SIDE * 72 // max(side, 1)))
-
-
-# ------------------------------------------------------------------------------------ backends
 
 
 def backends() -> dict[str, Backend]:
@@ -193,8 +181,6 @@ def has_pygraphviz() -> bool:
     return int(version.split(".")[0]) >= 2
 
 
-# ------------------------------------------------------------------------------ titles of scopes
-
 # Graphviz keeps edges clear of nodes, not of the titles of frames, and where edges run is known only
 # after the layout. So a first SVG is read, and the titles that are crossed move to a free place.
 
@@ -205,56 +191,33 @@ HIGH = 13  # of a line of a title
 MOST_CROSSINGS = 5000  # titles times edges; looking through more takes longer than Graphviz itself
 SPACING = 4  # points between two points of an edge, at most
 Rectangle = tuple[float, float, float, float]  # left, top, right, bottom
-Curve = tuple[
-    ndarray[Any, Any], ndarray[Any, Any], Rectangle
-]  # x and y of points along an edge, and around them
+Points = ndarray[Any, Any]  # (number, 2): x and y
 
 
 def move_titles(source: str, svg: str) -> str:
     """The DOT text with crossed titles elsewhere; as it was when none is crossed, or no place is better."""
+    rectangles = frames(svg)
+    if not 0 < len(rectangles) * svg.count('class="edge') <= MOST_CROSSINGS:
+        return source
     edges = curves(svg)
-    for name, frame, title in frames(svg):
+    for name, frame, title in rectangles:
         counts = [crossings(edges, title_at(frame, title, *place)) for place in CORNERS]
         loc, just = CORNERS[counts.index(min(counts))]
         # In this line, the user's text comes after the place.
-        start = re.escape(f'graph [id="{name}" ')
-        line = re.compile(f"^({start}.*?)labelloc=t labeljust=l", re.MULTILINE)
+        line = re.compile(f'^(graph \\[id="{name}" .*?)labelloc=t labeljust=l', re.MULTILINE)
         source = line.sub(rf"\g<1>labelloc={loc} labeljust={just}", source, count=1)
     return source
 
 
-def crossed(svg: str) -> int:
-    """How many edges run through titles; of a very large picture 0, so that its titles stay."""
-    titles = [title for _, _, title in frames(svg)]
-    if not titles or len(titles) * svg.count('class="edge') > MOST_CROSSINGS:
-        return 0
-    edges = curves(svg)
-    return sum(crossings(edges, title) for title in titles)
-
-
-def curves(svg: str) -> list[Curve]:
-    """Every edge as points."""
-    paths = re.findall(r'class="edge[^"]*">.*?<path [^>]*?d="([^"]*)"', svg, re.DOTALL)
-    return [curve for curve in map(points, paths) if curve is not None]
-
-
 def frames(svg: str) -> list[tuple[str, Rectangle, Rectangle]]:
     """Id, outline and title of each frame."""
-    found = []
-    for name, path, text in re.findall(
-        r'<g id="(s\d+)" class="cluster">.*?<path [^>]*?d="([^"]*)".*?<text ([^>]*>[^<]*)</text>',
-        svg,
-        re.DOTALL,
-    ):
-        outline = [tuple(map(float, pair.split(","))) for pair in re.findall(r"-?[\d.]+,-?[\d.]+", path)]
-        xs, ys = zip(*outline, strict=True)
-        where = re.search(r' x="([^"]*)" y="([^"]*)"', f" {text}")
-        if where is None:
-            continue
-        wide = 7.0 * len(re.sub(r"&[^;]*;", "x", text[text.index(">") + 1 :]))
-        x, y = float(where[1]), float(where[2])
-        found.append((name, (min(xs), min(ys), max(xs), max(ys)), (x, y - HIGH + 3, x + wide, y + 3)))
-    return found
+    rectangles = []
+    for name, path, left, base, title in FRAME.findall(svg):
+        outline, x, y = pairs(path), float(left), float(base)
+        wide = 7.0 * len(html.unescape(title))
+        around = (*outline.min(axis=0).tolist(), *outline.max(axis=0).tolist())
+        rectangles.append((name, around, (x, y - HIGH + 3, x + wide, y + 3)))
+    return rectangles
 
 
 def title_at(frame: Rectangle, title: Rectangle, loc: str, just: str) -> Rectangle:
@@ -266,29 +229,27 @@ def title_at(frame: Rectangle, title: Rectangle, loc: str, just: str) -> Rectang
     return x, y, x + wide, y + HIGH
 
 
-def crossings(edges: list[Curve], box: Rectangle) -> int:
+def crossings(edges: list[Points], box: Rectangle) -> int:
     """How many edges run through a box."""
-    left, top, right, bottom = box
-    count = 0
-    for x, y, (first, high, last, low) in edges:
-        if first <= right and last >= left and high <= bottom and low >= top:
-            inside = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
-            count += bool(inside.any())
-    return count
+    return sum(bool(((edge >= box[:2]) & (edge <= box[2:])).all(axis=1).any()) for edge in edges)
 
 
-def points(path: str) -> Curve | None:
-    """Points along the Bézier curves of a path, close to each other."""
-    corners = np.array([pair.split(",") for pair in re.findall(r"-?[\d.]+,-?[\d.]+", path)], float)
-    parts = (len(corners) - 1) // 3
-    if parts < 1:
-        return None
-    pieces = np.stack(
-        [corners[k : 3 * parts + k - 2 : 3] for k in (0, 1, 2)] + [corners[3 : 3 * parts + 1 : 3]]
-    )
-    longest = np.abs(np.diff(pieces, axis=0)).sum(axis=(0, 2)).max()
-    t = np.linspace(0, 1, 4 + int(longest / SPACING))[:, None, None]
-    u = 1 - t
-    found = u**3 * pieces[0] + 3 * u * u * t * pieces[1] + 3 * u * t * t * pieces[2] + t**3 * pieces[3]
-    x, y = found[:, :, 0].T.ravel(), found[:, :, 1].T.ravel()
-    return x, y, (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
+def curves(svg: str) -> list[Points]:
+    """Every edge as points along its Bézier curves, close to each other."""
+    edges = []
+    for path in re.findall(r'class="edge[^"]*">.*?<path [^>]*?d="([^"]*)"', svg, re.DOTALL):
+        corners = pairs(path)
+        a, b, c, d = corners[:-1:3], corners[1::3], corners[2::3], corners[3::3]
+        longest = sum(np.abs(end - start) for start, end in ((a, b), (b, c), (c, d))).sum(axis=1).max()
+        t = np.linspace(0, 1, 4 + int(longest / SPACING))[:, None]
+        u = 1 - t
+        every = (
+            u**3 * a[:, None] + 3 * u * u * t * b[:, None] + 3 * u * t * t * c[:, None] + t**3 * d[:, None]
+        )
+        edges.append(every.reshape(-1, 2))
+    return edges
+
+
+def pairs(path: str) -> Points:
+    """The points that a path names."""
+    return np.array([pair.split(",") for pair in re.findall(r"-?[\d.]+,-?[\d.]+", path)], float)

@@ -19,18 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.colors import COLORS, Colors
+from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
 from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
-from tinygrad_lo.drawing.styles.cards import data_cell
-from tinygrad_lo.drawing.styles.circuit import gradient_at_wire
+from tinygrad_lo.drawing.styles.cards import figures
+from tinygrad_lo.drawing.styles.circuit import gradient_text
 from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names
-from tinygrad_lo.explaining.steps import Computed, Product, Steps, computed, steps
+from tinygrad_lo.explaining.steps import Product, Steps, computed, steps
 
 MOST_VALUES = 50_000  # values; more take longer to step through than anyone waits
 LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
@@ -43,14 +43,10 @@ ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
 
 class Page:
-    """A page that steps through a graph. In a notebook it shows itself, in a frame of its own.
-
-    Attributes:
-        html: the whole file.
-    """
+    """A page that steps through a graph. In a notebook it shows itself, in a frame of its own."""
 
     def __init__(self, html: str, name: str) -> None:
-        self.html = html
+        self.html = html  # the whole file
         self._name = name
 
     def __repr__(self) -> str:
@@ -65,43 +61,26 @@ class Page:
         )
 
 
-def page(
-    loss: Node,
-    look: Look,
-    paint: Callable[[Look], str],
-    contents: Contents,
-    style: str,
-    *,
-    gradient: bool = True,
-) -> Page:
-    """The page that steps through a graph.
-
-    look, paint, contents, style: how the picture is drawn, what draws it as DOT text, and what it shows.
-    gradient: False steps forward only.
-
-    At the edges: of more than 1000 steps, the first and last 200 of each pass; the page says so.
-    Raises:   DrawingError: no Graphviz works, or the graph has more than 50 000 values.
-              MutationError: a parameter was changed in place after the forward pass.
-    """
-    names = Names([loss])
-    if len(names.nodes) > MOST_VALUES:
+def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Contents, style: str) -> Page:
+    """The page that steps through a graph; `paint` draws the picture as DOT text in other colours."""
+    if contents.total > MOST_VALUES:
         raise DrawingError(
-            f"the graph has {len(names.nodes):,} values, a page steps through {MOST_VALUES:,} at most; "
+            f"the graph has {contents.total:,} values, a page steps through {MOST_VALUES:,} at most; "
             "draw a smaller loss, e.g. that of one sample, or read lo.explain(loss)"
         )
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
-    themes = [COLORS[each, palette] for each in ("light", "dark")]
-    name = shown_name(names.of(loss))
+    themes = [COLORS[each, palette] for each in THEMES]
+    name = shown_name(contents.values[-1].name)
     light, dark = (
         render(paint(replace(look, colors=colors, handles=True)), "svg", name).decode() for colors in themes
     )
     svg, pairs = recolored(light, dark)
-    story = Story(loss, names, replace(look, colors=themes[0]), Map(contents, style), gradient)
+    data = Story(loss, look, contents, is_circuit=style == "circuit").data()
     parts = {
         "title": html.escape(name),
         "colors": stylesheet(themes, pairs, theme),
         "picture": svg.replace("<svg ", f'<svg role="img" aria-label="The graph of {html.escape(name)}" ', 1),
-        "data": json.dumps(story.data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     return Page(filled_page(parts), name)
 
@@ -109,23 +88,15 @@ def page(
 def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
-    inline = {tag: re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL) for tag in ("style", "script")}
-    hashes = {
-        tag: " ".join(sha(text.replace("{colors}", parts["colors"])) for text in texts)
-        for tag, texts in inline.items()
-    }
-    policy = f"default-src 'none'; style-src {hashes['style']}; script-src {hashes['script']}"
+    template = template.replace("{colors}", parts["colors"])
+    policy = "default-src 'none'"
+    for tag in ("style", "script"):
+        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
+        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+        policy += "".join([f"; {tag}-src", *(f" 'sha256-{digest}'" for digest in hashes)])
     parts = parts | {"policy": f"{policy}; base-uri 'none'; form-action 'none'"}
     # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|colors|picture|data)\}", lambda match: parts[match[1]], template)
-
-
-def sha(text: str) -> str:
-    """How a Content-Security-Policy names an inline script or style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-
-
-# ------------------------------------------------------------------------------------ the picture
+    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
 
 
 def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
@@ -147,8 +118,7 @@ def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
 def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -> str:
     """The colours as variables: light on paper; on a screen as the picture or the system has it."""
     blocks = []
-    for place, colors in enumerate(themes):
-        scheme = ("light", "dark")[place]
+    for place, (scheme, colors) in enumerate(zip(THEMES, themes, strict=True)):
         named = {key: color for key, color in asdict(colors).items() if isinstance(color, str)}
         named |= {"line": colors.frame, "accent": ACCENTS[scheme]}
         named |= {f"c{index}": pair[place] for index, pair in enumerate(pairs)}
@@ -158,70 +128,51 @@ def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -
     return f"{blocks[0]}@media {when}{{{blocks[1]}}}"
 
 
-# -------------------------------------------------------------------------------------- the steps
-
-
-class Map:
-    """Where in the picture the values and edges of the graph are.
-
-    Attributes:
-        boxes: of values that are drawn as one with others, the id of their box, by place.
-        cards: the values with a node of their own, by place.
-    """
-
-    def __init__(self, contents: Contents, style: str) -> None:
-        self.circuit = style == "circuit"
-        self.boxes = {int(id[1:]): group.id for group in contents.groups for id in group.members}
-        self.cards = {int(value.id[1:]): value for value in contents.values if value.id.startswith("n")}
-        self._edges: dict[tuple[str, str, int | None], str] = {}
-        for i, edge in enumerate(contents.edges):
-            # Between boxes, one edge stands for all.
-            alone = edge.tail.startswith("n") and edge.head.startswith("n")
-            self._edges[edge.tail, edge.head, edge.operand if alone else None] = f"e{i}"
-
-    def __contains__(self, place: int) -> bool:
-        return place in self.cards or place in self.boxes
-
-    def id(self, place: int) -> str:
-        """The id of the node that shows a value."""
-        return self.boxes.get(place, f"n{place}")
-
-    def edge(self, step: Product) -> str:
-        """The id of the edge that a gradient goes back along; empty where none is drawn."""
-        tail, head = step.target_place, self.id(step.gate_place)
-        start = self.id(tail) if tail in self else f"hidden_{head}"
-        alone = start.startswith("n") and head.startswith("n")
-        return self._edges.get((start, head, step.operand if alone else None), "")
-
-
 class Story:
     """The steps of a page as its script reads them: what to say, what to light, what to ask."""
 
-    def __init__(self, loss: Node, names: Names, look: Look, map: Map, gradient: bool) -> None:
-        self.loss, self.names, self.look, self.map, self.gradient = loss, names, look, map, gradient
-        self.sweep: Steps | None = None
-        products: list[Product] = []
-        if gradient and loss.needs and np.size(loss.value) == 1:
+    def __init__(self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool) -> None:
+        self.loss, self.look, self.is_circuit = loss, look, is_circuit
+        self.shown, self.wires = contents.shown, contents.wires
+        self.is_boxed = bool(contents.groups)
+        self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
+        self.has_backward = contents.differentiated
+        if self.has_backward:
             self.sweep = steps(loss, "draw")
-            self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
         else:
-            every = computed_alone(names)
-        self.computed = [step for step in every if step.place in map]
-        self.products = [step for step in products if step.gate_place in map or step.target_place in map]
+            names = Names([loss])
+            with np.errstate(all="ignore"):
+                self.sweep = Steps(names, names.of(loss), computed(names))
+        self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
+        self.computed = [step for step in every if step.place in self.shown]
+        self.products = [
+            step for step in products if {step.gate_place, step.target_place} & self.shown.keys()
+        ]
         self.count = len(self.computed) + len(self.products)
         self.left_out = len(every) + len(products) - self.count
-        # The last product for each node of the picture.
-        self.final = {map.id(step.target_place): step for step in self.products}
+        self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
+
+    def id_of(self, place: int) -> str:
+        """The node of a value, drawn or not."""
+        return self.shown.get(place, f"n{place}")
 
     def data(self) -> Step:
         """Everything that the script must know."""
-        lines = [self.start(), *self.forward(), *self.backward(), self.end()]
+        sentence = "Go on with the → key or the buttons; the space bar plays."
+        if self.products:
+            sentence += " Q asks for each gradient before it is shown."
+        lines = [
+            step_of("start", "Inputs and parameters are known.", sentence),
+            *self.forward(),
+            *self.backward(),
+            self.end(),
+        ]
         tidy = tidied(self.names)
         for line in lines:
             line.update({key: tidy(text) for key, text in line.items() if key in WRITTEN})
         return {
             "steps": lines,
-            "summaries": [value.id for place, value in self.map.cards.items() if self.is_summarized(place)],
+            "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
             "note": " ".join(self.notes()),
             "pace": PACE,
         }
@@ -230,112 +181,90 @@ class Story:
         """What the page leaves out."""
         if self.left_out:
             every = len(self.names.nodes)
-            missing = sum(place not in self.map for place in range(every))
             yield (
-                f"The picture leaves out {missing:,} of {every:,} values;"
+                f"The picture leaves out {every - len(self.shown):,} of {every:,} values;"
                 f" {counted(self.left_out, 'step')} among these are left out, too."
             )
-        if self.map.boxes:
+        if self.is_boxed:
             yield "A box stands for several values and lights up for the steps of each."
         if self.count > LONGEST_PASS:
             ends = f"the first and last {AT_ENDS}"
             yield f"These are {self.count:,} steps; of each long pass, {ends} are shown."
-
-    def start(self) -> Step:
-        """Step 0."""
-        sentence = "Go on with the → key or the buttons; the space bar plays."
-        if self.sweep and self.sweep.backward:
-            sentence += " Q asks for each gradient before it is shown."
-        return step_of("start", "start", "Inputs and parameters are known.", sentence)
 
     def forward(self) -> Iterator[Step]:
         """The forward steps."""
         odd = next((step.place for step in self.computed if not finite(step.value)), None)
         for step in shortened_line(self.computed, len(self.products)):
             if isinstance(step, list):
-                yield gap_of("forward", step, computed=[self.map.id(one.place) for one in step])
-                continue
-            sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
-            yield step_of("forward", "forward", step.text, sentence, node=self.map.id(step.place))
+                yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
+            else:
+                sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
+                yield step_of("forward", step.text, sentence, node=self.id_of(step.place))
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
-        if self.sweep is None:
+        if not self.has_backward:
             return
-        name, top = self.sweep.loss, self.map.id(len(self.names.nodes) - 1)
+        name, top = self.sweep.loss, self.id_of(len(self.names.nodes) - 1)
         words = f"The backward pass starts at L, which is {name}: its derivative by itself is 1."
-        yield step_of("backward", "backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
+        yield step_of("backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
         shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
         for step in shortened_line(self.products, len(self.computed)):
             if isinstance(step, list):
-                yield self.skipped(step)
+                totals = {id: text for one in step for id, text in self.total(one).items()}
+                yield gap_of("backward", step, totals=totals, edges=list(filter(None, map(self.edge, step))))
                 continue
-            line = self.product(step, step.target_place in shared)
-            if step is odd:
-                line["remark"] += " This is the first gradient that is not finite."
-            yield line
-
-    def product(self, step: Product, is_shared: bool) -> Step:
-        """One backward step."""
-        return step_of(
-            "backward", "backward", step.text, sentence_of(step.sentence),
-            node=self.map.id(step.target_place), gate=self.map.id(step.gate_place),
-            edge=self.map.edge(step), totals=self.total(step),
-            remark=sentence_of(remark(step, is_shared).strip(" ()")),
-            **self.question(step),
-        )  # fmt: skip
-
-    def skipped(self, products: list[Product]) -> Step:
-        """Backward steps that are not shown."""
-        totals: dict[str, list[str] | None] = {}
-        for step in products:
-            totals |= self.total(step)
-        return gap_of(
-            "backward", products, totals=totals, edges=list(filter(None, map(self.map.edge, products)))
-        )
+            words = sentence_of(remark(step, step.target_place in shared).strip(" ()"))
+            yield step_of(
+                "backward",
+                step.text,
+                sentence_of(step.sentence),
+                node=self.id_of(step.target_place),
+                gate=self.id_of(step.gate_place),
+                edge=self.edge(step),
+                totals=self.total(step),
+                remark=words + " This is the first gradient that is not finite." * (step is odd),
+                **self.question(step),
+            )
 
     def end(self) -> Step:
-        """The last step."""
-        if self.sweep is None:
-            return step_of("end", "done", "Every value is computed.", self.why_no_backward_pass())
-        leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
-        some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
-        why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
-        return step_of("end", "done", "The backward pass is complete.", why)
-
-    def why_no_backward_pass(self) -> str:
-        """The reason in a sentence."""
-        if not self.gradient:
-            return "The picture was drawn with gradient=False, so there is no backward pass to step through."
-        if not self.loss.needs:
-            return "Nothing here requires a gradient, so there is no backward pass."
+        """The last step: what is complete, or why there is no backward pass."""
+        if self.has_backward:
+            leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
+            some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
+            why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
+            return step_of("end", "The backward pass is complete.", why, phase="done")
         name, count = self.names.of(self.loss), np.size(self.loss.value)
-        return f"A backward pass starts from one number, and {name} has {count}."
+        why = "The picture was drawn with gradient=False, so there is no backward pass to step through."
+        if not self.loss.needs:
+            why = "Nothing here requires a gradient, so there is no backward pass."
+        elif count != 1:
+            why = f"A backward pass starts from one number, and {name} has {count}."
+        return step_of("end", "Every value is computed.", why, phase="done")
+
+    def edge(self, step: Product) -> str:
+        """The id of the edge that a gradient goes back along; empty where none is drawn."""
+        edge = self.wires.get((step.gate_place, step.operand))
+        return edge.id if edge else ""
 
     def total(self, step: Product) -> dict[str, list[str] | None]:
-        """The running total as the picture would show it; None for what the picture shows: the final one.
-
-        A box shows nothing before it.
-        """
-        id = self.map.id(step.target_place)
+        """The running total as the picture would show it; None for what the picture shows: the final one."""
+        id = self.id_of(step.target_place)
         if step is self.final[id]:
             return {id: None}
-        if step.target_place not in self.map.cards:
+        if step.target_place not in self.cards:  # a box shows nothing before the final one
             return {}
-        if self.map.circuit:
-            value = replace(self.map.cards[step.target_place], gradient=step.total)
-            cell = f">{gradient_at_wire(value, self.look)[0]}<"
-        else:
-            cell = data_cell("gradient", step.total, np.shape(step.total), self.look)
-        return {id: [html.unescape(text) for text in re.findall(r">([^<>]+)<", cell)]}
+        if self.is_circuit:
+            return {id: [gradient_text(step.total, self.look)]}
+        return {id: figures(step.total, self.look)}
 
     def question(self, step: Product) -> Step:
         """What the quiz asks: the product, or one element of it. Nothing where a card shows no elements."""
-        part, total = concrete(step.part), concrete(step.total)
-        if part is None or total is None or not part.size:
+        part, place = concrete(step.part), step.target_place
+        if part is None or not part.size:
             return {}
-        if part.ndim and not self.shows_elements(step.target_place):
+        if part.ndim and (self.is_circuit or place not in self.cards or self.is_summarized(place)):
             return {}
         formula, at, j = step.formula, "", 0
         if part.ndim:
@@ -346,33 +275,23 @@ class Story:
         ask: Step = {"question": f"∂L/∂{step.target}{at} {sign} {formula} = ?", "cell": j}
         ask["answer"] = repr(float(part.flat[j]))
         if step.before is not None:
-            ask["sum"] = repr(float(total.flat[j]))
+            ask["sum"] = repr(float(np.ravel(step.total)[j]))
         return ask
-
-    def shows_elements(self, place: int) -> bool:
-        """Whether the picture has a table with the elements of this value."""
-        return place in self.map.cards and not self.map.circuit and not self.is_summarized(place)
 
     def is_summarized(self, place: int) -> bool:
         """Whether a card shows mean, std, min and max in place of elements."""
         return self.look.summarizes(np.shape(self.names.nodes[place].value))
 
 
-def computed_alone(names: Names) -> list[Computed]:
-    """The forward steps of a graph without a backward pass."""
-    with np.errstate(all="ignore"):
-        return computed(names)
-
-
-def step_of(kind: str, phase: str, line: str, sentence: str, **more: Any) -> Step:
+def step_of(kind: str, line: str, sentence: str, *, phase: str = "", **more: Any) -> Step:
     """One step as the script reads it."""
-    return {"kind": kind, "phase": phase, "line": line, "sentence": sentence, **more}
+    return {"kind": kind, "phase": phase or kind, "line": line, "sentence": sentence, **more}
 
 
 def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
     """In place of many steps: what is there after them."""
     line = f"… {counted(len(steps), 'step')} are done here without being shown …"
-    return step_of("gap", phase, line, "", **after)
+    return step_of("gap", line, "", phase=phase, **after)
 
 
 def shortened_line(chosen: list[Any], others: int) -> list[Any]:

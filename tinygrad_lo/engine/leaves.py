@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
@@ -69,7 +69,7 @@ def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
 
 
 def replayed(
-    inputs: Mapping[int, list[Any]], marks: list[tuple[int, int]]
+    inputs: Mapping[int, Collection[Any]], marks: list[tuple[int, int]]
 ) -> Callable[[Node, Array], Iterable[Part]]:
     """Run the rules of nodes on tensors: their inputs are given by birth.
 

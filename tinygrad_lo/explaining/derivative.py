@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import string
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.backward import Part, contributions, sweep
+from tinygrad_lo.engine.backward import Part, contributions, edges, sweep
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.numpy_names import UFUNCS
@@ -25,15 +24,15 @@ from tinygrad_lo.explaining.expression import (
     POSTFIX,
     PRODUCT,
     Expression,
-    Line,
-    Option,
     Piece,
     Symbols,
     nested_text,
+    symbols,
     write,
+    written,
 )
-from tinygrad_lo.explaining.formula import Names, size
-from tinygrad_lo.options import public
+from tinygrad_lo.explaining.formula import Names, option_text, size
+from tinygrad_lo.options import guess, public
 
 FEW_OPS = 12  # ops; a larger expression is shown by its last op
 LONG_LINE = 160  # characters of one line
@@ -45,23 +44,21 @@ TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 def formula(op_or_tensor: Any) -> str:
     """The derivative of an op, or of a small expression, as text.
 
-    It is made by running the derivative rules on named symbols, so it is what the engine computes, for
-    ops of your own (`lo.define_op`) too. Ops are given by name, as their function (`lo.nn.relu`,
-    `np.exp`) or as `tensor.op`. Of a tensor it shows the expression in its leaves and the derivative by
-    each of them; when that would be long, its last op with the names of the graph.
+    The rules run on named symbols, so it is what the engine computes, for ops of your own (`lo.define_op`)
+    too. Ops are given by name, as their function (`lo.nn.relu`, `np.exp`) or as `tensor.op`. Of a tensor it
+    shows the expression in its leaves and the derivative by each; when that is long, its last op.
 
         ∂L/∂a = (arriving gradient g = ∂L/∂y) × (local derivative ∂y/∂a)
 
-    At the edges: `(a > b)` counts as 1 where it holds and as 0 elsewhere. What broadcasting repeated
-              is summed back by the engine, which is no part of an op's formula.
-    Raises:   OptionError: no such op.  UnsupportedError: a rule that runs on arrays only, or a value
-              that is neither an op nor a tensor.  GraphError: the tensor is a leaf.
+    At the edges: `(a > b)` counts as 1 where it holds, else as 0. That the engine sums back what broadcasting
+              repeated is no part of an op's formula.
+    Raises:   OptionError: no such op.  UnsupportedError: a rule that runs on arrays only, or a value that is
+              neither an op nor a tensor.  GraphError: the tensor is a leaf.
     Example:
         >>> import tinygrad_lo as lo
-        >>> print(lo.formula("multiply"))
-        y = a × b
-        ∂L/∂a = g × b
-        ∂L/∂b = g × a
+        >>> print(lo.formula("exp"))
+        y = exp(x)
+        ∂L/∂x = g × y
         where g = ∂L/∂y
         >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
         >>> print(lo.formula(((x * w - 1.0) ** 2).named("loss")))
@@ -70,45 +67,35 @@ def formula(op_or_tensor: Any) -> str:
     """
     if isinstance(op_or_tensor, Node):
         return of_tensor(op_or_tensor)
-    found = find(op_or_tensor)
-    return of_op(found) if isinstance(found, Op) else of_composed(found)
+    entry = find(op_or_tensor)
+    return of_op(entry) if isinstance(entry, Op) else of_composed(entry)
 
 
 def find(wanted: Any) -> Op | Composed:
     """The entry of the table that is meant."""
+    known = {**TABLE, **COMPOSED}
+    name = getattr(wanted, "__name__", "this function")
+    room = str(getattr(wanted, "__module__", "")).split(".")[0]
     if isinstance(wanted, str):
-        return named_entry(wanted)
-    function = UFUNCS.get(wanted, wanted) if isinstance(wanted, np.ufunc) else wanted
+        name, room = wanted, "tinygrad_lo"
+    function = UFUNCS.get(wanted) if isinstance(wanted, np.ufunc) else wanted
     entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
-    if isinstance(entry, Op):
+    if entry is None and room in ("tinygrad_lo", "numpy"):
+        entry = known.get(name)
+    if isinstance(entry, Op | Composed):
         return entry
-    if not callable(wanted):
-        raise UnsupportedError(
-            f"formula: expected an op, its name, its function or a tensor, got {type(wanted).__name__}: "
-            f"{wanted!r}"
-        )
-    name = getattr(wanted, "__name__", "")
-    room = getattr(wanted, "__module__", "") or ""
-    if name in (*TABLE, *COMPOSED) and room.split(".")[0] in ("tinygrad_lo", "numpy"):
-        return named_entry(name)
-    raise UnsupportedError(
-        f"formula: {name or 'this function'} is no op of the table; call it on tensors and pass the "
-        f"result, e.g. lo.formula(f(x))"
-    )
-
-
-def named_entry(name: str) -> Op | Composed:
-    """The entry of the table with a name."""
-    entry = TABLE.get(name) or COMPOSED.get(name)
-    if entry is None:
-        known = sorted([*TABLE, *COMPOSED])
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; the ops are {', '.join(known)}"
+    if isinstance(wanted, str):
+        hint = guess(name, sorted(known)) or f"; the ops are {', '.join(sorted(known))}"
         raise OptionError(f"formula: there is no op {name!r}{hint}")
-    return entry
-
-
-# ----------------------------------------------------------------------------------------- of an op
+    if callable(wanted):
+        raise UnsupportedError(
+            f"formula: {name} is no op of the table; call it on tensors and pass the result, e.g. "
+            f"lo.formula(f(x))"
+        )
+    kind = type(wanted).__name__
+    raise UnsupportedError(
+        f"formula: expected an op, its name, its function or a tensor, got {kind}: {wanted!r}"
+    )
 
 
 def of_op(op: Op) -> str:
@@ -135,41 +122,37 @@ def of_op(op: Op) -> str:
 
 def reason(error: Exception | None) -> str:
     """What went wrong when a rule met symbols."""
-    if isinstance(error, GraphError):
-        return "it asks for the values of its inputs"  # float(x), x.item()
-    return f"{type(error).__name__}: {error}"
+    asks = isinstance(error, GraphError)  # float(x), x.item()
+    return "it asks for the values of its inputs" if asks else f"{type(error).__name__}: {error}"
 
 
 def derived(op: Op, sample: tuple[Any, ...]) -> str:
     """The formulas of an op, from its rules run on a sample of inputs."""
     arriving, output, names = rule_names(op, sample)
-    pieces = {name: Piece(name) for name in (arriving, output, *names)}
     raw = sample_inputs(op, sample)
-    count = len(sample) - 1 if op.arity is None else op.arity
-    with Symbols() as symbols:
+    pairs = list(zip(names, raw, strict=True))
+    without = []
+    with symbols() as known:
         y = op.forward(*raw)
-        symbol_args = [symbols.symbol(name, x) for name, x in zip(names[:count], raw, strict=False)]
-        option_names = zip(names[count:], raw[count:], strict=True)
-        options = [Option(x, None if op.arity is None else name) for name, x in option_names]
-        forward = Expression((Line(op, (*symbol_args, *options), np.shape(y)),))
-        lines = [f"{output} = {right_side(write(forward, pieces))}"]
-        inputs = [symbols.give(name, x) if is_array(x) else x for name, x in zip(names, raw, strict=True)]
+        pieces = [Piece(name, shape=np.shape(x) if is_array(x) else ()) for name, x in pairs]
+        if op.arity is None:
+            pieces[-1] = Piece(option_text(raw[-1]))
+        lines = [f"{output} = {right_side(written(op, tuple(raw), pieces, np.shape(y)))}"]
+        inputs = [known.give(name, x) if is_array(x) else x for name, x in pairs]
         # None and small ints are the same object wherever they stand; these say which option is meant.
-        symbols.options = [(x, n) for n, x in zip(names, raw, strict=True) if isinstance(x, TELLING)]
-        result = symbols.give(output, y)
-        g = symbols.give(arriving, np.ones(np.shape(y))[()])
-        parts = {name: ruled(op, i, g, result, inputs) for i, name in enumerate(names[:count])}
-        lines += [
-            f"∂L/∂{name} = {write(symbols.expression(part), pieces).text}"
-            for name, part in parts.items()
-            if part is not None
-        ]
-    without = [name for name, x in zip(parts, raw, strict=False) if parts[name] is None and is_array(x)]
+        known.options = [(x, name) for name, x in pairs if isinstance(x, TELLING)]
+        result, g = known.give(output, y), known.give(arriving, np.ones(np.shape(y))[()])
+        for i, (name, x) in enumerate(pairs[: len(pairs) - 1 if op.arity is None else op.arity]):
+            part = ruled(op, i, g, result, inputs)
+            if part is not None:
+                lines.append(f"∂L/∂{name} = {write(known.expression(part), {}).text}")
+            elif is_array(x):
+                without.append(name)
     lines += [f"no gradient to {', '.join(without)}"] * bool(without)
     lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:
-        shapes = [f"{name} of {size(shape)}" for name, shape in zip(names, sample[:-1], strict=False)]
-        lines.append(f"(shown for {', '.join(shapes)})")
+        inputs = [f"{name} of {size(shape)}" for name, shape in zip(names, sample[:-1], strict=False)]
+        lines.append(f"(shown for {', '.join(inputs)})")
     return "\n".join(lines)
 
 
@@ -194,27 +177,25 @@ def right_side(piece: Piece) -> str:
 def rule_names(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
     """What the rules call the arriving gradient, the output and the inputs."""
     count = len(sample)
-    for rule in op.rules:
-        if rule is not None:
-            found = inspect.signature(rule).parameters.values()
-            if len(found) == count + 2 and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in found):
-                arriving, output, *names = (p.name for p in found)
-                words = op.symbol.split()  # `sort x by by` would puzzle
-                letters = string.ascii_lowercase
-                return arriving, output, [letters[i] if n in words else n for i, n in enumerate(names)]
-    return ARRIVING, "y", ["x"] if count == 1 else list(string.ascii_lowercase[:count])
+    letters = list(string.ascii_lowercase[:count])
+    for rule in filter(None, op.rules):
+        parameters = inspect.signature(rule).parameters.values()
+        if len(parameters) == count + 2 and all(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters):
+            arriving, output, *names = (p.name for p in parameters)
+            words = op.symbol.split()  # `sort x by by` would puzzle
+            pairs = zip(names, letters, strict=True)
+            return arriving, output, [letter if name in words else name for name, letter in pairs]
+    return ARRIVING, "y", ["x"] if count == 1 else letters
 
 
 def sample_inputs(op: Op | Composed, sample: tuple[Any, ...]) -> list[Any]:
     """The sample with arrays in place of shapes, inside the op's domain."""
-    domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,) * len(sample)
-    raw = []
+    domains = op.domain if isinstance(op.domain[0], tuple) else (op.domain,)
+    raw = list(sample)
     for i, item in enumerate(sample):
         if isinstance(item, Shape):
             low, high = domains[min(i, len(domains) - 1)]
-            raw.append(np.linspace(low, high, int(np.prod(item)) + 2)[1:-1].reshape(item)[()])
-        else:
-            raw.append(item)
+            raw[i] = np.linspace(low, high, int(np.prod(item)) + 2)[1:-1].reshape(item)[()]
     return raw
 
 
@@ -227,22 +208,16 @@ def of_composed(entry: Composed) -> str:
     parts = (*sample[0], *sample[1:]) if first else sample
     shapes = [item for item in parts if isinstance(item, Shape)]
     names = ["x"] if len(shapes) == 1 else list(string.ascii_lowercase[: len(shapes)])
-    leaves: list[tuple[str, Any]] = []
-    with Symbols() as symbols:
-        values = sample_inputs(entry, parts)
-        for i, item in enumerate(parts):
-            if isinstance(item, Shape):
-                name = names[len(leaves)]
-                values[i] = symbols.give(name, values[i], requires_grad=True)
-                leaves.append((name, values[i]))
+    with symbols() as known:
+        free = iter(names)
+        raw = zip(sample_inputs(entry, parts), parts, strict=True)
+        values = [known.give(next(free), x, True) if isinstance(item, Shape) else x for x, item in raw]
+        leaves = [x for x in values if isinstance(x, Node)]
         y = entry.function(values[:first], *values[first:]) if first else entry.function(*values)
-        g = symbols.give(ARRIVING, np.ones(np.shape(y.value))[()])
-        text = derivatives(symbols, y, g, leaves, "y", {ARRIVING: Piece(ARRIVING)})
+        g = known.give(ARRIVING, np.ones(np.shape(y.value))[()])
+        text = derivatives(known, y, g, leaves, "y")
     shown = [f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)]
     return "\n".join([*text, "where g = ∂L/∂y", f"(shown for {', '.join(shown)})"])
-
-
-# ------------------------------------------------------------------------------------- of a tensor
 
 
 def of_tensor(y: Any) -> str:
@@ -273,43 +248,29 @@ def in_its_leaves(y: Node, names: Names) -> list[str]:
     """The expression in its leaves, and its derivative by each leaf that needs a gradient."""
     scalar = np.shape(y.value) == ()
     title = names.of(y)
-    with Symbols() as symbols:
+    with symbols() as known:
         leaves = [node for node in names.nodes if node.op is None]
-        pieces = {ARRIVING: Piece(ARRIVING)}
-        for node in leaves:
-            symbols.known[node.birth] = symbol = symbols.symbol(f"n{node.birth}", node.value)
-            pieces[symbol.key] = Piece(names.of(node))
+        known.keys = {node.birth: names.of(node) for node in leaves}
         for name, array in names.arrays.items():
-            key = f"a{name}"
-            symbols.known[symbols.recording.tensor_of(array).birth] = symbols.symbol(key, array)
-            pieces[key] = Piece(name)
-        g = y.value.dtype.type(1) if scalar else symbols.give(ARRIVING, np.ones(y.value.shape))
-        wanted = [(names.of(node), node) for node in leaves if node.needs]
-        text = derivatives(symbols, y, g, wanted, title, pieces, top=title if scalar else "L")
+            known.keys[known.recording.tensor_of(array).birth] = name
+        g = y.value.dtype.type(1) if scalar else known.give(ARRIVING, np.ones(y.value.shape))
+        wanted = [node for node in leaves if node.needs]
+        text = derivatives(known, y, g, wanted, title, top=title if scalar else "L")
     return text if scalar else [*text, f"where g = ∂L/∂{title}"]
 
 
-def derivatives(
-    symbols: Symbols,
-    y: Any,
-    g: Any,
-    leaves: list[tuple[str, Any]],
-    title: str,
-    pieces: dict[str, Piece],
-    top: str = "L",
-) -> list[str]:
+def derivatives(known: Symbols, y: Any, g: Any, leaves: list[Node], title: str, top: str = "L") -> list[str]:
     """`y = ...` and `∂L/∂x = ...` for each leaf, by a backward pass over symbols."""
-    pieces = {**{name: Piece(name) for name, _ in leaves}, **pieces}
 
     def pull(node: Node, g: Array) -> Iterable[Part]:
-        return contributions(node, g, node, symbols.recording.as_tensors(node.parents, node.inputs))
+        return contributions(node, g, node, known.recording.as_tensors(node.parents, node.inputs))
 
-    lines = [f"{title} = {right_side(write(symbols.expression(y), pieces))}"]
+    lines = [f"{title} = {right_side(write(known.expression(y), {}))}"]
     _, grads, _ = sweep(y, g, pull)
-    for name, leaf in leaves:
+    for leaf in leaves:
         if leaf.birth in grads:
-            text = write(symbols.expression(grads[leaf.birth]), pieces).text
-            lines.append(f"∂{top}/∂{name} = {text}")
+            text = write(known.expression(grads[leaf.birth]), {}).text
+            lines.append(f"∂{top}/∂{known.keys[leaf.birth]} = {text}")
     return lines
 
 
@@ -317,46 +278,30 @@ def last(y: Any, names: Names) -> list[str]:
     """The op that made the tensor, with the names of the graph."""
     lines = [f"{names.of(y)} = {names.formula(y)}"]
     parts: dict[str, list[Piece]] = {}  # of a value that is used twice, both
-    for i, parent in enumerate(y.parents):
-        if parent is not None and parent.needs:
-            local = local_expression(y, i, np.ones(np.shape(y.value))[()])
-            if local is not None:
-                parts.setdefault(names.of(parent), []).append(write(local, pieces_of(y, names)))
+    for i, parent in edges(y):
+        parts.setdefault(names.of(parent), []).append(write(local_expression(y, i), pieces_of(y, names)))
     for name, pieces in parts.items():
-        text = (
-            pieces[0].text
-            if len(pieces) == 1
-            else " + ".join(nested_text(piece, PRODUCT) for piece in pieces)
-        )
-        lines.append(f"∂L/∂{name} = {text}")
+        terms = [nested_text(piece, PRODUCT) for piece in pieces] if len(pieces) > 1 else [pieces[0].text]
+        lines.append(f"∂L/∂{name} = {' + '.join(terms)}")
     return [*lines, f"where g = ∂L/∂{names.of(y)}"]
 
 
 def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Piece]:
     """The names of a node's inputs, output and arriving gradient, by key."""
-    found = {"g": Piece(arriving, ATOM if arriving == ARRIVING else POSTFIX), "y": Piece(names.of(node))}
-    for i, text in enumerate(names.operands(node)):
-        found[str(i)] = Piece(text)
-    return found
+    gradient = Piece(arriving, ATOM if arriving == ARRIVING else POSTFIX)
+    inputs = {str(i): Piece(text) for i, text in enumerate(names.operands(node))}
+    return {"g": gradient, "y": Piece(names.of(node)), **inputs}
 
 
-def local_expression(
-    node: Any, i: int, g: Array, symbolic: bool = True, summed: bool = True
-) -> Expression | None:
-    """What the rule for input i does, over "g", "y" and the inputs "0", "1", ...; None without a rule.
-
-    With `symbolic=False` it runs on the number g: of 1, that is the local derivative. With
-    `summed=False` what broadcasting repeated is not summed.
-    """
-    with Symbols() as symbols:
-        arriving = symbols.give("g", g) if symbolic else g
-        y = symbols.give("y", node.value)
+def local_expression(node: Any, i: int, slope: bool = False, summed: bool = True) -> Expression:
+    """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ..."""
+    with symbols() as known:
+        g = node.value.dtype.type(1) if slope else known.give("g", np.ones_like(node.value)[()])
+        y = known.give("y", node.value)
         inputs = list(node.inputs)
         for k, parent in enumerate(node.parents):
             if parent is not None or type(inputs[k]) is ndarray:
-                inputs[k] = symbols.give(str(k), inputs[k])
-        part = ruled(node.op, i, arriving, y, inputs)
-        if part is None:
-            return None
+                inputs[k] = known.give(str(k), inputs[k])
+        part = ruled(node.op, i, g, y, inputs)
         axes = stretched(np.shape(part), np.shape(node.inputs[i]))
-        return symbols.expression(total(part, axes) if axes and summed else part)
+        return known.expression(total(part, axes) if axes and summed else part)

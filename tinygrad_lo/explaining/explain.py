@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.expression import DIGITS, PRODUCT, constant_text, nested_text
-from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.explaining.expression import term
+from tinygrad_lo.explaining.formula import DIGITS, Names, must_be_tensor, number, shown, size
 from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
-from tinygrad_lo.explaining.steps import Product, Steps, shown, steps
+from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.options import public
 
 MANY_STEPS = 120  # a longer list of steps is told from its two ends
@@ -30,101 +28,86 @@ LINKS = 12  # a longer path is shown by its two ends
 def explain(loss: Any, of: Any = None) -> str:
     """Backprop told step by step: every value, every product of the chain rule, in the engine's order.
 
-    Forward, each value is computed from its inputs. Backward, each gate hands to each of its inputs the
-    gradient that arrived, times its local derivative; where a value is used twice, contributions add
-    up. With `of=w` it tells the same gradient as a sum over paths: the 20 paths from w to the loss with
-    the largest products of local derivatives, and the number and the sum of all others.
+    Each gate hands to each of its inputs the gradient that arrived, times its local derivative; where a value
+    is used twice, contributions add up. With `of=w`, the same gradient as a sum over paths: the 20 paths from
+    w to the loss with the largest products of local derivatives, and the number and sum of all others.
+    Changes nothing: no `.grad`, no later backward pass.
 
         ∂L/∂input += (∂gate/∂input) · ∂L/∂gate
 
-    Nothing is changed: no `.grad`, no later backward pass.
-
-    At the edges: above 120 steps, the first and last 40 are told and the others counted. Paths are never
-                  walked one by one, so a billion of them is no difficulty; between arrays, where a path
-                  has no single product, more than 100 are counted only.
-    Raises:   DTypeError: not a tensor.  GraphError: the loss has several elements or needs no gradient,
-              or no gradient flows to `of`.  MutationError: a leaf was changed after the forward pass.
+    At the edges: above 120 steps, the first and last 40 are told and the others counted. A billion paths are
+                  no difficulty; between arrays, where none has a single product, over 100 are only counted.
+    Raises:   DTypeError: not a tensor.  GraphError: the loss has several elements or needs no gradient, or
+              no gradient flows to `of`.  MutationError: a leaf was changed after the forward pass.
     Example:
         >>> import tinygrad_lo as lo
-        >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
-        >>> print(lo.explain((x * w).named("s") ** 2))
-        Forward, 2 steps: each value is computed from its inputs.
-          s = x × w = 3 × 2 = 6
-          v1 = s² = 6² = 36
-        Backward, 2 steps: local derivative · arriving gradient, the newest value first.
+        >>> print(lo.explain(lo.Parameter(3.0, name="w") ** 2))
+        Forward, 1 step: each value is computed from its inputs.
+          v1 = w² = 3² = 9
+        Backward, 1 step: local derivative · arriving gradient, the newest value first.
           ∂L/∂v1 = 1, the start (L is v1)
-          v1 = s²  (^ multiplies the gradient by its local derivative)
-            ∂L/∂s = 2 · s · ∂L/∂v1 = 2 · 6 · 1 = 12
-          s = x × w  (× swaps: each input gets the gradient times the other input)
-            ∂L/∂w = x · ∂L/∂s = 3 · 12 = 36
+          v1 = w²  (^ multiplies the gradient by its local derivative)
+            ∂L/∂w = 2 · w · ∂L/∂v1 = 2 · 3 · 1 = 6
         The gradients:
-          ∂L/∂w = 36
-        x needs no gradient: nothing is handed to it.
+          ∂L/∂w = 6
     """
-    for value, what in ((loss, "a tensor"), *([(of, "of= to be a tensor")] if of is not None else [])):
-        if not isinstance(value, Node):
-            raise DTypeError(f"explain: expected {what}, got {type(value).__name__}: {value!r}")
+    must_be_tensor("explain", loss)
+    if of is None:
+        return "\n".join(whole_story(steps(loss, "explain")))
+    must_be_tensor("explain", of, "of= to be a tensor")
     leave("lo.explain", loss)
     with np.errstate(all="ignore"), mode("watch", None):
-        if of is not None:
-            start(loss, None, "explain")
-            return "\n".join(told_by_path(loss, of))
-        return "\n".join(whole_story(steps(loss, "explain")))
+        return "\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of))
 
 
-# ------------------------------------------------------------------------------------ step by step
-
-
-def whole_story(found: Steps) -> list[str]:
+def whole_story(story: Steps) -> list[str]:
     """The whole story of a forward and a backward pass."""
-    lines = [f"Forward, {counted(len(found.forward), 'step')}: each value is computed from its inputs."]
-    lines += ends([f"  {step.text}" for step in found.forward])
-    odd = next((step for step in found.forward if not finite(step.value)), None)
+    lines = [f"Forward, {counted(len(story.forward), 'step')}: each value is computed from its inputs."]
+    lines += ends([f"  {step.text}" for step in story.forward])
+    odd = next((step for step in story.forward if not finite(step.value)), None)
     if odd is not None:
         lines.append(f"  {odd.name} is the first value that is not finite.")
-    count = counted(len(found.backward), "step")
+    count = counted(len(story.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
-    lines.append(f"  ∂L/∂{found.loss} = 1, the start (L is {found.loss})")
-    return [*lines, *gates_backward(found), *results(found)]
+    lines.append(f"  ∂L/∂{story.loss} = 1, the start (L is {story.loss})")
+    return [*lines, *gates_backward(story), *results(story)]
 
 
-def results(found: Steps) -> list[str]:
+def results(story: Steps) -> list[str]:
     """The gradients, and what gets none."""
-    names = found.names
-    gradients = [f"  ∂L/∂{names.of(names.nodes[place])} = {value(g)}" for place, g in found.gradients.items()]
+    names = story.names
+    gradients = [f"  ∂L/∂{names.of(names.nodes[place])} = {value(g)}" for place, g in story.gradients.items()]
     lines = ["The gradients:", *ends(gradients)] if gradients else []
     data = [names.of(node) for node in names.nodes if not node.needs]
-    verb, them = ("needs", "it") if len(data) == 1 else ("need", "them")
-    if len(data) > CELLS:
-        data = [*data[:CELLS], f"{len(data) - CELLS} more"]
-    return [*lines, f"{', '.join(data)} {verb} no gradient: nothing is handed to {them}."] if data else lines
+    if data:
+        verb, them = ("needs", "it") if len(data) == 1 else ("need", "them")
+        more = [f"{len(data) - CELLS} more"] if len(data) > CELLS else []
+        some = ", ".join([*data[:CELLS], *more])
+        lines.append(f"{some} {verb} no gradient: nothing is handed to {them}.")
+    return lines
 
 
-def gates_backward(found: Steps) -> list[str]:
+def gates_backward(story: Steps) -> list[str]:
     """The products of the backward pass, gate by gate."""
-    products = found.backward
     sentences: dict[int, dict[str, None]] = {}
-    for step in products:
+    for step in story.backward:
         sentences.setdefault(step.gate_place, {})[step.sentence] = None
-    formulas = {step.place: f"  {step.name} = {step.formula}" for step in found.forward}
-    shared = {step.target_place for step in products if step.before is not None}
-    odd = next((i for i, step in enumerate(products) if not finite(step.part)), None)
-
-    def told(numbers: range) -> list[str]:
-        lines = []
-        for gate, run in itertools.groupby(numbers, key=lambda i: products[i].gate_place):
+    formulas = {step.place: f"  {step.name} = {step.formula}" for step in story.forward}
+    shared = {step.target_place for step in story.backward if step.before is not None}
+    odd = next((step for step in story.backward if not finite(step.part)), None)
+    lines = []
+    gate = None
+    for step in ends(story.backward, "steps are"):
+        if isinstance(step, str):
+            lines.append(step)
+            gate = None
+            continue
+        if step.gate_place != gate:
+            gate = step.gate_place
             lines.append(f"{formulas[gate]}  ({'; '.join(sentences[gate])})")
-            for i in run:
-                step = products[i]
-                lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
-                lines += ["    ↑ the first gradient that is not finite"] * (i == odd)
-        return lines
-
-    n = len(products)
-    if n <= MANY_STEPS:
-        return told(range(n))
-    left_out = f"  … {n - 2 * SHOWN_ENDS:,} steps are left out here …"
-    return [*told(range(SHOWN_ENDS)), left_out, *told(range(n - SHOWN_ENDS, n))]
+        lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
+        lines += ["    ↑ the first gradient that is not finite"] * (step is odd)
+    return lines
 
 
 def remark(step: Product, shared: bool) -> str:
@@ -133,32 +116,29 @@ def remark(step: Product, shared: bool) -> str:
     if step.summed:
         axes = ", ".join(map(str, step.summed))
         words.append(f"summed over axis {axes}, along which {step.target} was repeated")
-    if shared and step.before is None:
-        words.append(f"{step.target} is used more than once: more will be added")
-    elif shared and step.last:
-        words.append(f"now ∂L/∂{step.target} is complete")
-    words += stopped(step)
+    if shared:
+        if step.before is None:
+            words.append(f"{step.target} is used more than once: more will be added")
+        elif step.last:
+            words.append(f"now ∂L/∂{step.target} is complete")
+    # A lazy array is not computed for this.
+    if isinstance(step.part, (ndarray, np.generic)) and step.part.size:
+        if not np.any(step.arriving):
+            words.append("nothing arrives, nothing is handed on")
+        elif not np.any(step.part):
+            words.append("stopped: the local derivative is 0 here")
     return f"   ({'; '.join(words)})" if words else ""
 
 
-def stopped(step: Product) -> list[str]:
-    """Why nothing is handed on, where nothing is; a lazy array is not computed for that."""
-    if not isinstance(step.part, (ndarray, np.generic)) or not step.part.size:
-        return []
-    if not np.any(step.arriving):
-        return ["nothing arrives, nothing is handed on"]
-    return [] if np.any(step.part) else ["stopped: the local derivative is 0 here"]
+def shortened(items: list[Any], most: int, half: int, gap: str) -> list[Any]:
+    """The items; of more than `most`, the first and last around the gap, which says how many are left out."""
+    count = f"{len(items) - 2 * half:,}"
+    return items if len(items) <= most else [*items[:half], gap.format(count), *items[-half:]]
 
 
-def ends(lines: list[str]) -> list[str]:
+def ends(lines: list[Any], what: str = "are") -> list[Any]:
     """The lines, or the first and last of very many."""
-    if len(lines) <= MANY_STEPS:
-        return lines
-    return [
-        *lines[:SHOWN_ENDS],
-        f"  … {len(lines) - 2 * SHOWN_ENDS:,} are left out here …",
-        *lines[-SHOWN_ENDS:],
-    ]
+    return shortened(lines, MANY_STEPS, SHOWN_ENDS, f"  … {{}} {what} left out here …")
 
 
 def finite(x: Array) -> bool:
@@ -169,27 +149,28 @@ def finite(x: Array) -> bool:
 def value(x: Array) -> str:
     """A gradient: a number, a small array in full, a large one by shape and length."""
     shape = np.shape(x)
-    if not shape or not isinstance(x, ndarray):
+    if not shape or not isinstance(x, ndarray) or not x.size:
         return shown(x)
-    if not x.size:
-        return size(shape)
     if x.size > CELLS or x.ndim > 2:
-        return f"{size(shape)}, ‖·‖ = {number(np.linalg.norm(x), DIGITS)}"
+        return f"{size(shape)}, {norm(x)}"
     rows = [", ".join(number(cell, DIGITS) for cell in row) for row in np.atleast_2d(x)]
     text = ", ".join(f"[{row}]" for row in rows)
     return f"[{text}]" if x.ndim == 2 else text
 
 
+def norm(x: Array) -> str:
+    """The length of an array."""
+    return f"‖·‖ = {number(np.linalg.norm(x), DIGITS)}"
+
+
 def counted(n: int, what: str) -> str:
     """`1 step`, `2 steps`."""
-    return f"{with_commas(n)} {what}" if n == 1 else f"{with_commas(n)} {what}s"
+    return f"{with_commas(n)} {what}{'' if n == 1 else 's'}"
 
 
 def with_commas(n: int) -> str:
     """A whole number with separators; one that nobody can read, by its power of ten."""
-    if n.bit_length() < 400:
-        return f"{n:,}"
-    return f"about {power_of_ten(n >> (n.bit_length() - 60), n.bit_length() - 60)}"
+    return f"{n:,}" if n.bit_length() < 400 else f"about {power_of_ten(n, 0)}"
 
 
 def power_of_ten(fraction: float, exponent: int) -> str:
@@ -199,46 +180,30 @@ def power_of_ten(fraction: float, exponent: int) -> str:
     return (f"-{text}" if fraction < 0 else text).replace("-", "−")
 
 
-# ------------------------------------------------------------------------------------ path by path
-
-
-def told_by_path(loss: Node, of: Node) -> list[str]:
+def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
     """A gradient as the sum over the paths to the loss."""
-    found = paths(loss, of)
-    names = Names([loss], digits=DIGITS)
-    w, top = names.of(of), names.of(loss)
-    lead = "path leads" if found.count == 1 else "paths lead"
-    lines = [f"{with_commas(found.count)} {lead} from {w} to {top} (= L)."]
-    if found.scalar:
-        lines.append(
-            f"∂L/∂{w} = {value(found.gradient)}: the sum of the products of local derivatives along each."
+    w, top = names.of(of), names.of(names.nodes[-1])
+    lead = "path leads" if story.count == 1 else "paths lead"
+    lines = [f"{with_commas(story.count)} {lead} from {w} to {top} (= L)."]
+    terms = "the products of local derivatives along each" if story.scalar else "what arrives along each"
+    lines.append(f"∂L/∂{w} = {value(story.gradient)}: the sum of {terms}.")
+    if not story.scalar:
+        lines.append("  Between arrays a path's product is a chain of Jacobian matrices.")
+        lines += (
+            [
+                "  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their",
+                "  lengths do not.",
+            ]
+            if story.largest
+            else [f"  More than {LIMIT} paths are counted, not followed."]
         )
-        lines += [f"  {route(names, of, path)}   {product(path)}" for path in found.largest]
-    else:
-        lines.append(f"∂L/∂{w} = {value(found.gradient)}: the sum of what arrives along each.")
-        lines += arrays(found, names, of)
-    left = found.count - len(found.largest)
-    if left and found.largest:
-        rest = number(found.rest, DIGITS) if found.scalar else value(found.rest)
-        others = (
-            "the other path brings" if left == 1 else f"the other {with_commas(left)} paths bring, in all,"
-        )
-        lines.append(f"  {others} {rest}")
-    if found.meets is not None:
-        lines += lessons(found, names, of)
-    return lines
-
-
-def arrays(found: Paths, names: Names, of: Node) -> list[str]:
-    """The paths between arrays."""
-    lines = ["  Between arrays a path's product is a chain of Jacobian matrices."]
-    if not found.largest:
-        return [*lines, f"  More than {LIMIT} paths are counted, not followed."]
-    lines.append("  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their")
-    lines.append("  lengths do not.")
-    for path in found.largest:
-        size_of = number(np.linalg.norm(path.product), DIGITS)
-        lines.append(f"  {route(names, of, path)}   ‖·‖ = {size_of}")
+    lines += [f"  {route(names, of, path)}   {product(path)}" for path in story.largest]
+    left = story.count - len(story.largest)
+    if left and story.largest:
+        others = f"other {with_commas(left)} paths bring, in all," if left > 1 else "other path brings"
+        lines.append(f"  the {others} {value(story.rest)}")
+    if story.meets is not None:
+        lines += lessons(story, names, of, story.meets)
     return lines
 
 
@@ -246,13 +211,14 @@ def route(names: Names, of: Node, path: Path) -> str:
     """`w → s → loss`; where a gate has the value twice, which of its inputs is meant."""
     below = [of, *(gate for gate, _ in path.gates)]
     texts = [f"→ {gate_name(names, gate, i, x)}" for (gate, i), x in zip(path.gates, below, strict=False)]
-    texts = [names.of(of), *texts]
-    return " ".join(shortened(texts, LINKS + 2, f"→ … {len(texts) - LINKS:,} more …"))
+    return " ".join(shortened([names.of(of), *texts], LINKS + 2, LINKS // 2, "→ … {} more …"))
 
 
 def product(path: Path) -> str:
-    """`3 · (−2) = −6`."""
-    texts = shortened([as_share(slope) for slope in path.slopes], LINKS + 1, "…")
+    """`3 · (−2) = −6`; between arrays, the length of what arrives."""
+    if not isinstance(path.product, tuple):
+        return norm(path.product)
+    texts = shortened([term(slope) for slope in path.slopes], LINKS + 1, LINKS // 2, "…")
     fraction, exponent = path.product
     result = number(product_as_float(path.product), DIGITS)
     if fraction and math.isfinite(fraction) and result in ("0", "∞", "−∞"):
@@ -260,40 +226,35 @@ def product(path: Path) -> str:
     return f"{' · '.join(texts)} = {result}" if texts != [result] and texts else result
 
 
-def lessons(found: Paths, names: Names, of: Node) -> list[str]:
+def lessons(story: Paths, names: Names, of: Node, meets: Node) -> list[str]:
     """Why paths add, and why the order matters, on the first value at which they meet."""
-    node = found.meets
-    assert node is not None
-    c, count = names.of(node), len(found.arrivals)
-    if not found.scalar or count > SHARES:
+    c, count = names.of(meets), len(story.arrivals)
+    if not story.scalar or count > SHARES:
         return [
             f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
         ]
-    gates = [gate_name(names, gate, i, node) for gate, i, _ in found.arrivals]
-    parts = [part for _, _, part in found.arrivals]
-    total = number(sum(parts[1:], parts[0]), DIGITS)
-    shares = [as_share(part) for part in parts]
-    lines = [f"Why paths add: {c} is used {count} times. When {c} grows by a small h, L grows by"]
-    lines += [f"  {share} · h through {gate}" for share, gate in zip(shares, gates, strict=True)]
-    together = "both" if count == 2 else "all"
-    lines.append(f"  and by {together} together: ∂L/∂{c} = {' + '.join(shares)} = {total}")
-    one_gate = len({gate.birth for gate, _, _ in found.arrivals}) == 1
-    return lines if one_gate else lines + order(parts, gates, c, None if node is of else names.of(of))
-
-
-def order(parts: list[Array], gates: list[str], c: str, further: str | None) -> list[str]:
-    """Why the newest value goes first; c hands its gradient on toward a further value, if there is one."""
-    running = list(itertools.accumulate(parts))
+    gates = [gate_name(names, gate, i, meets) for gate, i, _ in story.arrivals]
+    parts = [part for _, _, part in story.arrivals]
+    shares, running = list(map(term, parts)), list(itertools.accumulate(parts))
     total = number(running[-1], DIGITS)
-    if further is None:
+    together = "both" if count == 2 else "all"
+    lines = [
+        f"Why paths add: {c} is used {count} times. When {c} grows by a small h, L grows by",
+        *(f"  {share} · h through {gate}" for share, gate in zip(shares, gates, strict=True)),
+        f"  and by {together} together: ∂L/∂{c} = {' + '.join(shares)} = {total}",
+    ]
+    if len({gate.birth for gate, _, _ in story.arrivals}) == 1:
+        return lines
+    if meets is of:
         return [
+            *lines,
             f"Why order matters: the newest value goes first, {', then '.join(gates)}.",
             f"  After the first, {c} has {number(running[0], DIGITS)}; only the last makes it {total}.",
         ]
-    handed = " + ".join(map(as_share, running))
-    wrong = number(sum(running[1:], running[0]), DIGITS)
+    handed, wrong = " + ".join(map(term, running)), number(sum(running[1:], running[0]), DIGITS)
     return [
-        f"Why order matters: {c} hands its gradient on toward {further} once, when it is complete.",
+        *lines,
+        f"Why order matters: {c} hands its gradient on toward {names.of(of)} once, when it is complete.",
         f"  Handed on at each arrival it would count as {handed} = {wrong} instead of {total}:",
         "  what came first would be counted again.",
     ]
@@ -303,14 +264,3 @@ def gate_name(names: Names, gate: Node, i: int, value: Node) -> str:
     """The name of a gate; where it has a value twice, with the input that is meant."""
     twice = sum(parent is value for parent in gate.parents) > 1
     return f"{names.of(gate)} (as input {i + 1})" if twice else names.of(gate)
-
-
-def as_share(part: Array) -> str:
-    """A number as a term of a sum or a factor."""
-    return nested_text(constant_text(part, DIGITS), PRODUCT)
-
-
-def shortened(texts: list[str], most: int, middle: str) -> list[str]:
-    """The texts, or the first and last of very many around the middle."""
-    half = LINKS // 2
-    return texts if len(texts) <= most else [*texts[:half], middle, *texts[-half:]]

@@ -1,290 +1,238 @@
 """Rules run on named symbols, and what they did as text: `g × (1 − y × y)`.
 
-An `Expression` is a list of ops over symbols, so one recording of a rule serves every place where the
-same op stands, with other names or with numbers put in. Printing fills the symbols of the table and
-sets the parentheses that a reader needs; factors of 1, and shapes that only follow broadcasting, are
-left out.
+One recording of a rule serves every place where the same op stands, with other names or with numbers put in.
+Parentheses stand where a reader needs them; factors of 1, and shapes that follow broadcasting, are left out.
 """
 
 from __future__ import annotations
 
 import functools
-import string
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
-from tinygrad_lo.engine.leaves import NodeRow, history
-from tinygrad_lo.engine.machine.arguments import memory
-from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative, power
+from tinygrad_lo.engine.leaves import history
+from tinygrad_lo.engine.machine.recording import Recording
+from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.indexing import getitem
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import SUPERSCRIPTS, is_whole_number, number, option_text
-from tinygrad_lo.program.recording import Recording
+from tinygrad_lo.explaining.formula import DIGITS, POWER, number, option_text, superscript
 from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
-# How tightly a piece of text holds together. NEGATIVE numbers stand free only between brackets.
-NEGATIVE, LOOSE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
-BINARY = {"+": SUM, "−": SUM, "×": PRODUCT, "÷": PRODUCT, "@": PRODUCT, "^": POSTFIX} | dict.fromkeys(
-    "=≠<≤>≥", COMPARISON
+# How tightly a piece of text holds together.
+LOOSE, NEGATIVE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
+# Of a sign: how tightly it holds together what it makes, and what its left and its right must.
+SIGNS = {
+    "+": (SUM, SUM, SUM),
+    "−": (SUM, SUM, PRODUCT),
+    "×": (PRODUCT, PRODUCT, PRODUCT),
+    "÷": (PRODUCT, PRODUCT, POSTFIX),
+    "@": (PRODUCT, PRODUCT, POSTFIX),
+    "^": (POSTFIX, ATOM, ATOM),
+    **dict.fromkeys("=≠<≤>≥", (COMPARISON, SUM, SUM)),
+}
+# How tightly a template holds together: • is an input, ¤ is in parentheses, ¦ in brackets. `Σ •` is open.
+LEVELS = (
+    (" [+−] ", SUM),
+    (" [×÷] ", PRODUCT),
+    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", SIGN),
+    ("^•[²ᵀ¦]$|^√•$", POSTFIX),
+    (r"^\|•\|$|^‖•‖$|^\w+¤$", ATOM),
 )
-MULTIPLY, DIVIDE, MINUS, POWER, WHERE, GETITEM, TRANSPOSE = map(
-    record, (multiply, divide, negative, power, where, getitem, transpose)
+# How tightly an input, here \0, must hold together in its place.
+NEEDS = (
+    (r"[(,[|‖] *\0 *[),\]|‖]", LOOSE),
+    (" if ", NEGATIVE),
+    (r"^−\0", POSTFIX),
+    (r"[+−] *\0|\0 *[+−]", PRODUCT),
+    (r" \0|\0 ", POSTFIX),
 )
-DIGITS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """A named value that a rule was given: the key of its name."""
-
-    key: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ref:
-    """The result of an earlier line."""
-
-    line: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Constant:
-    """A number, or an array that the rule made without its inputs."""
-
-    value: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Option:
-    """An axis, a shape, an index; with a name where it is one that the op was given."""
-
-    value: Any
-    name: str | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Line:
-    """One op over symbols, constants and earlier lines."""
-
-    op: Op
-    args: tuple[Any, ...]
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Expression:
-    """What a rule did, line by line; the result is the last line, or `only` where there is none.
-
-    Attributes:
-        branched: whether Python asked for a value on the way: of other values, it may be another one.
-    """
-
-    lines: tuple[Line, ...]
-    only: Symbol | Constant | None = None
-    branched: bool = False
-
-    @property
-    def ops(self) -> set[Op]:
-        """The ops in it."""
-        return {line.op for line in self.lines}
+MULTIPLY, DIVIDE, MINUS, WHERE, GETITEM, TRANSPOSE = map(
+    record, (multiply, divide, negative, where, getitem, transpose)
+)
+FILL = SPREADING - {ASTYPE}
 
 
 class Piece(NamedTuple):
-    """Text that can stand in a larger text.
-
-    Attributes:
-        kind: the sign between its parts, where there is one.
-        opened: whether it ends in something that what follows would be read into: `Σ x`.
-        bare: the same without filling a shape, for places where broadcasting does that.
-        value: of a constant number, the number.
-    """
+    """Text that can stand in a larger text."""
 
     text: str
     level: int = ATOM
-    kind: str = ""
-    opened: bool = False
+    kind: str = ""  # the sign between its parts, where there is one
+    opened: bool = False  # whether it ends in something that what follows would be read into: `Σ x`
     shape: tuple[int, ...] = ()
-    bare: Any = None
-    value: Any = None
+    bare: Any = None  # the same without filling a shape, for places where broadcasting does that
+    value: Any = None  # of a constant number, the number
 
 
-@dataclass(slots=True)
+Arg = str | int | Piece  # the key of a symbol, the place of an earlier line, a constant or an option
+
+
+class Line(NamedTuple):
+    """One op over symbols, earlier lines, constants and options; with the inputs that it saw."""
+
+    op: Op
+    args: tuple[Arg, ...]
+    inputs: tuple[Any, ...]
+    shape: tuple[int, ...]
+
+
+class Expression(NamedTuple):
+    """What a rule did, line by line."""
+
+    lines: list[Line]
+    result: Arg
+    branched: bool  # whether Python asked for a value on the way: of other values, it may be another one
+
+
 class Symbols:
-    """Inside `with Symbols() as symbols:` every op is written down, over the values named by `give`."""
+    """What is known inside `with symbols() as known:`, where every op is written down."""
 
-    recording: Recording = field(default_factory=Recording)
-    known: dict[int, Symbol] = field(default_factory=dict)
-    options: list[tuple[Any, str]] = field(default_factory=list)
-    blocks: ExitStack = field(default_factory=ExitStack)
-
-    def __enter__(self) -> Self:
-        self.blocks.enter_context(self.recording)
-        self.blocks.enter_context(mode("grad_off", False))
-        self.blocks.enter_context(np.errstate(all="ignore"))
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.blocks.close()
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.keys: dict[int, str] = {}  # of the values that have names, by birth
+        self.options: list[tuple[Any, str]] = []  # (option, its name) where an op was given it by name
 
     def give(self, key: str, value: Array, requires_grad: bool = False) -> Any:
         """A tensor that stands for a name."""
         leaf = Tensor(value, requires_grad)
-        self.known[leaf.birth] = self.symbol(key, value)
+        self.keys[leaf.birth] = key
         return leaf
-
-    def symbol(self, key: str, value: Array) -> Symbol:
-        """The symbol for a value."""
-        return Symbol(key, np.shape(value))
 
     def expression(self, value: Any) -> Expression:
         """How a value was made from what was given."""
-        branched = bool(self.recording.effects)
-        root = self.recording.arrays.get(memory(value)) if type(value) is ndarray else value
-        if not isinstance(root, Node):
-            return Expression((), Constant(value), branched)
-        if root.birth in self.known or root.op is None:
-            return Expression((), self.known.get(root.birth) or Constant(root.value), branched)
-        places: dict[int, int] = {}
+        args: dict[int, Arg] = dict(self.keys)
         lines: list[Line] = []
-        for row in history([root], known=self.known):
+
+        def operand(x: Any) -> Arg:
+            if not isinstance(x, Node):
+                return constant_text(x)
+            return args[x.birth] if x.birth in args else constant_text(x.value)
+
+        def option(x: Any) -> Piece:
+            return Piece(next((name for other, name in self.options if other is x), option_text(x)))
+
+        root = self.recording.tensor_of(value) if type(value) is ndarray else value
+        for row in history([root], known=self.keys) if isinstance(root, Node) else ():
             if row.op is not None:
-                places[row.birth] = len(lines)
-                args = tuple(self._arg(row, i, places) for i in range(len(row.inputs)))
-                lines.append(Line(row.op, args, np.shape(row.node.value)))
-        return Expression(tuple(lines), branched=branched)
-
-    def _arg(self, row: NodeRow, i: int, places: dict[int, int]) -> Any:
-        """Input i of a node: a symbol, an earlier line, a number or an option."""
-        value = row.inputs[i]
-        if i >= len(row.parents):
-            return Option(value, next((name for other, name in self.options if other is value), None))
-        parent = row.parents[i]
-        if parent is None and type(value) is ndarray:
-            parent = self.recording.arrays.get(memory(value))
-        birth = 0 if parent is None else parent.birth
-        if birth in self.known:
-            return self.known[birth]
-        return Ref(places[birth]) if birth in places else Constant(value)
+                count = len(row.parents)
+                inputs = self.recording.as_tensors(row.parents, row.inputs)
+                line_args = (*map(operand, inputs[:count]), *map(option, inputs[count:]))
+                args[row.birth] = len(lines)
+                lines.append(Line(row.op, line_args, row.inputs, np.shape(row.node.value)))
+        return Expression(lines, operand(root), bool(self.recording.effects))
 
 
-# -------------------------------------------------------------------------------------- printing
+@contextmanager
+def symbols() -> Iterator[Symbols]:
+    """A block in which rules run on symbols."""
+    with Recording() as recording, mode("grad_off", False), np.errstate(all="ignore"):
+        yield Symbols(recording)
 
 
-def write(
-    expression: Expression, names: Mapping[str, Piece], times: str = "×", digits: int = DIGITS
-) -> Piece:
-    """The expression as text, with these pieces for its symbols and this sign for products."""
-    made: list[Piece] = []
+def write(expression: Expression, names: Mapping[str, Piece], times: str = "×") -> Piece:
+    """The expression as text, with these pieces for its symbols (else their keys) and this sign for ×."""
+    pieces: list[Piece] = []
 
-    def piece(arg: Any) -> Piece:
-        if isinstance(arg, Ref):
-            return made[arg.line]
-        if isinstance(arg, Symbol):
-            return names[arg.key]._replace(shape=arg.shape)
-        if isinstance(arg, Constant):
-            return constant_text(arg.value, digits)
-        return Piece(arg.name or option_text(arg.value))
+    def piece(arg: Arg, value: Any) -> Piece:
+        if isinstance(arg, str):
+            return names.get(arg, Piece(arg))._replace(shape=np.shape(value))
+        return pieces[arg] if isinstance(arg, int) else arg
 
     for line in expression.lines:
-        args = [piece(arg) for arg in line.args]
-        made.append(written(line, args, times)._replace(shape=line.shape))
-    return made[-1] if made else piece(expression.only)
+        args = list(map(piece, line.args, line.inputs))
+        pieces.append(written(line.op, line.inputs, args, line.shape, times))
+    return piece(expression.result, 0.0)
 
 
-def constant_text(value: Array, digits: int = DIGITS) -> Piece:
+def constant_text(value: Array) -> Piece:
     """A number; an array that is the same everywhere by its number, an identity as I."""
     shape = np.shape(value)
     if not isinstance(value, (ndarray, np.generic, int, float)):
         return Piece("constant", shape=shape)
     if shape:
         array = np.asarray(value)
-        if is_identity(array):
+        n = len(array)
+        if (1, 1) != shape == (n, n) and np.array_equal(array, np.eye(n)):
             return Piece("I", shape=shape)
         if not array.size or not (array == array.flat[0]).all():
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
         value = array.flat[0]
-    text = number(value, digits)
+    text = number(value, DIGITS)
     piece = Piece(text, NEGATIVE if text.startswith("−") else ATOM, value=value)
     return piece._replace(shape=shape, bare=piece) if shape else piece
 
 
-def is_identity(array: Array) -> bool:
-    """Whether this is an identity matrix of some size."""
-    n = len(array)
-    return array.shape == (n, n) and n > 1 and bool(np.array_equal(array, np.eye(n)))
+def term(value: Array) -> str:
+    """A number as a term of a sum or a factor: `(−2)`."""
+    return nested_text(constant_text(value), PRODUCT)
 
 
-def written(line: Line, args: list[Piece], times: str) -> Piece:
+def written(
+    op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...], times: str = "×"
+) -> Piece:
     """One op over pieces of text."""
-    op = line.op
-    args = thinned(line, args)
-    kept = kept_alone(line, args)
-    if kept is not None:
-        return kept
-    if op is MINUS and args[0].value is not None:
-        return negated(args[0])
-    if op is POWER and args[1].value is not None and is_whole_number(float(args[1].value)):
-        raised = str(int(args[1].value)).translate(SUPERSCRIPTS)
-        return Piece(nested_text(args[0], ATOM) + raised, POSTFIX)
-    if op.arity is None:
-        return of_many(line, args)
-    if "{" not in op.symbol:
-        return infix(op.symbol, args[0], args[1], times)
-    return from_template(op, args, times)
-
-
-def thinned(line: Line, args: list[Piece]) -> list[Piece]:
-    """The arguments without filled shapes, where broadcasting does that as well."""
-    if line.op in SPREADING and line.op is not ASTYPE:
-        return [args[0].bare or args[0], *args[1:]]
-    if line.op is WHERE or (line.op.ufunc is not None and line.op.arity == 2):
-        return slimmed(args, line.shape)
-    return args
-
-
-def slimmed(args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
-    """The arguments without filled shapes, where broadcasting makes the same shape of them."""
-    slim = [arg.bare or arg for arg in args]
-    if broadcasts([arg.shape for arg in slim], shape):
-        return slim
-    return [bare if bare.shape == arg.shape else arg for bare, arg in zip(slim, args, strict=True)]
-
-
-def kept_alone(line: Line, args: list[Piece]) -> Piece | None:
-    """The argument that is all there is to read: x × 1, x ÷ 1, what only arranges x as it was."""
+    args = thinned(op, args, shape)
     x, other = args[0], args[-1]
-    if only_arranges(line, x) or (line.op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
-        return x
-    if line.op is MULTIPLY and is_the_number_1(x) and other.shape == line.shape:
-        return other
-    if line.op in (MULTIPLY, DIVIDE) and is_the_number_1(other) and x.shape == line.shape:
-        return x
-    return None
+    is_same = x.shape == shape and only_arranges(op, inputs, shape)
+    if is_same or (op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+        piece = x
+    elif op is MULTIPLY and x.value == 1 and other.shape == shape:
+        piece = other
+    elif op in (MULTIPLY, DIVIDE) and other.value == 1 and x.shape == shape:
+        piece = x
+    elif op is POWER and other.value is not None and superscript(float(other.value)):
+        piece = Piece(nested_text(x, ATOM) + superscript(float(other.value)), POSTFIX)
+    elif op.arity is None:
+        piece = of_many(op, inputs[-1], args)
+    else:
+        piece = from_template(op, args, times) if "{" in op.symbol else infix(op.symbol, x, other, times)
+    return piece._replace(shape=shape)
 
 
-def negated(number: Piece) -> Piece:
-    """A number with its sign changed."""
-    opposite = constant_text(-number.value)
-    return opposite._replace(bare=None if number.bare is None else opposite)
+def thinned(op: Op, args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
+    """The arguments without filled shapes, where broadcasting makes the same shape of them."""
+    if op in FILL:
+        return [args[0].bare or args[0], *args[1:]]
+    if op is not WHERE and (op.ufunc is None or op.arity != 2):
+        return args
+    thin = [arg.bare or arg for arg in args]
+    if broadcasts([arg.shape for arg in thin], shape):
+        return thin
+    return [bare if bare.shape == arg.shape else arg for bare, arg in zip(thin, args, strict=True)]
 
 
-def of_many(line: Line, args: list[Piece]) -> Piece:
+def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+    """Whether broadcasting makes this shape of those."""
+    try:
+        return np.broadcast_shapes(*shapes) == shape
+    except ValueError:
+        return False
+
+
+def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
+    """Whether this, of one shape with x, is x as it was: the transpose of a vector, all of its elements."""
+    if op is GETITEM:
+        index = inputs[1] if isinstance(inputs[1], tuple) else (inputs[1],)
+        return all(part is Ellipsis or (isinstance(part, slice) and part.step is None) for part in index)
+    return op is TRANSPOSE and len(shape) < 2
+
+
+def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
     *operands, last = args
-    texts = ", ".join(nested_text(arg, COMPARISON) for arg in operands)
-    if isinstance(line.args[-1].value, str):  # subscripts say which of many ops it is
-        return Piece(f"{line.op.name}('{last.text}', {texts})")
-    return Piece(line.op.symbol.format(texts, last.text), LOOSE)
+    texts = ", ".join(nested_text(arg, NEGATIVE) for arg in operands)
+    if isinstance(option, str):  # subscripts say which of many ops it is
+        return Piece(f"{op.name}('{last.text}', {texts})")
+    return Piece(op.symbol.format(texts, last.text), LOOSE)
 
 
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:
@@ -297,132 +245,45 @@ def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     if op in SPREADING:
         return piece._replace(bare=bare or args[0])
     if op is MINUS and bare is not None:
-        return piece._replace(bare=piece._replace(text=f"−{nested_text(bare, POSTFIX)}", shape=bare.shape))
+        return piece._replace(bare=from_template(op, [bare], times)._replace(shape=bare.shape))
     return piece
-
-
-def only_arranges(line: Line, x: Piece) -> bool:
-    """Whether this only arranges a value as it was: the transpose of a vector, all of its elements."""
-    if x.shape != line.shape:
-        return False
-    if line.op is GETITEM:
-        index = line.args[1].value
-        parts = index if isinstance(index, tuple) else (index,)
-        return all(part is Ellipsis or (isinstance(part, slice) and part.step is None) for part in parts)
-    return line.op is TRANSPOSE and len(line.shape) < 2
-
-
-def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
-    """Whether broadcasting makes this shape of those."""
-    try:
-        return np.broadcast_shapes(*shapes) == shape
-    except ValueError:
-        return False
-
-
-def is_the_number_1(piece: Piece) -> bool:
-    """Whether this is the number 1."""
-    return piece.value is not None and bool(piece.value == 1)
 
 
 def nested_text(piece: Piece, need: int) -> str:
     """The text, in parentheses unless it holds together well enough."""
-    if need == COMPARISON and piece.level == NEGATIVE:
-        return piece.text  # `x if c else −1`
     signed = need == PRODUCT and piece.level == SIGN and piece.text.startswith("−")
     return f"({piece.text})" if piece.level < need or signed else piece.text
 
 
 def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     """`a + b` and the like."""
-    level = BINARY.get(sign, LOOSE)
-    left, right = needs_of_sides(sign, level, a, b)
-    left = ATOM if a.opened else left
-    right = ATOM if b.text.startswith("−") else right
-    kind = "÷" if sign == "×" and b.kind == "÷" else sign
-    first = f"({a.text})" if a.level < left else a.text
-    shown = times if sign == "×" else sign
-    return Piece(
-        f"{first} {shown} {nested_text(b, right)}", level, kind, opened=b.opened and b.level >= right
-    )
-
-
-def needs_of_sides(sign: str, level: int, a: Piece, b: Piece) -> tuple[int, int]:
-    """How tightly the left and the right of a sign must hold together."""
+    level, left, right = SIGNS.get(sign, (LOOSE, ATOM, ATOM))
+    if level == a.level == PRODUCT and a.kind != ("@" if sign == "@" else "×"):
+        left = ATOM  # a ÷ b × c makes a reader stop
+    if sign == "×" and b.level == PRODUCT and b.kind not in ("×", "÷"):
+        right = ATOM
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
-    if level == SUM:
-        return SUM, SUM if sign == "+" else PRODUCT
-    if level != PRODUCT:
-        return (SUM, SUM) if level == COMPARISON else (ATOM, ATOM)
-    products = ("@",) if sign == "@" else ("×", "÷")
-    # a ÷ b × c makes a reader stop
-    left = ATOM if a.level == PRODUCT and a.kind not in set(products) - {"÷"} else PRODUCT
-    if sign == "×":
-        return left, ATOM if b.level == PRODUCT and b.kind not in products else PRODUCT
-    return left, ATOM if b.level == PRODUCT else POSTFIX
+    right = ATOM if b.text.startswith("−") else right
+    first = f"({a.text})" if a.opened or a.level < left else a.text
+    text = f"{first} {times if sign == '×' else sign} {nested_text(b, right)}"
+    return Piece(text, level, "÷" if sign == "×" and b.kind == "÷" else sign, b.opened and b.level >= right)
 
 
 @functools.lru_cache(maxsize=256)
 def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
     """Of `exp({0}) − 1`: how tightly it holds together, whether it is open, and what its holes need."""
-    flat = ""
-    holes: list[tuple[int, int]] = []  # (place, input)
-    for text, field_name, _, _ in string.Formatter().parse(template):
-        flat += text
-        if field_name is not None:
-            holes.append((len(flat), int(field_name)))
-            flat += "•"
     needs: dict[int, int] = {}
-    for place, i in holes:
-        needs[i] = max(need_of_hole(flat, place), needs.get(i, NEGATIVE))
-    flat = collapsed(flat)
-    head, _, tail = flat.rpartition(" ")
-    opened = bool(head) and not set(head) & set("•|‖+−×÷") and (tail == "•" or is_call(tail))
-    return (SIGN if opened and level_of(flat) == LOOSE else level_of(flat)), opened, needs
+    for hole in re.finditer(r"\{(\d+)\}", template):
+        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", ATOM)
+        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), LOOSE))
+    flat, before = re.sub(r"\{\d+\}", "•", template), ""
+    while before != flat:
+        before = flat
+        flat = re.sub(r"\[[^()[\]]*\]", "¦", re.sub(r"\([^()[\]]*\)", "¤", flat))
+    level = first_match(LEVELS, flat, LOOSE)
+    return level, level == SIGN and " " in flat, needs
 
 
-def need_of_hole(flat: str, place: int) -> int:
-    """How tightly what stands at a place of a template must hold together."""
-    before, after = flat[:place], flat[place + 1 :]
-    left, right = before.rstrip()[-1:] or " ", after.lstrip()[:1] or " "
-    if left in "(,[|‖" and right in "),]|‖":
-        return NEGATIVE
-    if " if " in flat:
-        return COMPARISON
-    if flat.startswith("−•"):
-        return POSTFIX
-    if left in "+−" or right in "+−":
-        return PRODUCT
-    return POSTFIX if before.endswith(" ") or after.startswith(" ") else ATOM
-
-
-def collapsed(flat: str) -> str:
-    """The template with ¤ for what stands in parentheses and ¦ for what stands in brackets."""
-    text, depth = "", 0
-    for c in flat:
-        if c in "([":
-            text += "" if depth else "¤¦"["([".index(c)]
-            depth += 1
-        elif c in ")]":
-            depth -= 1
-        elif not depth:
-            text += c
-    return text
-
-
-def is_call(text: str) -> bool:
-    """Whether this is a word with parentheses."""
-    return text.endswith("¤") and text[:-1].replace("_", "a").isalnum()
-
-
-def level_of(flat: str) -> int:
-    """How tightly a template holds together."""
-    if " + " in flat or " − " in flat:
-        return SUM
-    if " × " in flat or " ÷ " in flat:
-        return PRODUCT
-    if flat in ("−•", "−¤"):
-        return SIGN
-    if flat in ("•²", "•ᵀ", "•¦", "√•"):
-        return POSTFIX
-    return ATOM if flat in ("|•|", "‖•‖") or is_call(flat) else LOOSE
+def first_match(table: Iterable[tuple[str, int]], text: str, otherwise: int) -> int:
+    """The level of the first pattern that the text has."""
+    return next((level for pattern, level in table if re.search(pattern, text)), otherwise)

@@ -16,9 +16,13 @@ from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.errors import DTypeError
+from tinygrad_lo.program.text import Taken
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+POWER = record(power)
+DIGITS = 4  # of numbers in text
 
 
 class Names:
@@ -35,18 +39,18 @@ class Names:
         self.arrays: dict[str, Array] = {}
         self._array_names: dict[tuple[Any, ...], str] = {}
         names = {node.birth: name_of(node) for node in self.nodes}
-        taken = set(names.values())
-        counts = {"v": 0, "x": 0, "w": 0}
+        taken = Taken(*(name for name in names.values() if name is not None))
         for node in self.nodes:
             if names[node.birth] is None:
-                names[node.birth] = fresh(kind_of_name(node), counts, taken)
+                names[node.birth] = taken.numbered("v" if node.op is not None else "w" if node.needs else "x")
         self._names = {birth: one_line(str(name)) for birth, name in names.items()}
         for node in self.nodes:
-            for array in drawn_arrays(node):
-                key = memory(array)
-                if key not in self._array_names:
-                    name = self._array_names[key] = fresh("x", counts, taken)
-                    self.arrays[name] = array
+            for parent, x in zip(node.parents, node.inputs, strict=False):
+                if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):
+                    key = memory(x)
+                    if key not in self._array_names:
+                        name = self._array_names[key] = taken.numbered("x")
+                        self.arrays[name] = x
 
     def of(self, node: Node) -> str:
         """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
@@ -60,13 +64,12 @@ class Names:
         """The node's inputs as text: names, numbers, options."""
         parents = node.parents
         texts = [
-            self.operand(value) if parent is None else self.of(parent)
+            self._operand(value) if parent is None else self.of(parent)
             for parent, value in zip(parents, node.inputs, strict=False)
         ]
         return [*texts, *map(option_text, node.inputs[len(parents) :])]
 
-    def operand(self, value: Any) -> str:
-        """A plain input as text: the name of an array, or a number."""
+    def _operand(self, value: Any) -> str:
         if isinstance(value, ndarray) and memory(value) in self._array_names:
             return self.of_array(value)
         if np.ndim(value):
@@ -82,37 +85,9 @@ class Names:
         texts = self.operands(node)
         if op.arity is None:
             return op.symbol.format(", ".join(texts[:-1]), texts[-1])
-        if op is record(power) and is_whole_number(node.inputs[1]) and node.parents[1] is None:
-            return texts[0] + str(int(node.inputs[1])).translate(SUPERSCRIPTS)
-        if "{0}" in op.symbol:
-            return op.symbol.format(*texts)
-        return f" {op.symbol} ".join(texts[:2])
-
-
-def fresh(kind: str, counts: dict[str, int], taken: set[str | None]) -> str:
-    """The next free name of a kind: v1, v2, ..."""
-    while True:
-        counts[kind] += 1
-        name = f"{kind}{counts[kind]}"
-        if name not in taken:
-            return name
-
-
-def is_whole_number(value: Any) -> bool:
-    """Whether this is a plain whole number, which as an exponent is drawn raised."""
-    return isinstance(value, int | float) and float(value).is_integer()
-
-
-def kind_of_name(node: Node) -> str:
-    """The letter of a value without a name."""
-    return "v" if node.op is not None else "w" if node.needs else "x"
-
-
-def drawn_arrays(node: Node) -> list[Array]:
-    """The plain arrays that entered an op and appear in its formula."""
-    pairs = zip(node.parents, node.inputs, strict=False)
-    plain = [x for parent, x in pairs if parent is None and isinstance(x, ndarray) and x.ndim]
-    return [x for x in plain if is_drawn(node, x)]
+        if op is POWER and node.parents[1] is None and superscript(node.inputs[1]):
+            return texts[0] + superscript(node.inputs[1])
+        return op.symbol.format(*texts) if "{" in op.symbol else f" {op.symbol} ".join(texts[:2])
 
 
 def is_drawn(node: Node, value: Array) -> bool:
@@ -122,18 +97,22 @@ def is_drawn(node: Node, value: Array) -> bool:
     return "{" not in node.op.symbol or f"{{{position}}}" in node.op.symbol or node.op.arity is None
 
 
+def superscript(exponent: Any) -> str:
+    """A whole number as it is drawn raised; nothing for another exponent."""
+    whole = isinstance(exponent, int | float) and float(exponent).is_integer()
+    return str(int(exponent)).translate(SUPERSCRIPTS) if whole else ""
+
+
 def option_text(value: Any) -> str:
     """An index, an axis or a shape as a reader writes it."""
     if isinstance(value, tuple):
-        return ", ".join(option_text(part) for part in value)
+        return ", ".join(map(option_text, value))
     if isinstance(value, slice):
         parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
         return ":".join(parts[:2] if value.step is None else parts)
-    if value is Ellipsis:
-        return "…"
     if isinstance(value, ndarray):
         return "mask" if value.dtype == bool else "indices"
-    return str(value)
+    return "…" if value is Ellipsis else str(value)
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -141,20 +120,36 @@ def number(value: Any, digits: int = 3) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"
     x = float(value)
-    if np.isnan(x):
-        return "nan"
-    if np.isinf(x):
-        return "∞" if x > 0 else "−∞"
     text = f"{x:.{digits}g}"
-    if "e" in text:
-        if float(text).is_integer() and abs(x) < 10 ** (digits + 2):
-            text = f"{x:.0f}"
-        else:
-            mantissa, exponent = text.split("e")
-            text = f"{mantissa}e{int(exponent)}"
-    return "0" if text in ("-0", "0") else text.replace("-", "−")
+    mantissa, _, exponent = text.partition("e")
+    if exponent:
+        near = abs(x) < 10 ** (digits + 2) and float(text).is_integer()
+        text = f"{x:.0f}" if near else f"{mantissa}e{int(exponent)}"
+    return "0" if text == "-0" else text.replace("-", "−").replace("inf", "∞")
 
 
 def size(shape: tuple[int, ...]) -> str:
     """A shape as drawings show it: 3×4."""
     return "×".join(map(str, shape))
+
+
+def is_shown_as_number(value: Any) -> bool:
+    """Whether this is one number that can be shown: lazy ones are not computed for that."""
+    return np.shape(value) == () and isinstance(value, (ndarray, np.generic, int, float))
+
+
+def shown(value: Array) -> str:
+    """A number, or of an array the shape."""
+    return number(value, DIGITS) if is_shown_as_number(value) else size(np.shape(value)) or "one number"
+
+
+def equation(*parts: str, value: Array) -> str:
+    """`v3 = v1 + v2 = (−2) + 6 = 4`; of an array the shape, beside it: `S = X @ W  4×2`."""
+    text = " = ".join(filter(None, parts))
+    return f"{text}{'  ' if np.shape(value) else ' = '}{shown(value)}"
+
+
+def must_be_tensor(who: str, value: Any, what: str = "a tensor") -> None:
+    """Refuse what has no graph."""
+    if not isinstance(value, Node):
+        raise DTypeError(f"{who}: expected {what}, got {type(value).__name__}: {value!r}")

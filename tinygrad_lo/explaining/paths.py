@@ -1,16 +1,13 @@
 """The paths from a value to the loss: how many, which carry most, and what they sum to.
 
-A gradient is the sum over all paths of the product of local derivatives along each. Thirty diamonds on
-top of each other have 2³⁰ paths, so nothing here walks them one by one: they are counted, and the
-largest are kept, value by value, newest first.
+Thirty diamonds on top of each other have 2³⁰ paths, so nothing here walks them one by one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,55 +15,60 @@ from tinygrad_lo.engine.backward import edges, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError
+from tinygrad_lo.explaining.steps import shares
+from tinygrad_lo.program.program import like
 
 TOP = 20  # paths that are listed
 LIMIT = 100  # between arrays, more paths than this are counted and not followed
 
-# What arrived along one path: the product so far (of numbers as fraction and power of two, because ten
-# thousand factors of 0.5 are no float any more), the gate that it left, by which input and with which
-# local derivative, and the rest of the path up to the loss.
-Entry = tuple[Any, Node | None, int, Any, Any]
+# m · 2ᵉ as (m, e): ten thousand factors of 0.5 are no float any more.
 Scaled = tuple[float, int]
+# The values on the paths, newest first, each with its inputs that lie on them, too.
+Way = list[tuple[Node, list[tuple[int, Node]]]]
 
 
-@dataclass(slots=True)
-class Path:
-    """One path from a value to the loss.
+class Path(NamedTuple):
+    """One path from a value to the loss: its first gate, and the rest of the path."""
 
-    Attributes:
-        product: the product of the local derivatives along it, as (m, e) for m · 2ᵉ; between arrays, the
-            gradient that arrives through it alone.
-        gates: the values that it passes, in order, the loss last, each with the input by which it is
-            entered.
-        slopes: the local derivatives in the same order; empty between arrays.
-    """
+    product: (
+        Any  # of the local derivatives along it; between arrays, the gradient that arrives through it alone
+    )
+    gate: Any = None
+    operand: int = 0  # by which input the gate is entered
+    slope: Any = None  # its local derivative, between scalars
+    rest: Path | None = None  # from the gate on; None at the loss
 
-    product: Any
-    gates: list[tuple[Node, int]]
-    slopes: list[Any]
+    @property
+    def links(self) -> list[Path]:
+        """The path from each of its values on, but for the loss."""
+        links, link = [], self
+        while link.rest is not None:
+            links.append(link)
+            link = link.rest
+        return links
+
+    @property
+    def gates(self) -> list[tuple[Node, int]]:
+        """The values that it passes, the loss last, each with the input by which it is entered."""
+        return [(link.gate, link.operand) for link in self.links]
+
+    @property
+    def slopes(self) -> list[Any]:
+        """The local derivatives in the same order; None between arrays."""
+        return [link.slope for link in self.links]
 
 
 @dataclass(slots=True)
 class Paths:
-    """All paths from a value to the loss.
-
-    Attributes:
-        count: how many there are, exactly.
-        gradient: the gradient of the loss by the value, which is the sum over all of them.
-        scalar: whether only single numbers lie on them, so that each path has one product.
-        largest: the paths with the largest |product|, at most 20; none where they were only counted.
-        rest: the sum over the others.
-        meets: a value that several of them lead through, newest first; with `arrivals`: the
-            gates that use it, by which input, and what arrives from each.
-    """
+    """All paths from a value to the loss."""
 
     count: int
-    gradient: Array
-    scalar: bool
-    largest: list[Path] = field(default_factory=list)
-    rest: Any = 0.0
-    meets: Node | None = None
-    arrivals: list[tuple[Node, int, Any]] = field(default_factory=list)
+    gradient: Array  # of the loss by the value: the sum over all of them
+    scalar: bool  # whether only single numbers lie on them, so that each path has one product
+    meets: Node | None  # the newest value at which several of them meet
+    arrivals: list[tuple[Node, int, Any]]  # the gates that use it, by which input, what arrives from each
+    largest: list[Path] = field(default_factory=list)  # at most 20; none where they were only counted
+    rest: Any = 0.0  # the sum over the others
 
 
 def paths(loss: Any, of: Any) -> Paths:
@@ -75,121 +77,96 @@ def paths(loss: Any, of: Any) -> Paths:
     Raises:   GraphError: the loss was not made from the value, or no gradient flows there.
     """
     seed = start(loss, None, "explain")
-    nodes = reachable([loss])
-    through = on_the_way(nodes, loss, of)
-    gradient = arriving(loss, seed, [of])[0]
-    scalar = all(np.shape(node.value) == () for node in through)
-    found = Paths(count_paths(through, of), gradient, scalar)
-    find_meeting(found, through, loss, of, seed)
+    way = on_the_way(loss, of)
+    count, meets, uses = counted_through(way)
+    _, leaves, kept = sweep(loss, seed, pull, {of.birth, *(gate.birth for gate, _ in uses)})
+    arriving = {**leaves, **kept}
+    gradient = like(arriving[of.birth], of)
+    scalar = all(np.shape(node.value) == () for node, _ in way)
+    arrivals = [(gate, i, shares(gate, like(arriving[gate.birth], gate))[i]) for gate, i in uses]
+    result = Paths(count, gradient, scalar, meets, arrivals)
     if scalar:
-        found.largest, found.rest = largest_paths(through, loss, of)
-    elif found.count <= LIMIT:
-        every = followed(through, loss, of, seed)
-        every.sort(key=lambda path: -length_of(path.product))
-        found.largest = every[:TOP]
-        found.rest = sum((path.product for path in every[TOP:]), np.zeros_like(gradient))
-    return found
+        result.largest, result.rest = largest_paths(way)
+    elif result.count <= LIMIT:
+        every = followed(way, seed)
+        result.largest = every[:TOP]
+        result.rest = sum((path.product for path in every[TOP:]), np.zeros_like(gradient))
+    return result
 
 
-def arriving(loss: Node, seed: Array, wanted: list[Any]) -> list[Array]:
-    """The gradients at some values, as the engine computes them; no `.grad` changes."""
-    _, leaves, kept = sweep(loss, seed, pull, {node.birth for node in wanted})
-    found = []
-    for node in wanted:
-        g: Any = kept.get(node.birth, leaves.get(node.birth))
-        dtype = node.value.dtype
-        found.append(g if g.dtype == dtype else g.astype(dtype))
-    return found
-
-
-def on_the_way(nodes: list[Node], loss: Node, of: Any) -> list[Node]:
-    """The values on the paths from `of` to the loss, newest first."""
+def on_the_way(loss: Node, of: Any) -> Way:
+    """The values on the paths from `of` to the loss."""
+    nodes = reachable([loss])
     if not any(node is of for node in nodes):
         raise GraphError(
             f"explain: {quoted(of, 'of=')} is not among the values that {quoted(loss, 'the loss')} was made "
             f"from, so no path leads there; its derivative is 0"
         )
-    above = {of.birth}  # what is made from it
+    above: dict[int, list[tuple[int, Node]]] = {of.birth: []}  # what is made from it
     for node in nodes:
-        if any(parent.birth in above for _, parent in edges(node)):
-            above.add(node.birth)
+        inner = [edge for edge in edges(node) if edge[1].birth in above]
+        if inner:
+            above[node.birth] = inner
     if loss.birth not in above or not of.needs:
-        raise no_flow(loss, of)
+        why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
+        raise GraphError(
+            f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
+        )
+    way = []
     below = {loss.birth}  # what the loss is made from, through gradients
     for node in reversed(nodes):
         if node.birth in below:
-            below.update(parent.birth for _, parent in edges(node))
-    both = above & below
-    return [node for node in reversed(nodes) if node.birth in both]
+            way.append((node, above[node.birth]))
+            below.update(parent.birth for _, parent in above[node.birth])
+    return way
 
 
-def no_flow(loss: Node, of: Node) -> GraphError:
-    """The error for a value that gets no gradient."""
-    why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
-    return GraphError(
-        f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
-    )
+def counted_through(way: Way) -> tuple[int, Node | None, list[tuple[Node, int]]]:
+    """How many paths there are; the newest value at which several meet, and the inputs that it is."""
+    counts = {way[0][0].birth: 1}
+    uses: dict[int, list[tuple[Node, int]]] = {}
+    for gate, inner in way:
+        count = counts.pop(gate.birth)
+        for i, parent in inner:
+            counts[parent.birth] = counts.get(parent.birth, 0) + count
+            uses.setdefault(parent.birth, []).append((gate, i))
+    meets = next((node for node, _ in way if len(uses.get(node.birth, ())) > 1), None)
+    return count, meets, [] if meets is None else uses[meets.birth]
 
 
-def inner_edges(through: list[Node]) -> Iterable[tuple[Node, list[tuple[int, Node]]]]:
-    """Every value on the paths, newest first, with the inputs that lie on them, too."""
-    births = {node.birth for node in through}
-    for node in through:
-        yield node, [edge for edge in edges(node) if edge[1].birth in births]
+def largest_paths(way: Way) -> tuple[list[Path], float]:
+    """The paths with the largest |product|, and the sum over all others, never taken as a difference.
 
-
-def count_paths(through: list[Node], of: Any) -> int:
-    """How many paths there are."""
-    counts = {through[0].birth: 1}
-    for node, inner in inner_edges(through):
-        here = counts[node.birth] if node is of else counts.pop(node.birth)
-        for _, parent in inner:
-            counts[parent.birth] = counts.get(parent.birth, 0) + here
-    return counts[of.birth]
-
-
-def local_slopes(node: Node) -> dict[int, Any]:
-    """The local derivatives of a scalar by its inputs: what the rules answer to a gradient of 1."""
-    return {i: part for i, _, part in pull(node, node.value.dtype.type(1))}
-
-
-def largest_paths(through: list[Node], loss: Node, of: Any) -> tuple[list[Path], float]:
-    """The paths with the largest |product|, and the sum over all others.
-
-    The largest through a value continue the largest up to it, whatever comes below: so each value
-    keeps that many paths, and of the others only their sum, which is never taken as a difference.
+    The largest through a value continue the largest up to it: so each value keeps that many, and a sum.
     """
-    arrived: dict[int, list[Entry]] = {loss.birth: [((0.5, 1), None, 0, None, None)]}
-    others = {loss.birth: 0.0}
-    for node, inner in inner_edges(through):
+    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path((0.5, 1))]}
+    others = {way[0][0].birth: 0.0}
+    for node, inner in way:
         best, left = trimmed(arrived.pop(node.birth))
         rest = others.pop(node.birth) + left
-        if node is of:
-            return [unrolled(entry) for entry in best], rest
-        slopes = local_slopes(node) if inner else {}
+        slopes = shares(node) if inner else {}
         for i, parent in inner:
             slope = float(slopes[i])
-            arrived.setdefault(parent.birth, []).extend(
-                (one_factor_more(entry[0], slope), node, i, slope, entry) for entry in best
-            )
+            longer = arrived.setdefault(parent.birth, [])
+            longer += [Path(scaled(path.product, slope), node, i, slope, path) for path in best]
             # Without paths there is nothing to add; and 0 · ∞ would be nan.
             others[parent.birth] = others.get(parent.birth, 0.0) + (rest * slope if rest else 0.0)
-            if len(arrived[parent.birth]) > 50 * TOP:
-                arrived[parent.birth], left = trimmed(arrived[parent.birth])
+            if len(longer) > 50 * TOP:
+                arrived[parent.birth], left = trimmed(longer)
                 others[parent.birth] += left
-    raise AssertionError("the last value on the paths is where they end")
+    return best, rest
 
 
-def one_factor_more(product: Scaled, slope: float) -> Scaled:
+def scaled(product: Scaled, slope: float) -> Scaled:
     """One factor more."""
     fraction, exponent = math.frexp(product[0] * slope)
     return fraction, exponent + product[1]
 
 
-def trimmed(entries: list[Entry]) -> tuple[list[Entry], float]:
-    """The entries with the largest |product|, the largest first, and the sum of the others."""
-    ranked = sorted(entries, key=lambda entry: rank(entry[0]), reverse=True)
-    return ranked[:TOP], sum(product_as_float(entry[0]) for entry in ranked[TOP:])
+def trimmed(some: list[Path]) -> tuple[list[Path], float]:
+    """The paths with the largest |product|, the largest first, and the sum of the others."""
+    ranked = sorted(some, key=lambda path: rank(path.product), reverse=True)
+    return ranked[:TOP], sum(product_as_float(path.product) for path in ranked[TOP:])
 
 
 def rank(product: Scaled) -> tuple[float, float]:
@@ -208,51 +185,19 @@ def product_as_float(product: Scaled) -> float:
         return math.copysign(math.inf, product[0])
 
 
-def length_of(x: Array) -> float:
-    """The length of an array; ∞ for nan."""
-    found = float(np.linalg.norm(np.asarray(x, float)))
-    return math.inf if math.isnan(found) else found
+def followed(way: Way, seed: Array) -> list[Path]:
+    """Every path with what arrives through it alone: the rules, one input at a time; the longest first."""
+    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path(seed)]}
+    for node, inner in way:
+        every = arrived.pop(node.birth)
+        for path in every if inner else ():
+            parts = shares(node, path.product)
+            for i, parent in inner:
+                arrived.setdefault(parent.birth, []).append(Path(parts[i], node, i, None, path))
 
+    def place(path: Path) -> Any:
+        length = float(np.linalg.norm(np.asarray(path.product, float)))
+        # nan is the longest; of equal ones, the one that turns to later inputs comes first.
+        return -math.inf if math.isnan(length) else -length, [-i for _, i in path.gates[::-1]]
 
-def unrolled(entry: Entry | None) -> Path:
-    """The linked entries of a path as lists."""
-    assert entry is not None
-    path = Path(entry[0], [], [])
-    while entry is not None and entry[1] is not None:
-        path.gates.append((entry[1], entry[2]))
-        path.slopes.append(entry[3])
-        entry = entry[4]
-    return path
-
-
-def followed(through: list[Node], loss: Node, of: Any, seed: Array) -> list[Path]:
-    """Every path with what arrives through it alone: the rules, one input at a time."""
-    births = {node.birth for node in through}
-    found = []
-    waiting: list[Entry] = [(seed, None, 0, None, None)]
-    places = [loss]
-    while waiting:
-        entry, node = waiting.pop(), places.pop()
-        if node is of:
-            found.append(unrolled(entry))
-            continue
-        for i, parent, part in pull(node, entry[0]):
-            if parent.birth in births:
-                waiting.append((part, node, i, None, entry))
-                places.append(parent)
-    return [Path(path.product, path.gates, []) for path in found]
-
-
-def find_meeting(found: Paths, through: list[Node], loss: Node, of: Any, seed: Array) -> None:
-    """The newest value at which several paths meet, and what arrives there from each gate."""
-    uses: dict[Node, list[tuple[Node, int]]] = {}
-    for gate, inner in inner_edges(through):
-        for i, parent in inner:
-            uses.setdefault(parent, []).append((gate, i))
-    found.meets = next((node for node in through if len(uses.get(node, ())) > 1), None)
-    if found.meets is None:
-        return
-    gates = uses[found.meets]
-    for (gate, i), g in zip(gates, arriving(loss, seed, [gate for gate, _ in gates]), strict=True):
-        part = next(part for k, _, part in pull(gate, g) if k == i)
-        found.arrivals.append((gate, i, part))
+    return sorted(every, key=place)

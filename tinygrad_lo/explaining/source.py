@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.backward import start
-from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
 from tinygrad_lo.options import public
@@ -28,7 +28,6 @@ from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
 LONG_ROW = 88  # a line, its shape not counted, is not longer if it can be helped
-HEAD = '    """The loss, and its gradient by each parameter."""'
 
 
 class Source(str):
@@ -50,10 +49,9 @@ def source(loss: Any) -> Source:
         exec(text, namespace)
         loss, gradients = namespace["loss_and_gradients"](**text.arguments)
 
-    The function takes the data and then the parameters, in the order of first use, and returns the loss
-    and a dict of gradients. It has the user's names, made into Python names; what has none is v1, v2,
-    ..., data x1, labels y1. Scopes are comments, shapes stand at the end of the line. Random masks are
-    data. It agrees with the engine to the last bit in float64. Changes nothing.
+    It takes the data and then the parameters, in the order of first use. Names are the user's, made into
+    Python's; what has none is v1, v2, ..., data x1, labels y1. Scopes are comments, shapes end the lines.
+    Random masks are data. It agrees with the engine to the last bit in float64.
 
     Shapes:   loss: one number that was computed from something that requires a gradient.
     Raises:   GraphError: the loss is no tensor, has several elements, or needs no gradient.
@@ -72,8 +70,7 @@ def source(loss: Any) -> Source:
     if not isinstance(loss, Node):
         raise GraphError(f"source: expected a tensor, the loss, got {type(loss).__name__}")
     start(loss, None, "source")  # refuses what has no gradient
-    program = Program(loss)
-    return Printer(program).text()
+    return Printer(Program(loss)).text()
 
 
 class Printer:
@@ -86,106 +83,103 @@ class Printer:
         needed = helpers(self.lines)
         self.functions = list(needed.values())
         self.taken = Taken("loss", "loss_and_gradients", *needed)
-        self.texts: dict[Value, str] = {}
-        self.arrays: dict[tuple[Any, ...], str] = {}
+        self.texts: dict[Any, str] = {}  # of values, of the user's ops, of arrays by where they lie in memory
         self.arguments: dict[str, Array] = {}
         self.parameters: dict[str, Array] = {}
-        self.keys: dict[Value, str] = {}
-        self.ops: dict[Op, str] = {}
+        self.keys: dict[Value, str] = {}  # of the parameters, in the dict of gradients
         self._name_ops()
-        # What is returned has two uses more, so that it gets a line of its own.
+        self._name_leaves()
         read = [arg for line in self.lines for arg in line.inputs]
+        # What is returned has two uses more, so that it gets a line of its own.
         self.uses = Counter([*read, *program.outputs, *program.outputs])
         self.users = {arg: line for line in self.lines for arg in line.inputs}
         self.inside: dict[Value, str] = {}  # values written where they are used -> their expression
-        self._name_leaves()
-        leaves = {leaf.ref: leaf for leaf in self.keys}
-        self.slopes = {g: f"d{self.texts[leaves[node]]}" for node, g in program.gradients if node in leaves}
+        leaves = {leaf.ref: self.texts[leaf] for leaf in self.keys}
+        self.slopes = {g: f"d{leaves[node]}" for node, g in program.gradients if node in leaves}
 
     def _name_ops(self) -> None:
         """The user's ops are functions of the program, under names of their own."""
         for line in self.lines:
-            if is_own(line.op) and line.op not in self.ops:
-                name = self.ops[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
+            if is_own(line.op) and line.op not in self.texts:
+                name = self.texts[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
-                for value in getattr(line.op.forward, "keywords", {}).values():
-                    if isinstance(value, ndarray):
-                        self._name_option(value)
+                self._name_options(tuple(getattr(line.op.forward, "keywords", {}).values()))
 
     def _name_leaves(self) -> None:
         """The arguments: data, then parameters, each in the order of first use."""
         keys = Taken()
         for arg in [*(arg for line in self.lines for arg in line.args), *self.program.outputs]:
-            for option in arg if isinstance(arg, tuple) else (arg,):
-                if isinstance(option, ndarray):
-                    self._name_option(option)
-            kind = arg.kind if isinstance(arg, Value) and arg not in self.texts else ""
-            if kind == "parameter":
+            self._name_options(arg)
+            if not isinstance(arg, Value) or arg in self.texts:
+                continue
+            if arg.kind == "parameter":
                 name = self.texts[arg] = self._name(arg.name, "w")
                 self.parameters[name] = arg.ref.value
                 self.keys[arg] = keys.fresh(arg.name or name)
-            elif kind == "data":
+            elif arg.kind == "data":
                 name = self.texts[arg] = self._name(arg.name, "y" if arg.dtype.kind in "iu" else "x")
                 self.arguments[name] = arg.ref.value
 
+    def _name_options(self, options: Any) -> None:
+        """Arrays among the options of ops are arguments, too."""
+        for option in options if isinstance(options, tuple) else (options,):
+            if isinstance(option, ndarray) and memory(option) not in self.texts:
+                name = self.texts[memory(option)] = self.taken.numbered("i")
+                self.arguments[name] = option
+
     def _name(self, name: str | None, kind: str) -> str:
-        if name is None:
-            return self.taken.numbered(kind)
-        return self.taken.fresh(identifier(name, kind))
+        return self.taken.numbered(kind) if name is None else self.taken.fresh(identifier(name, kind))
 
-    def _name_option(self, array: Array) -> None:
-        key = memory(array)
-        if key not in self.arrays:
-            self.arrays[key] = self.taken.numbered("i")
-            self.arguments[self.arrays[key]] = array
+    def _name_of(self, line: Value) -> str:
+        if line is self.program.loss:
+            return "loss"
+        if line in self.slopes and line.backward:
+            return self.taken.fresh(self.slopes[line])
+        return self._name(line.name, "v")
 
-    def expression(self, value: Any) -> str:
+    def name_or_expression(self, value: Any) -> str:
         """The name of a value, or the expression that stands for it."""
-        if isinstance(value, ndarray):
-            return self.arrays[memory(value)]
-        if isinstance(value, Op):
-            return self.ops[value]
-        if value.kind == "constant":
+        if isinstance(value, Value) and value.kind == "constant":
             return literal(value.ref, [value.dtype] if value.dtype in (np.float32, np.float16) else [])
-        return self.texts[value]
+        return self.texts[memory(value) if isinstance(value, ndarray) else value]
 
-    def result(self, value: Value, again: bool = False) -> str:
+    def text(self) -> Source:
+        """The whole program."""
+        body = self._body()
+        gradients = dict(self.program.gradients)
+        returned: set[Value] = set()
+        pairs = []
+        for leaf, key in self.keys.items():
+            g = gradients.get(leaf.ref)
+            if g is not None:
+                pairs.append(f"{quoted_key(key)}: {self._result(g, again=g in returned)}")
+                returned.add(g)
+        arguments = self.arguments | self.parameters
+        head = [*self.imports, *(f"\n\n{function}" for function in self.functions), "", ""]
+        head += bracketed("def loss_and_gradients(", list(arguments), "):")
+        head.append('    """The loss, and its gradient by each parameter."""')
+        end = bracketed(f"    return {self._result(self.program.loss)}, {{", pairs, "}")
+        text = Source("\n".join([*head, *body, *end, ""]))
+        text.arguments = arguments
+        return text
+
+    def _result(self, value: Value, again: bool = False) -> str:
         """What the function returns: NumPy numbers, and arrays that share memory with nothing."""
         if value.kind == "constant":
             data = np.asarray(value.ref)
             return f"np.{data.dtype}({literal(data.item(), [])})"
         shares = again or value.kind != "line" or not value.op.fresh
-        return f"({self.expression(value)}).copy()" if shares and value.shape else self.expression(value)
-
-    def text(self) -> Source:
-        """The whole program."""
-        body = self._body()
-        names = [*self.arguments, *self.parameters]
-        gradients = dict(self.program.gradients)
-        returned: dict[Value, None] = {}
-        pairs = []
-        for leaf, key in self.keys.items():
-            g = gradients.get(leaf.ref)
-            if g is not None:
-                pairs.append(f"{quoted_key(key)}: {tidy(self.result(g, again=g in returned))}")
-                returned[g] = None
-        loss = tidy(self.result(self.program.loss))
-        body += bracketed(f"    return {loss}, {{", pairs, "}")
-        functions = [part for function in self.functions for part in ("", "", function)]
-        head = ["", "", *bracketed("def loss_and_gradients(", names, "):"), HEAD]
-        text = Source("\n".join([*self.imports, *functions, *head, *body, ""]))
-        text.arguments = {**self.arguments, **self.parameters}
-        return text
+        text = self.name_or_expression(value)
+        return tidy(f"({text}).copy()" if shares and value.shape else text)
 
     def _body(self) -> list[str]:
         """The lines of the function, scopes as comments between them."""
         rows: list[str] = []
         here = ""
         for line in self.lines:
-            single = line.op not in STATEMENTS
-            expression = self._expression(line) if single else ""
-            if single and self._goes_into_its_user(line, expression):
+            expression = "" if line.op in STATEMENTS else self._expression(line)
+            if expression and self._goes_into_its_user(line, expression):
                 self.inside[line] = expression
                 self.texts[line] = f"({expression})"
                 continue
@@ -193,49 +187,33 @@ class Printer:
                 rows += ["", f"    # {line.section}"]
             here = line.section
             name = self._name_of(line)
-            if single:
-                taken_out, expression = self._shortened(line, len(name), expression)
-                rows += [*taken_out, with_shape(f"    {name} = {expression}", line)]
+            if expression:
+                rows += self._shortened(line, name, expression)
             else:
-                first, *more = STATEMENTS[line.op](name, line, self.expression)
-                rows += [with_shape(f"    {first}", line), *(f"    {text}" for text in more)]
+                first, *more = STATEMENTS[line.op](name, line, self.name_or_expression)
+                rows += [with_shape(first, line), *(f"    {text}" for text in more)]
             self.texts[line] = name
         return rows
 
     def _expression(self, line: Value) -> str:
-        return tidy(expression_of(line, self.expression))
+        return tidy(expression_of(line, self.name_or_expression))
 
-    def _shortened(self, line: Value, width: int, expression: str) -> tuple[list[str], str]:
-        """Lines for the longest values inside of a long one, and what is left of it."""
+    def _shortened(self, line: Value, name: str, expression: str) -> list[str]:
+        """One line, below lines for the longest values inside of it if it is too long."""
         inner = [arg for arg in line.inputs if arg in self.inside]
         inner.sort(key=lambda arg: len(self.inside[arg]))
         rows = []
-        while inner and width + len(expression) > LONG_ROW:
+        while inner and len(name) + len(expression) > LONG_ROW:
             value = inner.pop()  # on a line of its own after all
-            name = self.texts[value] = self._name_of(value)
-            rows.append(with_shape(f"    {name} = {self.inside.pop(value)}", value))
+            self.texts[value] = self._name_of(value)
+            rows.append(with_shape(f"{self.texts[value]} = {self.inside.pop(value)}", value))
             expression = self._expression(line)
-        return rows, expression
+        return [*rows, with_shape(f"{name} = {expression}", line)]
 
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Whether a value is written where it is used instead of on a line of its own."""
-        user = self.users.get(line)
-        return (
-            user is not None
-            and line.name is None
-            and self.uses[line] == 1
-            and len(expression) <= WIDTH
-            and line.section == user.section
-        )
-
-    def _name_of(self, line: Value) -> str:
-        if line is self.program.loss:
-            return "loss"
-        if line in self.slopes and line.backward:
-            return self.taken.fresh(self.slopes[line])
-        if line.name is None:
-            return self.taken.numbered("v")
-        return self.taken.fresh(identifier(line.name, "v"))
+        alone = line.name is None and self.uses[line] == 1 and line in self.users
+        return alone and len(expression) <= WIDTH and line.section == self.users[line].section
 
 
 def quoted_key(key: str) -> str:
@@ -245,8 +223,8 @@ def quoted_key(key: str) -> str:
 
 
 def with_shape(text: str, line: Value) -> str:
-    """The text of a line with the shape of its value at the end."""
-    return f"{text}  # {line.shape}" if line.shape else text
+    """A line of the function with the shape of its value at the end."""
+    return f"    {text}  # {line.shape}" if line.shape else f"    {text}"
 
 
 def bracketed(begin: str, items: list[str], end: str) -> list[str]:

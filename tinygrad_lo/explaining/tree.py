@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import numpy as np
-
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
-from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.explaining.formula import Names, equation, must_be_tensor
 from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
@@ -21,10 +18,9 @@ LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 def tree(loss: Any) -> str:
     """The graph of a value as indented text: what it was made from, down to the leaves.
 
-    Each line is `name = formula = value`, or the shape where the value is no single number. What made
-    a value stands below it: indented when there are several inputs, straight below when there is
-    one. A value that is used twice is written out once and then marked `(above)`. Scopes are named in
-    ‹ › where they begin. No Graphviz is needed.
+    Each line is `name = formula = value`, or the shape where the value is no single number. What made a value
+    stands below it, indented when there are several inputs. A value that is used twice is written out once,
+    then marked `(above)`. Scopes are named in ‹ › where they begin.
 
     At the edges: trees above 1000 lines are cut, and the number of values left out is said.
     Raises:   DTypeError: not a tensor.
@@ -38,8 +34,7 @@ def tree(loss: Any) -> str:
         ├─ x = 3  data
         └─ w = 2  parameter
     """
-    if not isinstance(loss, Node):
-        raise DTypeError(f"tree: expected a tensor, got {type(loss).__name__}")
+    must_be_tensor("tree", loss)
     names = Names([loss])
     scopes_of = scopes(names.nodes)
     lines: list[str] = []
@@ -55,7 +50,9 @@ def tree(loss: Any) -> str:
         path = scopes_of[node.birth]
         inner = itertools.dropwhile(lambda pair: pair[0] == pair[1], itertools.zip_longest(path, outer))
         opened = "".join(f"  ‹{one_line(scope[0])}›" for scope, _ in inner if scope is not None)
-        lines.append(first + line(names, node) + opened)
+        text = equation(names.of(node), names.formula(node), value=node.value)
+        kind = "" if node.op is not None else "  parameter" if node.needs else "  data"
+        lines.append(f"{first}{text}{kind}{opened}")
         inputs = [parent for parent in node.parents if parent is not None]
         branches = [("├─ ", "│  ")] * (len(inputs) - 1) + [("└─ ", "   ")] if len(inputs) > 1 else [("", "")]
         for parent, (begin, under) in reversed(list(zip(inputs, branches, strict=False))):
@@ -64,19 +61,3 @@ def tree(loss: Any) -> str:
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")
     return "\n".join(lines)
-
-
-def line(names: Names, node: Node) -> str:
-    """`name = formula = value`, and what kind of leaf it is."""
-    parts = [names.of(node)]
-    if node.op is not None:
-        parts.append(names.formula(node))
-    shape = np.shape(node.value)
-    if not shape:
-        parts.append(number(node.value, 4))
-    text = " = ".join(parts)
-    if shape:
-        text += f"  {size(shape)}"
-    if node.op is None:
-        text += "  parameter" if node.needs else "  data"
-    return text

@@ -1,16 +1,24 @@
-"""The losses of the lectures: (prediction, target) in that order, options as keywords."""
+"""The losses of the lectures: (prediction, target) in that order, options as keywords.
+
+Inputs are tensors, or arrays and lists of numbers: with a tensor among them, the loss is a tensor, else an
+array. Losses never broadcast, and refuse empty batches. A plain array takes the dtype of the tensor beside
+it; float16 is computed in float32.
+
+    reduction="mean"       the sum over the samples, divided by their number, or by the sum of their weights
+    reduction="sum"        the sum
+    reduction="none"       one loss for each sample
+    reduction="batchmean"  the sum, divided by the length of the first axis: for samples of several outputs
+"""
 
 from typing import Any
 
-from tinygrad_lo.losses.classification import (
+from tinygrad_lo.losses.binary import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
-    cross_entropy,
     hinge,
-    multiclass_hinge,
-    nll,
     squared_hinge,
 )
+from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge, nll
 from tinygrad_lo.losses.information import (
     distribution_cross_entropy,
     entropy,

@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.machine.arguments import shape_of
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import astype, relu, sigmoid, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
-from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known, surprisal
+from tinygrad_lo.engine.ops.losses import surprisal
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
-from tinygrad_lo.errors import DomainError, LabelError, OptionError, ShapeError
-from tinygrad_lo.losses.labels import class_weights_of, every, labels_of, pos_weight_of, scores_and
-from tinygrad_lo.losses.loss import entering, in_single, loss, pair_of, unit_of
-from tinygrad_lo.losses.probabilities import (
-    LOGITS,
-    distribution_of,
-    is_softmax,
-    log_odds_of,
-    may_make_softmax,
-    probabilities,
-    saturated,
+from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
+from tinygrad_lo.losses.loss import (
+    base_of,
+    data_of,
+    entering,
+    every,
+    first_place,
+    in_single,
+    loss,
+    place_text,
+    weights_in,
 )
+from tinygrad_lo.losses.probabilities import distribution, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 
+UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
+SHARE = functools.partial(number, at_least=0.0, at_most=1.0)
+POWERS = functools.partial(choice, allowed=(1, 2))
+OVER = functools.partial(choice, allowed=("others", "all"))
+COMBINE = functools.partial(choice, allowed=("sum", "mean", "max"))
 
-@loss(scores_and, column=True)
+
+def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ...], bool]:
+    """Scores; and labels, which the loss itself reads.
+
+    Shapes:   scores (..., C), labels (...) of ints; result (...).
+    Raises:   LabelError: a label that is no class.  DTypeError: no integers.  ShapeError: not one a row.
+    """
+    if not isinstance(scores, Node):
+        scores = data_of(who, scores)
+    data = scores.value if isinstance(scores, Node) else scores
+    shape = data.shape
+    if data.dtype.kind not in "fiu":
+        raise DTypeError(f"{who}: scores must be numbers, got dtype {data.dtype}")
+    if not shape:
+        raise ShapeError(f"{who}: scores must have an axis of classes, got one number")
+    if 0 in shape:
+        what = "no classes" if shape[-1] == 0 else "no samples left to average"
+        raise ShapeError(f"{who}: {what}: the scores have shape {shape}")
+    if shape[-1] == 1:
+        warn_once(
+            f"{who} of one class",
+            f"{who}: scores of shape {shape} have one class, so there is nothing to learn; for one "
+            f"score and labels 0 and 1 use binary_cross_entropy_with_logits(scores[..., 0], labels)",
+        )
+    if data.dtype.kind != "f":
+        return (astype(scores, float), labels), False  # differences of unsigned integers would wrap around
+    half = data.dtype is HALF
+    return (in_single(scores) if half else scores, labels), half
+
+
+def label_or_none(who: str, name: str, value: Any) -> Any:
+    """An option that is an int or None."""
+    if value is None or is_whole(value):
+        return value
+    raise OptionError(f"{who}: {name} must be an int or None, got {value!r}")
+
+
+@loss(scores_and_labels, column=True, label_smoothing=SHARE, ignore_index=label_or_none, base=base_of)
 def cross_entropy(
     scores: Any,
     target: Any,
@@ -48,67 +94,52 @@ def cross_entropy(
 ) -> Any:
     """Softmax and negative log-likelihood in one: the loss of the softmax classifier.
 
-    Takes scores (logits), not probabilities: it does the softmax itself, in a form that is finite at
-    any finite scores. The target is a label for each row, or a distribution over the classes.
+    Takes scores (logits), not probabilities, and is finite at any finite scores. The target is a label for
+    each row, or a distribution over the classes. Warns of scores that are the output of softmax, that have
+    one class, or that fit the labels with the classes on axis 1, too.
 
         L_i = −log p_y,  log p = log softmax s = s − log Σ_j e^(s_j)
         with a distribution q:  L_i = −Σ_j q_j log p_j
         label_smoothing ε mixes in the uniform one:  q ← (1 − ε) q + ε / C
 
-    Shapes:   scores (..., C); target (...) of ints, or (..., C) of probabilities; result () or, with
-              reduction="none", (...). class_weights (C,) multiplies the loss of each class; the mean
-              over labels then divides by the sum of the weights used.
+    Shapes:   a distribution is (..., C). class_weights (C,) multiplies the loss of each class; the mean over
+              labels then divides by the sum of the weights used.
     Units:    nats; bits with base=2.
     At the edges: at equal scores the loss is log C. Rows labelled ignore_index count nowhere.
-    Raises:   LabelError: a label that is no class.  DTypeError: labels that are no integers.
-              ShapeError: no label for each row, or no rows left.  DomainError: a distribution that is
-              negative or does not sum to 1.  OptionError: smoothing outside [0, 1], a base that is not
-              above 1, bad class_weights, ignore_index with a distribution. Warns when the scores are the
-              output of softmax, have one class, or fit the labels with the classes on axis 1, too.
+    Raises:   DomainError: a distribution that is negative or does not sum to 1.
     Source:   lectures 000 and 002 (their worked 0.89 is in base 10); as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> scores = np.array([[3.2, 5.1, -1.7]])
-        >>> round(float(lo.losses.cross_entropy(scores, [0])), 2)
-        2.04
-        >>> round(float(lo.losses.cross_entropy(scores, [0], base=10)), 2)
+        >>> round(float(lo.losses.cross_entropy(np.array([[3.2, 5.1, -1.7]]), [0], base=10)), 2)
         0.89
     """
     who = "cross_entropy"
-    if ignore_index is not None and not is_whole(ignore_index):
-        raise OptionError(f"{who}: ignore_index must be an int or None, got {ignore_index!r}")
-    epsilon = smoothing(who, label_smoothing)
-    unit = unit_of(who, base)
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    if isinstance(scores, Node) and scores.op is not None:
-        warn_of_softmax(who, scores, scores.op)
-    if shape_of(target) == shape_of(scores):
-        if ignore_index is not None:
-            raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
-        q = entering(distribution_of(who, target, scores.dtype), "q", scores)
-        losses, weight = of_distribution(scores, q, epsilon, weights), None
-    else:
-        losses, weight = of_labels(who, scores, target, epsilon, weights, ignore_index)
-    losses = named(losses if unit == 1.0 else losses / unit, "L_i")
-    # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
-    return losses if weight is None else (losses, weight)
-
-
-def smoothing(who: str, value: Any) -> float:
-    """How much of the uniform distribution to mix in; mostly nothing."""
-    if type(value) is float and value == 0.0:
-        return 0.0
-    return number(who, "label_smoothing", value, at_least=0.0, at_most=1.0)
-
-
-def warn_of_softmax(who: str, scores: Node, op: Op) -> None:
-    """Warn if softmax has been applied already."""
-    if may_make_softmax(op) and is_softmax(scores):
+    shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
+    # First the quick question: most scores come from a layer.
+    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
         warn_once(
             who,
             f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
             f"into softmax, or pass log_softmax(...) to nll",
         )
+    raw = target.value if isinstance(target, Node) else target
+    if shape == (raw.shape if type(raw) is ndarray else np.shape(raw)):
+        if ignore_index is not None:
+            raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
+        q = data_of(who, target)
+        half = q.dtype is HALF
+        # Plain float64 targets must not turn a float32 loss into float64.
+        q = distribution(who, "target", as_float(in_single(q), scores.dtype), half)
+        q = entering(q, "q", scores)
+        losses, weight = of_distribution(scores, q, label_smoothing, weights), None
+    else:
+        losses, weight = of_labels(who, scores, target, label_smoothing, weights, ignore_index)
+    if base != math.e:
+        losses = losses / math.log(base)
+    losses = named(losses, "L_i")
+    # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
+    return losses if weight is None else (losses, weight)
 
 
 def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
@@ -153,28 +184,19 @@ def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> A
 
 def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tuple[Any, Any, Any]:
     """Scores and labels with harmless ones in the rows to ignore, and a column of 0 there, else 1."""
-    keep = not_equal(labels, ignore_index)
-    check(keep, any_left, nothing_left, who, ignore_index)
+    text = f"{who}: no samples left to average (ignore_index={ignore_index} removed"
+    keep = check(
+        not_equal(labels, ignore_index),
+        lambda keep: bool(keep.any()),
+        lambda keep: ShapeError(f"{text} {keep.size} of {keep.size})"),
+    )
     labels = where(keep, labels, 0)
     keep = entering(expand_dims(keep, -1), "kept", scores)
     scores = where(keep, scores, 0.0)  # whatever stands there, nan too, must not count
     return scores, labels, entering(astype(keep, scores.dtype), "kept as numbers", scores)
 
 
-def any_left(keep: Array, who: str, ignore_index: int) -> bool:
-    """Whether a row is not ignored."""
-    return bool(keep.any())
-
-
-def nothing_left(keep: Array, who: str, ignore_index: int) -> ShapeError:
-    """The error for a batch of which every row is ignored."""
-    count = np.size(keep)
-    return ShapeError(
-        f"{who}: no samples left to average (ignore_index={ignore_index} removed {count} of {count})"
-    )
-
-
-@loss(scores_and)
+@loss(scores_and_labels, margin=number, power=POWERS, over=OVER, combine=COMBINE)
 def multiclass_hinge(
     scores: Any,
     labels: Any,
@@ -192,30 +214,24 @@ def multiclass_hinge(
     over="all" lets j run over y too, which adds Δ^power to every row. combine="mean" divides the sum
     by C; combine="max" takes the worst class only (Crammer and Singer).
 
-    Shapes:   scores (..., C), labels (...) of ints; result () or, with reduction="none", (...).
     Units:    the margin Δ has the unit of the scores.
     At the edges: 0 once every margin is met; its slope where s_j − s_y + Δ = 0 is 0. At equal scores
               the loss is Δ (C − 1) with power=1 and combine="sum".
-    Raises:   LabelError, DTypeError, ShapeError: as cross_entropy.  OptionError: power is not 1 or 2,
-              unknown over or combine, a margin that is not finite.
     Source:   lectures 000 and 002; Weston and Watkins 1999. PyTorch divides by C.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> scores = np.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]])
-        >>> losses = lo.losses.multiclass_hinge(scores, [0, 1, 2], reduction="none")
-        >>> losses.round(1)
+        >>> import tinygrad_lo as lo
+        >>> table = lo.data.lectures.cat_car_frog
+        >>> lo.losses.multiclass_hinge(table.scores, table.labels, reduction="none").round(1)
         array([ 2.9,  0. , 12.9])
     """
-    who = "multiclass_hinge"
-    delta = number(who, "margin", margin)
-    choice(who, "power", power, (1, 2))
-    choice(who, "over", over, ("others", "all"))
-    choice(who, "combine", combine, ("sum", "mean", "max"))
-    labels = labels_of(who, scores, labels)
+    labels = labels_of("multiclass_hinge", scores, labels)
     s_y = named(pick(scores, labels), "s_y")
-    margins = relu(scores - s_y + delta)
+    margins = relu(scores - s_y + margin)
     if over == "others":
-        margins = margins * wrong_classes(scores, labels)
+        wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
+        if isinstance(scores, Node):
+            wrong = entering(astype(wrong, scores.value.dtype), "j≠y", scores)
+        margins = margins * wrong
     margins = named(square(margins) if power == 2 else margins, "margins")
     if combine == "max":
         return named(largest(margins, -1), "L_i")
@@ -223,25 +239,14 @@ def multiclass_hinge(
     return named(losses / scores.shape[-1] if combine == "mean" else losses, "L_i")
 
 
-def wrong_classes(scores: Any, labels: Any) -> Any:
-    """Where j ≠ y, as numbers where it enters a graph."""
-    wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
-    return entering(astype(wrong, scores.value.dtype), "j≠y", scores) if isinstance(scores, Node) else wrong
-
-
-@loss(scores_and, column=True)
+@loss(scores_and_labels, column=True)
 def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     """Negative log-likelihood of the right classes, given log-probabilities.
 
-    The second half of `cross_entropy`: nll(log_softmax(s), y) is cross_entropy(s, y).
+        L_i = −log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y)
 
-        L_i = −log p_y
-
-    Shapes:   log_probabilities (..., C); labels (...) of ints; result () or, with reduction="none",
-              (...).
     Units:    those of the logarithm: nats for log_softmax.
     Raises:   DomainError: a log-probability above 0; scores or probabilities were passed.
-              LabelError, DTypeError, ShapeError: as cross_entropy.
     Source:   lectures 001 and 004; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -252,7 +257,7 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         log_probabilities,
         lambda x: ~(x > 1e-6),
         lambda value, place: DomainError(
-            f"nll: log-probability {value:g} at {place} is above 0; pass log_softmax(scores), "
+            f"nll: log-probability {value:g}{place_text(place)} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
@@ -260,134 +265,78 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     return named(-named(pick(log_p, labels), "log p_y"), "L_i")
 
 
-# ------------------------------------------------------------------------------- two classes
-
-
-@loss(pair_of("probability", "target", widen=False))
-def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
-    """Cross-entropy of yes-or-no answers, given probabilities.
-
-    A tensor that `lo.nn.sigmoid` or `softmax` made is looked through: the loss is computed from the scores,
-    exact at any of them. Of all other probabilities prefer `binary_cross_entropy_with_logits`, which takes
-    the scores: what has been rounded to 0 or 1 no longer knows how wrong it is.
-
-        L = −(y log p + (1 − y) log(1 − p))
-
-    Shapes:   p, y: equal, any; result () or, with reduction="none", that shape. Several outputs for
-              each sample (sum over outputs, mean over samples) are reduction="batchmean".
-    Units:    nats.
-    At the edges: of probabilities without known scores, logarithms end at −100; the gradient by p is
-              (p − y) / max(p (1 − p), tiny), tiny the smallest normal number of the dtype, large where a
-              saturated answer is wrong. Of it, too little arrives at the score through a saturated
-              sigmoid: hence the warning, which names the form with logits.
-    Raises:   DomainError: p or y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
-    Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> round(float(lo.losses.binary_cross_entropy(np.array([0.5]), np.array([1.0]))), 4)  # ln 2
-        0.6931
-    """
-    who = "binary_cross_entropy"
-    p = probabilities(who, "probability", p, LOGITS)
-    y = probabilities(who, "target", y)
-    z = log_odds_of(in_single(p))
-    if z is not None:
-        return named(bernoulli_known(in_single(p), in_single(y), z), "L")
-    if saturated(in_single(p), y):
+def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
+    """The labels, one integer for each row of scores, in range; a tensor of them stays a tensor."""
+    if type(labels) is not ndarray:  # one of any dtype gets an error about labels, below
+        nested = isinstance(labels, (list, tuple))
+        labels = from_nested(labels, who) if nested else data_of(who, labels)
+    shape = scores.value.shape if isinstance(scores, Node) else scores.shape
+    y = labels.value if isinstance(labels, Node) else labels
+    if y.dtype.kind not in "iu" or y.shape != shape[:-1]:
+        refuse_labels(who, shape, y)
+    if len(shape) > 2 and len(set(shape[1:])) == 1 < shape[-1]:
         warn_once(
-            who,
-            "binary_cross_entropy: a probability is rounded to 0 or 1, and wrong: how wrong was lost when it "
-            "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
+            f"{who} along which axis",
+            f"{who}: scores of shape {shape} fit these labels with the classes on the last axis, "
+            f"where they are taken to be, and on axis 1. If yours are on axis 1, as in PyTorch, pass "
+            f"np.moveaxis(scores, 1, -1); if they are on the last one, scores.reshape(-1, "
+            f"{shape[-1]}) and labels.reshape(-1) say so",
         )
-    return named(in_single(bernoulli(p, y)), "L")  # the slope of float16 ends where float16 does
+    return check(labels, in_range, out_of_range, who, shape[-1], ignore_index)
 
 
-@loss(pair_of("scores", "target"))
-def binary_cross_entropy_with_logits(
-    z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
-) -> Any:
-    """Cross-entropy of yes-or-no answers, given scores: the sigmoid is inside, and exact at any score.
-
-        L = w y · softplus(−z) + (1 − y) · softplus(z),   softplus(−z) = −log σ(z)
-
-    pos_weight w multiplies the loss of positive targets: w > 1 where they are rare.
-
-    Shapes:   z, y: equal, any; pos_weight: a number, or one for each output (last axis); result () or,
-              with reduction="none", the shape of z. Lecture 001 is reduction="batchmean".
-    Units:    nats.
-    At the edges: finite in value and gradient at any finite score; at z = 0 the loss is log 2.
-    Raises:   DomainError: y outside [0, 1].  ShapeError: the shapes differ, or nothing to average.
-              OptionError: pos_weight is not finite and >= 0.
-    Source:   lectures 001 and 004; as in PyTorch.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> z, y = np.array([0.0, 1e4]), np.array([1.0, 0.0])
-        >>> lo.losses.binary_cross_entropy_with_logits(z, y, reduction="none").round(4)
-        array([6.931e-01, 1.000e+04])
-    """
-    who = "binary_cross_entropy_with_logits"
-    if isinstance(z, Node) and z.op is not None and z.op.apply is sigmoid:
-        warn_once(
-            who,
-            f"{who}: the scores are the output of sigmoid, which this loss applies itself; pass what "
-            "went into sigmoid, or pass probabilities to binary_cross_entropy",
+def refuse_labels(who: str, wanted: tuple[int, ...], labels: Array) -> None:
+    """Raise for labels of another dtype, or not one for each row of scores of shape `wanted`."""
+    shape, rows = labels.shape, wanted[:-1]
+    if labels.dtype.kind == "b":
+        raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(
+            f"{who}: labels must be integers, got {labels.dtype}; use .astype(int); "
+            f"for probabilities pass shape {wanted}"
         )
-    y = probabilities(who, "target", y)
-    positive = y * named(softplus(-z), "−log h")
-    if pos_weight is not None:
-        positive = positive * pos_weight_of(who, pos_weight, z)
-    return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L")
+    if shape == (*rows, 1):
+        cure = "labels[:, 0]" if len(rows) == 1 else "labels[..., 0]"
+        raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use {cure}")
+    if len(shape) == len(rows) == 1:
+        hint = "; if each column is a sample, pass scores.T" if shape == wanted[1:] else ""
+        raise ShapeError(f"{who}: {rows[0]} rows of logits but {shape[0]} labels{hint}")
+    moved = shape == (*wanted[:1], *wanted[2:])
+    hint = "; classes stand on the last axis, pass np.moveaxis(scores, 1, -1)" if moved else ""
+    raise ShapeError(f"{who}: labels must be {rows} for scores of shape {wanted}, got {shape}{hint}")
 
 
-@loss(pair_of("score", "y"))
-def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """The loss of the two-class SVM: the score should be on the side of y, by a margin.
-
-        L = max(0, Δ − y s),   y in {−1, +1}
-
-    Shapes:   score, y: equal, any; result () or, with reduction="none", that shape.
-    Units:    the margin Δ has the unit of the score.
-    At the edges: the slope where y s = Δ is 0.
-    Raises:   LabelError: y is not −1 or +1.  ShapeError: the shapes differ, or nothing to average.
-              OptionError: the margin is not finite.
-    Source:   lecture 003. Keras maps labels 0/1; optax takes them silently and wrongly.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> s, y = np.array([0.3, -2.0, 0.8, 1.5]), np.array([1, -1, -1, 1])
-        >>> lo.losses.hinge(s, y, reduction="none")
-        array([0.7, 0. , 1.8, 0. ])
-    """
-    return margins_of("hinge", score, y, margin)
+def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool:
+    """Whether every label is one of the classes, or the one to ignore."""
+    if ignore_index is not None:
+        y = y[y != ignore_index]
+        if not y.size:
+            return True
+    if type(y) is ndarray and y.dtype.kind == "i":
+        y = y.view(UNSIGNED[y.dtype.itemsize])  # so that one maximum finds negative labels too
+        return bool(np.maximum.reduce(y, None) < classes)
+    return bool((y < classes).all() and (y >= 0).all())
 
 
-@loss(pair_of("score", "y"))
-def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
-    """The hinge loss squared: smooth where the margin is met, harder on those far off.
-
-        L = max(0, Δ − y s)²,   y in {−1, +1}
-
-    Shapes:   score, y: equal, any; result () or, with reduction="none", that shape.
-    Units:    the unit of the score squared.
-    Raises:   LabelError: y is not −1 or +1.  ShapeError: the shapes differ, or nothing to average.
-              OptionError: the margin is not finite.
-    Source:   lecture 003.
-    Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> s, y = np.array([0.3, -2.0, 0.8, 1.5]), np.array([1, -1, -1, 1])
-        >>> round(float(lo.losses.squared_hinge(s, y)), 4)  # (0.49 + 3.24) / 4
-        0.9325
-    """
-    return square(margins_of("squared_hinge", score, y, margin))
+def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> LabelError:
+    """The error for the first label that is none."""
+    good = (y >= 0) & (y < classes)
+    place = first_place(~(good if ignore_index is None else good | (y == ignore_index)))
+    value = int(y[place])
+    hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
+    return LabelError(f"{who}: label {value}{place_text(place)}; allowed 0..{classes - 1}{hint}")
 
 
-def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
-    """max(0, Δ − y s), the labels checked."""
-    delta = number(who, "margin", margin)
-    y = every(
-        y,
-        lambda x: np.abs(x) == 1,
-        lambda value, place: LabelError(
-            f"{who}: label {value:g} at {place}; allowed -1 and +1; use 2*y - 1 for 0/1"
-        ),
-    )
-    return named(relu(delta - y * score), "margins")
+def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
+    """A weight for each class, in the dtype of the scores."""
+    if isinstance(weights, Mapping):
+        raise OptionError(
+            f"{who}: class_weights is a list of one number for each class, got {type(weights).__name__}; "
+            f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
+        )
+    w = weights_in(who, "class_weights", weights, scores.dtype)
+    if w.shape != scores.shape[-1:]:
+        raise ShapeError(
+            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
+        )
+    return w

@@ -13,77 +13,67 @@ from tinygrad_lo.engine.ops.arithmetic import greater
 from tinygrad_lo.engine.ops.elementwise import where
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.losses.loss import entering, loss, one, pair_of, unit_of
-from tinygrad_lo.losses.probabilities import distribution, log_of, probabilities
+from tinygrad_lo.losses.loss import base_of, entering, in_base, inputs_of, loss
+from tinygrad_lo.losses.probabilities import distribution, log_of, probability
 
-
-def one_distribution(who: str, p: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of a distribution."""
-    (p,), half = one(who, p)
-    return (distribution(who, "p", p, half),), half
-
-
-def two_distributions(who: str, p: Any, q: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of two distributions, or batches of them, of one shape."""
-    (p, q), half = pair_of("p", "q")(who, p, q)
-    return (distribution(who, "p", p, half), distribution(who, "q", q, half)), half
+OUTCOMES = "outcomes, as in [p, 1 - p]"
+PROBABILITY = inputs_of("p", each=probability)
+ONE_INPUT = inputs_of("p", last=OUTCOMES, each=distribution)
+TWO = inputs_of("p", "q", last=OUTCOMES, each=distribution)
 
 
 def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of a distribution and scores, which say in which dtype to compute."""
-    (scores, p), half = pair_of("scores", "p")(who, scores, p)
+    """A distribution and scores, which say in which dtype to compute.
+
+    Shapes:   p, scores: equal, (..., C); result (...).
+    Raises:   ShapeError: the shapes differ, or are empty.
+    """
+    (scores, p), half = inputs_of("scores", "p", last=OUTCOMES)(who, scores, p)
     return (distribution(who, "p", entering(p, "p", scores), half), scores), half
 
 
-@loss(one)
+@loss(PROBABILITY, base=base_of)
 def information(p: Any, *, base: float = math.e) -> Any:
     """How surprising an outcome of probability p is when it happens: rare ones tell more.
 
         I = −log p
 
-    Shapes:   p: any; result: the same.
     Units:    nats; bits with base=2.
-    At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0 there, because no
-              number would be right.
-    Raises:   DomainError: a probability outside [0, 1].  OptionError: a bad base.
+    At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0.
+    Raises:   DomainError: a value outside [0, 1].
     Source:   lecture 004; Shannon 1948.
     Example:
         >>> import tinygrad_lo as lo
         >>> lo.losses.information([1.0, 0.5, 0.125], base=2).tolist()
         [0.0, 1.0, 3.0]
     """
-    unit = unit_of("information", base)
-    p = probabilities("information", "p has the probability", p, "; of scores take softmax")
     log_p, possible = log_of("information", "p", p, 1.0)
     # 0 − log 1 is 0, where −log 1 would be −0.
-    return in_unit(where(possible, 0.0 - log_p, math.inf), unit)
+    return in_base(where(possible, 0.0 - log_p, math.inf), base)
 
 
-@loss(one_distribution)
+@loss(ONE_INPUT, base=base_of)
 def entropy(p: Any, *, base: float = math.e) -> Any:
     """The information that an outcome of the distribution p brings on average: its uncertainty.
 
         H(p) = −Σ_x p_x log p_x,  0 log 0 = 0
 
-    Shapes:   p (..., C), a distribution along the last axis; result (...).
     Units:    nats; bits with base=2.
     At the edges: 0 when one outcome is certain, log C when all are equally likely. An outcome of
               probability 0 adds nothing and gets the gradient 0.
-    Raises:   DomainError: a probability outside [0, 1], a row that does not sum to 1.  ShapeError: no
-              axis of outcomes, or nothing along it.  OptionError: a bad base.
+    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
     Source:   lecture 004; Shannon 1948. scipy.stats.entropy divides p by its sum instead of raising.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.entropy([0.5, 0.25, 0.25, 0.0], base=2))
         1.5
     """
-    unit = unit_of("entropy", base)
     log_p, _ = log_of("entropy", "p", p)
     # The same terms as in distribution_cross_entropy, so that H(p, p) is H(p) to the last bit.
-    return in_unit(total(p * (0.0 - log_p), -1), unit)
+    return in_base(total(p * (0.0 - log_p), -1), base)
 
 
-@loss(two_distributions)
+@loss(TWO, base=base_of)
 def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
     """What outcomes of p cost on average in the code that is best for q; at least H(p).
 
@@ -91,94 +81,72 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
 
         H(p, q) = −Σ_x p_x log q_x
 
-    Shapes:   p, q (..., C), distributions along the last axis; result (...).
     Units:    nats; bits with base=2.
     At the edges: an outcome with p = 0 adds nothing, whatever q is; one with q = 0 and p > 0 makes it
               inf, and where q = 0 the gradient is 0.
-    Raises:   DomainError: a probability outside [0, 1], a row that does not sum to 1.  ShapeError: the
-              shapes differ, no axis of outcomes.  OptionError: a bad base.
+    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
     Source:   lecture 004.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.distribution_cross_entropy([0.5, 0.5, 0.0], [0.25, 0.5, 0.25], base=2))
         1.5
     """
-    unit = unit_of("distribution_cross_entropy", base)
     log_q, possible = log_of("distribution_cross_entropy", "q", q, p)
-    terms = p * (0.0 - log_q)
-    return in_unit(total(infinite_where_missed(terms, p, possible), -1), unit)
+    return in_base(total(infinite_where_missed(p * (0.0 - log_q), p, possible), -1), base)
 
 
-@loss(two_distributions)
+@loss(TWO, base=base_of)
 def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """What it costs on average to expect q where p is true, beyond what p costs itself.
 
-    p is the true distribution and q the model's. It is no distance: KL(p‖q) is not KL(q‖p). As p does
-    not depend on the model, it has the gradient of the cross-entropy.
+    p is the true distribution and q the model's; KL(p‖q) is not KL(q‖p). The mean is over distributions.
 
         KL(p‖q) = Σ_x p_x (log p_x − log q_x) = H(p, q) − H(p)
 
-    Shapes:   p, q (..., C), distributions along the last axis; result () or, with reduction="none",
-              (...). A 1-d array is one distribution; the mean is over distributions.
     Units:    nats; bits with base=2: the extra bits of the wrong code.
     At the edges: exactly 0 for equal p and q, and never below except by rounding. An outcome with p = 0
               adds nothing; one with q = 0 and p > 0 makes it inf, and where q = 0 the gradient is 0.
-    Raises:   DomainError: a probability outside [0, 1], a row that does not sum to 1.  ShapeError: the
-              shapes differ, no axis of outcomes, or nothing to average.  OptionError: a bad base, an
-              unknown reduction.
+    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
     Source:   lectures 003 and 004; Kullback and Leibler 1951. PyTorch's kl_div(log q, p) takes them in
               the other order and averages over all elements; its "batchmean" is this mean.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.kl_divergence([1.0, 0.0], [0.5, 0.5], base=2))
         1.0
-        >>> p, q = [[0.4, 0.6], [1.0, 0.0]], [[0.2, 0.8], [0.5, 0.5]]
-        >>> lo.losses.kl_divergence(p, q, reduction="none").round(6).tolist()
-        [0.10465, 0.693147]
     """
-    unit = unit_of("kl_divergence", base)
-    return divergence("kl_divergence", p, *log_of("kl_divergence", "q", q, p), unit)
+    return divergence("kl_divergence", p, *log_of("kl_divergence", "q", q, p), base)
 
 
-@loss(distribution_and_scores)
+@loss(distribution_and_scores, base=base_of)
 def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The KL divergence of p from the softmax of scores, exact at any finite scores.
 
-    For distillation and soft labels. As p does not depend on the model, it has the gradient of
-    `cross_entropy(scores, p)`, and the value of that less the entropy of p.
+    For distillation and soft labels: the gradient of `cross_entropy(scores, p)`, and the value of that less
+    the entropy of p. The mean is over distributions.
 
         KL(p‖q) = Σ_x p_x (log p_x − log q_x),  log q = log softmax s = s − log Σ_j e^(s_j)
 
-    Shapes:   p, scores (..., C), p a distribution along the last axis; result () or, with reduction="none",
-              (...). The mean is over distributions.
     Units:    nats; bits with base=2.
     At the edges: an outcome with p = 0 adds nothing, also where its score is −inf; one with p > 0 there
               makes the loss inf. The gradient by the scores is q − p.
-    Raises:   DomainError: p outside [0, 1], a row of it that does not sum to 1.  ShapeError: the shapes
-              differ, no axis of outcomes, or nothing to average.  OptionError: a bad base, an unknown
-              reduction.
+    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
     Source:   lectures 003 and 004. PyTorch: kl_div(log_softmax(scores), p, reduction="batchmean").
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> p, scores = np.array([0.5, 0.5]), np.array([0.0, 800.0])
-        >>> round(float(lo.losses.kl_divergence_with_logits(p, scores)), 3)  # 400 − log 2
+        >>> import tinygrad_lo as lo
+        >>> round(float(lo.losses.kl_divergence_with_logits([0.5, 0.5], [0.0, 800.0])), 3)  # 400 − log 2
         399.307
     """
-    who = "kl_divergence_with_logits"
-    unit = unit_of(who, base)
     v = log_softmax(scores, -1)
     possible = greater(v, -math.inf)
-    return divergence(who, p, named(where(possible, v, 0.0), "log q"), possible, unit)
+    log_q = named(where(possible, v, 0.0), "log q")
+    return divergence("kl_divergence_with_logits", p, log_q, possible, base)
 
 
-# ----------------------------------------------------------------------------------- ingredients
-
-
-def divergence(who: str, p: Any, log_q: Any, possible: Any, unit: float) -> Any:
+def divergence(who: str, p: Any, log_q: Any, possible: Any, base: float) -> Any:
     """KL(p‖q) of every row, from log q and where q is above 0."""
     # Not as H(p, q) − H(p): between nearly equal distributions that would lose what is left.
     terms = p * (log_of(who, "p", p)[0] - log_q)
-    return named(in_unit(total(infinite_where_missed(terms, p, possible), -1), unit), "L_i")
+    return named(in_base(total(infinite_where_missed(terms, p, possible), -1), base), "L_i")
 
 
 def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
@@ -187,8 +155,3 @@ def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:
     # Not > 0: where nothing is missed, the comparison would sit on its threshold exactly.
     least = float(np.finfo(terms.dtype).smallest_subnormal)
     return where(remembered(greater, missed, least), math.inf, terms)
-
-
-def in_unit(nats: Any, unit: float) -> Any:
-    """From nats to the unit of the base."""
-    return nats if unit == 1.0 else nats / unit

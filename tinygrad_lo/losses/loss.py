@@ -1,7 +1,8 @@
-"""A loss is its formula: what all of them share stands here, once.
+"""A loss is its formula: what all of them share is done here; `help(lo.losses)` says it to users.
 
-`@loss(...)` reads the inputs, opens the scope that is named after the function, answers misspelt options,
-and reduces. The formula gets floating-point inputs, tensors or arrays, and returns a loss for each sample.
+`@loss(...)` reads inputs and options, opens the scope that is named after the function, reduces, and
+completes the docstring. The formula gets floating-point inputs, tensors or arrays, and returns a loss for
+each sample.
 """
 
 from __future__ import annotations
@@ -9,135 +10,174 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, tick
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import name_of, named, scoped
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, floats
+from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats
+from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import P, choice, first_unknown, is_finite, unknown
+from tinygrad_lo.options import OptionReader, P, choice, first_unknown, is_finite, unknown
 
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]  # (who, *inputs) -> the inputs, whether in float16
+InputCheck = Callable[
+    [str, str, Any, bool], Any
+]  # (who, name, input, whether it came in float16) -> the input
 
 LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
+SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:", "Example:")
 
 
-def loss(read: Reader, *, column: bool = False) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+def loss(
+    read: Reader, *, column: bool = False, **readers: OptionReader
+) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
     """Make a loss of a formula, of which `reduction` is the caller's option and not the formula's.
 
-    A formula without `reduction` in its signature is not reduced. One with `column=True` keeps an axis of
+    `readers` read the options of these names, all others are left to the formula; a default is taken as it
+    is. A formula without `reduction` in its signature is not reduced. One with `column=True` keeps an axis of
     length 1 at the end, and may return (losses, weights): then the mean divides by the sum of the weights.
     """
 
     def decorate(formula: Callable[P, Any]) -> Callable[P, Any]:
         who = formula.__name__
-        signature = inspect.signature(formula)
-        positional = [p.name for p in signature.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-        count = len(positional)
-        usual = "mean" if "reduction" in signature.parameters else None
+        parameters = inspect.signature(formula).parameters
+        count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
+        usual = "mean" if "reduction" in parameters else None
+        names = list(parameters)[count:]
+        optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
+        optional.pop("reduction", None)
 
         @functools.wraps(formula)
         def call(*inputs: Any, reduction: Any = usual, **options: Any) -> Any:
             began = tick()
             if reduction is not usual:
                 if usual is None:
-                    raise unknown(who, "reduction", list(signature.parameters))
+                    raise unknown(who, "reduction", list(parameters))
                 choice(who, "reduction", reduction, LOSS_REDUCTIONS)
-            try:
-                if len(inputs) != count:
-                    options = by_name(who, signature, inputs, options)
-                    inputs = tuple(options.pop(name) for name in positional)
-                inputs, half = read(who, *inputs)
-                losses = formula(*inputs, **options)
-            except TypeError:
-                misspelt = first_unknown(formula, options)
-                if misspelt is None:
-                    raise
-            else:
-                if usual is not None:
-                    losses = reduce_losses(who, losses, reduction, column)
-                return scoped(who, began, astype(losses, HALF) if half else losses)
-            raise misspelt
+            if options or len(inputs) != count:
+                if len(inputs) != count or not options.keys() <= optional.keys():
+                    inputs, options = by_place(formula, inputs, options)
+                for name, value in options.items():
+                    options[name] = optional[name](who, name, value)
+            inputs, half = read(who, *inputs)
+            losses = formula(*inputs, **options)
+            if usual is not None:
+                losses = reduced(who, losses, reduction, column)
+            return scoped(who, began, astype(losses, HALF) if half else losses)
 
+        call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", names)
         return call
 
     return decorate
 
 
-def by_name(who: str, signature: inspect.Signature, inputs: Any, options: Any) -> dict[str, Any]:
-    """All arguments by their names."""
+def by_place(
+    formula: Callable[..., Any], inputs: Any, options: Any
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs in their places, also those that were given by name; and the options."""
+    misspelt = first_unknown(formula, options)
+    if misspelt is not None:
+        raise misspelt
     try:
-        return dict(signature.bind(*inputs, **options).arguments)
+        bound = inspect.signature(formula).bind(*inputs, **options)
     except TypeError as error:
-        raise TypeError(f"{who}: {error}") from None
+        raise TypeError(f"{formula.__name__}: {error}") from None
+    return bound.args, bound.kwargs
 
 
-def reduce_losses(who: str, losses: Any, reduction: str, column: bool) -> Any:
-    """The losses of the samples as one number, or as they are.
+def documented(doc: str, shared: str, options: list[str]) -> str:
+    """A docstring completed by the sections of its reader, one line each, and by what options may raise."""
+    doc = inspect.cleandoc(doc)
+    for line in inspect.cleandoc(shared).splitlines()[2:]:
+        title, _, text = line.partition(" ")
+        if title == "Raises:" and options:
+            text += f"  OptionError: a bad value of {', '.join(options)}."
+        elif "reduction" in options:
+            text = text.replace("result ", 'result () or, with reduction="none", ')
+        lines = textwrap.fill(f"{title:10}{text.strip()}", 106, subsequent_indent=" " * 10)
+        if f"\n{title}" in doc:
+            doc = doc.replace(f"\n{title:10}", f"\n{lines}\n{'':10}", 1)
+        else:
+            after = next((f"\n{s}" for s in SECTIONS[SECTIONS.index(title) :] if f"\n{s}" in doc), "\n")
+            doc = doc.replace(after, f"\n{lines}{after}", 1)
+    return doc
 
-    mean: their sum divided by their number, or by the sum of their weights where a loss weights them;
-    sum; none; batchmean: their sum divided by the length of the first axis.
-    """
-    weights = None
-    if type(losses) is tuple:
-        losses, weights = losses
-    shape = losses.shape
+
+def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
+    """The losses of the samples as one number, or as they are."""
+    losses, weights = losses if type(losses) is tuple else (losses, None)
+    shape = losses.value.shape if isinstance(losses, Node) else losses.shape
     if reduction == "none" or not shape:
         return named(reshape(losses, shape[:-1]), "L_i") if column else losses
     s = total(losses)
     if reduction == "sum":
         return s
     if weights is not None and reduction == "mean":
-        return s / check(total(weights), not_zero, weightless, who)
+        text = f"{who}: no samples left to average: class_weights are 0 for all labels of the batch"
+        return s / check(total(weights), lambda w: bool(w != 0), lambda w: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
 
 
-def not_zero(x: Array, who: str) -> bool:
-    """Whether there is something to divide by."""
-    return bool(x != 0)
-
-
-def weightless(_: Array, who: str) -> ShapeError:
-    """The error for a batch whose samples all have the weight 0."""
-    return ShapeError(f"{who}: no samples left to average: class_weights are 0 for all labels of the batch")
-
-
-# ------------------------------------------------------------------------------- reading inputs
-
-
-def pair_of(first: str = "prediction", second: str = "target", *, widen: bool = True) -> Reader:
-    """The reader of a loss of two inputs of one shape that is not empty, which messages call by these names.
+def inputs_of(*names: str, last: str = "", each: InputCheck | None = None, widen: bool = True) -> Reader:
+    """The reader of inputs of one shape that is not empty, which messages call by these names.
 
     Tensors stay as they are, all else becomes float arrays. A plain array takes the dtype of a tensor beside
-    it, else of the first input, so that float64 data does not turn a float32 loss into float64.
+    it, else of the first input, so that float64 data does not turn a float32 loss into float64. `last` says
+    what stands along the last axis; `each` checks every input; what comes after the named ones is passed on.
     """
-    names = (first, second)
+    count = len(names)
 
-    def read(who: str, a: Any, b: Any) -> tuple[tuple[Any, ...], bool]:
-        if a is None or b is None:
-            plain(None, who)
-        a, b = floats(who, a, b)
-        half = a.dtype is HALF
-        if half and widen:
-            a, b = in_single(a), in_single(b)
-        shape = a.shape
-        if shape != b.shape:
-            raise ShapeError(mismatch(who, shape, b.shape, names))
+    def read(who: str, *inputs: Any) -> tuple[tuple[Any, ...], bool]:
+        shaped: Any = inputs[:count]
+        if not need_nothing(*shaped):
+            shaped = floats(who, *(plain(None, who) if x is None else x for x in shaped))
+        first = shaped[0]
+        data = first.value if isinstance(first, Node) else first
+        shape, half = data.shape, data.dtype is HALF
+        ready: list[Any] = []
+        for name, x in zip(names, shaped, strict=True):
+            if (x.value if isinstance(x, Node) else x).shape != shape:
+                raise ShapeError(mismatch(who, shape, x.shape, (names[0], name)))
+            if half and widen:
+                x = in_single(x)
+            # So that trees and drawings call it by its name.
+            ready.append(x if isinstance(x, Node) or not ready else entering(x, name, first))
+        if last and not shape:
+            raise ShapeError(f"{who}: {names[0]} must have an axis of {last}, got one number")
         if 0 in shape:
-            raise ShapeError(f"{who}: no samples left to average: the {first} has shape {shape}")
-        # So that trees and drawings call it by its name.
-        return (a, b if isinstance(b, Node) else entering(b, second, a)), half
+            raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {shape}")
+        if each is not None:
+            ready = [each(who, name, x, half) for name, x in zip(names, ready, strict=True)]
+        return (*ready, *inputs[count:]), half
 
+    equal = "equal, " * (count > 1) + ("(..., d); result (...)" if last else "any; result that shape")
+    read.__doc__ = f"""Inputs of one shape.
+
+    Shapes:   {", ".join(names)}: {equal}.
+    Raises:   ShapeError: the shapes differ, or are empty.
+    """
     return read
+
+
+def need_nothing(first: Any, *others: Any) -> bool:
+    """Whether a tensor stands beside arrays of its floating-point dtype, as mostly: nothing to convert."""
+    if not isinstance(first, Node) or first.value.dtype.kind != "f":
+        return False
+    for x in others:  # noqa: SIM110 (a generator would cost more than all the rest)
+        if type(x) is not ndarray or x.dtype is not first.value.dtype:
+            return False
+    return True
 
 
 def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str, str]) -> str:
@@ -149,20 +189,14 @@ def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str,
         return f"{text}; losses do not broadcast, both need one shape"
     for long, short, order in ((p, t, names), (t, p, names[::-1])):
         if long == (*short, 1):
-            every = ":" if len(short) == 1 else "..."
-            return f"{text}; use {order[1]}[{every}, None] or {order[0]}[{every}, 0]"
+            every_row = ":" if len(short) == 1 else "..."
+            return f"{text}; use {order[1]}[{every_row}, None] or {order[0]}[{every_row}, 0]"
     return f"{text}; losses do not broadcast, give both one shape"
 
 
 def data_of(who: str, x: Any) -> Any:
     """A tensor, or an array of another library, as it is; all else as an array."""
     return x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))
-
-
-def one(who: str, x: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of one input."""
-    x = as_float(data_of(who, x), None)
-    return (in_single(x),), x.dtype is HALF
 
 
 def in_single(x: Any) -> Any:
@@ -174,13 +208,49 @@ def entering(x: Any, name: str, beside: Any) -> Any:
     """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
     if isinstance(x, Node):
         return named(x, name) if name_of(x) is None else x
-    return Tensor(x, name=name) if isinstance(beside, Node) and not foreign(x) else x
+    return Tensor(x, name=name) if isinstance(beside, Node) and (type(x) is ndarray or not foreign(x)) else x
 
 
-def unit_of(who: str, base: Any) -> float:
-    """One digit of the base in nats, by which to divide: log(base), exactly 1 for base e."""
-    if type(base) is float and base == math.e:
-        return 1.0
-    if not is_finite(base) or base <= 0 or base == 1:
-        raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
-    return math.log(base)
+def base_of(who: str, name: str, base: Any) -> float:
+    """The base of a logarithm."""
+    if is_finite(base) and base > 0 and base != 1:
+        return float(base)
+    raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
+
+
+def in_base(nats: Any, base: float) -> Any:
+    """A logarithm in units of the base; nats are left as they are."""
+    return nats if base == math.e else nats / math.log(base)
+
+
+def weights_in(who: str, name: str, weights: Any, dtype: Any) -> Array:
+    """Weights that are finite and not negative, also after they took the dtype of the scores."""
+    w = np.asarray(plain_number(who, name, weights))
+    if w.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):
+            cast: Array = w.astype(dtype)
+        if np.isfinite(cast).all() and (cast >= 0).all():
+            return cast
+    raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
+
+
+def every(
+    x: Any, good: Callable[[Array], Array], complain: Callable[[Any, tuple[int, ...]], Exception]
+) -> Any:
+    """Check what must hold everywhere; `complain` learns the first value for which it does not, and where."""
+
+    def error(data: Array) -> Exception:
+        place = first_place(np.logical_not(good(data)))
+        return complain(np.asarray(data)[place], place)
+
+    return check(x, lambda data: bool(good(data).all()), error)
+
+
+def first_place(bad: Array) -> tuple[int, ...]:
+    """Where the first true element stands."""
+    return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+
+
+def place_text(place: tuple[int, ...]) -> str:
+    """A place as a message says it; of a single number, nothing."""
+    return f" at row {place[0]}" if len(place) == 1 else f" at {place}" if place else ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import shape_of
+from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import check, leave
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, square
@@ -17,38 +18,29 @@ from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import expand_dims
-from tinygrad_lo.errors import GraphError, IndexingError, LabelError, NonFiniteError, OptionError, ShapeError
-from tinygrad_lo.losses.labels import every, integers, place_text
-from tinygrad_lo.losses.loss import in_single, loss, pair_of
+from tinygrad_lo.errors import (
+    DTypeError,
+    GraphError,
+    IndexingError,
+    LabelError,
+    NonFiniteError,
+    OptionError,
+    ShapeError,
+)
+from tinygrad_lo.losses.loss import every, in_single, inputs_of, loss, place_text
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
-
-
-# -------------------------------------------------------------------------------------- inputs
-
-
-def three(who: str, anchor: Any, positive: Any, negative: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of three inputs of one shape."""
-    anchor, positive, negative = floats(who, anchor, positive, negative)
-    if not anchor.shape == positive.shape == negative.shape:
-        raise ShapeError(
-            f"{who}: anchor {anchor.shape}, positive {positive.shape}, negative {negative.shape}; "
-            f"losses do not broadcast, give all three one shape"
-        )
-    features(who, "anchor, positive and negative", anchor)
-    return tuple(map(in_single, (anchor, positive, negative))), anchor.dtype is HALF
-
-
-def feature_rows(who: str, a: Any, b: Any, *rest: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a loss of two rows, or batches of rows."""
-    (a, b), half = pair_of("a", "b")(who, a, b)
-    features(who, "a and b", a)
-    return (a, b, *rest), half
+MARGIN = functools.partial(number, at_least=0.0)
+ROWS = inputs_of("a", "b", last="features")
 
 
 def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a function of two lists of rows."""
+    """Two lists of rows.
+
+    Shapes:   A (n, d), B (m, d); result (n, m).
+    Raises:   ShapeError: A or B is no matrix, or their rows have two lengths.
+    """
     A, B = floats(who, A, B)
     for name, x in (("A", A), ("B", B)):
         if len(x.shape) != 2:
@@ -61,18 +53,16 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
     return (in_single(A), in_single(B)), A.dtype is HALF
 
 
-def features(who: str, names: str, x: Any) -> None:
-    """Raise unless there are rows, with an axis of features at the end."""
-    if not x.shape:
-        raise ShapeError(f"{who}: {names} must have an axis of features, got one number")
-    if 0 in x.shape:
-        raise ShapeError(f"{who}: no samples left to average: {names} have shape {x.shape}")
+def distance_of(who: str, name: str, distance: Any) -> Any:
+    """A distance by its name, or a function of two inputs."""
+    if callable(distance) or distance in DISTANCES:
+        return distance
+    raise OptionError(
+        f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
+    )
 
 
-# -------------------------------------------------------------------------------------- losses
-
-
-@loss(three)
+@loss(inputs_of("anchor", "positive", "negative", last="features"), margin=MARGIN, distance=distance_of)
 def triplet(
     anchor: Any,
     positive: Any,
@@ -84,137 +74,114 @@ def triplet(
 ) -> Any:
     """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
 
-    Anchor and positive show the same thing, the negative another. Only the order of the distances
-    counts, not their size. The distance is "squared" (the sum of squared differences), "euclidean"
-    (its root), or a function of two (..., d) inputs that returns (...).
+    Anchor and positive show the same thing, the negative another. The distance is "squared" (the sum of
+    squared differences), "euclidean" (its root), or a function of two (..., d) inputs that returns (...).
 
         L_i = max(0, d_p − d_n + α),  d_p = D(a_i, p_i),  d_n = D(a_i, n_i)
 
-    Shapes:   anchor, positive, negative: equal, (..., d); result () or, with reduction="none", (...).
     Units:    the margin α has the unit of the distance: squared for distance="squared".
     At the edges: 0, with slope 0, where the margin is exactly met. The slope of the Euclidean distance
               between equal points is 0.
-    Raises:   ShapeError: three shapes that are not equal, an empty batch, a distance function that
-              does not give one number a row.  OptionError: a margin that is negative or not finite,
-              an unknown distance.  GraphError: a distance function that leaves the graph.
+    Raises:   GraphError: a distance function that leaves the graph.
     Source:   lecture 001 and FaceNet (Schroff et al. 2015, eq. 3): squared. Lecture 003 takes any D.
               PyTorch and optax are "euclidean"; PyTorch adds 1e-6 to each difference, this does not.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> a, p, n = np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]]), np.array([[0.0, 1.5]])
-        >>> float(lo.losses.triplet(a, p, n, distance="euclidean"))  # 1 − 1.5 + 1
+        >>> import tinygrad_lo as lo
+        >>> float(lo.losses.triplet([[0.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.5]], distance="euclidean"))
         0.5
-        >>> float(lo.losses.triplet(a, p, n))  # 1 − 2.25 + 1 is below 0
-        0.0
     """
-    alpha = number("triplet", "margin", margin, at_least=0.0)
-    if not callable(distance) and distance not in DISTANCES:
-        raise OptionError(
-            f"triplet: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
-        )
     d_p = named(apart(distance, anchor, positive), "d_p")
     d_n = named(apart(distance, anchor, negative), "d_n")
-    return named(relu(d_p - d_n + alpha), "L_i")
+    return named(relu(d_p - d_n + margin), "L_i")
 
 
-@loss(feature_rows)
+@loss(ROWS, margin=MARGIN)
 def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
 
-    Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between
-    two. A dissimilar pair farther apart than m costs nothing.
+    Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between two.
 
         L_i = (1 − y) ½ D² + y ½ max(0, m − D)²,  D = ‖a_i − b_i‖
 
-    Shapes:   a, b: equal, (..., d); y: (...) of ints, 0 similar, 1 dissimilar; result () or, with
-              reduction="none", (...).
+    Shapes:   y: (...) of ints, 0 similar, 1 dissimilar.
     Units:    the margin m has the unit of the embeddings; the loss has that unit squared.
-    At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0: there is no direction
-              in which to push.
+    At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0.
     Raises:   LabelError: a label that is not 0 or 1.  DTypeError: labels that are no integers.
-              ShapeError: a and b of two shapes, not one label for each pair, an empty batch.
-              OptionError: a margin that is negative or not finite.
     Source:   lecture 003; Hadsell, Chopra, LeCun 2006, eq. 4. Chainer has y = 1 for similar pairs.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> a, b = np.zeros((2, 2)), np.array([[0.3, 0.4], [0.3, 0.4]])  # D = 0.5 in both
-        >>> lo.losses.contrastive(a, b, [0, 1], margin=2.0, reduction="none")  # ½ 0.5², ½ (2 − 0.5)²
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.contrastive([[0.0]] * 2, [[0.5]] * 2, [0, 1], margin=2.0, reduction="none")
         array([0.125, 1.125])
     """
-    m = number("contrastive", "margin", margin, at_least=0.0)
-    dissimilar = equal(similarities(y, a.shape[:-1]), 1)
+    y = every(
+        integers("contrastive", "y", y, a.shape[:-1], "pairs"),
+        lambda y: (y == 0) | (y == 1),
+        lambda v, place: LabelError(
+            f"contrastive: label {v}{place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
+        ),
+    )
+    dissimilar = equal(y, 1)
     r = named(a - b, "r")
     D = named(norm(r, -1), "D")
     # Not the square of D: at D = 0 the norm has a kink, and curvature 1 would be lost there. And chosen
     # before squaring: what is far apart and dissimilar costs nothing, however far.
     pulled = named(total(square(where(expand_dims(dissimilar, -1), 0.0, r)), -1), "(1 − y) D²")
-    pushed = named(square(where(dissimilar, relu(m - D), 0.0)), "y max(0, m − D)²")
+    pushed = named(square(where(dissimilar, relu(margin - D), 0.0)), "y max(0, m − D)²")
     return named((pulled + pushed) * 0.5, "L_i")
 
 
-def similarities(y: Any, shape: tuple[int, ...]) -> Any:
-    """Labels of pairs, 0 or 1."""
-    return every(
-        integers("contrastive", "y", y, shape, "pairs"),
-        lambda y: (y == 0) | (y == 1),
-        lambda v, place: LabelError(
-            f"contrastive: label {v} {place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
-        ),
-    )
+def integers(who: str, name: str, y: Any, shape: tuple[int, ...], what: str) -> Any:
+    """Integers of a shape; a tensor of them stays a tensor."""
+    if not isinstance(y, Node) and not foreign(y):
+        y = np.asarray(y)
+    if y.dtype.kind not in "iu":
+        hint = "; use .astype(int)" if y.dtype.kind in "bf" else ""
+        raise DTypeError(f"{who}: {name} must be integers, got {y.dtype}{hint}")
+    if y.shape != shape:
+        hint = f"; use {name}[..., 0]" if y.shape == (*shape, 1) else ""
+        raise ShapeError(f"{who}: {name} must be {shape}, one for each of the {what}, got {y.shape}{hint}")
+    return y
 
 
-@loss(feature_rows)
+@loss(ROWS)
 def cosine_similarity(a: Any, b: Any) -> Any:
     """The cosine of the angle between two vectors: 1 same direction, 0 at right angles, −1 opposite.
 
-    It compares directions and ignores lengths, which makes it the usual similarity of features.
-    `1 − cosine_similarity` is a distance that `triplet` takes.
+    It compares directions and ignores lengths. `1 − cosine_similarity` is a distance that `triplet` takes.
 
         cos θ = a · b / (‖a‖ ‖b‖)
 
-    Shapes:   a, b: equal, (..., d); result (...), one number a row.
     Units:    none; from −1 to 1, and never beyond.
     At the edges: a zero vector has no direction: value 0, gradient 0. Exact for the largest and the smallest
               vectors, whose lengths are no numbers of the dtype.
-    Raises:   ShapeError: two shapes, no rows, or a single number.
     Source:   lecture 003 (similar images have features of high cosine similarity). PyTorch divides
               by at least 1e-8 and so gives a zero vector a gradient of 1e8.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> a = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
-        >>> b = np.array([[3.0, 4.0], [0.0, 2.0], [-5.0, 0.0]])
-        >>> lo.losses.cosine_similarity(a, b)
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.cosine_similarity([[1.0, 0.0]] * 3, [[3.0, 4.0], [0.0, 2.0], [-5.0, 0.0]])
         array([ 0.6,  0. , -1. ])
     """
     return named(cosine(named(direction(a), "a/‖a‖"), named(direction(b), "b/‖b‖")), "cos θ")
 
 
-@loss(matrices)
+@loss(matrices, distance=functools.partial(choice, allowed=DISTANCES))
 def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
     """How far every row of A is from every row of B, through their differences.
 
-    The quicker ‖a‖² + ‖b‖² − 2 a·b cancels for points that are close together, and can turn
-    negative. The differences take n · m · d numbers of memory.
+    They take n · m · d numbers of memory; ‖a‖² + ‖b‖² − 2 a·b would cancel for points close together.
 
         D_ij = ‖A_i − B_j‖          distance="squared":  D_ij = ‖A_i − B_j‖²
 
-    Shapes:   A (n, d), B (m, d); result (n, m).
     Units:    of the rows, or that unit squared.
     At the edges: the slope at distance 0 is 0.
-    Raises:   ShapeError: A or B is no matrix, or their rows have two lengths.  OptionError: an unknown
-              distance.
     Source:   lecture 003 (a ranking of all images by their distance from a query); as
               torch.cdist(compute_mode="donot_use_mm_for_euclid_dist").
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
+        >>> import tinygrad_lo as lo
         >>> lo.losses.pairwise_distance([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])
         array([[5., 0.]])
     """
-    choice("pairwise_distance", "distance", distance, DISTANCES)
     return named(apart(distance, expand_dims(A, 1), expand_dims(B, 0)), "D")
-
-
-# -------------------------------------------------------------------------------------- mining
 
 
 @public
@@ -227,14 +194,12 @@ def hard_negatives(embeddings: Any, labels: Any) -> Array:
         n_i = argmin_j ‖x_i − x_j‖  over all j with y_j ≠ y_i;  of equally near rows the first
 
     Shapes:   embeddings (n, d), labels (n,) of ints, any values; result (n,) of ints.
-    Raises:   LabelError: all labels are equal, so that no row has a negative.  NonFiniteError: nan or
-              inf among the embeddings.  DTypeError: labels that are no integers.  ShapeError:
-              embeddings that are no matrix, not one label for each row, no rows.
+    Raises:   LabelError: all labels are equal, so that no row has a negative.  NonFiniteError: nan or inf
+              among the embeddings.  DTypeError: labels that are no integers.  ShapeError: other shapes.
     Source:   lecture 003 (the most similar of the wrong ones).
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> points = np.array([[0.0], [1.0], [3.0], [9.0]])
-        >>> lo.losses.hard_negatives(points, [0, 0, 1, 1])
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.hard_negatives([[0.0], [1.0], [3.0], [9.0]], [0, 0, 1, 1])
         array([2, 2, 1, 1])
     """
     x, y = minable("hard_negatives", embeddings, labels)
@@ -247,9 +212,8 @@ def semi_hard_negatives(
 ) -> Array:
     """For each anchor a negative farther than its positive, but by less than the margin.
 
-    The hardest negatives can make a network collapse early in training; these are wrong in margin
-    only. Of several, the nearest is taken. Where no row is in that range, it is the hardest one, as
-    in `hard_negatives`. Take the margin and the distance of the `triplet` that follows.
+    The hardest negatives can make a network collapse early in training. Of several, the nearest is taken;
+    of none, the hardest one. Take the margin and the distance of the `triplet` that follows.
 
         n_i = argmin_j D(x_i, x_j)  over y_j ≠ y_i  and  d_p < D(x_i, x_j) < d_p + α,
         d_p = D(x_i, x_(positives_i))
@@ -258,23 +222,21 @@ def semi_hard_negatives(
     Units:    the margin α has the unit of the distance: squared for distance="squared".
     At the edges: both bounds exclude equality. A row alone in its class may be its own positive.
     Raises:   as hard_negatives, and  IndexingError: a positive that is no row.  LabelError: a positive
-              of another class.  OptionError: a margin that is negative or not finite, an unknown
-              distance.
+              of another class.  OptionError: a margin that is negative or not finite, an unknown distance.
     Source:   FaceNet (Schroff et al. 2015, section 3.2, squared distances). TensorFlow Addons ignores
               the margin here and falls back to the farthest negative.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> points = np.array([[0.0], [1.0], [0.5], [1.2]])  # 0.5 is nearer to 0 than its positive 1
+        >>> import tinygrad_lo as lo
+        >>> points = [[0.0], [1.0], [0.5], [1.2]]  # 0.5 is nearer to 0 than its positive 1
         >>> lo.losses.semi_hard_negatives(points, [0, 0, 1, 1], [1, 0, 3, 2], margin=1.0)
         array([3, 3, 0, 0])
     """
     who = "semi_hard_negatives"
-    alpha = number(who, "margin", margin, at_least=0.0)
+    alpha = MARGIN(who, "margin", margin)
     choice(who, "distance", distance, DISTANCES)
     x, y = minable(who, embeddings, labels)
-    p = chosen_from(integers(who, "positives", positives, y.shape, "rows"))
     p = every(
-        p,
+        chosen_from(integers(who, "positives", positives, y.shape, "rows")),
         lambda p: (p >= 0) & (p < len(x)),
         lambda v, place: IndexingError(
             f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
@@ -285,8 +247,7 @@ def semi_hard_negatives(
         lambda p: y[p] == y,
         lambda v, place: LabelError(
             f"{who}: positives[{place[0]}] is row {v} with label {y[v]}, but row {place[0]} has label "
-            f"{y[place]}; "
-            f"a positive has its anchor's label"
+            f"{y[place]}; a positive has its anchor's label"
         ),
     )
 
@@ -337,7 +298,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
         x,
         np.isfinite,
         lambda v, place: NonFiniteError(
-            f"{who}: the embeddings hold {v} {place_text(place)}; distances need numbers"
+            f"{who}: the embeddings hold {v}{place_text(place)}; distances need numbers"
         ),
     )
     y = check(

@@ -7,24 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.machine.arguments import foreign, shape_of
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import divide, greater, negative, subtract
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, exp, log, log1p, sigmoid, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, exp, log, log1p, sigmoid, softplus, where
 from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import Recipe, back, recipe
-from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.labels import every, value_text
-from tinygrad_lo.losses.loss import data_of, in_single
-
-LOGITS = "; pass scores to binary_cross_entropy_with_logits"
-
-
-# --------------------------------------------------------------------------------------- checks
+from tinygrad_lo.errors import DomainError
+from tinygrad_lo.losses.loss import every, place_text
 
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
@@ -32,30 +26,18 @@ def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     return every(
         p,
         lambda x: (x >= 0) & (x <= 1),
-        lambda *bad: DomainError(f"{who}: {name} {value_text(*bad)} outside [0, 1]{hint}"),
+        lambda v, place: DomainError(f"{who}: {name} {v}{place_text(place)} outside [0, 1]{hint}"),
     )
+
+
+def probability(who: str, name: str, p: Any, half: bool) -> Any:
+    """Probabilities of any shape, as `inputs_of` checks them."""
+    return probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
 
 
 def distribution(who: str, name: str, p: Any, half: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
-    shape = shape_of(p)
-    if not shape:
-        raise ShapeError(f"{who}: {name} must have an axis of outcomes, got one number; write [p, 1 - p]")
-    if 0 in shape:
-        raise ShapeError(f"{who}: no probabilities: {name} has shape {shape}")
-    p = probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
-    return check(p, sums_to_one, wrong_sum, who, name, half)
-
-
-def distribution_of(who: str, target: Any, dtype: Any) -> Any:
-    """A distribution over the classes in every row: not negative, summing to 1.
-
-    A plain one takes the dtype of the scores: float64 targets must not turn a float32 loss into float64.
-    """
-    q = data_of(who, target)
-    half = q.dtype is HALF
-    q = probabilities(who, "target", as_float(in_single(q), dtype))
-    return check(q, sums_to_one, wrong_sum, who, "target", half)
+    return check(probability(who, name, p, half), sums_to_one, wrong_sum, who, name, half)
 
 
 def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:
@@ -76,9 +58,6 @@ def wrong_sum(p: Array, who: str, name: str, half: bool) -> DomainError:
 def tolerance(p: Array, half: bool) -> float:
     """How far from 1 a sum may be: 1e-4, and what rounding each of the terms can do."""
     return max(1e-4, float(np.finfo(HALF if half else p.dtype).eps) * math.sqrt(p.shape[-1]))
-
-
-# ---------------------------------------------------------------------------- what rounding took
 
 
 def saturated(p: Any, y: Any) -> bool:
@@ -104,9 +83,6 @@ def vanished(q: Any, p: Any) -> bool:
     return bool(((q.value < np.finfo(q.value.dtype).tiny) & (p > 0)).any())
 
 
-# ------------------------------------------------------------- of the scores they were made of
-
-
 def log_of(who: str, name: str, p: Any, weights: Any = 0.0) -> tuple[Any, Any]:
     """The logarithm of probabilities, and where they are above 0; elsewhere it is 0, without a slope.
 
@@ -130,11 +106,12 @@ def exponent_of(p: Any) -> Any:
     origin = recipe(p)
     if origin is None or not (comes_from(origin, sigmoid) or comes_from(origin, exp)):
         return None
-    if flips(origin) and count_of(origin, divide):
+    if count_of(origin, subtract) and count_of(origin, divide):
         return None
+    flipped = count_of(origin, subtract) % 2 == 1  # 1 − p is left of p
     if comes_from(origin, sigmoid):
-        v = negative(softplus(origin.source if flipped(origin) else negative(origin.source)))
-    elif not flipped(origin):
+        v = negative(softplus(origin.source if flipped else negative(origin.source)))
+    elif not flipped:
         v = origin.source
     elif origin.axes:
         v = log_others(origin)
@@ -154,7 +131,7 @@ def log_odds_of(p: Any) -> Any:
         z = origin.source - log_others(origin)
     else:
         return None
-    return moved_along(negative(z) if flipped(origin) else z, origin)
+    return moved_along(negative(z) if count_of(origin, subtract) % 2 else z, origin)
 
 
 def log_others(origin: Recipe) -> Any:
@@ -173,16 +150,6 @@ def comes_from(origin: Recipe, function: Any) -> bool:
 def count_of(origin: Recipe, function: Any) -> int:
     """How often this op has moved the value since."""
     return sum(op is function.op for op, _ in origin.moves)
-
-
-def flips(origin: Recipe) -> int:
-    """How often 1 − p was taken of p."""
-    return count_of(origin, subtract)
-
-
-def flipped(origin: Recipe) -> bool:
-    """Whether 1 − p is left of p."""
-    return flips(origin) % 2 == 1
 
 
 def moved_along(x: Any, origin: Recipe) -> Any:
@@ -206,7 +173,7 @@ def is_softmax(x: Any) -> bool:
         x = first.parents[0]
         *_, first = back(x)
     origin = recipe(x)
-    if origin is None or not comes_from(origin, exp) or flips(origin):
+    if origin is None or not comes_from(origin, exp) or count_of(origin, subtract):
         return False
     divisors = [rest[0] for op, rest in origin.moves if op.apply is divide]
     return all(is_sum_of_exp(d, origin.source) for d in divisors) if divisors else bool(origin.axes)
@@ -218,8 +185,3 @@ def is_sum_of_exp(x: Any, source: Any) -> bool:
         return False
     (terms,) = x.parents
     return terms is not None and terms.op is not None and terms.op.apply is exp and terms.parents[0] is source
-
-
-def may_make_softmax(op: Op) -> bool:
-    """The quick question, asked of all scores: most come from a layer."""
-    return bool(op.probability) or op.name == "clip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -14,49 +15,40 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.labels import every, value_text
-from tinygrad_lo.losses.loss import data_of, in_single, loss, pair_of, unit_of
+from tinygrad_lo.losses.loss import base_of, data_of, every, in_base, in_single, inputs_of, loss, place_text
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
+PAIR = inputs_of("prediction", "target")
 
 
-@loss(pair_of())
+@loss(PAIR, half=flag)
 def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
         L_i = r²,  r = prediction − target          half=True:  L_i = ½ r²
 
-    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape. The mean
-              is over all elements; "batchmean" sums over the outputs of a sample and averages samples.
     Units:    the target's unit squared.
-    At the edges: value and slope are 0 at r = 0. float32 overflows above |r| = 1.8e19.
-    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: an unknown reduction,
-              a half that is neither True nor False.
+    At the edges: float32 overflows above |r| = 1.8e19.
     Source:   lecture 003. Lecture 001, 1/2m Σ‖h − y‖², is half=True, reduction="batchmean"; lecture 004
               is reduction="batchmean". PyTorch and Keras have no half.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.mse([1.0, 2.0, 6.0], [1.0, 4.0, 5.0], reduction="sum"))
         5.0
-        >>> float(lo.losses.mse([0.0], [1.0], half=True, reduction="batchmean"))
-        0.5
     """
-    flag("mse", "half", half)
     r = named(prediction - target, "r")
     return named(square(r) * 0.5 if half else square(r), "L_i")
 
 
-@loss(pair_of())
+@loss(PAIR)
 def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
         L_i = |r|,  r = prediction − target
 
-    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
     Units:    the target's.
     At the edges: its slope at r = 0 is 0; everywhere else it is −1 or 1, however small r is.
-    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: an unknown reduction.
     Source:   lecture 003; PyTorch's l1_loss.
     Example:
         >>> import tinygrad_lo as lo
@@ -66,93 +58,83 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     return named(abs(named(prediction - target, "r")), "L_i")
 
 
-@loss(pair_of())
+def above_minus_one(who: str, name: str, x: Any, half: bool) -> Any:
+    """Where log(1 + x) is finite; nan is not."""
+    return every(
+        x,
+        lambda x: x > -1,
+        lambda v, place: DomainError(
+            f"{who}: log(1 + x) needs x > -1, got {v}{place_text(place)} of the {name}"
+        ),
+    )
+
+
+@loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
-    30 predicted as 20 costs about as much as 30000 predicted as 20000, and more to predict too little
-    than as much too much.
+    30 predicted as 20 costs about as much as 30000 as 20000, and too little more than as much too much.
 
         L_i = r²,  r = log(1 + prediction) − log(1 + target)
 
-    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
     Units:    none; base=10 divides the loss by (log 10)².
     At the edges: value and slope are 0 at r = 0; the slope grows without bound towards −1.
-    Raises:   DomainError: a value that is not above −1, with its place.  ShapeError: the shapes differ,
-              or nothing to average.  OptionError: a bad base, an unknown reduction.
+    Raises:   DomainError: a value that is not above −1, with its place.
     Source:   lecture 003, whose worked numbers are in base 10; Keras clips what is below 0 instead.
     Example:
         >>> import tinygrad_lo as lo
-        >>> round(float(lo.losses.msle([20.0], [30.0], base=10)), 5)
-        0.02861
-        >>> round(float(lo.losses.msle([20.0], [10.0], base=10)), 5)
-        0.07886
+        >>> [round(float(lo.losses.msle([20.0], [t], base=10)), 5) for t in (30.0, 10.0)]
+        [0.02861, 0.07886]
     """
-    unit = unit_of("msle", base)
-    must_exceed_minus_one(prediction, "prediction")
-    must_exceed_minus_one(target, "target")
     r = log1p(prediction) - log1p(target)
-    return named(square(named(r if unit == 1.0 else r / unit, "r")), "L_i")
+    return named(square(named(in_base(r, base), "r")), "L_i")
 
 
-@loss(pair_of())
+@loss(PAIR, delta=functools.partial(number, above=0.0))
 def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
     """Squared error for small mistakes, absolute error for large ones.
-
-    Smooth at 0 like mse, and like mae not dominated by outliers.
 
         L_i = ½ r²          where |r| <= δ,    r = prediction − target
         L_i = δ|r| − ½ δ²   beyond
 
-    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ; the gradient by r
-    is c, also where r is infinite.
+    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ; c is the gradient.
 
-    Shapes:   prediction, target: equal, any; result () or, with reduction="none", that shape.
     Units:    delta has the unit of the target; the loss has that unit squared.
     At the edges: at |r| = δ both branches and their slopes agree; the second derivative there is 1, the
-              one of the inside. The slope at r = 0 is 0. No overflow at |r| = 1e30 in float32.
-    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: delta is not finite
-              and above 0, an unknown reduction.
+              one of the inside. No overflow at |r| = 1e30 in float32.
     Source:   lecture 003; Huber 1964; PyTorch's huber_loss (its smooth_l1_loss is this divided by δ).
     Example:
         >>> import tinygrad_lo as lo
-        >>> losses = lo.losses.huber([1.0, 5.0], [0.0, 0.0], delta=2.0, reduction="none")
-        >>> losses.tolist()
+        >>> lo.losses.huber([1.0, 5.0], [0.0, 0.0], delta=2.0, reduction="none").tolist()
         [0.5, 8.0]
     """
-    delta = number("huber", "delta", delta, above=0.0)
     return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
-@loss(pair_of())
+@loss(PAIR, full=flag)
 def gaussian_nll(
     prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
 ) -> Any:
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 
-    With one variance for all it has the minimum of mse, but not its value. A variance for each element
-    may be a tensor: gradients flow to it, so that a model can learn how sure it is.
+    A variance for each element may be a tensor: a model can learn how sure it is.
 
         L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance
 
     full=False leaves out ½ log 2π, which no gradient sees; log σ stays.
 
-    Shapes:   prediction, target: equal, any; variance: one number, or the same shape; result () or,
-              with reduction="none", that shape.
+    Shapes:   variance: one number, or one for each element.
     Units:    nats; the variance has the target's unit squared.
-    At the edges: unlike other losses it is negative where the density is above 1. The variance is not
-              clamped.
-    Raises:   ShapeError: the shapes differ, or nothing to average.  OptionError: a variance that is not
-              finite and above 0, an unknown reduction.  DomainError: such an element of a variance.
+    At the edges: it is negative where the density is above 1. The variance is not clamped.
+    Raises:   DomainError: an element of a variance that is not finite and above 0.
     Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
               full=False by default and raises variances below 1e-6 to it.
     Example:
         >>> import tinygrad_lo as lo
-        >>> losses = lo.losses.gaussian_nll([0.0, 1.0], [1.0, 1.0], variance=0.5, reduction="none")
-        >>> losses.round(6).tolist()
-        [1.572365, 0.572365]
+        >>> lo.losses.gaussian_nll([0.0, 1.0], [1.0, 1.0], variance=0.5, reduction="none").round(6)
+        array([1.572365, 0.572365])
     """
-    constant = HALF_LOG_2PI if flag("gaussian_nll", "full", full) else 0.0
+    constant = HALF_LOG_2PI if full else 0.0
     r = named(prediction - target, "r")
     sigma: Any
     shift: Any
@@ -166,9 +148,6 @@ def gaussian_nll(
     return named(square(z) * 0.5 + shift, "L_i")
 
 
-# --------------------------------------------------------------------------------------- checks
-
-
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
     v = data_of(who, variance)
@@ -176,18 +155,8 @@ def variances(who: str, variance: Any, r: Any) -> Any:
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
-    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
     return every(
-        v,
+        as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
         lambda x: (x > 0) & (x < math.inf),
-        lambda *bad: DomainError(f"{who}: variance must be finite and > 0, got {value_text(*bad)}"),
-    )
-
-
-def must_exceed_minus_one(x: Any, name: str) -> None:
-    """Raise unless log(1 + x) is finite everywhere; for nan, too."""
-    every(
-        x,
-        lambda x: x > -1,
-        lambda *bad: DomainError(f"msle: log(1 + x) needs x > -1, got {value_text(*bad)} of the {name}"),
+        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place_text(place)}"),
     )

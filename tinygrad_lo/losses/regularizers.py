@@ -16,14 +16,20 @@ from tinygrad_lo.losses.loss import data_of, in_single, loss
 from tinygrad_lo.names import named_values
 from tinygrad_lo.options import flag, number
 
+strength = functools.partial(number, at_least=0.0)
+
 
 def weights_of(who: str, params: Any) -> tuple[tuple[Any, ...], bool]:
-    """The reader of a regularizer: one tensor or array, or many, as a list in floating point."""
-    # The square of a small integer would wrap around.
+    """One tensor or array, or many, as a list in floating point: the square of a small integer would wrap.
+
+    Shapes:   params: a tensor or array of any shape, a list or a dict of them, or a model; result ().
+    Raises:   OptionError: an empty list (was a generator used twice?), no list.  DTypeError: no tensors.
+    """
     weights = [as_float(data_of(who, w), None) for _, w in named_values(who, params)]
     if not weights:
         raise OptionError(f"{who}: empty list of parameters (was a generator used twice?)")
-    return ([in_single(w) for w in weights],), all(w.dtype is HALF for w in weights)
+    halves = [w.dtype is HALF for w in weights]
+    return (list(map(in_single, weights)) if any(halves) else weights,), all(halves)
 
 
 @loss(weights_of)
@@ -32,13 +38,8 @@ def l1(params: Any) -> Any:
 
         R(W) = Σ |W|
 
-    Leave the biases out of the list, as the lectures do.
-
-    Shapes:   a tensor or array of any shape, a list or a dict of them, or a model; result ().
-    Units:    the weight's.
+    Units:    the weight's. Leave the biases out of the list, as the lectures do.
     At the edges: its slope at a weight of 0 is 0; everywhere else it is −1 or 1, however small the weight.
-    Raises:   OptionError: an empty list (was a generator used twice?), no list at all.
-              DTypeError: no tensors in it.
     Source:   lectures 000 and 002.
     Example:
         >>> import tinygrad_lo as lo
@@ -48,7 +49,7 @@ def l1(params: Any) -> Any:
     return summed(absolute, params)
 
 
-@loss(weights_of)
+@loss(weights_of, half=flag)
 def l2(params: Any, *, half: bool = False) -> Any:
     """The sum of squared weights: it likes weights that are small and spread out.
 
@@ -57,10 +58,7 @@ def l2(params: Any, *, half: bool = False) -> Any:
     Multiply it by the regularization strength: `loss = data_loss + 1e-3 * lo.losses.l2([W1, W2])`.
     Leave the biases out of the list, as the lectures do.
 
-    Shapes:   a tensor or array of any shape, a list or a dict of them, or a model; result ().
     Units:    the weight's unit squared; factors differ by author: Σ W² (lectures 000, 002), ½ ‖W‖² (004).
-    Raises:   OptionError: an empty list (was a generator used twice?), a half that is neither True nor
-              False.  DTypeError: no tensors in it.
     Source:   lectures 000 and 002.
     Example:
         >>> import tinygrad_lo as lo
@@ -68,36 +66,28 @@ def l2(params: Any, *, half: bool = False) -> Any:
         (0.25, 1.0)
     """
     out = summed(square, params)
-    return out * 0.5 if flag("l2", "half", half) else out
+    return out * 0.5 if half else out
 
 
-@loss(weights_of)
+@loss(weights_of, l1=strength, l2=strength)
 def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     """Both prices at once: few weights, and those that are left small.
 
         R(W) = l1 Σ |W| + l2 Σ W²
 
-    The lectures write it with one strength, in two ways: lecture 000 as β L2 + (1 − β) L1, which is
-    `elastic_net(params, l1=1 - beta, l2=beta)`; lecture 002 as Σ β W² + |W|, which is
-    `elastic_net(params, l1=1.0, l2=beta)`. Both times a regularization strength λ.
+    With one strength, lecture 000 writes β L2 + (1 − β) L1, which is `l1=1 - beta, l2=beta`; lecture 002
+    Σ β W² + |W|, which is `l1=1.0, l2=beta`. Both times a regularization strength λ.
 
-    Shapes:   a tensor or array of any shape, a list or a dict of them, or a model; result ().
-    Units:    l1 is a price for each unit of weight, l2 for each unit squared.
+    Units:    l1 is a price for each unit of weight, l2 for each unit squared; both at least 0.
     At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
-    Raises:   OptionError: a strength that is negative or not finite, an empty list.  DTypeError: no
-              tensors.
     Source:   lectures 000 and 002; Zou and Hastie 2005. scikit-learn puts a ½ before its Σ W².
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.elastic_net([[3.0, -4.0]], l1=10.0, l2=1.0))
         95.0
     """
-    parts = [
-        (absolute, number("elastic_net", "l1", l1, at_least=0.0)),
-        (square, number("elastic_net", "l2", l2, at_least=0.0)),
-    ]
     # A strength of 0 leaves its sum out: 0 times a sum that overflowed would be nan.
-    priced = [summed(price, params) * strength for price, strength in parts if strength]
+    priced = [summed(price, params) * each for price, each in ((absolute, l1), (square, l2)) if each]
     return functools.reduce(operator.add, priced) if priced else (params[0] * 0.0).sum()
 
 

@@ -1,4 +1,8 @@
-"""Activations, layers as functions, and modules that hold their parameters."""
+"""Activations, layers as functions, and modules that hold their parameters.
+
+Functions give tensors for tensors and arrays for arrays; lists and integers are taken as float64. Where a
+docstring says nothing else, the result has the shape of x.
+"""
 
 from typing import Any
 
@@ -18,15 +22,18 @@ from tinygrad_lo.nn.activations import (
 )
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import avg_pool2d, batch_norm, conv2d, dropout, max_pool2d
-from tinygrad_lo.nn.modules import Dropout, Flatten, Linear, Sequential
-from tinygrad_lo.nn.units import (
+from tinygrad_lo.nn.modules import (
     ELU,
     CReLU,
+    Dropout,
+    Flatten,
     LeakyReLU,
+    Linear,
     LogSoftmax,
     PReLU,
     ReLU,
     ReLU6,
+    Sequential,
     Sigmoid,
     Softmax,
     Softminus,

@@ -1,8 +1,4 @@
-"""Activations: what a layer does to each of its numbers, and softmax, which looks at all of a row.
-
-Each is written with functions of the table, so tensors give tensors and plain arrays give plain arrays.
-Lists and integers are taken as float64.
-"""
+"""Activations: what a layer does to each of its numbers, and softmax, which looks at all of a row."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node, tick
 from tinygrad_lo.engine.machine.arguments import shape_of
-from tinygrad_lo.engine.machine.axes import bad_axes, plain_axis
+from tinygrad_lo.engine.machine.axes import check_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import remembered
 from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops import elementwise, reductions
@@ -24,235 +20,229 @@ from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.options import P, is_whole, number, public
 
 
-def activation(formula: Callable[P, Any]) -> Callable[P, Any]:
-    """An activation of several ops: one scope of a drawing, and misspelt options are answered."""
+def layer(formula: Callable[P, Any]) -> Callable[P, Any]:
+    """A function whose first input is in floating point, its ops one scope; misspelt options are answered."""
     who = formula.__name__
 
     @functools.wraps(formula)
-    def call(*inputs: P.args, **options: P.kwargs) -> Any:
-        return scoped(who, tick(), formula(*inputs, **options))
+    def call(x: Any, *rest: Any, **options: Any) -> Any:
+        began = tick()
+        x = floating(who, x)
+        out = formula(x, *rest, **options)
+        return out if out is x else scoped(who, began, out)
 
-    return public(call)
+    return public(call)  # type: ignore[arg-type]
 
 
+def one_op(op: Callable[[Any], Any]) -> Callable[[Callable[P, Any]], Callable[[Any], Any]]:
+    """An activation that is an op of the table; what is decorated says the rest."""
+
+    def decorate(described: Callable[P, Any]) -> Callable[[Any], Any]:
+        who = described.__name__
+
+        @functools.wraps(described)
+        def call(x: Any) -> Any:
+            return op(floating(who, x))
+
+        return call
+
+    return decorate
+
+
+@one_op(elementwise.relu)
 def relu(x: Any) -> Any:
     """The value where it is positive, else 0: the activation to begin with.
 
         relu(x) = max(0, x)
 
-    Shapes:   x: any; result: that shape.
-    At the edges: the slope at 0 is 0; nan stays nan. Where every input is negative the unit is dead:
-              no gradient ever comes back to it (leaky_relu lets some through).
+    At the edges: the slope at 0 is 0; nan stays nan. A unit whose inputs are all negative is dead.
     Source:   lecture 003.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.relu(np.array([-2.0, 0.0, 3.0]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.relu([-2.0, 0.0, 3.0])
         array([0., 0., 3.])
     """
-    return elementwise.relu(floating("relu", x))
 
 
-@activation
+@layer
 def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     """A relu that lets a little through where the input is negative, so that no unit dies.
 
         leaky_relu(x) = x if x > 0 else slope · x
 
-    Shapes:   x: any; result: that shape.
     At the edges: the slope at 0 is the one from the left.
     Raises:   OptionError: a slope that is no finite number; for a learned one there is prelu.
     Source:   lecture 003; as in PyTorch.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.leaky_relu(np.array([-2.0, 0.0, 3.0]), slope=0.25)
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.leaky_relu([-2.0, 0.0, 3.0], slope=0.25)
         array([-0.5,  0. ,  3. ])
     """
-    value = a_slope("leaky_relu", "slope", slope)
-    x = floating("leaky_relu", x)
-    return bent(x, dtype_of(x).type(value))
+    return bent(x, dtype_of(x).type(a_slope("leaky_relu", "slope", slope)))
 
 
-@activation
+@layer
 def prelu(x: Any, slope: Any) -> Any:
     """A leaky relu whose slope is a parameter: one for all, or one for each channel.
 
         prelu(x) = x if x > 0 else slope · x
 
-    Shapes:   x: any; slope: one number, or (C,) for x of shape (N, C, ...), whose channels are axis 1;
-              result: the shape of x.
+    Shapes:   slope: one number, or (C,) for x of shape (N, C, ...), whose channels are axis 1.
     At the edges: the slope at 0 is the one from the left.
     Raises:   ShapeError: a slope that is neither one number nor one for each channel.
     Source:   lecture 003; He et al., Delving Deep into Rectifiers, 2015, eq. 1; as in PyTorch.
     Example:
         >>> import tinygrad_lo as lo
-        >>> slope = lo.Parameter(0.25)
-        >>> y = lo.nn.prelu([[-2.0, 3.0], [-4.0, -6.0]], slope)
-        >>> y.sum().backward()
-        >>> float(slope.grad)
-        -12.0
+        >>> lo.nn.prelu([[-2.0, -6.0]], lo.Parameter([0.25, 0.5])).numpy()
+        array([[-0.5, -3. ]])
     """
     x, slope = floats("prelu", x, slope)
-    shape, given = shape_of(x), shape_of(slope)
-    if math.prod(given) == 1:
-        slope = slope if given == () else reshape(slope, ())
-    elif len(given) == 1 and len(shape) >= 2 and given[0] == shape[1]:
-        slope = reshape(slope, (given[0],) + (1,) * (len(shape) - 2))
+    shape, sizes = shape_of(x), shape_of(slope)
+    if math.prod(sizes) == 1:
+        slope = slope if sizes == () else reshape(slope, ())
+    elif len(sizes) == 1 and len(shape) >= 2 and sizes[0] == shape[1]:
+        slope = reshape(slope, (sizes[0],) + (1,) * (len(shape) - 2))
     else:
         channels = f"or ({shape[1]},), one for each channel of axis 1" if len(shape) >= 2 else "for all"
         raise ShapeError(
-            f"prelu: slope has shape {given}; for x of shape {shape} give one number, {channels}"
+            f"prelu: slope has shape {sizes}; for x of shape {shape} give one number, {channels}"
         )
     return bent(x, slope)
 
 
-@activation
+@layer
 def relu6(x: Any) -> Any:
     """A relu that stops at 6, which numbers of few bits can hold.
 
         relu6(x) = min(max(0, x), 6)
 
-    Shapes:   x: any; result: that shape.
     At the edges: the slope is 0 at 0 and at 6; nan stays nan.
     Source:   lecture 003; as in PyTorch, whose slopes at both bounds are 0, too.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.relu6(np.array([-2.0, 3.0, 8.0]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.relu6([-2.0, 3.0, 8.0])
         array([0., 3., 6.])
     """
-    x = floating("relu6", x)
     # Neither clip (slope 1 at 6) nor minimum (1/2); and 6 − relu(6 − x) would lose the digits near 0.
     return where(greater_equal(x, 6.0), dtype_of(x).type(6.0), elementwise.relu(x))
 
 
-@activation
+@layer
 def crelu(x: Any, axis: int = -1) -> Any:
     """The positive and the negative part side by side: nothing is lost, twice the features come out.
 
         crelu(x) = [max(0, x), max(0, −x)]
 
-    Shapes:   x: any with the axis; result: that shape, twice as long along the axis (1 for channels).
+    Shapes:   result: twice as long as x along the axis (1 for channels).
     At the edges: the slope at 0 is 0.
     Raises:   ShapeError: there is no such axis.
     Source:   lecture 003; Shang et al., Understanding and Improving CNNs via Concatenated ReLU, 2016.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.crelu(np.array([[-2.0, 3.0]]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.crelu([[-2.0, 3.0]])
         array([[0., 3., 2., 0.]])
     """
-    x = floating("crelu", x)
     axis = an_int("crelu", "axis", axis)
-    must_have_axes("crelu", shape_of(x), (axis,))
-    parts = [elementwise.relu(x), elementwise.relu(negative(x))]
-    return concatenate(parts, axis)
+    check_axes("crelu", len(shape_of(x)), (axis,))
+    return concatenate([elementwise.relu(x), elementwise.relu(negative(x))], axis)
 
 
-@activation
+@layer
 def elu(x: Any) -> Any:
     """A relu with a smooth bend, which goes to −1 on the left.
 
         elu(x) = x if x > 0 else e^x − 1
 
-    Shapes:   x: any; result: that shape.
     At the edges: the slope at 0 is 1, from both sides; the second derivative there is the left one, 1.
     Source:   Clevert et al., Fast and Accurate Deep Network Learning by ELUs, 2016, with α = 1.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.elu(np.array([-1000.0, 0.0, 3.0]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.elu([-1000.0, 0.0, 3.0])
         array([-1.,  0.,  3.])
     """
-    x = floating("elu", x)
     # Clipped before the exponential, which cannot overflow then. Not by minimum: its tie at 0 would
     # leave half of the slope.
     return add(elementwise.relu(x), expm1(clip(x, None, 0.0)))
 
 
+@one_op(elementwise.sigmoid)
 def sigmoid(x: Any) -> Any:
     """Any number to one between 0 and 1: a score to the probability of yes.
 
         σ(x) = 1 / (1 + e^(−x)),  σ′(x) = σ(x) σ(−x)
 
-    Shapes:   x: any; result: that shape.
     At the edges: exact in both tails; it only becomes 1 where no float is closer to the true value.
     Source:   lecture 003: it is monotonic, its gradient is not (1/4 at 0, nothing in the tails).
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.sigmoid(np.array([-1e4, 0.0, 1e4]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.sigmoid([-1e4, 0.0, 1e4])
         array([0. , 0.5, 1. ])
     """
-    return elementwise.sigmoid(floating("sigmoid", x))
 
 
+@one_op(elementwise.tanh)
 def tanh(x: Any) -> Any:
     """Any number to one between −1 and 1: a sigmoid that is centered at 0.
 
         tanh(x) = (e^x − e^(−x)) / (e^x + e^(−x)) = 2 σ(2x) − 1
 
-    Shapes:   x: any; result: that shape.
     Source:   lecture 003.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.tanh(np.array([-1e4, 0.0, 1e4]))
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.tanh([-1e4, 0.0, 1e4])
         array([-1.,  0.,  1.])
     """
-    return elementwise.tanh(floating("tanh", x))
 
 
+@one_op(elementwise.softplus)
 def softplus(x: Any) -> Any:
     """The smooth relu: always positive, its derivative is the sigmoid.
 
         softplus(x) = log(1 + e^x)
 
-    Shapes:   x: any; result: that shape.
     At the edges: no overflow: x itself far to the right, e^x far to the left.
     Source:   lecture 003.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.softplus(np.array([-1e4, 0.0, 1e4])).round(3)
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.softplus([-1e4, 0.0, 1e4]).round(3)
         array([0.00e+00, 6.93e-01, 1.00e+04])
     """
-    return elementwise.softplus(floating("softplus", x))
 
 
-@activation
+@layer
 def softminus(x: Any) -> Any:
     """What softplus adds to x, taken away: always negative, the logarithm of the sigmoid.
 
         softminus(x) = x − softplus(x) = −softplus(−x) = log σ(x)
 
-    Shapes:   x: any; result: that shape.
     At the edges: computed in the second form: the first is exactly 0 above x = 37.
     Source:   lecture 003.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> f"{lo.nn.softminus(40.0):.6g}", f"{-np.exp(-40.0):.6g}"
-        ('-4.24835e-18', '-4.24835e-18')
-        >>> lo.nn.softminus(np.array([-1e4, 0.0])).round(3)
-        array([-1.00e+04, -6.93e-01])
+        >>> import tinygrad_lo as lo
+        >>> f"{lo.nn.softminus(40.0):.6g}"  # −e^(−40)
+        '-4.24835e-18'
     """
-    return negative(elementwise.softplus(negative(floating("softminus", x))))
+    return negative(elementwise.softplus(negative(x)))
 
 
-@activation
+@layer
 def softmax(x: Any, axis: Any = -1) -> Any:
     """Scores to probabilities: positive, summing to 1 along the axis.
-
-    For a loss, give the scores themselves to lo.losses.cross_entropy, which does this inside.
 
         softmax(x)_i = e^(x_i) / Σ_j e^(x_j)
 
     Shapes:   x: any with the axis (an int, a tuple, or None for all); result: that shape.
-    At the edges: finite at any finite scores; what is below e^(−745) (float32: e^(−103)) becomes 0.
+    At the edges: what is below e^(−745) (float32: e^(−103)) becomes 0; for a loss, give the scores
+              themselves to lo.losses.cross_entropy, which does this inside.
     Raises:   ShapeError: there is no such axis, or it is empty.
     Source:   lectures 000, 002 and 003; as exp(log_softmax(x)), as cross_entropy has it.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.softmax(np.array([3.2, 5.1, -1.7])).round(2)
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.softmax([3.2, 5.1, -1.7]).round(2)
         array([0.13, 0.87, 0.  ])
     """
-    x = floating("softmax", x)
-    axis = some_axes("softmax", axis, x)
     # In these two ops: by them the losses recognize that the softmax has been done already.
-    return exp(named(reductions.log_softmax(x, axis), "log p"))
+    return exp(named(reductions.log_softmax(x, some_axes(softmax, axis, x)), "log p"))
 
 
 @public
@@ -266,16 +256,12 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     Raises:   ShapeError: there is no such axis, or it is empty.
     Source:   lectures 000, 002 and 003.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> lo.nn.log_softmax(np.array([[0.0, 0.0], [1e4, 0.0]])).round(3)
-        array([[-6.93e-01, -6.93e-01],
-               [ 0.00e+00, -1.00e+04]])
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.log_softmax([1e4, 0.0])
+        array([     0., -10000.])
     """
-    x = floating("log_softmax", x)
-    return reductions.log_softmax(x, some_axes("log_softmax", axis, x))
-
-
-# ------------------------------------------------------------------------------------ what they share
+    x = floating(log_softmax.__name__, x)
+    return reductions.log_softmax(x, some_axes(log_softmax, axis, x))
 
 
 def bent(x: Any, slope: Any) -> Any:
@@ -298,20 +284,14 @@ def a_slope(who: str, name: str, value: Any) -> float:
     return number(who, name, value)
 
 
-def some_axes(who: str, axis: Any, x: Any) -> Any:
+def some_axes(function: Callable[..., Any], axis: Any, x: Any) -> Any:
     """The axis argument (None, an int, a tuple) of a function that needs at least one element along it."""
+    who = function.__name__
     axis = plain_axis(who, axis, x)
     shape = shape_of(x)
-    must_have_axes(who, shape, (axis,) if isinstance(axis, int) else axis or ())
+    check_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
     reductions.count(who, shape, axis)
     return axis
-
-
-def must_have_axes(who: str, shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
-    """Raise unless the axes are there."""
-    problem = bad_axes(who, len(shape), axes)
-    if problem is not None:
-        raise problem
 
 
 def an_int(who: str, name: str, value: Any) -> int:

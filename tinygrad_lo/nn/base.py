@@ -47,16 +47,14 @@ class Module:
               would share it; two parameters of one dotted name.  UnsupportedError: no forward.
     Example:
         >>> import tinygrad_lo as lo
-        >>> class Line(lo.nn.Module):
+        >>> class Scale(lo.nn.Module):
         ...     def __init__(self):
         ...         self.slope = lo.Parameter(2.0)
-        ...         self.offset = lo.Parameter(1.0)
         ...
         ...     def forward(self, x):
-        ...         return self.slope * x + self.offset
-        >>> line = Line()
-        >>> line(3.0).item(), [name for name, _ in line.named_parameters()]
-        (7.0, ['slope', 'offset'])
+        ...         return self.slope * x
+        >>> Scale()(3.0).item()
+        6.0
     """
 
     training: bool = True
@@ -84,13 +82,10 @@ class Module:
             f"what it computes; define forward(self, x) in it"
         )
 
-    # ----------------------------------------------------------------------------- parameters
-
     def named_parameters(self) -> Iterator[tuple[str, Any]]:
         """Every parameter once, with its dotted name, in the order of definition.
 
-        Gives the name to the parameter, too, unless it has one of its own: errors, drawings and
-        checkpoints say "layers.0.weight". The outermost module asked has the last word.
+        Those without a name of their own take it on; the outermost module asked has the last word.
         """
         named: dict[str, Any] = {}
         for path, item in each_inside(self):
@@ -119,8 +114,6 @@ class Module:
     def eval(self) -> Self:
         """Switch dropout and the like off, to measure or to predict. Returns the module."""
         return self.train(False)
-
-    # ---------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters, then of all buffers, by dotted name."""
@@ -163,8 +156,6 @@ class Module:
                     places[name] = (item, key)
         return places
 
-    # -------------------------------------------------------------------------------- as text
-
     def __held__(self) -> Iterator[tuple[str, Any]]:
         """The attributes in which parameters and modules are looked for."""
         yield from vars(self).items()
@@ -181,19 +172,13 @@ class Module:
         return outline(self)
 
 
-# -------------------------------------------------------------------------- looking into modules
-
 Route = Any  # () at the root, else (the path of the outer module, the name in it)
 
 
-def is_parameter(item: Any) -> bool:
-    """Whether this is something to optimize: a leaf that wants a gradient, or a parameter, frozen or not."""
-    return isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
-
-
 def is_part(item: Any) -> bool:
-    """Whether a module lists this."""
-    return isinstance(item, Module) or is_parameter(item)
+    """Whether a module lists this: a module, a leaf that wants a gradient, or a parameter, frozen or not."""
+    leaf = isinstance(item, Node) and item.op is None and (item.needs or isinstance(item, Parameter))
+    return leaf or isinstance(item, Module)
 
 
 def parts_of(module: Module) -> list[tuple[str, Any]]:
@@ -249,7 +234,7 @@ def outline(root: Module) -> str:
         depth, name, item = waiting.pop()
         margin = "  " * min(depth, 40) + name
         if isinstance(item, int):  # the end of a module that began when the total was this
-            text = f") {count_text(total - item)}"
+            text = f") {total - item} parameter{'s' * (total - item != 1)}"
         elif not isinstance(item, (Module, Node)):
             text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
@@ -275,20 +260,12 @@ def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
     about = sizes(item) if isinstance(item, Node) else item.__about__()
     text = f"{type(item).__name__} {about}".rstrip()
     shared = " (shared)" if len(fresh) < len(inner) else ""
-    return (f"{text}: {count_text(count)}{shared}" if inner else text), count
+    return (f"{text}: {count} parameter{'s' * (count != 1)}{shared}" if inner else text), count
 
 
 def sizes(p: Node) -> str:
     """The shape of a parameter as a repr says it."""
     return "×".join(map(str, shape_of(p))) or "scalar"
-
-
-def count_text(n: int) -> str:
-    """1 parameter, 2 parameters."""
-    return f"{n} parameter" if n == 1 else f"{n} parameters"
-
-
-# ------------------------------------------------------------------------------- loading a state
 
 
 def state_array(value: Any) -> Array | None:

@@ -12,13 +12,13 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.backward import call
-from tinygrad_lo.engine.graph import Array, Node, Op, tick
+from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import effect
 from tinygrad_lo.engine.machine.random import generator
-from tinygrad_lo.engine.naming import named, scoped
+from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
-from tinygrad_lo.engine.ops.elementwise import astype, floating, floats, sqrt
+from tinygrad_lo.engine.ops.elementwise import astype, floats, sqrt
 from tinygrad_lo.engine.ops.indexing import positions, windows
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -26,44 +26,34 @@ from tinygrad_lo.engine.ops.reductions import mean
 from tinygrad_lo.engine.ops.shapes import pad, reshape, transpose
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DomainError, DTypeError, OptionError, ShapeError, UnsupportedError
-from tinygrad_lo.nn.activations import dtype_of
-from tinygrad_lo.options import is_whole, number, public
+from tinygrad_lo.nn.activations import dtype_of, layer
+from tinygrad_lo.options import is_whole, number
 
 Pair = tuple[int, int]
 
 
-@public
+@layer
 def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     """Throw a random part of the values away, so that no unit relies on another one.
 
-    Inverted: what is kept grows by 1/(1 − p) in training, so nothing has to change afterwards.
-
         y = x · m / (1 − p),  m = 0 with probability p, else 1
 
-    Shapes:   x: any; result: that shape.
     At the edges: p = 0, or training=False: x unchanged; p = 1: zeros. The mask does not depend on the
               dtype: one seed drops the same values in float32 and in float64.
     Raises:   OptionError: p is not in [0, 1], or rng is no generator.
     Source:   lectures 000 and 002; p is the probability of dropping (PyTorch, Keras), not of keeping.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> y = lo.nn.dropout(np.ones(1000), 0.75, rng=0)
-        >>> np.unique(y)
+        >>> np.unique(lo.nn.dropout(np.ones(1000), 0.75, rng=0))
         array([0., 4.])
-        >>> lo.nn.dropout(np.ones(3), 0.75, training=False)
-        array([1., 1., 1.])
     """
-    began = tick()
     p = number("dropout", "p", p, at_least=0.0, at_most=1.0)
     generator(rng)  # refuses what is none
-    x = floating("dropout", x)
     if not training or p == 0.0:
         return x
     scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
     mask = call(random_mask, shape_of(x), p, scale, dtype_of(x), rng)
-    if isinstance(x, Node):
-        mask = named(Tensor(mask), "mask")
-    return scoped("dropout", began, multiply(x, mask))
+    return multiply(x, named(Tensor(mask), "mask") if isinstance(x, Node) else mask)
 
 
 def draw_mask(shape: tuple[int, ...], p: float, scale: float, dtype: Any, rng: Any) -> Array:
@@ -75,7 +65,7 @@ def draw_mask(shape: tuple[int, ...], p: float, scale: float, dtype: Any, rng: A
 random_mask = Op("random_mask", draw_mask, (), "mask", "mask", "0 with probability p, else 1 / (1 - p).", 0)
 
 
-@public
+@layer
 def batch_norm(
     x: Any,
     weight: Any = None,
@@ -95,23 +85,19 @@ def batch_norm(
         x̂ = (x − μ) / √(σ² + eps),  y = weight · x̂ + bias
         running ← (1 − momentum) · running + momentum · batch
 
-    Shapes:   x (N, C) or (N, C, ...), μ and σ² over all axes but axis 1; weight, bias, running_mean,
-              running_var (C,); result: the shape of x.
+    Shapes:   x (N, C) or (N, C, ...), μ and σ² over all axes but axis 1; all others (C,).
     At the edges: a constant channel gives the bias.
     Raises:   ShapeError: one value per channel in training, whose variance is nothing; wrong shapes.
-              OptionError: no running statistics to use, or only one of them; momentum outside [0, 1],
-              eps <= 0.  DTypeError: running statistics that cannot be updated in place.
-              DomainError: a negative running_var.  UnsupportedError: lazy arrays with running statistics.
+              OptionError: running statistics are missing; momentum outside [0, 1], eps <= 0.
+              DTypeError: running statistics that cannot be updated in place.  DomainError: a negative
+              running_var.  UnsupportedError: lazy arrays with running statistics.
     Source:   Ioffe and Szegedy 2015, algorithm 1; lectures 000 and 002. As in PyTorch σ² divides by n,
               the running variance by n − 1, and momentum is the weight of the new batch (Keras: of the old).
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> means, variances = np.zeros(1), np.ones(1)
-        >>> y = lo.nn.batch_norm([[1.0], [3.0]], running_mean=means, running_var=variances)
-        >>> y.round(3).tolist(), means.tolist(), variances.round(3).tolist()
-        ([[-1.0], [1.0]], [0.2], [1.1])
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.batch_norm([[1.0], [3.0]], weight=[2.0], bias=[5.0]).round(2).tolist()
+        [[3.0], [7.0]]
     """
-    began = tick()
     who = "batch_norm"
     x, weight, bias = floats(who, x, weight, bias)
     narrow = dtype_of(x) == np.float16
@@ -139,7 +125,7 @@ def batch_norm(
         out = multiply(out, reshape(weight, column))
     if bias is not None:
         out = add(out, reshape(bias, column))
-    return scoped(who, began, astype(out, np.float16) if narrow else out)
+    return astype(out, np.float16) if narrow else out
 
 
 def batch_statistics(who: str, x: Any, running: tuple[Array, ...], share: float) -> tuple[Any, Any]:
@@ -167,14 +153,44 @@ def move(batch: Array, running: Array, share: float, factor: float) -> None:
     running += share * (factor * batch.reshape(running.shape) - running)
 
 
-@public
+def running_of(who: str, average: Any, variance: Any, channels: int, training: bool) -> tuple[Array, ...]:
+    """The running statistics, both or none, fit to be updated in place."""
+    if (average is None) != (variance is None):
+        missing = "running_mean" if average is None else "running_var"
+        raise OptionError(f"{who}: {missing} is missing; give both running statistics, or none")
+    if average is None:
+        if not training:
+            raise OptionError(f"{who}: training=False needs running_mean and running_var, got None")
+        return ()
+    for name, value in (("running_mean", average), ("running_var", variance)):
+        if type(value) is not ndarray or value.dtype.kind != "f":
+            kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
+            raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
+        must_have_shape(who, name, value, (channels,))
+        if training and not value.flags.writeable:
+            raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")
+    if not training and (variance < 0).any():
+        raise DomainError(
+            f"{who}: running_var[{int(np.argmax(variance < 0))}] is {variance.min():g}; a variance is >= 0"
+        )
+    return average, variance
+
+
+def must_have_shape(who: str, name: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless there is one number for each channel or filter."""
+    if shape_of(value) != shape:
+        raise ShapeError(
+            f"{who}: {name} must have shape {shape}, one for each channel, got {shape_of(value)}"
+        )
+
+
+@layer
 def conv2d(
     x: Any, weight: Any, bias: Any = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1
 ) -> Any:
     """Every filter laid over every place of every image: one product and sum for each.
 
-    All windows become columns of one matrix, so all of it is one matrix product. As in every library of
-    the field the filter is not flipped (in mathematics this is a cross-correlation).
+    As in every library of the field the filter is not flipped (in mathematics this is a cross-correlation).
 
         y[n, o, i, j] = bias[o] + Σ_{c, k, l} weight[o, c, k, l] · x[n, c, i s + k d, j s + l d]
         with the stride s and the dilation d
@@ -187,18 +203,15 @@ def conv2d(
     Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> x = np.arange(9.0).reshape(1, 1, 3, 3)
-        >>> lo.nn.conv2d(x, np.ones((1, 1, 2, 2)))[0, 0]
-        array([[ 8., 12.],
-               [20., 24.]])
+        >>> lo.nn.conv2d(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)))
+        array([[[[ 8., 12.]]]])
     """
-    began = tick()
     who = "conv2d"
     x, weight, bias = floats(who, x, weight, bias)
     n, channels, height, width = images(who, x)
     if len(shape_of(weight)) != 4:
         raise ShapeError(f"{who}: weight must be (O, C, kh, kw), got shape {shape_of(weight)}")
-    filters, depth, *size = shape_of(weight)
+    filters, depth, kh, kw = shape_of(weight)
     if depth != channels:
         last = "; if the channels of x stand last, pass np.moveaxis(x, -1, 1)" if depth == width else ""
         raise ShapeError(
@@ -210,7 +223,6 @@ def conv2d(
     steps = height_and_width(who, "stride", stride, 1)
     gaps = height_and_width(who, "dilation", dilation, 1)
     border = height_and_width(who, "padding", padding, 0)
-    kh, kw = size
     must_fit(who, (height, width), (kh, kw), border, gaps)
 
     patches = windows(with_border(x, border, 0.0), (kh, kw), steps, gaps)
@@ -221,11 +233,10 @@ def conv2d(
     out = matmul(reshape(weight, (filters, channels * kh * kw)), named(columns, "columns"))
     if bias is not None:
         out = add(out, reshape(bias, (filters, 1)))
-    out = transpose(reshape(out, (filters, n, oh, ow)), (1, 0, 2, 3))
-    return scoped(who, began, out)
+    return transpose(reshape(out, (filters, n, oh, ow)), (1, 0, 2, 3))
 
 
-@public
+@layer
 def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
     """The largest value of each window: whether a feature is anywhere there.
 
@@ -240,47 +251,32 @@ def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     Source:   as in PyTorch, ties excepted.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
-        >>> lo.nn.max_pool2d(x, 2)[0, 0]
-        array([[ 5.,  7.],
-               [13., 15.]])
+        >>> lo.nn.max_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
+        array([[[[5., 7.]]]])
     """
-    began = tick()
-    cells = pooled("max_pool2d", x, size, stride, padding, -math.inf)
-    return scoped("max_pool2d", began, largest(cells, 0))
+    return largest(pooled("max_pool2d", x, size, stride, padding, -math.inf), 0)
 
 
-@public
+@layer
 def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> Any:
     """The mean of each window: a smaller, smoother image.
 
         y[n, c, i, j] = 1/(kh·kw) · Σ over the window at (i·stride, j·stride) of x[n, c]
 
-    Shapes:   x (N, C, H, W); size: an int, or a pair for height and width, as stride (the size unless
-              given) and padding; result (N, C, oh, ow) with oh = ⌊(H + 2 padding − size) / stride⌋ + 1.
+    Shapes:   as of max_pool2d.
     At the edges: padded cells are zeros and are counted, which darkens the border.
-    Raises:   ShapeError: x is not (N, C, H, W), or the window is larger than the padded image.
-              OptionError: size or stride < 1, padding < 0 or above half the size.
-              UnsupportedError: lazy arrays.
+    Raises:   as max_pool2d.
     Source:   LeCun et al. 1998 (subsampling); PyTorch, whose count_include_pad=False leaves padding out.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
-        >>> lo.nn.avg_pool2d(x, 2)[0, 0]
-        array([[ 2.5,  4.5],
-               [10.5, 12.5]])
+        >>> lo.nn.avg_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
+        array([[[[2.5, 4.5]]]])
     """
-    began = tick()
-    cells = pooled("avg_pool2d", x, size, stride, padding, 0.0)
-    return scoped("avg_pool2d", began, mean(cells, 0))
-
-
-# ------------------------------------------------------------------------------------ what they share
+    return mean(pooled("avg_pool2d", x, size, stride, padding, 0.0), 0)
 
 
 def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float) -> Any:
     """The windows of a pooling, their cells along the first axis: (kh·kw, N, C, oh, ow)."""
-    x = floating(who, x)
     _, _, height, width = images(who, x)
     window = height_and_width(who, "size", size, 1)
     steps = window if stride is None else height_and_width(who, "stride", stride, 1)
@@ -294,8 +290,7 @@ def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float
     must_fit(who, (height, width), window, widths, (1, 1))
     patches = windows(with_border(x, widths, border), window, steps)
     # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
-    cells = math.prod(window)
-    return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (cells, *shape_of(patches)[:4]))
+    return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (math.prod(window), *shape_of(patches)[:4]))
 
 
 def images(who: str, x: Any) -> tuple[int, ...]:
@@ -315,8 +310,7 @@ def with_border(x: Any, widths: Pair, value: float) -> Any:
     """The images with a border of a value; as they are when it has no width."""
     if widths == (0, 0):
         return x
-    (top, left) = widths
-    return pad(x, ((0, 0), (0, 0), (top, top), (left, left)), constant_values=value)
+    return pad(x, ((0, 0), (0, 0), *((n, n) for n in widths)), constant_values=value)
 
 
 def height_and_width(who: str, name: str, value: Any, at_least: int) -> Pair:
@@ -333,10 +327,10 @@ def must_fit(who: str, image: Pair, size: Pair, padding: Pair, dilation: Pair) -
     """Raise unless a window has at least one place in the padded image."""
     if min(size) < 1:
         raise ShapeError(f"{who}: the window has size {size[0]}×{size[1]}; it needs at least one cell")
-    fits = [
-        positions(n + 2 * p, k, 1, d) >= 1 for n, k, p, d in zip(image, size, padding, dilation, strict=True)
+    places = [
+        positions(n + 2 * p, k, 1, d) for n, k, p, d in zip(image, size, padding, dilation, strict=True)
     ]
-    if not all(fits):
+    if min(places) < 1:
         height, width = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
         spread = f" (with dilation {dilation}: {height}×{width})" if dilation != (1, 1) else ""
         border = f" with padding {padding}" if padding != (0, 0) else ""
@@ -344,39 +338,3 @@ def must_fit(who: str, image: Pair, size: Pair, padding: Pair, dilation: Pair) -
             f"{who}: the window of {size[0]}×{size[1]}{spread} is larger than the input of "
             f"{image[0]}×{image[1]}{border}; use a smaller window or more padding"
         )
-
-
-def must_have_shape(who: str, name: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Raise unless there is one number for each channel or filter."""
-    if shape_of(value) != shape:
-        raise ShapeError(
-            f"{who}: {name} must have shape {shape}, one for each channel, got {shape_of(value)}"
-        )
-
-
-def running_of(who: str, average: Any, variance: Any, channels: int, training: bool) -> tuple[Array, ...]:
-    """The running statistics, both or none, fit to be updated in place."""
-    if (average is None) != (variance is None):
-        missing = "running_mean" if average is None else "running_var"
-        raise OptionError(f"{who}: {missing} is missing; give both running statistics, or none")
-    if average is None:
-        if not training:
-            raise OptionError(f"{who}: training=False needs running_mean and running_var, got None")
-        return ()
-    for name, value in (("running_mean", average), ("running_var", variance)):
-        must_be_movable(who, name, value, (channels,), training)
-    if not training and (variance < 0).any():
-        raise DomainError(
-            f"{who}: running_var[{int(np.argmax(variance < 0))}] is {variance.min():g}; a variance is >= 0"
-        )
-    return average, variance
-
-
-def must_be_movable(who: str, name: str, value: Any, shape: tuple[int, ...], training: bool) -> None:
-    """Raise unless a running statistic can be updated in place."""
-    if type(value) is not ndarray or value.dtype.kind != "f":
-        kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
-        raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
-    must_have_shape(who, name, value, shape)
-    if training and not value.flags.writeable:
-        raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")

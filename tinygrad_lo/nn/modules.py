@@ -1,14 +1,15 @@
-"""Layers as modules: Linear, Sequential, Flatten, Dropout."""
+"""Layers and activations as modules; functions fit in a Sequential as well."""
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.naming import name_of
@@ -18,10 +19,51 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
+from tinygrad_lo.nn import activations
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.functional import dropout
-from tinygrad_lo.nn.initial import initial
-from tinygrad_lo.options import flag, number, public, whole
+from tinygrad_lo.options import flag, number, public, unknown, whole
+
+Initializer = Callable[[tuple[int, int], np.random.Generator], Array]
+
+INITS: dict[str, Initializer] = {
+    # A relu halves the power, and this restores it: He et al. 2015.
+    "he": lambda shape, rng: rng.standard_normal(shape) * math.sqrt(2.0 / shape[0]),
+    # Variance 2 / (inputs + outputs): Glorot and Bengio 2010.
+    "xavier": lambda shape, rng: within(math.sqrt(6.0 / sum(shape)), shape, rng),
+    # What PyTorch's layers begin with.
+    "uniform": lambda shape, rng: within(1.0 / math.sqrt(shape[0]), shape, rng),
+}
+
+
+def within(bound: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+    """Uniform between two bounds."""
+    return rng.uniform(-bound, bound, shape)
+
+
+def initial(who: str, init: Any, shape: tuple[int, int], rng: Any, dtype: Any) -> Parameter:
+    """A weight that begins as asked: by name, or as a function init(shape, rng) draws it."""
+    draw = INITS.get(init) if isinstance(init, str) else init
+    if not callable(draw):
+        names = ", ".join(map(repr, INITS))
+        raise OptionError(f"{who}: init must be {names} or a function init(shape, rng), got {init!r}")
+    data = np.asarray(draw(shape, generator(rng)))
+    if data.shape != shape:
+        raise ShapeError(f"{who}: init gave shape {data.shape}, and the weight has shape {shape}")
+    if data.dtype.kind not in "fiu" or not np.isfinite(data).all():
+        raise OptionError(f"{who}: init must give finite numbers, got dtype {data.dtype}:\n{data}")
+    # Drawn in float64 whatever comes of it, so one seed begins the same model in every dtype.
+    return Parameter(data.astype(float_type(who, dtype)))
+
+
+def float_type(who: str, dtype: Any) -> Any:
+    """A dtype option: only floating point can be optimized."""
+    try:
+        if dtype is not None and np.dtype(dtype).kind == "f":
+            return np.dtype(dtype)
+    except TypeError:
+        pass
+    raise OptionError(f"{who}: dtype must be a floating-point type such as 'float32', got {dtype!r}")
 
 
 class Linear(Module):
@@ -34,16 +76,12 @@ class Linear(Module):
     init(shape, rng).
 
     Shapes:   x (..., inputs); result (..., outputs); weight (inputs, outputs); bias (outputs,).
-    Raises:   OptionError: sizes below 1, an unknown init, a dtype that is no float.  ShapeError: x has
-              another number of features.
+    Raises:   OptionError: sizes below 1, an unknown init, no float dtype.  ShapeError: other inputs.
     Source:   lectures 000 and 002 (there W x + b, columns); PyTorch keeps the weight transposed.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
-        >>> layer = lo.nn.Linear(2, 1, init=lambda shape, rng: np.array([[3.0], [4.0]]))
-        >>> layer([[1.0, 10.0]]).numpy()
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.Linear(2, 1, init=lambda shape, rng: [[3.0], [4.0]])([[1.0, 10.0]]).numpy()
         array([[43.]])
-        >>> layer
-        Linear 2 -> 1: 3 parameters
     """
 
     weight: Any
@@ -61,7 +99,7 @@ class Linear(Module):
         dtype: Any = np.float64,
     ) -> None:
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
-        self.weight = initial("Linear", init, (rows, columns), rows, columns, rng, dtype)
+        self.weight = initial("Linear", init, (rows, columns), rng, dtype)
         self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
 
     def forward(self, x: Any) -> Any:
@@ -97,15 +135,12 @@ class Sequential(Module):
               parameters along unseen.  ShapeError: an index outside.
     Example:
         >>> import tinygrad_lo as lo
-        >>> model = lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.ReLU(), lo.nn.Linear(16, 1))
-        >>> model
+        >>> lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.ReLU(), lo.nn.Linear(16, 1))
         Sequential(
           (0) Linear 2 -> 16: 48 parameters
           (1) ReLU
           (2) Linear 16 -> 1: 17 parameters
         ) 65 parameters
-        >>> model([[0.5, 0.5], [1.0, 2.0], [0.0, 0.0]]).shape
-        (3, 1)
     """
 
     def __init__(self, *modules: Any) -> None:
@@ -192,14 +227,12 @@ class Flatten(Module):
 class Dropout(Module):
     """lo.nn.dropout as a module: active after train(), which is how it begins, silent after eval().
 
-    Shapes:   x: any; result: that shape.
     Raises:   OptionError: p, the probability of dropping, is not in [0, 1]; rng is no generator.
     Source:   lectures 000 and 002.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
-        >>> layer = lo.nn.Dropout(0.75, rng=0)
-        >>> np.unique(layer(np.ones(1000))), layer.eval()(np.ones(3))
-        (array([0., 4.]), array([1., 1., 1.]))
+        >>> lo.nn.Dropout(0.75, rng=0).eval()(np.ones(3))
+        array([1., 1., 1.])
     """
 
     @public
@@ -213,3 +246,107 @@ class Dropout(Module):
 
     def __about__(self) -> str:
         return f"p={self.p:g}"
+
+
+OPTION_READERS: dict[str, Callable[[str, str, Any], Any]] = {
+    "slope": activations.a_slope,
+    "axis": activations.an_int,
+}
+
+
+class Activation(Module):
+    """A function of `lo.nn` as a module: its options are the function's, and so is its documentation."""
+
+    function: ClassVar[Callable[..., Any]]
+    takes: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, of: Callable[..., Any] | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if of is not None:
+            cls.function = staticmethod(of)
+            _, *parameters = inspect.signature(of).parameters.values()
+            cls.takes = cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+            _, blank, sections = (of.__doc__ or "").partition("\n\n")
+            cls.__doc__ = f"{cls.__doc__}{blank}{sections}"
+
+    def __init__(self, *values: Any, **options: Any) -> None:
+        who, known = type(self).__name__, list(self.takes.parameters)
+        for name in options:
+            if name not in known:
+                raise unknown(who, name, known)
+        bound = self.takes.bind(*values, **options)
+        bound.apply_defaults()
+        vars(self).update({name: OPTION_READERS[name](who, name, x) for name, x in bound.arguments.items()})
+
+    def forward(self, x: Any) -> Any:
+        """The function, with the options of this module."""
+        return type(self).function(x, **{name: getattr(self, name) for name in self.takes.parameters})
+
+    def __about__(self) -> str:
+        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.takes.parameters)
+
+
+class ReLU(Activation, of=activations.relu):
+    """The value where it is positive, else 0: lo.nn.relu as a module."""
+
+
+class ReLU6(Activation, of=activations.relu6):
+    """A relu that stops at 6: lo.nn.relu6 as a module."""
+
+
+class ELU(Activation, of=activations.elu):
+    """A relu with a smooth bend, which goes to −1 on the left: lo.nn.elu as a module."""
+
+
+class Sigmoid(Activation, of=activations.sigmoid):
+    """Any number to one between 0 and 1: lo.nn.sigmoid as a module."""
+
+
+class Tanh(Activation, of=activations.tanh):
+    """Any number to one between −1 and 1: lo.nn.tanh as a module."""
+
+
+class Softplus(Activation, of=activations.softplus):
+    """The smooth relu, log(1 + e^x): lo.nn.softplus as a module."""
+
+
+class Softminus(Activation, of=activations.softminus):
+    """x − softplus(x), the logarithm of the sigmoid: lo.nn.softminus as a module."""
+
+
+class LeakyReLU(Activation, of=activations.leaky_relu):
+    """A relu that lets a little through on the left: lo.nn.leaky_relu as a module."""
+
+
+class CReLU(Activation, of=activations.crelu):
+    """The positive and the negative part side by side: lo.nn.crelu as a module."""
+
+
+class Softmax(Activation, of=activations.softmax):
+    """Scores to probabilities; cross_entropy takes the scores instead: lo.nn.softmax as a module."""
+
+
+class LogSoftmax(Activation, of=activations.log_softmax):
+    """Scores to logarithms of probabilities, for lo.losses.nll: lo.nn.log_softmax as a module."""
+
+
+class PReLU(Module):
+    """A leaky relu whose slope is learned, one for all or one for each channel: lo.nn.prelu as a module.
+
+    Shapes:   x: any, or (N, channels, ...); slope () or (channels,).
+    Raises:   OptionError: channels below 1, a slope that is no finite number, a dtype that is no float.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> lo.nn.PReLU(slope=0.5)([-2.0, 3.0]).numpy()
+        array([-1.,  3.])
+    """
+
+    @public
+    def __init__(self, channels: int | None = None, *, slope: float = 0.25, dtype: Any = np.float64) -> None:
+        shape = () if channels is None else (whole("PReLU", "channels", channels),)
+        start = number("PReLU", "slope", slope)
+        self.slope = Parameter(np.full(shape, start, float_type("PReLU", dtype)))
+
+    def forward(self, x: Any) -> Any:
+        """The input where it is positive, times the slope elsewhere."""
+        return activations.prelu(x, self.slope)

@@ -15,11 +15,11 @@ from tinygrad_lo.optim.schedules import (
     MultiStepLR,
     OneCycleLR,
     ReduceOnPlateau,
+    SequentialLR,
     StepLR,
     WarmupLR,
 )
 from tinygrad_lo.optim.search import random_search
-from tinygrad_lo.optim.sequence import SequentialLR
 from tinygrad_lo.options import missing
 
 __all__ = [

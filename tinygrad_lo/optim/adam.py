@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
+from numpy import copy, divide, empty_like, maximum, multiply, sqrt, zeros_like
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.optim.adaptive import mix_in, mix_line
 from tinygrad_lo.optim.groups import ParamGroup
-from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus, mix_in, mix_line
 from tinygrad_lo.options import public
 
 
@@ -18,34 +17,24 @@ class Adam(Optimizer):
     """Momentum and RMSprop together, both corrected for their start at zero.
 
     A good first choice. Its first step is lr in every direction, whatever the size of the gradient.
+    amsgrad never lets a step grow back. t counts the steps of this parameter from 1.
 
-        g ← ∇f(w) + weight_decay · w
-        m ← β1 · m + (1 − β1) · g
-        v ← β2 · v + (1 − β2) · g²
-        m̂ ← m / (1 − β1^t)
-        v̂ ← v / (1 − β2^t)
-        w ← w − lr · m̂ / (√v̂ + eps)
-        amsgrad=True, which never lets a step grow back:
-        top ← max(top, v)
-        v̂ ← top / (1 − β2^t)
+        {rule}
 
-    t counts the steps of this parameter from 1.
-
-    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
-              range or unknown; betas that are no pair.
     Source:   lecture 003; Kingma and Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad, as in PyTorch
               (optax takes the maximum of v̂). Keras has √v + eps before the correction.
     Example:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 1.0])
-        >>> opt = Adam([w], lr=0.1)
-        >>> w.grad = np.array([1000.0, -0.1])
-        >>> opt.step()  # m̂ / √v̂ is the sign of g
-        >>> w.data.round(6)
-        array([0.9, 1.1])
+        >>> w.grad = [1000.0, -0.1]
+        >>> Adam(w, lr=0.1).step()  # m̂ / √v̂ is the sign of g
+        >>> print(w.data.round(6))
+        [0.9 1.1]
     """
 
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
+    elementwise: ClassVar[bool] = True
+    decoupled: ClassVar[bool] = False  # whether the weights decay by themselves, not through the gradient
 
     @public
     def __init__(
@@ -61,50 +50,42 @@ class Adam(Optimizer):
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """One step of one parameter."""
-        move = self.move(w, decayed(w, g, group), state, group)
-        return minus(w, move, move)
-
-    def move(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """How far to go: lr · m̂ / (√v̂ + eps), in a new array."""
+        if not self.decoupled:
+            g = decayed(w, g, group)
         beta1, beta2 = group["betas"]
         if not state:
-            state.update(m=np.zeros_like(w), v=np.zeros_like(w), t=0)
+            state.update(m=zeros_like(w), v=zeros_like(w), t=0)
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
-        move = np.empty_like(w)
+        move = empty_like(w)
         mix_in(m, g, beta1, move)
-        np.multiply(g, g, move)
-        mix_in(v, move, beta2, move)
+        mix_in(v, multiply(g, g, move), beta2, move)
         if group["amsgrad"]:
             top = state.get("top")
             if top is None:
-                top = state["top"] = np.copy(v)
-            v = np.maximum(top, v, out=top)
-        np.sqrt(v, move)
+                top = state["top"] = copy(v)
+            v = maximum(top, v, out=top)
+        sqrt(v, move)
         # √v̂ + eps = (√v + eps · c) / c with c = √(1 − β2^t): one operation on numbers, not on arrays.
         c = (1.0 - beta2**t) ** 0.5
         move += group["eps"] * c
-        np.divide(m, move, move)
+        divide(m, move, move)
         move *= group["lr"] * c / (1.0 - beta1**t)
-        return move
+        if self.decoupled and group["weight_decay"]:
+            w = w * (1.0 - group["lr"] * group["weight_decay"])
+        return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
-        """The rule as text, a line each, with the group's numbers in it."""
-        return [gradient_line(group), *self.moment_lines(group, "w")]
-
-    @staticmethod
-    def moment_lines(group: Mapping[str, Any], start: str) -> list[str]:
-        """The two averages, their corrections, and the step from `start`, as text."""
-        beta1, beta2 = group["betas"]
-        top = "top" if group["amsgrad"] else "v"
+        (beta1, beta2), top = group["betas"], group["amsgrad"]
+        lr, decay = group["lr"], group["weight_decay"] if self.decoupled else 0.0
         return [
+            "g ← ∇f(w)" if self.decoupled else gradient_line(group),
             mix_line("m", "g", beta1),
             mix_line("v", "g²", beta2),
-            *(["top ← max(top, v)"] if group["amsgrad"] else []),
+            *(["top ← max(top, v)"] if top else []),
             f"m̂ ← m / (1 − {beta1}^t)",
-            f"v̂ ← {top} / (1 − {beta2}^t)",
-            f"w ← {start} − {group['lr']} · m̂ / (√v̂ + {group['eps']})",
+            f"v̂ ← {'top' if top else 'v'} / (1 − {beta2}^t)",
+            f"w ← {f'(1 − {lr} · {decay}) · w' if decay else 'w'} − {lr} · m̂ / (√v̂ + {group['eps']})",
         ]
 
 
@@ -114,29 +95,20 @@ class AdamW(Adam):
     In Adam, weight decay enters the gradient and is divided by √v̂, so weights with large gradients
     hardly decay. Here all decay alike, by lr · weight_decay a step.
 
-        g ← ∇f(w)
-        m ← β1 · m + (1 − β1) · g
-        v ← β2 · v + (1 − β2) · g²
-        m̂ ← m / (1 − β1^t)
-        v̂ ← v / (1 − β2^t)
-        w ← (1 − lr · weight_decay) · w − lr · m̂ / (√v̂ + eps)
-        amsgrad=True, which never lets a step grow back:
-        top ← max(top, v)
-        v̂ ← top / (1 − β2^t)
+        {rule}
 
-    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
-              range or unknown; betas that are no pair.
     Source:   Loshchilov and Hutter 2019, algorithm 2, with the decay multiplied by lr as in PyTorch
               and optax. Lecture 004 has weight decay as shrinking.
     Example:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
-        >>> opt = AdamW([w], lr=0.1, weight_decay=0.5)
-        >>> w.grad = np.array([1.0])
-        >>> opt.step()  # (1 − 0.1 · 0.5) · 1 − 0.1
-        >>> w.data.round(6)
-        array([0.85])
+        >>> w.grad = [1.0]
+        >>> AdamW(w, lr=0.1, weight_decay=0.5).step()  # (1 − 0.1 · 0.5) · 1 − 0.1
+        >>> print(w.data.round(6))
+        [0.85]
     """
+
+    decoupled: ClassVar[bool] = True
 
     @public
     def __init__(
@@ -151,50 +123,27 @@ class AdamW(Adam):
     ) -> None:
         self._begin(locals())
 
-    def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """One step of one parameter."""
-        move = self.move(w, g, state, group)
-        if group["weight_decay"]:
-            w = w * (1.0 - group["lr"] * group["weight_decay"])
-        return minus(w, move, move)
-
-    def equations(self, group: Mapping[str, Any]) -> list[str]:
-        """The rule as text, a line each, with the group's numbers in it."""
-        decay = group["weight_decay"]
-        start = f"(1 − {group['lr']} · {decay}) · w" if decay else "w"
-        return ["g ← ∇f(w)", *self.moment_lines(group, start)]
-
 
 class NAdam(Optimizer):
     """Adam with Nesterov's look-ahead: the momentum of the next step is used in this one.
 
-        g ← ∇f(w) + weight_decay · w
-        μ ← β1 · (1 − ½ · 0.96^(t · momentum_decay))
-        μ' ← β1 · (1 − ½ · 0.96^((t + 1) · momentum_decay))
-        Π ← Π · μ
-        m ← β1 · m + (1 − β1) · g
-        v ← β2 · v + (1 − β2) · g²
-        ĝ ← (1 − μ) / (1 − Π) · g + μ' / (1 − Π · μ') · m
-        v̂ ← v / (1 − β2^t)
-        w ← w − lr · ĝ / (√v̂ + eps)
-
     t counts the steps of this parameter from 1; Π begins at 1.
 
-    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
-              range or unknown; betas that are no pair.
+        {rule}
+
     Source:   Dozat 2016, with the schedule of μ as in PyTorch, which keeps Π in its default dtype;
               here it is a Python float.
     Example:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
-        >>> opt = NAdam([w], lr=0.1, betas=(0.0, 0.0))  # no memory at all: the sign of g
-        >>> w.grad = np.array([5.0])
-        >>> opt.step()
-        >>> w.data.round(6)
-        array([0.9])
+        >>> w.grad = [5.0]
+        >>> NAdam(w, lr=0.1, betas=(0.0, 0.0)).step()  # no memory at all: the sign of g
+        >>> print(w.data.round(6))
+        [0.9]
     """
 
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
+    elementwise: ClassVar[bool] = True
 
     @public
     def __init__(
@@ -210,25 +159,23 @@ class NAdam(Optimizer):
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """One step of one parameter."""
         g = decayed(w, g, group)
         (beta1, beta2), slow = group["betas"], group["momentum_decay"]
         if not state:
-            state.update(m=np.zeros_like(w), v=np.zeros_like(w), t=0, product=1.0)
+            state.update(m=zeros_like(w), v=zeros_like(w), t=0, product=1.0)
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (t * slow))
         following = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * slow))
         product = state["product"] = state["product"] * mu
-        move = np.empty_like(w)
+        move = empty_like(w)
         mix_in(m, g, beta1, move)
-        np.multiply(g, g, move)
-        mix_in(v, move, beta2, move)
-        np.multiply(g, (1.0 - mu) / (1.0 - product), move)
+        mix_in(v, multiply(g, g, move), beta2, move)
+        multiply(g, (1.0 - mu) / (1.0 - product), move)
         del g  # with weight decay it is an array of ours, and another one is needed
-        other = np.multiply(m, following / (1.0 - product * following), np.empty_like(w))
+        other = multiply(m, following / (1.0 - product * following), empty_like(w))
         move += other
-        np.sqrt(v, other)
+        sqrt(v, other)
         c = (1.0 - beta2**t) ** 0.5
         other += group["eps"] * c
         move /= other
@@ -236,7 +183,6 @@ class NAdam(Optimizer):
         return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
-        """The rule as text, a line each, with the group's numbers in it."""
         (beta1, beta2), slow = group["betas"], group["momentum_decay"]
         return [
             gradient_line(group),

@@ -11,15 +11,10 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
-from tinygrad_lo.names import differences, leaves_as_named
+from tinygrad_lo.names import differences, misfits, named_leaves
 from tinygrad_lo.optim.clipping import not_finite
 from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import number, public, whole
-
-
-def own_array(x: Array) -> Array:
-    """A new array of the same values; NumPy's numbers cannot change anyway."""
-    return x.copy() if hasattr(x, "copy") else x
 
 
 class Average:
@@ -39,16 +34,13 @@ class Average:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([0.0], name="w")
         >>> average = lo.optim.Average([w], alpha=0.5)
-        >>> for value in (4.0, 8.0):
-        ...     w.data = [value]
-        ...     average.update()  # 0.5 · 4 + 0.5 · 0 = 2, then 0.5 · 8 + 0.5 · 2
-        >>> average.values["w"]
-        array([5.])
+        >>> w.data = [4.0]
+        >>> average.update()  # 0.5 · 4 + 0.5 · 0
         >>> with average.applied():
         ...     print(w.data)
-        [5.]
+        [2.]
         >>> print(w.data)
-        [8.]
+        [4.]
     """
 
     @public
@@ -56,18 +48,18 @@ class Average:
         self.alpha = number("Average", "alpha", alpha, above=0.0, at_most=1.0)
         self.updates = 0
         self._params: dict[str, Any] = {}
-        for i, (own, p) in enumerate(leaves_as_named("Average", params)):
+        for i, (own, p) in enumerate(named_leaves("Average", params)):
             name = str(i) if own is None else own
             if name in self._params:
                 raise OptionError(f"Average: {name!r} names two parameters")
             self._params[name] = p
-        self._averages = {name: own_array(p.value) for name, p in self._params.items()}
+        self._averages = {name: p.value.copy() for name, p in self._params.items()}
         self._applied = 0
 
     @property
     def values(self) -> dict[str, Array]:
         """The averages by name, or by position where a parameter has none; copies."""
-        return {name: own_array(average) for name, average in self._averages.items()}
+        return {name: average.copy() for name, average in self._averages.items()}
 
     def update(self) -> None:
         """Move every average towards the parameter's present value.
@@ -98,7 +90,7 @@ class Average:
         with placed(self._params.values()):
             for name, p in self._params.items():
                 place(p, averages[name])
-            lent = {name: (p.value, p.stamp) for name, p in self._params.items()}
+            lent = [(p.value, p.stamp) for p in self._params.values()]
             self._applied += 1
             try:
                 yield
@@ -106,8 +98,8 @@ class Average:
                 self._applied -= 1
                 changed = [
                     name
-                    for name, p in self._params.items()
-                    if p.value is not lent[name][0] or p.stamp != lent[name][1]
+                    for (name, p), (value, stamp) in zip(self._params.items(), lent, strict=True)
+                    if p.value is not value or p.stamp != stamp
                 ]
         # Not reached when the block raised: its own exception says more.
         if changed:
@@ -127,44 +119,28 @@ class Average:
                   values that are not finite; nothing was changed.
         """
         with nothing_changed("Average: this is no state of an Average"):
-            updates, values = self._examined(state)
-        # [()] makes a number of a 0-d array, as which files bring back the scalars.
-        self._averages = {
-            name: own_array(values[name]) if mine.ndim else values[name][()]
-            for name, mine in self._averages.items()
-        }
-        self.updates = updates
+            if not isinstance(state, dict) or state.get("class") != "Average":
+                raise OptionError("Average: this is no state of an Average")
+            if wrong := differences(("class", "alpha", "updates", "values"), state):
+                raise OptionError(f"Average: the state: {wrong}")
+            if state["alpha"] != self.alpha:
+                raise OptionError(
+                    f"Average: the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}"
+                )
+            updates = whole("Average", "updates", state["updates"], 0)
+            averages = self._examined(state["values"])
+        self._averages, self.updates = averages, updates
 
-    def _examined(self, state: Any) -> tuple[int, dict[str, Any]]:
-        """The updates and the values of a state, if they fit."""
-        if not isinstance(state, dict) or state.get("class") != "Average":
-            raise OptionError("Average: this is no state of an Average")
-        wrong = differences(("class", "alpha", "updates", "values"), state)
-        if wrong:
-            raise OptionError(f"Average: the state: {wrong}")
-        if state["alpha"] != self.alpha:
-            raise OptionError(
-                f"Average: the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}"
-            )
-        values = state["values"]
+    def _examined(self, values: Any) -> dict[str, Array]:
+        """Copies of saved averages, if they fit."""
         if not isinstance(values, dict):
             raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
-        if wrong := differences(self._params, values):
+        if wrong := misfits(self._averages, values, "state"):
             raise OptionError(f"Average: {wrong}")
-        for name, mine in self._averages.items():
-            refuse_unlike(name, values[name], mine)
-        return whole("Average", "updates", state["updates"], 0), values
+        if spoilt := [name for name, value in values.items() if not_finite(value)]:
+            raise OptionError(f"Average: {spoilt[0]!r} has nan or inf in the state")
+        # [()] makes a number of a 0-d array, as which files bring back the scalars.
+        return {name: np.array(values[name])[()] for name in self._averages}
 
     def __repr__(self) -> str:
         return f"Average(alpha={self.alpha!r}) of {len(self._params)} parameters after {self.updates} updates"
-
-
-def refuse_unlike(name: str, theirs: Any, mine: Array) -> None:
-    """Raise unless a saved value could be the present one."""
-    shape, dtype = np.shape(theirs), getattr(theirs, "dtype", None)
-    if shape != mine.shape or dtype is None or dtype != mine.dtype:  # NumPy: None == float64
-        raise OptionError(
-            f"Average: {name!r} is {shape} of {dtype} in the state, {mine.shape} of {mine.dtype} in the model"
-        )
-    if not_finite(theirs):
-        raise OptionError(f"Average: {name!r} has nan or inf in the state")

@@ -7,8 +7,7 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy import ndarray, subtract
+from numpy import array, copy, empty_like, multiply, ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
@@ -29,31 +28,18 @@ def descend(w: Array, g: Array, _: Any, lr: Any) -> Array:
 class SGD(Optimizer):
     """Gradient descent, with momentum, Nesterov's look-ahead and weight decay.
 
-        g ← ∇f(w) + weight_decay · w
-        without momentum:
-        w ← w − lr · g
-        with momentum:
-        v ← momentum · v + (1 − dampening) · lr · g
-        w ← w − v
-        and with nesterov:
-        w ← w − (lr · g + momentum · v)
-        lr_in_velocity=False:
-        v ← momentum · v + (1 − dampening) · g
-        w ← w − lr · v
-        w ← w − lr · (g + momentum · v)
-
     The first velocity is the first gradient itself, without dampening. With a constant learning rate
     both forms of the velocity are equal; when it changes, the lectures' form keeps old steps as they
-    were, PyTorch's rescales them.
+    were, PyTorch's rescales them. Nesterov needs momentum, and no dampening.
 
-    Raises:   OptionError: a parameter list that is empty, or options that are not finite, out of
-              range or unknown; nesterov without momentum or with dampening.
+        {rule}
+
     Source:   lectures 000 and 003 (v ← γv + η∇f, θ ← θ − v); Sutskever et al. 2013 for Nesterov.
               PyTorch is lr_in_velocity=False.
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
-        >>> opt = lo.optim.SGD([{"params": [W], "weight_decay": 0.5}, {"params": [b]}], lr=0.1)
+        >>> opt = SGD([{"params": [W], "weight_decay": 0.5}, {"params": [b]}], lr=0.1)
         >>> (W * b).sum().backward()
         >>> opt.step()  # W: 2 − 0.1 (1 + 0.5 · 2);  b: 1 − 0.1 · 2
         >>> print(W.data, b.data)
@@ -69,6 +55,7 @@ class SGD(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"v": "array?"}
+    elementwise: ClassVar[bool] = True
     squares: ClassVar[bool] = False
 
     @public
@@ -96,10 +83,28 @@ class SGD(Optimizer):
         return None
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """One step of one parameter."""
-        if group["momentum"]:
-            return self.with_velocity(w, decayed(w, g, group), state, group)
-        return descend(w, decayed(w, g, group), None, group["lr"])
+        g = decayed(w, g, group)
+        lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
+        if not momentum:
+            return descend(w, g, None, lr)
+        ours = group["lr_in_velocity"]
+        pull = multiply(g, lr, empty_like(w)) if ours else g
+        del g  # with weight decay it is an array of its own, and another one is needed
+        v = state.get("v")
+        if v is None:
+            v = state["v"] = copy(pull)
+        else:
+            v *= momentum
+            v += (1.0 - dampening) * pull if dampening else pull
+        if group["nesterov"]:
+            move = multiply(v, momentum, empty_like(w))
+            move += pull
+            v = move
+        else:
+            move = pull if ours else empty_like(w)
+        if not ours:
+            v = multiply(v, lr, move)
+        return minus(w, v, move)
 
     def keeps(self, group: Mapping[str, Any]) -> bool:
         """With momentum, the velocity."""
@@ -112,43 +117,17 @@ class SGD(Optimizer):
             return
         lr = group["lr"]
         if {*map(type, grads)} == ARRAYS and len(dtypes := {*map(DTYPE, grads)}) == 1:
-            lr = np.array(lr, dtypes.pop())  # NumPy multiplies by it sooner than by a Python float
+            lr = array(lr, dtypes.pop())  # NumPy multiplies by it sooner than by a Python float
         stepped(params, grads, NO_STATE, descend, lr)
 
-    @staticmethod
-    def with_velocity(w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
-        """The step with momentum; remembers the velocity v."""
-        lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
-        ours = group["lr_in_velocity"]
-        pull = np.multiply(g, lr, np.empty_like(w)) if ours else g
-        del g  # with weight decay it is an array of its own, and another one is needed
-        v = state.get("v")
-        if v is None:
-            v = state["v"] = np.copy(pull)
-        else:
-            v *= momentum
-            v += (1.0 - dampening) * pull if dampening else pull
-        if group["nesterov"]:
-            move = np.multiply(v, momentum, np.empty_like(w))
-            move += pull
-            v = move
-        else:
-            move = pull if ours else np.empty_like(w)
-        if not ours:
-            v = np.multiply(v, lr, move)
-        return minus(w, v, move)
-
     def equations(self, group: Mapping[str, Any]) -> list[str]:
-        """The rule as text, a line each, with the group's numbers in it."""
         lr, momentum = group["lr"], group["momentum"]
         if not momentum:
             return [gradient_line(group), f"w ← w − {lr} · g"]
         share = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
         if group["lr_in_velocity"]:
-            pull, move = f"{lr} · g", "v"
-            ahead = f"w ← w − ({lr} · g + {momentum} · v)"
+            pull, move, ahead = f"{lr} · g", "v", f"({lr} · g + {momentum} · v)"
         else:
-            pull, move = "g", f"{lr} · v"
-            ahead = f"w ← w − {lr} · (g + {momentum} · v)"
-        last = ahead if group["nesterov"] else f"w ← w − {move}"
-        return [gradient_line(group), f"v ← {momentum} · v + {share}{pull}", last]
+            pull, move, ahead = "g", f"{lr} · v", f"{lr} · (g + {momentum} · v)"
+        velocity = f"v ← {momentum} · v + {share}{pull}"
+        return [gradient_line(group), velocity, f"w ← w − {ahead if group['nesterov'] else move}"]

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn, Self
 
-from tinygrad_lo.engine.naming import name_of
+from tinygrad_lo.engine.naming import name_of, named, quoted
+from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import named_leaves
-from tinygrad_lo.options import flag, number, pair, public, unknown, whole
+from tinygrad_lo.options import OptionReader, flag, number, pair, public, unknown, whole
 
-OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
-
-not_negative = partial(number, at_least=0.0)
-share = partial(number, at_least=0.0, below=1.0)  # of the past, in an average
 READERS: dict[str, OptionReader] = {
-    "lr": not_negative,
-    "weight_decay": not_negative,
-    "dampening": not_negative,
-    "momentum_decay": not_negative,
-    "momentum": share,
-    "decay": share,
-    "rho": share,
+    **dict.fromkeys(("lr", "weight_decay", "dampening", "momentum_decay"), partial(number, at_least=0.0)),
+    **dict.fromkeys(("momentum", "decay", "rho"), partial(number, at_least=0.0, below=1.0)),
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
 }
@@ -45,34 +37,31 @@ class ParamGroup(dict[str, Any]):
     """The options of some parameters. A dict that checks what is assigned: `group["lr"] = 0.1`."""
 
     def __init__(self, kind: Any, number: int, options: dict[str, Any]) -> None:
-        super().__init__()
         self.kind = kind  # the optimizer's class: its name, its options, its conflicts
         self.number = number
-        self.update(options)
-
-    @property
-    def who(self) -> str:
-        """How messages call it."""
-        return f"{self.kind.__name__}: group {self.number}"
+        self.who = f"{kind.__name__}: group {number}"
+        super().__init__(params=options["params"])
+        self.update({name: value for name, value in options.items() if name != "params"})
 
     def checked(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """These options as they are kept, if each of them is valid and all go together."""
-        options = {name: self.read(name, value) for name, value in values.items()}
-        everything = {**self, **options}
-        conflict = self.kind.conflict(everything) if everything.keys() >= self.kind.options.keys() else None
+        options = {}
+        for name, value in values.items():
+            if name == "params":
+                raise OptionError(f"{self.who}: the parameters of a group are fixed; use add_param_group")
+            if name not in self.kind.options:
+                raise unknown(self.who, name, self.kind.options)
+            options[name] = self.kind.options[name](self.who, name, value)
+        conflict = self.kind.conflict({**self, **options})
         if conflict is not None:
             raise OptionError(f"{self.who}: {conflict}")
+        for p in self["params"] if "eps" in options else ():
+            if p.value.dtype.type(options["eps"]) == 0:
+                raise OptionError(
+                    f"{self.who}: eps {options['eps']} is 0 in {p.value.dtype}, the dtype of "
+                    f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
+                )
         return options
-
-    def read(self, name: str, value: Any) -> Any:
-        """One option as it is kept."""
-        if name == "params" and name not in self:
-            return value
-        if name == "params":
-            raise OptionError(f"{self.who}: the parameters of a group are fixed; use add_param_group")
-        if name not in self.kind.options:
-            raise unknown(self.who, name, self.kind.options)
-        return self.kind.options[name](self.who, name, value)
 
     def __setitem__(self, name: str, value: Any) -> None:
         super().update(self.checked({name: value}))
@@ -81,23 +70,23 @@ class ParamGroup(dict[str, Any]):
         """Assign several options: all of them, or if one is refused, none."""
         super().update(self.checked(dict(*others, **options)))
 
-    def _keeps(self, *_: Any) -> NoReturn:
-        raise OptionError(f"{self.who}: a group keeps all its options")
-
-    __delitem__ = pop = popitem = clear = _keeps
-
     def __ior__(self, others: Any) -> Self:  # type: ignore[override]
         self.update(others)
         return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ParamGroup, (self.kind, self.number, dict(self))
 
     def setdefault(self, name: str, default: Any = None) -> Any:
         """The option; assigned, and checked, if it was missing."""
         if name not in self:
             self[name] = default
         return self[name]
+
+    def _keeps(self, *_: Any) -> NoReturn:
+        raise OptionError(f"{self.who}: a group keeps all its options")
+
+    __delitem__ = pop = popitem = clear = _keeps
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParamGroup, (self.kind, self.number, dict(self))
 
 
 def as_groups(params: Any) -> list[Any]:
@@ -112,10 +101,18 @@ def as_groups(params: Any) -> list[Any]:
 
 
 def params_of(who: str, group: Any) -> list[tuple[str | None, Any]]:
-    """The parameters of a group with their names."""
+    """The parameters of a group with their names, which those without one take on."""
     if not isinstance(group, dict) or "params" not in group:
         raise OptionError(f"{who}: a group is a dict with 'params', got {group!r}")
-    return named_leaves(who, group["params"])
+    pairs = named_leaves(who, group["params"])
+    for i, (name, p) in enumerate(pairs):
+        if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
+            raise OptionError(
+                f"{who}: entry {i}, {quoted(p, 'a parameter')}, does not require grad; use lo.Parameter"
+            )
+        if name is not None and name_of(p) is None:
+            named(p, name)
+    return pairs
 
 
 @public
@@ -131,21 +128,15 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([[1.0, 2.0]], name="W"), lo.Parameter([0.0], name="b")
-        >>> for group in split_decay([W, b], 0.01):
-        ...     print([p.name for p in group["params"]], group["weight_decay"])
-        ['W'] 0.01
-        ['b'] 0.0
+        >>> [(group["params"][0].name, group["weight_decay"]) for group in split_decay([W, b], 0.01)]
+        [('W', 0.01), ('b', 0.0)]
     """
-    who = "split_decay"
-    decay = not_negative(who, "weight_decay", weight_decay)
+    decay = number("split_decay", "weight_decay", weight_decay, at_least=0.0)
     groups = []
     for group in as_groups(model):
-        # A pair only where the name is not the parameter's own.
-        pairs = [(p.value.ndim, p if name == name_of(p) else (name, p)) for name, p in params_of(who, group)]
-        weights, others = [p for axes, p in pairs if axes > 1], [p for axes, p in pairs if axes < 2]
-        groups += [
-            {**group, "params": part, "weight_decay": its_decay}
-            for part, its_decay in ((weights, decay), (others, 0.0))
-            if part
-        ]
+        parts: list[tuple[float, list[Any]]] = [(decay, []), (0.0, [])]
+        for name, p in params_of("split_decay", group):
+            # A pair only where the name is not the parameter's own.
+            parts[p.value.ndim < 2][1].append(p if name == name_of(p) else (name, p))
+        groups += [{**group, "params": part, "weight_decay": own} for own, part in parts if part]
     return groups

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import cleandoc
 from math import isfinite
+from textwrap import indent
 from typing import Any, ClassVar, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary
 
 import numpy as np
-from numpy import ndarray, vdot
+from numpy import multiply, ndarray, subtract, vdot
 
 from tinygrad_lo.engine.graph import Array, Node, active
-from tinygrad_lo.engine.leaves import forget, stepped
+from tinygrad_lo.engine.leaves import forget, place, replace_gradient, stepped
+from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
-from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
-from tinygrad_lo.optim.lazy import computed_now
-from tinygrad_lo.optim.packed import Pack, Plan
+from tinygrad_lo.optim.groups import ParamGroup, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.packed import Jobs
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
-from tinygrad_lo.options import unknown
+from tinygrad_lo.options import OptionReader, unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
@@ -40,47 +42,39 @@ class LastSet(NamedTuple):
 last_set: WeakKeyDictionary[Optimizer, LastSet] = WeakKeyDictionary()
 
 
-def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
-    """The gradient of the loss and of ½ weight_decay · w², in an array of its own if they differ."""
-    if not group["weight_decay"]:
-        return g
-    total = np.multiply(w, group["weight_decay"])
-    total += g
-    return total
-
-
-def gradient_line(group: Mapping[str, Any]) -> str:
-    """The same as text."""
-    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
-
-
-def minus(w: Array, move: Array, out: Array) -> Array:
-    """w − move in the array `out`, which may be `move`; of a scalar a number, as a tensor holds it."""
-    new = np.subtract(w, move, out)
-    return new if new.ndim else new[()]
-
-
+# An optimizer is its options, which the signature of `__init__` says, its `rule` and the rule's `equations`.
+# `__init__` hands its `locals()` to `_begin`. The docstring of a class holds "{rule}", where the rule for
+# every setting is filled in, and what stands below the first line here.
 class Optimizer:
-    """What all optimizers share. One of them is its options, its `rule` and the rule's `equations`.
+    """What all optimizers share.
 
-    Its options are said once, by the signature of `__init__`: their names, order and defaults. What
-    each may be stands in `groups.READERS`. `__init__` hands its `locals()` to `_begin`.
+    `params` is a parameter, a list of parameters or of (name, parameter) pairs, a dict by name, a model,
+    or a list of groups: dicts with "params" and options of their own, the rest being the optimizer's.
+    `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked. State is saved by name.
 
-    A group is a dict with "params" and any of the optimizer's options; what it leaves out is the
-    optimizer's own. `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked.
+    Raises:   OptionError: no parameters, or one that is no leaf or comes twice; an option that is unknown,
+              not finite or out of range.
     """
 
     options: ClassVar[dict[str, OptionReader]] = {}
     # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
     # without), "count" or "number".
     memory: ClassVar[dict[str, str]] = {}
+    elementwise: ClassVar[bool] = False  # whether the rule takes each element for itself: then many at once
     squares: ClassVar[bool] = True  # whether the rule squares gradients, which must not overflow
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "elementwise" not in vars(cls) and not vars(cls).keys().isdisjoint(("rule", "move", "update")):
+            cls.elementwise = False  # a subclass that changes the rule must say so anew
         options = options_of(cls)
         if options.keys() >= cls.options.keys():  # else a subclass that decides some of its parent's
             cls.options = {name: reader(option) for name, option in options.items()}
+        if "{rule}" in (cls.__doc__ or ""):
+            defaults = {name: option.default for name, option in options.items()}
+            rule = indent(rule_in_words(cls, defaults), "    ")
+            shared = cleandoc(Optimizer.__doc__ or "").partition("\n\n")[2]
+            cls.__doc__ = cleandoc(cls.__doc__ or "").replace("    {rule}\n", f"{rule}\n\n{shared}")
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""
@@ -88,7 +82,7 @@ class Optimizer:
         self.param_groups: list[ParamGroup] = []
         self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
         self._state: dict[Node, dict[str, Any]] = defaultdict(dict)
-        self._plans: dict[int, Plan] = {}  # by number of the group
+        self._jobs: Jobs | None = None
         self._seen = False  # whether somebody may have changed the state since the last step
         self._warned = False
         for group in as_groups(arguments["params"]):
@@ -97,9 +91,9 @@ class Optimizer:
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
         """The new value of one parameter, in a new array; keeps what it remembers in `state`.
 
-        Mostly it ends with `moved`, so that a scalar stays a NumPy number.
-        Writes neither into `w` nor into `g`. What it allocates is the new value and at most one
-        array besides; arrays of the state are its own and change in place.
+        Mostly it ends with `minus`, so that a scalar stays a NumPy number. Writes neither into `w` nor
+        into `g`. What it allocates is the new value and at most one array besides; arrays of the state
+        are its own and change in place.
         """
         raise NotImplementedError
 
@@ -115,40 +109,32 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": [b], "weight_decay": 0.0}`.
 
-        Raises:   OptionError: no parameters, one that is optimized already, one that is no leaf or
-                  wants no gradient, an unknown option or an impossible value.
+        Raises:   OptionError: as for a new optimizer; a parameter that is optimized already.
         Warns:    a schedule is on its way up, and will take this group along to a higher lr.
         """
         number = len(self.param_groups)
         pairs = params_of(f"{self}: group {number}", group)
-        for i, (_, p) in enumerate(pairs):
-            if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
-                raise OptionError(
-                    f"{self}: group {number}: entry {i}, {quoted(p)}, does not require grad; use lo.Parameter"
-                )
-        self._refuse_doubles(pairs, number)
         new = ParamGroup(type(self), number, {**self.defaults, **group, "params": [p for _, p in pairs]})
-        refuse_vanished(new)
+        self._refuse_doubles(pairs, new)
         self.param_groups.append(new)
         schedule = last_set[self].schedule() if self in last_set else None
         if schedule is not None:
             schedule.greet(new)
         self.names.update((p, name) for name, p in pairs if name is not None)
 
-    def _refuse_doubles(self, pairs: list[tuple[str | None, Any]], number: int) -> None:
+    def _refuse_doubles(self, pairs: list[tuple[str | None, Any]], new: ParamGroup) -> None:
         """Raise for a parameter of another group, and for a name of another parameter."""
         owners = {p: group.number for group in self.param_groups for p in group["params"]}
         names = {self.names.get(p): owner for p, owner in owners.items()}
         for name, p in pairs:
             if p in owners:
-                raise OptionError(
-                    f"{self}: {quoted(p, 'a parameter')} appears in groups {owners[p]} and {number}"
-                )
+                who = quoted(p, "a parameter")
+                raise OptionError(f"{self}: {who} appears in groups {owners[p]} and {new.number}")
             if name is not None and name in names:
                 first = names[name]
-                where = f"twice in group {first}" if first == number else f"in groups {first} and {number}"
-                raise OptionError(f"{self}: {name!r} names two parameters, {where}")
-            names[name] = number
+                where = f"groups {first} and {new.number}" if first != new.number else "the same group"
+                raise OptionError(f"{self}: {name!r} names two parameters, in {where}")
+            names[name] = new.number
 
     def zero_grad(self, **foreign: Any) -> None:
         """Forget the gradients of all parameters: `.grad` becomes None."""
@@ -169,67 +155,16 @@ class Optimizer:
         pass over it, and the list of their values is returned instead. The losses then hold their
         values, the parameters their gradients. With plain tensors it only returns the values.
 
-        Raises:   OptionError: no parameter has a gradient.
-                  NonFiniteError: a gradient has nan or inf, or is so large that the square which the
-                  rule takes of it is not finite; nothing was changed.
-                  DTypeError: the argument is no function, or evaluate is no list of losses.
+        Raises:   OptionError: no parameter has a gradient.  NonFiniteError: a gradient has nan or inf, or
+                  its square, if the rule takes it, is not finite; nothing was changed.  DTypeError: the
+                  argument is no function, or evaluate is no list of losses.
         """
         if closure is not None and not callable(closure):
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
-        live, grads, owners = self._arrived()
-        if active:
-            leave("step()", *live)
-        if not live:
-            raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
-            result = computed_now(str(self), evaluate, live) or result
-            grads = [p.arrived for p in live]
-        steps = [step for owner in owners for step in self._steps(live, grads, *owner)]
-        if not gradients_finite([g for _, _, gs, _ in steps for g in gs]):
-            self._refuse_not_finite(live)
-        if 2 in map(SPENT, live) and not self._warned:
-            self._warn_of_old_gradients(live)
-        for pack, params, gs, group in steps:
-            if pack is None:
-                self.update(params, gs, group)
-            else:
-                pack.step(self.rule, gs[0], group)
-        return result
-
-    def _steps(
-        self, live: list[Any], grads: list[Array], group: ParamGroup, began: int, end: int
-    ) -> Iterator[tuple[Pack | None, list[Any], list[Array], ParamGroup]]:
-        """What there is to do for a group: packs, each with its gradients as one array; then the rest."""
-        params = live[began:end]
-        plan = self._plans.get(group.number)
-        if plan is None or not plan.fits(params) or (self._seen and not all(p.holds() for p, _ in plan.packs)):
-            if plan is not None:
-                plan.settle()
-            plan = self._plans[group.number] = Plan(params, self._state if self.keeps(group) else None)
-        for pack, places in plan.packs:
-            whole = grads[began:end] if len(places) == end - began else [grads[began + i] for i in places]
-            yield pack, pack.params, [pack.join(whole)], group
-        if plan.alone:
-            yield None, [params[i] for i in plan.alone], [grads[began + i] for i in plan.alone], group
-
-    def keeps(self, group: Mapping[str, Any]) -> bool:
-        """Whether the rule keeps something of a parameter: then it is called once for many of them."""
-        return bool(self.memory)
-
-    @property
-    def state(self) -> dict[Node, dict[str, Any]]:
-        """What the rule has kept, by parameter."""
-        for plan in self._plans.values():
-            plan.settle()
-        self._seen = True
-        return self._state
-
-    def _arrived(self) -> tuple[list[Any], list[Array], list[tuple[ParamGroup, int, int]]]:
-        """The parameters with a gradient, the gradients, and where those of each group begin and end."""
         live: list[Any] = []
         grads: list[Array] = []
-        owners = []
+        work = []  # each group with how many parameters come before its own, and before the next one's
         for group in self.param_groups:
             began = len(live)
             for p in group["params"]:
@@ -238,29 +173,68 @@ class Optimizer:
                     live.append(p)
                     grads.append(g)
             if len(live) > began:
-                owners.append((group, began, len(live)))
-        return live, grads, owners
+                work.append((group, began, len(live)))
+        if active:
+            leave("step()", *live)
+        if not live:
+            raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
+        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
+            result = computed_now(str(self), evaluate, live) or result
+            grads = [p.arrived for p in live]
+        jobs = self.jobs(live, work)
+        arrays = jobs.gathered(grads)
+        self.screen(live, arrays)
+        jobs.run(self, arrays)
+        return result
+
+    def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]]) -> Jobs:
+        """What a step does with these parameters; the same as last time, if nothing has changed."""
+        jobs = self._jobs
+        if jobs is None or not jobs.fits(live, self) or (self._seen and not jobs.hold()):
+            if jobs is not None:
+                jobs.settle()
+            jobs = self._jobs = Jobs(live, work, self._state, self)
+        self._seen = False
+        return jobs
+
+    def keeps(self, group: Mapping[str, Any]) -> bool:  # noqa: ARG002 (not so in SGD)
+        """Whether the rule keeps something of a parameter: then calling it once for many arrays pays."""
+        return bool(self.memory)
+
+    @property
+    def state(self) -> dict[Node, dict[str, Any]]:
+        """What the rule has kept, by parameter."""
+        if self._jobs is not None:
+            self._jobs.settle()
+        self._seen = True
+        return self._state
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
         stepped(params, grads, map(self._state.__getitem__, params), self.rule, group)
 
-    def _warn_of_old_gradients(self, params: list[Any]) -> None:
-        """Warn, once, of a gradient that a backward pass was added to after a step."""
-        self._warned = True
-        p = next(p for p in params if p.spent == 2)
-        warnings.warn(
-            f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
-            f"added to; call zero_grad() after step()",
-            stacklevel=3,
-        )
+    def screen(self, params: list[Any], grads: list[Array]) -> None:
+        """Raise for gradients that the rule cannot take; warn, once, of one that was stepped with before."""
+        # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
+        together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
+        screened = [np.concatenate(grads, None)] if together else grads
+        if not all(map(isfinite, map(vdot, screened, screened))):
+            self._refuse_not_finite(params)
+        if 2 in map(SPENT, params) and not self._warned:
+            self._warned = True
+            p = next(p for p in params if p.spent == 2)
+            warnings.warn(
+                f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
+                f"added to; call zero_grad() after step()",
+                stacklevel=3,
+            )
 
     def _refuse_not_finite(self, params: list[Any]) -> None:
         """Raise, naming the first parameter whose gradient is not finite, or too large to be squared."""
         for p in params:
             g, who = p.arrived, f"{self}: grad of {quoted(p, 'a parameter')}"
-            if not np.isfinite(g).all():
-                nans, infs = int(np.isnan(g).sum()), int(np.isinf(g).sum())
+            nans, infs = int(np.isnan(g).sum()), int(np.isinf(g).sum())
+            if nans or infs:
                 text = " and ".join(f"{n} {what}" for n, what in ((nans, "nan"), (infs, "inf")) if n)
                 raise NonFiniteError(
                     f"{who} has {text}, step skipped, state untouched; "
@@ -272,8 +246,6 @@ class Optimizer:
                     f"{who} reaches {largest:g}, whose square overflows {g.dtype}, step skipped, state "
                     f"untouched; clip the gradients or scale the loss"
                 )
-
-    # ------------------------------------------------------------------------- state, saved and loaded
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a later run needs to go on: class, options of each group, state by parameter name.
@@ -297,21 +269,17 @@ class Optimizer:
             options, states = matched(self, state)
         for group, new in zip(self.param_groups, options, strict=True):
             dict.update(group, new)
-        self._state = defaultdict(dict, states)
-        self._plans.clear()
-
-    # ----------------------------------------------------------------------------------------- as text
+        self._state, self._jobs = defaultdict(dict, states), None
 
     def formula(self) -> str:
         """The update rule with the numbers of this optimizer, once for all groups that share them."""
         blocks: dict[str, list[ParamGroup]] = {}
         for group in self.param_groups:
-            text = "\n".join(f"    {line}" for line in self.equations(group))
-            blocks.setdefault(text, []).append(group)
+            blocks.setdefault(indent("\n".join(self.equations(group)), "    "), []).append(group)
         lines = [str(self)]
         for text, groups in blocks.items():
             numbers = ", ".join(str(group.number) for group in groups)
-            names = ", ".join(name for group in groups for name in titles(group))
+            names = ", ".join(map(titles, groups))
             lines += [f"  group{'s' if len(groups) > 1 else ''} {numbers}  [{names}]", text]
         return "\n".join(lines)
 
@@ -319,30 +287,92 @@ class Optimizer:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        lines = []
+        lines = [f"{self}("]
         for group in self.param_groups:
             options = ", ".join(f"{k}={v}" for k, v in group.items() if k != "params")
-            lines.append(f"  group {group.number}: {options}  [{', '.join(titles(group))}]")
-        return f"{self}(\n" + "\n".join(lines) + "\n)"
+            lines.append(f"  group {group.number}: {options}  [{titles(group)}]")
+        return "\n".join([*lines, ")"])
 
 
-def gradients_finite(grads: list[Array]) -> bool:
-    """Whether all sums of squares are finite, which is the quickest to ask; many small arrays as one."""
-    if len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS:
-        grads = [np.concatenate(grads, None)]
-    return all(map(isfinite, map(vdot, grads, grads)))
+def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
+    """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
+    losses = losses_of(who, evaluate)
+    arrays = [*(p.arrived for p in params), *(loss.value for loss in losses)]
+    if any(hasattr(type(x), "__dask_graph__") for x in arrays):
+        import dask.base
+
+        compute: Any = dask.base.compute
+        results = compute(*arrays)  # what is no graph comes back as it is
+        gradients = [fitting(p, g, "grad") for p, g in zip(params, results, strict=False)]
+        for p, g in zip(params, gradients, strict=True):
+            replace_gradient(p, g)
+        for loss, value in zip(losses, results[len(params) :], strict=True):
+            place(loss, value)
+    return [loss.value for loss in losses]
 
 
-def refuse_vanished(group: ParamGroup) -> None:
-    """Raise if eps is 0 in the dtype of a parameter."""
-    for p in group["params"]:
-        if "eps" in group and p.value.dtype.type(group["eps"]) == 0:
-            raise OptionError(
-                f"{group.who}: eps {group['eps']} is 0 in {p.value.dtype}, the dtype of "
-                f"{quoted(p, 'a parameter')}; use eps=1e-3 or float32"
-            )
+def losses_of(who: str, evaluate: Any) -> list[Any]:
+    """What `evaluate` lists, if it is a list of tensors."""
+    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
+    losses = list(evaluate)
+    for i, loss in enumerate(losses):
+        if not isinstance(loss, Node):
+            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    return losses
 
 
-def titles(group: ParamGroup) -> list[str]:
+def titles(group: ParamGroup) -> str:
     """The names of a group's parameters, or their shapes."""
-    return [name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"]]
+    return ", ".join(name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"])
+
+
+def settings(defaults: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names for the numbers, in every setting of what switches terms on or off; first what was switched."""
+    symbols = {name: name for name in defaults} | {"betas": ("β1", "β2")}
+    switches = {k: x for k, x in defaults.items() if isinstance(x, bool) or k == "momentum"}
+    for turned in itertools.product((False, True), repeat=len(switches)):
+        changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
+        words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
+        yield ", ".join(words), {**symbols, **switches, **changed}
+
+
+def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
+    """The equations in every setting, each shown by the lines that no setting before it had."""
+    lines: list[str] = []
+    for changed, symbols in settings(defaults):
+        equations = kind.equations(object.__new__(kind), symbols)
+        new = [line for line in equations if line not in lines]
+        lines += [f"with {changed}:", *new] if new and changed else new
+    return "\n".join(lines)
+
+
+def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
+    """The gradient of the loss and of ½ weight_decay · w², in an array of its own if they differ."""
+    if not group["weight_decay"]:
+        return g
+    total = multiply(w, group["weight_decay"])
+    total += g
+    return total
+
+
+def gradient_line(group: Mapping[str, Any]) -> str:
+    """The same as text."""
+    return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
+
+
+def mix_in(average: Array, x: Array, old: float, scratch: Array) -> None:
+    """average ← old · average + (1 − old) · x, in place. `scratch` may be `x`."""
+    average *= old
+    average += multiply(x, 1.0 - old, scratch)
+
+
+def mix_line(average: str, x: str, old: float) -> str:
+    """The same as text."""
+    return f"{average} ← {old} · {average} + (1 − {old}) · {x}"
+
+
+def minus(w: Array, move: Array, out: Array) -> Array:
+    """w − move in the array `out`, which may be `move`; of a scalar a number, as a tensor holds it."""
+    new = subtract(w, move, out)
+    return new if new.ndim else new[()]

@@ -6,7 +6,7 @@ parameter, which costs more than its arithmetic until an array has some ten thou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter, is_
 from typing import Any
 
@@ -19,6 +19,7 @@ from tinygrad_lo.engine.leaves import given
 VALUE = attrgetter("value")
 LARGE = 2**14  # elements from which a parameter goes alone: copying its gradient costs more than a call
 State = dict[str, Any]
+Kept = dict[Any, State]  # by parameter
 
 
 class Pack:
@@ -28,7 +29,7 @@ class Pack:
     theirs, hold windows of it; counts in them are brought up to date by `settle`.
     """
 
-    def __init__(self, params: list[Any], kept: dict[Any, State]) -> None:
+    def __init__(self, params: list[Any], kept: Kept) -> None:
         self.params = params
         self.kept = kept
         states = self.states = [kept.get(p, {}) for p in params]
@@ -36,6 +37,7 @@ class Pack:
         self.parts = [slice(*ends[i : i + 2]) for i in range(len(params))]
         self.shapes = [p.value.shape for p in params]
         self.scalars = not any(self.shapes)
+        self.dtype = params[0].value.dtype
         self.flat: Array = None
         self.windows: list[Array] = []
         self.state: State = {}
@@ -52,7 +54,7 @@ class Pack:
 
     def join(self, parts: list[Array]) -> Array:
         """Values or gradients of the parameters as one array."""
-        return np.array(parts) if self.scalars else np.concatenate(parts, None)
+        return np.fromiter(parts, self.dtype, len(parts)) if self.scalars else np.concatenate(parts, None)
 
     def step(self, rule: Callable[..., Array], g: Array, group: Mapping[str, Any]) -> None:
         """Apply a rule; `g` is the gradients as one array."""
@@ -95,34 +97,79 @@ class Pack:
         )
 
 
-class Plan:
-    """How the parameters of a group that have a gradient are stepped: some in packs, the others alone.
+class Jobs:
+    """What a step does with the parameters that have a gradient: a rule once for a pack, or for each alone.
 
-    Packing arrays pays if the rule keeps something of them (`kept`, which is None if not), scalars always.
+    Attributes:
+        live: the parameters, those of each group after those of the one before.
+        packs: each with its places in `live`, and its group.
+        alone: the parameters of a group that go alone, and the group.
     """
 
-    def __init__(self, params: list[Any], kept: dict[Any, State] | None) -> None:
-        self.params = params
-        together: dict[Any, list[int]] = {}
-        for i, p in enumerate(params):
-            w = p.value
-            if isinstance(w, np.floating) or (type(w) is ndarray and kept is not None and w.size < LARGE):
-                state = (kept or {}).get(p, {})
-                counts = [(key, isinstance(x, ndarray) or x) for key, x in state.items()]
-                together.setdefault((w.dtype, *counts), []).append(i)
-        self.packs = [
-            (Pack([params[i] for i in places], {} if kept is None else kept), places)
-            for places in together.values()
-            if len(places) > 1
-        ]
-        packed = {i for _, places in self.packs for i in places}
-        self.alone = [i for i in range(len(params)) if i not in packed]
+    def __init__(self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any) -> None:
+        self.live = live
+        self.owners = [(group, opt.keeps(group), began, end) for group, began, end in owners]
+        self.packs: list[tuple[Pack, list[int], Any]] = []
+        self.alone: list[tuple[list[Any], Any]] = []
+        order: list[int] = []
+        for group, keeps, began, end in self.owners:
+            packs, rest = [], list(range(began, end))
+            if opt.elementwise:
+                packs, rest = divided(live, rest, kept if keeps else None)
+            for places in packs:
+                self.packs.append((Pack([live[i] for i in places], kept if keeps else {}), places, group))
+            order += rest
+            if rest:
+                self.alone.append(([live[i] for i in rest], group))
+        self.order = order
+        self.whole = len(self.packs) == 1 and not order  # mostly: one pack of all
+
+    def fits(self, live: list[Any], opt: Any) -> bool:
+        """Whether these are the parameters, and their groups' rules still keep what they kept."""
+        return (
+            len(live) == len(self.live)
+            and all(map(is_, live, self.live))
+            and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
+        )
+
+    def gathered(self, grads: list[Array]) -> list[Array]:
+        """The gradients as the rules take them: of each pack as one array, then of those that go alone."""
+        if self.whole:
+            return [self.packs[0][0].join(grads)]
+        flat = [pack.join([grads[i] for i in places]) for pack, places, _ in self.packs]
+        return [*flat, *(grads[i] for i in self.order)]
+
+    def run(self, opt: Any, arrays: list[Array]) -> None:
+        """Apply the optimizer's rule to all."""
+        for (pack, _, group), g in zip(self.packs, arrays, strict=False):
+            pack.step(opt.rule, g, group)
+        began = len(self.packs)
+        for params, group in self.alone:
+            opt.update(params, arrays[began : began + len(params)], group)
+            began += len(params)
 
     def settle(self) -> None:
         """Bring the counts in the states up to date."""
-        for pack, _ in self.packs:
+        for pack, _, _ in self.packs:
             pack.settle()
 
-    def fits(self, params: list[Any]) -> bool:
-        """Whether it is about these parameters."""
-        return len(params) == len(self.params) and all(map(is_, params, self.params))
+    def hold(self) -> bool:
+        """Whether nobody has changed the states."""
+        return all(pack.holds() for pack, _, _ in self.packs)
+
+
+def divided(live: list[Any], places: Iterable[int], kept: Kept | None) -> tuple[list[list[int]], list[int]]:
+    """The places of parameters that go together, and of those that go alone.
+
+    Packing arrays pays if the rule keeps something of them (`kept`, which is None if not), scalars always.
+    """
+    together: dict[Any, list[int]] = {}
+    for i in places:
+        w = live[i].value
+        key: Any = i  # alone
+        if isinstance(w, np.floating) or (type(w) is ndarray and kept is not None and w.size < LARGE):
+            state = (kept or {}).get(live[i], {})
+            key = (w.dtype, *((name, isinstance(x, ndarray) or x) for name, x in state.items()))
+        together.setdefault(key, []).append(i)
+    packs = [several for several in together.values() if len(several) > 1]
+    return packs, [several[0] for several in together.values() if len(several) == 1]

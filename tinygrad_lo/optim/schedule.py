@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from copy import copy
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from weakref import ref
 
@@ -28,12 +29,6 @@ def loss_as_float(who: str, loss: Any) -> float:
             f"{who}: the loss must be one number, got shape {value.shape}; reduce it, e.g. loss.mean()"
         )
     return float(value.item())
-
-
-def glide(start: float, end: float, share: float) -> float:
-    """From start (share 0) to end (share 1) on half a cosine, exact at both."""
-    c = (1.0 + math.cos(math.pi * share)) / 2.0
-    return start * c + end * (1.0 - c)
 
 
 class Schedule:
@@ -61,13 +56,12 @@ class Schedule:
         self.t = 0
         # A warm-up sets a small lr at once; a schedule made next to it must still find the user's.
         begun = last_set[opt].begun if opt in last_set else []
-        self.initial: list[float] = []
-        self.joined: list[list[float]] = []  # of each later group, its rate and the others' sum then
-        for i, group in enumerate(opt.param_groups):
-            lr = group["lr"]
-            lr = begun[i][1] if i < len(begun) and begun[i][0] == lr else lr
-            self.check_group(i, lr)
-            self.initial.append(lr)
+        self.initial: list[float] = [group["lr"] for group in opt.param_groups]
+        for i, (lr_set, lr_found) in enumerate(begun):
+            if self.initial[i] == lr_set:
+                self.initial[i] = lr_found
+        self.joined: list[tuple[float, float]] = []  # of each later group, its rate and the others' sum then
+        self.check_initial()
         self._assign(self._rates(0))
         last_set[opt] = LastSet(ref(self), list(zip(self.last, self.initial, strict=True)))
 
@@ -83,8 +77,8 @@ class Schedule:
         """The learning rate of any group at step t."""
         if i < len(self.initial):
             return self.lr(t, i)
-        lr, then = self.joined[i - len(self.initial)]
-        return lr * (self.total(t) / then) if then else lr
+        lr, total_then = self.joined[i - len(self.initial)]
+        return lr * (self.total(t) / total_then) if total_then else lr
 
     def total(self, t: int) -> float:
         """The rates of the first groups at step t, added up."""
@@ -92,11 +86,10 @@ class Schedule:
 
     def options(self) -> dict[str, Any]:
         """The options it was made with."""
-        values = {name: getattr(self, name) for name in self.option_names}
-        return {name: list(x) if isinstance(x, list) else x for name, x in values.items()}
+        return {name: copy(getattr(self, name)) for name in self.option_names}
 
-    def check_group(self, i: int, lr: float) -> None:
-        """Raise for an initial lr that the options do not go with."""
+    def check_initial(self) -> None:
+        """Raise for initial rates that the options do not go with."""
 
     def step(self) -> None:
         """Go on by one step and set the learning rate of every group.
@@ -104,15 +97,14 @@ class Schedule:
         Raises:   OptionError: a learning rate was changed by hand or by another schedule, which this
                   one would undo; a rate that is not finite any more.
         """
-        self._look()
+        self.look()
         rates = self._rates(self.t + 1)
         self.t += 1
         self._assign(rates)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Meet new groups, and refuse to overwrite what somebody else has set."""
-        groups = self.optimizer.param_groups
-        for i, (group, mine) in enumerate(zip(groups, self.last, strict=False)):
+        for i, (group, mine) in enumerate(zip(self.optimizer.param_groups, self.last, strict=False)):
             # Not ==: a checkpoint may come from a machine whose cosine rounds differently.
             if not math.isclose(group["lr"], mine, rel_tol=1e-9):
                 raise OptionError(
@@ -125,7 +117,7 @@ class Schedule:
     def meet(self) -> None:
         """Take up the groups that have joined the optimizer, with the rates that they have now."""
         for group in self.optimizer.param_groups[len(self.last) :]:
-            self.joined.append([group["lr"], self.total(self.t)])
+            self.joined.append((group["lr"], self.total(self.t)))
             self.last.append(group["lr"])
 
     def greet(self, group: ParamGroup) -> None:
@@ -144,11 +136,12 @@ class Schedule:
         rates = []
         for i in range(len(self.initial) + len(self.joined)):
             try:
-                rates.append(self.lr_of(t, i))
+                lr = self.lr_of(t, i)
             except OverflowError:  # Python's floats raise where NumPy's become inf
-                rates.append(math.inf)
-            if not rates[i] < math.inf:
+                lr = math.inf
+            if not lr < math.inf:
                 raise OptionError(f"{self}: at step {t} the lr of group {i} is not finite any more")
+            rates.append(lr)
         return rates
 
     def _assign(self, rates: list[float]) -> None:
@@ -160,14 +153,9 @@ class Schedule:
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, as numbers that fit into JSON."""
         self.meet()
-        return {
-            "class": str(self),
-            "t": self.t,
-            "initial": list(self.initial),
-            "joined": [list(rates) for rates in self.joined],
-            **self.options(),
-            **self.progress(),
-        }
+        joined = list(map(list, self.joined))
+        standing = {"class": str(self), "t": self.t, "initial": list(self.initial), "joined": joined}
+        return {**standing, **self.options(), **self.progress()}
 
     def progress(self) -> dict[str, Any]:
         """What changes with the steps, besides t."""
@@ -180,51 +168,39 @@ class Schedule:
                   impossible numbers; nothing was changed.
         """
         before = self.state_dict()
-        with nothing_changed(f"{self}: this is no state of a schedule"):
-            self.check_state(state)
-            self.take(state)
-            try:
+        try:
+            with nothing_changed(f"{self}: this is no state of a schedule"):
+                self.take(state)
                 rates = self._rates(self.t)
-            except OptionError:
-                self.take(before)
-                raise
+        except BaseException:
+            self.take(before)
+            raise
         self._assign(rates)
 
-    def check_state(self, state: Any) -> None:
-        """Raise an OptionError unless the state can be taken."""
-        if not isinstance(state, dict):
-            raise OptionError(f"{self}: a state is a dict, got {type(state).__name__}")
-        if state.get("class") != str(self):
-            raise OptionError(f"{self}: this is the state of {state.get('class')!r}")
-        wrong = differences(self.state_dict(), state)
-        if wrong:
-            raise OptionError(f"{self}: the state: {wrong}")
+    def take(self, state: dict[str, Any]) -> None:
+        """Read and assign a state; what raises in between is undone by taking the one before."""
+        who, groups = str(self), len(self.optimizer.param_groups)
+        if state.get("class") != who:
+            raise OptionError(f"{who}: this is the state of {state.get('class')!r}")
+        if wrong := differences(self.state_dict(), state):
+            raise OptionError(f"{who}: the state: {wrong}")
         for name, mine in self.options().items():
             if state[name] != mine:
                 raise OptionError(
-                    f"{self}: the state was saved with {name}={state[name]!r}, but this schedule has "
+                    f"{who}: the state was saved with {name}={state[name]!r}, but this schedule has "
                     f"{name}={mine!r}"
                 )
-        whole(str(self), "t", state["t"], 0)
-        self._check_rates(state["initial"], state["joined"])
-
-    def _check_rates(self, initial: Any, joined: Any) -> None:
-        """Raise unless these are initial rates of all groups, of the first ones and of those that joined."""
+        initial, joined = state["initial"], state["joined"]
         if not isinstance(initial, list) or not isinstance(joined, list):
-            raise OptionError(f"{self}: initial and joined must be lists, got {initial!r} and {joined!r}")
-        for i, lr in enumerate(initial):
-            number(str(self), f"initial[{i}]", lr, at_least=0.0)
-        for i, rates in enumerate(joined):
-            pair(str(self), f"joined[{i}]", rates, at_least=0.0)
-        count, groups = len(initial) + len(joined), len(self.optimizer.param_groups)
-        if count != groups:
-            raise OptionError(f"{self}: the state has {count} groups, the optimizer {groups}")
-
-    def take(self, state: dict[str, Any]) -> None:
-        """Assign a state that was checked."""
-        self.t = int(state["t"])
-        self.initial = [float(lr) for lr in state["initial"]]
-        self.joined = [[float(lr), float(then)] for lr, then in state["joined"]]
+            raise OptionError(f"{who}: initial and joined must be lists, got {initial!r} and {joined!r}")
+        self.t = whole(who, "t", state["t"], 0)
+        self.initial = [number(who, f"initial[{i}]", lr, at_least=0.0) for i, lr in enumerate(initial)]
+        self.joined = [pair(who, f"joined[{i}]", rates, at_least=0.0) for i, rates in enumerate(joined)]
+        if len(initial) + len(joined) != groups:
+            raise OptionError(
+                f"{who}: the state has {len(initial) + len(joined)} groups, the optimizer {groups}"
+            )
+        self.check_initial()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

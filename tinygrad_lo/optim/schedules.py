@@ -11,12 +11,18 @@ from numpy import ndarray
 
 from tinygrad_lo.errors import NonFiniteError, OptionError
 from tinygrad_lo.optim.optimizer import Optimizer
-from tinygrad_lo.optim.schedule import Schedule, glide, loss_as_float
+from tinygrad_lo.optim.schedule import Schedule, loss_as_float
 from tinygrad_lo.options import is_whole, number, public, whole
 
 # OneCycleLR: the share of the steps that rise, and last rate / first rate; as PyTorch's defaults.
 RISING = 0.3
 LAST = 1e-4
+
+
+def glide(start: float, end: float, share: float) -> float:
+    """From start (share 0) to end (share 1) on half a cosine, exact at both."""
+    c = (1.0 + math.cos(math.pi * share)) / 2.0
+    return start * c + end * (1.0 - c)
 
 
 class StepLR(Schedule):
@@ -28,7 +34,7 @@ class StepLR(Schedule):
     Source:   the step decay of the field; torch.optim.lr_scheduler.StepLR (step_size, gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
         >>> schedule = lo.optim.StepLR(opt, every=2, factor=0.5)
         >>> for _ in range(5):
         ...     print(opt.param_groups[0]["lr"], end=" ")
@@ -43,7 +49,6 @@ class StepLR(Schedule):
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] * self.factor ** (t // self.every)
 
 
@@ -65,12 +70,9 @@ class MultiStepLR(Schedule):
     Source:   torch.optim.lr_scheduler.MultiStepLR (milestones, gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
-        >>> schedule = lo.optim.MultiStepLR(opt, at=[1, 3], factor=0.5)
-        >>> for _ in range(4):
-        ...     print(opt.param_groups[0]["lr"], end=" ")
-        ...     schedule.step()
-        0.8 0.4 0.4 0.2
+        >>> schedule = lo.optim.MultiStepLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), at=[1, 3], factor=0.5)
+        >>> [schedule.lr(t, 0) for t in range(4)]
+        [0.8, 0.4, 0.4, 0.2]
     """
 
     @public
@@ -80,7 +82,6 @@ class MultiStepLR(Schedule):
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] * self.factor ** bisect_right(self.at, t)
 
     def climb(self, t: int) -> int:
@@ -97,12 +98,10 @@ class ExponentialLR(Schedule):
     Source:   torch.optim.lr_scheduler.ExponentialLR (gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
-        >>> schedule = lo.optim.ExponentialLR(opt, factor=0.5)
-        >>> schedule.step()
+        >>> schedule = lo.optim.ExponentialLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), factor=0.5)
         >>> schedule.step()
         >>> schedule
-        ExponentialLR(factor=0.5), step 2, lr 0.2
+        ExponentialLR(factor=0.5), step 1, lr 0.4
     """
 
     @public
@@ -111,7 +110,6 @@ class ExponentialLR(Schedule):
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] * self.factor**t
 
 
@@ -124,12 +122,9 @@ class InverseLR(Schedule):
     Source:   Keras' InverseTimeDecay; meets the conditions of Robbins and Monro 1951 (Σ lr = ∞, Σ lr² < ∞).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.6)
-        >>> schedule = lo.optim.InverseLR(opt, rate=0.5)
-        >>> for _ in range(4):
-        ...     schedule.step()
-        >>> opt.param_groups[0]["lr"]  # 0.6 / (1 + 0.5 · 4)
-        0.19999999999999998
+        >>> schedule = lo.optim.InverseLR(lo.optim.SGD(lo.Parameter(1.0), lr=1.0), rate=1.0)
+        >>> [schedule.lr(t, 0) for t in (0, 1, 3)]
+        [1.0, 0.5, 0.25]
     """
 
     @public
@@ -138,7 +133,6 @@ class InverseLR(Schedule):
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] / (1.0 + self.rate * t)
 
 
@@ -151,12 +145,9 @@ class CosineLR(Schedule):
     Source:   Loshchilov and Hutter 2017, eq. 5. PyTorch's CosineAnnealingLR climbs again after `steps`.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
-        >>> schedule = lo.optim.CosineLR(opt, steps=2)
-        >>> for _ in range(4):
-        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
-        ...     schedule.step()
-        0.8 0.4 0.0 0.0
+        >>> schedule = lo.optim.CosineLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=2)
+        >>> [round(schedule.lr(t, 0), 12) for t in range(4)]
+        [0.8, 0.4, 0.0, 0.0]
     """
 
     @public
@@ -165,13 +156,12 @@ class CosineLR(Schedule):
         self.minimum = number("CosineLR", "minimum", minimum, at_least=0.0)
         super().__init__(opt)
 
-    def check_group(self, i: int, lr: float) -> None:
-        """The lr must not rise to its minimum."""
-        if self.minimum > lr:
-            raise OptionError(f"CosineLR: minimum {self.minimum!r} is above the lr {lr!r} of group {i}")
+    def check_initial(self) -> None:
+        for i, lr in enumerate(self.initial):
+            if self.minimum > lr:
+                raise OptionError(f"CosineLR: minimum {self.minimum!r} is above the lr {lr!r} of group {i}")
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return glide(self.initial[i], self.minimum, min(t / self.steps, 1.0))
 
 
@@ -186,12 +176,9 @@ class WarmupLR(Schedule):
     Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
-        >>> schedule = lo.optim.WarmupLR(opt, steps=4)
-        >>> for _ in range(5):
-        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
-        ...     schedule.step()
-        0.2 0.4 0.6 0.8 0.8
+        >>> schedule = lo.optim.WarmupLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=4)
+        >>> [round(schedule.lr(t, 0), 12) for t in range(5)]
+        [0.2, 0.4, 0.6, 0.8, 0.8]
     """
 
     @public
@@ -200,7 +187,6 @@ class WarmupLR(Schedule):
         super().__init__(opt)
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] * min(1.0, (t + 1) / self.steps)
 
     def climb(self, t: int) -> int:
@@ -222,40 +208,34 @@ class OneCycleLR(Schedule):
               lr, and moves the momentum unless cycle_momentum=False.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.1)
-        >>> schedule = lo.optim.OneCycleLR(opt, peak=0.5, steps=10)
-        >>> for _ in range(3):
-        ...     print(round(opt.param_groups[0]["lr"], 12), end=" ")
-        ...     schedule.step()
-        0.1 0.3 0.5
+        >>> schedule = lo.optim.OneCycleLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.1), peak=0.5, steps=10)
+        >>> [round(schedule.lr(t, 0), 12) for t in range(3)]
+        [0.1, 0.3, 0.5]
     """
 
     @public
     def __init__(self, opt: Optimizer, peak: Any, steps: int) -> None:
         self.steps = whole("OneCycleLR", "steps", steps)
-        self.peak: Any
-        if isinstance(peak, (list, tuple, ndarray)):
-            self.peak = [number("OneCycleLR", f"peak of group {i}", x, above=0.0) for i, x in enumerate(peak)]
-            groups = len(opt.param_groups) if isinstance(opt, Optimizer) else len(peak)
-            if len(peak) != groups:
-                raise OptionError(
-                    f"OneCycleLR: {len(peak)} peaks for {groups} groups; give one number for all"
-                )
-        else:
-            self.peak = number("OneCycleLR", "peak", peak, above=0.0)
+        self.peak: Any = (
+            [number("OneCycleLR", f"peak of group {i}", x, above=0.0) for i, x in enumerate(peak)]
+            if isinstance(peak, (list, tuple, ndarray))
+            else number("OneCycleLR", "peak", peak, above=0.0)
+        )
         super().__init__(opt)
 
     def peak_of(self, i: int) -> float:
         """The highest lr of group i."""
         return float(self.peak[i] if isinstance(self.peak, list) else self.peak)
 
-    def check_group(self, i: int, lr: float) -> None:
-        """A peak is above where the climb begins."""
-        if self.peak_of(i) < lr:
-            raise OptionError(f"OneCycleLR: peak {self.peak_of(i)!r} is below the lr {lr!r} of group {i}")
+    def check_initial(self) -> None:
+        groups = len(self.initial)
+        if isinstance(self.peak, list) and len(self.peak) != groups:
+            raise OptionError(f"{self}: {len(self.peak)} peaks for {groups} groups; give one number for all")
+        for i, lr in enumerate(self.initial):
+            if self.peak_of(i) < lr:
+                raise OptionError(f"{self}: peak {self.peak_of(i)!r} is below the lr {lr!r} of group {i}")
 
     def lr(self, t: int, i: int) -> float:
-        """The formula."""
         top, end = RISING * self.steps - 1, self.steps - 1
         lr, peak = self.initial[i], self.peak_of(i)
         if t <= top:
@@ -266,12 +246,6 @@ class OneCycleLR(Schedule):
         """Until the highest step."""
         top = RISING * self.steps - 1
         return max(t, max(math.floor(top), math.ceil(top), key=self.total))
-
-    def check_state(self, state: Any) -> None:
-        """One peak for each of the first groups as well."""
-        super().check_state(state)
-        if isinstance(self.peak, list) and len(state["initial"]) != len(self.peak):
-            raise OptionError(f"{self}: {len(self.peak)} peaks for {len(state['initial'])} groups")
 
 
 class ReduceOnPlateau(Schedule):
@@ -287,7 +261,7 @@ class ReduceOnPlateau(Schedule):
     Source:   torch.optim.lr_scheduler.ReduceLROnPlateau, whose threshold is wrong for losses below 0.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.8)
+        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
         >>> schedule = lo.optim.ReduceOnPlateau(opt, factor=0.5, patience=1)
         >>> for loss in (3.0, 2.0, 2.0, 2.0):
         ...     schedule.step(loss)
@@ -308,7 +282,6 @@ class ReduceOnPlateau(Schedule):
         super().__init__(opt)
 
     def lr(self, _: int, i: int) -> float:
-        """The formula."""
         return self.initial[i] * self.factor**self.cuts
 
     def step(self, loss: Any) -> None:  # type: ignore[override]
@@ -321,7 +294,7 @@ class ReduceOnPlateau(Schedule):
             raise NonFiniteError(
                 f"ReduceOnPlateau: the loss of step {self.t} is {value}; nothing was changed"
             )
-        self._look()
+        self.look()
         if self.best is None or value < self.best - self.threshold * abs(self.best):
             self.best, self.bad = value, 0
         else:
@@ -335,15 +308,99 @@ class ReduceOnPlateau(Schedule):
         """What it remembers of the losses; best is None before the first."""
         return {"best": self.best, "bad": self.bad, "cuts": self.cuts}
 
-    def check_state(self, state: Any) -> None:
-        """The counters as well."""
-        super().check_state(state)
-        for name in ("bad", "cuts"):
-            whole(str(self), name, state[name], 0)
-        if state["best"] is not None:
-            number(str(self), "best", state["best"])
+    def take(self, state: dict[str, Any]) -> None:
+        super().take(state)
+        self.bad, self.cuts = (whole(str(self), name, state[name], 0) for name in ("bad", "cuts"))
+        self.best = None if state["best"] is None else number(str(self), "best", state["best"])
+
+
+class SequentialLR(Schedule):
+    """One schedule after the other, each for its number of steps; the last one goes on.
+
+        lr(t) = lr of the first schedule at t                      for t < its steps
+                lr of the second at t − (steps of the first)       after that, and so on
+
+    Step this one, never the schedules in it. Each starts from the groups' own learning rates.
+
+    Raises:   OptionError: no schedules, one of another optimizer, one that has stepped already or
+              that needs the loss, steps that are no ints >= 1.
+    Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
+        >>> warmup, halve = lo.optim.WarmupLR(opt, 2), lo.optim.ExponentialLR(opt, 0.5)
+        >>> schedule = lo.optim.SequentialLR(opt, [(warmup, 2), (halve, 3)])
+        >>> [schedule.lr(t, 0) for t in range(5)]
+        [0.4, 0.8, 0.8, 0.4, 0.2]
+    """
+
+    @public
+    def __init__(self, opt: Optimizer, schedules: Any) -> None:
+        if not isinstance(schedules, (list, tuple)) or not schedules:
+            raise OptionError(f"{self}: schedules must be a list of (schedule, steps), got {schedules!r}")
+        self.schedules: list[Schedule] = []
+        self.steps: list[int] = []
+        for i, pair in enumerate(schedules):
+            if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
+                raise OptionError(f"{self}: entry {i} must be (schedule, steps), got {pair!r}")
+            refuse_unfit(f"{self}: entry {i}, {pair[0]},", pair[0], opt)
+            pair[0].meet()
+            self.schedules.append(pair[0])
+            self.steps.append(whole(str(self), f"steps of entry {i}", pair[1]))
+        super().__init__(opt)
+
+    def options(self) -> dict[str, Any]:
+        """The steps of each schedule; the schedules themselves are its progress."""
+        return {"steps": list(self.steps)}
+
+    def lr(self, t: int, i: int) -> float:
+        """The rate of the schedule whose turn it is."""
+        schedule, began, _ = self.turn(t)
+        return schedule.lr_of(t - began, i)
+
+    def climb(self, t: int) -> int:
+        """As long as that of the schedule whose turn it is, and on into a turn that begins higher."""
+        while True:
+            schedule, began, end = self.turn(t)
+            top = began + schedule.climb(t - began)
+            if end is None or top < end - 1:
+                return top
+            if self.total(end) <= self.total(end - 1):
+                return end - 1
+            t = end
+
+    def turn(self, t: int) -> tuple[Schedule, int, int | None]:
+        """The schedule that step t belongs to, the step at which its turn began and ends, if it does."""
+        began = 0
+        for schedule, steps in zip(self.schedules[:-1], self.steps, strict=False):
+            if t < began + steps:
+                return schedule, began, began + steps
+            began += steps
+        return self.schedules[-1], began, None
+
+    def progress(self) -> dict[str, Any]:
+        """The schedules hold the initial rates they start from."""
+        return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
 
     def take(self, state: dict[str, Any]) -> None:
-        """The counters as well."""
         super().take(state)
-        self.best, self.bad, self.cuts = state["best"], int(state["bad"]), int(state["cuts"])
+        inner, count = state["schedules"], len(self.schedules)
+        if not isinstance(inner, list) or len(inner) != count:
+            raise OptionError(f"{self}: schedules must be a list of {count} states, got {inner!r}")
+        for schedule, its in zip(self.schedules, inner, strict=True):
+            schedule.take(its)
+
+    def described(self) -> str:
+        """The schedules and their steps."""
+        pairs = zip(self.schedules, self.steps, strict=True)
+        return f"{self}([{', '.join(f'({schedule.described()}, {steps})' for schedule, steps in pairs)}])"
+
+
+def refuse_unfit(who: str, schedule: Schedule, opt: Optimizer) -> None:
+    """Raise for a schedule that cannot be one of several."""
+    if isinstance(schedule, ReduceOnPlateau):
+        raise OptionError(f"{who} needs the loss at each step; step it alone")
+    if schedule.optimizer is not opt:
+        raise OptionError(f"{who} belongs to another optimizer")
+    if schedule.t:
+        raise OptionError(f"{who} is at step {schedule.t} already; use a new one")

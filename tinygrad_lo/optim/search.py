@@ -17,14 +17,10 @@ from tinygrad_lo.options import public, whole
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """What random search has found.
+    """What random search has found: the first candidate with the lowest loss, and how it came.
 
-    Attributes:
-        best: the candidate with the lowest loss, the first one if several have it.
-        loss: its loss.
-        history: the records as (try, loss): when the best so far was beaten, and by what. Tries
-            count from 0, so the first entry is mostly (0, loss of the first candidate).
-        steps: how many candidates were tried.
+    `history` has the records as (try, loss): when the best so far was beaten, and by what. Tries count
+    from 0; `steps` is their number.
     """
 
     best: Any

@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
-from tinygrad_lo.program.value import ScopePath, Value
+from tinygrad_lo.program.value import ScopePath, Value, named_after_op
 
 Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__import__("builtins")), "np", "lo"})
@@ -32,45 +32,44 @@ def expression_of(line: Value, text: Text) -> str:
     op = line.op
     if is_own(op):
         return written_call(line, text)
-    special = SPECIAL.get(op)
-    if special is not None:
-        return special(line, text)
+    if op in SPECIAL:
+        return SPECIAL[op](line, text)
+    template: str = op.spelling
     if op.arity is None:
         operands = ", ".join(map(text, line.args[:-1]))
-        return op.spelling.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))  # type: ignore[no-any-return]
-    strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
-    return template_of(line).format(*(operand(arg, strong, text) for arg in line.args))
-
-
-def template_of(line: Value) -> str:
-    """The spelling of an op without the options that say nothing."""
-    template: str = line.op.spelling
+        return template.replace("*{0}", "{0}").format(f"({operands},)", argument(line.args[-1], text))
     for i, value in enumerate(line.args):
-        if value is None or value is False:
+        if value is None or value is False:  # options that say nothing
             template = template.replace(f", axis={{{i}}}", "").replace(f", keepdims={{{i}}}", "")
-    return template
+    strong = [arg.dtype for arg in line.inputs if arg.kind != "constant"]
+    return template.format(*(f"({operand(arg, strong, text)})" for arg in line.args))
+
+
+def is_own(op: Op) -> bool:
+    """Whether an op is the user's and has no NumPy text of its own, or options that the text lacks."""
+    if op in SPECIAL or op in STATEMENTS:
+        return False
+    return op.spelling.startswith(f"{op.name}(") or TABLE.get(op.name, op) is not op
 
 
 def written_call(line: Value, text: Text) -> str:
     """A call of the user's function."""
-    args = [text(arg) if arg.kind != "constant" else literal(arg.ref, []) for arg in line.args]
+    args = [operand(arg, [], text) for arg in line.args]
     keywords = getattr(line.op.forward, "keywords", {})
     args += [f"{key}={argument(value, text)}" for key, value in keywords.items()]
     return f"{text(line.op)}({', '.join(args)})"
 
 
 def operand(arg: Any, strong: list[Any], text: Text) -> str:
-    """A value in parentheses, or an option."""
+    """A value or an option; a constant as it stands beside values of these dtypes."""
     if not isinstance(arg, Value):
         return argument(arg, text)
-    return f"({literal(arg.ref, strong) if arg.kind == 'constant' else text(arg)})"
+    return literal(arg.ref, strong) if arg.kind == "constant" else text(arg)
 
 
 def literal(value: Any, beside: list[Any]) -> str:
     """A constant as text: plain, unless its dtype decides that of the result beside other dtypes."""
-    plain = float(value) if isinstance(value, (float, np.floating)) else value
-    if isinstance(plain, np.generic):
-        plain = plain.item()
+    plain = value.item() if isinstance(value, np.generic) else value
     words = {"inf": "np.inf", "-inf": "-np.inf", "nan": "np.nan"}
     text = words.get(repr(plain), repr(plain))
     strong = isinstance(value, np.generic)
@@ -80,7 +79,7 @@ def literal(value: Any, beside: list[Any]) -> str:
 
 
 def argument(value: Any, text: Text) -> str:
-    """An axis, a shape, a dtype or an index as text."""
+    """An axis, a shape, a dtype or an index as text; a tuple of one int as the int."""
     if isinstance(value, (ndarray, Value)):
         return text(value)
     if isinstance(value, np.dtype):
@@ -88,18 +87,14 @@ def argument(value: Any, text: Text) -> str:
     if isinstance(value, (np.generic, float)):
         return literal(value, [])
     if isinstance(value, (tuple, list)):
-        return in_brackets(value, [argument(part, text) for part in value])
+        parts = [argument(part, text) for part in value]
+        listed = ", ".join(parts)
+        if isinstance(value, list):
+            return f"[{listed}]"
+        if len(parts) == 1:
+            return listed if isinstance(value[0], int) else f"({listed},)"
+        return f"({listed})"
     return "..." if value is Ellipsis else repr(value)
-
-
-def in_brackets(value: Any, parts: list[str]) -> str:
-    """A tuple or list of these parts; of one int, the int."""
-    listed = ", ".join(parts)
-    if isinstance(value, list):
-        return f"[{listed}]"
-    if len(parts) == 1:
-        return parts[0] if isinstance(value[0], int) else f"({listed},)"
-    return f"({listed})"
 
 
 def index(value: Any, text: Text) -> str:
@@ -113,14 +108,23 @@ def index(value: Any, text: Text) -> str:
     return argument(value, text)
 
 
-def text_of_getitem(line: Value, text: Text) -> str:
+SPECIAL: dict[Op, Callable[[Value, Text], str]] = {}
+STATEMENTS: dict[Op, Callable[[str, Value, Text], list[str]]] = {}  # of ops that take more than an expression
+WINDOWS, FOLD = TABLE["windows"], TABLE["fold"]
+HELPERS = {WINDOWS: (positions, windows_forward), FOLD: (fold_forward,)}  # what NumPy does not have
+expression, statements = named_after_op(SPECIAL), named_after_op(STATEMENTS)
+
+
+@expression
+def text_getitem(line: Value, text: Text) -> str:
     return f"({text(line.args[0])})[{index(line.args[1], text)}]"
 
 
-def text_of_where(line: Value, text: Text) -> str:
+@expression
+def text_where(line: Value, text: Text) -> str:
     strong = [arg.dtype for arg in line.inputs[1:] if arg.kind != "constant"]
-    parts = [literal(arg.ref, strong) if arg.kind == "constant" else text(arg) for arg in line.args]
-    return f"np.where({', '.join(parts)}){as_number(line)}"
+    parts = ", ".join(operand(arg, strong, text) for arg in line.args)
+    return f"np.where({parts}){as_number(line)}"
 
 
 def as_number(line: Value) -> str:
@@ -128,18 +132,21 @@ def as_number(line: Value) -> str:
     return "" if line.shape else "[()]"
 
 
-def text_of_gather(line: Value, text: Text) -> str:
+@expression
+def text_gather(line: Value, text: Text) -> str:
     x, *arrays, pattern = line.args
     where = filled_in(pattern, tuple(arrays))
     return f"({text(x)})[{index(where[0] if len(where) == 1 else where, text)}]"
 
 
-def text_of_transpose(line: Value, text: Text) -> str:
+@expression
+def text_transpose(line: Value, text: Text) -> str:
     x, axes = line.args
     return f"({text(x)}).T" if axes is None else f"np.transpose({text(x)}, {axes})"
 
 
-def text_of_matmul(line: Value, text: Text) -> str:
+@expression
+def text_matmul(line: Value, text: Text) -> str:
     a, b = line.args
     if len(a.shape) == len(b.shape) == 2 and not (a.dense and b.dense):
         # The engine calls .dot; with gaps, steps back or repeats in memory, @ adds in another order.
@@ -147,34 +154,44 @@ def text_of_matmul(line: Value, text: Text) -> str:
     return f"({text(a)}) @ ({text(b)})"
 
 
-def text_of_einsum(line: Value, text: Text) -> str:
+@expression
+def text_einsum(line: Value, text: Text) -> str:
     *operands, subscripts = line.args
     more = ", optimize=True" if len(operands) > 1 else ""
     return f"np.einsum({subscripts!r}, {', '.join(map(text, operands))}{more}){as_number(line)}"
 
 
-def text_of_put(line: Value, text: Text) -> str:
+@expression
+def text_put(line: Value, text: Text) -> str:
     g, labels, classes = line.args
-    value = literal(g.ref, []) if g.kind == "constant" else text(g)
-    return f"np.where(({text(labels)})[..., None] == np.arange({classes.ref}), {value}, 0)"
+    equal = f"({text(labels)})[..., None] == np.arange({classes.ref})"
+    return f"np.where({equal}, {operand(g, [], text)}, 0)"
 
 
-def text_of_reshape(line: Value, text: Text) -> str:
+@expression
+def text_reshape(line: Value, text: Text) -> str:
     return f"np.reshape({text(line.args[0])}, {line.args[1]}){as_number(line)}"
 
 
-def text_of_helper(line: Value, text: Text) -> str:
+@expression
+def text_windows(line: Value, text: Text) -> str:
     return f"{line.op.name}({', '.join([text(line.args[0]), *map(repr, line.args[1:])])})"
 
 
-def lines_of_scatter(name: str, line: Value, text: Text) -> list[str]:
+SPECIAL[FOLD] = text_windows
+
+
+@statements
+def lines_scatter(name: str, line: Value, text: Text) -> list[str]:
     g, shape, where = line.args
-    if integers_in(where):
-        return added_at(name, line, shape, where, text)
+    parts = where if isinstance(where, tuple) else (where,)
+    if any(isinstance(part, ndarray) and part.dtype.kind in "iu" for part in parts):
+        return added_at(name, line, shape, where, text)  # one element may be named twice
     return [zeros(name, shape, line.dtype), f"{name}[{index(where, text)}] = {tidy(text(g))}"]
 
 
-def lines_of_regather(name: str, line: Value, text: Text) -> list[str]:
+@statements
+def lines_regather(name: str, line: Value, text: Text) -> list[str]:
     _, *arrays, (shape, pattern) = line.args
     return added_at(name, line, shape, filled_in(pattern, tuple(arrays)), text)
 
@@ -195,63 +212,26 @@ def zeros(name: str, shape: Any, dtype: Any) -> str:
     return f"{name} = np.zeros({shape}{'' if dtype == np.float64 else f', np.{dtype}'})"
 
 
-def integers_in(where: Any) -> bool:
-    """Whether an index has arrays of ints, which may name one element twice."""
-    parts = where if isinstance(where, tuple) else (where,)
-    return any(isinstance(part, ndarray) and part.dtype.kind in "iu" for part in parts)
-
-
-# ------------------------------------------------------------------------ what NumPy does not have
-
-SPECIAL: dict[Op, Callable[[Value, Text], str]] = {
-    TABLE[name]: function
-    for name, function in {
-        "getitem": text_of_getitem, "gather": text_of_gather, "where": text_of_where, "put": text_of_put,
-        "transpose": text_of_transpose, "matmul": text_of_matmul, "einsum": text_of_einsum,
-        "reshape": text_of_reshape, "windows": text_of_helper, "fold": text_of_helper,
-    }.items()
-}  # fmt: skip
-# Ops that take more than one expression.
-STATEMENTS = {TABLE["scatter"]: lines_of_scatter, TABLE["regather"]: lines_of_regather}
-HELPERS = {TABLE["windows"]: (positions, windows_forward), TABLE["fold"]: (fold_forward,)}
-
-
-def is_own(op: Op) -> bool:
-    """Whether an op is the user's and has no NumPy text of its own, or options that the text lacks."""
-    if op in SPECIAL or op in STATEMENTS:
-        return False
-    return op.spelling.startswith(f"{op.name}(") or TABLE.get(op.name, op) is not op
-
-
 def helpers(lines: list[Value]) -> dict[str, str]:
     """Functions that the lines need beside NumPy: name -> text."""
     functions = dict.fromkeys(function for line in lines for function in HELPERS.get(line.op, ()))
-    return {function.__name__.removesuffix("_forward"): without_types(function) for function in functions}
+    trees = [_Plain().visit(ast.parse(textwrap.dedent(inspect.getsource(f)))) for f in functions]
+    return {tree.body[0].name: ast.unparse(ast.fix_missing_locations(tree)) for tree in trees}
 
 
-def without_types(function: Callable[..., Any]) -> str:
-    """The source of a forward of the table, as a script has it: by its op's name, without annotations."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            node.returns = None
-            node.name = node.name.removesuffix("_forward")
-        elif isinstance(node, ast.arg):
-            node.annotation = None
-    plain = UntypedAssignments().visit(tree)
-    return ast.unparse(ast.fix_missing_locations(plain))
+class _Plain(ast.NodeTransformer):
+    """A forward of the table as a script has it: by its op's name, without annotations."""
 
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        node.name, node.returns = node.name.removesuffix("_forward"), None
+        return self.generic_visit(node)
 
-class UntypedAssignments(ast.NodeTransformer):
-    """`x: T = y` becomes `x = y`."""
+    def visit_arg(self, node: ast.arg) -> Any:
+        return ast.arg(node.arg)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        """Drop the annotation."""
-        assert node.value is not None
-        return ast.Assign([node.target], node.value)
-
-
-# ---------------------------------------------------------------------------------------- names
+        value: Any = node.value
+        return ast.Assign([node.target], value)
 
 
 def one_line(written: str) -> str:
@@ -289,19 +269,16 @@ class Taken:
 
     def fresh(self, name: str) -> str:
         """The name, or the name with the first number that is free."""
-        found = name if name not in self.names else self._count(f"{name}_", 2)
-        self.names[found] = None
-        return found
+        if name in self.names:
+            return self.numbered(f"{name}_", 2)
+        self.names[name] = None
+        return name
 
-    def numbered(self, kind: str) -> str:
+    def numbered(self, kind: str, first: int = 1) -> str:
         """The next free name of a kind: x1, x2, ..."""
-        found = self._count(kind, 1)
-        self.names[found] = None
-        return found
-
-    def _count(self, begin: str, first: int) -> str:
-        n = self.next.get(begin, first)
-        while f"{begin}{n}" in self.names:
+        n = self.next.get(kind, first)
+        while f"{kind}{n}" in self.names:
             n += 1
-        self.next[begin] = n + 1
-        return f"{begin}{n}"
+        self.next[kind] = n + 1
+        self.names[f"{kind}{n}"] = None
+        return f"{kind}{n}"

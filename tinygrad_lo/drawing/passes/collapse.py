@@ -7,131 +7,97 @@ what is nearest to the loss.
 from __future__ import annotations
 
 import bisect
-import functools
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.program.value import ScopePath
-
-# The scopes around a value, outermost first, each as (title, key): see engine.graph.scopes.
 
 BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
-@dataclass(slots=True)
-class Box:
-    """Values that are drawn as one: those of a scope, or leaves that go to the same boxes.
+@dataclass(slots=True, eq=False)
+class Unit:
+    """What is drawn as one: a value by itself, or as a box those of a scope, or leaves of the same boxes."""
 
-    Attributes:
-        title: of the scope; of leaves None.
-        path: the scopes around the box.
-        began: the birth at which the scope began.
-    """
-
-    title: str | None
-    path: ScopePath
     members: list[Node]
-    began: int = 0
-
-    def leaves(self) -> list[Node]:
-        """The members that were not computed."""
-        return [node for node in self.members if node.op is None]
-
-    def computed(self) -> list[Node]:
-        """The members that were computed."""
-        return [node for node in self.members if node.op is not None]
+    path: ScopePath = ()  # the scopes around it
+    id: str = ""  # in the DOT text: n5, or of boxes b2
+    is_box: bool = False
+    role: str = "value"  # of leaves parameter or data
+    title: str = ""  # of a scope
+    began: int = 0  # the birth at which the scope began
+    outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
 
 
 @dataclass(slots=True)
 class Choice:
-    """What of a graph is drawn.
+    """What of a graph is drawn."""
 
-    A unit is a value by itself, called by its birth (births are negative), or a box, called by its
-    place in `boxes`.
+    units: dict[int, Unit]  # of each value that belongs to the picture, by birth
+    boxes: list[Unit] = field(default_factory=list)
+    drawn: dict[Unit, None] = field(default_factory=dict)  # the units that are drawn
+    cut: bool = False  # units were left out because there were too many
 
-    Attributes:
-        units: the unit of each value that belongs to the picture, by birth.
-        collapsed: the scopes that are boxes, and those inside them.
-        drawn: the units that are drawn.
-        cut: whether units were left out because there were too many.
-    """
-
-    units: dict[int, int]
-    collapsed: set[ScopePath]
-    boxes: list[Box] = field(default_factory=list)
-    drawn: dict[int, None] = field(default_factory=dict)
-    cut: bool = False
-
-    def of(self, node: Node) -> int | None:
+    def of(self, node: Node) -> Unit | None:
         """The unit of a value, if it is drawn."""
         unit = self.units.get(node.birth)
         return unit if unit in self.drawn else None
 
     def by_itself(self, node: Node) -> bool:
         """Whether a value is drawn with a node of its own."""
-        return self.of(node) == node.birth
+        unit = self.of(node)
+        return unit is not None and not unit.is_box
 
-    def crosses(self, head: Node, tail: Node) -> bool:
-        """Whether an edge is drawn: into a drawn unit, from outside of it."""
-        unit = self.of(head)
-        return unit is not None and self.of(tail) != unit
-
-    def between_values(self, head: Node, tail: Node) -> bool:
-        """Whether an edge joins two values that are drawn by themselves."""
-        return self.by_itself(head) and self.by_itself(tail)
-
-    def outside(self, path: ScopePath) -> ScopePath:
-        """The scopes of the path that are frames, and not boxes."""
-        return next((path[:n] for n in range(len(path)) if path[: n + 1] in self.collapsed), path)
-
-    def put(self, box: Box) -> None:
+    def put(self, box: Unit) -> None:
         """Add a box."""
-        for node in box.members:
-            self.units[node.birth] = len(self.boxes)
+        box.id, box.is_box = f"b{len(self.boxes)}", True
         self.boxes.append(box)
+        self.units |= dict.fromkeys((node.birth for node in box.members), box)
+
+    def find_outputs(self, nodes: list[Node]) -> None:
+        """Tell each drawn unit which of its values are used outside of it; the root always is."""
+        self.units[nodes[-1].birth].outputs[nodes[-1].birth] = nodes[-1]
+        for head, tail in edges_of(nodes):
+            unit = self.of(tail)
+            if unit is not None and self.units.get(head.birth) is not unit:
+                unit.outputs[tail.birth] = tail
 
 
-def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, int, Node]]:
-    """Every edge between values: its head, which of the head's inputs it is, and its tail."""
-    for head in nodes:
-        for i, tail in enumerate(head.parents):
-            if tail is not None:
-                yield head, i, tail
+def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
+    """Every edge between values: its head and its tail."""
+    return ((head, tail) for head in nodes for tail in head.parents if tail is not None)
 
 
 def choose(
-    root: Node, names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
+    nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
 ) -> Choice:
     """At most `limit` values and boxes of the graph, the root and the focus among them."""
-    nodes = related(names.nodes, focus)
+    root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
+    wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
     opened = every_scope(paths[node.birth] for node in focus)
-    scopes = every_scope((paths[node.birth] for node in nodes if node.op is not None), without=opened)
-    counts = levels(scopes) if overview and scopes else range(len(scopes) + 1)
+    scopes = every_scope((paths[node.birth] for node in wanted if node.op is not None), without=opened)
+    counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
+    if overview and scopes:  # whole levels of depth, at least one
+        depths = [*map(len, scopes), 0]
+        counts = [n for n in counts[1:] if depths[n] < depths[n - 1]]
     target = min(BOXES, limit) if overview else limit
 
-    @functools.cache
     def collapsed(n: int) -> Choice:
-        return in_units(nodes, paths, set(scopes[:n]), alone)
+        return in_units(wanted, ids, paths, set(scopes[:n]), alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
     if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice, nodes, root, focus, limit), True
+        choice.drawn, choice.cut = nearest_units(choice.units, wanted, [root, *focus], limit), True
+    choice.find_outputs(nodes)
     return choice
-
-
-def levels(scopes: list[ScopePath]) -> list[int]:
-    """How many scopes an overview may collapse: whole levels of depth, at least one."""
-    depths = [len(path) for path in scopes]
-    return [n for n in range(1, len(scopes) + 1) if n == len(scopes) or depths[n] < depths[n - 1]]
 
 
 def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
@@ -144,43 +110,36 @@ def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
     """What leads to the focus, and what it leads to; without a focus everything."""
-    if not focus:
-        return nodes
-    before = {node.birth for node in reachable(focus)}
+    births = {node.birth for node in reachable(focus or nodes[-1:])}
     after = {node.birth for node in focus}
-    for head, _, tail in edges_of(nodes):
+    for head, tail in edges_of(nodes):
         if tail.birth in after:
             after.add(head.birth)
-    return [node for node in nodes if node.birth in before or node.birth in after]
+    return [node for node in nodes if node.birth in births or node.birth in after]
 
 
 def in_units(
-    nodes: list[Node], paths: dict[int, ScopePath], collapsed: set[ScopePath], alone: set[int]
+    nodes: list[Node],
+    ids: dict[int, str],
+    paths: dict[int, ScopePath],
+    collapsed: set[ScopePath],
+    alone: set[int],
 ) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
-    choice = Choice({node.birth: node.birth for node in nodes}, collapsed)
-    if collapsed:
-        for path, members in members_of(nodes, paths, choice, alone).items():
-            if len(members) > 1:  # a value alone shows more as a card
-                title, began = path[-1]
-                choice.put(Box(title, path[:-1], members, began))
-        fold_leaves(nodes, choice, alone)
+    choice = Choice({})
+    inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    for node in nodes:
+        birth, path = node.birth, paths[node.birth]
+        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in collapsed), path)
+        choice.units[birth] = Unit([node], frames, ids[birth])
+        if node.op is not None and frames != path and birth not in alone:
+            inside[path[: len(frames) + 1]].append(node)
+    for (*around, (title, began)), members in inside.items():
+        if len(members) > 1:  # a value alone shows more as a card
+            choice.put(Unit(members, tuple(around), title=title, began=began))
+    fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
-
-
-def members_of(
-    nodes: list[Node], paths: dict[int, ScopePath], choice: Choice, alone: set[int]
-) -> dict[ScopePath, list[Node]]:
-    """The computed values in each of the outermost collapsed scopes."""
-    outside = functools.cache(choice.outside)
-    held: defaultdict[ScopePath, list[Node]] = defaultdict(list)
-    for node in nodes:
-        path = paths[node.birth]
-        outer = outside(path)
-        if node.op is not None and outer != path and node.birth not in alone:
-            held[path[: len(outer) + 1]].append(node)
-    return held
 
 
 def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
@@ -188,45 +147,38 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
-    users: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for head, _, tail in edges_of(nodes):
+    users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
+    for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
-    alike: defaultdict[tuple[bool, tuple[int, ...]], list[Node]] = defaultdict(list)
+    alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
         to = tuple(users.get(leaf.birth, ()))
-        if min(to, default=-1) < 0:
+        if not to or not all(unit.is_box for unit in to):
             continue
-        box = choice.boxes[to[0]]
-        if len(to) == 1 and (leaf.needs or leaf.birth < box.began):
+        if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
             choice.units[leaf.birth] = to[0]
-            box.members.append(leaf)
+            to[0].members.append(leaf)
         else:
-            alike[leaf.needs, to].append(leaf)
-    for leaves in alike.values():
-        if len(leaves) > most_cards(leaves):
-            choice.put(Box(None, (), leaves))
-
-
-def most_cards(leaves: list[Node]) -> int:
-    """How many leaves that go to the same boxes may keep cards of their own."""
-    return FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1
+            alike["parameter" if leaf.needs else "data", to].append(leaf)
+    for (role, _), leaves in alike.items():
+        if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
+            choice.put(Unit(leaves, role=role))
 
 
 def nearest_units(
-    choice: Choice, nodes: list[Node], root: Node, focus: list[Node], limit: int
-) -> dict[int, None]:
-    """The units with the fewest edges to the root, or to the focus; the root is always among them."""
-    units = choice.units
-    near: defaultdict[int, dict[int, None]] = defaultdict(dict)
-    for head, _, tail in edges_of(nodes):
+    units: dict[int, Unit], nodes: list[Node], ends: list[Node], limit: int
+) -> dict[Unit, None]:
+    """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
+    near: defaultdict[Unit, dict[Unit, None]] = defaultdict(dict)
+    for head, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
-            if focus:
+            if len(ends) > 1:
                 near[units[tail.birth]][units[head.birth]] = None
-    chosen = dict.fromkeys(units[node.birth] for node in (root, *focus))
+    chosen = dict.fromkeys(units[node.birth] for node in ends)
     waiting = deque(chosen)
-    if focus:
+    if len(ends) > 1:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
     while waiting and len(chosen) < limit:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
@@ -235,20 +187,19 @@ def nearest_units(
     return chosen
 
 
-def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[int]) -> dict[int, int]:
+def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[Unit]) -> dict[Unit, int]:
     """How many values that are not drawn stand behind each of these drawn units.
 
     One pass, newest first: each hidden value carries one bit for every unit that it stands behind.
     """
     bits = {unit: 1 << i for i, unit in enumerate(heads)}
-    reached: dict[int, int] = {}
+    reached: defaultdict[int, int] = defaultdict(int)
     behind: Counter[int] = Counter()
     for node in reversed(nodes):
         unit = choice.of(node)
-        mask = reached.pop(node.birth, 0) if unit is None else bits.get(unit, 0)
+        mask = bits.get(unit, 0) if unit is not None else reached.pop(node.birth, 0)
         if unit is None:
             behind[mask] += 1
-        for _, _, tail in edges_of([node] if mask else []):
-            if choice.of(tail) is None:
-                reached[tail.birth] = reached.get(tail.birth, 0) | mask
+        for _, tail in edges_of([node] if mask else []):
+            reached[tail.birth] |= mask
     return {unit: sum(behind[mask] for mask in behind if mask & bit) for unit, bit in bits.items()}

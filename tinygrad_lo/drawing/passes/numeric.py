@@ -1,97 +1,72 @@
-"""A gradient check's report, laid over the leaves of the graph that is drawn."""
+"""A gradient check's report, laid over the graph that is drawn."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
 
-from tinygrad_lo.checking.report import Report, Row
+from tinygrad_lo.checking.report import Report, Row, leaf_name
+from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Numeric
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
-from tinygrad_lo.explaining.formula import size
 
 # How far a check's gradient, of float64 copies, may be from the drawn one before it is another loss's.
 ALIKE = {2: 3e-2, 4: 1e-3, 8: 1e-6}
+MARKS = {"passed": "✓", "FAILED": "✗", "UNDECIDED": "?"}  # what a report of gradcheck comes to
 
 
-@dataclass(slots=True)
-class Numeric:
-    """The numeric gradient by one leaf.
-
-    Attributes:
-        values: shaped like the leaf; nan where it was not checked by itself.
-        checked: how many derivatives were compared. failed, doubtful: how many of them disagree, and how
-            many could not be verified.
-        failures: the elements that disagree.
-    """
-
-    values: ndarray[Any, Any]
-    checked: int
-    failed: int
-    doubtful: int
-    failures: ndarray[Any, Any]
-
-    @property
-    def mark(self) -> str:
-        """A tick, a cross or a question mark, with how many it stands for where that is not clear."""
-        if self.failed:
-            return f"✗ {self.failed} of {self.checked} wrong" if self.checked > 1 else "✗"
-        if self.doubtful:
-            return f"? {self.doubtful} of {self.checked} unverified" if self.checked > 1 else "?"
-        return "✓" if self.checked == self.values.size else f"✓ {self.checked} checked"
+def lay_over(contents: Contents, nodes: list[Node], check: Any) -> str:
+    """Lay a gradient check's report over the values and the boxes; the sentence for the title."""
+    if not contents.differentiated:
+        raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
+    numerics = read_report(check, nodes, contents.gradients)
+    faults = {fault.op for fault in check.faults}
+    drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
+    parts = {part.id: part for part in drawn}
+    for place, id in contents.shown.items():
+        node, part = nodes[place], parts[id]
+        part.wrong |= node.op is not None and node.op.name in faults
+        if node.birth in numerics:
+            part.numeric.append(numerics[node.birth])
+    return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 
 
 def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[int, Numeric]:
-    """What the report says of each leaf that it names, by birth.
-
-    Raises:   OptionError: no gradient check's report, or one of another loss or other leaves.
-    """
+    """What the report says of each leaf that it names, by birth."""
     if not isinstance(report, Report):
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
     leaves: defaultdict[str, list[Node]] = defaultdict(list)
     for node in nodes:
         if node.op is None and node.needs:
-            leaves[name_in_report(node)].append(node)
+            leaves[leaf_name(node)].append(node)
     rows: defaultdict[str, list[Row]] = defaultdict(list)
     for row in report.rows:
         if row.order == 1 and row.point == 0:
             rows[row.name].append(row)
     if not rows:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
-    pairs = [(the_only(name, leaves), some) for name, some in rows.items()]
-    return {leaf.birth: laid_over(leaf, some, gradients.get(leaf.birth)) for leaf, some in pairs}
-
-
-def the_only(name: str, leaves: dict[str, list[Node]]) -> Node:
-    """The leaf of this name."""
-    candidates = leaves.get(name, [])
-    if len(candidates) == 1:
-        return candidates[0]
-    known = ", ".join(map(repr, leaves)) or "none"
-    what = f"{len(candidates)} parameters called" if candidates else "no parameter called"
-    raise OptionError(
-        f"draw: check is a report on {name!r}, and this graph has {what} so (its parameters: {known}). "
-        f"Give each its own name, and gradcheck the tensors themselves: "
-        f"lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a W that has a name"
-    )
-
-
-def name_in_report(leaf: Node) -> str:
-    """What a gradient check calls a leaf."""
-    return name_of(leaf) or f"{size(np.shape(leaf.value)) or 'scalar'} parameter"
+    numerics = {}
+    for name, some in rows.items():
+        candidates = leaves.get(name, [])
+        if len(candidates) != 1:
+            what = f"{len(candidates)} parameters called" if candidates else "no parameter called"
+            raise OptionError(
+                f"draw: check is a report on {name!r}, and this graph has {what} so (its parameters: "
+                f"{', '.join(map(repr, leaves)) or 'none'}). Give each its own name, and gradcheck the "
+                "tensors themselves: lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a named W"
+            )
+        leaf = candidates[0]
+        numerics[leaf.birth] = laid_over(leaf, some, gradients.get(leaf.birth))
+    return numerics
 
 
 def laid_over(leaf: Node, rows: list[Row], gradient: Any) -> Numeric:
     """The rows as an array like the leaf."""
     shape = np.shape(leaf.value)
-    values = np.full(shape, np.nan)
-    failures = np.zeros(shape, bool)
+    values, failures = np.full(shape, np.nan), np.zeros(shape, bool)
     drawn = np.zeros(shape) if gradient is None else np.asarray(gradient, float)
     top = float(np.max(np.abs(drawn), initial=0.0))
     slack = ALIKE.get(leaf.value.dtype.itemsize, 1e-6)

@@ -6,23 +6,20 @@ The pair of numbers is a small table: the border under its first cell is the wir
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.passes.numeric import Numeric
-from tinygrad_lo.drawing.styles.boxes import norm_text
-from tinygrad_lo.drawing.styles.style import Style
-from tinygrad_lo.drawing.styles.text import DASH, Look, font, handle, more_uses, text
+from tinygrad_lo.drawing.styles.style import Style, norm_text
+from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
 GATE_POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
 LONGEST_GATE = 40
 ALARM = "⚠ "
-WIRE_TABLE = '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="2">'
 SMALL_CIRCUIT = 16  # values of a circuit whose edges have room for labels
 LABEL = 30  # points that the label of an edge takes, about
 
@@ -40,24 +37,89 @@ class Circuit(Style):
         super().__init__(contents, look)
 
     def label(self, value: DrawnValue) -> str:
-        """The label of a value's node."""
-        return wire_label(value, self.look, differentiated=self.contents.differentiated, turned=self.turned)
+        """Its number on the wire, its gradient under it, and its name."""
+        above, below, mark = texts(value, self.look)
+        ink, ground = self.colors.gradient, ""
+        if any(numeric.failed for numeric in value.numeric):
+            ink, ground = self.colors.alarm_ink, self.colors.alarm
+        over, under = self.number(value, above, self.colors.value), self.number(value, below, ink)
+        under += font(f"&#160;<B>{text(mark)}</B>", ink, 10) if mark else ""
+        name = self.name(value)
+        wire = {"border": 1, "color": self.colors.edge}
+        upper, lower = self.look.handle(f"value-{value.id}"), self.look.handle(f"gradient-{value.id}")
+        if self.turned:
+            # The two halves are equally large, so that the border between them meets the edges.
+            half = character(value) * longest(value, self.look) + 6
+            left = cell(over, **wire, sides="R", width=half, align="RIGHT", **upper)
+            right = cell(under, width=half, align="LEFT", bgcolor=ground, **lower)
+            rows = [row(cell(name, colspan=2))] if name else []
+            rows.append(row(left, right))
+        else:
+            first, inner, last = beside_wire(value, name)
+            rows = [row(first, cell(inner + over, **wire, sides="B", **upper), last)]
+            rows.append(row(cell(under, bgcolor=ground, **lower)))
+        return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2)
+
+    def number(self, value: DrawnValue, word: str, ink: str) -> str:
+        """A number in its ink; nan and infinities are loud."""
+        if not word:
+            return "&#160;"
+        if word == DASH:
+            return font(word, self.colors.muted)
+        content = font(text(word), ink, 11 if np.shape(value.data) else 0)
+        return f"<B>{content}</B>" if word.startswith(ALARM) else content
+
+    def name(self, value: DrawnValue) -> str:
+        """The name, where the reader needs one: of leaves, of the loss, and where the user gave one."""
+        name = text(value.name)
+        if value.gate and value.role == "value":
+            ink = self.colors.ink if value.focus else self.colors.muted
+            return font(f"<I>{name}</I>", ink, 10) if value.given else ""
+        bold = font(f"<B>{name}</B>", self.colors.role(value.role)[2], 13)
+        if not value.unseen:
+            return bold
+        return bold + font(text(f" ({counted(value.unseen, 'more use')})"), self.colors.muted, 9)
 
     def lines(self, value: DrawnValue) -> list[str]:
-        """The value, its gate, and the wire between them."""
-        parts = [gate(value, self.look), wire(value, turned=self.turned)] if value.gate else []
-        return super().lines(value) + parts
+        """The value, its gate `g5`, and the wire between them, whose class tells it from edges."""
+        if not value.gate:
+            return super().lines(value)
+        out, into = ("s", "n") if self.turned else ("e", "w")
+        wire = (
+            f'{gate_id(value)}:{out} -> {value.id}:{into} [id="w{value.id.removeprefix("n")}" class="wire"'
+            f' arrowhead=none weight=8 tooltip="{text(value.name)}"]'
+        )
+        return [*super().lines(value), self.gate(value), wire]
+
+    def gate(self, value: DrawnValue) -> str:
+        """The DOT node of the gate that makes the value."""
+        name, word = gate_id(value), value.gate
+        if len(word) <= ROUND:
+            word = word.replace(" ", "")  # +1, ×λ
+        points = GATE_POINTS.get(len(word), 10)
+        form = 'shape=box style="rounded,filled" margin="0.09,0.05" height=0.3'
+        if len(word) <= ROUND:
+            wide = max(0.36, 0.14 + 0.0085 * points * len(word) * 0.72)
+            form = f"shape=circle style=filled fixedsize=true width={wide:.2f}"
+        about, line, ground, ink = value.formula, self.colors.edge, self.colors.gate, self.colors.ink
+        if value.wrong:
+            line = ink = self.colors.alarm_ink
+            about, ground = f"{about}: its rule is wrong", self.colors.alarm
+        label = font(text(word, LONGEST_GATE), ink, points)
+        return (
+            f'{name} [id="{name}" {form} color="{line}" fillcolor="{ground}" penwidth=1.2'
+            f' tooltip="{text(f"{value.name} = {about}", 200)}" label=<{label}>]'
+        )
 
     def breadths(self) -> dict[str, int]:
-        """About how many points values take from left to right."""
-        return {value.id: self.breadth(value) for value in self.contents.values}
-
-    def breadth(self, value: DrawnValue) -> int:
-        """About how many points a value takes from left to right, its gate and the gaps with it."""
-        figures = max(value_at_wire(value, self.look)[1], gradient_at_wire(value, self.look)[1])
-        name = len(value.name) if value.given or not value.gate else 0
-        around = 62 + 5 * len(value.gate) if value.gate else 20
-        return character(value) * figures + 6 * min(name, LONGEST_GATE) + around
+        """About how many points values take from left to right, their gates and the gaps with them."""
+        breadths = {}
+        for value in self.contents.values:
+            name = len(value.name) if value.given or not value.gate else 0
+            around = 62 + 5 * len(value.gate) if value.gate else 20
+            numbers = character(value) * longest(value, self.look)
+            breadths[value.id] = numbers + 6 * min(name, LONGEST_GATE) + around
+        return breadths
 
     def ports(self) -> tuple[dict[str, str], dict[str, str]]:
         """Edges leave a value at the end of its wire and enter its gate."""
@@ -77,67 +139,9 @@ class Circuit(Style):
         return "&#160;on the wire,", "&#160;under it,"
 
 
-def gate(value: DrawnValue, look: Look) -> str:
-    """The DOT node `g5` of the gate that makes value `n5`."""
-    colors = look.colors
-    name, word = gate_id(value), value.gate
-    if len(word) <= ROUND:
-        word = word.replace(" ", "")  # +1, ×λ
-    points = GATE_POINTS.get(len(word), 10)
-    if len(word) <= ROUND:
-        wide = max(0.36, 0.14 + 0.0085 * points * len(word) * 0.72)
-        form = f"shape=circle style=filled fixedsize=true width={wide:.2f}"
-    else:
-        form = 'shape=box style="rounded,filled" margin="0.09,0.05" height=0.3'
-    line, ground, ink = colors.edge, colors.gate, colors.ink
-    if value.wrong:
-        line = ink = colors.alarm_ink
-        ground = colors.alarm
-    about = f"{value.name} = {value.formula}" + (": its rule is wrong" if value.wrong else "")
-    label = font(text(word, LONGEST_GATE), ink, points)
-    return (
-        f'{name} [id="{name}" {form} color="{line}" fillcolor="{ground}" penwidth=1.2'
-        f' tooltip="{text(about, 200)}" label=<{label}>]'
-    )
-
-
 def gate_id(value: DrawnValue) -> str:
     """The name of a value's gate."""
     return f"g{value.id.removeprefix('n')}"
-
-
-def wire(value: DrawnValue, *, turned: bool) -> str:
-    """From the gate to its number. The class tells it from the edges of the graph."""
-    out, into = ("s", "n") if turned else ("e", "w")
-    return (
-        f'{gate_id(value)}:{out} -> {value.id}:{into} [id="w{value.id.removeprefix("n")}" class="wire"'
-        f' arrowhead=none weight=8 tooltip="{text(value.name)}"]'
-    )
-
-
-def wire_label(value: DrawnValue, look: Look, *, differentiated: bool, turned: bool) -> str:
-    """The label of value `n5`: its number on the wire, its gradient under it, and its name."""
-    above, size_above = value_at_wire(value, look)
-    below, size_below = gradient_at_wire(value, look) if differentiated else ("&#160;", 1)
-    name = name_at_wire(value, look)
-    ground = f' BGCOLOR="{look.colors.alarm}"' if has_failed(value) else ""
-    border = f'BORDER="1" COLOR="{look.colors.edge}"'
-
-    def row(upper: str, lower: str, between: str) -> str:
-        first = handle(upper, f"value-{value.id}", look)
-        return first + between + handle(lower, f"gradient-{value.id}", look)
-
-    if turned:
-        # The two halves are equally large, so that the border between them meets the edges.
-        half = f'WIDTH="{character(value) * max(size_above, size_below) + 6}" ALIGN='
-        title = f'<TR><TD COLSPAN="2">{name}</TD></TR>' if name else ""
-        upper = f'<TD {border} SIDES="R" {half}"RIGHT">{above}</TD>'
-        cells = row(upper, f'<TD {half}"LEFT"{ground}>{below}</TD>', "")
-        return f"{WIRE_TABLE}{title}<TR>{cells}</TR></TABLE>"
-    first, inner, last = beside_wire(value, name)
-    upper = f'<TD {border} SIDES="B">{inner}{above}</TD>'
-    cells = row(upper, f"<TD{ground}>{below}</TD>", f"{last}</TR><TR>")
-    return f"{WIRE_TABLE}<TR>{first}{cells}</TR></TABLE>"
 
 
 def beside_wire(value: DrawnValue, name: str) -> tuple[str, str, str]:
@@ -145,15 +149,10 @@ def beside_wire(value: DrawnValue, name: str) -> tuple[str, str, str]:
     if not name:
         return "", "", ""
     if value.role in ("loss", "result"):
-        return "", "", f'<TD ROWSPAN="2">&#160;{name}</TD>'
+        return "", "", cell(f"&#160;{name}", rowspan=2)
     if value.gate:
         return "", f"{name}&#160;", ""
-    return f'<TD ROWSPAN="2">{name}&#160;</TD>', "", ""
-
-
-def has_failed(value: DrawnValue) -> bool:
-    """Whether a gradient check disagrees."""
-    return value.numeric is not None and value.numeric.failed > 0
+    return cell(f"{name}&#160;", rowspan=2), "", ""
 
 
 def character(value: DrawnValue) -> int:
@@ -161,65 +160,41 @@ def character(value: DrawnValue) -> int:
     return 6 if np.shape(value.data) else 7
 
 
-def mean_text(value: DrawnValue, digits: int) -> str:
-    """The mean of an array, as text."""
-    known = concrete(value.data)
-    if known is None or not known.size:
-        return DASH
-    with np.errstate(all="ignore"):
-        return number(known.astype(float).mean(), digits)
+def longest(value: DrawnValue, look: Look) -> int:
+    """About how many characters stand on the wire, or under it."""
+    above, below, mark = texts(value, look)
+    return max(len(above), len(below + mark))
 
 
-def name_at_wire(value: DrawnValue, look: Look) -> str:
-    """The name, where the reader needs one: of leaves, of the loss, and where the user gave one."""
-    colors, name = look.colors, text(value.name)
-    if value.gate and value.role == "value":
-        return font(f"<I>{name}</I>", colors.ink if value.focus else colors.muted, 10) if value.given else ""
-    bold = font(f"<B>{name}</B>", colors.role(value.role)[2], 13)
-    if not value.unseen:
-        return bold
-    return bold + font(text(f" ({more_uses(value.unseen)})"), colors.muted, 9)
-
-
-def value_at_wire(value: DrawnValue, look: Look) -> tuple[str, int]:
-    """The value as text, and about how long it is; an array by its shape and mean."""
-    shape = np.shape(value.data)
+def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
+    """The value, its gradient, and what differences say of that; an array by its shape and mean."""
+    above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
     if shape:
-        word = f"{size(shape)} · μ {mean_text(value, look.digits)}"
-        return font(text(word), look.colors.value, 11), len(word)
-    return single(concrete(value.data), look.colors.value, look)
+        known = concrete(value.data)
+        with np.errstate(all="ignore"):
+            mean = (
+                DASH if known is None or not known.size else number(known.astype(float).mean(), look.digits)
+            )
+        above = f"{size(shape)} · μ {mean}"
+    for numeric in value.numeric:
+        mark = numeric.mark
+        if not shape and np.isfinite(numeric.values):
+            mark += f" {number(numeric.values, look.digits + 1)}"
+    return above, gradient_text(value.gradient, look) if value.expects else "", mark
 
 
-def gradient_at_wire(value: DrawnValue, look: Look) -> tuple[str, int]:
-    """The gradient as text, and about how long it is; with what a gradient check found."""
-    if not value.expects:
-        return "&#160;", 1
-    known = None if value.gradient is None else concrete(value.gradient)
-    ink = look.colors.alarm_ink if has_failed(value) else look.colors.gradient
-    if np.shape(value.data) and known is not None:
-        word = norm_text([known], look.digits).replace("grad", "·")
-        content, long = font(text(word), ink, 11), len(word)
-    else:
-        content, long = single(known, ink, look)
-    if value.numeric is not None:
-        mark, more = mark_at_wire(value.numeric, ink, look)
-        return content + mark, long + more
-    return content, long
+def gradient_text(gradient: Array | None, look: Look) -> str:
+    """A gradient under its wire; of an array its length."""
+    known = None if gradient is None else concrete(gradient)
+    if known is not None and known.ndim:
+        return norm_text([known], look.digits).replace("grad", "·")
+    return single_text(known, look)
 
 
-def mark_at_wire(numeric: Numeric, ink: str, look: Look) -> tuple[str, int]:
-    """What differences say of the gradient."""
-    word = numeric.mark
-    if not numeric.values.ndim and np.isfinite(numeric.values):
-        word += f" {number(numeric.values, look.digits + 1)}"
-    return font(f"&#160;<B>{text(word)}</B>", ink, 10), len(word)
-
-
-def single(value: Any, ink: str, look: Look) -> tuple[str, int]:
-    """One number on or under the wire; nan and infinities are loud."""
-    if value is None:
-        return font(DASH, look.colors.muted), 1
-    word = number(value, look.digits + 1)
-    if np.isfinite(value):
-        return font(word, ink), len(word)
-    return f"<B>{font(f'{ALARM}{word}', ink)}</B>", len(word) + 2
+def single_text(x: Array | None, look: Look) -> str:
+    """One number, with a mark where it is not finite."""
+    known = None if x is None else concrete(x)
+    if known is None or known.ndim:
+        return DASH
+    word = number(known, look.digits + 1)
+    return word if np.isfinite(known) else ALARM + word

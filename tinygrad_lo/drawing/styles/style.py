@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
-from tinygrad_lo.drawing.styles.boxes import box
-from tinygrad_lo.drawing.styles.text import Look, font, text
-from tinygrad_lo.explaining.formula import size
+from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.explaining.explain import counted
+from tinygrad_lo.explaining.formula import number, size
 
 BOX = 200  # points that a box with the gap behind it takes, about
 DEEPEST, WIDE = 14, 1600  # ranks and points from left to right; a longer picture runs from top to bottom
+GATES = 3  # that a box names; the others are counted
 
 
 class Style:
-    """A way to draw values. Cards, circuits and overviews say what is different about them.
+    """A way to draw values. Cards, circuits and overviews say what is different about them."""
 
-    Attributes:
-        gaps: between ranks and between nodes. widest: an edge, in points.
-        nodes: DOT nodes for one value. gap: points that the label of an edge takes.
-        labelled: whether edges have their local derivatives as labels.
-        turned: whether the picture runs from top to bottom.
-    """
-
-    gaps = "ranksep=0.4 nodesep=0.3"
-    widest = 2.8
-    nodes = 1
-    gap = 0
-    labelled = True
+    gaps = "ranksep=0.4 nodesep=0.3"  # between ranks and between nodes
+    widest = 2.8  # an edge, in points
+    nodes = 1  # DOT nodes for one value
+    gap = 0  # points that the label of an edge takes
+    labelled = True  # edges have their local derivatives as labels
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
@@ -68,7 +68,7 @@ class Style:
 
     def stub_line(self, stub: Stub) -> str:
         """The node in place of what is not drawn."""
-        count = f"{stub.behind} more value{'s' * (stub.behind != 1)}"
+        count = counted(stub.behind, "more value")
         return (
             f'{stub.id} [shape=box style="rounded,dashed" color="{self.colors.faint}" margin="0.1,0.05"'
             f' height=0 tooltip="{count}, not drawn" label=<{font(f"… {count}", self.colors.muted, 11)}>]'
@@ -81,12 +81,87 @@ class Style:
     def role_mark(self, role: str) -> str:
         """What the legend shows of a role: a little card, and the word."""
         frame, ground, _ = self.colors.role(role)
-        card = f'BORDER="1" COLOR="{frame}" BGCOLOR="{ground}" WIDTH="16" HEIGHT="10" FIXEDSIZE="TRUE"'
-        return (
-            f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR><TD {card}></TD>'
-            f"<TD>{font(f'&#160;{role}', self.colors.muted)}</TD></TR></TABLE>"
-        )
+        card = cell("", border=1, color=frame, bgcolor=ground, width=16, height=10, fixedsize="TRUE")
+        word = cell(font(f"&#160;{role}", self.colors.muted))
+        return table(row(card, word), border=0, cellborder=0, cellspacing=0, cellpadding=0)
 
     def places(self) -> tuple[str, str]:
         """Where the value and the gradient stand, if the legend must say so."""
         return "", ""
+
+
+def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
+    """The label of a box: how many values, which ops, what comes out, and how large the gradient is."""
+    colors = look.colors
+    frame, ground, _ = colors.role(group.role)
+    lines = [cell(font(f"<B>{text(group.title)}</B>", colors.ink), bgcolor=ground)]
+    lines.append(cell(font(f"&#160;{facts(group)}&#160;", colors.muted, 11), cellpadding=2))
+    if group.gates:
+        lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
+    figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
+    if differentiated and group.role != "data":
+        of = " (parameters)" if group.parameters and group.role == "value" else ""
+        figures.append(("gradient", "grad", colors.gradient, norm_text(group.gradients, look.digits) + of))
+    for kind, word, ink, content in figures:
+        words = font(f"<I>{word}</I>", ink, 9) + font(f"&#160;&#160;{content}&#160;", ink, 11)
+        lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
+    failed = sum(numeric.failed for numeric in group.numeric)
+    alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
+    lines += [
+        cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
+        for line in filter(alarms.get, alarms)
+    ]
+    border = 2 if group.role == "parameter" else 1
+    return table(
+        *map(row, lines),
+        border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
+    )  # fmt: skip
+
+
+def facts(group: DrawnBox) -> str:
+    """`80 ops · 48 parameters · 16 out`."""
+    if group.role != "value":
+        return f"{len(group.members)} {'inputs' if group.role == 'data' else 'parameters'}"
+    parts = [counted(sum(count for _, count in group.gates), "op")]
+    if group.parameters:
+        parts.append(counted(group.parameters, "parameter"))
+    if len(group.outputs) == 1 and np.shape(group.outputs[0]):
+        parts.append(f"out {size(np.shape(group.outputs[0]))}")
+    elif group.outputs:
+        parts.append(f"{len(group.outputs)} out")
+    return " · ".join(parts)
+
+
+def ops(group: DrawnBox) -> str:
+    """`×: 32   +: 32   max(0, ·): 16`."""
+    parts = [f"{text(gate)}:&#160;<B>{count}</B>" for gate, count in group.gates[:GATES]]
+    left = len(group.gates) - GATES
+    return "&#160;&#160;&#160;".join([*parts, f"and {counted(left, 'other')}"] if left > 0 else parts)
+
+
+def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
+    """A single number, or mean and standard deviation of many."""
+    every = flat(arrays)
+    if not every.size:
+        return DASH
+    if every.size == 1:
+        return number(every[0], digits + 1)
+    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
+        return f"μ {number(every.mean(), digits)} · σ {number(every.std(), digits)}"
+
+
+def norm_text(arrays: Iterable[Array], digits: int) -> str:
+    """The Euclidean length of all gradients together."""
+    every = flat(arrays)
+    if not every.size:
+        return DASH
+    top = float(np.max(np.abs(every)))
+    length = top * np.linalg.norm(every / top) if top and math.isfinite(top) else top
+    return f"‖grad‖ {number(length, digits)}"
+
+
+def flat(arrays: Iterable[Array]) -> np.ndarray:
+    """All numbers in one row; none where one array is lazy or on another device."""
+    known = [concrete(x) for x in arrays]
+    rows = [np.ravel(x).astype(float) for x in known if x is not None]
+    return np.concatenate([np.zeros(0), *rows] if len(rows) == len(known) else [np.zeros(0)])

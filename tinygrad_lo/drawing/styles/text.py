@@ -18,19 +18,25 @@ DASH = "–"  # a gradient that was not computed; it is never 0
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """How to draw: colours, the largest side of a table, significant digits.
-
-    handles: whether numbers get ids, by which the page that steps through a graph finds them.
-    """
+    """How to draw."""
 
     colors: Colors
-    max_cells: int
-    digits: int
-    handles: bool = False
+    max_cells: int  # the largest side of a table
+    digits: int  # significant ones
+    handles: bool = False  # numbers get ids, by which the page of steps finds them, and grounds to tint
 
     def summarizes(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
         return len(shape) > 2 or max(shape, default=0) > self.max_cells
+
+    def handle(self, id: str) -> dict[str, str]:
+        """Graphviz keeps the id of a cell only beside a link; the page takes the link away."""
+        return {"id": id, "href": "#"} if self.handles and id else {}
+
+    @property
+    def ground(self) -> str:
+        """Behind a number that has no ground of its own."""
+        return self.colors.card if self.handles else ""
 
 
 def shown_name(written: str, longest: int = LONGEST_NAME) -> str:
@@ -49,25 +55,27 @@ def text(written: str, longest: int = LONGEST_NAME) -> str:
     return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
 
 
+def tag(name: str, content: str, attributes: dict[str, object]) -> str:
+    """An element of a label, without the attributes that are empty."""
+    written = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items() if value != "")
+    return f"<{name}{written}>{content}</{name}>"
+
+
 def font(content: str, color: str, points: int = 0) -> str:
     """Content in a colour, and in another size than the rest."""
-    points_text = f' POINT-SIZE="{points}"' if points else ""
-    return f'<FONT COLOR="{color}"{points_text}>{content}</FONT>'
+    return tag("FONT", content, {"color": color, "point-size": points or ""})
 
 
-def handle(cell: str, id: str, look: Look, ground: str = "") -> str:
-    """A cell that the page can find in the SVG by its id, and in which every number has a ground to tint.
-
-    Graphviz keeps the id of a cell only beside a link; the page takes the link away.
-    """
-    if not look.handles:
-        return cell
-    filled = f'<TD BGCOLOR="{ground}"' if ground else "<TD"
-    cell = cell.replace("<TD>", f"{filled}>")
-    outer = "<TD" if "<TABLE" in cell or "BGCOLOR" in cell else filled
-    return cell.replace("<TD", f'{outer} ID="{id}" HREF="#"', 1)
+def cell(content: str, **attributes: object) -> str:
+    """One cell of a table."""
+    return tag("TD", content, attributes)
 
 
-def more_uses(count: int) -> str:
-    """How many uses of a value are not drawn."""
-    return f"{count} more use{'s' * (count > 1)}"
+def row(*cells: str) -> str:
+    """Cells beside each other."""
+    return tag("TR", "".join(cells), {})
+
+
+def table(*rows: str, **attributes: object) -> str:
+    """Rows below each other."""
+    return tag("TABLE", "".join(rows), attributes)

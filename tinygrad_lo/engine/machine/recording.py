@@ -1,13 +1,11 @@
 """Writing down every op while a function runs: also those that need no gradient, and what happens beside.
 
-While a recording is open in a thread, each op of that thread makes a node, so that it is known how the
-result comes from the data. Plain arrays stay plain for the user's code; the recording remembers which
-tensor stands for which array, and finds it again when the array enters the next op.
+Plain arrays stay plain for the user's code; the recording remembers which tensor stands for which array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -15,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
-from tinygrad_lo.engine.leaves import as_kind, leaf_over
+from tinygrad_lo.engine.leaves import NodeRow, as_kind, history, leaf_over
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.refusals import refusal
 from tinygrad_lo.engine.naming import label, name_of, quoted, rename
@@ -35,19 +33,15 @@ SLOTS = (*Node.__slots__, "parents", "inputs", "plain")
 TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in SLOTS)]
 
 
-def absent(name: str) -> property:
+class Absent:
     """An attribute that is not there, so that __getattr__ is asked."""
 
-    def get(self: Any) -> NoReturn:
-        raise AttributeError(name)
-
-    return property(get)
+    def __get__(self, *_: Any) -> NoReturn:
+        raise AttributeError
 
 
 # A class of tensors without what arrays lack.
-ArrayLike: Any = type(
-    "ArrayLike", (Tensor,), {"__slots__": (), **{name: absent(name) for name in TENSORS_ONLY}}
-)
+ArrayLike: Any = type("ArrayLike", (Tensor,), {"__slots__": (), **dict.fromkeys(TENSORS_ONLY, Absent())})
 
 
 class Data(ArrayLike):
@@ -65,7 +59,8 @@ class Data(ArrayLike):
     __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _write
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
-        if function in OTHERWISE and modes.recording is not None and only_data(args):
+        data_alone = all(value.plain for value in args if isinstance(value, Node))
+        if data_alone and function in OTHERWISE and modes.recording is not None:
             return modes.recording.fact(function, args, options)
         return super().__array_function__(function, types, args, options)
 
@@ -88,16 +83,6 @@ class Data(ArrayLike):
         )
 
 
-def only_data(values: tuple[Any, ...]) -> bool:
-    """Whether no tensor of the user's is among the arguments."""
-    return all(value.plain for value in values if isinstance(value, Node))
-
-
-def is_laid_out_anew(data: Array) -> bool:
-    """Whether the engine, which copies views that need no gradient, changes how this lies in memory."""
-    return type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-
-
 @dataclass(eq=False, slots=True)
 class Effect:
     """What happened beside the graph at some birth: an action on a value, or a branch taken on one.
@@ -108,7 +93,7 @@ class Effect:
     """
 
     birth: int
-    node: Node | None  # None when the program has been written
+    node: Node
     action: Callable[..., None] | None = None
     facts: tuple[Any, ...] = ()
     answer: bool = True
@@ -119,7 +104,8 @@ class Recording(mode):
 
     Attributes:
         effects: checks, updates and branches, in the order in which they happened.
-        refused: the error for a value that Python asked for, which it may have caught.
+        refused: the error for the first value that Python asked for, which it may have caught.
+        arrays: the tensors that stand for plain arrays, which these keep alive: no other gets their place.
         copies: whether views that need no gradient are copied, as the engine does in f (and rules do not).
         always: what runs also where the result does not depend on it: random numbers, indices of data.
         failed: whether an op or a check has raised; f, which went on, may go another way on other data.
@@ -134,7 +120,7 @@ class Recording(mode):
         self.always: list[Node] = []
         self.failed = False
         self.steady = True
-        self.refused: GraphError | None = None  # the first value that Python asked for
+        self.refused: GraphError | None = None
         self.arrays: dict[tuple[Any, ...], Node] = {}
         self.began = tick()
 
@@ -142,44 +128,49 @@ class Recording(mode):
         return self.begin(self)
 
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
-        """Run an op and write it down: `slow`, for whoever is being recorded."""
-        arity = len(inputs) - 1 if op.arity is None else op.arity
-        always = runs_always(op)
-        tensors = [x for x in inputs[:arity] if isinstance(x, Node)]
-        plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        parents, raw = self.read(op, inputs, arity)
-        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
-        unknown = arity > 0 and all(parent is None for parent in parents)
-        data = self.forward(op, raw)
-        if unknown:
+        """Run an op and write it down: `backward.call`, for whoever is being recorded."""
+        count = len(inputs) - 1 if op.arity is None else op.arity
+        parents, values = self.read(op, inputs, count)
+        data = self.forward(op, values)
+        if count and all(parent is None for parent in parents):
             return data
-        needs = wanted and op.differentiable
-        out = node_of(op, data, parents, raw, needs=needs)
+        tensors = [x for x in inputs[:count] if isinstance(x, Node)]
+        plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
+        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
+        out = node_of(op, data, parents, values, needs=wanted and op.differentiable)
         out = as_kind(Data, out) if plainly else out
         if modes.scope is not None:
             label(out).scope = modes.scope
-        self.always += [out] * always
-        if not tensors:
-            return self.array_of(out)
-        # In f, the engine copies views that need no gradient.
-        copied = self.copies and not (needs or plainly or op is COPY) and is_laid_out_anew(data)
-        return self.call(COPY, (out,)) if copied else out
+        self.always += [out] * runs_always(op)
+        if tensors:
+            return out if out.needs or plainly or not self.copies else self.copied(out)
+        if type(data) is ndarray:
+            self.arrays[memory(data)] = out  # it stands for this array from here on
+        else:
+            self.steady = False
+        return data
 
     def read(
-        self, op: Op, inputs: tuple[Any, ...], arity: int
+        self, op: Op, inputs: tuple[Any, ...], count: int
     ) -> tuple[tuple[Node | None, ...], tuple[Any, ...]]:
         """The tensors that stand for the operands, and all inputs as the forward takes them."""
-        operands = [self.operand(x, op) for x in inputs[:arity]]
-        raw = [value for _, value in operands]
-        return tuple(parent for parent, _ in operands), (*raw, *map(self.option, inputs[arity:]))
+        operands = [self.operand(x, op) for x in inputs[:count]]
+        values = [value for _, value in operands]
+        return tuple(parent for parent, _ in operands), (*values, *map(self.option, inputs[count:]))
 
-    def forward(self, op: Op, raw: tuple[Any, ...]) -> Array:
+    def copied(self, out: Node) -> Any:
+        """In f, the engine copies views that need no gradient, which may change how they lie in memory."""
+        data = out.value
+        view = type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
+        return self.call(COPY, (out,)) if view and out.op is not COPY else out
+
+    def forward(self, op: Op, values: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
         failed, self.failed = self.failed, True
         try:
-            data = op.forward(*raw)
+            data = op.forward(*values)
         except (TypeError, ValueError, IndexError, OverflowError) as error:
-            raise refusal(op, raw, error) from error
+            raise refusal(op, values, error) from error
         self.failed = failed
         return data
 
@@ -194,19 +185,10 @@ class Recording(mode):
 
     def option(self, value: Any) -> Any:
         """An option as it is now: what its arrays become later must not change the recording."""
-        if not holds_array(value):
-            return value
-        self.steady = False
-        return frozen(value)
-
-    def array_of(self, node: Node) -> Array:
-        """The result of an op on arrays alone, for which the node stands from here on."""
-        data = node.value
-        if type(data) is ndarray:
-            self.arrays[memory(data)] = node
-        else:
+        if holds_array(value):
             self.steady = False
-        return data
+            return frozen(value)
+        return value
 
     def origin(self, node: Node) -> Node:
         """The tensor that a leaf made of a plain array inside the recording stands for: what made the array.
@@ -227,9 +209,13 @@ class Recording(mode):
         """The tensor that stands for a plain array: the op that made it, or a leaf."""
         key = memory(array)
         if key not in self.arrays:
-            # Kept alive, so that no other array gets its place in memory.
             self.arrays[key] = leaf_over(Data, array)
         return self.arrays[key]
+
+    def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
+        """`leaves.history`, with tensors in place of the arrays among the inputs."""
+        rows = history(roots, known)
+        return [NodeRow(*row[:-1], tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
 
     def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
