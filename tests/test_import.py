@@ -10,8 +10,9 @@ import tinygrad_lo as lo
 # Rooms, and modules of others, that wait until somebody asks for them.
 LATE = {
     "tinygrad_lo.checking", "tinygrad_lo.compiling", "tinygrad_lo.drawing", "tinygrad_lo.engine",
-    "tinygrad_lo.explaining", "tinygrad_lo.losses", "tinygrad_lo.nn", "tinygrad_lo.optim", "tinygrad_lo.checkpoint",
-    "numpy.random", "webbrowser", "socket", "importlib.metadata", "zipfile", "graphviz", "dask", "torch", "jax",
+    "tinygrad_lo.explaining", "tinygrad_lo.losses", "tinygrad_lo.nn", "tinygrad_lo.optim",
+    "tinygrad_lo.checkpoint", "numpy.random", "webbrowser", "socket", "importlib.metadata", "zipfile",
+    "graphviz", "dask", "torch", "jax",
 }  # fmt: skip
 
 

@@ -53,8 +53,8 @@ def in_steps(root: N) -> N:
                 out = row.op.forward(*inputs)
             known = {parent.birth for parent in parents if parent is not None}
             *steps, _ = reachable([out], known)
-            for i, step in enumerate(steps):
-                step.birth = row.birth + 1 - (i + 1) / (len(steps) + 1)
+            for i, step in enumerate(steps, 1):
+                step.birth = row.birth + 1 - i / (len(steps) + 1)  # type: ignore[assignment]
         else:
             out = node_of(row.op, row.node.value, parents, row.inputs, needs=row.node.needs)
         out.birth, out.label = row.birth, row.node.label

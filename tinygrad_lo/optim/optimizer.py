@@ -220,7 +220,7 @@ class Optimizer:
         screened = [np.concatenate(grads, None)] if together else grads
         if not all(map(isfinite, map(vdot, screened, screened))):
             self._refuse_not_finite(params)
-        if 2 in map(SPENT, params) and not self._warned:
+        if not self._warned and 2 in map(SPENT, params):
             self._warned = True
             p = next(p for p in params if p.spent == 2)
             warnings.warn(

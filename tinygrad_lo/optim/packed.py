@@ -37,6 +37,9 @@ class Pack:
         self.parts = [slice(*ends[i : i + 2]) for i in range(len(params))]
         self.shapes = [p.value.shape for p in params]
         self.scalars = not any(self.shapes)
+        # What a step cuts: an array of one axis is there with its slice, a number with its place.
+        cuts = zip(self.parts, self.shapes, strict=True)
+        self.cuts = [(part if shape else part.start, shape[1:] and shape) for part, shape in cuts]
         self.dtype = params[0].value.dtype
         self.flat: Array = None
         self.windows: list[Array] = []
@@ -71,10 +74,7 @@ class Pack:
         """The part of each parameter, as it holds it: a window, or of a scalar a number."""
         if self.scalars:
             return list(flat)
-        return [
-            flat[part] if len(shape) == 1 else flat[part].reshape(shape)[()]
-            for part, shape in zip(self.parts, self.shapes, strict=True)
-        ]
+        return [flat[part].reshape(shape) if shape else flat[part] for part, shape in self.cuts]
 
     def show(self, key: str, value: Any) -> None:
         """Keep something for all parameters, and let each state hold its window of it."""
@@ -113,9 +113,7 @@ class Jobs:
         self.alone: list[tuple[list[Any], Any]] = []
         order: list[int] = []
         for group, keeps, began, end in self.owners:
-            packs, rest = [], list(range(began, end))
-            if opt.elementwise:
-                packs, rest = divided(live, rest, kept if keeps else None)
+            packs, rest = divided(live, range(began, end), kept if keeps else None, apart=not opt.elementwise)
             for places in packs:
                 self.packs.append((Pack([live[i] for i in places], kept if keeps else {}), places, group))
             order += rest
@@ -158,7 +156,9 @@ class Jobs:
         return all(pack.holds() for pack, _, _ in self.packs)
 
 
-def divided(live: list[Any], places: Iterable[int], kept: Kept | None) -> tuple[list[list[int]], list[int]]:
+def divided(
+    live: list[Any], places: Iterable[int], kept: Kept | None, *, apart: bool
+) -> tuple[list[list[int]], list[int]]:
     """The places of parameters that go together, and of those that go alone.
 
     Packing arrays pays if the rule keeps something of them (`kept`, which is None if not), scalars always.
@@ -167,7 +167,8 @@ def divided(live: list[Any], places: Iterable[int], kept: Kept | None) -> tuple[
     for i in places:
         w = live[i].value
         key: Any = i  # alone
-        if isinstance(w, np.floating) or (type(w) is ndarray and kept is not None and w.size < LARGE):
+        small = isinstance(w, np.floating) or (type(w) is ndarray and kept is not None and w.size < LARGE)
+        if small and not apart:
             state = (kept or {}).get(live[i], {})
             key = (w.dtype, *((name, isinstance(x, ndarray) or x) for name, x in state.items()))
         together.setdefault(key, []).append(i)
