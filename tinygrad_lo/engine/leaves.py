@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
-from tinygrad_lo.engine.backward import Part, contributions
+from tinygrad_lo.engine.backward import Part, contributions, tensors
 from tinygrad_lo.engine.graph import Array, Node, Op, Rule, mode, node_of, reachable, tick
 from tinygrad_lo.engine.naming import Label, name_of
 
@@ -36,29 +36,28 @@ def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
 def in_steps(root: N) -> N:
     """The graph as readers see it: ops that are one for speed alone (`Op.shown`) as the steps they stand for.
 
-    What is made of these is made anew, everything else is the same node. Births stay, and steps are born
-    between: fractions of the births beside them.
+    What is made of these is made anew, everything else is the same node. Births stay, and steps are born in
+    between: their births are fractions.
     """
-    rows = history([root])
-    if not any(row.op is not None and row.op.shown for row in rows):
+    nodes = reachable([root])
+    if not any(node.op is not None and node.op.shown for node in nodes):
         return root
     anew: dict[int, Any] = {}
-    for row in rows:
-        parents = tuple(None if x is None else anew.get(x.birth, x) for x in row.parents)
-        if row.op is None or (not row.op.shown and all(map(is_, parents, row.parents))):
+    for node in nodes:
+        op, parents = node.op, tuple(None if x is None else anew.get(x.birth, x) for x in node.parents)
+        if op is None or (not op.shown and all(map(is_, parents, node.parents))):
             continue
-        if row.op.shown:
-            inputs = (x if parent is None else parent for parent, x in zip(parents, row.inputs, strict=True))
-            with mode("scope", None), mode("watch", None), mode("recording", None):
-                out = row.op.forward(*inputs)
-            known = {parent.birth for parent in parents if parent is not None}
-            *steps, _ = reachable([out], known)
+        if op.shown:
+            inputs = [anew.get(x.birth, x) if isinstance(x, Node) else x for x in tensors(node)]
+            with mode("scope", None), mode("watch", None), mode("recording", None), mode("grad_off", False):
+                out = op.forward(*inputs)
+            *steps, _ = reachable([out], {x.birth for x in parents if x is not None})
             for i, step in enumerate(steps, 1):
-                step.birth = row.birth + 1 - i / (len(steps) + 1)  # type: ignore[assignment]
+                step.birth = node.birth + 1 - i / (len(steps) + 1)  # type: ignore[assignment]
         else:
-            out = node_of(row.op, row.node.value, parents, row.inputs, needs=row.node.needs)
-        out.birth, out.label = row.birth, row.node.label
-        anew[row.birth] = out
+            out = node_of(op, node.value, parents, node.inputs, needs=node.needs)
+        out.birth, out.label = node.birth, node.label
+        anew[node.birth] = out
     return anew[root.birth]  # type: ignore[no-any-return]
 
 

@@ -173,8 +173,9 @@ def surprisal_rule(g: Array, out: Array, s: Array, y: Array) -> Array:
 
 
 def is_quick(s: Array, y: Array) -> bool:
-    """Whether these are plain arrays of rows, not in float16, which is computed wider."""
-    return type(s) is ndarray and type(y) is ndarray and y.ndim == s.ndim - 1 > 0 and s.dtype is not HALF
+    """Whether these are plain arrays, scores row by row, not in float16, which is computed wider."""
+    plain = type(s) is ndarray and type(y) is ndarray and s.dtype is not HALF
+    return plain and s.ndim > 1 and s.flags.c_contiguous
 
 
 surprisal = op("surprisal", surprisal_forward, composite=True, shown=True, symbol="−log softmax {0} at {1}",
