@@ -132,6 +132,13 @@ def forget(leaves: Iterable[Any]) -> None:
         leaf.spent = 0
 
 
+def landed(leaves: Iterable[Any], gradients: Iterable[Array]) -> None:
+    """Give each leaf the gradient that it has from here on, forgetting an older one."""
+    for leaf, gradient in zip(leaves, gradients, strict=False):
+        leaf.arrived = gradient
+        leaf.spent = 0
+
+
 def replace_gradient(leaf: Any, gradient: Array) -> None:
     """Put another form of the same gradient in its place: clipped, or computed."""
     leaf.arrived = gradient

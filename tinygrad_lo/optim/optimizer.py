@@ -201,6 +201,10 @@ class Optimizer:
         """Whether the rule keeps something of a parameter: then calling it once for many arrays pays."""
         return bool(self.memory)
 
+    def take_states(self, states: Mapping[Node, dict[str, Any]]) -> None:
+        """Go on from what a rule has kept, by parameter."""
+        self._state, self._jobs = defaultdict(dict, states), None
+
     @property
     def state(self) -> dict[Node, dict[str, Any]]:
         """What the rule has kept, by parameter."""
@@ -269,7 +273,7 @@ class Optimizer:
             options, states = matched(self, state)
         for group, new in zip(self.param_groups, options, strict=True):
             dict.update(group, new)
-        self._state, self._jobs = defaultdict(dict, states), None
+        self.take_states(states)
 
     def formula(self) -> str:
         """The update rule with the numbers of this optimizer, once for all groups that share them."""
