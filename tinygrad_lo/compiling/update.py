@@ -52,7 +52,8 @@ class Landing:
     def __init__(self, update: Update, leaves: list[Any]) -> None:
         self.optimizer, self.most, self.leaves = update.optimizer, update.most, leaves
         self._look()
-        self.packs = self._packed(self.optimizer.jobs(self.live, self.work)) if self.live else []
+        self.jobs = self._jobs_now() if self.live else None
+        self.packs = [] if self.jobs is None else self._packed(self.jobs)
 
     def _look(self) -> None:
         """See which of the leaves are in which group. (Groups may be added, and keep what they have.)"""
@@ -67,35 +68,42 @@ class Landing:
                 self.work.append((group, began, len(self.order)))
         self.groups = len(groups)
         self.live = [self.leaves[i] for i in self.order]
-        self.others = [i for i in range(len(self.leaves)) if i not in {*self.order}]
+        self.others = [(i, leaf) for i, leaf in enumerate(self.leaves) if i not in {*self.order}]
         self.unreached = [p for group in groups for p in group["params"] if p not in places]
+
+    def _jobs_now(self) -> Jobs:
+        """What the optimizer does; as gradients come as one array, packing pays for every rule."""
+        return self.optimizer.jobs(self.live, self.work, flat=True)
 
     def _packed(self, jobs: Jobs) -> list[list[int]]:
         return [[self.order[i] for i in places] for _, places, _ in jobs.packs]
 
     def run(self, loss: Any, grads: Sequence[Array], flats: Sequence[Array] = ()) -> Any:
         """Update with the leaves' gradients, those of a pack as one array, too; answers with the loss."""
-        optimizer, leaves = self.optimizer, self.leaves
+        optimizer = self.optimizer
         if len(optimizer.param_groups) != self.groups:
             self._look()
-        if not self.live:
+        live = self.live
+        if not live:
             raise OptionError(f"{optimizer}: the loss reaches none of its parameters")
-        forget(self.unreached)
-        deposit(
-            {leaves[i].birth: leaves[i] for i in self.others},
-            {leaves[i].birth: grads[i] for i in self.others},
-        )
+        if self.unreached:
+            forget(self.unreached)
+        if self.others:
+            deposit(
+                {leaf.birth: leaf for _, leaf in self.others},
+                {leaf.birth: grads[i] for i, leaf in self.others},
+            )
         arrived = [grads[i] for i in self.order]
-        landed(self.live, arrived)
-        jobs = optimizer.jobs(self.live, self.work)
-        clipped = self.most is not None and clip_grad_norm(self.live, self.most) > self.most
-        if clipped:
-            arrived = [p.arrived for p in self.live]
-        if clipped or not flats or self._packed(jobs) != self.packs:
-            arrays = jobs.gathered(arrived)
+        landed(live, arrived)
+        jobs = self._jobs_now()
+        clipped = self.most is not None and clip_grad_norm(live, self.most) > self.most
+        if jobs is not self.jobs and self._packed(jobs) == self.packs:
+            self.jobs = jobs
+        if clipped or not flats or jobs is not self.jobs:
+            arrays = jobs.gathered([p.arrived for p in live])
         else:
             arrays = [*flats, *(arrived[i] for i in jobs.order)]
-        optimizer.screen(self.live, arrays)
+        optimizer.screen(live, arrays)
         jobs.run(optimizer, arrays)
         return loss
 

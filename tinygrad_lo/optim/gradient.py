@@ -112,7 +112,7 @@ class SGD(Optimizer):
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
-        if group["momentum"] or group["weight_decay"]:
+        if group["momentum"] or group["weight_decay"] or type(self).rule is not SGD.rule:
             super().update(params, grads, group)
             return
         lr = group["lr"]

@@ -187,13 +187,21 @@ class Optimizer:
         jobs.run(self, arrays)
         return result
 
-    def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]]) -> Jobs:
-        """What a step does with these parameters; the same as last time, if nothing has changed."""
+    def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
+        """What a step does with these parameters; the same as last time, if nothing has changed.
+
+        `flat` says that gradients come as one array: then packing costs nothing.
+        """
         jobs = self._jobs
-        if jobs is None or not jobs.fits(live, self) or (self._seen and not jobs.hold()):
+        if (
+            jobs is None
+            or jobs.flat is not flat
+            or not jobs.fits(live, self)
+            or (self._seen and not jobs.hold())
+        ):
             if jobs is not None:
                 jobs.settle()
-            jobs = self._jobs = Jobs(live, work, self._state, self)
+            jobs = self._jobs = Jobs(live, work, self._state, self, flat)
         self._seen = False
         return jobs
 

@@ -6,7 +6,7 @@ parameter, which costs more than its arithmetic until an array has some ten thou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter, is_
 from typing import Any
 
@@ -83,11 +83,12 @@ class Pack:
             state[key] = shown[key] = value[part].reshape(shape) if isinstance(value, ndarray) else value
 
     def settle(self) -> None:
-        """Bring the counts in the states up to date."""
+        """Bring the counts in the states up to date, where nobody has written another one."""
         for key, value in self.state.items():
             if not isinstance(value, ndarray):
                 for state, shown in zip(self.states, self.shown, strict=True):
-                    state[key] = shown[key] = value
+                    if state.get(key) is shown[key]:
+                        state[key] = shown[key] = value
 
     def holds(self) -> bool:
         """Whether the states are still what was written into them."""
@@ -106,16 +107,22 @@ class Jobs:
         alone: the parameters of a group that go alone, and the group.
     """
 
-    def __init__(self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any) -> None:
-        self.live = live
+    def __init__(
+        self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any, flat: bool
+    ) -> None:
+        self.live, self.flat = live, flat
         self.owners = [(group, opt.keeps(group), began, end) for group, began, end in owners]
         self.packs: list[tuple[Pack, list[int], Any]] = []
         self.alone: list[tuple[list[Any], Any]] = []
         order: list[int] = []
         for group, keeps, began, end in self.owners:
-            packs, rest = divided(live, range(began, end), kept if keeps else None, apart=not opt.elementwise)
+            states = kept if keeps else {}
+            packs: list[list[int]] = []
+            rest = list(range(began, end))
+            if opt.elementwise:
+                packs, rest = divided(live, rest, states, arrays=keeps or flat)
             for places in packs:
-                self.packs.append((Pack([live[i] for i in places], kept if keeps else {}), places, group))
+                self.packs.append((Pack([live[i] for i in places], states), places, group))
             order += rest
             if rest:
                 self.alone.append(([live[i] for i in rest], group))
@@ -157,19 +164,15 @@ class Jobs:
 
 
 def divided(
-    live: list[Any], places: Iterable[int], kept: Kept | None, *, apart: bool
+    live: list[Any], places: list[int], kept: Kept, *, arrays: bool
 ) -> tuple[list[list[int]], list[int]]:
-    """The places of parameters that go together, and of those that go alone.
-
-    Packing arrays pays if the rule keeps something of them (`kept`, which is None if not), scalars always.
-    """
+    """The places of parameters that go together, and of those that go alone: large ones, or all arrays."""
     together: dict[Any, list[int]] = {}
     for i in places:
         w = live[i].value
         key: Any = i  # alone
-        small = isinstance(w, np.floating) or (type(w) is ndarray and kept is not None and w.size < LARGE)
-        if small and not apart:
-            state = (kept or {}).get(live[i], {})
+        if isinstance(w, np.floating) or (type(w) is ndarray and arrays and w.size < LARGE):
+            state = kept.get(live[i], {})
             key = (w.dtype, *((name, isinstance(x, ndarray) or x) for name, x in state.items()))
         together.setdefault(key, []).append(i)
     packs = [several for several in together.values() if len(several) > 1]
