@@ -313,7 +313,7 @@ def test_a_rule_of_a_users_own_replaces_that_of_sgd():
     class Sign(SGD):
         """Steps of lr in every direction."""
 
-        def rule(self, w, g, state, group):
+        def rule(self, w, g, state, group):  # noqa: ARG002
             return w - group["lr"] * np.sign(g)
 
     w = lo.Parameter([1.0, -2.0])

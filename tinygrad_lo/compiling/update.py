@@ -116,7 +116,7 @@ class Landing:
         alone = [optimizer.rule(w, p.arrived, state, groups[p]) for p, w, state in before]
         if optimizer.elementwise and not all(map(same_bits, alone, (p.value for p in self.live))):
             given(self.live, alone)
-            optimizer.elementwise = False  # type: ignore[misc]
+            optimizer.elementwise = False
             optimizer.take_states({p: state for p, _, state in before})
             warn_once(
                 "elementwise",
