@@ -99,7 +99,8 @@ SHOWN = {
             loss = np.sum(L_i) / 5
 
             # backward: cross_entropy
-            dS = np.exp(log_p) * 0.2 - np.where(y1[..., None] == np.arange(4), 0.2, 0)  # (5, 4)
+            dlog_p = np.where(y1[..., None] == np.arange(4), -0.2, 0)  # (5, 4)
+            dS = dlog_p - np.exp(log_p) * -0.2  # (5, 4)
 
             # backward
             db = np.sum(dS, axis=0)  # (4,)
@@ -160,7 +161,8 @@ SHOWN = {
             loss = np.sum(L_i) / 5
 
             # backward: cross_entropy
-            v3 = np.exp(log_p) * 0.2 - np.where(y1[..., None] == np.arange(4), 0.2, 0)  # (5, 4)
+            dlog_p = np.where(y1[..., None] == np.arange(4), -0.2, 0)  # (5, 4)
+            v3 = dlog_p - np.exp(log_p) * -0.2  # (5, 4)
 
             # backward
             db2 = np.sum(v3, axis=0)  # (4,)

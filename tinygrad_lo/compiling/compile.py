@@ -8,6 +8,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,15 @@ from numpy import ndarray
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import REFUSED, Recorded, evaluated, is_input, loss_number, prints
+from tinygrad_lo.compiling.recorded import (
+    REFUSED,
+    Recorded,
+    difference,
+    evaluated,
+    is_input,
+    loss_number,
+    prints,
+)
 from tinygrad_lo.compiling.update import Landing, Update
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
@@ -24,7 +33,6 @@ from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.engine.machine.recording import Data, Recording
-from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.options import flag, public
@@ -219,15 +227,13 @@ class Compiler:
 
     def finish(self, number: Any, leaves: list[Any], grads: list[Any], landing: Landing | None = None) -> Any:
         """Add the gradients; or with an optimizer, step."""
-        if self.update is None:
-            deposit(
-                {leaf.birth: leaf for leaf in leaves},
-                {leaf.birth: g for leaf, g in zip(leaves, grads, strict=True)},
+        if self.update is not None:
+            return (
+                landing.checked(number, grads) if landing else Landing(self.update, leaves).run(number, grads)
             )
-            return number
-        if landing is not None:
-            return landing.checked(number, grads)
-        return Landing(self.update, leaves).run(number, grads)
+        births = [leaf.birth for leaf in leaves]
+        deposit(dict(zip(births, leaves, strict=True)), dict(zip(births, grads, strict=True)))
+        return number
 
     def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
         """f's value on these arguments, and what it did."""
@@ -317,9 +323,9 @@ class Compiler:
         recorded.calls *= 2
         recorded.recharge(recorded.calls)
         number, leaves, grads = answer
-        same = list(grads) == [leaf.birth for leaf in recorded.leaves]
-        landing = recorded.landing if same else None
-        return self.finish(number, [leaves[birth] for birth in grads], list(grads.values()), landing)
+        order = [leaves[birth] for birth in grads]
+        same = len(order) == len(recorded.leaves) and all(map(is_, order, recorded.leaves))
+        return self.finish(number, order, [*grads.values()], recorded.landing if same else None)
 
     def compare(self, recorded: Recorded, args: tuple[Any, ...]) -> Any:
         """The program's answer, where the engine's is the same; else StaleError, and nothing has happened."""
@@ -405,23 +411,6 @@ class Compiler:
 def no_recording(*_: Any) -> Any:
     """The entry of no recording."""
     return MISS
-
-
-def difference(
-    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
-) -> str | None:
-    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
-    if ours.keys() != theirs.keys():
-        return "the parameters that get a gradient are others"
-    for birth, result in ours.items():
-        a, b = np.asarray(result), np.asarray(theirs[birth])
-        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
-        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
-        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
-            if not birth:
-                return f"its value is {a} by the program and {b} by the engine"
-            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
-    return None
 
 
 @contextmanager

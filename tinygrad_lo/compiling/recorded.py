@@ -24,6 +24,7 @@ from tinygrad_lo.engine.machine.arguments import foreign, memory
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.machine.recording import Begun
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import gather, regather
 from tinygrad_lo.engine.ops.registry import record
@@ -389,3 +390,20 @@ def loss_number(who: str, out: Any) -> Any:
             f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
         )
     return +out.value
+
+
+def difference(
+    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
+) -> str | None:
+    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
+    if ours.keys() != theirs.keys():
+        return "the parameters that get a gradient are others"
+    for birth, result in ours.items():
+        a, b = np.asarray(result), np.asarray(theirs[birth])
+        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
+        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
+        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
+            if not birth:
+                return f"its value is {a} by the program and {b} by the engine"
+            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
+    return None

@@ -8,6 +8,7 @@ rates afresh.
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -59,16 +60,13 @@ class Landing:
         """See which of the leaves are in which group. (Groups may be added, and keep what they have.)"""
         groups = self.optimizer.param_groups
         places = {leaf: i for i, leaf in enumerate(self.leaves)}
-        self.order: list[int] = []  # the places of those that are stepped, group by group
-        self.work: list[tuple[Any, int, int]] = []
-        for group in groups:
-            began = len(self.order)
-            self.order += [places[p] for p in group["params"] if p in places]
-            if len(self.order) > began:
-                self.work.append((group, began, len(self.order)))
+        reached = [[places[p] for p in group["params"] if p in places] for group in groups]
+        ends = np.cumsum([0, *map(len, reached)]).tolist()
+        self.order = [*itertools.chain(*reached)]  # the places of those that are stepped, group by group
+        self.work = [work for work in zip(groups, ends, ends[1:], strict=False) if work[1] < work[2]]
         self.groups = len(groups)
         self.live = [self.leaves[i] for i in self.order]
-        self.others = [(i, leaf) for i, leaf in enumerate(self.leaves) if i not in {*self.order}]
+        self.others = [(i, leaf) for leaf, i in places.items() if i not in self.order]
         self.unreached = [p for group in groups for p in group["params"] if p not in places]
 
     def _jobs_now(self) -> Jobs:
@@ -86,26 +84,27 @@ class Landing:
         live = self.live
         if not live:
             raise OptionError(f"{optimizer}: the loss reaches none of its parameters")
-        if self.unreached:
-            forget(self.unreached)
-        if self.others:
-            deposit(
-                {leaf.birth: leaf for _, leaf in self.others},
-                {leaf.birth: grads[i] for i, leaf in self.others},
-            )
+        forget(self.unreached)
+        if self.others:  # they get gradients as by backward()
+            leaves = {leaf.birth: leaf for _, leaf in self.others}
+            deposit(leaves, {leaf.birth: grads[i] for i, leaf in self.others})
         arrived = [grads[i] for i in self.order]
         landed(live, arrived)
         jobs = self._jobs_now()
         clipped = self.most is not None and clip_grad_norm(live, self.most) > self.most
-        if jobs is not self.jobs and self._packed(jobs) == self.packs:
-            self.jobs = jobs
-        if clipped or not flats or jobs is not self.jobs:
+        if clipped or not flats or not self._as_recorded(jobs):
             arrays = jobs.gathered([p.arrived for p in live])
         else:
             arrays = [*flats, *(arrived[i] for i in jobs.order)]
         optimizer.screen(live, arrays)
         jobs.run(optimizer, arrays)
         return loss
+
+    def _as_recorded(self, jobs: Jobs) -> bool:
+        """Whether the packs are those for which the program was written."""
+        if jobs is not self.jobs and self._packed(jobs) == self.packs:
+            self.jobs = jobs
+        return jobs is self.jobs
 
     def checked(self, loss: Any, grads: Sequence[Array]) -> Any:
         """The same, and every parameter stepped for itself as well: a rule that packs must be elementwise."""

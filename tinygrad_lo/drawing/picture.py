@@ -26,7 +26,6 @@ from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.text import Look, shown_name
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.leaves import in_steps
 from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
@@ -86,7 +85,6 @@ def draw(
     """
     if not isinstance(loss, Node):
         raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
-    loss = in_steps(loss)
     style = options.choice("draw", "style", style, ("auto", *STYLES))
     theme = options.choice("draw", "theme", theme, THEMES)
     palette = options.choice("draw", "palette", palette, PALETTES)
@@ -132,12 +130,11 @@ def focused(names: Names, focus: Any) -> list[Node]:
         return values_called(names, focus)
     if not isinstance(focus, Node):
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
-    same = [node for node in names.nodes if node.birth == focus.birth]
-    if not same:
+    if not any(node is focus for node in names.nodes):
         raise OptionError(
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
-    return same
+    return [focus]
 
 
 def values_called(names: Names, name: str) -> list[Node]:

@@ -69,7 +69,6 @@ class Op:
         refuse: turns the exception that NumPy raised into the error that a reader needs.
         composite: the forward is written with functions that take tensors too: run on tensors, it shows
             its steps, from which programs are printed.
-        shown: a composite that readers see by its steps, too; it is one op for speed.
         kink: where its slope jumps; asked only by the sweep that makes gradients as graphs.
         aside: a second rule for the first input. An op such as bernoulli_known takes a probability and the
             score that it was made of, and sends the gradient to the score; `lo.grad(loss, p)` asks aside.
@@ -95,7 +94,6 @@ class Op:
     samples: tuple[tuple[Any, ...], ...] = ()
     refuse: Callable[..., Exception | None] | None = None
     composite: bool = False
-    shown: bool = False
     kink: Kink | None = None
     aside: Rule | None = None
     ufunc: Callable[..., Any] | None = None

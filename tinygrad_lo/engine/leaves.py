@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from operator import is_
 from typing import Any, NamedTuple, TypeVar
 
-from tinygrad_lo.engine.backward import Part, contributions, tensors
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule, mode, node_of, reachable, tick
+from tinygrad_lo.engine.backward import Part, contributions
+from tinygrad_lo.engine.graph import Array, Node, Op, Rule, reachable, tick
 from tinygrad_lo.engine.naming import Label, name_of
 
 N = TypeVar("N", bound=Node)
@@ -31,34 +30,6 @@ def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
         NodeRow(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
         for node in reachable(roots, known)
     ]
-
-
-def in_steps(root: N) -> N:
-    """The graph as readers see it: ops that are one for speed alone (`Op.shown`) as the steps they stand for.
-
-    What is made of these is made anew, everything else is the same node. Births stay, and steps are born in
-    between: their births are fractions.
-    """
-    nodes = reachable([root])
-    if not any(node.op is not None and node.op.shown for node in nodes):
-        return root
-    anew: dict[int, Any] = {}
-    for node in nodes:
-        op, parents = node.op, tuple(None if x is None else anew.get(x.birth, x) for x in node.parents)
-        if op is None or (not op.shown and all(map(is_, parents, node.parents))):
-            continue
-        if op.shown:
-            inputs = [anew.get(x.birth, x) if isinstance(x, Node) else x for x in tensors(node)]
-            with mode("scope", None), mode("watch", None), mode("recording", None), mode("grad_off", False):
-                out = op.forward(*inputs)
-            *steps, _ = reachable([out], {x.birth for x in parents if x is not None})
-            for i, step in enumerate(steps, 1):
-                step.birth = node.birth + 1 - i / (len(steps) + 1)  # type: ignore[assignment]
-        else:
-            out = node_of(op, node.value, parents, node.inputs, needs=node.needs)
-        out.birth, out.label = node.birth, node.label
-        anew[node.birth] = out
-    return anew[root.birth]  # type: ignore[no-any-return]
 
 
 def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
@@ -125,17 +96,17 @@ def given(leaves: Iterable[Any], values: Iterable[Array]) -> None:
         leaf.spent = 1
 
 
-def forget(leaves: Iterable[Any]) -> None:
-    """Leave the leaves without a gradient."""
-    for leaf in leaves:
-        leaf.arrived = None
-        leaf.spent = 0
-
-
 def landed(leaves: Iterable[Any], gradients: Iterable[Array]) -> None:
     """Give each leaf the gradient that it has from here on, forgetting an older one."""
     for leaf, gradient in zip(leaves, gradients, strict=False):
         leaf.arrived = gradient
+        leaf.spent = 0
+
+
+def forget(leaves: Iterable[Any]) -> None:
+    """Leave the leaves without a gradient."""
+    for leaf in leaves:
+        leaf.arrived = None
         leaf.spent = 0
 
 

@@ -12,7 +12,6 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.backward import Part, contributions, edges, sweep
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.leaves import in_steps
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.numpy_names import UFUNCS
 from tinygrad_lo.engine.machine.sums import stretched, total
@@ -229,7 +228,6 @@ def of_tensor(y: Any) -> str:
             f"formula: {quoted(y, 'this tensor')} is a leaf: it was given, or computed where nothing needed "
             f"a gradient, so no op is known that made it"
         )
-    y = in_steps(y)
     names = Names([y])
     try:
         if sum(node.op is not None for node in names.nodes) <= FEW_OPS:

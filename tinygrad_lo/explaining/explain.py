@@ -12,7 +12,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.explaining.expression import term
-from tinygrad_lo.explaining.formula import DIGITS, Names, graph_of, number, shown, size
+from tinygrad_lo.explaining.formula import DIGITS, Names, must_be_tensor, number, shown, size
 from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
 from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.options import public
@@ -51,10 +51,10 @@ def explain(loss: Any, of: Any = None) -> str:
         The gradients:
           ∂L/∂w = 6
     """
-    loss = graph_of("explain", loss)
+    must_be_tensor("explain", loss)
     if of is None:
         return "\n".join(whole_story(steps(loss, "explain")))
-    of = graph_of("explain", of, "of= to be a tensor")
+    must_be_tensor("explain", of, "of= to be a tensor")
     leave("lo.explain", loss)
     with np.errstate(all="ignore"), mode("watch", None):
         return "\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of))

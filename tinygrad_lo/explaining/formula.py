@@ -12,7 +12,6 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, reachable
-from tinygrad_lo.engine.leaves import in_steps
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import power
@@ -150,8 +149,7 @@ def equation(*parts: str, value: Array) -> str:
     return f"{text}{'  ' if np.shape(value) else ' = '}{shown(value)}"
 
 
-def graph_of(who: str, value: Any, what: str = "a tensor") -> Any:
-    """The graph of a tensor as readers see it."""
+def must_be_tensor(who: str, value: Any, what: str = "a tensor") -> None:
+    """Refuse what has no graph."""
     if not isinstance(value, Node):
         raise DTypeError(f"{who}: expected {what}, got {type(value).__name__}: {value!r}")
-    return in_steps(value)

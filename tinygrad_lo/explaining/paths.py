@@ -97,7 +97,7 @@ def paths(loss: Any, of: Any) -> Paths:
 def on_the_way(loss: Node, of: Any) -> Way:
     """The values on the paths from `of` to the loss."""
     nodes = reachable([loss])
-    if of.birth not in {node.birth for node in nodes}:
+    if not any(node is of for node in nodes):
         raise GraphError(
             f"explain: {quoted(of, 'of=')} is not among the values that {quoted(loss, 'the loss')} was made "
             f"from, so no path leads there; its derivative is 0"

@@ -45,8 +45,8 @@ from tinygrad_lo.explaining.formula import (
     POWER,
     Names,
     equation,
-    graph_of,
     is_shown_as_number,
+    must_be_tensor,
     option_text,
     shown,
 )
@@ -121,7 +121,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
     Raises:   DTypeError: not a tensor.  GraphError: several elements, or nothing requires a gradient.
               MutationError: a leaf was changed after the forward pass.
     """
-    loss = graph_of(who, loss)
+    must_be_tensor(who, loss)
     leave(f"lo.{who}", loss)
     seed = start(loss, None, who)
     names = Names([loss], digits=DIGITS)

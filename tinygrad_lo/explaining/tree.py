@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
-from tinygrad_lo.explaining.formula import Names, equation, graph_of
+from tinygrad_lo.explaining.formula import Names, equation, must_be_tensor
 from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
@@ -34,7 +34,7 @@ def tree(loss: Any) -> str:
         ├─ x = 3  data
         └─ w = 2  parameter
     """
-    loss = graph_of("tree", loss)
+    must_be_tensor("tree", loss)
     names = Names([loss])
     scopes_of = scopes(names.nodes)
     lines: list[str] = []

@@ -18,7 +18,6 @@ from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
 from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
-from tinygrad_lo.engine.ops.losses import surprisal
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -164,12 +163,12 @@ def of_labels(
     if weights is not None:
         w_y = pick(broadcast_to(weights, scores.shape), labels)
         weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
+    log_p = named(log_softmax(scores, -1), "log p")
     if epsilon:
-        log_p = named(log_softmax(scores, -1), "log p")
         q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
         losses, factor = expected(log_p, q, epsilon, weights, scores), keep
     else:
-        losses, factor = surprisal(scores, labels), weight
+        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
     return losses if factor is None else losses * factor, weight
 
 

@@ -12,10 +12,10 @@ from numpy import array, copy, empty_like, multiply, ndarray, subtract
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
 from tinygrad_lo.optim.groups import ParamGroup
-from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.optim.optimizer import ARRAYS, Optimizer, decayed, gradient_line, minus
 from tinygrad_lo.options import public
 
-ARRAYS, DTYPE = {ndarray}, attrgetter("dtype")
+DTYPE = attrgetter("dtype")
 NO_STATE = repeat(None)
 
 

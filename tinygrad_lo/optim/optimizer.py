@@ -28,6 +28,7 @@ from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
 from tinygrad_lo.options import OptionReader, unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
+ARRAYS = {ndarray}
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
 FEW_ELEMENTS = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
@@ -181,11 +182,20 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
+        self._apply(live, grads, work)
+        return result
+
+    def _apply(self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]]) -> None:
+        """Step these parameters, in packs where that is quicker."""
+        if not any(self.keeps(group) for group, _, _ in work) and {*map(type, grads)} == ARRAYS:
+            self.screen(live, grads)
+            for group, began, end in work:
+                self.update(live[began:end], grads[began:end], group)
+            return
         jobs = self.jobs(live, work)
         arrays = jobs.gathered(grads)
         self.screen(live, arrays)
         jobs.run(self, arrays)
-        return result
 
     def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
         """What a step does with these parameters; the same as last time, if nothing has changed.
@@ -238,7 +248,7 @@ class Optimizer:
             warnings.warn(
                 f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
                 f"added to; call zero_grad() after step()",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _refuse_not_finite(self, params: list[Any]) -> None:

@@ -37,10 +37,8 @@ class Pack:
         self.parts = [slice(*ends[i : i + 2]) for i in range(len(params))]
         self.shapes = [p.value.shape for p in params]
         self.scalars = not any(self.shapes)
-        # What a step cuts: an array of one axis is there with its slice, a number with its place.
-        cuts = zip(self.parts, self.shapes, strict=True)
-        self.cuts = [(part if shape else part.start, shape[1:] and shape) for part, shape in cuts]
         self.dtype = params[0].value.dtype
+        self.cuts = list(map(cut_of, self.parts, self.shapes))
         self.flat: Array = None
         self.windows: list[Array] = []
         self.state: State = {}
@@ -74,7 +72,7 @@ class Pack:
         """The part of each parameter, as it holds it: a window, or of a scalar a number."""
         if self.scalars:
             return list(flat)
-        return [flat[part].reshape(shape) if shape else flat[part] for part, shape in self.cuts]
+        return [flat[at].reshape(shape) if shape else flat[at] for at, shape in self.cuts]
 
     def show(self, key: str, value: Any) -> None:
         """Keep something for all parameters, and let each state hold its window of it."""
@@ -96,6 +94,11 @@ class Pack:
             state.keys() == shown.keys() and all(map(is_, state.values(), map(shown.get, state)))
             for state, shown in zip(self.states, self.shown, strict=True)
         )
+
+
+def cut_of(part: slice, shape: tuple[int, ...]) -> tuple[slice | int, tuple[int, ...]]:
+    """What to take of a flat array, and the shape to give it if it has not got it: a number by its place."""
+    return (part if shape else part.start), (shape if len(shape) > 1 else ())
 
 
 class Jobs:
@@ -169,11 +172,14 @@ def divided(
     """The places of parameters that go together, and of those that go alone: large ones, or all arrays."""
     together: dict[Any, list[int]] = {}
     for i in places:
-        w = live[i].value
-        key: Any = i  # alone
-        if isinstance(w, np.floating) or (type(w) is ndarray and arrays and w.size < LARGE):
-            state = kept.get(live[i], {})
-            key = (w.dtype, *((name, isinstance(x, ndarray) or x) for name, x in state.items()))
-        together.setdefault(key, []).append(i)
-    packs = [several for several in together.values() if len(several) > 1]
-    return packs, [several[0] for several in together.values() if len(several) == 1]
+        together.setdefault(company(live[i], kept, arrays) or i, []).append(i)
+    alone = [several[0] for several in together.values() if len(several) == 1]
+    return [several for several in together.values() if len(several) > 1], alone
+
+
+def company(p: Any, kept: Kept, arrays: bool) -> tuple[Any, ...]:
+    """What the parameters of a pack share: dtype and counts; nothing, if this one goes alone."""
+    w = p.value
+    if not isinstance(w, np.floating) and not (type(w) is ndarray and arrays and w.size < LARGE):
+        return ()
+    return (w.dtype, *((name, isinstance(x, ndarray) or x) for name, x in kept.get(p, {}).items()))

@@ -7,14 +7,11 @@ they compute from the latter, and hand the gradient to it. The gradient by the p
 from __future__ import annotations
 
 import numpy as np
-from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Call, Kink
 from tinygrad_lo.engine.machine.sums import total
-from tinygrad_lo.engine.naming import named
-from tinygrad_lo.engine.ops.elementwise import HALF, sigmoid, softplus, where
-from tinygrad_lo.engine.ops.indexing import pick, places, put
-from tinygrad_lo.engine.ops.reductions import log_softmax, log_softmax_forward, norm, peak, sums
+from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
+from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
 
 
@@ -147,40 +144,3 @@ cosine = op("cosine", lambda u, v: np.clip(total(u * v, -1), -1, 1), composite=T
 def huber(r: Array, delta: float) -> Array:
     """The Huber loss of residuals. A δ beyond all numbers of the dtype never clips."""
     return _huber(r, min(delta, float(np.finfo(r.dtype).max)))
-
-
-# ----------------------------------------------------------------------------------- cross-entropy
-
-
-def surprisal_forward(s: Array, y: Array) -> Array:
-    if not is_quick(s, y):
-        return -named(pick(named(log_softmax(s, -1), "log p"), y), "log p_y")
-    # The same bits as these steps, without the logarithms of the other classes.
-    d = s - peak(s, -1)
-    out = np.log(sums(np.exp(d), -1))
-    out -= d.reshape(-1).take(places(y, s.shape[-1])).reshape(out.shape)
-    return out
-
-
-def surprisal_rule(g: Array, out: Array, s: Array, y: Array) -> Array:
-    if not is_quick(s, y) or type(g) is not ndarray:
-        return np.exp(log_softmax(s, -1)) * g - put(g, y, s.shape[-1])
-    part = log_softmax_forward(s, -1)
-    np.exp(part, part)
-    part *= g
-    part.reshape(-1)[places(y, s.shape[-1])] -= g.reshape(-1)
-    return part
-
-
-def is_quick(s: Array, y: Array) -> bool:
-    """Whether these are plain arrays, scores row by row, not in float16, which is computed wider."""
-    plain = type(s) is ndarray and type(y) is ndarray and s.dtype is not HALF
-    return plain and s.ndim > 1 and s.flags.c_contiguous
-
-
-surprisal = op("surprisal", surprisal_forward, composite=True, shown=True, symbol="−log softmax {0} at {1}",
-               spelling="-np.take_along_axis({0} - np.logaddexp.reduce({0}, axis=-1, keepdims=True), {1}[..., None], -1)",
-               samples=((Shape(3, 4), np.array([0, 3, 1])), (Shape(2, 2, 3), np.array([[0, 1], [2, 2]])), (Shape(3), np.array(1)), (Shape(0, 3), np.zeros(0, int))),
-               about="−log p_y by the softmax of scores, as a column: how surprising each label is.",
-               rules=(surprisal_rule,
-                      None))  # fmt: skip
