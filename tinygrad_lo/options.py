@@ -1,7 +1,8 @@
 """Options of public functions: what their values may be, and what a name that is not there meant.
 
 Every option is read by one of `number whole flag choice pair`, which take Python's and NumPy's numbers
-alike and return Python's: a Python float leaves a float32 model float32, an np.float64 would not.
+alike and return Python's: a Python float leaves a float32 model float32, an np.float64 would not. Docstrings
+are completed here, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import inspect
 import math
 import sys
+import textwrap
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,8 +53,10 @@ def number(
     raise OptionError(f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got {value!r}")
 
 
-def interval(at_least: float, above: float, at_most: float, below: float) -> str:
-    """The bounds of a number, as a message says them."""
+def interval(
+    at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf, below: float = math.inf
+) -> str:
+    """The bounds of a number, as messages and docstrings say them."""
     low = f">= {at_least:g}" if at_least > -math.inf else f"> {above:g}" if above > -math.inf else ""
     high = f"<= {at_most:g}" if at_most < math.inf else f"< {below:g}" if below < math.inf else ""
     if low and high:
@@ -81,9 +85,13 @@ def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:
     for one in allowed:
         if type(plain) is type(one) and plain == one:
             return plain
-    *most, last = map(repr, allowed)
-    either = f"{', '.join(most)} or {last}"
-    raise OptionError(f"{who}: {name} must be {either}, got {value!r}{guess(value, allowed)}")
+    raise OptionError(f"{who}: {name} must be {either(allowed)}, got {value!r}{guess(value, allowed)}")
+
+
+def either(allowed: Collection[Any]) -> str:
+    """The values of a choice, as messages and docstrings list them."""
+    *others, last = map(repr, allowed)
+    return f"{', '.join(others)} or {last}"
 
 
 def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float]:
@@ -92,6 +100,56 @@ def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float
         raise OptionError(f"{who}: {name} must be a pair of numbers, got {value!r}")
     first, second = (number(who, f"{name}[{i}]", one, **bounds) for i, one in enumerate(value))
     return first, second
+
+
+def requirement(read: OptionReader) -> str:
+    """What a reader asks of an option, for docstrings: its bounds or values, else its own summary."""
+    texts: dict[Any, Callable[..., str]] = {number: interval, choice: either, flag: lambda: "True or False"}
+    kind = getattr(read, "func", read)  # functools.partial keeps it there
+    if kind in texts:
+        return texts[kind](**getattr(read, "keywords", {}))
+    summary = (kind.__doc__ or "").splitlines()[0].removesuffix(".")
+    return summary[:1].lower() + summary[1:]
+
+
+SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Warns:", "Source:", "Example:")
+
+
+def completed(doc: str, shared: str) -> str:
+    """A docstring with the sections of a shared one; each section once, in the house's order."""
+    own, common = sections_of(doc), sections_of(shared)
+    text = own[""].rstrip() + "\n\n"
+    for title in SECTIONS:
+        if common[title]:
+            words = f"{common[title]} {own[title]}".split()
+            body = by_error(words) if title == "Raises:" else " ".join(words)
+            text += textwrap.fill(f"{title:10}{body}", 106, subsequent_indent=" " * 10) + "\n"
+        elif own[title]:
+            text += title + own[title]
+    return text
+
+
+def sections_of(doc: str) -> dict[str, str]:
+    """The text of each section of a docstring; under no title, what stands before the first."""
+    sections = dict.fromkeys(("", *SECTIONS), "")
+    title = ""
+    for line in inspect.cleandoc(doc).splitlines():
+        title = next(filter(line.startswith, SECTIONS), title)
+        sections[title] += line.removeprefix(title) + "\n"
+    return sections
+
+
+def by_error(words: list[str]) -> str:
+    """A section `Raises:` that names each error once, with all of its causes."""
+    causes: dict[str, str] = {}
+    error = ""
+    for word in words:
+        if word.endswith("Error:"):
+            error = word
+            causes[error] = causes[error].removesuffix(".") + ";" if error in causes else error
+        else:
+            causes[error] += f" {word}"
+    return "  ".join(causes.values())
 
 
 # Ours, and what PyTorch, Keras, scikit-learn and papers call it; likeness finds the rest. A word that stands

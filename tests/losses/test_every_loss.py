@@ -5,6 +5,7 @@ tomorrow. The tests at the end plant a loss, and losses that are wrong, to see t
 """
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -74,6 +75,7 @@ MEANINGS = {
 }
 VECTORS = ("a", "b", "A", "B", "anchor", "positive", "negative")
 MEANINGS |= {name: [(None, signed)] for name in VECTORS}
+TITLES = ["Shapes", "Units", "At the edges", "Raises", "Source", "Example"]
 OPTIONS = {"l1": 0.3, "l2": 0.2, "margin": 0.7, "q": 0.3}  # options without a default
 
 
@@ -246,8 +248,23 @@ def check_looking(name):
 
 
 def check_documentation(name):
-    text = inspect.getdoc(getattr(losses, name))
-    assert all(f"{section}:" in text for section in ("Shapes", "Source", "Example"))
+    text = inspect.getdoc(getattr(losses, name)) or ""
+    titles = [line.split(":")[0] for line in text.splitlines() if line.split(":")[0] in TITLES]
+    assert titles == sorted({*titles}, key=TITLES.index)  # each once, in order
+    assert {"Shapes", "Source", "Example"} <= {*titles}
+    shapes, raises = (text.partition(f"\n{section}:")[2] for section in ("Shapes", "Raises"))
+    shapes, raises = (
+        shapes.partition("\nUnits:")[0].partition("\nRaises:")[0],
+        raises.partition("\nSource:")[0],
+    )
+    inputs = [p.name for p in parameters(name) if p.kind is p.POSITIONAL_OR_KEYWORD]
+    words = re.findall(r"\w+", shapes)
+    assert [word for word in words if word in inputs][: len(inputs)] == inputs
+    assert {word for word in words if len(word) > 1} & MEANINGS.keys() <= {*inputs}
+    errors_named = re.findall(r"\w+Error:", raises)
+    assert len(errors_named) == len({*errors_named})
+    for p in parameters(name):
+        assert p.kind is not p.KEYWORD_ONLY or re.search(rf"\b{p.name}\b", raises), f"what may {p.name} be?"
 
 
 CHECKS = [value for key, value in list(globals().items()) if key.startswith("check_")]

@@ -260,7 +260,7 @@ def test_the_picture_shows_the_formula_that_the_user_wrote():
     z = lo.Parameter([-2.0, 1.0], name="z")
     p = N.sigmoid(z).named("p")
     text = lo.tree(L.binary_cross_entropy(p, np.array([1.0, 0.0])))
-    assert "L = −(target log p + (1 − target) log(1 − p))" in text
+    assert "L_i = −(target log p + (1 − target) log(1 − p))" in text
     assert "p = σ(z)" in text
     q = N.softmax(z).named("q")
     text = lo.tree(L.kl_divergence(HALF, q))

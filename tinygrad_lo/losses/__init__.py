@@ -1,13 +1,18 @@
 """The losses of the lectures: (prediction, target) in that order, options as keywords.
 
+Those of distributions take the true one first: kl_divergence(p, q), kl_divergence_with_logits(p, scores),
+distribution_cross_entropy(p, q).
+
 Inputs are tensors, or arrays and lists of numbers: with a tensor among them, the loss is a tensor, else an
 array. Losses never broadcast, and refuse empty batches. A plain array takes the dtype of the tensor beside
 it; float16 is computed in float32.
 
-    reduction="mean"       the sum over the samples, divided by their number, or by the sum of their weights
-    reduction="sum"        the sum
-    reduction="none"       one loss for each sample
-    reduction="batchmean"  the sum, divided by the length of the first axis: for samples of several outputs
+    reduction="none"       all L_i: one for each element or, where a loss takes rows (of scores, of outcomes,
+                           of features), one for each row
+    reduction="sum"        their sum
+    reduction="mean"       their sum, divided by their number, or by the sum of their class weights
+    reduction="batchmean"  their sum, divided by the length of the first axis: the lectures' 1/N Σ_i over
+                           samples, also where each has several outputs
 """
 
 from typing import Any

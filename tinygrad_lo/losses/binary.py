@@ -13,7 +13,7 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
-from tinygrad_lo.losses.loss import every, in_single, inputs_of, loss, place_text, weights_in
+from tinygrad_lo.losses.loss import in_single, inputs_of, loss, place_text, require, weights_in
 from tinygrad_lo.losses.probabilities import log_odds_of, probabilities, saturated
 from tinygrad_lo.options import number
 
@@ -22,16 +22,15 @@ from tinygrad_lo.options import number
 def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
-    What `lo.nn.sigmoid` or `softmax` made is looked through: the loss is computed from the scores. Otherwise
-    prefer `binary_cross_entropy_with_logits`: what was rounded to 0 or 1 no longer knows how wrong it is.
+    Probabilities that `lo.nn.sigmoid` or `softmax` made are traced back to their scores. Otherwise prefer
+    `binary_cross_entropy_with_logits`: what was rounded to 0 or 1 no longer knows how wrong it is.
 
-        L = −(y log p + (1 − y) log(1 − p))
+        L_i = −(y log p + (1 − y) log(1 − p))
 
     Units:    nats.
-    At the edges: of probabilities without known scores, logarithms end at −100; the gradient by p is
-              (p − y) / max(p (1 − p), tiny), tiny the smallest normal number of the dtype, large where a
-              saturated answer is wrong. Too little of it arrives at the score: hence the warning.
-    Raises:   DomainError: p or y outside [0, 1].
+    At the edges: of other probabilities, logarithms end at −100, and the gradient (p − y) / (p (1 − p)) at
+              1/tiny, tiny the smallest normal number of the dtype. Warns of one rounded to 0 or 1, and wrong.
+    Raises:   DomainError: p or y is outside [0, 1].
     Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums. Several outputs for each
               sample (lecture 001: sum over outputs, mean over samples) are reduction="batchmean".
     Example:
@@ -42,16 +41,18 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     who = "binary_cross_entropy"
     p = probabilities(who, "probability", p, "; pass scores to binary_cross_entropy_with_logits")
     y = probabilities(who, "target", y)
-    z = log_odds_of(in_single(p))
+    single = in_single(p)
+    z = log_odds_of(single)
     if z is not None:
-        return named(bernoulli_known(in_single(p), in_single(y), z), "L")
-    if saturated(in_single(p), y):
+        return named(bernoulli_known(single, in_single(y), z), "L_i")
+    if saturated(single, y):
         warn_once(
             who,
             "binary_cross_entropy: a probability is rounded to 0 or 1, and wrong: how wrong was lost when it "
             "was rounded. Pass the scores before the sigmoid to binary_cross_entropy_with_logits",
         )
-    return named(in_single(bernoulli(p, y)), "L")  # the slope of float16 ends where float16 does
+    # −(y log p + (1 − y) log(1 − p)), of p as it came: the slope of float16 ends where float16 does.
+    return named(in_single(bernoulli(p, y)), "L_i")
 
 
 @loss(inputs_of("scores", "target"))
@@ -60,14 +61,14 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """Cross-entropy of yes-or-no answers, given scores: the sigmoid is inside, and exact at any score.
 
-        L = w y · softplus(−z) + (1 − y) · softplus(z),   softplus(−z) = −log σ(z)
+        L_i = w y · softplus(−z) + (1 − y) · softplus(z),   softplus(−z) = −log σ(z)
 
     pos_weight w multiplies the loss of positive targets: w > 1 where they are rare.
 
     Shapes:   pos_weight: a number, or one for each output (last axis).
     Units:    nats.
     At the edges: finite in value and gradient at any finite score; at z = 0 the loss is log 2.
-    Raises:   DomainError: y outside [0, 1].
+    Raises:   DomainError: y is outside [0, 1].  OptionError: unless pos_weight is finite and >= 0.
     Source:   lectures 001 (reduction="batchmean") and 004; as in PyTorch.
     Example:
         >>> import tinygrad_lo as lo
@@ -90,14 +91,14 @@ def binary_cross_entropy_with_logits(
                 f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
             )
         positive = positive * w[()]
-    return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L")
+    return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
 
 @loss(inputs_of("score", "y"), margin=number)
 def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The loss of the two-class SVM: the score should be on the side of y, by a margin.
 
-        L = max(0, Δ − y s),   y in {−1, +1}
+        L_i = max(0, Δ − y s),   y in {−1, +1}
 
     Units:    the margin Δ has the unit of the score.
     At the edges: the slope where y s = Δ is 0.
@@ -108,14 +109,14 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
         >>> lo.losses.hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none")
         array([0.7, 0. , 1.8, 0. ])
     """
-    return margins_of("hinge", score, y, margin)
+    return named(margins_of("hinge", score, y, margin), "L_i")
 
 
 @loss(inputs_of("score", "y"), margin=number)
 def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
     """The hinge loss squared: smooth where the margin is met, harder on those far off.
 
-        L = max(0, Δ − y s)²,   y in {−1, +1}
+        L_i = max(0, Δ − y s)²,   y in {−1, +1}
 
     Units:    the unit of the score squared.
     Raises:   LabelError: y is not −1 or +1.
@@ -125,16 +126,16 @@ def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "
         >>> lo.losses.squared_hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none").round(2)
         array([0.49, 0.  , 3.24, 0.  ])
     """
-    return square(margins_of("squared_hinge", score, y, margin))
+    return named(square(named(margins_of("squared_hinge", score, y, margin), "margins")), "L_i")
 
 
 def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
     """max(0, Δ − y s), the labels checked."""
-    y = every(
+    y = require(
         y,
         lambda x: np.abs(x) == 1,
         lambda value, place: LabelError(
             f"{who}: label {value:g}{place_text(place)}; allowed -1 and +1; use 2*y - 1 for 0/1"
         ),
     )
-    return named(relu(margin - y * score), "margins")
+    return relu(margin - y * score)

@@ -27,11 +27,11 @@ from tinygrad_lo.losses.loss import (
     base_of,
     data_of,
     entering,
-    every,
     first_place,
     in_single,
     loss,
     place_text,
+    require,
     weights_in,
 )
 from tinygrad_lo.losses.probabilities import distribution, is_softmax
@@ -47,8 +47,9 @@ COMBINE = functools.partial(choice, allowed=("sum", "mean", "max"))
 def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ...], bool]:
     """Scores; and labels, which the loss itself reads.
 
-    Shapes:   scores (..., C), labels (...) of ints; result (...).
-    Raises:   LabelError: a label that is no class.  DTypeError: no integers.  ShapeError: not one a row.
+    Shapes:   {0} (..., C), {1} (...) of ints; result (...).
+    Raises:   LabelError: a label is not one of the classes.  DTypeError: the labels are not integers.
+              ShapeError: there is not one label for each row, or there are no rows.
     """
     if not isinstance(scores, Node):
         scores = data_of(who, scores)
@@ -69,12 +70,12 @@ def scores_and_labels(who: str, scores: Any, labels: Any) -> tuple[tuple[Any, ..
         )
     if data.dtype.kind != "f":
         return (astype(scores, float), labels), False  # differences of unsigned integers would wrap around
-    half = data.dtype is HALF
-    return (in_single(scores) if half else scores, labels), half
+    is_float16 = data.dtype is HALF
+    return (in_single(scores) if is_float16 else scores, labels), is_float16
 
 
 def label_or_none(who: str, name: str, value: Any) -> Any:
-    """An option that is an int or None."""
+    """An int or None."""
     if value is None or is_whole(value):
         return value
     raise OptionError(f"{who}: {name} must be an int or None, got {value!r}")
@@ -100,13 +101,15 @@ def cross_entropy(
         L_i = −log p_y,  log p = log softmax s = s − log Σ_j e^(s_j)
         with a distribution q:  L_i = −Σ_j q_j log p_j
         label_smoothing ε mixes in the uniform one:  q ← (1 − ε) q + ε / C
+        class_weights w:  L_i = −Σ_j w_j q_j log p_j;  of labels −w_y log p_y, with the mean Σ L_i / Σ w_y
 
-    Shapes:   a distribution is (..., C). class_weights (C,) multiplies the loss of each class; the mean over
-              labels then divides by the sum of the weights used.
+    Shapes:   A distribution is (..., C), class_weights (C,).
     Units:    nats; bits with base=2.
     At the edges: at equal scores the loss is log C. Rows labelled ignore_index count nowhere.
-    Raises:   DomainError: a distribution that is negative or does not sum to 1.
-    Source:   lectures 000 and 002 (their worked 0.89 is in base 10); as in PyTorch.
+    Raises:   DomainError: a distribution is negative or does not sum to 1.  OptionError: unless class_weights
+              are finite and >= 0.
+    Source:   lecture 000, whose 0.14 is in nats (its P(Y = k) means y); lecture 002, whose 0.89 is in base
+              10, and 2.04 in nats; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.cross_entropy(np.array([[3.2, 5.1, -1.7]]), [0], base=10)), 2)
@@ -115,7 +118,7 @@ def cross_entropy(
     who = "cross_entropy"
     weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
     shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
-    # First the quick question: most scores come from a layer.
+    # Cheap test first: is_softmax walks the graph.
     if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
         warn_once(
             who,
@@ -127,9 +130,9 @@ def cross_entropy(
         if ignore_index is not None:
             raise OptionError(f"{who}: ignore_index names a label; it does not go with a distribution target")
         q = data_of(who, target)
-        half = q.dtype is HALF
+        is_float16 = q.dtype is HALF
         # Plain float64 targets must not turn a float32 loss into float64.
-        q = distribution(who, "target", as_float(in_single(q), scores.dtype), half)
+        q = distribution(who, "target", as_float(in_single(q), scores.dtype), is_float16)
         q = entering(q, "q", scores)
         losses, weight = of_distribution(scores, q, label_smoothing, weights), None
     else:
@@ -164,11 +167,11 @@ def of_labels(
         w_y = pick(broadcast_to(weights, scores.shape), labels)
         weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
     log_p = named(log_softmax(scores, -1), "log p")
-    if epsilon:
+    if not epsilon:
+        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
+    else:
         q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
         losses, factor = expected(log_p, q, epsilon, weights, scores), keep
-    else:
-        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
     return losses if factor is None else losses * factor, weight
 
 
@@ -216,7 +219,7 @@ def multiclass_hinge(
     Units:    the margin Δ has the unit of the scores.
     At the edges: 0 once every margin is met; its slope where s_j − s_y + Δ = 0 is 0. At equal scores
               the loss is Δ (C − 1) with power=1 and combine="sum".
-    Source:   lectures 000 and 002; Weston and Watkins 1999. PyTorch divides by C.
+    Source:   lectures 000 (its Σ over i ≠ y means j) and 002; Weston and Watkins 1999. PyTorch divides by C.
     Example:
         >>> import tinygrad_lo as lo
         >>> table = lo.data.lectures.cat_car_frog
@@ -245,14 +248,14 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         L_i = −log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y)
 
     Units:    those of the logarithm: nats for log_softmax.
-    Raises:   DomainError: a log-probability above 0; scores or probabilities were passed.
+    Raises:   DomainError: a log-probability is above 0: scores or probabilities were passed.
     Source:   lectures 001 and 004; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
-    log_p = every(
+    log_p = require(
         log_probabilities,
         lambda x: ~(x > 1e-6),
         lambda value, place: DomainError(
@@ -318,9 +321,9 @@ def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool
 
 
 def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> LabelError:
-    """The error for the first label that is none."""
-    good = (y >= 0) & (y < classes)
-    place = first_place(~(good if ignore_index is None else good | (y == ignore_index)))
+    """The error for the first label out of range."""
+    valid = (y >= 0) & (y < classes)
+    place = first_place(~(valid if ignore_index is None else valid | (y == ignore_index)))
     value = int(y[place])
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
     return LabelError(f"{who}: label {value}{place_text(place)}; allowed 0..{classes - 1}{hint}")

@@ -26,10 +26,10 @@ def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, .
     """A distribution and scores, which say in which dtype to compute.
 
     Shapes:   p, scores: equal, (..., C); result (...).
-    Raises:   ShapeError: the shapes differ, or are empty.
+    Raises:   ShapeError: the shapes differ, or there are no samples.
     """
-    (scores, p), half = inputs_of("scores", "p", last=OUTCOMES)(who, scores, p)
-    return (distribution(who, "p", entering(p, "p", scores), half), scores), half
+    (scores, p), is_float16 = inputs_of("scores", "p", last=OUTCOMES)(who, scores, p)
+    return (distribution(who, "p", entering(p, "p", scores), is_float16), scores), is_float16
 
 
 @loss(PROBABILITY, base=base_of)
@@ -40,8 +40,8 @@ def information(p: Any, *, base: float = math.e) -> Any:
 
     Units:    nats; bits with base=2.
     At the edges: of a certain outcome 0; of an impossible one inf, with gradient 0.
-    Raises:   DomainError: a value outside [0, 1].
-    Source:   lecture 004; Shannon 1948.
+    Raises:   DomainError: a value is outside [0, 1].
+    Source:   lecture 004 (its I ∝ 1/p means log 1/p); Shannon 1948.
     Example:
         >>> import tinygrad_lo as lo
         >>> lo.losses.information([1.0, 0.5, 0.125], base=2).tolist()
@@ -61,7 +61,7 @@ def entropy(p: Any, *, base: float = math.e) -> Any:
     Units:    nats; bits with base=2.
     At the edges: 0 when one outcome is certain, log C when all are equally likely. An outcome of
               probability 0 adds nothing and gets the gradient 0.
-    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
+    Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lecture 004; Shannon 1948. scipy.stats.entropy divides p by its sum instead of raising.
     Example:
         >>> import tinygrad_lo as lo
@@ -84,7 +84,7 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
     Units:    nats; bits with base=2.
     At the edges: an outcome with p = 0 adds nothing, whatever q is; one with q = 0 and p > 0 makes it
               inf, and where q = 0 the gradient is 0.
-    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
+    Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lecture 004.
     Example:
         >>> import tinygrad_lo as lo
@@ -106,7 +106,7 @@ def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mea
     Units:    nats; bits with base=2: the extra bits of the wrong code.
     At the edges: exactly 0 for equal p and q, and never below except by rounding. An outcome with p = 0
               adds nothing; one with q = 0 and p > 0 makes it inf, and where q = 0 the gradient is 0.
-    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
+    Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lectures 003 and 004; Kullback and Leibler 1951. PyTorch's kl_div(log q, p) takes them in
               the other order and averages over all elements; its "batchmean" is this mean.
     Example:
@@ -114,7 +114,8 @@ def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mea
         >>> float(lo.losses.kl_divergence([1.0, 0.0], [0.5, 0.5], base=2))
         1.0
     """
-    return divergence("kl_divergence", p, *log_of("kl_divergence", "q", q, p), base)
+    log_q, possible = log_of("kl_divergence", "q", q, p)
+    return divergence("kl_divergence", p, log_q, possible, base)
 
 
 @loss(distribution_and_scores, base=base_of)
@@ -129,7 +130,7 @@ def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, redu
     Units:    nats; bits with base=2.
     At the edges: an outcome with p = 0 adds nothing, also where its score is −inf; one with p > 0 there
               makes the loss inf. The gradient by the scores is q − p.
-    Raises:   DomainError: a value outside [0, 1], a row that does not sum to 1.
+    Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lectures 003 and 004. PyTorch: kl_div(log_softmax(scores), p, reduction="batchmean").
     Example:
         >>> import tinygrad_lo as lo
@@ -146,7 +147,8 @@ def divergence(who: str, p: Any, log_q: Any, possible: Any, base: float) -> Any:
     """KL(p‖q) of every row, from log q and where q is above 0."""
     # Not as H(p, q) − H(p): between nearly equal distributions that would lose what is left.
     terms = p * (log_of(who, "p", p)[0] - log_q)
-    return named(in_base(total(infinite_where_missed(terms, p, possible), -1), base), "L_i")
+    nats = total(infinite_where_missed(terms, p, possible), -1)
+    return named(in_base(nats, base), "L_i")
 
 
 def infinite_where_missed(terms: Any, p: Any, possible: Any) -> Any:

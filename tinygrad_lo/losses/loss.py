@@ -1,8 +1,8 @@
 """A loss is its formula: what all of them share is done here; `help(lo.losses)` says it to users.
 
 `@loss(...)` reads inputs and options, opens the scope that is named after the function, reduces, and
-completes the docstring. The formula gets floating-point inputs, tensors or arrays, and returns a loss for
-each sample.
+completes the docstring. The formula gets floating-point inputs, tensors or arrays, and returns the losses L_i
+of the elements or rows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -27,15 +26,25 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import OptionReader, P, choice, first_unknown, is_finite, unknown
+from tinygrad_lo.options import (
+    OptionReader,
+    P,
+    choice,
+    completed,
+    either,
+    first_unknown,
+    is_finite,
+    requirement,
+    unknown,
+)
 
-Reader = Callable[..., tuple[tuple[Any, ...], bool]]  # (who, *inputs) -> the inputs, whether in float16
+# (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
+Reader = Callable[..., tuple[tuple[Any, ...], bool]]
 InputCheck = Callable[
     [str, str, Any, bool], Any
 ]  # (who, name, input, whether it came in float16) -> the input
 
 LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
-SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:", "Example:")
 
 
 def loss(
@@ -52,16 +61,16 @@ def loss(
         who = formula.__name__
         parameters = inspect.signature(formula).parameters
         count = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters.values())
-        usual = "mean" if "reduction" in parameters else None
+        standard = "mean" if "reduction" in parameters else None
         names = list(parameters)[count:]
         optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
         optional.pop("reduction", None)
 
         @functools.wraps(formula)
-        def call(*inputs: Any, reduction: Any = usual, **options: Any) -> Any:
-            began = tick()
-            if reduction is not usual:
-                if usual is None:
+        def call(*inputs: Any, reduction: Any = standard, **options: Any) -> Any:
+            birth = tick()
+            if reduction is not standard:
+                if standard is None:
                     raise unknown(who, "reduction", list(parameters))
                 choice(who, "reduction", reduction, LOSS_REDUCTIONS)
             if options or len(inputs) != count:
@@ -69,13 +78,13 @@ def loss(
                     inputs, options = by_place(formula, inputs, options)
                 for name, value in options.items():
                     options[name] = optional[name](who, name, value)
-            inputs, half = read(who, *inputs)
+            inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
-            if usual is not None:
+            if standard is not None:
                 losses = reduced(who, losses, reduction, column)
-            return scoped(who, began, astype(losses, HALF) if half else losses)
+            return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
 
-        call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", names)
+        call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
         return call
 
     return decorate
@@ -95,26 +104,20 @@ def by_place(
     return bound.args, bound.kwargs
 
 
-def documented(doc: str, shared: str, options: list[str]) -> str:
-    """A docstring completed by the sections of its reader, one line each, and by what options may raise."""
-    doc = inspect.cleandoc(doc)
-    for line in inspect.cleandoc(shared).splitlines()[2:]:
-        title, _, text = line.partition(" ")
-        if title == "Raises:" and options:
-            text += f"  OptionError: a bad value of {', '.join(options)}."
-        elif "reduction" in options:
-            text = text.replace("result ", 'result () or, with reduction="none", ')
-        lines = textwrap.fill(f"{title:10}{text.strip()}", 106, subsequent_indent=" " * 10)
-        if f"\n{title}" in doc:
-            doc = doc.replace(f"\n{title:10}", f"\n{lines}\n{'':10}", 1)
-        else:
-            after = next((f"\n{s}" for s in SECTIONS[SECTIONS.index(title) :] if f"\n{s}" in doc), "\n")
-            doc = doc.replace(after, f"\n{lines}{after}", 1)
-    return doc
+def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, OptionReader]) -> str:
+    """A docstring completed by the sections of its reader, and by what options must be."""
+    text = inspect.cleandoc(shared).format(*parameters)
+    wanted = [f"{name} is {requirement(read)}" for name, read in readers.items()]
+    if "reduction" in parameters:
+        text = text.replace("result ", 'result () or, with reduction="none", ')
+        wanted.append(f"reduction is {either(LOSS_REDUCTIONS)}")
+    if wanted:
+        text += f"\nRaises: OptionError: unless {'; '.join(wanted)}."
+    return completed(doc, text)
 
 
 def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
-    """The losses of the samples as one number, or as they are."""
+    """The losses as one number, or as they are."""
     losses, weights = losses if type(losses) is tuple else (losses, None)
     shape = losses.value.shape if isinstance(losses, Node) else losses.shape
     if reduction == "none" or not shape:
@@ -144,12 +147,12 @@ def inputs_of(*names: str, last: str = "", each: InputCheck | None = None, widen
             shaped = floats(who, *(plain(None, who) if x is None else x for x in shaped))
         first = shaped[0]
         data = first.value if isinstance(first, Node) else first
-        shape, half = data.shape, data.dtype is HALF
+        shape, is_float16 = data.shape, data.dtype is HALF
         ready: list[Any] = []
         for name, x in zip(names, shaped, strict=True):
             if (x.value if isinstance(x, Node) else x).shape != shape:
                 raise ShapeError(mismatch(who, shape, x.shape, (names[0], name)))
-            if half and widen:
+            if is_float16 and widen:
                 x = in_single(x)
             # So that trees and drawings call it by its name.
             ready.append(x if isinstance(x, Node) or not ready else entering(x, name, first))
@@ -158,14 +161,14 @@ def inputs_of(*names: str, last: str = "", each: InputCheck | None = None, widen
         if 0 in shape:
             raise ShapeError(f"{who}: no samples left to average: the {names[0]} has shape {shape}")
         if each is not None:
-            ready = [each(who, name, x, half) for name, x in zip(names, ready, strict=True)]
-        return (*ready, *inputs[count:]), half
+            ready = [each(who, name, x, is_float16) for name, x in zip(names, ready, strict=True)]
+        return (*ready, *inputs[count:]), is_float16
 
     equal = "equal, " * (count > 1) + ("(..., d); result (...)" if last else "any; result that shape")
     read.__doc__ = f"""Inputs of one shape.
 
-    Shapes:   {", ".join(names)}: {equal}.
-    Raises:   ShapeError: the shapes differ, or are empty.
+    Shapes:   {", ".join(f"{{{i}}}" for i in range(count))}: {equal}.
+    Raises:   ShapeError: {"the shapes differ, or there" * (count > 1) or "there"} are no samples.
     """
     return read
 
@@ -212,7 +215,7 @@ def entering(x: Any, name: str, beside: Any) -> Any:
 
 
 def base_of(who: str, name: str, base: Any) -> float:
-    """The base of a logarithm."""
+    """Finite, > 0 and not 1."""
     if is_finite(base) and base > 0 and base != 1:
         return float(base)
     raise OptionError(f"{who}: base must be a finite number > 0 and not 1, got {base!r}")
@@ -234,21 +237,21 @@ def weights_in(who: str, name: str, weights: Any, dtype: Any) -> Array:
     raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
 
 
-def every(
-    x: Any, good: Callable[[Array], Array], complain: Callable[[Any, tuple[int, ...]], Exception]
+def require(
+    x: Any, holds: Callable[[Array], Array], error: Callable[[Any, tuple[int, ...]], Exception]
 ) -> Any:
-    """Check what must hold everywhere; `complain` learns the first value for which it does not, and where."""
+    """Check what must hold everywhere; `error` learns the first value for which it does not, and where."""
 
-    def error(data: Array) -> Exception:
-        place = first_place(np.logical_not(good(data)))
-        return complain(np.asarray(data)[place], place)
+    def first_error(data: Array) -> Exception:
+        place = first_place(np.logical_not(holds(data)))
+        return error(np.asarray(data)[place], place)
 
-    return check(x, lambda data: bool(good(data).all()), error)
+    return check(x, lambda data: bool(holds(data).all()), first_error)
 
 
-def first_place(bad: Array) -> tuple[int, ...]:
+def first_place(mask: Array) -> tuple[int, ...]:
     """Where the first true element stands."""
-    return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
+    return tuple(int(i) for i in np.argwhere(mask)[0]) if np.ndim(mask) else ()
 
 
 def place_text(place: tuple[int, ...]) -> str:

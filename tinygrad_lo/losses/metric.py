@@ -27,7 +27,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.loss import every, in_single, inputs_of, loss, place_text
+from tinygrad_lo.losses.loss import in_single, inputs_of, loss, place_text, require
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
@@ -39,7 +39,7 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
     """Two lists of rows.
 
     Shapes:   A (n, d), B (m, d); result (n, m).
-    Raises:   ShapeError: A or B is no matrix, or their rows have two lengths.
+    Raises:   ShapeError: A or B is not a matrix, or their rows differ in length.
     """
     A, B = floats(who, A, B)
     for name, x in (("A", A), ("B", B)):
@@ -54,7 +54,7 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
 
 
 def distance_of(who: str, name: str, distance: Any) -> Any:
-    """A distance by its name, or a function of two inputs."""
+    """'squared', 'euclidean' or a function of two inputs."""
     if callable(distance) or distance in DISTANCES:
         return distance
     raise OptionError(
@@ -82,9 +82,9 @@ def triplet(
     Units:    the margin α has the unit of the distance: squared for distance="squared".
     At the edges: 0, with slope 0, where the margin is exactly met. The slope of the Euclidean distance
               between equal points is 0.
-    Raises:   GraphError: a distance function that leaves the graph.
-    Source:   lecture 001 and FaceNet (Schroff et al. 2015, eq. 3): squared. Lecture 003 takes any D.
-              PyTorch and optax are "euclidean"; PyTorch adds 1e-6 to each difference, this does not.
+    Raises:   GraphError: a distance function leaves the graph.
+    Source:   lecture 001 and FaceNet (Schroff et al. 2015, eq. 3): squared. Lecture 003 takes any D, with a
+              margin g. PyTorch and optax are "euclidean"; PyTorch adds 1e-6 to each difference.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.triplet([[0.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.5]], distance="euclidean"))
@@ -106,14 +106,14 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
     Shapes:   y: (...) of ints, 0 similar, 1 dissimilar.
     Units:    the margin m has the unit of the embeddings; the loss has that unit squared.
     At the edges: a dissimilar pair of equal points costs ½ m², with gradient 0.
-    Raises:   LabelError: a label that is not 0 or 1.  DTypeError: labels that are no integers.
+    Raises:   LabelError: a label is not 0 or 1.  DTypeError: the labels are not integers.
     Source:   lecture 003; Hadsell, Chopra, LeCun 2006, eq. 4. Chainer has y = 1 for similar pairs.
     Example:
         >>> import tinygrad_lo as lo
         >>> lo.losses.contrastive([[0.0]] * 2, [[0.5]] * 2, [0, 1], margin=2.0, reduction="none")
         array([0.125, 1.125])
     """
-    y = every(
+    y = require(
         integers("contrastive", "y", y, a.shape[:-1], "pairs"),
         lambda y: (y == 0) | (y == 1),
         lambda v, place: LabelError(
@@ -194,8 +194,8 @@ def hard_negatives(embeddings: Any, labels: Any) -> Array:
         n_i = argmin_j ‖x_i − x_j‖  over all j with y_j ≠ y_i;  of equally near rows the first
 
     Shapes:   embeddings (n, d), labels (n,) of ints, any values; result (n,) of ints.
-    Raises:   LabelError: all labels are equal, so that no row has a negative.  NonFiniteError: nan or inf
-              among the embeddings.  DTypeError: labels that are no integers.  ShapeError: other shapes.
+    Raises:   LabelError: all labels are equal, so that no row has a negative.  NonFiniteError: nan or inf is
+              among the embeddings.  DTypeError: the labels are not integers.  ShapeError: other shapes.
     Source:   lecture 003 (the most similar of the wrong ones).
     Example:
         >>> import tinygrad_lo as lo
@@ -221,8 +221,8 @@ def semi_hard_negatives(
     Shapes:   embeddings (n, d), labels (n,) and positives (n,) of ints; result (n,) of ints.
     Units:    the margin α has the unit of the distance: squared for distance="squared".
     At the edges: both bounds exclude equality. A row alone in its class may be its own positive.
-    Raises:   as hard_negatives, and  IndexingError: a positive that is no row.  LabelError: a positive
-              of another class.  OptionError: a margin that is negative or not finite, an unknown distance.
+    Raises:   as hard_negatives, and  IndexingError: a positive is not a row.  LabelError: a positive is of
+              another class.  OptionError: unless margin is finite and >= 0; distance is known.
     Source:   FaceNet (Schroff et al. 2015, section 3.2, squared distances). TensorFlow Addons ignores
               the margin here and falls back to the farthest negative.
     Example:
@@ -235,14 +235,14 @@ def semi_hard_negatives(
     alpha = MARGIN(who, "margin", margin)
     choice(who, "distance", distance, DISTANCES)
     x, y = minable(who, embeddings, labels)
-    p = every(
+    p = require(
         chosen_from(integers(who, "positives", positives, y.shape, "rows")),
         lambda p: (p >= 0) & (p < len(x)),
         lambda v, place: IndexingError(
             f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
         ),
     )
-    p = every(
+    p = require(
         p,
         lambda p: y[p] == y,
         lambda v, place: LabelError(
@@ -294,7 +294,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     if x.shape[0] == 0:
         raise ShapeError(f"{who}: no samples: the embeddings have shape {x.shape}")
     y = chosen_from(integers(who, "labels", labels, x.shape[:1], "rows"))
-    x = every(
+    x = require(
         x,
         np.isfinite,
         lambda v, place: NonFiniteError(

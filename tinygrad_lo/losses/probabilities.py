@@ -18,46 +18,46 @@ from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
-from tinygrad_lo.losses.loss import every, place_text
+from tinygrad_lo.losses.loss import place_text, require
 
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     """Every element in [0, 1]; nan is not."""
-    return every(
+    return require(
         p,
         lambda x: (x >= 0) & (x <= 1),
         lambda v, place: DomainError(f"{who}: {name} {v}{place_text(place)} outside [0, 1]{hint}"),
     )
 
 
-def probability(who: str, name: str, p: Any, half: bool) -> Any:
+def probability(who: str, name: str, p: Any, is_float16: bool) -> Any:
     """Probabilities of any shape, as `inputs_of` checks them."""
     return probabilities(who, f"{name} has the probability", p, "; of scores take softmax")
 
 
-def distribution(who: str, name: str, p: Any, half: bool) -> Any:
+def distribution(who: str, name: str, p: Any, is_float16: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
-    return check(probability(who, name, p, half), sums_to_one, wrong_sum, who, name, half)
+    return check(probability(who, name, p, is_float16), sums_to_one, wrong_sum, who, name, is_float16)
 
 
-def sums_to_one(p: Array, who: str, name: str, half: bool) -> bool:
+def sums_to_one(p: Array, who: str, name: str, is_float16: bool) -> bool:
     """Whether every row does, as far as the dtype that it came in can tell."""
-    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p, half)).all())
+    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p, is_float16)).all())
 
 
-def wrong_sum(p: Array, who: str, name: str, half: bool) -> DomainError:
+def wrong_sum(p: Array, who: str, name: str, is_float16: bool) -> DomainError:
     """The error for the first row that does not."""
     sums = np.reshape(p.sum(-1), -1)
-    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, half)))
+    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, is_float16)))
     hint = ""
-    if np.ndim(p) > 2 and sums_to_one(np.moveaxis(p, 1, -1), who, name, half):
+    if np.ndim(p) > 2 and sums_to_one(np.moveaxis(p, 1, -1), who, name, is_float16):
         hint = " along the last axis, these do along axis 1: pass np.moveaxis(..., 1, -1) of both inputs"
     return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1{hint}")
 
 
-def tolerance(p: Array, half: bool) -> float:
+def tolerance(p: Array, is_float16: bool) -> float:
     """How far from 1 a sum may be: 1e-4, and what rounding each of the terms can do."""
-    return max(1e-4, float(np.finfo(HALF if half else p.dtype).eps) * math.sqrt(p.shape[-1]))
+    return max(1e-4, float(np.finfo(HALF if is_float16 else p.dtype).eps) * math.sqrt(p.shape[-1]))
 
 
 def saturated(p: Any, y: Any) -> bool:

@@ -15,7 +15,7 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import base_of, data_of, every, in_base, in_single, inputs_of, loss, place_text
+from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, place_text, require
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -30,8 +30,8 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
 
     Units:    the target's unit squared.
     At the edges: float32 overflows above |r| = 1.8e19.
-    Source:   lecture 003. Lecture 001, 1/2m Σ‖h − y‖², is half=True, reduction="batchmean"; lecture 004
-              is reduction="batchmean". PyTorch and Keras have no half.
+    Source:   lecture 003 (its Σ from 0 to N means from 1). Lecture 001, 1/2m Σ‖h − y‖², is half=True,
+              reduction="batchmean"; lecture 004 is reduction="batchmean". PyTorch and Keras have no half.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.mse([1.0, 2.0, 6.0], [1.0, 4.0, 5.0], reduction="sum"))
@@ -58,9 +58,9 @@ def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
     return named(abs(named(prediction - target, "r")), "L_i")
 
 
-def above_minus_one(who: str, name: str, x: Any, half: bool) -> Any:
+def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
     """Where log(1 + x) is finite; nan is not."""
-    return every(
+    return require(
         x,
         lambda x: x > -1,
         lambda v, place: DomainError(
@@ -73,13 +73,14 @@ def above_minus_one(who: str, name: str, x: Any, half: bool) -> Any:
 def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
-    30 predicted as 20 costs about as much as 30000 as 20000, and too little more than as much too much.
+    30 predicted as 20 costs about as much as 30000 as 20000. Predicting too little costs more than
+    predicting too much by the same amount.
 
         L_i = r²,  r = log(1 + prediction) − log(1 + target)
 
     Units:    none; base=10 divides the loss by (log 10)².
     At the edges: value and slope are 0 at r = 0; the slope grows without bound towards −1.
-    Raises:   DomainError: a value that is not above −1, with its place.
+    Raises:   DomainError: a value is not above −1.
     Source:   lecture 003, whose worked numbers are in base 10; Keras clips what is below 0 instead.
     Example:
         >>> import tinygrad_lo as lo
@@ -126,7 +127,8 @@ def gaussian_nll(
     Shapes:   variance: one number, or one for each element.
     Units:    nats; the variance has the target's unit squared.
     At the edges: it is negative where the density is above 1. The variance is not clamped.
-    Raises:   DomainError: an element of a variance that is not finite and above 0.
+    Raises:   DomainError: an element of variance is not finite and > 0.  OptionError: unless variance, if it
+              is one number, is finite and > 0.
     Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
               full=False by default and raises variances below 1e-6 to it.
     Example:
@@ -137,15 +139,15 @@ def gaussian_nll(
     constant = HALF_LOG_2PI if full else 0.0
     r = named(prediction - target, "r")
     sigma: Any
-    shift: Any
+    log_sigma: Any
     if isinstance(variance, (Node, np.ndarray, list, tuple)) or foreign(variance):
         sigma = named(sqrt(variances("gaussian_nll", variance, r)), "σ")
-        shift = named(log(sigma), "log σ") + constant
+        log_sigma = named(log(sigma), "log σ")
     else:
         sigma = math.sqrt(number("gaussian_nll", "variance", variance, above=0.0))
-        shift = math.log(sigma) + constant
+        log_sigma = math.log(sigma)
     z = named(r / sigma, "z")
-    return named(square(z) * 0.5 + shift, "L_i")
+    return named(square(z) * 0.5 + (log_sigma + constant), "L_i")
 
 
 def variances(who: str, variance: Any, r: Any) -> Any:
@@ -155,7 +157,7 @@ def variances(who: str, variance: Any, r: Any) -> Any:
         raise ShapeError(
             f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
         )
-    return every(
+    return require(
         as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
         lambda x: (x > 0) & (x < math.inf),
         lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place_text(place)}"),

@@ -23,7 +23,8 @@ def weights_of(who: str, params: Any) -> tuple[tuple[Any, ...], bool]:
     """One tensor or array, or many, as a list in floating point: the square of a small integer would wrap.
 
     Shapes:   params: a tensor or array of any shape, a list or a dict of them, or a model; result ().
-    Raises:   OptionError: an empty list (was a generator used twice?), no list.  DTypeError: no tensors.
+    Raises:   OptionError: params is empty (was a generator used twice?), text, a number or a set.
+              DTypeError: an entry is not an array of numbers.
     """
     weights = [as_float(data_of(who, w), None) for _, w in named_values(who, params)]
     if not weights:
@@ -34,9 +35,11 @@ def weights_of(who: str, params: Any) -> tuple[tuple[Any, ...], bool]:
 
 @loss(weights_of)
 def l1(params: Any) -> Any:
-    """The sum of absolute weights: it pushes weights to exactly 0, so that few are left.
+    """The sum of absolute weights: it pulls all of them to 0 equally hard, so that few are left.
 
         R(W) = Σ |W|
+
+    Gradient descent hovers around 0; a proximal step, W ← sign(W) · max(0, |W| − lr · λ), reaches it.
 
     Units:    the weight's. Leave the biases out of the list, as the lectures do.
     At the edges: its slope at a weight of 0 is 0; everywhere else it is −1 or 1, however small the weight.
@@ -58,8 +61,8 @@ def l2(params: Any, *, half: bool = False) -> Any:
     Multiply it by the regularization strength: `loss = data_loss + 1e-3 * lo.losses.l2([W1, W2])`.
     Leave the biases out of the list, as the lectures do.
 
-    Units:    the weight's unit squared; factors differ by author: Σ W² (lectures 000, 002), ½ ‖W‖² (004).
-    Source:   lectures 000 and 002.
+    Units:    the weight's unit squared.
+    Source:   lectures 000 and 002; half=True is lecture 004.
     Example:
         >>> import tinygrad_lo as lo
         >>> float(lo.losses.l2([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l2([[0.0, 1.0, 0.0, 0.0]]))
@@ -76,7 +79,7 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
         R(W) = l1 Σ |W| + l2 Σ W²
 
     With one strength, lecture 000 writes β L2 + (1 − β) L1, which is `l1=1 - beta, l2=beta`; lecture 002
-    Σ β W² + |W|, which is `l1=1.0, l2=beta`. Both times a regularization strength λ.
+    Σ β W² + |W|, which is `l1=1.0, l2=beta`. Multiply either by λ.
 
     Units:    l1 is a price for each unit of weight, l2 for each unit squared; both at least 0.
     At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
