@@ -112,7 +112,7 @@ def requirement(read: OptionReader) -> str:
     return summary[:1].lower() + summary[1:]
 
 
-SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Warns:", "Source:", "Example:")
+SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:", "Example:")
 
 
 def completed(doc: str, shared: str) -> str:

@@ -117,7 +117,7 @@ def the_first_step_starts_from_zeros(kind):
             continue  # not of the first gradient
         w = parameter()
         opt = kind(w, **options)
-        space = dict.fromkeys(kind.memory, 0.0) | {"sqrt": np.sqrt, "max": np.maximum, "Π": 1.0, "t": 1}
+        space = dict.fromkeys(kind.state_kinds, 0.0) | {"sqrt": np.sqrt, "max": np.maximum, "Π": 1.0, "t": 1}
         space |= {"w": w.data, "gradient": gradients(1)[0]}
         perform(opt.formula().splitlines()[2:], space)
         run(opt, gradients(1))
@@ -211,7 +211,9 @@ def dtypes_and_kinds_are_kept(kind):
         run(opt, gradients(3, shape, dtype))
         assert type(w.data) is (np.ndarray if shape else dtype)
         assert w.dtype == dtype
-        arrays = [opt.state[w][k] for k, what in kind.memory.items() if "array" in what and k in opt.state[w]]
+        arrays = [
+            opt.state[w][k] for k, what in kind.state_kinds.items() if "array" in what and k in opt.state[w]
+        ]
         assert all(x.dtype == dtype and x.shape == shape for x in arrays)
 
 
@@ -360,7 +362,7 @@ class Planted(Optimizer):
     w ← w − lr · m
     """
 
-    memory: ClassVar[dict[str, str]] = {"m": "array"}
+    state_kinds: ClassVar[dict[str, str]] = {"m": "array"}
 
     @public
     def __init__(

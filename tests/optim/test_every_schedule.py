@@ -224,7 +224,10 @@ def test_it_keeps_all_promises(check, tmp_path):
 
 
 MISTAKES = {
-    "rates are not the formula's": ({"lr_of": lambda *a: Schedule.lr_of(*a) / 2}, rates_are_the_formula),
+    "rates are not the formula's": (
+        {"lr_of_group": lambda *a: Schedule.lr_of_group(*a) / 2},
+        rates_are_the_formula,
+    ),
     "rates do not change": ({"lr": lambda self, t, i: self.initial[i]}, rates_are_the_formula),
     "a count that is not saved": (
         {

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy import float64, ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule, active, modes, node_of
+from tinygrad_lo.engine.graph import SPENT_AGAIN, Array, Node, Op, Rule, active, modes, node_of
 from tinygrad_lo.engine.machine.arguments import as_data, foreign, plain
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.refusals import changed, needs_one_number, no_gradient, refusal
@@ -210,7 +210,7 @@ def deposit(leaves: Births, grads: Births) -> None:
             # A new array each time: the old one may be in the user's hands.
             leaf.arrived = leaf.arrived + g
             if leaf.spent:
-                leaf.spent = 2
+                leaf.spent = SPENT_AGAIN
 
 
 def unbroadcast(g: Array, shape: tuple[int, ...]) -> Array:

@@ -119,6 +119,9 @@ def same(g: Array, y: Array, *inputs: Array) -> Array:
     return g
 
 
+SPENT_AGAIN = 2  # Node.spent of a leaf: more was added to a gradient that a step has used
+
+
 class Node:
     """A value of the graph and how it was made. `Tensor` extends it with everything users touch.
 
@@ -153,7 +156,7 @@ class Node:
     needs: Any  # whether a gradient is wanted: True, False, or None (False only because of no_grad)
     op: Op | None  # the op that made this value; None for a leaf
     arrived: Array  # of a leaf: the gradient that backward passes have added up
-    spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or 2 when more was added since
+    spent: int  # of a leaf: 0, or 1 after a step has used the gradient, or SPENT_AGAIN when more was added
     stamp: int  # of a leaf: what the clock of births said when .data was last assigned
     in_a: Any
     in_b: Any

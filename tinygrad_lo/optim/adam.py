@@ -17,7 +17,7 @@ class Adam(Optimizer):
     """Momentum and RMSprop together, both corrected for their start at zero.
 
     A good first choice. Its first step is lr in every direction, whatever the size of the gradient.
-    amsgrad never lets a step grow back. t counts the steps of this parameter from 1.
+    amsgrad never lets a step grow back: top is the v̂ of Reddi et al. t counts the steps from 1.
 
         {rule}
 
@@ -32,7 +32,7 @@ class Adam(Optimizer):
         [0.9 1.1]
     """
 
-    memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
+    state_kinds: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
     elementwise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = False  # whether the weights decay by themselves, not through the gradient
 
@@ -58,19 +58,19 @@ class Adam(Optimizer):
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
         move = empty_like(w)
-        mix_in(m, g, beta1, move)
-        mix_in(v, multiply(g, g, move), beta2, move)
+        mix_in(m, g, beta1, move)  # m ← β1 · m + (1 − β1) · g
+        mix_in(v, multiply(g, g, move), beta2, move)  # v ← β2 · v + (1 − β2) · g²
         if group["amsgrad"]:
             top = state.get("top")
             if top is None:
                 top = state["top"] = copy(v)
             v = maximum(top, v, out=top)
         sqrt(v, move)
-        # √v̂ + eps = (√v + eps · c) / c with c = √(1 − β2^t): one operation on numbers, not on arrays.
-        c = (1.0 - beta2**t) ** 0.5
-        move += group["eps"] * c
+        # √v̂ + eps = (√v + eps · correction) / correction: one operation on numbers, not on arrays.
+        correction = (1.0 - beta2**t) ** 0.5
+        move += group["eps"] * correction
         divide(m, move, move)
-        move *= group["lr"] * c / (1.0 - beta1**t)
+        move *= group["lr"] * correction / (1.0 - beta1**t)  # lr · m̂ / (√v̂ + eps)
         if self.decoupled and group["weight_decay"]:
             w = w * (1.0 - group["lr"] * group["weight_decay"])
         return minus(w, move, move)
@@ -142,7 +142,7 @@ class NAdam(Optimizer):
         [0.9]
     """
 
-    memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
+    state_kinds: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
     elementwise: ClassVar[bool] = True
 
     @public
@@ -166,20 +166,20 @@ class NAdam(Optimizer):
         m, v = state["m"], state["v"]
         t = state["t"] = state["t"] + 1
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (t * slow))
-        following = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * slow))
+        mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1) * slow))
         product = state["product"] = state["product"] * mu
         move = empty_like(w)
-        mix_in(m, g, beta1, move)
-        mix_in(v, multiply(g, g, move), beta2, move)
+        mix_in(m, g, beta1, move)  # m ← β1 · m + (1 − β1) · g
+        mix_in(v, multiply(g, g, move), beta2, move)  # v ← β2 · v + (1 − β2) · g²
         multiply(g, (1.0 - mu) / (1.0 - product), move)
         del g  # with weight decay it is an array of ours, and another one is needed
-        other = multiply(m, following / (1.0 - product * following), empty_like(w))
-        move += other
+        other = multiply(m, mu_next / (1.0 - product * mu_next), empty_like(w))
+        move += other  # ĝ ← (1 − μ) / (1 − Π) · g + μ' / (1 − Π · μ') · m
         sqrt(v, other)
-        c = (1.0 - beta2**t) ** 0.5
-        other += group["eps"] * c
+        correction = (1.0 - beta2**t) ** 0.5
+        other += group["eps"] * correction
         move /= other
-        move *= group["lr"] * c
+        move *= group["lr"] * correction  # lr · ĝ / (√v̂ + eps)
         return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:

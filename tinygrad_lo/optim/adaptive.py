@@ -17,20 +17,20 @@ from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
 from tinygrad_lo.options import public
 
 
-def root_of(v: Array, group: Mapping[str, Any], out: Array) -> None:
-    """√(v + eps) or √v + eps. `out` may be `v`."""
-    if group["eps_inside_sqrt"]:
-        sqrt(add(v, group["eps"], out), out)
-    else:
-        sqrt(v, out)
-        out += group["eps"]
+def root_of(v: Array, eps: float, out: Array, *, inside: bool) -> Array:
+    """√(v + eps) or √v + eps, in `out`, which may be `v`."""
+    if inside:
+        return sqrt(add(v, eps, out), out)
+    sqrt(v, out)
+    out += eps
+    return out
 
 
 def root_line(v: str, group: Mapping[str, Any]) -> str:
-    """The same as text."""
+    """The line of `root_of` in `equations`."""
     if group["eps_inside_sqrt"]:
-        return f"√({v} + {group['eps']})"
-    return f"({'√' + v if v.isidentifier() else f'√({v})'} + {group['eps']})"
+        return f"root ← √({v} + {group['eps']})"
+    return f"root ← {'√' + v if v.isidentifier() else f'√({v})'} + {group['eps']}"
 
 
 class Adagrad(Optimizer):
@@ -52,7 +52,7 @@ class Adagrad(Optimizer):
         [0.5 0.5]
     """
 
-    memory: ClassVar[dict[str, str]] = {"G": "array"}
+    state_kinds: ClassVar[dict[str, str]] = {"G": "array"}
     elementwise: ClassVar[bool] = True
 
     @public
@@ -74,13 +74,13 @@ class Adagrad(Optimizer):
         G = state["G"]
         move = multiply(g, g, empty_like(w))
         G += move
-        root_of(G, group, move)
-        divide(g, move, move)
+        divide(g, root_of(G, group["eps"], move, inside=group["eps_inside_sqrt"]), move)
         move *= group["lr"]
         return minus(w, move, move)
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
-        return [gradient_line(group), "G ← G + g²", f"w ← w − {group['lr']} · g / {root_line('G', group)}"]
+        root = root_line("G", group)
+        return [gradient_line(group), "G ← G + g²", root, f"w ← w − {group['lr']} · g / root"]
 
 
 class RMSprop(Optimizer):
@@ -91,9 +91,9 @@ class RMSprop(Optimizer):
 
         {rule}
 
-    Source:   lecture 003; Tieleman and Hinton 2012, lecture 6.5; Graves 2013 for centered. PyTorch and
-              the lecture have eps outside the root, Keras and optax inside, which is a factor 40 in
-              the first step of gradients near 1e-6. PyTorch's decay (alpha) is 0.99.
+    Source:   lecture 003 (its γ is decay); Tieleman and Hinton 2012, lecture 6.5; Graves 2013 for
+              centered. PyTorch and the lecture have eps outside the root, Keras and optax inside: a factor
+              40 in the first step of gradients near 1e-6. PyTorch's decay (alpha) is 0.99.
     Example:
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
@@ -103,7 +103,7 @@ class RMSprop(Optimizer):
         [0.8]
     """
 
-    memory: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
+    state_kinds: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
     elementwise: ClassVar[bool] = True
 
     @public
@@ -134,8 +134,7 @@ class RMSprop(Optimizer):
             mix_in(m, g, decay, move)
             subtract(v, multiply(m, m, move), move)
             v = maximum(move, 0.0, out=move)  # of equal gradients the variance is 0, or rounding below it
-        root_of(v, group, move)
-        divide(g, move, move)
+        divide(g, root_of(v, group["eps"], move, inside=group["eps_inside_sqrt"]), move)
         if group["momentum"]:
             u = state["u"]
             u *= group["momentum"]
@@ -150,10 +149,10 @@ class RMSprop(Optimizer):
         lines = [gradient_line(group), mix_line("v", "g²", decay)]
         if group["centered"]:
             lines.append(mix_line("m", "g", decay))
-        ratio = f"g / {root_line('v − m²' if group['centered'] else 'v', group)}"
+        lines.append(root_line("v − m²" if group["centered"] else "v", group))
         if not momentum:
-            return [*lines, f"w ← w − {lr} · {ratio}"]
-        return [*lines, f"u ← {momentum} · u + {ratio}", f"w ← w − {lr} · u"]
+            return [*lines, f"w ← w − {lr} · g / root"]
+        return [*lines, f"u ← {momentum} · u + g / root", f"w ← w − {lr} · u"]
 
 
 class Adadelta(Optimizer):
@@ -175,7 +174,7 @@ class Adadelta(Optimizer):
         [0.134]
     """
 
-    memory: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
+    state_kinds: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
     elementwise: ClassVar[bool] = True
 
     @public
@@ -191,11 +190,10 @@ class Adadelta(Optimizer):
         v, u, rho, eps = state["v"], state["u"], group["rho"], group["eps"]
         move = multiply(g, g, empty_like(w))
         mix_in(v, move, rho, move)
-        sqrt(add(v, eps, move), move)
-        divide(g, move, move)
+        divide(g, root_of(v, eps, move, inside=True), move)
         del g  # with weight decay it is an array of ours, and another one is needed
-        other = add(u, eps, empty_like(w))
-        move *= sqrt(other, other)
+        other = root_of(u, eps, empty_like(w), inside=True)
+        move *= other
         mix_in(u, multiply(move, move, other), rho, other)
         move *= group["lr"]
         return minus(w, move, move)

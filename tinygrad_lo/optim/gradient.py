@@ -28,14 +28,14 @@ def descend(w: Array, g: Array, _: Any, lr: Any) -> Array:
 class SGD(Optimizer):
     """Gradient descent, with momentum, Nesterov's look-ahead and weight decay.
 
-    The first velocity is the first gradient itself, without dampening. With a constant learning rate
-    both forms of the velocity are equal; when it changes, the lectures' form keeps old steps as they
-    were, PyTorch's rescales them. Nesterov needs momentum, and no dampening.
+    The first step ignores dampening: v ← lr · g, or v ← g with lr_in_velocity=False. With a constant
+    learning rate both forms of the velocity are equal; when it changes, the lectures' form keeps old
+    steps as they were, PyTorch's rescales them. Nesterov needs momentum, and no dampening.
 
         {rule}
 
-    Source:   lectures 000 and 003 (v ← γv + η∇f, θ ← θ − v); Sutskever et al. 2013 for Nesterov.
-              PyTorch is lr_in_velocity=False.
+    Source:   lectures 000 and 003 (v ← γv + η∇f, θ ← θ − v: γ is momentum, η lr, θ w); Sutskever et al.
+              2013 for Nesterov. PyTorch is lr_in_velocity=False.
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
@@ -54,7 +54,7 @@ class SGD(Optimizer):
             w ← w − 0.1 · g
     """
 
-    memory: ClassVar[dict[str, str]] = {"v": "array?"}
+    state_kinds: ClassVar[dict[str, str]] = {"v": "array?"}
     elementwise: ClassVar[bool] = True
     squares: ClassVar[bool] = False
 
@@ -97,14 +97,13 @@ class SGD(Optimizer):
             v *= momentum
             v += (1.0 - dampening) * pull if dampening else pull
         if group["nesterov"]:
-            move = multiply(v, momentum, empty_like(w))
+            direction = move = multiply(v, momentum, empty_like(w))
             move += pull
-            v = move
         else:
-            move = pull if ours else empty_like(w)
+            direction, move = v, pull if ours else empty_like(w)
         if not ours:
-            v = multiply(v, lr, move)
-        return minus(w, v, move)
+            direction = multiply(direction, lr, move)
+        return minus(w, direction, move)
 
     def keeps(self, group: Mapping[str, Any]) -> bool:
         """With momentum, the velocity."""
@@ -124,10 +123,10 @@ class SGD(Optimizer):
         lr, momentum = group["lr"], group["momentum"]
         if not momentum:
             return [gradient_line(group), f"w ← w − {lr} · g"]
-        share = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
+        damped = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
         if group["lr_in_velocity"]:
             pull, move, ahead = f"{lr} · g", "v", f"({lr} · g + {momentum} · v)"
         else:
             pull, move, ahead = "g", f"{lr} · v", f"{lr} · (g + {momentum} · v)"
-        velocity = f"v ← {momentum} · v + {share}{pull}"
+        velocity = f"v ← {momentum} · v + {damped}{pull}"
         return [gradient_line(group), velocity, f"w ← w − {ahead if group['nesterov'] else move}"]

@@ -16,7 +16,7 @@ from weakref import ReferenceType, WeakKeyDictionary
 import numpy as np
 from numpy import multiply, ndarray, subtract, vdot
 
-from tinygrad_lo.engine.graph import Array, Node, active
+from tinygrad_lo.engine.graph import SPENT_AGAIN, Array, Node, active
 from tinygrad_lo.engine.leaves import forget, place, replace_gradient, stepped
 from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
@@ -25,7 +25,7 @@ from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
 from tinygrad_lo.optim.groups import ParamGroup, as_groups, options_of, params_of, reader
 from tinygrad_lo.optim.packed import Jobs
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
-from tinygrad_lo.options import OptionReader, unknown
+from tinygrad_lo.options import OptionReader, completed, unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
 ARRAYS = {ndarray}
@@ -53,14 +53,14 @@ class Optimizer:
     or a list of groups: dicts with "params" and options of their own, the rest being the optimizer's.
     `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked. State is saved by name.
 
-    Raises:   OptionError: no parameters, or one that is no leaf or comes twice; an option that is unknown,
+    Raises:   OptionError: there are no parameters, or one is not a leaf or comes twice; an option is unknown,
               not finite or out of range.
     """
 
     options: ClassVar[dict[str, OptionReader]] = {}
     # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
     # without), "count" or "number".
-    memory: ClassVar[dict[str, str]] = {}
+    state_kinds: ClassVar[dict[str, str]] = {}
     elementwise: ClassVar[bool] = False  # whether the rule takes each element for itself: then many at once
     squares: ClassVar[bool] = True  # whether the rule squares gradients, which must not overflow
 
@@ -73,9 +73,9 @@ class Optimizer:
             cls.options = {name: reader(option) for name, option in options.items()}
         if "{rule}" in (cls.__doc__ or ""):
             defaults = {name: option.default for name, option in options.items()}
-            rule = indent(rule_in_words(cls, defaults), "    ")
-            shared = cleandoc(Optimizer.__doc__ or "").partition("\n\n")[2]
-            cls.__doc__ = cleandoc(cls.__doc__ or "").replace("    {rule}\n", f"{rule}\n\n{shared}")
+            _, shared, raises = cleandoc(Optimizer.__doc__ or "").split("\n\n")
+            rule = f"{rule_in_words(cls, defaults)}\n\n{shared}\n"
+            cls.__doc__ = completed(cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule), raises)
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""
@@ -110,7 +110,7 @@ class Optimizer:
     def add_param_group(self, group: dict[str, Any]) -> None:
         """Add parameters with options of their own: `{"params": [b], "weight_decay": 0.0}`.
 
-        Raises:   OptionError: as for a new optimizer; a parameter that is optimized already.
+        Raises:   OptionError: as for a new optimizer; a parameter is optimized already.
         Warns:    a schedule is on its way up, and will take this group along to a higher lr.
         """
         number = len(self.param_groups)
@@ -120,7 +120,7 @@ class Optimizer:
         self.param_groups.append(new)
         schedule = last_set[self].schedule() if self in last_set else None
         if schedule is not None:
-            schedule.greet(new)
+            schedule.warn_if_rising(new)
         self.names.update((p, name) for name, p in pairs if name is not None)
 
     def _refuse_doubles(self, pairs: list[tuple[str | None, Any]], new: ParamGroup) -> None:
@@ -158,23 +158,23 @@ class Optimizer:
 
         Raises:   OptionError: no parameter has a gradient.  NonFiniteError: a gradient has nan or inf, or
                   its square, if the rule takes it, is not finite; nothing was changed.  DTypeError: the
-                  argument is no function, or evaluate is no list of losses.
+                  argument is not a function, or evaluate is not a list of losses.
         """
         if closure is not None and not callable(closure):
             raise DTypeError(f"{self}: step takes a closure or nothing, got {type(closure).__name__}")
         result = closure() if closure is not None else None
         live: list[Any] = []
         grads: list[Array] = []
-        work = []  # each group with how many parameters come before its own, and before the next one's
+        spans = []  # each group with how many parameters come before its own, and before the next one's
         for group in self.param_groups:
-            began = len(live)
+            start = len(live)
             for p in group["params"]:
                 g = p.arrived
                 if g is not None and p.needs:  # a frozen parameter stays
                     live.append(p)
                     grads.append(g)
-            if len(live) > began:
-                work.append((group, began, len(live)))
+            if len(live) > start:
+                spans.append((group, start, len(live)))
         if active:
             leave("step()", *live)
         if not live:
@@ -182,22 +182,22 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        self._apply(live, grads, work)
+        self._apply(live, grads, spans)
         return result
 
-    def _apply(self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]]) -> None:
+    def _apply(self, live: list[Any], grads: list[Array], spans: list[tuple[ParamGroup, int, int]]) -> None:
         """Step these parameters, in packs where that is quicker."""
-        if not any(self.keeps(group) for group, _, _ in work) and {*map(type, grads)} == ARRAYS:
+        if not any(self.keeps(group) for group, _, _ in spans) and {*map(type, grads)} == ARRAYS:
             self.screen(live, grads)
-            for group, began, end in work:
-                self.update(live[began:end], grads[began:end], group)
+            for group, start, end in spans:
+                self.update(live[start:end], grads[start:end], group)
             return
-        jobs = self.jobs(live, work)
+        jobs = self.jobs(live, spans)
         arrays = jobs.gathered(grads)
         self.screen(live, arrays)
         jobs.run(self, arrays)
 
-    def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
+    def jobs(self, live: list[Any], spans: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
         """What a step does with these parameters; the same as last time, if nothing has changed.
 
         `flat` says that gradients come as one array: then packing costs nothing.
@@ -211,13 +211,13 @@ class Optimizer:
         ):
             if jobs is not None:
                 jobs.settle()
-            jobs = self._jobs = Jobs(live, work, self._state, self, flat)
+            jobs = self._jobs = Jobs(live, spans, self._state, self, flat)
         self._seen = False
         return jobs
 
     def keeps(self, group: Mapping[str, Any]) -> bool:  # noqa: ARG002 (not so in SGD)
         """Whether the rule keeps something of a parameter: then calling it once for many arrays pays."""
-        return bool(self.memory)
+        return bool(self.state_kinds)
 
     def take_states(self, states: Mapping[Node, dict[str, Any]]) -> None:
         """Go on from what a rule has kept, by parameter."""
@@ -242,9 +242,9 @@ class Optimizer:
         screened = [np.concatenate(grads, None)] if together else grads
         if not all(map(isfinite, map(vdot, screened, screened))):
             self._refuse_not_finite(params)
-        if not self._warned and 2 in map(SPENT, params):
+        if not self._warned and SPENT_AGAIN in map(SPENT, params):
             self._warned = True
-            p = next(p for p in params if p.spent == 2)
+            p = next(p for p in params if p.spent == SPENT_AGAIN)
             warnings.warn(
                 f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
                 f"added to; call zero_grad() after step()",
@@ -361,12 +361,16 @@ def settings(defaults: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
     """The equations in every setting, each shown by the lines that no setting before it had."""
-    lines: list[str] = []
+    known: list[str] = []
+    text = note = ""
     for changed, symbols in settings(defaults):
-        equations = kind.equations(object.__new__(kind), symbols)
-        new = [line for line in equations if line not in lines]
-        lines += [f"with {changed}:", *new] if new and changed else new
-    return "\n".join(lines)
+        new = [line for line in kind.equations(object.__new__(kind), symbols) if line not in known]
+        known += new
+        if new and changed:
+            text += f"    with {changed}:\n"
+            note = "Below an option stand only the lines that it changes.\n\n"
+        text += "".join(f"{'        ' if changed else '    '}{line}\n" for line in new)
+    return note + text.rstrip()
 
 
 def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
@@ -379,7 +383,7 @@ def decayed(w: Array, g: Array, group: Mapping[str, Any]) -> Array:
 
 
 def gradient_line(group: Mapping[str, Any]) -> str:
-    """The same as text."""
+    """The line of `decayed` in `equations`."""
     return f"g ← ∇f(w) + {group['weight_decay']} · w" if group["weight_decay"] else "g ← ∇f(w)"
 
 
@@ -390,7 +394,7 @@ def mix_in(average: Array, x: Array, old: float, scratch: Array) -> None:
 
 
 def mix_line(average: str, x: str, old: float) -> str:
-    """The same as text."""
+    """The line of `mix_in` in `equations`."""
     return f"{average} ← {old} · {average} + (1 − {old}) · {x}"
 
 

@@ -114,14 +114,14 @@ class Jobs:
         self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any, flat: bool
     ) -> None:
         self.live, self.flat = live, flat
-        self.owners = [(group, opt.keeps(group), began, end) for group, began, end in owners]
+        self.owners = [(group, opt.keeps(group), start, end) for group, start, end in owners]
         self.packs: list[tuple[Pack, list[int], Any]] = []
         self.alone: list[tuple[list[Any], Any]] = []
         order: list[int] = []
-        for group, keeps, began, end in self.owners:
+        for group, keeps, start, end in self.owners:
             states = kept if keeps else {}
             packs: list[list[int]] = []
-            rest = list(range(began, end))
+            rest = list(range(start, end))
             if opt.elementwise:
                 packs, rest = divided(live, rest, states, arrays=keeps or flat)
             for places in packs:
@@ -151,10 +151,10 @@ class Jobs:
         """Apply the optimizer's rule to all."""
         for (pack, _, group), g in zip(self.packs, arrays, strict=False):
             pack.step(opt.rule, g, group)
-        began = len(self.packs)
+        start = len(self.packs)
         for params, group in self.alone:
-            opt.update(params, arrays[began : began + len(params)], group)
-            began += len(params)
+            opt.update(params, arrays[start : start + len(params)], group)
+            start += len(params)
 
     def settle(self) -> None:
         """Bring the counts in the states up to date."""

@@ -59,10 +59,10 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
     """The saved options for each group and the saved state for each parameter, all examined."""
     if saved["class"] != str(opt):
         raise OptionError(f"{opt}: the state is of {saved['class']}")
-    there = [name for group in saved["groups"] for name in group["names"]]
-    partner = partners(opt, there)
+    saved_names = [name for group in saved["groups"] for name in group["names"]]
+    partner = partners(opt, saved_names)
     options = [saved_options(opt, group, partner, saved["groups"]) for group in opt.param_groups]
-    if wrong := differences([], [name for name in saved["state"] if name not in there]):
+    if wrong := differences([], [name for name in saved["state"] if name not in saved_names]):
         raise OptionError(f"{opt}: the state has {wrong}")
     states = {
         p: slots_of(opt, p, name, slots) for p, name in partner.items() if (slots := saved["state"].get(name))
@@ -70,14 +70,14 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
     return options, states
 
 
-def partners(opt: Any, there: list[str]) -> dict[Any, str]:
+def partners(opt: Any, saved_names: list[str]) -> dict[Any, str]:
     """The saved name of each parameter: its own, or that at its position where one of them has none."""
-    here = params_by_name(opt)
-    partner: dict[Any, str] = {p: name for name, p in here.items() if name in there}
-    for i, (p, place) in enumerate(zip(here.values(), there, strict=False)):
-        if p not in partner and place not in here and (p not in opt.names or place == str(i)):
-            partner[p] = place
-    if wrong := differences([partner.get(p, name) for name, p in here.items()], there):
+    params = params_by_name(opt)
+    partner: dict[Any, str] = {p: name for name, p in params.items() if name in saved_names}
+    for i, (p, name) in enumerate(zip(params.values(), saved_names, strict=False)):
+        if p not in partner and name not in params and (p not in opt.names or name == str(i)):
+            partner[p] = name
+    if wrong := differences([partner.get(p, name) for name, p in params.items()], saved_names):
         raise OptionError(f"{opt}: {wrong}")
     return partner
 
@@ -95,20 +95,21 @@ def saved_options(opt: Any, group: Any, partner: dict[Any, str], groups: list[An
 
 def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
     """What the rule has kept for one parameter, copied."""
-    slots = [key for key, kind in opt.memory.items() if key in saved or kind != "array?"]
+    slots = [key for key, kind in opt.state_kinds.items() if key in saved or kind != "array?"]
     if wrong := differences(slots, saved):
         raise OptionError(f"{opt}: the state of {name!r}: {wrong}")
     return {
-        key: slot(f"{opt}: {key} of {name!r} is", opt.memory[key], x, p.value) for key, x in saved.items()
+        key: slot(f"{opt}: {key} of {name!r} is", opt.state_kinds[key], x, p.value)
+        for key, x in saved.items()
     }
 
 
 def slot(what: str, kind: str, x: Any, w: Any) -> Any:
     """One thing that a rule has kept for a parameter."""
     if kind not in COUNTED:
-        for theirs, mine in ((np.shape(x), w.shape), (x.dtype, w.dtype)):
-            if theirs != mine:
-                raise OptionError(f"{what} {theirs} in the state, the parameter {mine}")
+        for saved, own in ((np.shape(x), w.shape), (x.dtype, w.dtype)):
+            if saved != own:
+                raise OptionError(f"{what} {saved} in the state, the parameter {own}")
     value = COUNTED.get(kind, np.array)(x)
     if not np.isfinite(value).all() or (kind == "count" and value < 0):
         raise OptionError(f"{what} not finite, or negative")

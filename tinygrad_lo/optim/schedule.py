@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from copy import copy
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from weakref import ref
 
@@ -34,9 +35,8 @@ def loss_as_float(who: str, loss: Any) -> float:
 class Schedule:
     """What all schedules share: the step t, the initial rate of each group, and the state.
 
-    A schedule is its `lr`: the learning rate of group i at step t. Making it sets the rates of
-    step 0; each `step()`, after an optimizer's step or after an epoch, those of the next one.
-
+    lr₀ is a group's learning rate when the schedule is made, which sets that of t = 0. t counts the calls of
+    `step()`: one after each step of the optimizer, or after each epoch. `lr(t, i)` is the rate of group i.
     A group that joins the optimizer later keeps the rate that it was given, and from there changes in
     proportion to the groups that were there from the start (to their sum, where they differ).
     """
@@ -48,6 +48,8 @@ class Schedule:
         names = tuple(options_of(cls))
         if {*names} >= {*cls.option_names}:  # else a subclass that decides some of its parent's
             cls.option_names = names
+        shared = cleandoc(Schedule.__doc__ or "").partition("\n\n")[2]
+        cls.__doc__ = cleandoc(cls.__doc__ or "").replace("\n\nRaises:", f"\n\n{shared}\n\nRaises:")
 
     def __init__(self, opt: Optimizer) -> None:
         if not isinstance(opt, Optimizer):
@@ -61,7 +63,7 @@ class Schedule:
             if self.initial[i] == lr_set:
                 self.initial[i] = lr_found
         self.joined: list[tuple[float, float]] = []  # of each later group, its rate and the others' sum then
-        self.check_initial()
+        self._check_initial()
         self._assign(self._rates(0))
         last_set[opt] = LastSet(ref(self), list(zip(self.last, self.initial, strict=True)))
 
@@ -69,18 +71,18 @@ class Schedule:
         """The learning rate of group i, one of the first, at step t."""
         raise NotImplementedError
 
-    def climb(self, t: int) -> int:
+    def end_of_rise(self, t: int) -> int:
         """The step at which the rise of the rates that step t is in will end; t where they do not rise."""
         return t
 
-    def lr_of(self, t: int, i: int) -> float:
+    def lr_of_group(self, t: int, i: int) -> float:
         """The learning rate of any group at step t."""
         if i < len(self.initial):
             return self.lr(t, i)
         lr, total_then = self.joined[i - len(self.initial)]
-        return lr * (self.total(t) / total_then) if total_then else lr
+        return lr * (self._sum_of_rates(t) / total_then) if total_then else lr
 
-    def total(self, t: int) -> float:
+    def _sum_of_rates(self, t: int) -> float:
         """The rates of the first groups at step t, added up."""
         return math.fsum(self.lr(t, i) for i in range(len(self.initial)))
 
@@ -88,21 +90,21 @@ class Schedule:
         """The options it was made with."""
         return {name: copy(getattr(self, name)) for name in self.option_names}
 
-    def check_initial(self) -> None:
+    def _check_initial(self) -> None:
         """Raise for initial rates that the options do not go with."""
 
     def step(self) -> None:
         """Go on by one step and set the learning rate of every group.
 
         Raises:   OptionError: a learning rate was changed by hand or by another schedule, which this
-                  one would undo; a rate that is not finite any more.
+                  one would undo; a rate is not finite any more.
         """
-        self.look()
+        self._refuse_foreign_rates()
         rates = self._rates(self.t + 1)
         self.t += 1
         self._assign(rates)
 
-    def look(self) -> None:
+    def _refuse_foreign_rates(self) -> None:
         """Meet new groups, and refuse to overwrite what somebody else has set."""
         for i, (group, mine) in enumerate(zip(self.optimizer.param_groups, self.last, strict=False)):
             # Not ==: a checkpoint may come from a machine whose cosine rounds differently.
@@ -112,18 +114,18 @@ class Schedule:
                     f"changed by hand or by another schedule. Make a new schedule from here, or join them "
                     f"with SequentialLR"
                 )
-        self.meet()
+        self.take_new_groups()
 
-    def meet(self) -> None:
+    def take_new_groups(self) -> None:
         """Take up the groups that have joined the optimizer, with the rates that they have now."""
         for group in self.optimizer.param_groups[len(self.last) :]:
-            self.joined.append((group["lr"], self.total(self.t)))
+            self.joined.append((group["lr"], self._sum_of_rates(self.t)))
             self.last.append(group["lr"])
 
-    def greet(self, group: ParamGroup) -> None:
+    def warn_if_rising(self, group: ParamGroup) -> None:
         """Say what will become of a group that joins while the rates rise: hardly what was meant."""
-        now = self.total(self.t)
-        growth = self.total(self.climb(self.t)) / now if now else 1.0
+        now = self._sum_of_rates(self.t)
+        growth = self._sum_of_rates(self.end_of_rise(self.t)) / now if now else 1.0
         if growth > 1.0:
             lr = group["lr"]
             warnings.warn(
@@ -136,7 +138,7 @@ class Schedule:
         rates = []
         for i in range(len(self.initial) + len(self.joined)):
             try:
-                lr = self.lr_of(t, i)
+                lr = self.lr_of_group(t, i)
             except OverflowError:  # Python's floats raise where NumPy's become inf
                 lr = math.inf
             if not lr < math.inf:
@@ -152,12 +154,12 @@ class Schedule:
 
     def state_dict(self) -> dict[str, Any]:
         """Where it stands, as numbers that fit into JSON."""
-        self.meet()
+        self.take_new_groups()
         joined = list(map(list, self.joined))
         standing = {"class": str(self), "t": self.t, "initial": list(self.initial), "joined": joined}
-        return {**standing, **self.options(), **self.progress()}
+        return {**standing, **self.options(), **self._progress()}
 
-    def progress(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
         """What changes with the steps, besides t."""
         return {}
 
@@ -170,14 +172,14 @@ class Schedule:
         before = self.state_dict()
         try:
             with nothing_changed(f"{self}: this is no state of a schedule"):
-                self.take(state)
+                self.read_state(state)
                 rates = self._rates(self.t)
         except BaseException:
-            self.take(before)
+            self.read_state(before)
             raise
         self._assign(rates)
 
-    def take(self, state: dict[str, Any]) -> None:
+    def read_state(self, state: dict[str, Any]) -> None:
         """Read and assign a state; what raises in between is undone by taking the one before."""
         who, groups = str(self), len(self.optimizer.param_groups)
         if state.get("class") != who:
@@ -200,7 +202,7 @@ class Schedule:
             raise OptionError(
                 f"{who}: the state has {len(initial) + len(joined)} groups, the optimizer {groups}"
             )
-        self.check_initial()
+        self._check_initial()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -211,7 +213,7 @@ class Schedule:
         def __getattr__(self, name: str) -> NoReturn:
             raise missing(str(self), name, [word for word in dir(self) if not word.startswith("_")])
 
-    def described(self) -> str:
+    def as_call(self) -> str:
         """The class and its options."""
         return f"{self}({', '.join(f'{name}={value!r}' for name, value in self.options().items())})"
 
@@ -219,4 +221,4 @@ class Schedule:
         return type(self).__name__
 
     def __repr__(self) -> str:
-        return f"{self.described()}, step {self.t}, lr {', '.join(f'{lr:.6g}' for lr in self.last)}"
+        return f"{self.as_call()}, step {self.t}, lr {', '.join(f'{lr:.6g}' for lr in self.last)}"

@@ -19,9 +19,9 @@ RISING = 0.3
 LAST = 1e-4
 
 
-def glide(start: float, end: float, share: float) -> float:
-    """From start (share 0) to end (share 1) on half a cosine, exact at both."""
-    c = (1.0 + math.cos(math.pi * share)) / 2.0
+def glide(start: float, end: float, fraction: float) -> float:
+    """From start (fraction 0) to end (fraction 1) on half a cosine, exact at both."""
+    c = (1.0 + math.cos(math.pi * fraction)) / 2.0
     return start * c + end * (1.0 - c)
 
 
@@ -30,7 +30,7 @@ class StepLR(Schedule):
 
         lr(t) = lr₀ · factor^⌊t / every⌋
 
-    Raises:   OptionError: every is no int >= 1, factor is not finite or not > 0.
+    Raises:   OptionError: every is not an int >= 1, factor is not finite or not > 0.
     Source:   the step decay of the field; torch.optim.lr_scheduler.StepLR (step_size, gamma).
     Example:
         >>> import tinygrad_lo as lo
@@ -66,7 +66,7 @@ class MultiStepLR(Schedule):
 
         lr(t) = lr₀ · factor^(number of entries of `at` that are <= t)
 
-    Raises:   OptionError: at is no rising list of ints >= 1, factor is not finite or not > 0.
+    Raises:   OptionError: at is not a rising list of ints >= 1, factor is not finite or not > 0.
     Source:   torch.optim.lr_scheduler.MultiStepLR (milestones, gamma).
     Example:
         >>> import tinygrad_lo as lo
@@ -84,7 +84,7 @@ class MultiStepLR(Schedule):
     def lr(self, t: int, i: int) -> float:
         return self.initial[i] * self.factor ** bisect_right(self.at, t)
 
-    def climb(self, t: int) -> int:
+    def end_of_rise(self, t: int) -> int:
         """With a factor above 1, until the last multiplication."""
         return max(t, self.at[-1])
 
@@ -141,7 +141,7 @@ class CosineLR(Schedule):
 
         lr(t) = minimum + (lr₀ − minimum) · (1 + cos(π t / steps)) / 2     for t <= steps
 
-    Raises:   OptionError: steps is no int >= 1; minimum is not finite, < 0, or above a group's lr.
+    Raises:   OptionError: steps is not an int >= 1; minimum is not finite, < 0, or above a group's lr.
     Source:   Loshchilov and Hutter 2017, eq. 5. PyTorch's CosineAnnealingLR climbs again after `steps`.
     Example:
         >>> import tinygrad_lo as lo
@@ -156,7 +156,7 @@ class CosineLR(Schedule):
         self.minimum = number("CosineLR", "minimum", minimum, at_least=0.0)
         super().__init__(opt)
 
-    def check_initial(self) -> None:
+    def _check_initial(self) -> None:
         for i, lr in enumerate(self.initial):
             if self.minimum > lr:
                 raise OptionError(f"CosineLR: minimum {self.minimum!r} is above the lr {lr!r} of group {i}")
@@ -172,7 +172,7 @@ class WarmupLR(Schedule):
 
     The first step learns already, with lr₀ / steps; step number `steps` is the first full one.
 
-    Raises:   OptionError: steps is no int >= 1.
+    Raises:   OptionError: steps is not an int >= 1.
     Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
     Example:
         >>> import tinygrad_lo as lo
@@ -189,7 +189,7 @@ class WarmupLR(Schedule):
     def lr(self, t: int, i: int) -> float:
         return self.initial[i] * min(1.0, (t + 1) / self.steps)
 
-    def climb(self, t: int) -> int:
+    def end_of_rise(self, t: int) -> int:
         """Until the first full step."""
         return max(t, self.steps - 1)
 
@@ -202,7 +202,7 @@ class OneCycleLR(Schedule):
 
     `peak` is one number, or a list with one for each group. The momentum stays as it is.
 
-    Raises:   OptionError: steps is no int >= 1; a peak that is not finite, below its group's lr, or
+    Raises:   OptionError: steps is not an int >= 1; a peak is not finite, below its group's lr, or
               missing for a group.
     Source:   Smith and Topin 2018. PyTorch's OneCycleLR starts from peak / 25 instead of the group's
               lr, and moves the momentum unless cycle_momentum=False.
@@ -227,7 +227,7 @@ class OneCycleLR(Schedule):
         """The highest lr of group i."""
         return float(self.peak[i] if isinstance(self.peak, list) else self.peak)
 
-    def check_initial(self) -> None:
+    def _check_initial(self) -> None:
         groups = len(self.initial)
         if isinstance(self.peak, list) and len(self.peak) != groups:
             raise OptionError(f"{self}: {len(self.peak)} peaks for {groups} groups; give one number for all")
@@ -242,22 +242,22 @@ class OneCycleLR(Schedule):
             return glide(lr, peak, t / top)
         return glide(peak, lr * LAST, min((t - top) / (end - top), 1.0))
 
-    def climb(self, t: int) -> int:
+    def end_of_rise(self, t: int) -> int:
         """Until the highest step."""
         top = RISING * self.steps - 1
-        return max(t, max(math.floor(top), math.ceil(top), key=self.total))
+        return max(t, max(math.floor(top), math.ceil(top), key=self._sum_of_rates))
 
 
 class ReduceOnPlateau(Schedule):
     """Multiply the learning rate by `factor` when the loss has not improved for a while.
 
         better:    loss < best − threshold · |best|
-        lr = lr₀ · factor^cuts;  one cut after `patience` steps without a better loss, at the next such step
+        lr = lr₀ · factor^cuts;  one cut at the (patience + 1)th step in a row without a better loss
 
     Call `step(loss)` with the loss of an epoch, of validation data for choice.
 
-    Raises:   OptionError: factor outside (0, 1), patience no int >= 0, threshold outside [0, 1].
-              NonFiniteError: a loss that is nan or inf.
+    Raises:   OptionError: factor is outside (0, 1), patience is not an int >= 0, threshold outside [0, 1].
+              NonFiniteError: a loss is nan or inf.
     Source:   torch.optim.lr_scheduler.ReduceLROnPlateau, whose threshold is wrong for losses below 0.
     Example:
         >>> import tinygrad_lo as lo
@@ -294,7 +294,7 @@ class ReduceOnPlateau(Schedule):
             raise NonFiniteError(
                 f"ReduceOnPlateau: the loss of step {self.t} is {value}; nothing was changed"
             )
-        self.look()
+        self._refuse_foreign_rates()
         if self.best is None or value < self.best - self.threshold * abs(self.best):
             self.best, self.bad = value, 0
         else:
@@ -304,12 +304,12 @@ class ReduceOnPlateau(Schedule):
             self.cuts += 1
         super().step()
 
-    def progress(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
         """What it remembers of the losses; best is None before the first."""
         return {"best": self.best, "bad": self.bad, "cuts": self.cuts}
 
-    def take(self, state: dict[str, Any]) -> None:
-        super().take(state)
+    def read_state(self, state: dict[str, Any]) -> None:
+        super().read_state(state)
         self.bad, self.cuts = (whole(str(self), name, state[name], 0) for name in ("bad", "cuts"))
         self.best = None if state["best"] is None else number(str(self), "best", state["best"])
 
@@ -322,8 +322,8 @@ class SequentialLR(Schedule):
 
     Step this one, never the schedules in it. Each starts from the groups' own learning rates.
 
-    Raises:   OptionError: no schedules, one of another optimizer, one that has stepped already or
-              that needs the loss, steps that are no ints >= 1.
+    Raises:   OptionError: there are no schedules, one is of another optimizer, has stepped already or needs
+              the loss; steps are not ints >= 1.
     Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
     Example:
         >>> import tinygrad_lo as lo
@@ -344,7 +344,7 @@ class SequentialLR(Schedule):
             if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
                 raise OptionError(f"{self}: entry {i} must be (schedule, steps), got {pair!r}")
             refuse_unfit(f"{self}: entry {i}, {pair[0]},", pair[0], opt)
-            pair[0].meet()
+            pair[0].take_new_groups()
             self.schedules.append(pair[0])
             self.steps.append(whole(str(self), f"steps of entry {i}", pair[1]))
         super().__init__(opt)
@@ -355,45 +355,45 @@ class SequentialLR(Schedule):
 
     def lr(self, t: int, i: int) -> float:
         """The rate of the schedule whose turn it is."""
-        schedule, began, _ = self.turn(t)
-        return schedule.lr_of(t - began, i)
+        schedule, start, _ = self.turn(t)
+        return schedule.lr_of_group(t - start, i)
 
-    def climb(self, t: int) -> int:
+    def end_of_rise(self, t: int) -> int:
         """As long as that of the schedule whose turn it is, and on into a turn that begins higher."""
         while True:
-            schedule, began, end = self.turn(t)
-            top = began + schedule.climb(t - began)
+            schedule, start, end = self.turn(t)
+            top = start + schedule.end_of_rise(t - start)
             if end is None or top < end - 1:
                 return top
-            if self.total(end) <= self.total(end - 1):
+            if self._sum_of_rates(end) <= self._sum_of_rates(end - 1):
                 return end - 1
             t = end
 
     def turn(self, t: int) -> tuple[Schedule, int, int | None]:
         """The schedule that step t belongs to, the step at which its turn began and ends, if it does."""
-        began = 0
+        start = 0
         for schedule, steps in zip(self.schedules[:-1], self.steps, strict=False):
-            if t < began + steps:
-                return schedule, began, began + steps
-            began += steps
-        return self.schedules[-1], began, None
+            if t < start + steps:
+                return schedule, start, start + steps
+            start += steps
+        return self.schedules[-1], start, None
 
-    def progress(self) -> dict[str, Any]:
+    def _progress(self) -> dict[str, Any]:
         """The schedules hold the initial rates they start from."""
         return {"schedules": [schedule.state_dict() for schedule in self.schedules]}
 
-    def take(self, state: dict[str, Any]) -> None:
-        super().take(state)
+    def read_state(self, state: dict[str, Any]) -> None:
+        super().read_state(state)
         inner, count = state["schedules"], len(self.schedules)
         if not isinstance(inner, list) or len(inner) != count:
             raise OptionError(f"{self}: schedules must be a list of {count} states, got {inner!r}")
         for schedule, its in zip(self.schedules, inner, strict=True):
-            schedule.take(its)
+            schedule.read_state(its)
 
-    def described(self) -> str:
+    def as_call(self) -> str:
         """The schedules and their steps."""
         pairs = zip(self.schedules, self.steps, strict=True)
-        return f"{self}([{', '.join(f'({schedule.described()}, {steps})' for schedule, steps in pairs)}])"
+        return f"{self}([{', '.join(f'({schedule.as_call()}, {steps})' for schedule, steps in pairs)}])"
 
 
 def refuse_unfit(who: str, schedule: Schedule, opt: Optimizer) -> None:

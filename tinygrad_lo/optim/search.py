@@ -52,7 +52,8 @@ def random_search(
 
     At the edges: a loss of inf is a bad candidate; ties keep the earlier one.
     Raises:   NonFiniteError: a loss is nan or −inf, or all are inf.  ShapeError: a loss is not one
-              number.  OptionError: steps is no int >= 1.  DTypeError: no functions; a loss is no number.
+              number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample
+              is not a function, or a loss is not a number.
     Source:   lecture 002: 1000 random W for the linear classifier, 15.5 % accuracy.
     Example:
         >>> import tinygrad_lo as lo
