@@ -1,8 +1,7 @@
 """Options of public functions: what their values may be, and what a name that is not there meant.
 
 Every option is read by one of `number whole flag choice pair`, which take Python's and NumPy's numbers
-alike and return Python's: a Python float leaves a float32 model float32, an np.float64 would not. Docstrings
-are completed here, too.
+alike and return Python's: a Python float leaves a float32 model float32, an np.float64 would not.
 """
 
 from __future__ import annotations
@@ -112,31 +111,25 @@ def requirement(read: OptionReader) -> str:
     return summary[:1].lower() + summary[1:]
 
 
-SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:", "Example:")
+SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:")
 
 
 def completed(doc: str, shared: str) -> str:
-    """A docstring with the sections of a shared one; each section once, in the house's order."""
-    own, common = sections_of(doc), sections_of(shared)
-    text = own[""].rstrip() + "\n\n"
-    for title in SECTIONS:
-        if common[title]:
-            words = f"{common[title]} {own[title]}".split()
-            body = by_error(words) if title == "Raises:" else " ".join(words)
-            text += textwrap.fill(f"{title:10}{body}", 106, subsequent_indent=" " * 10) + "\n"
-        elif own[title]:
-            text += title + own[title]
-    return text
-
-
-def sections_of(doc: str) -> dict[str, str]:
-    """The text of each section of a docstring; under no title, what stands before the first."""
-    sections = dict.fromkeys(("", *SECTIONS), "")
-    title = ""
-    for line in inspect.cleandoc(doc).splitlines():
-        title = next(filter(line.startswith, SECTIONS), title)
-        sections[title] += line.removeprefix(title) + "\n"
-    return sections
+    """A docstring with the sections of a shared one: each section once, in the house's order, and filled."""
+    head, title, example = inspect.cleandoc(doc).partition("\nExample:")
+    sections = dict.fromkeys(SECTIONS, "")
+    for text in (shared, head):
+        current = "head"
+        sections[current] = ""
+        for line in text.splitlines():
+            current = next(filter(line.startswith, SECTIONS), current)
+            sections[current] += f"{line.removeprefix(current)}\n"
+    lines = [sections["head"]]
+    for name in filter(sections.get, SECTIONS):
+        words = sections[name].split()
+        text = by_error(words) if name == "Raises:" else " ".join(words)
+        lines.append(textwrap.fill(f"{name:9} {text}", 106, subsequent_indent=" " * 10))
+    return "\n".join(lines) + title + example
 
 
 def by_error(words: list[str]) -> str:

@@ -1,18 +1,15 @@
 """The losses of the lectures: (prediction, target) in that order, options as keywords.
 
-Those of distributions take the true one first: kl_divergence(p, q), kl_divergence_with_logits(p, scores),
-distribution_cross_entropy(p, q).
+Only kl_divergence(p, q), kl_divergence_with_logits(p, scores) and distribution_cross_entropy(p, q) take the
+truth first. Inputs are tensors, or arrays and lists of numbers: with a tensor among them, the loss is a
+tensor, else an array. Losses never broadcast, and refuse empty batches. A plain array takes the dtype of the
+tensor beside it; float16 is computed in float32.
 
-Inputs are tensors, or arrays and lists of numbers: with a tensor among them, the loss is a tensor, else an
-array. Losses never broadcast, and refuse empty batches. A plain array takes the dtype of the tensor beside
-it; float16 is computed in float32.
-
-    reduction="none"       all L_i: one for each element or, where a loss takes rows (of scores, of outcomes,
-                           of features), one for each row
+    reduction="none"       all L_i: of each element or, of scores, distributions and embeddings, of each row
     reduction="sum"        their sum
     reduction="mean"       their sum, divided by their number, or by the sum of their class weights
-    reduction="batchmean"  their sum, divided by the length of the first axis: the lectures' 1/N Σ_i over
-                           samples, also where each has several outputs
+    reduction="batchmean"  their sum, divided by the length of the first axis: the lectures' 1/N Σ over
+                           samples of several outputs
 """
 
 from typing import Any

@@ -30,7 +30,6 @@ from tinygrad_lo.losses.loss import (
     first_place,
     in_single,
     loss,
-    place_text,
     require,
     weights_in,
 )
@@ -258,8 +257,8 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
     log_p = require(
         log_probabilities,
         lambda x: ~(x > 1e-6),
-        lambda value, place: DomainError(
-            f"nll: log-probability {value:g}{place_text(place)} is above 0; pass log_softmax(scores), "
+        lambda v, place: DomainError(
+            f"nll: log-probability {v:g}{place} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
@@ -326,7 +325,7 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     place = first_place(~(valid if ignore_index is None else valid | (y == ignore_index)))
     value = int(y[place])
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
-    return LabelError(f"{who}: label {value}{place_text(place)}; allowed 0..{classes - 1}{hint}")
+    return LabelError(f"{who}: label {value}{place}; allowed 0..{classes - 1}{hint}")
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:

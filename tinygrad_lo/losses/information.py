@@ -17,8 +17,6 @@ from tinygrad_lo.losses.loss import base_of, entering, in_base, inputs_of, loss
 from tinygrad_lo.losses.probabilities import distribution, log_of, probability
 
 OUTCOMES = "outcomes, as in [p, 1 - p]"
-PROBABILITY = inputs_of("p", each=probability)
-ONE_INPUT = inputs_of("p", last=OUTCOMES, each=distribution)
 TWO = inputs_of("p", "q", last=OUTCOMES, each=distribution)
 
 
@@ -32,7 +30,7 @@ def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, .
     return (distribution(who, "p", entering(p, "p", scores), is_float16), scores), is_float16
 
 
-@loss(PROBABILITY, base=base_of)
+@loss(inputs_of("p", each=probability), base=base_of)
 def information(p: Any, *, base: float = math.e) -> Any:
     """How surprising an outcome of probability p is when it happens: rare ones tell more.
 
@@ -52,7 +50,7 @@ def information(p: Any, *, base: float = math.e) -> Any:
     return in_base(where(possible, 0.0 - log_p, math.inf), base)
 
 
-@loss(ONE_INPUT, base=base_of)
+@loss(inputs_of("p", last=OUTCOMES, each=distribution), base=base_of)
 def entropy(p: Any, *, base: float = math.e) -> Any:
     """The information that an outcome of the distribution p brings on average: its uncertainty.
 

@@ -40,9 +40,6 @@ from tinygrad_lo.options import (
 
 # (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]
-InputCheck = Callable[
-    [str, str, Any, bool], Any
-]  # (who, name, input, whether it came in float16) -> the input
 
 LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
 
@@ -132,12 +129,13 @@ def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
     return s if n == 1 else s / n
 
 
-def inputs_of(*names: str, last: str = "", each: InputCheck | None = None, widen: bool = True) -> Reader:
+def inputs_of(*names: str, last: str = "", each: Any = None, widen: bool = True) -> Reader:
     """The reader of inputs of one shape that is not empty, which messages call by these names.
 
     Tensors stay as they are, all else becomes float arrays. A plain array takes the dtype of a tensor beside
     it, else of the first input, so that float64 data does not turn a float32 loss into float64. `last` says
-    what stands along the last axis; `each` checks every input; what comes after the named ones is passed on.
+    what stands along the last axis; `each(who, name, input, whether it came in float16)` checks every input;
+    what comes after the named ones is passed on.
     """
     count = len(names)
 
@@ -237,9 +235,14 @@ def weights_in(who: str, name: str, weights: Any, dtype: Any) -> Array:
     raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
 
 
-def require(
-    x: Any, holds: Callable[[Array], Array], error: Callable[[Any, tuple[int, ...]], Exception]
-) -> Any:
+class Place(tuple[int, ...]):
+    """Where an element stands. In a message, text: " at row 3"; of a single number, nothing."""
+
+    def __str__(self) -> str:
+        return f" at row {self[0]}" if len(self) == 1 else f" at {tuple(self)}" if self else ""
+
+
+def require(x: Any, holds: Callable[[Array], Array], error: Callable[[Any, Place], Exception]) -> Any:
     """Check what must hold everywhere; `error` learns the first value for which it does not, and where."""
 
     def first_error(data: Array) -> Exception:
@@ -249,11 +252,6 @@ def require(
     return check(x, lambda data: bool(holds(data).all()), first_error)
 
 
-def first_place(mask: Array) -> tuple[int, ...]:
+def first_place(mask: Array) -> Place:
     """Where the first true element stands."""
-    return tuple(int(i) for i in np.argwhere(mask)[0]) if np.ndim(mask) else ()
-
-
-def place_text(place: tuple[int, ...]) -> str:
-    """A place as a message says it; of a single number, nothing."""
-    return f" at row {place[0]}" if len(place) == 1 else f" at {place}" if place else ""
+    return Place(np.argwhere(mask)[0].tolist() if np.ndim(mask) else ())

@@ -27,7 +27,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, place_text, require
+from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
@@ -116,9 +116,7 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
     y = require(
         integers("contrastive", "y", y, a.shape[:-1], "pairs"),
         lambda y: (y == 0) | (y == 1),
-        lambda v, place: LabelError(
-            f"contrastive: label {v}{place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
-        ),
+        lambda v, place: LabelError(f"contrastive: label {v}{place}; allowed 0 (similar) and 1 (dissimilar)"),
     )
     dissimilar = equal(y, 1)
     r = named(a - b, "r")
@@ -297,9 +295,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     x = require(
         x,
         np.isfinite,
-        lambda v, place: NonFiniteError(
-            f"{who}: the embeddings hold {v}{place_text(place)}; distances need numbers"
-        ),
+        lambda v, place: NonFiniteError(f"{who}: the embeddings hold {v}{place}; distances need numbers"),
     )
     y = check(
         y,

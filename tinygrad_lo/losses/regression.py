@@ -15,7 +15,7 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, place_text, require
+from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, require
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -63,9 +63,7 @@ def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
     return require(
         x,
         lambda x: x > -1,
-        lambda v, place: DomainError(
-            f"{who}: log(1 + x) needs x > -1, got {v}{place_text(place)} of the {name}"
-        ),
+        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{place} of the {name}"),
     )
 
 
@@ -127,8 +125,7 @@ def gaussian_nll(
     Shapes:   variance: one number, or one for each element.
     Units:    nats; the variance has the target's unit squared.
     At the edges: it is negative where the density is above 1. The variance is not clamped.
-    Raises:   DomainError: an element of variance is not finite and > 0.  OptionError: unless variance, if it
-              is one number, is finite and > 0.
+    Raises:   DomainError: an element of variance is not finite and > 0 (of one number, OptionError).
     Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
               full=False by default and raises variances below 1e-6 to it.
     Example:
@@ -160,5 +157,5 @@ def variances(who: str, variance: Any, r: Any) -> Any:
     return require(
         as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
         lambda x: (x > 0) & (x < math.inf),
-        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place_text(place)}"),
+        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place}"),
     )

@@ -81,7 +81,7 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     With one strength, lecture 000 writes β L2 + (1 − β) L1, which is `l1=1 - beta, l2=beta`; lecture 002
     Σ β W² + |W|, which is `l1=1.0, l2=beta`. Multiply either by λ.
 
-    Units:    l1 is a price for each unit of weight, l2 for each unit squared; both at least 0.
+    Units:    l1 is a price for each unit of weight, l2 for each unit squared.
     At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
     Source:   lectures 000 and 002; Zou and Hastie 2005. scikit-learn puts a ½ before its Σ W².
     Example:

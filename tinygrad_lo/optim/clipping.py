@@ -85,7 +85,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         (5.0, [0.6000000000000001, 0.8])
     """
     who = "clip_grad_norm"
-    most = upper_bound(who, "max_norm", max_norm)
+    bound = upper_bound(who, "max_norm", max_norm)
     live = with_gradients(who, params)
     norms = [norm_of(p.arrived) for _, p in live]
     for (name, _), norm in zip(live, norms, strict=True):
@@ -99,12 +99,12 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         raise NonFiniteError(
             f"{who}: the norm of all {len(live)} gradients together is inf, nothing was clipped"
         )
-    if total > most:
-        share = most / total
+    if total > bound:
+        factor = bound / total
         for _, p in live:
             g = p.arrived
-            # In float64: a small share is no normal number of float32 or float16.
-            replace_gradient(p, (g.astype(float64, copy=False) * share).astype(g.dtype, copy=False))
+            # In float64: a small factor is no normal number of float32 or float16.
+            replace_gradient(p, (g.astype(float64, copy=False) * factor).astype(g.dtype, copy=False))
     return total
 
 
@@ -128,15 +128,15 @@ def clip_grad_value(params: Any, limit: float) -> None:
         [ 1.  -0.5]
     """
     who = "clip_grad_value"
-    most = upper_bound(who, "limit", limit)
+    bound = upper_bound(who, "limit", limit)
     live = with_gradients(who, params)
     for name, p in live:
-        if bad := not_finite(p.arrived):
+        if kind := not_finite(p.arrived):
             raise NonFiniteError(
-                f"{who}: grad of {name} has {bad}, nothing was clipped; "
+                f"{who}: grad of {name} has {kind}, nothing was clipped; "
                 f"lo.anomaly() around the forward and backward pass names the op"
             )
     for _, p in live:
         # A limit beyond the dtype's range would overflow in the comparison.
-        most_here = min(most, float(np.finfo(p.arrived.dtype).max))
-        replace_gradient(p, np.clip(p.arrived, -most_here, most_here))
+        largest = min(bound, float(np.finfo(p.arrived.dtype).max))
+        replace_gradient(p, np.clip(p.arrived, -largest, largest))

@@ -95,13 +95,10 @@ def saved_options(opt: Any, group: Any, partner: dict[Any, str], groups: list[An
 
 def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, Any]:
     """What the rule has kept for one parameter, copied."""
-    slots = [key for key, kind in opt.state_kinds.items() if key in saved or kind != "array?"]
-    if wrong := differences(slots, saved):
+    kinds = opt.state_kinds
+    if wrong := differences([key for key in kinds if key in saved or kinds[key] != "array?"], saved):
         raise OptionError(f"{opt}: the state of {name!r}: {wrong}")
-    return {
-        key: slot(f"{opt}: {key} of {name!r} is", opt.state_kinds[key], x, p.value)
-        for key, x in saved.items()
-    }
+    return {key: slot(f"{opt}: {key} of {name!r} is", kinds[key], x, p.value) for key, x in saved.items()}
 
 
 def slot(what: str, kind: str, x: Any, w: Any) -> Any:

@@ -58,10 +58,10 @@ def random_search(
     Example:
         >>> import tinygrad_lo as lo
         >>> candidates = iter([3.0, 1.0, 2.0, 0.5])
-        >>> found = lo.optim.random_search(lambda w: w**2, lambda rng: next(candidates), steps=4)
-        >>> found.best, found.loss
+        >>> result = lo.optim.random_search(lambda w: w**2, lambda rng: next(candidates), steps=4)
+        >>> result.best, result.loss
         (0.5, 0.25)
-        >>> found.history
+        >>> result.history
         [(0, 9.0), (1, 1.0), (3, 0.25)]
     """
     who = "random_search"
@@ -70,16 +70,16 @@ def random_search(
             raise DTypeError(f"{who}: {name} must be a function, got {type(function).__name__}")
     steps = whole(who, "steps", steps)
     rng = generator(rng)
-    best, record, history = None, math.inf, []
+    best, lowest, history = None, math.inf, []
     for i in range(steps):
         candidate = sample(rng)
         loss = loss_as_float(who, loss_of(candidate))
         if math.isnan(loss) or loss == -math.inf:
             raise NonFiniteError(f"{who}: the loss of try {i} is {loss}; expected a number to compare")
-        if loss < record:
+        if loss < lowest:
             best = candidate.copy() if isinstance(candidate, np.ndarray) else candidate
-            record = loss
+            lowest = loss
             history.append((i, loss))
     if not history:
         raise NonFiniteError(f"{who}: the loss of all {steps} tries is inf; sample smaller candidates")
-    return SearchResult(best, record, history, steps)
+    return SearchResult(best, lowest, history, steps)
