@@ -135,11 +135,10 @@ def completed(doc: str, shared: str) -> str:
 def by_error(words: list[str]) -> str:
     """A section `Raises:` that names each error once, with all of its causes."""
     causes: dict[str, str] = {}
-    error = ""
     for word in words:
         if word.endswith("Error:"):
             error = word
-            causes[error] = causes[error].removesuffix(".") + ";" if error in causes else error
+            causes[error] = f"{causes[error][:-1]};" if error in causes else error
         else:
             causes[error] += f" {word}"
     return "  ".join(causes.values())

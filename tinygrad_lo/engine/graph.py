@@ -27,6 +27,7 @@ Array = Any
 Rule = Callable[..., Array]
 Call = Callable[..., Any]  # said where a rule names an op that stands below it in its file
 T = TypeVar("T")
+SPENT_AGAIN = 2  # Node.spent of a leaf: more was added to a gradient that a step has used
 
 tick: Callable[[], int] = itertools.count(-1, -1).__next__
 
@@ -117,9 +118,6 @@ class Op:
 def same(g: Array, y: Array, *inputs: Array) -> Array:
     """The rule of +: the gradient passes unchanged. The hot sweep knows it and saves the call."""
     return g
-
-
-SPENT_AGAIN = 2  # Node.spent of a leaf: more was added to a gradient that a step has used
 
 
 class Node:

@@ -203,12 +203,7 @@ class Optimizer:
         `flat` says that gradients come as one array: then packing costs nothing.
         """
         jobs = self._jobs
-        if (
-            jobs is None
-            or jobs.flat is not flat
-            or not jobs.fits(live, self)
-            or (self._seen and not jobs.hold())
-        ):
+        if jobs is None or not jobs.fits(live, self, flat) or (self._seen and not jobs.hold()):
             if jobs is not None:
                 jobs.settle()
             jobs = self._jobs = Jobs(live, spans, self._state, self, flat)
@@ -318,7 +313,12 @@ class Optimizer:
 
 def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
-    losses = losses_of(who, evaluate)
+    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
+    losses: list[Any] = list(evaluate)
+    for i, loss in enumerate(losses):
+        if not isinstance(loss, Node):
+            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
     arrays = [*(p.arrived for p in params), *(loss.value for loss in losses)]
     if any(hasattr(type(x), "__dask_graph__") for x in arrays):
         import dask.base
@@ -331,17 +331,6 @@ def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
         for loss, value in zip(losses, results[len(params) :], strict=True):
             place(loss, value)
     return [loss.value for loss in losses]
-
-
-def losses_of(who: str, evaluate: Any) -> list[Any]:
-    """What `evaluate` lists, if it is a list of tensors."""
-    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
-        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
-    losses = list(evaluate)
-    for i, loss in enumerate(losses):
-        if not isinstance(loss, Node):
-            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
-    return losses
 
 
 def titles(group: ParamGroup) -> str:

@@ -102,21 +102,15 @@ def cut_of(part: slice, shape: tuple[int, ...]) -> tuple[slice | int, tuple[int,
 
 
 class Jobs:
-    """What a step does with the parameters that have a gradient: a rule once for a pack, or for each alone.
-
-    Attributes:
-        live: the parameters, those of each group after those of the one before.
-        packs: each with its places in `live`, and its group.
-        alone: the parameters of a group that go alone, and the group.
-    """
+    """What a step does with the parameters that have a gradient: a rule once for a pack, or for each alone."""
 
     def __init__(
         self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any, flat: bool
     ) -> None:
         self.live, self.flat = live, flat
         self.owners = [(group, opt.keeps(group), start, end) for group, start, end in owners]
-        self.packs: list[tuple[Pack, list[int], Any]] = []
-        self.alone: list[tuple[list[Any], Any]] = []
+        self.packs: list[tuple[Pack, list[int], Any]] = []  # each with its places in `live`, and its group
+        self.alone: list[tuple[list[Any], Any]] = []  # those of a group that go alone, and the group
         order: list[int] = []
         for group, keeps, start, end in self.owners:
             states = kept if keeps else {}
@@ -132,10 +126,11 @@ class Jobs:
         self.order = order
         self.whole = len(self.packs) == 1 and not order  # mostly: one pack of all
 
-    def fits(self, live: list[Any], opt: Any) -> bool:
+    def fits(self, live: list[Any], opt: Any, flat: bool) -> bool:
         """Whether these are the parameters, and their groups' rules still keep what they kept."""
         return (
-            len(live) == len(self.live)
+            flat is self.flat
+            and len(live) == len(self.live)
             and all(map(is_, live, self.live))
             and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
         )

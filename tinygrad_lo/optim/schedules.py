@@ -34,12 +34,9 @@ class StepLR(Schedule):
     Source:   the step decay of the field; torch.optim.lr_scheduler.StepLR (step_size, gamma).
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.StepLR(opt, every=2, factor=0.5)
-        >>> for _ in range(5):
-        ...     print(opt.param_groups[0]["lr"], end=" ")
-        ...     schedule.step()  # after opt.step()
-        0.8 0.8 0.4 0.4 0.2
+        >>> schedule = lo.optim.StepLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), every=2, factor=0.5)
+        >>> [schedule.lr(t, 0) for t in range(5)]
+        [0.8, 0.8, 0.4, 0.4, 0.2]
     """
 
     @public

@@ -59,10 +59,8 @@ def random_search(
         >>> import tinygrad_lo as lo
         >>> candidates = iter([3.0, 1.0, 2.0, 0.5])
         >>> result = lo.optim.random_search(lambda w: w**2, lambda rng: next(candidates), steps=4)
-        >>> result.best, result.loss
-        (0.5, 0.25)
-        >>> result.history
-        [(0, 9.0), (1, 1.0), (3, 0.25)]
+        >>> result.best, result.loss, result.history
+        (0.5, 0.25, [(0, 9.0), (1, 1.0), (3, 0.25)])
     """
     who = "random_search"
     for name, function in (("loss_of", loss_of), ("sample", sample)):
