@@ -12,7 +12,7 @@ import inspect
 import math
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -103,7 +103,13 @@ def pair(who: str, name: str, value: Any, **bounds: float) -> tuple[float, float
 
 def requirement(read: OptionReader) -> str:
     """What a reader asks of an option, for docstrings: its bounds or values, else its own summary."""
-    texts: dict[Any, Callable[..., str]] = {number: interval, choice: either, flag: lambda: "True or False"}
+    texts: dict[Any, Callable[..., str]] = {
+        number: interval,
+        whole: lambda at_least=1: f"an int >= {at_least}",
+        flag: lambda: either((True, False)),
+        choice: either,
+        pair: lambda **bounds: f"a pair of numbers {interval(**bounds)}",
+    }
     kind = getattr(read, "func", read)  # functools.partial keeps it there
     if kind in texts:
         return texts[kind](**getattr(read, "keywords", {}))
@@ -114,8 +120,11 @@ def requirement(read: OptionReader) -> str:
 SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:")
 
 
-def completed(doc: str, shared: str) -> str:
-    """A docstring with the sections of a shared one: each section once, in the house's order, and filled."""
+def completed(doc: str, shared: str, readers: Mapping[str, OptionReader]) -> str:
+    """A docstring with shared sections and what options must be: each section once, in order, and filled."""
+    if readers:
+        wanted = "; ".join(f"{name} is {requirement(read)}" for name, read in readers.items())
+        shared += f"\nRaises: OptionError: unless {wanted}."
     head, title, example = inspect.cleandoc(doc).partition("\nExample:")
     sections = dict.fromkeys(SECTIONS, "")
     for text in (shared, head):
@@ -124,7 +133,7 @@ def completed(doc: str, shared: str) -> str:
         for line in text.splitlines():
             current = next(filter(line.startswith, SECTIONS), current)
             sections[current] += f"{line.removeprefix(current)}\n"
-    lines = [sections["head"]]
+    lines = [sections["head"].rstrip() + "\n"]
     for name in filter(sections.get, SECTIONS):
         words = sections[name].split()
         text = by_error(words) if name == "Raises:" else " ".join(words)
@@ -134,14 +143,14 @@ def completed(doc: str, shared: str) -> str:
 
 def by_error(words: list[str]) -> str:
     """A section `Raises:` that names each error once, with all of its causes."""
-    causes: dict[str, str] = {}
+    error, causes = "", {"": ""}
     for word in words:
         if word.endswith("Error:"):
             error = word
             causes[error] = f"{causes[error][:-1]};" if error in causes else error
         else:
             causes[error] += f" {word}"
-    return "  ".join(causes.values())
+    return "  ".join(filter(None, causes.values()))
 
 
 # Ours, and what PyTorch, Keras, scikit-learn and papers call it; likeness finds the rest. A word that stands

@@ -31,8 +31,7 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
     At the edges: of other probabilities, logarithms end at −100, and the gradient (p − y) / (p (1 − p)) at
               1/tiny, tiny the smallest normal number of the dtype. Warns of one rounded to 0 or 1, and wrong.
     Raises:   DomainError: p or y is outside [0, 1].
-    Source:   lectures 001 and 003; lecture 004 drops the minus sign, and sums. Several outputs for each
-              sample (lecture 001: sum over outputs, mean over samples) are reduction="batchmean".
+    Source:   lectures 001 (reduction="batchmean") and 003; lecture 004 drops the minus sign, and sums.
     Example:
         >>> import tinygrad_lo as lo
         >>> round(float(lo.losses.binary_cross_entropy([0.5], [1.0])), 4)  # ln 2

@@ -26,22 +26,12 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import (
-    OptionReader,
-    P,
-    choice,
-    completed,
-    either,
-    first_unknown,
-    is_finite,
-    requirement,
-    unknown,
-)
+from tinygrad_lo.options import OptionReader, P, choice, completed, first_unknown, is_finite, unknown
 
 # (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]
 
-LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
+REDUCTION = functools.partial(choice, allowed=("mean", "sum", "none", "batchmean"))
 
 
 def loss(
@@ -69,7 +59,7 @@ def loss(
             if reduction is not standard:
                 if standard is None:
                     raise unknown(who, "reduction", list(parameters))
-                choice(who, "reduction", reduction, LOSS_REDUCTIONS)
+                REDUCTION(who, "reduction", reduction)
             if options or len(inputs) != count:
                 if len(inputs) != count or not options.keys() <= optional.keys():
                     inputs, options = by_place(formula, inputs, options)
@@ -91,8 +81,7 @@ def by_place(
     formula: Callable[..., Any], inputs: Any, options: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The inputs in their places, also those that were given by name; and the options."""
-    misspelt = first_unknown(formula, options)
-    if misspelt is not None:
+    if misspelt := first_unknown(formula, options):
         raise misspelt
     try:
         bound = inspect.signature(formula).bind(*inputs, **options)
@@ -104,13 +93,10 @@ def by_place(
 def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, OptionReader]) -> str:
     """A docstring completed by the sections of its reader, and by what options must be."""
     text = inspect.cleandoc(shared).format(*parameters)
-    wanted = [f"{name} is {requirement(read)}" for name, read in readers.items()]
     if "reduction" in parameters:
         text = text.replace("result ", 'result () or, with reduction="none", ')
-        wanted.append(f"reduction is {either(LOSS_REDUCTIONS)}")
-    if wanted:
-        text += f"\nRaises: OptionError: unless {'; '.join(wanted)}."
-    return completed(doc, text)
+        readers = readers | {"reduction": REDUCTION}
+    return completed(doc, text, readers)
 
 
 def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:

@@ -186,8 +186,7 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
 def hard_negatives(embeddings: Any, labels: Any) -> Array:
     """For each row as an anchor, its hardest negative: the nearest row that has another label.
 
-    These are the mistakes a ranking is about to make. Use as `E[hard_negatives(E, labels)]` for the
-    third input of `triplet`; the choice itself has no gradient.
+    Use `E[hard_negatives(E, labels)]` as the third input of `triplet`; the choice itself has no gradient.
 
         n_i = argmin_j ‖x_i − x_j‖  over all j with y_j ≠ y_i;  of equally near rows the first
 

@@ -116,13 +116,11 @@ def gaussian_nll(
 ) -> Any:
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 
-    A variance for each element may be a tensor: a model can learn how sure it is.
-
         L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance
 
     full=False leaves out ½ log 2π, which no gradient sees; log σ stays.
 
-    Shapes:   variance: one number, or one for each element.
+    Shapes:   variance: one number, or one for each element; as a tensor, a model learns how sure it is.
     Units:    nats; the variance has the target's unit squared.
     At the edges: it is negative where the density is above 1. The variance is not clamped.
     Raises:   DomainError: an element of variance is not finite and > 0 (of one number, OptionError).

@@ -39,10 +39,9 @@ def l1(params: Any) -> Any:
 
         R(W) = Σ |W|
 
-    Gradient descent hovers around 0; a proximal step, W ← sign(W) · max(0, |W| − lr · λ), reaches it.
-
     Units:    the weight's. Leave the biases out of the list, as the lectures do.
-    At the edges: its slope at a weight of 0 is 0; everywhere else it is −1 or 1, however small the weight.
+    At the edges: its slope at a weight of 0 is 0; everywhere else −1 or 1, however small the weight. Gradient
+              descent hovers around 0; a proximal step, W ← sign(W) · max(0, |W| − lr · λ), reaches it.
     Source:   lectures 000 and 002.
     Example:
         >>> import tinygrad_lo as lo
@@ -59,9 +58,8 @@ def l2(params: Any, *, half: bool = False) -> Any:
         R(W) = Σ W²          half=True:  ½ Σ W²
 
     Multiply it by the regularization strength: `loss = data_loss + 1e-3 * lo.losses.l2([W1, W2])`.
-    Leave the biases out of the list, as the lectures do.
 
-    Units:    the weight's unit squared.
+    Units:    the weight's unit squared. Leave the biases out of the list, as the lectures do.
     Source:   lectures 000 and 002; half=True is lecture 004.
     Example:
         >>> import tinygrad_lo as lo

@@ -1,7 +1,6 @@
 """Optimizers that give each weight a step of its own, by how large its gradients have been.
 
-Every rule computes in one array (`move`) that becomes the new value, so a step allocates no more
-than that, and one array besides where weight decay or a numerator needs it.
+Every rule computes in one array (`move`) that becomes the new value.
 """
 
 from __future__ import annotations

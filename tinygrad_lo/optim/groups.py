@@ -52,8 +52,7 @@ class ParamGroup(dict[str, Any]):
             if name not in self.kind.options:
                 raise unknown(self.who, name, self.kind.options)
             options[name] = self.kind.options[name](self.who, name, value)
-        conflict = self.kind.conflict({**self, **options})
-        if conflict is not None:
+        if conflict := self.kind.conflict({**self, **options}):
             raise OptionError(f"{self.who}: {conflict}")
         for p in self["params"] if "eps" in options else ():
             if p.value.dtype.type(options["eps"]) == 0:
@@ -120,8 +119,7 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     """The two groups 'weights decay, biases do not', for any optimizer.
 
     Parameters with two axes or more decay. Those with one or none (biases, scales) do not: they bend
-    nothing, so shrinking them costs fit and buys no simplicity. A group that would be empty is left
-    out; of group dicts each is split, and keeps its other options.
+    nothing. A group that would be empty is left out; group dicts are split, and keep their other options.
 
     Raises:   OptionError: weight_decay is not finite and >= 0, or there are no parameters.
     Source:   lecture 001: regularize the weights W, not the offsets b.

@@ -6,7 +6,7 @@ import itertools
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import cleandoc
 from math import isfinite
 from textwrap import indent
@@ -53,8 +53,7 @@ class Optimizer:
     or a list of groups: dicts with "params" and options of their own, the rest being the optimizer's.
     `opt.param_groups[0]["lr"] = 0.01` changes a learning rate, and is checked. State is saved by name.
 
-    Raises:   OptionError: there are no parameters, or one is not a leaf or comes twice; an option is unknown,
-              not finite or out of range.
+    Raises:   OptionError: there are no parameters, or one is not a leaf or comes twice; an option is unknown.
     """
 
     options: ClassVar[dict[str, OptionReader]] = {}
@@ -75,7 +74,9 @@ class Optimizer:
             defaults = {name: option.default for name, option in options.items()}
             _, shared, raises = cleandoc(Optimizer.__doc__ or "").split("\n\n")
             rule = f"{rule_in_words(cls, defaults)}\n\n{shared}\n"
-            cls.__doc__ = completed(cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule), raises)
+            cls.__doc__ = completed(
+                cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule), raises, cls.options
+            )
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""
@@ -338,25 +339,20 @@ def titles(group: ParamGroup) -> str:
     return ", ".join(name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"])
 
 
-def settings(defaults: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names for the numbers, in every setting of what switches terms on or off; first what was switched."""
+def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
+    """The equations with names for the numbers; then, of each setting of the switches, the new lines."""
     symbols = {name: name for name in defaults} | {"betas": ("β1", "β2")}
     switches = {k: x for k, x in defaults.items() if isinstance(x, bool) or k == "momentum"}
-    for turned in itertools.product((False, True), repeat=len(switches)):
-        changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
-        words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
-        yield ", ".join(words), {**symbols, **switches, **changed}
-
-
-def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
-    """The equations in every setting, each shown by the lines that no setting before it had."""
     known: list[str] = []
     text = note = ""
-    for changed, symbols in settings(defaults):
-        new = [line for line in kind.equations(object.__new__(kind), symbols) if line not in known]
+    for turned in itertools.product((False, True), repeat=len(switches)):
+        changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
+        equations = kind.equations(object.__new__(kind), {**symbols, **switches, **changed})
+        new = [line for line in equations if line not in known]
         known += new
         if new and changed:
-            text += f"    with {changed}:\n"
+            words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
+            text += f"    with {', '.join(words)}:\n"
             note = "Below an option stand only the lines that it changes.\n\n"
         text += "".join(f"{'        ' if changed else '    '}{line}\n" for line in new)
     return note + text.rstrip()

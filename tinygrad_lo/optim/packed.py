@@ -38,7 +38,11 @@ class Pack:
         self.shapes = [p.value.shape for p in params]
         self.scalars = not any(self.shapes)
         self.dtype = params[0].value.dtype
-        self.cuts = list(map(cut_of, self.parts, self.shapes))
+        # What to take of the flat array, a number by its place; and the shape to give it, if it needs one.
+        self.cuts = [
+            (part if shape else part.start, shape if len(shape) > 1 else ())
+            for part, shape in zip(self.parts, self.shapes, strict=True)
+        ]
         self.flat: Array = None
         self.windows: list[Array] = []
         self.state: State = {}
@@ -96,13 +100,8 @@ class Pack:
         )
 
 
-def cut_of(part: slice, shape: tuple[int, ...]) -> tuple[slice | int, tuple[int, ...]]:
-    """What to take of a flat array, and the shape to give it if it has not got it: a number by its place."""
-    return (part if shape else part.start), (shape if len(shape) > 1 else ())
-
-
 class Jobs:
-    """What a step does with the parameters that have a gradient: a rule once for a pack, or for each alone."""
+    """What a step does with the parameters that have a gradient: a rule once for a pack, or once for each."""
 
     def __init__(
         self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any, flat: bool

@@ -340,9 +340,15 @@ class SequentialLR(Schedule):
         for i, pair in enumerate(schedules):
             if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not isinstance(pair[0], Schedule):
                 raise OptionError(f"{self}: entry {i} must be (schedule, steps), got {pair!r}")
-            refuse_unfit(f"{self}: entry {i}, {pair[0]},", pair[0], opt)
-            pair[0].take_new_groups()
-            self.schedules.append(pair[0])
+            schedule, who = pair[0], f"{self}: entry {i}, {pair[0]},"
+            if isinstance(schedule, ReduceOnPlateau):
+                raise OptionError(f"{who} needs the loss at each step; step it alone")
+            if schedule.optimizer is not opt:
+                raise OptionError(f"{who} belongs to another optimizer")
+            if schedule.t:
+                raise OptionError(f"{who} is at step {schedule.t} already; use a new one")
+            schedule.take_new_groups()
+            self.schedules.append(schedule)
             self.steps.append(whole(str(self), f"steps of entry {i}", pair[1]))
         super().__init__(opt)
 
@@ -391,13 +397,3 @@ class SequentialLR(Schedule):
         """The schedules and their steps."""
         pairs = zip(self.schedules, self.steps, strict=True)
         return f"{self}([{', '.join(f'({schedule.as_call()}, {steps})' for schedule, steps in pairs)}])"
-
-
-def refuse_unfit(who: str, schedule: Schedule, opt: Optimizer) -> None:
-    """Raise for a schedule that cannot be one of several."""
-    if isinstance(schedule, ReduceOnPlateau):
-        raise OptionError(f"{who} needs the loss at each step; step it alone")
-    if schedule.optimizer is not opt:
-        raise OptionError(f"{who} belongs to another optimizer")
-    if schedule.t:
-        raise OptionError(f"{who} is at step {schedule.t} already; use a new one")

@@ -48,9 +48,7 @@ def random_search(
 
         best loss = min of loss_of(sample(rng)) over the tries
 
-    A best candidate that is an array is copied, so `sample` may fill one array again and again.
-
-    At the edges: a loss of inf is a bad candidate; ties keep the earlier one.
+    At the edges: a loss of inf is a bad candidate; ties keep the earlier one. The best array is copied.
     Raises:   NonFiniteError: a loss is nan or −inf, or all are inf.  ShapeError: a loss is not one
               number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample
               is not a function, or a loss is not a number.
