@@ -187,15 +187,17 @@ class Optimizer:
 
     def _apply(self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]]) -> None:
         """Step these parameters, in packs where that is quicker."""
-        if not any(self.keeps(group) for group, _, _ in work) and {*map(type, grads)} == ARRAYS:
-            self.screen(live, grads)
-            for group, began, end in work:
-                self.update(live[began:end], grads[began:end], group)
-            return
-        jobs = self.jobs(live, work)
-        arrays = jobs.gathered(grads)
+        jobs, arrays = None, grads
+        if any(self.keeps(group) for group, _, _ in work) or {*map(type, grads)} != ARRAYS:
+            jobs = self.jobs(live, work)
+            arrays = jobs.gathered(grads)
         self.screen(live, arrays)
-        jobs.run(self, arrays)
+        self._warn_of_old(live)
+        if jobs is not None:
+            jobs.run(self, arrays)
+            return
+        for group, began, end in work:
+            self.update(live[began:end], grads[began:end], group)
 
     def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
         """What a step does with these parameters; the same as last time, if nothing has changed.
@@ -236,12 +238,15 @@ class Optimizer:
         stepped(params, grads, map(self._state.__getitem__, params), self.rule, group)
 
     def screen(self, params: list[Any], grads: list[Array]) -> None:
-        """Raise for gradients that the rule cannot take; warn, once, of one that was stepped with before."""
+        """Raise for gradients that the rule cannot take."""
         # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
         together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
         screened = [np.concatenate(grads, None)] if together else grads
         if not all(map(isfinite, map(vdot, screened, screened))):
             self._refuse_not_finite(params)
+
+    def _warn_of_old(self, params: list[Any]) -> None:
+        """Warn, once, of a gradient that was stepped with before and then added to."""
         if not self._warned and 2 in map(SPENT, params):
             self._warned = True
             p = next(p for p in params if p.spent == 2)

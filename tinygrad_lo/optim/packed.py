@@ -134,11 +134,8 @@ class Jobs:
 
     def fits(self, live: list[Any], opt: Any) -> bool:
         """Whether these are the parameters, and their groups' rules still keep what they kept."""
-        return (
-            len(live) == len(self.live)
-            and all(map(is_, live, self.live))
-            and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
-        )
+        same = live is self.live or (len(live) == len(self.live) and all(map(is_, live, self.live)))
+        return same and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
 
     def gathered(self, grads: list[Array]) -> list[Array]:
         """The gradients as the rules take them: of each pack as one array, then of those that go alone."""
