@@ -95,9 +95,10 @@ def add_group(opt):
 
 
 def change_options(opt):
-    opt.param_groups[0]["lr"] = 0.5
-    if "momentum" in opt.param_groups[0] and not opt.param_groups[0].get("nesterov"):
-        opt.param_groups[0]["momentum"] = 0.7  # of plain SGD, from here on something is kept
+    for group in opt.param_groups:
+        group["lr"] = 0.5
+        if "momentum" in group and not group.get("nesterov"):
+            group["momentum"] = 0.7  # of plain SGD, from here on something is kept
 
 
 def reload(opt):
