@@ -1,8 +1,7 @@
 """Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
 
-A rule gives one slope at a kink, and nothing in its text tells how the slope changes there: left
-alone, the second derivative of |x|² at 0 would be 0. The sweep that makes gradients as graphs comes
-through here, and only it: first derivatives are what the table says.
+A rule gives one slope at a kink and does not tell how the slope changes there: left alone, the second
+derivative of |x|² at 0 would be 0. So the sweep that makes gradients as graphs comes through here.
 
 What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
 whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.backward import Part, contributions, edges, pull, pull_graph, sweep, tensors
+from tinygrad_lo.engine.backward import Part, edges, pull, pull_graph, sweep, tensors
 from tinygrad_lo.engine.graph import Array, Node, Op, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
@@ -32,8 +31,6 @@ EXACT = "its slope jumps there, what is made of it is smooth: the second derivat
 NO_SECOND = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
 HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
 SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
-
-
 MOST_ASKED = 64  # kinks that are looked into, of one sweep; then any that may count is told of
 
 
@@ -47,19 +44,18 @@ class Kinks:
 
     def pull(self, node: Node, g: Any) -> Iterable[Part]:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
-        inputs, masks = tensors(node), masks_of(node)
+        silent = modes.recording is not None  # a program is for other numbers, too
+        for mask in () if silent else moving_masks(node):
+            self.ask(mask, node, g)
         kink = node.op.kink  # type: ignore[union-attr]
-        if masks and modes.recording is None:  # a program is for other numbers, too
-            for condition in moving_masks(masks):
-                self.ask(condition, node, g)
-        if kink is not None and kink.even is None and modes.recording is None:
-            self.ask(node, node, g)
-        elif kink is not None and kink.even is not None:
+        if kink is not None and kink.even is not None:
             met = where_met(node)
             if met is not None:
                 leave("the second derivative of a length of 0", node)
                 return [self.length(node, g, met)]
-        return contributions(node, g, node, inputs)
+        elif kink is not None and not silent:
+            self.ask(node, node, g)
+        return pull_graph(node, g)
 
     def ask(self, kinked: Node, node: Node, g: Any) -> None:
         """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
@@ -141,9 +137,10 @@ class Kinks:
         def work(n: Node, h: Any) -> Iterable[Part]:
             if n is node:
                 return ()
-            itself = [n] if n.op is not None and n.op.kink is not None else []
-            masks = [mask for mask in moving_masks(masks_of(n)) if not self.by_rule(mask)]
-            for one in (*itself, *masks):
+            asked = [mask for mask in moving_masks(n) if not self.by_rule(mask)]
+            if n.op.kink is not None:  # type: ignore[union-attr]
+                asked.append(n)
+            for one in asked:
                 met = where_met(one)
                 if met is not None and (at_places(met, n) & (raw(h) != 0)).any():
                     kinked.append(one)
@@ -209,25 +206,20 @@ def at_places(met: Array, node: Node) -> Array:
         return np.ones(node.value.shape, bool)
 
 
-def masks_of(node: Node) -> list[Node]:
-    """The inputs of a node that have no gradient and remember of what they were made."""
-    return [x for x in node.parents if x is not None and x.op is not None and not x.needs]
-
-
-def moving_masks(masks: list[Node]) -> Iterator[Node]:
-    """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
-    while masks:
-        mask = masks.pop()
-        if mask.op is not None and not mask.needs:
+def moving_masks(node: Node) -> Iterator[Node]:
+    """The masks among the inputs, and what they are made of, that move: where(x > 0, ...), x * sign(x)."""
+    waiting = [*node.parents]
+    while waiting:
+        mask = waiting.pop()
+        if mask is not None and mask.op is not None and not mask.needs:
             if mask.op.kink is not None and any(x is not None and x.needs for x in mask.parents):
                 yield mask
-            masks += [x for x in mask.parents if x is not None]
+            waiting += mask.parents
 
 
 def lifted(node: Node, mask: Array) -> Array:
     """A mask of lengths as one of the elements that they are the lengths of."""
-    found: Array = per_element(node.op, mask.astype(float), *node.inputs) != 0
-    return found
+    return per_element(node.op, mask.astype(float), *node.inputs) != 0
 
 
 def per_element(op: Any, c: Array, x: Array, *options: Any) -> Array:
@@ -249,17 +241,16 @@ def behind(root: Node) -> Iterator[Node]:
                 waiting.append(node.label.derived)
 
 
-def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
-    """nan for all of a vector, where any of it is asked for."""
-    return np.where(per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
-
-
 # Not in the table: it stands for a derivative that does not exist.
 undefined = quickest(
     Op(
         name="undefined",
         forward=lambda x, op, *options: +x,
-        rules=(undefined_rule,),
+        rules=(  # nan for all of a vector, where any of it is asked for
+            lambda g, y, x, op, *options: np.where(
+                per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan
+            ),
+        ),
         spelling="+{0}",
         symbol="{0}",
         about="The same values; the derivative is nan.",

@@ -1,16 +1,14 @@
-"""What other rooms ask of many nodes at once, write into leaves, and the nodes that only they need."""
+"""What other rooms ask of many nodes at once, and write into leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from tinygrad_lo.engine.backward import Part, contributions
 from tinygrad_lo.engine.graph import Array, Node, Op, Rule, reachable, tick
 from tinygrad_lo.engine.naming import Label, name_of
-
-N = TypeVar("N", bound=Node)
 
 
 class NodeRow(NamedTuple):
@@ -53,28 +51,9 @@ def replayed(
     return pull
 
 
-def leaf_over(kind: Callable[[float], N], array: Array) -> N:
-    """A leaf of a class of tensors over this very array, neither read nor copied."""
-    leaf = kind(0.0)
-    leaf.value = array
-    return leaf
-
-
-def as_kind(kind: type[N], node: Node) -> N:
-    """The node as an object of another class of tensors."""
-    copy = object.__new__(kind)
-    for slot in Node.__slots__:
-        if hasattr(node, slot):
-            setattr(copy, slot, getattr(node, slot))
-    return copy
-
-
 def let_go(leaf: Node) -> None:
     """Forget a leaf's value."""
     leaf.value = None
-
-
-# ------------------------------------------------------------------------- what is written into leaves
 
 
 def stepped(

@@ -94,9 +94,6 @@ def rename(node: Node, name: Any) -> None:
         node.label = name
 
 
-# -------------------------------------------------------------------------------------- scopes
-
-
 class Scope:
     """One entry of a `with lo.scope(...)` block; entering twice makes two."""
 

@@ -89,7 +89,7 @@ def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: i
     if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
         return None
     if one_minus:
-        return () if parents[0] is None and is_number_one(inputs[0]) else None
+        return () if parents[0] is None and isinstance(inputs[0], (int, float)) and inputs[0] == 1 else None
     pairs = list(zip(parents[1:], inputs[1:], strict=False))
     if any(is_stale(x, data, birth) for x, data in pairs):
         return None
@@ -99,11 +99,6 @@ def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: i
 def is_stale(x: Any, seen: Array, birth: int) -> bool:
     """Whether this is a leaf whose data is no longer what the node with this birth saw."""
     return isinstance(x, Node) and x.op is None and (x.value is not seen or birth > x.stamp)
-
-
-def is_number_one(x: Any) -> bool:
-    """Whether this is the number 1."""
-    return isinstance(x, (int, float)) and x == 1
 
 
 def axis_of(x: Node) -> tuple[Any, ...]:

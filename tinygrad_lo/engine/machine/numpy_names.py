@@ -54,33 +54,20 @@ def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) ->
     if ord is None or ord == (2 if vector else "fro"):
         return reductions.norm(x, axis, keepdims)
     name = spelled(x, "x") if isinstance(x, Node) else "x"
-    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
-    write = vector_norm(name, ord, inside) if vector else matrix_norm(name, ord, whole=axis is None)
+    size = f"np.abs({name})"
     along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
     hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
+    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
+    write = f"{name}.norm() for the root of the sum of squares"
+    if vector and not isinstance(ord, (str, bool)):
+        known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})",
+                 1: f"{size}.sum({inside})", 0: f"np.count_nonzero({name})"}  # fmt: skip
+        write = known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
+    elif not vector and axis is None and ord in (1, np.inf, -np.inf) and ord is not True:
+        sums = f"{size}.sum(axis={0 if ord == 1 else 1}).{'max' if ord > 0 else 'min'}()"
+        write = f"{sums} for the largest column or row, {size}.sum() for all"
     kind = "a vector" if vector else "a matrix"
     raise UnsupportedError(f"np_norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
-
-
-def vector_norm(name: str, ord: Any, inside: str) -> str:
-    """How to write another np_norm of a vector."""
-    size = f"np.abs({name})"
-    known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})", 1: f"{size}.sum({inside})",
-             0: f"np.count_nonzero({name})"}  # fmt: skip
-    if isinstance(ord, (str, bool)):
-        return f"{name}.norm()"
-    return known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
-
-
-def matrix_norm(name: str, ord: Any, *, whole: bool) -> str:
-    """How to write another np_norm of a matrix."""
-    if isinstance(ord, bool) or ord not in (1, np.inf, -np.inf) or not whole:
-        return f"{name}.norm() for the root of the sum of squares"
-    size = f"np.abs({name})"
-    end = "max" if ord > 0 else "min"
-    return (
-        f"{size}.sum(axis={0 if ord == 1 else 1}).{end}() for the largest column or row, {size}.sum() for all"
-    )
 
 
 def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
@@ -117,15 +104,13 @@ CHANGE_NOTHING = {"optimize", "kind", "stable"}
 
 @functools.cache
 def parameter_names(function: Any, *, by_place: bool) -> tuple[str, ...]:
-    """The names of a function's parameter_names; () where they are not known, as of some of NumPy's in C."""
+    """The names of a function's parameters; () where they are not known, as of some of NumPy's in C."""
     try:
-        found = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:
         return ()
-    others = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} | (
-        {Parameter.KEYWORD_ONLY} if by_place else set()
-    )
-    return tuple(p.name for p in found if p.kind not in others)
+    others = [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD, *[Parameter.KEYWORD_ONLY] * by_place]
+    return tuple(p.name for p in parameters if p.kind not in others)
 
 
 def refuse_options(who: str, options: dict[str, Any]) -> None:
@@ -212,22 +197,11 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         raise
 
 
-# ------------------------------------------------------------------------- Python's operators
-
-
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The operator for a tensor on the right: what stands on the left comes as `other`."""
-
-    def call(self: Any, other: Any) -> Any:
-        return op(other, self)
-
-    return call
+    return lambda self, other: op(other, self)
 
 
 def plain_answer(function: Any) -> Callable[..., Any]:
     """The operator that asks a NumPy function without a derivative."""
-
-    def call(self: Any, *others: Any) -> Any:
-        return fact(function, (self, *others), {})
-
-    return call
+    return lambda self, *others: fact(function, (self, *others), {})

@@ -13,7 +13,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
-from tinygrad_lo.engine.leaves import NodeRow, as_kind, history, leaf_over
+from tinygrad_lo.engine.leaves import NodeRow, history
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.refusals import refusal
 from tinygrad_lo.engine.naming import label, name_of, quoted, rename
@@ -130,7 +130,9 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `backward.call`, for whoever is being recorded."""
         count = len(inputs) - 1 if op.arity is None else op.arity
-        parents, values = self.read(op, inputs, count)
+        operands = [self.operand(x, op) for x in inputs[:count]]
+        parents = tuple(parent for parent, _ in operands)
+        values = (*(value for _, value in operands), *map(self.option, inputs[count:]))
         data = self.forward(op, values)
         if count and all(parent is None for parent in parents):
             return data
@@ -138,7 +140,8 @@ class Recording(mode):
         plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
         wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
         out = node_of(op, data, parents, values, needs=wanted and op.differentiable)
-        out = as_kind(Data, out) if plainly else out
+        if plainly:
+            out.__class__ = Data
         if modes.scope is not None:
             label(out).scope = modes.scope
         self.always += [out] * runs_always(op)
@@ -149,14 +152,6 @@ class Recording(mode):
         else:
             self.steady = False
         return data
-
-    def read(
-        self, op: Op, inputs: tuple[Any, ...], count: int
-    ) -> tuple[tuple[Node | None, ...], tuple[Any, ...]]:
-        """The tensors that stand for the operands, and all inputs as the forward takes them."""
-        operands = [self.operand(x, op) for x in inputs[:count]]
-        values = [value for _, value in operands]
-        return tuple(parent for parent, _ in operands), (*values, *map(self.option, inputs[count:]))
 
     def copied(self, out: Node) -> Any:
         """In f, the engine copies views that need no gradient, which may change how they lie in memory."""
@@ -209,7 +204,8 @@ class Recording(mode):
         """The tensor that stands for a plain array: the op that made it, or a leaf."""
         key = memory(array)
         if key not in self.arrays:
-            self.arrays[key] = leaf_over(Data, array)
+            leaf = self.arrays[key] = Data(0.0)
+            leaf.value = array  # this very one, neither read nor copied
         return self.arrays[key]
 
     def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
