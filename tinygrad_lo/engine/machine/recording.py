@@ -172,7 +172,7 @@ class Recording(mode):
     def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
         """The tensor that stands for an operand, if any does, and its array or number."""
         if isinstance(value, Node):
-            parent = self.origin(value) if value.op is None else value
+            parent = self.origin(value)
             return parent, parent.value
         value = value if type(value) in NUMBERS else plain(value, op.name)
         self.steady = self.steady and not isinstance(value, np.generic)
@@ -246,8 +246,10 @@ class Recording(mode):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        spelling = f"np.{name}({call_text(values, places, options)})"
-        op = Op(name, forward, (None,) * len(places), spelling, name, "", len(places))
+        holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
+        texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
+        texts += [f"{key}={value!r}" for key, value in options.items()]
+        op = Op(name, forward, (None,) * len(places), f"np.{name}({', '.join(texts)})", name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
 
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
@@ -273,13 +275,6 @@ class Recording(mode):
         raise error
 
 
-def call_text(values: tuple[Any, ...], places: list[int], options: dict[str, Any]) -> str:
-    """The arguments of a call as text, with holes for what stands at some places."""
-    holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
-    texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
-    return ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
-
-
 def runs_always(op: Op) -> bool:
     """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
     return op.arity == 0 or op is GATHER
@@ -294,8 +289,6 @@ def frozen(value: Any) -> Any:
 
 def holds_array(value: Any) -> bool:
     """Whether an option is, or holds, an array or tensor."""
-    if value is None or type(value) is bool:
-        return False
     if isinstance(value, (tuple, list)):
         return any(map(holds_array, value))
     return isinstance(value, (Node, ndarray))
