@@ -1,54 +1,12 @@
-"""What other rooms ask of many nodes at once, and write into leaves."""
+"""What other rooms write into leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
-from tinygrad_lo.engine.backward import Part, contributions
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule, reachable, tick
-from tinygrad_lo.engine.naming import Label, name_of
-
-
-class NodeRow(NamedTuple):
-    """One node of a graph, read once."""
-
-    node: Node
-    birth: int
-    op: Op | None
-    name: str | None
-    parents: tuple[Node | None, ...]
-    inputs: tuple[Any, ...]
-
-
-def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
-    """Everything that the roots were made from, and the roots, oldest first; nothing behind known births."""
-    return [
-        NodeRow(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
-        for node in reachable(roots, known)
-    ]
-
-
-def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
-    """(birth at which it began, birth of its value) for every loss among the nodes."""
-    labels = [(node, node.label) for node in nodes if isinstance(node.label, Label)]
-    return [(began, node.birth) for node, label in labels for _, began in label.spans]
-
-
-def replayed(
-    inputs: Mapping[int, Collection[Any]], marks: list[tuple[int, int]]
-) -> Callable[[Node, Array], Iterable[Part]]:
-    """Run the rules of nodes on tensors: their inputs are given by birth.
-
-    What is born after a mark (birth, node), and before the next one, belongs to that node.
-    """
-
-    def pull(node: Node, g: Array) -> Iterable[Part]:
-        marks.append((tick(), node.birth))
-        return contributions(node, g, node, inputs[node.birth])
-
-    return pull
+from tinygrad_lo.engine.graph import Array, Node, Rule
 
 
 def let_go(leaf: Node) -> None:

@@ -10,9 +10,8 @@ from typing import Any
 from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
 from tinygrad_lo.errors import UnsupportedError
 
-ScopePath = tuple[
-    tuple[str, int], ...
-]  # outermost first; the birth at its begin tells two of one title apart
+# Titles, outermost first, each with the birth at its begin, which tells two with one title apart.
+ScopePath = tuple[tuple[str, int], ...]
 
 
 class Label:

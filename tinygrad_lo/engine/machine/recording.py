@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
-from tinygrad_lo.engine.leaves import NodeRow, history
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, reachable, tick
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.refusals import refusal
 from tinygrad_lo.engine.naming import label, name_of, quoted, rename
@@ -97,6 +96,17 @@ class Effect:
     action: Callable[..., None] | None = None
     facts: tuple[Any, ...] = ()
     answer: bool = True
+
+
+class NodeRow(NamedTuple):
+    """One node of a graph, read once, with tensors in place of the arrays among its inputs."""
+
+    node: Node
+    birth: int
+    op: Op | None
+    name: str | None
+    parents: tuple[Node | None, ...]
+    inputs: list[Any]
 
 
 class Recording(mode):
@@ -209,18 +219,18 @@ class Recording(mode):
         return self.arrays[key]
 
     def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
-        """`leaves.history`, with tensors in place of the arrays among the inputs."""
-        rows = history(roots, known)
-        return [NodeRow(*row[:-1], tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
+        """All that the roots were made from, and the roots, oldest first; nothing behind known births."""
+        nodes = reachable(roots, known)
+        return [NodeRow(n, n.birth, n.op, name_of(n), n.parents, self.as_tensors(n)) for n in nodes]
 
-    def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
+    def as_tensors(self, node: Node) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
-        tensors = list(inputs)
-        for i, parent in enumerate(parents):
+        tensors = list(node.inputs)
+        for i, parent in enumerate(node.parents):
             if parent is not None:
                 tensors[i] = parent
-            elif type(inputs[i]) is ndarray:
-                tensors[i] = self.tensor_of(inputs[i])
+            elif type(tensors[i]) is ndarray:
+                tensors[i] = self.tensor_of(tensors[i])
         return tensors
 
     def stand_in(self, node: Node, dtype: Any) -> Array:
