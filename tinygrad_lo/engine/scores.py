@@ -1,9 +1,8 @@
 """Which scores a probability was made of: what a loss looks up to keep the digits that rounding took.
 
-A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is copy_of,
-because nothing needs a gradient, the few ops that stand between scores and a loss leave a note on their
-result instead, so that a loss has one value with and without a graph. A note holds copies of arrays,
-never nodes of a graph.
+A probability near 0 or 1 no longer tells how large its score was; the graph does. Where nothing needs a
+gradient, there is no graph: then the few ops between scores and a loss leave a note on their result, so that
+a loss has one value with and without one. A note holds copies of arrays, never nodes.
 """
 
 from __future__ import annotations

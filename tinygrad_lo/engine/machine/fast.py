@@ -1,9 +1,8 @@
 """The same as backward.py, sooner: one plain function for each op, and the hot sweep.
 
-`binary(op)` and `unary(op)` return the function that users call. It tests exact classes, runs the
-forward, and fills one node. Everything unusual (a mode is on, a list, a subclass, a Dask array, an
-option) goes to `backward.call`. tests/engine/test_sweeps_agree.py proves `sweep` equal to the one in
-backward.py, and the whole test suite passes on that alone: TINYGRAD_LO_PLAIN=1 switches this file off.
+What is unusual (a mode is on, a list, a subclass, a Dask array) goes to `backward.call`. The sweeps are
+proved equal by tests/engine/test_sweeps_agree.py, and the whole test suite passes with TINYGRAD_LO_PLAIN=1,
+which switches this file off.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, reachable, tick
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.refusals import refusal
-from tinygrad_lo.engine.naming import label, name_of, quoted, rename
+from tinygrad_lo.engine.naming import mark, name_of, quoted, rename
 from tinygrad_lo.engine.ops.elementwise import detach
 from tinygrad_lo.engine.ops.indexing import gather
 from tinygrad_lo.engine.ops.registry import record
@@ -32,15 +32,8 @@ SLOTS = (*Node.__slots__, "parents", "inputs", "plain")
 TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in SLOTS)]
 
 
-class Absent:
-    """An attribute that is not there, so that __getattr__ is asked."""
-
-    def __get__(self, *_: Any) -> NoReturn:
-        raise AttributeError
-
-
-# A class of tensors without what arrays lack.
-ArrayLike: Any = type("ArrayLike", (Tensor,), {"__slots__": (), **dict.fromkeys(TENSORS_ONLY, Absent())})
+# A class of tensors without what arrays lack: a property that cannot be read asks __getattr__.
+ArrayLike: Any = type("ArrayLike", (Tensor,), {"__slots__": (), **dict.fromkeys(TENSORS_ONLY, property())})
 
 
 class Data(ArrayLike):
@@ -144,19 +137,19 @@ class Recording(mode):
         parents = tuple(parent for parent, _ in operands)
         values = (*(value for _, value in operands), *map(self.option, inputs[count:]))
         data = self.forward(op, values)
-        if count and all(parent is None for parent in parents):
+        known = [parent for parent in parents if parent is not None]
+        if count and not known:
             return data
         tensors = [x for x in inputs[:count] if isinstance(x, Node)]
         plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
+        wanted = not modes.grad_off and any(parent.needs for parent in known)
         out = node_of(op, data, parents, values, needs=wanted and op.differentiable)
         if plainly:
             out.__class__ = Data
-        if modes.scope is not None:
-            label(out).scope = modes.scope
+        mark(out)
         self.always += [out] * runs_always(op)
         if tensors:
-            return out if out.needs or plainly or not self.copies else self.copied(out)
+            return out if out.needs or plainly else self.copied(out)
         if type(data) is ndarray:
             self.arrays[memory(data)] = out  # it stands for this array from here on
         else:
@@ -167,7 +160,7 @@ class Recording(mode):
         """In f, the engine copies views that need no gradient, which may change how they lie in memory."""
         data = out.value
         view = type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-        return self.call(COPY, (out,)) if view and out.op is not COPY else out
+        return self.call(COPY, (out,)) if view and self.copies and out.op is not COPY else out
 
     def forward(self, op: Op, values: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
