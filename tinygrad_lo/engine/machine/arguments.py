@@ -24,13 +24,13 @@ def as_data(value: Any, dtype: Any) -> Array:
         raise GraphError(
             "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
         )
-    if isinstance(value, (bool, int, float, complex)):
+    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         value = np.asarray(value)
     data = numbers(value, "Tensor", "cannot build a Tensor from")
     if data is None:
         instead = "pass its .to_numpy()" if hasattr(value, "to_numpy") else "expected number, list or array"
         raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; {instead}")
-    if foreign(data):
+    if not isinstance(data, (np.generic, ndarray)):  # of another library
         return data if dtype is None else data.astype(dtype)
     if dtype is not None:
         wanted = np.dtype(dtype)
@@ -54,10 +54,10 @@ def plain(value: Any, who: str, symbol: str = "") -> Array:
 
 def numbers(value: Any, who: str, problem: str) -> Array | None:
     """A number or array as it is, of a list or a subclass the plain array; None of anything else."""
-    refuse_odd_arrays(value, problem)
     if isinstance(value, (list, tuple)):
         value = from_nested(value, who)
     elif isinstance(value, ndarray):
+        refuse_odd_arrays(value, problem)
         value = np.asarray(value)
     elif not isinstance(value, (bool, int, float, np.generic)) and not foreign(value):
         return None
