@@ -69,7 +69,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
             arrived = grads | kept | by_probabilities(output, first, wanted, work)
             results = [regraphed(fitted(output, x, arrived, allow_unused), output, x) for x in wanted]
     else:
-        _, grads, kept = fast.sweep(output, first, keep)
+        _, grads, kept = fast.sweep(output, first, keep=keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
         results = [fitted(output, target, arrived, allow_unused) for target in wanted]
     return results[0] if single else results

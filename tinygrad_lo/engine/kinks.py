@@ -175,18 +175,17 @@ class Kinks:
 
     def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
         """Warn, once for each line of the user."""
-        if modes.kinks:
-            assert kinked.op is not None
-            assert node.op is not None
-            of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
-            what = f"{kinked.op.name}{of}"
-            if kinked is not node:
-                what = f"{node.op.name} by {what}"
-            if name_of(node):
-                what += f", named {quoted(node)},"
-            place = tuple(map(int, np.argwhere(met)[0]))
-            at = f" at {place}" if place else ""
-            warn_once(f"kink of {what}: {meaning}", f"{what} is exactly at its kink{at}: {meaning}")
+        if not modes.kinks:
+            return
+        of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
+        what = f"{kinked.op.name}{of}"  # type: ignore[union-attr]
+        if kinked is not node:
+            what = f"{node.op.name} by {what}"  # type: ignore[union-attr]
+        if name_of(node):
+            what += f", named {quoted(node)},"
+        place = tuple(map(int, np.argwhere(met)[0]))
+        at = f" at {place}" if place else ""
+        warn_once(f"kink of {what}: {meaning}", f"{what} is exactly at its kink{at}: {meaning}")
 
 
 def where_met(node: Node) -> Array | None:

@@ -90,15 +90,13 @@ def number_of(t: Node) -> str:
 
 def left(t: Node, how: str) -> GraphError:
     """The error for values that would leave the graph unseen; `how` has {} for the tensor."""
+    name = spelled(t, "t")
+    write = "t.numpy() or t.detach()"
+    stays = "X.dot(W) leaves the graph, too, X @ W and np.stack of a list stay in it"
     if t.value.size == 1:
-        number = number_of(t)
-        name = number.removesuffix(".item()")
-        write = f"{number}, of a list [l.item() for l in losses]"
+        name = number_of(t).removesuffix(".item()")
+        write = f"{name}.item(), of a list [l.item() for l in losses]"
         stays = f"np.exp({name}) and np.stack(losses).mean() stay in it"
-    else:
-        name = spelled(t, "t")
-        write = "t.numpy() or t.detach()"
-        stays = "X.dot(W) leaves the graph, too, X @ W and np.stack of a list stay in it"
     return GraphError(
         f"write {write}: {how.format(name)} would leave the graph of {quoted(t, 'this tensor')}, and its "
         f"gradient would be lost; {stays}"

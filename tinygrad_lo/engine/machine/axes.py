@@ -77,14 +77,12 @@ def one_int(who: str, option: str, value: Any) -> int:
 
 def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
     """The error for axes that are out of range or given twice."""
-    seen = []
-    for axis in axes:
+    for i, axis in enumerate(axes):
         if not -ndim <= axis < ndim:
             allowed = f"allowed {-ndim}..{ndim - 1}" if ndim else "it has no axes"
             return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D, {allowed}")
-        if axis % ndim in seen:
+        if any(axis % ndim == other % ndim for other in axes[:i]):
             return ShapeError(f"{name}: duplicate axis {axis} in {axes}")
-        seen.append(axis % ndim)
     return None
 
 

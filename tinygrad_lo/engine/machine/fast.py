@@ -202,7 +202,7 @@ def hot_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Birt
     if active:
         leave("a backward pass", root)
         if modes.watch is not None:
-            return plain_sweep(root, seed, keep)
+            return backward.sweep(root, seed, keep=keep)
     nodes: Births = {}
     grads: Births = {}
     kept: Births = {}
@@ -327,9 +327,5 @@ def hot_backward(root: Node, seed: Any = None, **others: Any) -> None:  # noqa: 
     deposit(leaves, grads)
 
 
-def plain_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, Births, Births]:
-    """`backward.sweep` on plain arrays."""
-    return backward.sweep(root, seed, None, keep)
-
-
-sweep, run_backward = (plain_sweep, backward.backward) if PLAIN else (hot_sweep, hot_backward)
+sweep: Callable[..., tuple[Births, Births, Births]] = backward.sweep if PLAIN else hot_sweep
+run_backward = backward.backward if PLAIN else hot_backward
