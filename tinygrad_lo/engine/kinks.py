@@ -75,8 +75,7 @@ class Kinks:
     def length(self, node: Node, g: Any, met: Array) -> Part:
         """What a length that is 0 sends to its input."""
         op: Any = node.op
-        kink, parent = op.kink, node.parents[0]
-        assert parent is not None
+        kink = op.kink
         hard, c, again = self.smoothness(node, g, met)
         none = hard.any() and (again or not kink.branches)
         counts = c is not None and bool(np.any(c.value != 0))
@@ -93,7 +92,7 @@ class Kinks:
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
-        return 0, parent, part
+        return *edges(node)[0], part
 
     def smoothness(self, node: Node, g: Any, met: Array) -> tuple[Array, Any, bool]:
         """Where what is made of a length is not smooth; elsewhere c = g / y; whether y is a derivative's."""
@@ -153,8 +152,7 @@ class Kinks:
 
     def moves(self, node: Node, met: Array) -> bool:
         """Whether the input of a length moves at all there: x - x does not."""
-        parent = node.parents[0]
-        assert parent is not None
+        _, parent = edges(node)[0]
         rng = np.random.default_rng(0)
         weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent.value.shape), 0.0)
         return self.sensitivity(parent, None, weights.astype(parent.value.dtype)[()], as_graph=False)[0]

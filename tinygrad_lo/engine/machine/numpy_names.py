@@ -19,7 +19,7 @@ from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.naming import spelled
 from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
+from tinygrad_lo.errors import GraphError, LoError, UnsupportedError
 from tinygrad_lo.options import is_whole
 
 MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
@@ -181,16 +181,13 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         raise unsupported(function)
     try:
         return answer(function, args, options)
-    except (DTypeError, UnsupportedError):
-        raise
     except TypeError as error:
-        try:
-            inspect.signature(FUNCTIONS[function]).bind(*args, **options)
-        except TypeError as mismatch:
-            raise UnsupportedError(
-                f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
-            ) from error
-        raise
+        if isinstance(error, LoError):
+            raise
+        mismatch = str(error).removeprefix("<lambda>() ")
+        raise UnsupportedError(
+            f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
+        ) from error
 
 
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
