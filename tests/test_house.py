@@ -15,10 +15,10 @@ def complexities():
 
 def test_functions_stay_simple(complexities):
     every = complexities.values()
-    assert sum(every) / len(every) <= 4.02
-    assert sum(n > 10 for n in every) / len(every) <= 0.045
+    assert sum(every) / len(every) <= 4.15
+    assert sum(n > 10 for n in every) / len(every) <= 0.05
     slow = {place: n for place, n in complexities.items() if not place.startswith(house.FAST)}
-    assert not {place: n for place, n in slow.items() if n > 20}
+    assert not {place: n for place, n in slow.items() if n > 19}
 
 
 def test_the_lecture_is_three_files():
@@ -33,8 +33,8 @@ def test_no_slot_is_touched_outside_the_engine():
 
 def test_facts_about_ops_stay_in_the_table():
     names = house.op_names()
-    assert len(names) <= 85
-    assert len({path for path, _ in names}) <= 9
+    assert len(names) <= 20
+    assert len({path for path, _ in names}) <= 7
 
 
 def test_a_name_means_one_thing():

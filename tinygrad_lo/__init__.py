@@ -4,8 +4,8 @@ Tensors build a graph, losses are formulas on it, `backward()` brings the gradie
 them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
 """
 
+import importlib
 import sys
-from typing import NoReturn
 
 if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copied folder does not)
     raise ImportError(
@@ -13,27 +13,31 @@ if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses an older one; a copie
         f"{sys.version_info[1]}; python3.11 -m venv .venv makes an environment for it"
     )
 
-from tinygrad_lo import data, engine, errors, losses, nn, optim
-from tinygrad_lo.checking.gradcheck import gradcheck
-from tinygrad_lo.checking.homework import check_gradient
-from tinygrad_lo.checking.loss import check_loss
-from tinygrad_lo.checking.numerical import numerical_gradient
-from tinygrad_lo.checking.step import check_step
-from tinygrad_lo.checkpoint import load, save
-from tinygrad_lo.compiling.compile import compile
-from tinygrad_lo.drawing.picture import draw
-from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, value_and_grad
-from tinygrad_lo.engine.graph import no_grad
-from tinygrad_lo.engine.machine.anomaly import anomaly
-from tinygrad_lo.engine.machine.random import seed
-from tinygrad_lo.engine.naming import named, scope
-from tinygrad_lo.engine.ops import define_op
-from tinygrad_lo.engine.tensor import Parameter, Tensor
-from tinygrad_lo.explaining.derivative import formula
-from tinygrad_lo.explaining.explain import explain
-from tinygrad_lo.explaining.source import source
-from tinygrad_lo.explaining.tree import tree
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_lo.options import missing
+
+if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of its names is asked for
+    from tinygrad_lo import data, engine, errors, losses, nn, optim
+    from tinygrad_lo.checking.gradcheck import gradcheck
+    from tinygrad_lo.checking.homework import check_gradient
+    from tinygrad_lo.checking.loss import check_loss
+    from tinygrad_lo.checking.numerical import numerical_gradient
+    from tinygrad_lo.checking.step import check_step
+    from tinygrad_lo.checkpoint import load, save
+    from tinygrad_lo.compiling.compile import compile
+    from tinygrad_lo.drawing.picture import draw
+    from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, value_and_grad
+    from tinygrad_lo.engine.graph import no_grad
+    from tinygrad_lo.engine.machine.anomaly import anomaly
+    from tinygrad_lo.engine.machine.random import seed
+    from tinygrad_lo.engine.naming import named, scope
+    from tinygrad_lo.engine.ops import define_op
+    from tinygrad_lo.engine.tensor import Parameter, Tensor
+    from tinygrad_lo.explaining.derivative import formula
+    from tinygrad_lo.explaining.explain import explain
+    from tinygrad_lo.explaining.source import source
+    from tinygrad_lo.explaining.tree import tree
 
 __version__ = "0.1.0"
 
@@ -47,5 +51,38 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise missing("tinygrad_lo", name, __all__)
+# Where the public names live; rooms stand for themselves.
+HOMES = {
+    "checking.gradcheck": "gradcheck",
+    "checking.homework": "check_gradient",
+    "checking.loss": "check_loss",
+    "checking.numerical": "numerical_gradient",
+    "checking.step": "check_step",
+    "checkpoint": "load save",
+    "compiling.compile": "compile",
+    "drawing.picture": "draw",
+    "engine.derivatives": "grad hessian hvp jacobian value_and_grad",
+    "engine.graph": "no_grad",
+    "engine.machine.anomaly": "anomaly",
+    "engine.machine.random": "seed",
+    "engine.naming": "named scope",
+    "engine.ops": "define_op",
+    "engine.tensor": "Parameter Tensor",
+    "explaining.derivative": "formula",
+    "explaining.explain": "explain",
+    "explaining.source": "source",
+    "explaining.tree": "tree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise missing("tinygrad_lo", name, __all__)
+    home = next((module for module, names in HOMES.items() if name in names.split()), None)
+    room = importlib.import_module(f"tinygrad_lo.{home or name}")
+    value = globals()[name] = getattr(room, name) if home else room
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

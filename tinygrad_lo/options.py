@@ -20,6 +20,7 @@ from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
 
 
 def is_finite(value: Any) -> bool:

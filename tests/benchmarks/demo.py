@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import ours
-from peers import autograd, micrograd
+from peers import autograd, casadi, micrograd
 from race import Step, Work
-from scalars import method, numbers
+from scalars import method, numbers, on_buffers
 
 import tinygrad_lo as lo
 
@@ -89,6 +89,23 @@ def in_autograd() -> Step:
     return step
 
 
+def in_casadi() -> Step:
+    """The demo by CasADi's virtual machine, its gradient, and the step on one array."""
+    weights, loss, gradient = np.array(START), np.zeros(1), np.zeros(COUNT)
+    x = casadi.SX.sym("x", COUNT)
+    params = casadi.vertsplit(x)
+    total = demo_loss(params, layers(params), POINTS, lambda v: casadi.fmax(v, 0))
+    run = on_buffers([x], [total, casadi.gradient(total, x)], [weights], [loss, gradient])
+
+    def step() -> Any:
+        nonlocal weights
+        run()
+        weights -= LR * gradient
+        return loss[0]
+
+    return step
+
+
 def in_values(who: str) -> Step:
     """The demo in MyGrad or PyTorch, a tensor without axes for each number."""
     number, relu = numbers()[who]
@@ -112,6 +129,7 @@ def demo() -> Work:
     makers: dict[str, Callable[[], Step]] = ours.makers(program, LR) | {
         "micrograd": in_micrograd,
         "HIPS autograd": in_autograd,
+        "CasADi": in_casadi,
         "MyGrad": lambda: in_values("MyGrad"),
         "PyTorch eager": lambda: in_values("PyTorch eager"),
     }
@@ -119,7 +137,7 @@ def demo() -> Work:
         "micrograd's demo: 100 points, one step",
         makers,
         eager={"micrograd": 1 / 8, "HIPS autograd": 0.6, "MyGrad": 0.6, "PyTorch eager": None},
-        compiled={"micrograd": 1 / 200},
+        compiled={"micrograd": 1 / 200, "CasADi": None},
         record=ours.recorded(program),
         uncollected=True,
         slow=True,

@@ -10,7 +10,7 @@ import numpy as np
 
 import tinygrad_lo as lo
 
-PEERS = ("micrograd", "mygrad", "autograd", "torch", "jax", "jaxlib")
+PEERS = ("micrograd", "mygrad", "autograd", "torch", "jax", "jaxlib", "casadi", "pytensor")
 
 
 def cpu() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The other libraries, each as its module or None; `AVAILABLE` says whose rows can be run."""
 
 import importlib
+import shutil
 from typing import Any
 
 import tinygrad_lo as lo
@@ -19,6 +20,8 @@ mygrad = optional("mygrad")
 autograd = optional("autograd")
 torch = optional("torch")
 jax = optional("jax")
+casadi = optional("casadi")
+pytensor = optional("pytensor")
 
 if micrograd is not None:
     importlib.import_module("micrograd.nn")
@@ -27,6 +30,10 @@ if mygrad is not None:
 if autograd is not None:
     importlib.import_module("autograd.scipy.special")
     importlib.import_module("autograd.scipy.signal")
+if jax is not None:
+    importlib.import_module("jax.flatten_util")
+if pytensor is not None:
+    importlib.import_module("pytensor.tensor.special")
 if torch is not None:
     torch.set_num_threads(1)
 
@@ -40,7 +47,11 @@ AVAILABLE = {
     "HIPS autograd": autograd is not None,
     "PyTorch eager": torch is not None,
     "torch.optim": torch is not None,
+    "torch.compile": torch is not None and shutil.which("g++") is not None,
     "jax.jit": jax is not None,
+    "jax at its best": jax is not None,
+    "CasADi": casadi is not None,
+    "PyTensor": pytensor is not None,
 }
 
 

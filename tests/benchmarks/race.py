@@ -181,7 +181,9 @@ def peak(make: Callable[[], Step], calls: int) -> int:
         tracemalloc.stop()
 
 
-UNSEEN = ("PyTorch eager", "torch.optim", "jax.jit")  # they allocate where tracemalloc does not look
+UNSEEN = (
+    "PyTorch eager", "torch.compile", "torch.optim", "jax.jit", "jax at its best", "CasADi", "PyTensor",
+)  # fmt: skip  # they allocate where tracemalloc does not look
 
 
 def weigh(

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from peers import autograd, jax, micrograd, mygrad, torch
+import numpy as np
+from peers import autograd, casadi, jax, micrograd, mygrad, torch
 from race import Step, Work
 
 import tinygrad_lo as lo
@@ -114,6 +115,30 @@ def in_jax(expression: Expression) -> Step:
     return lambda: jax.block_until_ready(run(*starts))[0]
 
 
+def in_casadi(expression: Expression) -> Step:
+    """The gradient of a function of two numbers, by its virtual machine, buffers written beforehand."""
+    inputs = casadi.SX.sym("x", 2)
+    loss = expression(*casadi.vertsplit(inputs), lambda v: casadi.fmax(v, 0))
+    out = np.zeros(2)
+    run = on_buffers([inputs], [casadi.gradient(loss, inputs)], [np.array(STARTS[expression])], [out])
+
+    def step() -> Any:
+        run()
+        return out[0]
+
+    return step
+
+
+def on_buffers(inputs: list[Any], outputs: list[Any], given: list[Any], results: list[Any]) -> Step:
+    """A function of CasADi that reads and writes arrays which it knows beforehand."""
+    buffer, run = casadi.Function("f", inputs, outputs).buffer()
+    for i, array in enumerate(given):
+        buffer.set_arg(i, memoryview(array))
+    for i, array in enumerate(results):
+        buffer.set_res(i, memoryview(array))
+    return lambda: (buffer, run())[1]  # the buffer must stay alive
+
+
 def torch_number(start: float) -> Any:
     """A number of PyTorch, of double precision as all others here."""
     return torch.tensor(start, requires_grad=True, dtype=torch.float64)
@@ -141,6 +166,7 @@ def work(name: str, expression: Expression, *, limits: tuple[Any, Any]) -> Work:
         "compiled": lambda: compiled(expression),
         "HIPS autograd": lambda: in_autograd(expression),
         "jax.jit": lambda: in_jax(expression),
+        "CasADi": lambda: in_casadi(expression),
     }
     if expression is seven_ops:
         makers["Python by hand"] = by_hand
@@ -150,7 +176,7 @@ def work(name: str, expression: Expression, *, limits: tuple[Any, Any]) -> Work:
         name,
         makers,
         eager={"micrograd": limits[0]} | others | hand,
-        compiled={"micrograd": limits[1], "jax.jit": None} | hand,
+        compiled={"micrograd": limits[1], "CasADi": None, "jax.jit": None} | hand,
         record=lambda: program(expression)[:2],
         uncollected=True,
         remarks={"eager": "creates its values", "compiled": "keeps its parameters"},

@@ -29,6 +29,8 @@ import mlp
 import optimizers
 import page
 import scalars
+import scripts
+import steps
 from peers import AVAILABLE
 from race import HEAD, QUICK, Row, Work, aligned, record_row, rows_of
 
@@ -39,6 +41,7 @@ WORKS: list[Work] = [
     *linear.WORKS,
     *convolution.WORKS,
     *optimizers.WORKS,
+    *steps.WORKS,
     *chains.WORKS,
 ]
 
@@ -56,6 +59,7 @@ def rows(rounds: int, only: str, *, blas: bool) -> Iterator[Row]:
     for name, row in chains.ROWS.items():
         if only in name:
             yield row(rounds)
+    yield from scripts.rows(rounds, only)
 
 
 def with_kernels(kernels: str, rounds: int, only: str) -> list[Row]:

@@ -307,3 +307,16 @@ def test_a_subclass_may_decide_options_of_its_parent():
             super().__init__(opt, every=3, factor=1 / 3)
 
     assert Third(opt).state_dict()["every"] == 3
+
+
+def test_a_rule_of_a_users_own_replaces_that_of_sgd():
+    class Sign(SGD):
+        """Steps of lr in every direction."""
+
+        def rule(self, w, g, state, group):  # noqa: ARG002
+            return w - group["lr"] * np.sign(g)
+
+    w = lo.Parameter([1.0, -2.0])
+    w.grad = [10.0, -0.1]
+    Sign([w], lr=0.5).step()
+    np.testing.assert_array_equal(w.data, [0.5, -1.5])

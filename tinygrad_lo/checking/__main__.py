@@ -87,7 +87,7 @@ def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any
     options = dict(map(option_pair, asked.options))
     if options and not (asked.loss or asked.step):
         raise Usage(f"{asked.options[0]!r}: options belong to --loss or --step, and neither is asked for")
-    module, fn = function_of(asked.target)
+    module, fn = function_at(asked.target)
     if asked.loss:
         return fn, lambda: check_loss(fn, asked.loss, **options)
     if asked.step:
@@ -107,7 +107,7 @@ def option_pair(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def function_of(target: str) -> tuple[Any, Callable[..., Any]]:
+def function_at(target: str) -> tuple[Any, Callable[..., Any]]:
     """The module and the function of FILE.py::FUNCTION."""
     file, _, name = target.partition("::")
     path = Path(file)

@@ -21,7 +21,7 @@ from tinygrad_lo.checking.measured import (
 )
 from tinygrad_lo.checking.recording import Subject, Tape, made_from, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
-from tinygrad_lo.checking.rounding import Place
+from tinygrad_lo.checking.rounding import Named
 from tinygrad_lo.engine.graph import Array, Node
 
 NAMED = 10  # wrong elements of the rest that are searched for
@@ -49,7 +49,7 @@ class Point(Measured):
         """The largest term that a slope is a sum of: what each number of the graph moves."""
         h = 1e-5 * max(1.0, x)
 
-        def largest(place: Place) -> float:
+        def largest(place: Named) -> float:
             return self.subject.moved(place, lambda: self.tape.largest_change(self.subject.call(), h))
 
         return unless_outside(largest, {name: self.leaves[name] + h * direction}, 0.0)
@@ -65,10 +65,10 @@ def point_of(subject: Subject, rtol: float) -> Point:
     tape, gradients, value = subject.examined()
     leaves = {leaf: np.asarray(leaf.value) for leaf in subject.leaves}
 
-    def slopes(place: Place) -> Place:
+    def slopes(place: Named) -> Named:
         return subject.moved(place, lambda: subject.gradients(subject.call()))
 
-    def at(place: Place) -> float:
+    def at(place: Named) -> float:
         return subject.moved(place, subject.value)
 
     return Point(at, slopes, leaves, value, gradients, rtol, subject, tape)

@@ -182,7 +182,7 @@ class Table(NamedTuple):
     z: Array | None = None
 
 
-def table(case: Case, seen: Seen) -> Cause | None:
+def by_sample(case: Case, seen: Seen) -> Cause | None:
     """One sample at a time: which samples and units are wrong by the scores, and what those share."""
     by_scores = attempt(sampled, case, seen)
     if by_scores is None or not (wrong := ~same_numbers(*by_scores[:2])).any():
@@ -330,7 +330,7 @@ def off(right: Array) -> Array:
     return np.asarray(np.abs(right) <= 1e-6 * np.abs(right).max())
 
 
-EXPERIMENTS = (labels, other_arrays, form, table, path_slopes)
+EXPERIMENTS = (labels, other_arrays, form, by_sample, path_slopes)
 
 
 def overflow(student: Student, leaves: Leaves) -> str | None:

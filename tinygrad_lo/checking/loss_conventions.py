@@ -33,7 +33,7 @@ class Slip(Mistake):
     inputs: Callable[..., tuple[Any, ...]] | None = None
 
 
-DISTANCES = [(0.0, "has no margin (Δ = 0)"), *each_of("has the margin {:g}", 1.0, 0.5, 2.0, 0.2)]
+TRIPLET_MARGINS = [(0.0, "has no margin (Δ = 0)"), *each_of("has the margin {:g}", 1.0, 0.5, 2.0, 0.2)]
 MEANINGS: dict[str, Values] = {
     "half": ((False, "has no factor ½"), (True, "has the factor ½")),
     "base": ((math.e, "takes the natural logarithm (nats)"), (2, "takes the logarithm in base 2 (bits)"),
@@ -48,7 +48,7 @@ MEANINGS: dict[str, Values] = {
     "combine": (("sum", "sums over the classes"),
                 ("mean", "divides by the number of classes, as PyTorch does"),
                 ("max", "is the Crammer–Singer variant: the worst class only")),
-    "margin": (*DISTANCES, (-1.0, "subtracts the margin")),
+    "margin": (*TRIPLET_MARGINS, (-1.0, "subtracts the margin")),
     "distance": (("squared", "takes the squared distance"),
                  ("euclidean", "takes the Euclidean distance, not squared")),
     "reduction": (("mean", "averages over all elements"), ("sum", "sums over all elements"),
@@ -79,7 +79,7 @@ def picked(x: Any, labels: Any) -> Array:
     return np.asarray(np.take_along_axis(x, np.asarray(labels)[:, None], -1)[:, 0])
 
 
-def gap(o: Any, anchor: Any, positive: Any, start: Any, negative: Any) -> Any:
+def nearer(o: Any, anchor: Any, positive: Any, start: Any, negative: Any) -> Any:
     """d_p − d_n of the triplet loss; `start` is where the negative is measured from."""
     power = 1.0 if o.distance == "squared" else 0.5
     return ((anchor - positive) ** 2).sum(-1) ** power - ((start - negative) ** 2).sum(-1) ** power
@@ -200,14 +200,15 @@ KNOWN: dict[str, Known] = {
         Slip("leaves out − H(p): it is the cross-entropy H(p, q)",
              lambda each, o, p, s: losses.cross_entropy(s, p, base=o.base, reduction="none")),
     )),
-    "triplet": Known(draw=samples.triples, options={"margin": DISTANCES}, slips=(
+    "triplet": Known(draw=samples.triples, options={"margin": TRIPLET_MARGINS}, slips=(
         Slip("has positive and negative exchanged", inputs=lambda a, p, n: (a, n, p)),
-        Slip(NO_CLAMP, lambda each, o, a, p, n: gap(o, a, p, a, n) + o.margin),
-        Slip("subtracts the margin", lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, a, n) - o.margin)),
+        Slip(NO_CLAMP, lambda each, o, a, p, n: nearer(o, a, p, a, n) + o.margin),
+        Slip("subtracts the margin",
+             lambda each, o, a, p, n: np.maximum(0.0, nearer(o, a, p, a, n) - o.margin)),
         Slip("measures the negative from the positive, not from the anchor",
-             lambda each, o, a, p, n: np.maximum(0.0, gap(o, a, p, p, n) + o.margin)),
+             lambda each, o, a, p, n: np.maximum(0.0, nearer(o, a, p, p, n) + o.margin)),
     )),
-    "contrastive": Known(draw=samples.pairs, options={"margin": DISTANCES}, slips=(
+    "contrastive": Known(draw=samples.labelled_pairs, options={"margin": TRIPLET_MARGINS}, slips=(
         Slip("takes y = 1 for similar pairs; the lecture has y = 0", inputs=lambda a, b, y: (a, b, 1 - y)),
         Slip("has max(0, m − D²) where max(0, m − D)² belongs", lambda each, o, a, b, y: np.where(
             y == 1, 0.5 * np.maximum(0.0, o.margin - ((a - b) ** 2).sum(-1)), each)),

@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
 from tinygrad_lo.checking.recording import OUTSIDE
 from tinygrad_lo.checking.report import Index, Row
-from tinygrad_lo.checking.rounding import EPS, Noise, Place, rounding_scatter, size_of
+from tinygrad_lo.checking.rounding import EPS, Named, Noise, rounding_scatter, size_of
 from tinygrad_lo.engine.graph import Array, T
 
 SINGLES = 400  # elements of one array that are checked singly; the rest by one joint direction
@@ -32,11 +32,11 @@ class Measured:
         leaves, base, gradient: the place, the value, and the claimed gradient there.
     """
 
-    value: Callable[[Place], float]
-    slopes: Callable[[Place], Place]
-    leaves: Place
+    value: Callable[[Named], float]
+    slopes: Callable[[Named], Named]
+    leaves: Named
     base: float
-    gradient: Place
+    gradient: Named
     rtol: float
 
     @property
@@ -50,10 +50,10 @@ class Measured:
         return max(size_of(self.value, self.leaves), abs(self.base))
 
     @cached_property
-    def spread(self) -> Place:
+    def spread(self) -> Named:
         """How far rounding moves the claimed gradient."""
 
-        def again(place: Place) -> Place:
+        def again(place: Named) -> Named:
             return unless_outside(self.slopes, place, self.gradient)
 
         return rounding_scatter(again, self.leaves, self.gradient, self.size, self.eps)
@@ -137,7 +137,7 @@ class Measured:
             return None
 
 
-def unless_outside(work: Callable[[Place], T], place: Place, otherwise: T) -> T:
+def unless_outside(work: Callable[[Named], T], place: Named, otherwise: T) -> T:
     """What work gives at a place; otherwise, where the function is not defined there."""
     try:
         return work(place)

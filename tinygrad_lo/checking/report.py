@@ -29,7 +29,7 @@ def leaf_name(leaf: Node) -> str:
     return name_of(leaf) or ("×".join(map(str, np.shape(leaf.value))) or "scalar") + " parameter"
 
 
-def bracketed(index: tuple[int, ...]) -> str:
+def index_text(index: tuple[int, ...]) -> str:
     """An index as text: [0, 2], and nothing for a scalar."""
     return f"[{', '.join(map(str, index))}]" if index else ""
 
@@ -59,7 +59,7 @@ class Row:
     @property
     def place(self) -> str:
         """The element as text: W[0, 2]."""
-        place = self.name + (f" {self.index}" if isinstance(self.index, str) else bracketed(self.index))
+        place = self.name + (f" {self.index}" if isinstance(self.index, str) else index_text(self.index))
         place += f" (order {self.order})" if self.order > 1 else ""
         return place + (f" (point {self.point + 1})" if self.point else "")
 
@@ -93,7 +93,7 @@ class Fault:
 
     def __str__(self) -> str:
         called = f", called at {self.where}" if self.where else ""
-        element = f"input {self.rule}{bracketed(self.index)} = {self.x:.6g}"
+        element = f"input {self.rule}{index_text(self.index)} = {self.x:.6g}"
         what = "its rule" if self.order == 1 else "the derivative of its rule"
         numbers = f"{self.analytic:.6g}, differences {self.numeric:.6g}"
         return f"{self.op}{called}: by {element}, {what} gives {numbers}"

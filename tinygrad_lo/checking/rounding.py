@@ -19,7 +19,7 @@ RESOLVED = 0.01  # scatter below this share of what the values change by is roun
 EACH_SIDE = 9  # on each side; differences of order 4 to 6 leave nothing of a smooth function but its rounding
 SPREAD = 3.0  # the size of rounded numbers, in scatters of the value over eps
 EPS = 2.0**-52
-Place = dict[Any, Array]  # arrays by name, or by leaf
+Named = dict[Any, Array]  # arrays by name, or by leaf
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Noise:
 
 
 def rounding_scatter(
-    slopes: Callable[[Place], Place], x: Place, gradient: Place, size: float, eps: float
-) -> Place:
+    slopes: Callable[[Named], Named], x: Named, gradient: Named, size: float, eps: float
+) -> Named:
     """How far rounding moves each element of the gradient at x.
 
     Seen when x moves by a few units in its last place. What changes by more is no rounding, but a tie that
@@ -59,7 +59,7 @@ def rounding_scatter(
     return spread
 
 
-def size_of(value: Callable[[Place], float], x: Place) -> float:
+def size_of(value: Callable[[Named], float], x: Named) -> float:
     """The size of the numbers that a function without a graph adds up on the way to its value.
 
     Its values at x + k·d for a small d lie on a smooth curve but for their rounding: their differences of

@@ -21,7 +21,7 @@ def two(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least
     return lambda rng, n, c: {name: draw(rng, batch_shape(n, max(c, least))) for name in names}
 
 
-def shares(rng: Any, shape: tuple[int, ...]) -> Any:
+def distribution_rows(rng: Any, shape: tuple[int, ...]) -> Any:
     """A distribution a row."""
     p = rng.uniform(0.1, 1.0, shape)
     return p / p.sum(-1, keepdims=True)
@@ -30,7 +30,7 @@ def shares(rng: Any, shape: tuple[int, ...]) -> Any:
 PREDICTED = ("prediction", "target")
 numbers = two(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
 amounts = two(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
-distributions = two("pq", shares, least=3)
+distributions = two("pq", distribution_rows, least=3)
 vectors = two("ab", lambda rng, shape: rng.normal(size=shape), least=2)
 
 
@@ -77,7 +77,7 @@ def triples(rng: Any, n: int, c: int) -> Batch:
     return {"anchor": a, "positive": near, "negative": far}
 
 
-def pairs(rng: Any, n: int, c: int) -> Batch:
+def labelled_pairs(rng: Any, n: int, c: int) -> Batch:
     """Embeddings and whether they are of two kinds; of these, some are nearer than the margin."""
     a = rng.normal(size=(n, max(c, 2)))
     return {"a": a, "b": a + 0.5 * rng.normal(size=a.shape), "y": np.arange(n) % 2}

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
-from tinygrad_lo.checking.step_conventions import GRADIENTS, START, STEPS, StepVariant
+from tinygrad_lo.checking.step_conventions import GRADIENTS, START, WALKED, StepVariant
 from tinygrad_lo.checking.student import identical, must_be_finite, numbers_of, titled_function, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
@@ -54,13 +54,13 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     right = StepVariant.asked_for(WHO, fn, name, options)
     passed = passed_on(fn, right.options)
     lr, own_rate = right.options["lr"], "lr" not in passed.values()
-    rates = [lr * (1.0 if own_rate or t < STEPS // 2 else 0.1) for t in range(STEPS)]
+    rates = [lr * (1.0 if own_rate or t < WALKED // 2 else 0.1) for t in range(WALKED)]
     work = Homework(f"{titled_function(WHO, fn)} as {name}")
     places = right.path(rates)  # impossible options raise here
     yours = walked(fn, right.options, rates, passed)
     if walks_agree(yours, places):
         work.match = right.call()
-        work.said.append(f"{STEPS} steps are those of {work.match}")
+        work.said.append(f"{WALKED} steps are those of {work.match}")
     elif (yours == START).all():
         work.fail("disconnected", f"your {name} does not move w: what it returns is w as it was")
     else:
@@ -221,7 +221,7 @@ def searched(
 
 def first_gap(name: str, yours: Array, right: Array) -> str:
     """The first step that differs, in numbers."""
-    step = int(np.argmin([walks_agree(yours[: t + 1], right[: t + 1]) for t in range(1, STEPS + 1)]))
+    step = int(np.argmin([walks_agree(yours[: t + 1], right[: t + 1]) for t in range(1, WALKED + 1)]))
     at = int(np.argmax(np.abs(yours - right)[step + 1]))
     return (
         f"step {step + 1} is the first that differs: from w = {right[step].flat[at]:.6g} with "

@@ -23,7 +23,7 @@ from tinygrad_lo.engine.tensor import Parameter
 # One step as a slip looks at it: w, g and t, the options by their names, the state before it (old) and
 # after it, and where the library's rule leads (new).
 Moment = SimpleNamespace
-LARGE = 10**12  # a count of steps after which no bias is left to correct
+FOREVER = 10**12  # a count of steps after which no bias is left to correct
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def larger(at: Moment, times: float) -> Options:
     return {"lr": at.lr / root, "eps": at.eps / (times if at.inside else root)}
 
 
-def swapped(*which: int) -> Callable[[Moment], Options]:
+def exchanged(*which: int) -> Callable[[Moment], Options]:
     """β and 1 − β exchanged in these of Adam's averages, though not in their corrections."""
 
     def change(at: Moment) -> Options:
@@ -116,7 +116,7 @@ DECAY = (
           decay=lambda at: at.lr * at.weight_decay * at.w, cause="sign"),
 )  # fmt: skip
 ADAM = (
-    Lapse("leaves out the bias correction", count=LARGE),
+    Lapse("leaves out the bias correction", count=FOREVER),
     Lapse("leaves out the bias correction of m", lambda at: {"lr": at.lr * (1.0 - at.betas[0] ** at.t)}),
     Lapse("leaves out the bias correction of v", lambda at: larger(at, 1.0 - at.betas[1] ** at.t)),
     Lapse("corrects with t + 1: t counts from 1 here", count=1),
@@ -124,9 +124,9 @@ ADAM = (
           lambda at: {"eps": at.eps / math.sqrt(1.0 - at.betas[1] ** at.t)}),
     Lapse("has ε inside the root: √(v̂ + ε)", move=hatted(lambda g, m, v, eps: m / np.sqrt(v + eps))),
     Lapse("leaves out the root: it divides by v̂", move=hatted(lambda g, m, v, eps: m / (v + eps))),
-    Lapse("exchanges β1 and 1 − β1: β weights the old value", swapped(0)),
-    Lapse("exchanges β2 and 1 − β2: β weights the old value", swapped(1)),
-    Lapse("exchanges β and 1 − β in both averages: β weights the old value", swapped(0, 1)),
+    Lapse("exchanges β1 and 1 − β1: β weights the old value", exchanged(0)),
+    Lapse("exchanges β2 and 1 − β2: β weights the old value", exchanged(1)),
+    Lapse("exchanges β and 1 − β in both averages: β weights the old value", exchanged(0, 1)),
     Lapse("leaves out (1 − β1) in m", lambda at: {"lr": at.lr / (1.0 - at.betas[0])}),
     Lapse("leaves out (1 − β2) in v", lambda at: larger(at, 1.0 / (1.0 - at.betas[1]))),
     Lapse(OF_G, move=unsquared(lambda at: at.betas[1], hats=True)),
@@ -212,13 +212,13 @@ KNOWN_STEPS: dict[str, Known] = {
 
 # Where the steps begin, and the gradients on the way: some are of ordinary size, some fade, and some are so
 # small that ε counts.
-STEPS = 8
+WALKED = 8
 SCALE = np.array([[1.0, 30.0, 0.1], [1e-3, 1e-5, 1e-7]])
 DRIFT = np.array([[1.0, -1.0, 0.5], [1.0, 1.0, -1.0]])
 FADE = np.array([[1.0, 0.4, 1.0], [1.0, 1.0, 1.0]])
 RNG = np.random.default_rng(11)
 START = RNG.uniform(0.5, 2.0, SCALE.shape)
-GRADIENTS = [SCALE * FADE**t * (DRIFT + RNG.normal(0.0, 0.7, SCALE.shape)) for t in range(STEPS)]
+GRADIENTS = [SCALE * FADE**t * (DRIFT + RNG.normal(0.0, 0.7, SCALE.shape)) for t in range(WALKED)]
 
 
 @dataclass(frozen=True)

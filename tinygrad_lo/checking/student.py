@@ -18,7 +18,7 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteError, ShapeError
 
-PACKAGE = Path(__file__).resolve().parents[1]
+SOURCES = Path(__file__).resolve().parents[1]
 Change = Callable[[Array], Array]  # what a copy of a function reads in place of an array
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
@@ -288,7 +288,7 @@ def raised(problem: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(problem.__traceback__)
-        if not frame.filename.startswith((str(PACKAGE), "<frozen")) and "site-packages" not in frame.filename
+        if not frame.filename.startswith((str(SOURCES), "<frozen")) and "site-packages" not in frame.filename
     ]
     place = f"\n  {frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
     return f"{type(problem).__name__}: {problem}{place.removesuffix(': ')}"

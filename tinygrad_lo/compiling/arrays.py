@@ -8,7 +8,8 @@ the last bit: a value may lie on the threshold up to rounding, and the program m
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from textwrap import indent
 from typing import Any
 
@@ -33,9 +34,9 @@ class ArrayCode:
         names: what the text uses.
     """
 
-    def __init__(self, program: Program, write: Kernel) -> None:
+    def __init__(self, program: Program, write: Kernel, packs: Sequence[Sequence[int]] = ()) -> None:
         self.write = write
-        self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot)
+        self.names = Namespace(np=np, MISS=MISS, empty=np.empty, dot=np.dot, copyto=np.copyto)
         self.made: list[str] = []  # lines that run once for an instance
         self.rows: list[str] = []  # lines that run at each call
         self.buffers: dict[Value, str] = {}  # values that lie in a buffer -> its name
@@ -47,11 +48,25 @@ class ArrayCode:
         self.outputs = program.outputs
         self.texts: dict[Value, str] = dict(program.arguments)
         arguments = ", ".join(self.texts.values())
+        self.windows: dict[int, str] = {}  # of outputs that lie in a flat array, by their number
+        flats = [self._flat_array(f"flat{i}", [1 + k for k in pack]) for i, pack in enumerate(packs)]
+        self.written = {self.outputs[k]: window for k, window in reversed(self.windows.items())}
         self._statements(program)
-        results = ", ".join(map(self._result, self.outputs))
+        results = ", ".join([*map(self._result, range(len(self.outputs))), *flats])
         step = indent("\n".join([*self.rows, f"return {results},"]), "    ")
         body = "\n".join([*self.made, f"def step({arguments}):", step, "return step", ""])
         self.text = "def instance():\n" + indent(body, "    ")
+
+    def _flat_array(self, flat: str, numbers: list[int]) -> str:
+        """One array for several outputs, each of which is written into its window of it."""
+        outputs = [self.outputs[k] for k in numbers]
+        ends = np.cumsum([0, *(math.prod(value.shape) for value in outputs)]).tolist()
+        self.rows.append(f"{flat} = empty({ends[-1]}, {str(outputs[0].dtype)!r})")
+        for k, value, begin, end in zip(numbers, outputs, ends, ends[1:], strict=False):
+            shaped = "" if len(value.shape) == 1 else f".reshape({value.shape})"
+            self.windows[k] = f"d{k}"
+            self.rows.append(f"d{k} = {flat}[{begin}:{end}]{shaped}")
+        return flat
 
     def _statements(self, program: Program) -> None:
         """Write all lines, and let go of buffers where nobody reads them any more."""
@@ -104,9 +119,14 @@ class ArrayCode:
             action = self.names.name(line.op, "check")
             self.run(f"{action}({', '.join([value, *map(self.text_of, line.args[1:])])})")
 
-    def _result(self, value: Value) -> str:
-        """What leaves: an array of its own, or a number."""
+    def _result(self, k: int) -> str:
+        """What leaves: an array of its own or a window of one, or a number."""
+        value, window = self.outputs[k], self.windows.get(k)
         text = self.text_of(value)
+        if window is not None:
+            if text != window:
+                self.rows.append(f"copyto({window}, {text})")
+            return window if value.shape else f"{window}[()]"
         if value.kind == "line" and value.shape and not value.op.fresh:
             return f"{text}.copy()"
         return f"+{text}" if value.kind != "line" or self.outputs.count(value) > 1 else text
@@ -130,7 +150,10 @@ class ArrayCode:
         return name
 
     def out(self, line: Value) -> str | None:
-        """A buffer to write the line's value into, or None where it is made anew."""
+        """A buffer to write the line's value into, or its window, or None where it is made anew."""
+        if line in self.written:
+            self.texts[line] = self.written[line]
+            return self.texts[line]
         if not line.shape or line in self.outputs or line.dtype.kind not in BUFFERED:
             return None
         return self.buffer(line)

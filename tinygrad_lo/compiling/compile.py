@@ -8,6 +8,7 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,22 @@ from numpy import ndarray
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import REFUSED, Recorded, evaluated, is_input, loss_number, prints
+from tinygrad_lo.compiling.recorded import (
+    REFUSED,
+    Recorded,
+    difference,
+    evaluated,
+    is_input,
+    loss_number,
+    prints,
+)
+from tinygrad_lo.compiling.update import Landing, Update
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.fast import sweep
 from tinygrad_lo.engine.machine.recording import Data, Recording
-from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.options import flag, public
@@ -37,7 +46,9 @@ Answer = tuple[Any, dict[int, Any], dict[int, Any]]  # (value, leaves, gradients
 
 
 @public
-def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
+def compile(
+    f: Callable[..., Any], *, optimizer: Any = None, clip_norm: float | None = None, check: bool = True
+) -> Any:
     """A function that returns f's loss and adds its gradients, by a program recorded from f.
 
     `compiled(*args)` does what `loss = f(*args); loss.backward()` does, several times as fast: the first
@@ -49,6 +60,14 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
             optimizer.zero_grad()
             loss = step(X, y)
             optimizer.step()
+
+    With `optimizer=`, one call is one whole training step, quicker still: what `optimizer.zero_grad()`, the
+    call, `clip_grad_norm(…, clip_norm)` and `optimizer.step()` do, with the same bits. `.grad` is what the
+    step has used; rates and other options are read at each call, so schedules work as ever.
+
+        step = lo.compile(loss_of, optimizer=lo.optim.Adam(model))
+        for X, y in batches:
+            loss = step(X, y)
 
     Array arguments and labels are inputs; parameters are read afresh, random masks drawn again, labels
     checked again. Another shape, dtype or Python number, another number in a closure, a global, a list
@@ -62,7 +81,8 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     Args:     f takes positional arguments and returns one number as a tensor.
     Returns:  a function of the same arguments, by position; its value is a NumPy number, or an array of one
               where f's result has axes.
-    Raises:   OptionError: f takes *args or keywords.  Called, it raises what f raises, and
+    Raises:   OptionError: f takes *args or keywords; optimizer is none of lo.optim; clip_norm <= 0, or
+              without an optimizer.  Called, it raises what f and `optimizer.step()` raise, and
               GraphError: f's result is no single number, or needs no gradient (under no_grad nothing does);
               or a value leaves the graph inside f (float(t), t.item(), .data), which could not be run again.
               StaleError: program and engine disagree, because f reads something that is not seen.
@@ -75,7 +95,10 @@ def compile(f: Callable[..., Any], *, check: bool = True) -> Any:
     """
     if not callable(f):
         raise OptionError(f"compile: expected a function, got {type(f).__name__}")
-    return Compiler(f, flag("compile", "check", check)).compiled
+    if optimizer is None and clip_norm is not None:
+        raise OptionError("compile: clip_norm= needs optimizer=, which takes the clipped gradients")
+    update = None if optimizer is None else Update(optimizer, clip_norm)
+    return Compiler(f, flag("compile", "check", check), update).compiled
 
 
 def positional(f: Callable[..., Any], who: str) -> inspect.Signature:
@@ -96,8 +119,9 @@ def positional(f: Callable[..., Any], who: str) -> inspect.Signature:
 class Compiler:
     """The recordings of one function, the last used first."""
 
-    def __init__(self, f: Callable[..., Any], check: bool) -> None:
+    def __init__(self, f: Callable[..., Any], check: bool, update: Update | None) -> None:
         self.f = f
+        self.update = update
         self.who = getattr(f, "__name__", type(f).__name__)
         self.check = check
         self.signature = positional(f, self.who)
@@ -188,14 +212,27 @@ class Compiler:
         before = prints(guards.arrays, guards.names, args)
         with collector_off():
             number, program = self.program(wrapped)
-            first = program.first
+            first, begun = program.first, program.recording.begun
             recorded = Recorded(
-                program, guards, args, wrapped, self.due if self.check else None, self.run_engine
+                program, guards, args, wrapped, self.due if self.check else None, self.run_engine, self.update
             )
+        leaves, grads = [leaf for leaf, _ in first], [g.copy() for _, g in first]
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
             self.take(recorded)
-        deposit({leaf.birth: leaf for leaf, _ in first}, {leaf.birth: g.copy() for leaf, g in first})
+            again = recorded.first_again(begun, args)
+            if again is not MISS:
+                number, leaves, grads = again[0], recorded.leaves, list(again[1:])
+        return self.finish(number, leaves, grads)
+
+    def finish(self, number: Any, leaves: list[Any], grads: list[Any], landing: Landing | None = None) -> Any:
+        """Add the gradients; or with an optimizer, step."""
+        if self.update is not None:
+            return (
+                landing.checked(number, grads) if landing else Landing(self.update, leaves).run(number, grads)
+            )
+        births = [leaf.birth for leaf in leaves]
+        deposit(dict(zip(births, leaves, strict=True)), dict(zip(births, grads, strict=True)))
         return number
 
     def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
@@ -275,8 +312,7 @@ class Compiler:
     def run_engine(self, *args: Any) -> Any:
         """A call on the engine, also where the program was refused: the engine's message is readable."""
         number, leaves, grads = self.engine(args)
-        deposit(leaves, grads)
-        return number
+        return self.finish(number, [leaves[birth] for birth in grads], list(grads.values()))
 
     def due(self, recorded: Recorded, *args: Any) -> Any:
         """A call that checks itself: the program's answer, if the engine gives the same."""
@@ -287,8 +323,9 @@ class Compiler:
         recorded.calls *= 2
         recorded.recharge(recorded.calls)
         number, leaves, grads = answer
-        deposit(leaves, grads)
-        return number
+        order = [leaves[birth] for birth in grads]
+        same = len(order) == len(recorded.leaves) and all(map(is_, order, recorded.leaves))
+        return self.finish(number, order, [*grads.values()], recorded.landing if same else None)
 
     def compare(self, recorded: Recorded, args: tuple[Any, ...]) -> Any:
         """The program's answer, where the engine's is the same; else StaleError, and nothing has happened."""
@@ -374,23 +411,6 @@ class Compiler:
 def no_recording(*_: Any) -> Any:
     """The entry of no recording."""
     return MISS
-
-
-def difference(
-    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
-) -> str | None:
-    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
-    if ours.keys() != theirs.keys():
-        return "the parameters that get a gradient are others"
-    for birth, result in ours.items():
-        a, b = np.asarray(result), np.asarray(theirs[birth])
-        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
-        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
-        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
-            if not birth:
-                return f"its value is {a} by the program and {b} by the engine"
-            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
-    return None
 
 
 @contextmanager

@@ -17,11 +17,14 @@ from tinygrad_lo.compiling.guards import Guards, bits
 from tinygrad_lo.compiling.kernels import write_quickest
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.scalars import ScalarCode, runs_on_floats
+from tinygrad_lo.compiling.update import Landing, Update
 from tinygrad_lo.engine.graph import Node, active, modes
 from tinygrad_lo.engine.machine.anomaly import checksum
 from tinygrad_lo.engine.machine.arguments import foreign, memory
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.random import generator
+from tinygrad_lo.engine.machine.recording import Begun
+from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import gather, regather
 from tinygrad_lo.engine.ops.registry import record
@@ -60,11 +63,12 @@ class Recorded:
 
     def __init__(
         self, program: Program, guards: Guards, args: tuple[Any, ...], wrapped: tuple[Any, ...],
-        due: Callable[..., Any] | None, readable: Callable[..., Any],
+        due: Callable[..., Any] | None, readable: Callable[..., Any], update: Update | None,
     ) -> None:  # fmt: skip
         self.program = program
         self.guards = guards
         self.leaves = [leaf for leaf, _ in program.gradients]
+        self.landing = None if update is None else Landing(update, self.leaves)
         self.calls = 1
         self.doubts = 0  # checks that said nothing, because another thread drew random numbers meanwhile
         self.parameters = [f"x{i}" for i in range(len(args))]
@@ -81,12 +85,14 @@ class Recorded:
         self.inputs = self._read_leaves(args, wrapped)
         self.questions += guards.questions
         self.scalar = ScalarCode(program) if runs_on_floats(program) else None
+        self.flats = len(self.landing.packs) if self.landing is not None and self.scalar is None else 0
         text = self._step_text()
         entry = self._entry_text(checks=due is not None)
         self.entry, self.recharge = define(entry, "make", self.names)(1)
         program.forget()
         count = sum(line.kind == "line" for line in program.lines)
-        self.text = f"# {count} statements\n{text}\n{entry}"
+        words = [] if update is None else [update.in_words(), ""]
+        self.text = "\n".join([f"# {count} statements", text, entry, *words])
 
     def _look_at_lines(self) -> None:
         """Put checks of data, such as labels, first; see what a run changes, and where it may end."""
@@ -206,11 +212,16 @@ class Recorded:
             *["left -= 1", "if left <= 0:", f"    return due(recorded, {given})"] * checks,
             *self._run(results, given),
         ]  # fmt: skip
-        for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
-            p = self.names.name(leaf)
-            entry += [f"{name} = {data}"] * (name != data)
-            entry += DEPOSIT.format(p=p, g=name).splitlines()
-        entry.append(f"return {wrapped[0]}")
+        if self.landing is not None:
+            self.names["update"] = self.landing.run
+            flats = [f"flat{i}" for i in range(self.flats)]
+            entry.append(f"return update({wrapped[0]}, [{', '.join(wrapped[1:])}], [{', '.join(flats)}])")
+        else:
+            for leaf, name, data in zip(self.leaves, results[1:], wrapped[1:], strict=True):
+                p = self.names.name(leaf)
+                entry += [f"{name} = {data}"] * (name != data)
+                entry += DEPOSIT.format(p=p, g=name).splitlines()
+            entry.append(f"return {wrapped[0]}")
         rows = ["def make(left):", f"    def entry({given}):", *(f"        {row}" for row in entry)]
         rows += ["", "    def recharge(count):", "        nonlocal left", "        left = count"]
         return "\n".join([*rows, "", "    return entry, recharge", ""])
@@ -218,6 +229,7 @@ class Recorded:
     def _run(self, results: list[str], given: str) -> list[str]:
         """Lines that run the step and leave its results under their names."""
         inputs = ", ".join(self.inputs)
+        results = [*results, *(f"flat{i}" for i in range(self.flats))]
         unpack = f"{', '.join(results)}, = out"
         code = self.scalar
         if code is None:
@@ -244,7 +256,8 @@ class Recorded:
         return ["try:", *(f"    {row}" for row in run), "except (ArithmeticError, ValueError):", *exact]
 
     def _define_instance(self) -> ArrayCode:
-        code = ArrayCode(self.program, write_quickest)
+        packs = self.landing.packs if self.landing is not None and self.flats else []
+        code = ArrayCode(self.program, write_quickest, packs)
         self.names["instance"] = define(code.text, "instance", code.names)
         return code
 
@@ -268,7 +281,8 @@ class Recorded:
         """(value, *gradients), without asking or adding anything, or MISS."""
         inputs = self.inputs_of(args)
         if self.scalar is None:
-            return self.names["instance"]()(*inputs)
+            out = self.names["instance"]()(*inputs)
+            return out if out is MISS else out[: 1 + len(self.leaves)]
         if "step" not in self.names:
             self.names["step"] = define(self.scalar.text, "step", self.scalar.names)
         try:
@@ -276,6 +290,18 @@ class Recorded:
         except (ArithmeticError, ValueError):
             out = self._exact(*inputs)
         return [MINUS_ZERO + number for number in out]
+
+    def first_again(self, begun: Begun, args: tuple[Any, ...]) -> Any:
+        """(value, *gradients) of the call that was recorded, by the program, drawing what f drew; or MISS."""
+        after = self.save()
+        self.restore([[begun.states[generator(s)] for s in self.sources], list(map(begun.of, self.written))])
+        try:
+            out = self.outputs(args)
+        except REFUSED:
+            out = MISS
+        if out is MISS:
+            self.restore(after)
+        return out
 
     def save(self) -> list[Any]:
         """The state of what the program changes beside gradients: random numbers, running statistics."""
@@ -364,3 +390,20 @@ def loss_number(who: str, out: Any) -> Any:
             f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
         )
     return +out.value
+
+
+def difference(
+    ours: dict[int, Any], theirs: dict[int, Any], leaves: dict[int, Any], relative: float, noise: float = 0.0
+) -> str | None:
+    """What differs by more than rounding, of value (0) and gradients (by birth of their leaves)."""
+    if ours.keys() != theirs.keys():
+        return "the parameters that get a gradient are others"
+    for birth, result in ours.items():
+        a, b = np.asarray(result), np.asarray(theirs[birth])
+        room = relative * float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) + noise
+        alike = (a.shape, a.dtype) == (b.shape, b.dtype)
+        if not (alike and np.allclose(a, b, rtol=0.0, atol=room, equal_nan=True)):
+            if not birth:
+                return f"its value is {a} by the program and {b} by the engine"
+            return f"the gradient by {quoted(leaves[birth], 'a parameter')} is another one"
+    return None

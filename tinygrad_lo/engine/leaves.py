@@ -26,6 +26,20 @@ def stepped(
         leaf.spent = 1
 
 
+def given(leaves: Iterable[Any], values: Iterable[Array]) -> None:
+    """Give each leaf its next value, computed for many at once; its gradient has been used then."""
+    for leaf, value in zip(leaves, values, strict=False):
+        leaf.value = value
+        leaf.spent = 1
+
+
+def landed(leaves: Iterable[Any], gradients: Iterable[Array]) -> None:
+    """Give each leaf the gradient that it has from here on, forgetting an older one."""
+    for leaf, gradient in zip(leaves, gradients, strict=False):
+        leaf.arrived = gradient
+        leaf.spent = 0
+
+
 def forget(leaves: Iterable[Any]) -> None:
     """Leave the leaves without a gradient."""
     for leaf in leaves:

@@ -13,7 +13,7 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
-from tinygrad_lo.losses.loss import at, every, in_single, inputs_of, loss, weights_in
+from tinygrad_lo.losses.loss import every, in_single, inputs_of, loss, place_text, weights_in
 from tinygrad_lo.losses.probabilities import log_odds_of, probabilities, saturated
 from tinygrad_lo.options import number
 
@@ -134,7 +134,7 @@ def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
         y,
         lambda x: np.abs(x) == 1,
         lambda value, place: LabelError(
-            f"{who}: label {value:g}{at(place)}; allowed -1 and +1; use 2*y - 1 for 0/1"
+            f"{who}: label {value:g}{place_text(place)}; allowed -1 and +1; use 2*y - 1 for 0/1"
         ),
     )
     return named(relu(margin - y * score), "margins")

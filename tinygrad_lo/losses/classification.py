@@ -24,7 +24,6 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 from tinygrad_lo.losses.loss import (
-    at,
     base_of,
     data_of,
     entering,
@@ -32,6 +31,7 @@ from tinygrad_lo.losses.loss import (
     first_place,
     in_single,
     loss,
+    place_text,
     weights_in,
 )
 from tinygrad_lo.losses.probabilities import distribution, is_softmax
@@ -39,7 +39,7 @@ from tinygrad_lo.options import choice, is_whole, number
 
 UNSIGNED = {size: np.dtype(f"u{size}") for size in (1, 2, 4, 8)}
 SHARE = functools.partial(number, at_least=0.0, at_most=1.0)
-POWER = functools.partial(choice, allowed=(1, 2))
+POWERS = functools.partial(choice, allowed=(1, 2))
 OVER = functools.partial(choice, allowed=("others", "all"))
 COMBINE = functools.partial(choice, allowed=("sum", "mean", "max"))
 
@@ -195,7 +195,7 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
     return scores, labels, entering(astype(keep, scores.dtype), "kept as numbers", scores)
 
 
-@loss(scores_and_labels, margin=number, power=POWER, over=OVER, combine=COMBINE)
+@loss(scores_and_labels, margin=number, power=POWERS, over=OVER, combine=COMBINE)
 def multiclass_hinge(
     scores: Any,
     labels: Any,
@@ -256,7 +256,7 @@ def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
         log_probabilities,
         lambda x: ~(x > 1e-6),
         lambda value, place: DomainError(
-            f"nll: log-probability {value:g}{at(place)} is above 0; pass log_softmax(scores), "
+            f"nll: log-probability {value:g}{place_text(place)} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
@@ -323,7 +323,7 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
     place = first_place(~(good if ignore_index is None else good | (y == ignore_index)))
     value = int(y[place])
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
-    return LabelError(f"{who}: label {value}{at(place)}; allowed 0..{classes - 1}{hint}")
+    return LabelError(f"{who}: label {value}{place_text(place)}; allowed 0..{classes - 1}{hint}")
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:

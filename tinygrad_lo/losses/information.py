@@ -18,7 +18,7 @@ from tinygrad_lo.losses.probabilities import distribution, log_of, probability
 
 OUTCOMES = "outcomes, as in [p, 1 - p]"
 PROBABILITY = inputs_of("p", each=probability)
-ONE = inputs_of("p", last=OUTCOMES, each=distribution)
+ONE_INPUT = inputs_of("p", last=OUTCOMES, each=distribution)
 TWO = inputs_of("p", "q", last=OUTCOMES, each=distribution)
 
 
@@ -52,7 +52,7 @@ def information(p: Any, *, base: float = math.e) -> Any:
     return in_base(where(possible, 0.0 - log_p, math.inf), base)
 
 
-@loss(ONE, base=base_of)
+@loss(ONE_INPUT, base=base_of)
 def entropy(p: Any, *, base: float = math.e) -> Any:
     """The information that an outcome of the distribution p brings on average: its uncertainty.
 

@@ -27,11 +27,12 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import P, choice, first_unknown, is_finite, unknown
+from tinygrad_lo.options import OptionReader, P, choice, first_unknown, is_finite, unknown
 
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]  # (who, *inputs) -> the inputs, whether in float16
-OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value
-Check = Callable[[str, str, Any, bool], Any]  # (who, name, input, whether it came in float16) -> the input
+InputCheck = Callable[
+    [str, str, Any, bool], Any
+]  # (who, name, input, whether it came in float16) -> the input
 
 LOSS_REDUCTIONS = ("mean", "sum", "none", "batchmean")
 SECTIONS = ("Shapes:", "Units:", "At the edges:", "Raises:", "Source:", "Example:")
@@ -128,7 +129,7 @@ def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
     return s if n == 1 else s / n
 
 
-def inputs_of(*names: str, last: str = "", each: Check | None = None, widen: bool = True) -> Reader:
+def inputs_of(*names: str, last: str = "", each: InputCheck | None = None, widen: bool = True) -> Reader:
     """The reader of inputs of one shape that is not empty, which messages call by these names.
 
     Tensors stay as they are, all else becomes float arrays. A plain array takes the dtype of a tensor beside
@@ -139,7 +140,7 @@ def inputs_of(*names: str, last: str = "", each: Check | None = None, widen: boo
 
     def read(who: str, *inputs: Any) -> tuple[tuple[Any, ...], bool]:
         shaped: Any = inputs[:count]
-        if not alike(*shaped):
+        if not need_nothing(*shaped):
             shaped = floats(who, *(plain(None, who) if x is None else x for x in shaped))
         first = shaped[0]
         data = first.value if isinstance(first, Node) else first
@@ -169,7 +170,7 @@ def inputs_of(*names: str, last: str = "", each: Check | None = None, widen: boo
     return read
 
 
-def alike(first: Any, *others: Any) -> bool:
+def need_nothing(first: Any, *others: Any) -> bool:
     """Whether a tensor stands beside arrays of its floating-point dtype, as mostly: nothing to convert."""
     if not isinstance(first, Node) or first.value.dtype.kind != "f":
         return False
@@ -250,6 +251,6 @@ def first_place(bad: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(bad)[0]) if np.ndim(bad) else ()
 
 
-def at(place: tuple[int, ...]) -> str:
+def place_text(place: tuple[int, ...]) -> str:
     """A place as a message says it; of a single number, nothing."""
     return f" at row {place[0]}" if len(place) == 1 else f" at {place}" if place else ""

@@ -27,7 +27,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.loss import at, every, in_single, inputs_of, loss
+from tinygrad_lo.losses.loss import every, in_single, inputs_of, loss, place_text
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
@@ -117,7 +117,7 @@ def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str =
         integers("contrastive", "y", y, a.shape[:-1], "pairs"),
         lambda y: (y == 0) | (y == 1),
         lambda v, place: LabelError(
-            f"contrastive: label {v}{at(place)}; allowed 0 (similar) and 1 (dissimilar)"
+            f"contrastive: label {v}{place_text(place)}; allowed 0 (similar) and 1 (dissimilar)"
         ),
     )
     dissimilar = equal(y, 1)
@@ -297,7 +297,9 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     x = every(
         x,
         np.isfinite,
-        lambda v, place: NonFiniteError(f"{who}: the embeddings hold {v}{at(place)}; distances need numbers"),
+        lambda v, place: NonFiniteError(
+            f"{who}: the embeddings hold {v}{place_text(place)}; distances need numbers"
+        ),
     )
     y = check(
         y,

@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
-from tinygrad_lo.losses.loss import at, every
+from tinygrad_lo.losses.loss import every, place_text
 
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
@@ -26,7 +26,7 @@ def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     return every(
         p,
         lambda x: (x >= 0) & (x <= 1),
-        lambda v, place: DomainError(f"{who}: {name} {v}{at(place)} outside [0, 1]{hint}"),
+        lambda v, place: DomainError(f"{who}: {name} {v}{place_text(place)} outside [0, 1]{hint}"),
     )
 
 

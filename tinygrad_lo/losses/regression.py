@@ -15,7 +15,7 @@ from tinygrad_lo.engine.ops.arithmetic import square
 from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import at, base_of, data_of, every, in_base, in_single, inputs_of, loss
+from tinygrad_lo.losses.loss import base_of, data_of, every, in_base, in_single, inputs_of, loss, place_text
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -63,7 +63,9 @@ def above_minus_one(who: str, name: str, x: Any, half: bool) -> Any:
     return every(
         x,
         lambda x: x > -1,
-        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{at(place)} of the {name}"),
+        lambda v, place: DomainError(
+            f"{who}: log(1 + x) needs x > -1, got {v}{place_text(place)} of the {name}"
+        ),
     )
 
 
@@ -156,5 +158,5 @@ def variances(who: str, variance: Any, r: Any) -> Any:
     return every(
         as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
         lambda x: (x > 0) & (x < math.inf),
-        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{at(place)}"),
+        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place_text(place)}"),
     )

@@ -33,6 +33,7 @@ class Adam(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "top": "array?", "t": "count"}
+    elementwise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = False  # whether the weights decay by themselves, not through the gradient
 
     @public
@@ -142,6 +143,7 @@ class NAdam(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"m": "array", "v": "array", "t": "count", "product": "number"}
+    elementwise: ClassVar[bool] = True
 
     @public
     def __init__(

@@ -53,6 +53,7 @@ class Adagrad(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"G": "array"}
+    elementwise: ClassVar[bool] = True
 
     @public
     def __init__(
@@ -103,6 +104,7 @@ class RMSprop(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"v": "array", "m": "array?", "u": "array?"}
+    elementwise: ClassVar[bool] = True
 
     @public
     def __init__(
@@ -174,6 +176,7 @@ class Adadelta(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"v": "array", "u": "array"}
+    elementwise: ClassVar[bool] = True
 
     @public
     def __init__(

@@ -12,10 +12,10 @@ from numpy import array, copy, empty_like, multiply, ndarray, subtract
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
 from tinygrad_lo.optim.groups import ParamGroup
-from tinygrad_lo.optim.optimizer import Optimizer, decayed, gradient_line, minus
+from tinygrad_lo.optim.optimizer import ARRAYS, Optimizer, decayed, gradient_line, minus
 from tinygrad_lo.options import public
 
-ARRAYS, DTYPE = {ndarray}, attrgetter("dtype")
+DTYPE = attrgetter("dtype")
 NO_STATE = repeat(None)
 
 
@@ -55,6 +55,7 @@ class SGD(Optimizer):
     """
 
     memory: ClassVar[dict[str, str]] = {"v": "array?"}
+    elementwise: ClassVar[bool] = True
     squares: ClassVar[bool] = False
 
     @public
@@ -105,9 +106,13 @@ class SGD(Optimizer):
             v = multiply(v, lr, move)
         return minus(w, v, move)
 
+    def keeps(self, group: Mapping[str, Any]) -> bool:
+        """With momentum, the velocity."""
+        return bool(group["momentum"])
+
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
-        if group["momentum"] or group["weight_decay"]:
+        if group["momentum"] or group["weight_decay"] or type(self).rule is not SGD.rule:
             super().update(params, grads, group)
             return
         lr = group["lr"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn, Self
 
@@ -11,9 +11,7 @@ from tinygrad_lo.engine.naming import name_of, named, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import named_leaves
-from tinygrad_lo.options import flag, number, pair, public, unknown, whole
-
-OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
+from tinygrad_lo.options import OptionReader, flag, number, pair, public, unknown, whole
 
 READERS: dict[str, OptionReader] = {
     **dict.fromkeys(("lr", "weight_decay", "dampening", "momentum_decay"), partial(number, at_least=0.0)),

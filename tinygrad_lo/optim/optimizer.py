@@ -22,11 +22,13 @@ from tinygrad_lo.engine.machine.arguments import fitting
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.naming import name_of, quoted
 from tinygrad_lo.errors import DTypeError, NonFiniteError, OptionError
-from tinygrad_lo.optim.groups import OptionReader, ParamGroup, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.groups import ParamGroup, as_groups, options_of, params_of, reader
+from tinygrad_lo.optim.packed import Jobs
 from tinygrad_lo.optim.saved import matched, nothing_changed, state_of
-from tinygrad_lo.options import unknown
+from tinygrad_lo.options import OptionReader, unknown
 
 EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradients that are numbers already
+ARRAYS = {ndarray}
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
 FEW_ELEMENTS = 2**14  # elements that are quicker asked together, and cost no memory that counts
 
@@ -59,10 +61,13 @@ class Optimizer:
     # What the rule keeps in a parameter's state: "array" of its shape, "array?" (an option may do
     # without), "count" or "number".
     memory: ClassVar[dict[str, str]] = {}
+    elementwise: ClassVar[bool] = False  # whether the rule takes each element for itself: then many at once
     squares: ClassVar[bool] = True  # whether the rule squares gradients, which must not overflow
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        if "elementwise" not in vars(cls) and not vars(cls).keys().isdisjoint(("rule", "move", "update")):
+            cls.elementwise = False  # a subclass that changes the rule must say so anew
         options = options_of(cls)
         if options.keys() >= cls.options.keys():  # else a subclass that decides some of its parent's
             cls.options = {name: reader(option) for name, option in options.items()}
@@ -77,7 +82,9 @@ class Optimizer:
         self.defaults = {name: arguments[name] for name in self.options}
         self.param_groups: list[ParamGroup] = []
         self.names: dict[Node, str] = {}  # under which state is saved; positions where there is none
-        self.state: dict[Node, dict[str, Any]] = defaultdict(dict)
+        self._state: dict[Node, dict[str, Any]] = defaultdict(dict)
+        self._jobs: Jobs | None = None
+        self._seen = False  # whether somebody may have changed the state since the last step
         self._warned = False
         for group in as_groups(arguments["params"]):
             self.add_param_group(group)
@@ -166,7 +173,8 @@ class Optimizer:
                 if g is not None and p.needs:  # a frozen parameter stays
                     live.append(p)
                     grads.append(g)
-            work.append((group, began, len(live)))
+            if len(live) > began:
+                work.append((group, began, len(live)))
         if active:
             leave("step()", *live)
         if not live:
@@ -174,30 +182,73 @@ class Optimizer:
         if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        self._screen(live, grads)
-        for group, began, end in work:
-            if began < end:
-                self.update(live[began:end], grads[began:end], group)
+        self._apply(live, grads, work)
         return result
+
+    def _apply(self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]]) -> None:
+        """Step these parameters, in packs where that is quicker."""
+        if not any(self.keeps(group) for group, _, _ in work) and {*map(type, grads)} == ARRAYS:
+            self.screen(live, grads)
+            for group, began, end in work:
+                self.update(live[began:end], grads[began:end], group)
+            return
+        jobs = self.jobs(live, work)
+        arrays = jobs.gathered(grads)
+        self.screen(live, arrays)
+        jobs.run(self, arrays)
+
+    def jobs(self, live: list[Any], work: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
+        """What a step does with these parameters; the same as last time, if nothing has changed.
+
+        `flat` says that gradients come as one array: then packing costs nothing.
+        """
+        jobs = self._jobs
+        if (
+            jobs is None
+            or jobs.flat is not flat
+            or not jobs.fits(live, self)
+            or (self._seen and not jobs.hold())
+        ):
+            if jobs is not None:
+                jobs.settle()
+            jobs = self._jobs = Jobs(live, work, self._state, self, flat)
+        self._seen = False
+        return jobs
+
+    def keeps(self, group: Mapping[str, Any]) -> bool:  # noqa: ARG002 (not so in SGD)
+        """Whether the rule keeps something of a parameter: then calling it once for many arrays pays."""
+        return bool(self.memory)
+
+    def take_states(self, states: Mapping[Node, dict[str, Any]]) -> None:
+        """Go on from what a rule has kept, by parameter."""
+        self._state, self._jobs = defaultdict(dict, states), None
+
+    @property
+    def state(self) -> dict[Node, dict[str, Any]]:
+        """What the rule has kept, by parameter."""
+        if self._jobs is not None:
+            self._jobs.settle()
+        self._seen = True
+        return self._state
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Apply the rule to these parameters of a group."""
-        stepped(params, grads, map(self.state.__getitem__, params), self.rule, group)
+        stepped(params, grads, map(self._state.__getitem__, params), self.rule, group)
 
-    def _screen(self, params: list[Any], grads: list[Array]) -> None:
+    def screen(self, params: list[Any], grads: list[Array]) -> None:
         """Raise for gradients that the rule cannot take; warn, once, of one that was stepped with before."""
         # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
         together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
         screened = [np.concatenate(grads, None)] if together else grads
         if not all(map(isfinite, map(vdot, screened, screened))):
             self._refuse_not_finite(params)
-        if 2 in map(SPENT, params) and not self._warned:
+        if not self._warned and 2 in map(SPENT, params):
             self._warned = True
             p = next(p for p in params if p.spent == 2)
             warnings.warn(
                 f"{self}: the gradient of {quoted(p, 'a parameter')} was used by an earlier step and then "
                 f"added to; call zero_grad() after step()",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _refuse_not_finite(self, params: list[Any]) -> None:
@@ -240,7 +291,7 @@ class Optimizer:
             options, states = matched(self, state)
         for group, new in zip(self.param_groups, options, strict=True):
             dict.update(group, new)
-        self.state = defaultdict(dict, states)
+        self.take_states(states)
 
     def formula(self) -> str:
         """The update rule with the numbers of this optimizer, once for all groups that share them."""

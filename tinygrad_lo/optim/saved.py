@@ -14,7 +14,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import CheckpointError, OptionError
 from tinygrad_lo.names import differences
 
-NUMBERS: dict[str, Callable[[Any], Any]] = {"count": operator.index, "number": float}  # all else is arrays
+COUNTED: dict[str, Callable[[Any], Any]] = {"count": operator.index, "number": float}  # all else is arrays
 
 
 @contextmanager
@@ -105,11 +105,11 @@ def slots_of(opt: Any, p: Any, name: str, saved: dict[str, Any]) -> dict[str, An
 
 def slot(what: str, kind: str, x: Any, w: Any) -> Any:
     """One thing that a rule has kept for a parameter."""
-    if kind not in NUMBERS:
+    if kind not in COUNTED:
         for theirs, mine in ((np.shape(x), w.shape), (x.dtype, w.dtype)):
             if theirs != mine:
                 raise OptionError(f"{what} {theirs} in the state, the parameter {mine}")
-    value = NUMBERS.get(kind, np.array)(x)
+    value = COUNTED.get(kind, np.array)(x)
     if not np.isfinite(value).all() or (kind == "count" and value < 0):
         raise OptionError(f"{what} not finite, or negative")
     return value

@@ -48,9 +48,9 @@ def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:
 
     Arrays among the facts may be written into; nothing else may.
     """
-    action(x.value if isinstance(x, Node) else x, *facts)
     if active and modes.recording is not None:
         modes.recording.effect(action, x, facts)
+    action(x.value if isinstance(x, Node) else x, *facts)
 
 
 def leave(how: str, *values: Any) -> None:

@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, reachable, tick
 from tinygrad_lo.engine.machine.arguments import memory, plain
+from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.machine.refusals import refusal
 from tinygrad_lo.engine.naming import mark, name_of, quoted, rename
 from tinygrad_lo.engine.ops.elementwise import detach
@@ -102,6 +103,27 @@ class NodeRow(NamedTuple):
     inputs: list[Any]
 
 
+class Begun:
+    """What a run changes beside the graph, as it was when the recording first met it."""
+
+    def __init__(self) -> None:
+        self.states: dict[np.random.Generator, Any] = {}
+        self.arrays: list[tuple[Array, Array]] = []
+
+    def meet(self, *things: Any) -> None:
+        """Remember generators and arrays that are new."""
+        for thing in things:
+            if isinstance(thing, np.random.Generator):
+                if thing not in self.states:
+                    self.states[thing] = thing.bit_generator.state
+            elif type(thing) is ndarray and self.of(thing) is None:
+                self.arrays.append((thing, thing.copy()))
+
+    def of(self, array: Array) -> Array | None:
+        """What stood in an array."""
+        return next((before for known, before in self.arrays if known is array), None)
+
+
 class Recording(mode):
     """Inside `with Recording() as recording:` every op of this thread is written down.
 
@@ -112,6 +134,7 @@ class Recording(mode):
         copies: whether views that need no gradient are copied, as the engine does in f (and rules do not).
         always: what runs also where the result does not depend on it: random numbers, indices of data.
         failed: whether an op or a check has raised; f, which went on, may go another way on other data.
+        begun: what f draws from and writes into, as it was before.
         steady: whether every number and array in it is known to come from somewhere that can be watched.
     """
 
@@ -126,6 +149,7 @@ class Recording(mode):
         self.refused: GraphError | None = None
         self.arrays: dict[tuple[Any, ...], Node] = {}
         self.began = tick()
+        self.begun = Begun()
 
     def __enter__(self) -> Any:
         return self.begin(self)
@@ -164,6 +188,8 @@ class Recording(mode):
 
     def forward(self, op: Op, values: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
+        if op.arity == 0 and not isinstance(values[-1], (int, np.integer)):  # it draws random numbers
+            self.begun.meet(generator(values[-1]))
         failed, self.failed = self.failed, True
         try:
             data = op.forward(*values)
@@ -258,6 +284,7 @@ class Recording(mode):
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
         """Write down what was done with a value beside the graph."""
         node = self.origin(x) if isinstance(x, Node) else self.tensor_of(x) if type(x) is ndarray else None
+        self.begun.meet(*facts)
         if node is not None:
             self.effects.append(Effect(tick(), node, action, facts))
 
