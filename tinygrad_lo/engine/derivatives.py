@@ -52,13 +52,12 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
 
 def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool = False) -> Any:
     """`grad` with the gradient that it starts from."""
-    single = isinstance(wrt, Node)
-    if not single and not isinstance(wrt, (list, tuple)):
-        raise DTypeError(f"grad: wrt must be a tensor or a list of tensors, got {type(wrt).__name__}")
-    wanted: Sequence[Any] = [wrt] if single else list(wrt)
+    wanted: Sequence[Any] = wrt if isinstance(wrt, (list, tuple)) else [wrt]
     for who, value in (("output", output), *(("wrt", target) for target in wanted)):
         if not isinstance(value, Node):
-            raise DTypeError(f"grad: {who} must be a tensor, got {type(value).__name__}")
+            raise DTypeError(
+                f"grad: {who} must be a tensor, got {type(value).__name__}; wrt may be a list of tensors"
+            )
     keep = {target.birth for target in wanted}
     first = start(output, seed, "grad")
     if create_graph:
@@ -72,7 +71,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
         _, grads, kept = fast.sweep(output, first, keep=keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
         results = [fitted(output, target, arrived, allow_unused) for target in wanted]
-    return results[0] if single else results
+    return results if wanted is wrt else results[0]
 
 
 def fitted(output: Node, target: Node, arrived: Births, allow_unused: bool) -> Any:
@@ -140,10 +139,10 @@ def variable(value: Any) -> Any:
 
 def places_of(who: str, argnums: Any, count: int) -> list[int]:
     """The arguments that argnums names."""
-    several = isinstance(argnums, (list, tuple)) or (isinstance(argnums, np.ndarray) and argnums.ndim == 1)
-    if not several and not is_whole(argnums):
+    argnums = argnums.tolist() if isinstance(argnums, np.ndarray) else argnums
+    if not is_whole(argnums) and not isinstance(argnums, (list, tuple)):
         raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
-    numbers = list(argnums) if several else [argnums]
+    numbers = [argnums] if is_whole(argnums) else argnums
     for i in numbers:
         if not is_whole(i) or not -count <= i < count:
             raise OptionError(f"{who}: argnums {i!r} names no argument; {count} were given")

@@ -87,7 +87,7 @@ class Kinks:
         soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
         x, *options = tensors(node)
         taken = soft | hard if none else soft
-        part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
+        part = op.rules[0](where(taken, 0.0, g), node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:

@@ -26,7 +26,7 @@ def as_data(value: Any, dtype: Any) -> Array:
         )
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         value = np.asarray(value)
-    data = numbers(value, "Tensor", "cannot build a Tensor from")
+    data: Array = numbers(value, "Tensor", "cannot build a Tensor from")
     if data is None:
         instead = "pass its .to_numpy()" if hasattr(value, "to_numpy") else "expected number, list or array"
         raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; {instead}")

@@ -58,11 +58,11 @@ def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) ->
     hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
     inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
     write = f"{name}.norm() for the root of the sum of squares"
-    if vector and not isinstance(ord, (str, bool)):
+    if vector and not isinstance(ord, str):
         known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})",
                  1: f"{size}.sum({inside})", 0: f"np.count_nonzero({name})"}  # fmt: skip
         write = known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
-    elif not vector and axis is None and ord in (1, np.inf, -np.inf) and ord is not True:
+    elif not vector and axis is None and ord in (1, np.inf, -np.inf):
         sums = f"{size}.sum(axis={0 if ord == 1 else 1}).{'max' if ord > 0 else 'min'}()"
         write = f"{sums} for the largest column or row, {size}.sum() for all"
     kind = "a vector" if vector else "a matrix"

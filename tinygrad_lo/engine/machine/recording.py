@@ -23,7 +23,6 @@ from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
-NUMBERS = (float, int, bool)
 COPY = record(detach)
 GATHER = record(gather)
 # Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
@@ -173,7 +172,7 @@ class Recording(mode):
         mark(out)
         self.always += [out] * runs_always(op)
         if tensors:
-            return out if out.needs or plainly else self.copied(out)
+            return self.copied(out)
         if type(data) is ndarray:
             self.arrays[memory(data)] = out  # it stands for this array from here on
         else:
@@ -182,9 +181,10 @@ class Recording(mode):
 
     def copied(self, out: Node) -> Any:
         """In f, the engine copies views that need no gradient, which may change how they lie in memory."""
-        data = out.value
-        view = type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-        return self.call(COPY, (out,)) if view and self.copies and out.op is not COPY else out
+        if out.needs or out.plain or not self.copies:
+            return out
+        view = type(out.value) is ndarray and out.value.base is not None
+        return self.call(COPY, (out,)) if view and not out.value.flags.c_contiguous else out
 
     def forward(self, op: Op, values: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
@@ -203,7 +203,7 @@ class Recording(mode):
         if isinstance(value, Node):
             parent = self.origin(value)
             return parent, parent.value
-        value = value if type(value) in NUMBERS else plain(value, op.name)
+        value = plain(value, op.name)
         self.steady = self.steady and not isinstance(value, np.generic)
         return (self.tensor_of(value) if type(value) is ndarray else None), value
 
@@ -225,8 +225,8 @@ class Recording(mode):
         made = self.arrays.get(memory(data)) if type(data) is ndarray else None
         if made is None:
             return node
-        if name_of(made) is None and (name := name_of(node)) is not None:
-            rename(made, name)
+        if name_of(made) is None:
+            rename(made, name_of(node))
         return made
 
     def tensor_of(self, array: Array) -> Node:
@@ -275,10 +275,9 @@ class Recording(mode):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
-        texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
-        texts += [f"{key}={value!r}" for key, value in options.items()]
-        op = Op(name, forward, (None,) * len(places), f"np.{name}({', '.join(texts)})", name, "", len(places))
+        holes = [f"{{{places.index(i)}}}" if i in places else repr(x) for i, x in enumerate(values)]
+        texts = ", ".join([*holes, *(f"{key}={value!r}" for key, value in options.items())])
+        op = Op(name, forward, (None,) * len(places), f"np.{name}({texts})", name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
 
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
