@@ -53,10 +53,11 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
 def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool = False) -> Any:
     """`grad` with the gradient that it starts from."""
     wanted: Sequence[Any] = wrt if isinstance(wrt, (list, tuple)) else [wrt]
-    for who, value in (("output", output), *(("wrt", target) for target in wanted)):
+    for value in (output, *wanted):
         if not isinstance(value, Node):
+            name = "output" if value is output else "wrt"
             raise DTypeError(
-                f"grad: {who} must be a tensor, got {type(value).__name__}; wrt may be a list of tensors"
+                f"grad: {name} must be a tensor, got {type(value).__name__}; wrt may be a list of tensors"
             )
     keep = {target.birth for target in wanted}
     first = start(output, seed, "grad")
