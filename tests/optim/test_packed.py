@@ -21,7 +21,7 @@ RULES = {
     "AdamW": ("AdamW", {}),
     "NAdam": ("NAdam", {}),
 }
-SHAPES = [(3, 2), (4,), (), (2, 2, 2), (), (1,), (200, 100)]
+SHAPES = [(3, 2), (4,), (), (2, 2, 2), (), (1,), (200, 100), ()]
 DOUBLE = (np.float64,) * len(SHAPES)
 
 
@@ -64,7 +64,7 @@ def assert_equal(a, b):
             assert type(mine[key]) is type(value)
 
 
-@pytest.mark.parametrize("dtypes", [DOUBLE, (np.float32,) * 7, (np.float32, np.float64) * 3 + (np.float32,)])
+@pytest.mark.parametrize("dtypes", [DOUBLE, (np.float32,) * 8, (np.float32, np.float64) * 4])
 @pytest.mark.parametrize("rule", RULES)
 def test_packed_is_alone(rule, dtypes):
     a, b = pair(rule, dtypes)
