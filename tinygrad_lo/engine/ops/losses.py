@@ -20,9 +20,6 @@ def tiny(p: Array) -> float:
     return float(np.finfo(p.dtype).tiny)
 
 
-# ------------------------------------------------------------------------------ probabilities
-
-
 def logs(p: Array) -> tuple[Array, Array]:
     """log p and log(1 - p), both ending at -100, without a warning at 0 and 1."""
     log_p = np.maximum(np.log(np.where(p > 0, p, 1)), -100)
@@ -95,9 +92,6 @@ log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=Tru
                aside=log_by_probability,
                rules=(None,
                       lambda g, out, p, v: np.where(v > -np.inf, g, 0)))  # fmt: skip
-
-
-# ----------------------------------------------------------------------------- huber and cosine
 
 
 def huber_forward(r: Array, delta: float) -> Array:
