@@ -104,9 +104,7 @@ def record(function: Callable[..., Any]) -> Op:
 
 
 def composed(
-    spelling: str,
-    *samples: tuple[Any, ...],
-    domain: tuple[float, float] = (-2.0, 2.0),
+    spelling: str, *samples: tuple[Any, ...], domain: tuple[float, float] = (-2.0, 2.0)
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function that is a composition of ops, with its NumPy text and sample arguments."""
 
