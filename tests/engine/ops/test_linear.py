@@ -99,7 +99,7 @@ def test_dot_is_numpys(m, n, rng):
 
 
 def test_dot_stretches_no_axis_of_size_1():
-    with pytest.raises(lo.ShapeError, match="axis -1 of a has size 1, axis -2 of b has 3"):
+    with pytest.raises(ShapeError, match="axis -1 of a has size 1, axis -2 of b has 3"):
         np.dot(lo.Parameter(np.ones((2, 1))), np.ones((2, 3, 4)))
 
 

@@ -13,7 +13,7 @@ from tinygrad_lo.engine.machine.axes import as_tuple, check_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import one_line
+from tinygrad_lo.engine.ops.shapes import axis_or_flat
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 from tinygrad_lo.options import is_whole
 
@@ -70,7 +70,7 @@ def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
     shape = np.shape(x)
     parts = index if isinstance(index, tuple) else (index,)
     if "too many indices" in text:
-        count = len([i for i in parts if i is not None and i is not Ellipsis])
+        count = sum(i is not None and i is not Ellipsis for i in parts)
         return IndexingError(f"too many indices: {count} for shape {shape}")
     if "only integers" in text or "must be of integer" in text:
         odd = next((i for i in parts if isinstance(i, str) or np.asarray(i).dtype.kind == "f"), index)
@@ -273,7 +273,7 @@ unsort: Call = op("unsort", unsort_forward,
           (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
 def sort(x: Any, axis: Any = -1) -> Any:
     """The elements in ascending order along an axis; of equals, the first stays the first."""
-    x, axis = one_line("sort", x, axis)
+    x, axis = axis_or_flat("sort", x, axis)
     return sort_by(x, x, axis)
 
 

@@ -19,7 +19,7 @@ from tinygrad_lo.engine.ops.elementwise import in_float32, where
 from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
 from tinygrad_lo.engine.ops.reductions import sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import moveaxis, one_line, reshape
+from tinygrad_lo.engine.ops.shapes import axis_or_flat, moveaxis, reshape
 from tinygrad_lo.errors import DTypeError, ShapeError
 from tinygrad_lo.options import is_whole
 
@@ -237,7 +237,7 @@ _cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axi
 @in_float32
 def cumsum(x: Any, axis: Any = None) -> Any:
     """`np.cumsum`; axis=None flattens first."""
-    return _cumsum(*one_line("cumsum", x, axis))
+    return _cumsum(*axis_or_flat("cumsum", x, axis))
 
 
 def triangle(who: str, m: Any, k: Any) -> Any:

@@ -158,7 +158,7 @@ def define_op(
     if symbol is not None and "{" not in symbol and len(rules) != 2:
         symbol = f"{symbol}({holes})"
     inputs = [f"x{i}_" for i in range(len(rules))]
-    filled(name, symbol, inputs)
+    with_inputs(name, symbol, inputs)
     if spelling is not None:
         must_be_numpy(name, spelling, inputs)
     entry = TABLE[name] = Op(
@@ -188,7 +188,7 @@ def must_be_free(name: Any) -> None:
         raise OptionError(f"define_op: the name {name!r} is taken; choose another")
 
 
-def filled(name: str, template: str | None, inputs: list[str]) -> str:
+def with_inputs(name: str, template: str | None, inputs: list[str]) -> str:
     """The template with these inputs; raises where it names others."""
     try:
         return (template or "").format(*inputs)
@@ -198,7 +198,7 @@ def filled(name: str, template: str | None, inputs: list[str]) -> str:
 
 def must_be_numpy(name: str, spelling: str, inputs: list[str]) -> None:
     """Raise unless a spelling is one expression of its inputs and of NumPy, since programs are printed from it."""
-    text = filled(name, spelling, inputs)
+    text = with_inputs(name, spelling, inputs)
     try:
         tree = ast.parse(text, mode="eval")
     except SyntaxError as error:

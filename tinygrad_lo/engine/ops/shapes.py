@@ -52,7 +52,7 @@ def flatten(x: Any) -> Any:
     return reshape(x, (math.prod(shape_of(x)),))
 
 
-def one_line(who: str, x: Any, axis: Any) -> tuple[Any, int]:
+def axis_or_flat(who: str, x: Any, axis: Any) -> tuple[Any, int]:
     """What a function along one axis works on: x and its axis from 0 up, or with None x flattened."""
     x = x if isinstance(x, Node) else plain(x, who)
     if axis is None:
