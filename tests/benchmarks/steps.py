@@ -275,6 +275,7 @@ def work(name: str, rows: int, widths: tuple[int, ...], hand: float | None, best
         compiled={HAND: hand, BEST: best}
         | dict.fromkeys((AS_MOST, "PyTensor", "torch.compile", "PyTorch eager")),
         blas=widths[0] > 500,
+        patience=("torch.compile", "PyTensor"),
     )
 
 

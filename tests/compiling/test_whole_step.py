@@ -352,3 +352,19 @@ def test_a_loss_that_reaches_no_parameter_of_the_optimizer():
     step = lo.compile(lambda: w * w, optimizer=lo.optim.SGD([other], lr=0.1))
     with pytest.raises(errors.OptionError, match="the loss reaches none of its parameters"):
         step()
+
+
+def test_a_parameter_whose_group_is_added_later_is_stepped_from_then_on():
+    w, late = lo.Parameter([1.0, 2.0]), lo.Parameter([3.0, 4.0])
+    opt = lo.optim.SGD([w], lr=0.1)
+    step = lo.compile(lambda: (w * late).sum() * 1.0, optimizer=opt)
+    for _ in range(3):
+        step()
+    assert_array_equal(late.data, [3.0, 4.0])
+    late.grad = None
+    opt.add_param_group({"params": [late]})
+    before = w.data
+    step()
+    assert_allclose(late.data, np.array([3.0, 4.0]) - 0.1 * before)
+    step()
+    assert_allclose(late.grad, w.data + 0.1 * w.grad)

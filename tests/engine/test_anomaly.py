@@ -84,9 +84,6 @@ def test_healthy_computations_pass_unchanged(rng):
     assert np.isfinite(second).all()
 
 
-# ------------------------------------------------------------------------------ the backward pass
-
-
 def test_a_gradient_that_is_not_finite_is_named_with_the_line_of_the_forward_pass():
     w = lo.Parameter([4.0, 0.0], name="w")
     with lo.anomaly():
@@ -142,9 +139,6 @@ def test_relu_of_nan_is_nan_and_its_origin_is_named():
         assert np.isnan(np.sqrt(w).relu().data[1])
     with pytest.raises(NonFiniteError, match=r"^sqrt"), lo.anomaly():
         np.sqrt(w).relu()
-
-
-# ------------------------------------------------------------------------------- changed arrays
 
 
 def test_a_single_element_written_between_the_passes_is_found():
@@ -203,9 +197,6 @@ def test_an_output_cannot_be_written_into():
         y.detach().data[0] = 0.0
         y.sum().backward()
     np.testing.assert_array_equal(w.grad, np.exp([1.0, 2.0]))
-
-
-# --------------------------------------------------------------------------------- where and who
 
 
 def test_a_constant_says_where_it_was_made():

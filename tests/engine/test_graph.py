@@ -63,9 +63,6 @@ def test_nodes_keep_the_arrays_they_saw():
     assert y.inputs[0] is before
 
 
-# ------------------------------------------------------------------------------------------ no_grad
-
-
 def test_no_grad_as_a_block_and_as_a_decorator():
     w = lo.Parameter(2.0)
 
@@ -248,9 +245,6 @@ def test_threads_that_share_parameters_get_the_same_gradients():
         assert all((g == expected).all() for g in results)
 
 
-# ------------------------------------------------------------------------------------ garbage
-
-
 @pytest.fixture
 def no_collector():
     gc.collect()
@@ -323,9 +317,6 @@ def test_a_chain_of_a_hundred_thousand_ops_that_use_their_input_twice():
         y = y * 0.5 + y * 0.5
     y.backward()
     assert x.grad == 1.0
-
-
-# ------------------------------------------------------------------------------- names and scopes
 
 
 def titles(node):

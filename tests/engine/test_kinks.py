@@ -29,8 +29,6 @@ def rows(x):
     return np.linalg.norm(x.reshape(2, 1), axis=1)
 
 
-# --------------------------------------------------------- smooth functions of a length: exact, silent
-
 SMOOTH = {  # a function of two numbers, a point, the hessian
     "‖x‖²": (lambda x: np.linalg.norm(x) ** 2, ZERO, 2 * EYE),
     "square(‖x‖)": (lambda x: np.square(np.linalg.norm(x)), ZERO, 2 * EYE),
@@ -120,9 +118,6 @@ def test_beyond_the_second_derivative_a_length_is_right_or_nan_with_a_warning():
     assert lo.jacobian(third)(ZERO).tolist() == [0.0, 0.0]
     with pytest.warns(UserWarning, match="norm is exactly at its kink.*beyond the second.*sum of squares"):
         assert np.isnan(lo.hessian(third)(ZERO)).all()
-
-
-# ------------------------------------------------------------------------------ kinks: never silently
 
 
 NO_LENGTH = {

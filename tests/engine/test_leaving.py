@@ -224,9 +224,6 @@ def test_a_scalar_that_is_iterated_over_names_its_number():
             call(loss())
 
 
-# ------------------------------------------------------------------------- other first questions
-
-
 def test_a_tensor_compared_with_none_is_told_of_is():
     p = lo.Parameter([1.0])
     for call in (lambda: p.__eq__(None), lambda: [p].index(None), lambda: [None, None].count(p)):

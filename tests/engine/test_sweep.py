@@ -8,8 +8,6 @@ from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.errors import MutationError
 
-# ---------------------------------------------------------------------------------- how much arrives
-
 
 def test_a_second_backward_adds_exactly_one_more_gradient():
     x = lo.Parameter(3.0)
@@ -110,9 +108,6 @@ def test_a_sweep_that_fails_changes_nothing():
     assert b.grad is None
 
 
-# ----------------------------------------------------------------------------- who owns a gradient
-
-
 @pytest.mark.parametrize(
     "loss",
     [
@@ -169,9 +164,6 @@ def test_gradients_of_values_in_between_do_not_share_memory():
     a, b = w * 2.0, w * 3.0
     first, second = lo.grad((a + b).sum(), [a, b])
     assert not np.shares_memory(first, second)
-
-
-# ------------------------------------------------------------------------ changes between the passes
 
 
 def test_rebinding_data_between_the_passes_leaves_the_gradient_right():
@@ -252,9 +244,6 @@ def test_a_graph_of_gradients_refuses_a_leaf_that_was_rebound():
     w.data = np.array([5.0, 5.0])
     with pytest.raises(MutationError, match="'W'"):
         lo.grad(loss, w, create_graph=True)
-
-
-# ------------------------------------------------------------------------------------- tall sums
 
 
 def test_float32_bias_gradient_over_more_rows_than_float32_can_count():

@@ -116,9 +116,6 @@ def test_a_constant_view_does_not_follow_its_source(view):
     assert q.grad.max() <= 3.0
 
 
-# ----------------------------------------------------------------- gradients that were once wrong
-
-
 @pytest.mark.parametrize(
     "index", [((0, 0, 1),), array.array("l", [0, 0, 1]), [0, 0, 1], (np.array([0, 0, 1]),)]
 )
@@ -233,9 +230,6 @@ def test_a_seed_is_made_of_real_numbers(seed):
     y = lo.Parameter([1.0, 2.0]) * 2.0
     with pytest.raises(lo.errors.LoError):
         y.backward(seed=seed)
-
-
-# ------------------------------------------------------------------------------------- modes
 
 
 def test_blocks_may_end_in_another_order_than_they_began():

@@ -210,9 +210,6 @@ def test_nothing_is_written_in_place(op, case, rng):
             assert g is not seed
 
 
-# ------------------------------------------------------------------------------ compositions
-
-
 def composed_cases():
     return [
         pytest.param(entry, sample, id=f"{entry.name}-{i}")

@@ -15,8 +15,6 @@ from tinygrad_lo.engine.machine import fast
 from tinygrad_lo.errors import GraphError, UnknownNameError, UnknownOptionError
 from tinygrad_lo.losses import cross_entropy
 
-# ------------------------------------------------------------------------------- what it holds
-
 
 def test_a_tensor_wraps_an_array_and_a_parameter_copies_it():
     x = np.ones(2)
@@ -97,9 +95,6 @@ def test_repr_shows_values_name_dtype_and_op():
 
 def test_format_shows_the_number():
     assert f"{lo.Parameter(2.0) / 3.0:.3f}" == "0.667"
-
-
-# ------------------------------------------------------------------------------- out of the graph
 
 
 def test_numpy_gives_a_view_that_cannot_be_written_into():
@@ -216,9 +211,6 @@ def test_a_scalar_parameter_is_changed_by_rebinding():
     assert w.grad == 6.0
 
 
-# ---------------------------------------------------------------------------------------- dtypes
-
-
 def mlp(X, W1, b1, W2, b2):
     h = np.tanh((X @ W1 + b1) * 2.0).relu() / 3
     return cross_entropy(h @ W2 + b2, [0, 1, 1, 0])
@@ -267,8 +259,6 @@ def test_float16_stays_float16():
     y.backward()
     assert y.dtype == w.grad.dtype == np.float16
 
-
-# ------------------------------------------------------------------------- broadcasting, any shape
 
 OPERATIONS = {
     "+": (operator.add, lambda a, b: (1.0 + 0 * a, 1.0 + 0 * b)),

@@ -91,9 +91,6 @@ def test_second_derivatives_in_the_tails_are_finite(x, dtype):
         assert abs(curve) < 1e-15
 
 
-# --------------------------------------------------------------------------------------------- grad
-
-
 def test_grad_by_leaves_and_values_in_between():
     w = lo.Parameter(3.0)
     s = w * 2.0
@@ -166,9 +163,6 @@ def test_gradient_as_a_graph_follows_a_leaf_that_is_rebound_afterwards():
     slope = lo.grad(w**3, w, create_graph=True)
     w.data = 5.0
     assert lo.grad(slope, w) == 12.0
-
-
-# ------------------------------------------------------------------------------------- the others
 
 
 def test_value_and_grad_of_one_and_of_several_arguments():

@@ -8,8 +8,6 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.errors import GraphError
 
-# ------------------------------------------------------------- the derivative of a constant derivative
-
 
 def slope(f, x):
     return lo.grad(f(x), x, create_graph=True)
@@ -122,9 +120,6 @@ def test_no_grad_is_blamed_only_when_it_was_so():
         constant.backward()
     assert "no_grad" not in str(error.value)
     assert y.requires_grad is False
-
-
-# -------------------------------------------------------------------------------- inside one another
 
 
 def test_jacobian_of_jacobian():

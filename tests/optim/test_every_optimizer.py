@@ -211,9 +211,7 @@ def dtypes_and_kinds_are_kept(kind):
         run(opt, gradients(3, shape, dtype))
         assert type(w.data) is (np.ndarray if shape else dtype)
         assert w.dtype == dtype
-        arrays = [
-            opt.state[w][k] for k, what in kind.state_kinds.items() if "array" in what and k in opt.state[w]
-        ]
+        arrays = [x for k, x in opt.state[w].items() if "array" in kind.state_kinds[k]]
         assert all(x.dtype == dtype and x.shape == shape for x in arrays)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from typing import Any
 
@@ -40,8 +41,14 @@ def itself(thing: Any) -> Any:
     return None if thing is None else types.MethodType(itself, thing)
 
 
+@functools.lru_cache(maxsize=256)
+def code_of(text: str) -> types.CodeType:
+    """A text as code; models of one architecture have one text, whose names stand for other objects."""
+    return compile(text, FILE, "exec")
+
+
 def define(text: str, name: str, names: dict[str, Any]) -> Any:
     """Run a text that defines a function, and get that."""
     namespace = dict(names)  # an exact dict: of any other, Python reads globals slowly
-    exec(compile(text, FILE, "exec"), namespace)
+    exec(code_of(text), namespace)
     return namespace[name]

@@ -124,11 +124,11 @@ class Recorded:
         self.names["exact"] = self._exact
         return self.scalar.text
 
-    def _ask_like(self, reading: str, data: Any) -> None:
+    def _ask_like(self, reading: str, data: Any, *, shape: bool = True) -> None:
         """Ask whether an array is of the recorded kind, shape and dtype."""
         if type(data) is ndarray:
             dtype = self.names.name(data.dtype, "dtype")
-            self.questions.append(f"type({reading}) is nd and {reading}.shape == {data.shape}")
+            self.questions.append(f"type({reading}) is nd" + f" and {reading}.shape == {data.shape}" * shape)
             self.questions.append(f"({reading}.dtype is {dtype} or {reading}.dtype == {dtype})")
         else:
             self.questions.append(f"type({reading}) is {self.names.name(type(data), 'kind')}")
@@ -184,7 +184,8 @@ class Recorded:
         self.reads.append(f"{text} = {name}.value")
         self.questions.append(f"{name}.needs" if node.needs else f"not {name}.needs")
         if not node.needs or type(node.value) is not float64 or type(node) is not Parameter:
-            self._ask_like(text, node.value)  # a parameter that is a number stays one
+            # A parameter that is a number stays one, and others keep their shape.
+            self._ask_like(text, node.value, shape=not isinstance(node, Parameter))
 
     def _read_array(self, text: str, data: Any, known: list[str]) -> str:
         """Read an array by the one expression that does; else the text that stands for it."""

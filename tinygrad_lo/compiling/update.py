@@ -95,7 +95,7 @@ class Landing:
         if clipped or not flats or not self._as_recorded(jobs):
             arrays = jobs.gathered([p.arrived for p in live])
         else:
-            arrays = [*flats, *(arrived[i] for i in jobs.order)]
+            arrays = [*flats, *map(arrived.__getitem__, jobs.order)]
         optimizer.screen(live, arrays)
         jobs.run(optimizer, arrays)
         return loss

@@ -8,7 +8,7 @@ from typing import Any
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.program.value import ScopePath
+from tinygrad_lo.engine.naming import ScopePath
 
 
 @dataclass(slots=True)

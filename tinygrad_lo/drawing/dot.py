@@ -16,8 +16,8 @@ from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Style
 from tinygrad_lo.drawing.styles.text import Look, cell, font, row, table, text
+from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
-from tinygrad_lo.program.value import ScopePath
 
 STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.

@@ -1,7 +1,6 @@
 """Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp.
 
-They work inside one another: what a transform returns is a graph where the variables of a transform
-around it are among what it was computed from, and arrays otherwise.
+They work inside one another: where a result depends on the variables of a transform around, it is a graph.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.backward import Births, Part, contributions, pull, start, sweep, tensors
+from tinygrad_lo.engine.backward import Births, Part, Work, contributions, pull, start, sweep, tensors
 from tinygrad_lo.engine.graph import Array, Node, constant, mode, reachable
 from tinygrad_lo.engine.kinks import Kinks, behind
 from tinygrad_lo.engine.machine import fast
@@ -31,9 +30,8 @@ from tinygrad_lo.options import is_whole, public
 def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool = False) -> Any:
     """The gradient of one number by any tensors of its graph, leaves or values in between.
 
-    Changes no `.grad`. With `create_graph=True` the results are tensors with graphs of their own, so
-    that they can be differentiated again, to any order; constant ones to zeros. So they are inside a
-    function that a transform differentiates, if they depend on its variables.
+    Changes no `.grad`. With `create_graph=True`, and inside a function that a transform differentiates,
+    the results are tensors that can be differentiated again, to any order; constant ones to zeros.
 
     Shapes:   output: one element. wrt: a tensor or a list; each gradient has its tensor's shape.
     At the edges: with create_graph, an op that sits exactly on a kink is warned of once for each line:
@@ -52,35 +50,32 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
     return gradients(output, wrt, None, create_graph or inside(output), allow_unused)
 
 
-def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool) -> Any:
+def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused: bool = False) -> Any:
     """`grad` with the gradient that it starts from."""
-    must_be_tensor(output, "output")
-    single = isinstance(wrt, Node)
-    if not single and not isinstance(wrt, (list, tuple)):
-        raise DTypeError(f"grad: wrt must be a tensor or a list of tensors, got {type(wrt).__name__}")
-    wanted: Sequence[Any] = [wrt] if single else list(wrt)
-    for target in wanted:
-        must_be_tensor(target, "wrt")
+    wanted: Sequence[Any] = wrt if isinstance(wrt, (list, tuple)) else [wrt]
+    for value in (output, *wanted):
+        if not isinstance(value, Node):
+            name = "output" if value is output else "wrt"
+            raise DTypeError(
+                f"grad: {name} must be a tensor, got {type(value).__name__}; wrt may be a list of tensors"
+            )
     keep = {target.birth for target in wanted}
     first = start(output, seed, "grad")
     if create_graph:
         # Rules that run on tensors under no_grad, or in a scope of the user, must not notice it.
         with mode("grad_off", False), mode("scope", None):
-            with_kinks = Kinks(output).pull
-            _, grads, kept = sweep(output, constant(first), with_kinks, keep)
-            arrived = grads | kept | by_probabilities(output, constant(first), wanted, with_kinks)
-            found = [fitted(output, target, arrived, allow_unused) for target in wanted]
-            results = [
-                None if g is None else regraphed(g, output, x) for g, x in zip(found, wanted, strict=True)
-            ]
+            first, work = constant(first), Kinks(output).pull
+            _, grads, kept = sweep(output, first, work, keep)
+            arrived = grads | kept | by_probabilities(output, first, wanted, work)
+            results = [regraphed(fitted(output, x, arrived, allow_unused), output, x) for x in wanted]
     else:
-        _, grads, kept = fast.sweep(output, first, keep)
+        _, grads, kept = fast.sweep(output, first, keep=keep)
         arrived = grads | kept | by_probabilities(output, first, wanted, pull)
         results = [fitted(output, target, arrived, allow_unused) for target in wanted]
-    return results[0] if single else results
+    return results if wanted is wrt else results[0]
 
 
-def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bool) -> Any:
+def fitted(output: Node, target: Node, arrived: Births, allow_unused: bool) -> Any:
     """What has arrived at the target, in its dtype; None where nothing has and nothing need."""
     g = arrived.get(target.birth)
     if g is None:
@@ -102,15 +97,15 @@ def fitted(output: Node, target: Node, arrived: dict[int, Any], allow_unused: bo
 
 def regraphed(g: Any, output: Node, target: Node) -> Any:
     """A gradient as a tensor that can be differentiated again, also where it is constant: to zeros."""
+    if g is None:
+        return None
     if not isinstance(g, Node) or not g.needs or g.birth >= output.birth:  # a rule may hand on its input
         g = where(True, g, target)
     label(g).derived = output
     return g
 
 
-def by_probabilities(
-    output: Node, first: Array, wanted: Sequence[Node], work: Callable[[Node, Array], Iterable[Part]]
-) -> Births:
+def by_probabilities(output: Node, first: Array, wanted: Sequence[Node], work: Work) -> Births:
     """The gradients by probabilities past which losses hand the gradient, to the scores that they know."""
     found: Births = {}
     for target in wanted:
@@ -125,32 +120,13 @@ def by_probabilities(
     return found
 
 
-def by_first(
-    work: Callable[[Node, Array], Iterable[Part]], passed: set[int], node: Node, g: Array
-) -> Iterable[Part]:
+def by_first(work: Work, passed: set[int], node: Node, g: Array) -> Iterable[Part]:
     """What a node sends to its inputs; from a loss in `passed`, to the probability and not to its scores."""
     if node.birth not in passed:
         return work(node, g)
     op: Any = node.op
-    rules = (op.aside, *op.rules[1:-1], None)
-    if not isinstance(g, Node):
-        return contributions(node, g, node.value, node.inputs, rules)
-    return contributions(node, g, node, tensors(node), rules)
-
-
-def must_be_tensor(value: Any, who: str) -> None:
-    """Raise unless this is a tensor."""
-    if not isinstance(value, Node):
-        raise DTypeError(f"grad: {who} must be a tensor, got {type(value).__name__}")
-
-
-def variables(who: str, args: tuple[Any, ...], argnums: Any) -> tuple[list[Any], list[Any]]:
-    """The arguments, with those to differentiate by turned into fresh tensors; and these tensors."""
-    found = list(args)
-    places = places_of(who, argnums, len(args))
-    for i in places:
-        found[i] = variable(args[i])
-    return found, [found[i] for i in places]
+    y, inputs = (node, tensors(node)) if isinstance(g, Node) else (node.value, node.inputs)
+    return contributions(node, g, y, inputs, (op.aside, *op.rules[1:-1], None))
 
 
 def variable(value: Any) -> Any:
@@ -164,10 +140,10 @@ def variable(value: Any) -> Any:
 
 def places_of(who: str, argnums: Any, count: int) -> list[int]:
     """The arguments that argnums names."""
-    several = isinstance(argnums, (list, tuple)) or (isinstance(argnums, np.ndarray) and argnums.ndim == 1)
-    if not several and not is_whole(argnums):
+    argnums = argnums.tolist() if isinstance(argnums, np.ndarray) else argnums
+    if not is_whole(argnums) and not isinstance(argnums, (list, tuple)):
         raise OptionError(f"{who}: argnums must be an int or a list of ints, got {argnums!r}")
-    numbers = [argnums] if is_whole(argnums) else list(argnums)
+    numbers = [argnums] if is_whole(argnums) else argnums
     for i in numbers:
         if not is_whole(i) or not -count <= i < count:
             raise OptionError(f"{who}: argnums {i!r} names no argument; {count} were given")
@@ -186,12 +162,20 @@ class Open(threading.local):
 around = Open()
 
 
-def run_inside(who: str, f: Callable[..., Any], found: list[Any], leaves: list[Any]) -> tuple[Any, bool]:
-    """f's result, and whether a derivative around this one depends on it, too: then results are graphs."""
+def run(who: str, f: Callable[..., Any], args: Sequence[Any], argnums: Any) -> tuple[Any, list[Any], bool]:
+    """f's result, and the fresh tensors in place of the arguments that argnums names.
+
+    Last: whether a derivative around this one depends on the result, too. Then derivatives are graphs.
+    """
+    inputs = list(args)
+    places = places_of(who, argnums, len(args))
+    for i in places:
+        inputs[i] = variable(args[i])
+    leaves = [inputs[i] for i in places]
     outer = around.variables
     around.variables = (*outer, *leaves)
     try:
-        out = f(*found)
+        out = f(*inputs)
     finally:
         around.variables = outer
     if not isinstance(out, Node) or not out.needs:
@@ -199,7 +183,7 @@ def run_inside(who: str, f: Callable[..., Any], found: list[Any], leaves: list[A
             f"{who}: the function's result ({type(out).__name__}) does not depend on the argument through "
             f"tensors; compute with operators and NumPy functions, without float(), .data or .item()"
         )
-    return out, any(leaf.op is not None for leaf in leaves) or inside(out)
+    return out, leaves, any(leaf.op is not None for leaf in leaves) or inside(out)
 
 
 def inside(output: Any) -> bool:
@@ -223,13 +207,12 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         (5.0, array([2., 4.]))
     """
 
-    def run(*args: Any) -> tuple[Any, Any]:
-        found, leaves = variables("value_and_grad", args, argnums)
-        out, inner = run_inside("value_and_grad", f, found, leaves)
+    def transformed(*args: Any) -> tuple[Any, Any]:
+        out, leaves, inner = run("value_and_grad", f, args, argnums)
         results = grad(out, leaves, create_graph=inner)
         return out if inner else out.value, results[0] if is_whole(argnums) else tuple(results)
 
-    return run
+    return transformed
 
 
 @public
@@ -249,22 +232,21 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     if not is_whole(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
 
-    def run(*args: Any) -> Array:
-        found, (leaf,) = variables("jacobian", args, argnums)
-        return stacked_rows(*run_inside("jacobian", f, found, [leaf]), leaf)
+    def transformed(*args: Any) -> Array:
+        return stacked_rows(*run("jacobian", f, args, argnums))
 
-    return run
+    return transformed
 
 
-def stacked_rows(out: Any, inner: bool, leaf: Tensor) -> Any:
-    """The gradient of every element of `out` by `leaf`, stacked: arrays, or inside a derivative tensors."""
-    found = []
+def stacked_rows(out: Any, leaves: list[Any], inner: bool) -> Any:
+    """The gradient of every element of `out` by the leaf, stacked: arrays, or inside a derivative tensors."""
+    (leaf,) = leaves
+    rows = []
     for i in range(out.size):
         seed = np.zeros(out.size, out.dtype)
         seed[i] = 1.0
-        g = gradients(out, leaf, seed.reshape(out.shape), create_graph=inner, allow_unused=True)
-        found.append(np.zeros(leaf.shape, leaf.dtype) if g is None else g)
-    stacked: Any = np.stack(found) if found else np.zeros((0, *leaf.shape), leaf.dtype)
+        rows.append(gradients(out, leaf, seed.reshape(out.shape), inner))
+    stacked: Any = np.stack(rows) if rows else np.zeros((0, *leaf.shape), leaf.dtype)
     stacked = stacked.reshape(out.shape + leaf.shape)
     return stacked if isinstance(stacked, Node) else stacked[()]
 
@@ -283,12 +265,11 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
                [2., 0.]])
     """
 
-    def run(*args: Any) -> Array:
-        found, (leaf,) = variables("hessian", args, 0)
-        out, inner = run_inside("hessian", f, found, [leaf])
-        return stacked_rows(grad(out, leaf, create_graph=True), inner, leaf)
+    def transformed(*args: Any) -> Array:
+        out, leaves, inner = run("hessian", f, args, 0)
+        return stacked_rows(grad(out, leaves[0], create_graph=True), leaves, inner)
 
-    return run
+    return transformed
 
 
 @public
@@ -303,13 +284,11 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
         array([ 6., 12.])
     """
-    found, (leaf,) = variables("hvp", (x,), 0)
+    out, (leaf,), inner = run("hvp", f, (x,), 0)
     v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
     if np.shape(v) != leaf.shape:
         raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
-    out, inner = run_inside("hvp", f, found, [leaf])
     slope = grad(out, leaf, create_graph=True)
     if inner or (isinstance(v, Node) and v.needs and not isinstance(v, Parameter)):
         return grad((slope * v).sum(), leaf, create_graph=True)
-    product = gradients(slope, leaf, v, create_graph=False, allow_unused=True)
-    return np.zeros(leaf.shape, leaf.dtype)[()] if product is None else product
+    return gradients(slope, leaf, v, create_graph=False)

@@ -1,8 +1,7 @@
 """Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
 
-A rule gives one slope at a kink, and nothing in its text tells how the slope changes there: left
-alone, the second derivative of |x|² at 0 would be 0. The sweep that makes gradients as graphs comes
-through here, and only it: first derivatives are what the table says.
+A rule gives one slope at a kink and does not tell how the slope changes there: left alone, the second
+derivative of |x|² at 0 would be 0. So the sweep that makes gradients as graphs comes through here.
 
 What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
 whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
@@ -17,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.backward import Part, contributions, edges, pull, pull_graph, sweep, tensors
+from tinygrad_lo.engine.backward import Part, edges, pull, pull_graph, sweep, tensors
 from tinygrad_lo.engine.graph import Array, Node, Op, constant, modes
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.machine.caller import warn_once
@@ -32,8 +31,6 @@ EXACT = "its slope jumps there, what is made of it is smooth: the second derivat
 NO_SECOND = "a length of 0 has no second derivative, nan is given. Where only its square counts, {}"
 HIGHER = "the derivatives of a length of 0 beyond the second are not known, nan is given. If you can, {}"
 SQUARES = "write the sum of squares: (x * x).sum(), np.var for the square of std, distance='squared'"
-
-
 MOST_ASKED = 64  # kinks that are looked into, of one sweep; then any that may count is told of
 
 
@@ -47,19 +44,18 @@ class Kinks:
 
     def pull(self, node: Node, g: Any) -> Iterable[Part]:
         """Run the node's rules on tensors; where it sits on a kink exactly, see what that means first."""
-        inputs, masks = tensors(node), masks_of(node)
+        silent = modes.recording is not None  # a program is for other numbers, too
+        for mask in () if silent else moving_masks(node):
+            self.ask(mask, node, g)
         kink = node.op.kink  # type: ignore[union-attr]
-        if masks and modes.recording is None:  # a program is for other numbers, too
-            for condition in moving_masks(masks):
-                self.ask(condition, node, g)
-        if kink is not None and kink.even is None and modes.recording is None:
-            self.ask(node, node, g)
-        elif kink is not None and kink.even is not None:
+        if kink is not None and kink.even is not None:
             met = where_met(node)
             if met is not None:
                 leave("the second derivative of a length of 0", node)
                 return [self.length(node, g, met)]
-        return contributions(node, g, node, inputs)
+        elif kink is not None and not silent:
+            self.ask(node, node, g)
+        return pull_graph(node, g)
 
     def ask(self, kinked: Node, node: Node, g: Any) -> None:
         """Warn if the slope of the node, for a kink of its own or of its condition, jumps and counts."""
@@ -79,8 +75,7 @@ class Kinks:
     def length(self, node: Node, g: Any, met: Array) -> Part:
         """What a length that is 0 sends to its input."""
         op: Any = node.op
-        kink, parent = op.kink, node.parents[0]
-        assert parent is not None
+        kink = op.kink
         hard, c, again = self.smoothness(node, g, met)
         none = hard.any() and (again or not kink.branches)
         counts = c is not None and bool(np.any(c.value != 0))
@@ -92,12 +87,12 @@ class Kinks:
         soft = met & ~hard & (c.value != 0) if counts else np.zeros_like(met)
         x, *options = tensors(node)
         taken = soft | hard if none else soft
-        part = op.rules[0](where(taken, 0.0, g) if taken.any() else g, node, x, *options)
+        part = op.rules[0](where(taken, 0.0, g), node, x, *options)
         if soft.any():
             part = part + kink.even(c, node, where(lifted(node, soft), x, 0.0), *options)
         if none:
             part = part + undefined(where(lifted(node, hard), x, 0.0), op, *options)
-        return 0, parent, part
+        return *edges(node)[0], part
 
     def smoothness(self, node: Node, g: Any, met: Array) -> tuple[Array, Any, bool]:
         """Where what is made of a length is not smooth; elsewhere c = g / y; whether y is a derivative's."""
@@ -141,9 +136,10 @@ class Kinks:
         def work(n: Node, h: Any) -> Iterable[Part]:
             if n is node:
                 return ()
-            itself = [n] if n.op is not None and n.op.kink is not None else []
-            masks = [mask for mask in moving_masks(masks_of(n)) if not self.by_rule(mask)]
-            for one in (*itself, *masks):
+            asked = [mask for mask in moving_masks(n) if not self.by_rule(mask)]
+            if n.op.kink is not None:  # type: ignore[union-attr]
+                asked.append(n)
+            for one in asked:
                 met = where_met(one)
                 if met is not None and (at_places(met, n) & (raw(h) != 0)).any():
                     kinked.append(one)
@@ -156,8 +152,7 @@ class Kinks:
 
     def moves(self, node: Node, met: Array) -> bool:
         """Whether the input of a length moves at all there: x - x does not."""
-        parent = node.parents[0]
-        assert parent is not None
+        _, parent = edges(node)[0]
         rng = np.random.default_rng(0)
         weights = np.where(lifted(node, met), rng.uniform(1.0, 2.0, parent.value.shape), 0.0)
         return self.sensitivity(parent, None, weights.astype(parent.value.dtype)[()], as_graph=False)[0]
@@ -178,18 +173,17 @@ class Kinks:
 
     def tell(self, kinked: Node, node: Node, met: Array, meaning: str) -> None:
         """Warn, once for each line of the user."""
-        if modes.kinks:
-            assert kinked.op is not None
-            assert node.op is not None
-            of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
-            what = f"{kinked.op.name}{of}"
-            if kinked is not node:
-                what = f"{node.op.name} by {what}"
-            if name_of(node):
-                what += f", named {quoted(node)},"
-            place = tuple(map(int, np.argwhere(met)[0]))
-            at = f" at {place}" if place else ""
-            warn_once(f"kink of {what}: {meaning}", f"{what} is exactly at its kink{at}: {meaning}")
+        if not modes.kinks:
+            return
+        of = next((f" of {quoted(n)}" for n in kinked.parents if n is not None and name_of(n)), "")
+        what = f"{kinked.op.name}{of}"  # type: ignore[union-attr]
+        if kinked is not node:
+            what = f"{node.op.name} by {what}"  # type: ignore[union-attr]
+        if name_of(node):
+            what += f", named {quoted(node)},"
+        place = tuple(map(int, np.argwhere(met)[0]))
+        at = f" at {place}" if place else ""
+        warn_once(f"kink of {what}: {meaning}", f"{what} is exactly at its kink{at}: {meaning}")
 
 
 def where_met(node: Node) -> Array | None:
@@ -209,25 +203,20 @@ def at_places(met: Array, node: Node) -> Array:
         return np.ones(node.value.shape, bool)
 
 
-def masks_of(node: Node) -> list[Node]:
-    """The inputs of a node that have no gradient and remember of what they were made."""
-    return [x for x in node.parents if x is not None and x.op is not None and not x.needs]
-
-
-def moving_masks(masks: list[Node]) -> Iterator[Node]:
-    """Of masks and what they are made of, those that move: where(x > 0, ...), x * (x > 0), x * sign(x)."""
-    while masks:
-        mask = masks.pop()
-        if mask.op is not None and not mask.needs:
+def moving_masks(node: Node) -> Iterator[Node]:
+    """The masks among the inputs, and what they are made of, that move: where(x > 0, ...), x * sign(x)."""
+    waiting = [*node.parents]
+    while waiting:
+        mask = waiting.pop()
+        if mask is not None and mask.op is not None and not mask.needs:
             if mask.op.kink is not None and any(x is not None and x.needs for x in mask.parents):
                 yield mask
-            masks += [x for x in mask.parents if x is not None]
+            waiting += mask.parents
 
 
 def lifted(node: Node, mask: Array) -> Array:
     """A mask of lengths as one of the elements that they are the lengths of."""
-    found: Array = per_element(node.op, mask.astype(float), *node.inputs) != 0
-    return found
+    return per_element(node.op, mask.astype(float), *node.inputs) != 0
 
 
 def per_element(op: Any, c: Array, x: Array, *options: Any) -> Array:
@@ -249,17 +238,16 @@ def behind(root: Node) -> Iterator[Node]:
                 waiting.append(node.label.derived)
 
 
-def undefined_rule(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
-    """nan for all of a vector, where any of it is asked for."""
-    return np.where(per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
-
-
 # Not in the table: it stands for a derivative that does not exist.
 undefined = quickest(
     Op(
         name="undefined",
         forward=lambda x, op, *options: +x,
-        rules=(undefined_rule,),
+        rules=(  # nan for all of a vector, where any of it is asked for
+            lambda g, y, x, op, *options: np.where(
+                per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan
+            ),
+        ),
         spelling="+{0}",
         symbol="{0}",
         about="The same values; the derivative is nan.",

@@ -1,80 +1,17 @@
-"""What other rooms ask of many nodes at once, write into leaves, and the nodes that only they need."""
+"""What other rooms write into leaves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
-from tinygrad_lo.engine.backward import Part, contributions
-from tinygrad_lo.engine.graph import Array, Node, Op, Rule, reachable, tick
-from tinygrad_lo.engine.naming import Label, name_of
-
-N = TypeVar("N", bound=Node)
-
-
-class NodeRow(NamedTuple):
-    """One node of a graph, read once."""
-
-    node: Node
-    birth: int
-    op: Op | None
-    name: str | None
-    parents: tuple[Node | None, ...]
-    inputs: tuple[Any, ...]
-
-
-def history(roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
-    """Everything that the roots were made from, and the roots, oldest first; nothing behind known births."""
-    return [
-        NodeRow(node, node.birth, node.op, name_of(node), node.parents, node.inputs)
-        for node in reachable(roots, known)
-    ]
-
-
-def spans(nodes: Iterable[Node]) -> list[tuple[int, int]]:
-    """(birth at which it began, birth of its value) for every loss among the nodes."""
-    labels = [(node, node.label) for node in nodes if isinstance(node.label, Label)]
-    return [(began, node.birth) for node, label in labels for _, began in label.spans]
-
-
-def replayed(
-    inputs: Mapping[int, Collection[Any]], marks: list[tuple[int, int]]
-) -> Callable[[Node, Array], Iterable[Part]]:
-    """Run the rules of nodes on tensors: their inputs are given by birth.
-
-    What is born after a mark (birth, node), and before the next one, belongs to that node.
-    """
-
-    def pull(node: Node, g: Array) -> Iterable[Part]:
-        marks.append((tick(), node.birth))
-        return contributions(node, g, node, inputs[node.birth])
-
-    return pull
-
-
-def leaf_over(kind: Callable[[float], N], array: Array) -> N:
-    """A leaf of a class of tensors over this very array, neither read nor copied."""
-    leaf = kind(0.0)
-    leaf.value = array
-    return leaf
-
-
-def as_kind(kind: type[N], node: Node) -> N:
-    """The node as an object of another class of tensors."""
-    copy = object.__new__(kind)
-    for slot in Node.__slots__:
-        if hasattr(node, slot):
-            setattr(copy, slot, getattr(node, slot))
-    return copy
+from tinygrad_lo.engine.graph import Array, Node, Rule
 
 
 def let_go(leaf: Node) -> None:
     """Forget a leaf's value."""
     leaf.value = None
-
-
-# ------------------------------------------------------------------------- what is written into leaves
 
 
 def stepped(

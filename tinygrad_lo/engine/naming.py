@@ -1,4 +1,4 @@
-"""What is known of a value besides numbers: its name, its scopes, and under anomaly() its origin."""
+"""The names and scopes of values: what is known of them besides numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
 from tinygrad_lo.errors import UnsupportedError
 
+# Titles, outermost first, each with the birth at its begin, which tells two with one title apart.
+ScopePath = tuple[tuple[str, int], ...]
+
 
 class Label:
     """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
@@ -18,7 +21,7 @@ class Label:
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
-        self.scope: Scope | None = None
+        self.scope: ScopePath = ()  # of blocks
         self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
         self.where: str | None = None
         self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
@@ -27,10 +30,9 @@ class Label:
 
 def label(node: Node) -> Label:
     """The node's label as an object, made when it was only a name or nothing."""
-    found = node.label
-    if not isinstance(found, Label):
-        found = node.label = Label(found)
-    return found
+    if not isinstance(node.label, Label):
+        node.label = Label(node.label)
+    return node.label
 
 
 def mark(node: Node) -> None:
@@ -94,20 +96,6 @@ def rename(node: Node, name: Any) -> None:
         node.label = name
 
 
-# -------------------------------------------------------------------------------------- scopes
-
-
-class Scope:
-    """One entry of a `with lo.scope(...)` block; entering twice makes two."""
-
-    __slots__ = ("around", "began", "name")
-
-    def __init__(self, name: str, around: Scope | None) -> None:
-        self.name = name
-        self.around = around
-        self.began = tick()
-
-
 class scope(mode):
     """Group the values made inside `with lo.scope("data loss"):` under that title.
 
@@ -133,7 +121,7 @@ class scope(mode):
         self.name = name
 
     def __enter__(self) -> Any:
-        return self.begin(Scope(self.name, modes.scope))
+        return self.begin((*(modes.scope or ()), (self.name, tick())))
 
 
 def scoped(name: str, began: int, out: T) -> T:
@@ -147,11 +135,8 @@ def scoped(name: str, began: int, out: T) -> T:
     return out
 
 
-def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
-    """Birth of each node -> the path of scopes around it, outermost first, each as (title, key).
-
-    The key tells two scopes with one title apart.
-    """
+def scopes(nodes: Iterable[Node]) -> dict[int, ScopePath]:
+    """Birth of each node -> the path of scopes around it."""
     nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
     labels = {node.birth: node.label for node in nodes if isinstance(node.label, Label)}
     # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
@@ -165,17 +150,8 @@ def scopes(nodes: Iterable[Node]) -> dict[int, tuple[tuple[str, int], ...]]:
             around.append(following)
             following = next(coming)
         around = [span for span in around if span[1] <= node.birth]
-        path = opened(labels[node.birth].scope) if node.birth in labels else []
+        path = labels[node.birth].scope if node.birth in labels else ()
         if node.op is not None:
-            path += [(title, int(began)) for began, _, title in around]
-        paths[node.birth] = tuple(path)
+            path += tuple((title, int(began)) for began, _, title in around)
+        paths[node.birth] = path
     return paths
-
-
-def opened(scope: Scope | None) -> list[tuple[str, int]]:
-    """The blocks around and with this one, outermost first."""
-    path: list[tuple[str, int]] = []
-    while scope is not None:
-        path.insert(0, (scope.name, scope.began))
-        scope = scope.around
-    return path

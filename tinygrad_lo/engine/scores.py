@@ -1,9 +1,8 @@
 """Which scores a probability was made of: what a loss looks up to keep the digits that rounding took.
 
-A probability near 0 or 1 no longer tells how large its score was; the graph does. Where no graph is copy_of,
-because nothing needs a gradient, the few ops that stand between scores and a loss leave a note on their
-result instead, so that a loss has one value with and without a graph. A note holds copies of arrays,
-never nodes of a graph.
+A probability near 0 or 1 no longer tells how large its score was; the graph does. Where nothing needs a
+gradient, there is no graph: then the few ops between scores and a loss leave a note on their result, so that
+a loss has one value with and without one. A note holds copies of arrays, never nodes.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: i
     if x is None or x.plain or (op.name == "astype" and inputs[1].kind != "f"):
         return None
     if one_minus:
-        return () if parents[0] is None and is_number_one(inputs[0]) else None
+        return () if parents[0] is None and isinstance(inputs[0], (int, float)) and inputs[0] == 1 else None
     pairs = list(zip(parents[1:], inputs[1:], strict=False))
     if any(is_stale(x, data, birth) for x, data in pairs):
         return None
@@ -99,11 +98,6 @@ def moved_by(op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: i
 def is_stale(x: Any, seen: Array, birth: int) -> bool:
     """Whether this is a leaf whose data is no longer what the node with this birth saw."""
     return isinstance(x, Node) and x.op is None and (x.value is not seen or birth > x.stamp)
-
-
-def is_number_one(x: Any) -> bool:
-    """Whether this is the number 1."""
-    return isinstance(x, (int, float)) and x == 1
 
 
 def axis_of(x: Node) -> tuple[Any, ...]:

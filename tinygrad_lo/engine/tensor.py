@@ -24,13 +24,7 @@ from tinygrad_lo.engine.machine.hooks import branch, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import (
-    DTypeError,
-    GraphError,
-    OptionError,
-    ShapeError,
-    UnsupportedError,
-)
+from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
 
 
 class Tensor(Node):
@@ -72,8 +66,6 @@ class Tensor(Node):
         if name is not None:
             rename(self, name)
         self.birth = tick()
-
-    # ---------------------------------------------------------------------------- what it holds
 
     @property
     def data(self) -> Array:
@@ -183,8 +175,6 @@ class Tensor(Node):
         """The axes reversed."""
         return shapes.transpose(self)
 
-    # ------------------------------------------------------------------------ out of the graph
-
     def item(self) -> Any:
         """The one element as a Python number."""
         if self.value.size != 1:
@@ -262,11 +252,7 @@ class Tensor(Node):
             )
         return rebuild, (type(self), self.value, self.requires_grad, name_of(self), self.grad)
 
-    # ------------------------------------------------------------------------------- backward
-
     backward = fast.run_backward
-
-    # ------------------------------------------------------------------- operators and methods
 
     __add__ = arithmetic.add
     __sub__ = arithmetic.subtract
@@ -350,8 +336,6 @@ class Tensor(Node):
     any = reductions.any
     all = reductions.all
 
-    # --------------------------------------------------------------------- NumPy's protocols
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         if method == "__call__" and not options:
             ours = numpy_names.UFUNCS.get(ufunc)
@@ -361,8 +345,6 @@ class Tensor(Node):
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, options: Any) -> Any:
         return numpy_names.call_function(function, args, options)
-
-    # --------------------------------------------------------------------------------- as text
 
     def __format__(self, form: str) -> str:
         return format(self.item(), form) if self.value.size == 1 and form else str(self)

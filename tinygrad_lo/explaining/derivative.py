@@ -263,7 +263,7 @@ def derivatives(known: Symbols, y: Any, g: Any, leaves: list[Node], title: str, 
     """`y = ...` and `∂L/∂x = ...` for each leaf, by a backward pass over symbols."""
 
     def pull(node: Node, g: Array) -> Iterable[Part]:
-        return contributions(node, g, node, known.recording.as_tensors(node.parents, node.inputs))
+        return contributions(node, g, node, known.recording.as_tensors(node))
 
     lines = [f"{title} = {right_side(write(known.expression(y), {}))}"]
     _, grads, _ = sweep(y, g, pull)

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode
-from tinygrad_lo.engine.leaves import history
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative
 from tinygrad_lo.engine.ops.elementwise import where
@@ -121,13 +120,13 @@ class Symbols:
             return Piece(next((name for other, name in self.options if other is x), option_text(x)))
 
         root = self.recording.tensor_of(value) if type(value) is ndarray else value
-        for row in history([root], known=self.keys) if isinstance(root, Node) else ():
-            if row.op is not None:
-                count = len(row.parents)
-                inputs = self.recording.as_tensors(row.parents, row.inputs)
+        for node in reachable([root], self.keys) if isinstance(root, Node) else ():
+            if node.op is not None:
+                count = len(node.parents)
+                inputs = self.recording.as_tensors(node)
                 line_args = (*map(operand, inputs[:count]), *map(option, inputs[count:]))
-                args[row.birth] = len(lines)
-                lines.append(Line(row.op, line_args, row.inputs, np.shape(row.node.value)))
+                args[node.birth] = len(lines)
+                lines.append(Line(node.op, line_args, node.inputs, np.shape(node.value)))
         return Expression(lines, operand(root), bool(self.recording.effects))
 
 

@@ -62,9 +62,7 @@ def binary_cross_entropy_with_logits(
 
         L_i = w y · softplus(−z) + (1 − y) · softplus(z),   softplus(−z) = −log σ(z)
 
-    pos_weight w multiplies the loss of positive targets: w > 1 where they are rare.
-
-    Shapes:   pos_weight: a number, or one for each output (last axis).
+    Shapes:   pos_weight w: a number, or one for each output (last axis); above 1 where y = 1 is rare.
     Units:    nats.
     At the edges: finite in value and gradient at any finite score; at z = 0 the loss is log 2.
     Raises:   DomainError: y is outside [0, 1].  OptionError: unless pos_weight is finite and >= 0.

@@ -152,8 +152,7 @@ def cosine_similarity(a: Any, b: Any) -> Any:
     Units:    none; from −1 to 1, and never beyond.
     At the edges: a zero vector has no direction: value 0, gradient 0. Exact for the largest and the smallest
               vectors, whose lengths are no numbers of the dtype.
-    Source:   lecture 003 (similar images have features of high cosine similarity). PyTorch divides
-              by at least 1e-8 and so gives a zero vector a gradient of 1e8.
+    Source:   lecture 003. PyTorch divides by at least 1e-8 and so gives a zero vector a gradient of 1e8.
     Example:
         >>> import tinygrad_lo as lo
         >>> lo.losses.cosine_similarity([[1.0, 0.0]] * 3, [[3.0, 4.0], [0.0, 2.0], [-5.0, 0.0]])
@@ -172,8 +171,7 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
 
     Units:    of the rows, or that unit squared.
     At the edges: the slope at distance 0 is 0.
-    Source:   lecture 003 (a ranking of all images by their distance from a query); as
-              torch.cdist(compute_mode="donot_use_mm_for_euclid_dist").
+    Source:   lecture 003; torch.cdist(compute_mode="donot_use_mm_for_euclid_dist").
     Example:
         >>> import tinygrad_lo as lo
         >>> lo.losses.pairwise_distance([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])

@@ -94,9 +94,7 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     """Squared error for small mistakes, absolute error for large ones.
 
         L_i = ½ r²          where |r| <= δ,    r = prediction − target
-        L_i = δ|r| − ½ δ²   beyond
-
-    Both are c (r − ½ c) with c = clip(r, −δ, δ), which squares nothing larger than δ; c is the gradient.
+        L_i = δ|r| − ½ δ²   beyond;            the gradient is clip(r, −δ, δ)
 
     Units:    delta has the unit of the target; the loss has that unit squared.
     At the edges: at |r| = δ both branches and their slopes agree; the second derivative there is 1, the

@@ -9,7 +9,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node, tick
 from tinygrad_lo.engine.machine.arguments import shape_of
-from tinygrad_lo.engine.machine.axes import check_axes, plain_axis
+from tinygrad_lo.engine.machine.axes import check_axes
 from tinygrad_lo.engine.machine.hooks import remembered
 from tinygrad_lo.engine.naming import named, scoped
 from tinygrad_lo.engine.ops import elementwise, reductions
@@ -286,12 +286,7 @@ def a_slope(who: str, name: str, value: Any) -> float:
 
 def some_axes(function: Callable[..., Any], axis: Any, x: Any) -> Any:
     """The axis argument (None, an int, a tuple) of a function that needs at least one element along it."""
-    who = function.__name__
-    axis = plain_axis(who, axis, x)
-    shape = shape_of(x)
-    check_axes(who, len(shape), (axis,) if isinstance(axis, int) else axis or ())
-    reductions.count(who, shape, axis)
-    return axis
+    return reductions.checked_count(function.__name__, x, axis)[0]
 
 
 def an_int(who: str, name: str, value: Any) -> int:

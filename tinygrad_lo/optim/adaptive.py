@@ -1,7 +1,4 @@
-"""Optimizers that give each weight a step of its own, by how large its gradients have been.
-
-Every rule computes in one array (`move`) that becomes the new value.
-"""
+"""Optimizers that give each weight a step of its own, by how large its gradients have been."""
 
 from __future__ import annotations
 
@@ -157,12 +154,11 @@ class RMSprop(Optimizer):
 class Adadelta(Optimizer):
     """Steps as large as recent steps were, by the ratio of two moving averages: no rate to choose.
 
-    The step has the unit of the weight, which no other rule here has. It starts slowly: the first
-    steps are near √eps.
+    It starts slowly: the first steps are near √eps.
 
         {rule}
 
-    Units:    Δ has the unit of w; lr is a pure number, 1 in the paper.
+    Units:    Δ has the unit of w, which no other rule here gives it; lr is a pure number, 1 in the paper.
     Source:   lecture 003 names it; Zeiler 2012, algorithm 1. The same everywhere.
     Example:
         >>> import tinygrad_lo as lo

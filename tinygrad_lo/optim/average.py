@@ -125,16 +125,19 @@ class Average:
                     f"Average: the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}"
                 )
             updates = whole("Average", "updates", state["updates"], 0)
-            values = state["values"]
-            if not isinstance(values, dict):
-                raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
-            if wrong := misfits(self._averages, values, "state"):
-                raise OptionError(f"Average: {wrong}")
-            if spoilt := [name for name, value in values.items() if not_finite(value)]:
-                raise OptionError(f"Average: {spoilt[0]!r} has nan or inf in the state")
-            # [()] makes a number of a 0-d array, as which files bring back the scalars.
-            averages = {name: np.array(values[name])[()] for name in self._averages}
+            averages = self._examined(state["values"])
         self._averages, self.updates = averages, updates
+
+    def _examined(self, values: Any) -> dict[str, Array]:
+        """Copies of saved averages, if they fit."""
+        if not isinstance(values, dict):
+            raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
+        if wrong := misfits(self._averages, values, "state"):
+            raise OptionError(f"Average: {wrong}")
+        if spoilt := [name for name, value in values.items() if not_finite(value)]:
+            raise OptionError(f"Average: {spoilt[0]!r} has nan or inf in the state")
+        # [()] makes a number of a 0-d array, as which files bring back the scalars.
+        return {name: np.array(values[name])[()] for name in self._averages}
 
     def __repr__(self) -> str:
         return f"Average(alpha={self.alpha!r}) of {len(self._params)} parameters after {self.updates} updates"

@@ -67,9 +67,8 @@ def norm_of(g: Array) -> float:
 def clip_grad_norm(params: Any, max_norm: float) -> float:
     """Shrink all gradients together so that their norm is at most max_norm; give the norm before.
 
-    The direction stays: one factor for all. Gradients within the bound stay as they are; others are
-    new arrays of the same dtype, nothing is written in place. Call it between backward() and step().
-    With max_norm=inf it only measures. The norm is a number, so lazy gradients are computed here.
+    The direction stays: one factor for all. Gradients within the bound stay as they are; others are new
+    arrays. With max_norm=inf it only measures. The norm is a number, so lazy gradients are computed here.
 
         norm = √(Σ over parameters and elements of g²)
         g ← g · max_norm / norm     if norm > max_norm
@@ -110,9 +109,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
 
 @public
 def clip_grad_value(params: Any, limit: float) -> None:
-    """Cut every element of every gradient to [−limit, limit]. This changes the direction.
-
-    The gradients become new arrays of the same dtype, nothing is written in place.
+    """Cut every element of every gradient to [−limit, limit], in new arrays. This changes the direction.
 
         g ← min(max(g, −limit), limit)
 

@@ -6,7 +6,7 @@ import itertools
 import operator
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from inspect import cleandoc
 from math import isfinite
 from textwrap import indent
@@ -188,15 +188,17 @@ class Optimizer:
 
     def _apply(self, live: list[Any], grads: list[Array], spans: list[tuple[ParamGroup, int, int]]) -> None:
         """Step these parameters, in packs where that is quicker."""
-        if not any(self.keeps(group) for group, _, _ in spans) and {*map(type, grads)} == ARRAYS:
-            self.screen(live, grads)
-            for group, start, end in spans:
-                self.update(live[start:end], grads[start:end], group)
-            return
-        jobs = self.jobs(live, spans)
-        arrays = jobs.gathered(grads)
+        jobs, arrays = None, grads
+        if any(self.keeps(group) for group, _, _ in spans) or {*map(type, grads)} != ARRAYS:
+            jobs = self.jobs(live, spans)
+            arrays = jobs.gathered(grads)
         self.screen(live, arrays)
-        jobs.run(self, arrays)
+        self._warn_of_old(live)
+        if jobs is not None:
+            jobs.run(self, arrays)
+            return
+        for group, start, end in spans:
+            self.update(live[start:end], grads[start:end], group)
 
     def jobs(self, live: list[Any], spans: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
         """What a step does with these parameters; the same as last time, if nothing has changed.
@@ -232,12 +234,15 @@ class Optimizer:
         stepped(params, grads, map(self._state.__getitem__, params), self.rule, group)
 
     def screen(self, params: list[Any], grads: list[Array]) -> None:
-        """Raise for gradients that the rule cannot take; warn, once, of one that was stepped with before."""
+        """Raise for gradients that the rule cannot take."""
         # A sum of squares is not finite if any of g is not: the quickest to ask. Many small arrays as one.
         together = len(grads) > 8 and sum(map(SIZE, grads)) < FEW_ELEMENTS
         screened = [np.concatenate(grads, None)] if together else grads
         if not all(map(isfinite, map(vdot, screened, screened))):
             self._refuse_not_finite(params)
+
+    def _warn_of_old(self, params: list[Any]) -> None:
+        """Warn, once, of a gradient that was stepped with before and then added to."""
         if not self._warned and SPENT_AGAIN in map(SPENT, params):
             self._warned = True
             p = next(p for p in params if p.spent == SPENT_AGAIN)
@@ -314,12 +319,7 @@ class Optimizer:
 
 def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     """Compute the gradients and the losses that are lazy, all at once, in place; the losses' values."""
-    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
-        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
-    losses: list[Any] = list(evaluate)
-    for i, loss in enumerate(losses):
-        if not isinstance(loss, Node):
-            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    losses = losses_of(who, evaluate)
     arrays = [*(p.arrived for p in params), *(loss.value for loss in losses)]
     if any(hasattr(type(x), "__dask_graph__") for x in arrays):
         import dask.base
@@ -334,25 +334,41 @@ def computed_now(who: str, evaluate: Any, params: list[Any]) -> list[Any]:
     return [loss.value for loss in losses]
 
 
+def losses_of(who: str, evaluate: Any) -> list[Any]:
+    """What `evaluate` lists, if it is a list of tensors."""
+    if isinstance(evaluate, (Node, str)) or not isinstance(evaluate, Iterable):
+        raise DTypeError(f"{who}: evaluate takes a list of losses: evaluate=[loss]")
+    losses = list(evaluate)
+    for i, loss in enumerate(losses):
+        if not isinstance(loss, Node):
+            raise DTypeError(f"{who}: evaluate takes tensors, and entry {i} is {type(loss).__name__}")
+    return losses
+
+
 def titles(group: ParamGroup) -> str:
     """The names of a group's parameters, or their shapes."""
     return ", ".join(name_of(p) or "×".join(map(str, p.value.shape)) or "scalar" for p in group["params"])
 
 
-def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
-    """The equations with names for the numbers; then, of each setting of the switches, the new lines."""
+def settings(defaults: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names for the numbers, in every setting of what switches terms on or off; first what was switched."""
     symbols = {name: name for name in defaults} | {"betas": ("β1", "β2")}
     switches = {k: x for k, x in defaults.items() if isinstance(x, bool) or k == "momentum"}
-    known: list[str] = []
-    text = note = ""
     for turned in itertools.product((False, True), repeat=len(switches)):
         changed = {k: k if k == "momentum" else not switches[k] for k in itertools.compress(switches, turned)}
-        equations = kind.equations(object.__new__(kind), {**symbols, **switches, **changed})
-        new = [line for line in equations if line not in known]
+        words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
+        yield ", ".join(words), {**symbols, **switches, **changed}
+
+
+def rule_in_words(kind: Any, defaults: dict[str, Any]) -> str:
+    """The equations in every setting, each shown by the lines that no setting before it had."""
+    known: list[str] = []
+    text = note = ""
+    for changed, symbols in settings(defaults):
+        new = [line for line in kind.equations(object.__new__(kind), symbols) if line not in known]
         known += new
         if new and changed:
-            words = (k if k == "momentum" else f"{k}={x}" for k, x in changed.items())
-            text += f"    with {', '.join(words)}:\n"
+            text += f"    with {changed}:\n"
             note = "Below an option stand only the lines that it changes.\n\n"
         text += "".join(f"{'        ' if changed else '    '}{line}\n" for line in new)
     return note + text.rstrip()

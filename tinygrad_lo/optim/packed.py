@@ -38,11 +38,7 @@ class Pack:
         self.shapes = [p.value.shape for p in params]
         self.scalars = not any(self.shapes)
         self.dtype = params[0].value.dtype
-        # What to take of the flat array, a number by its place; and the shape to give it, if it needs one.
-        self.cuts = [
-            (part if shape else part.start, shape if len(shape) > 1 else ())
-            for part, shape in zip(self.parts, self.shapes, strict=True)
-        ]
+        self.cuts = list(map(cut_of, self.parts, self.shapes))
         self.flat: Array = None
         self.windows: list[Array] = []
         self.state: State = {}
@@ -100,6 +96,11 @@ class Pack:
         )
 
 
+def cut_of(part: slice, shape: tuple[int, ...]) -> tuple[slice | int, tuple[int, ...]]:
+    """What to take of a flat array, and the shape to give it if it has not got it: a number by its place."""
+    return (part if shape else part.start), (shape if len(shape) > 1 else ())
+
+
 class Jobs:
     """What a step does with the parameters that have a gradient: a rule once for a pack, or once for each."""
 
@@ -127,10 +128,10 @@ class Jobs:
 
     def fits(self, live: list[Any], opt: Any, flat: bool) -> bool:
         """Whether these are the parameters, and their groups' rules still keep what they kept."""
+        same = live is self.live or (len(live) == len(self.live) and all(map(is_, live, self.live)))
         return (
-            flat is self.flat
-            and len(live) == len(self.live)
-            and all(map(is_, live, self.live))
+            same
+            and flat is self.flat
             and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
         )
 

@@ -96,8 +96,7 @@ class Schedule:
     def step(self) -> None:
         """Go on by one step and set the learning rate of every group.
 
-        Raises:   OptionError: a learning rate was changed by hand or by another schedule, which this
-                  one would undo; a rate is not finite any more.
+        Raises:   OptionError: a rate was changed by hand or by another schedule, or is not finite any more.
         """
         self._refuse_foreign_rates()
         rates = self._rates(self.t + 1)

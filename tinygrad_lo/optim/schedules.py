@@ -167,8 +167,6 @@ class WarmupLR(Schedule):
 
         lr(t) = lr₀ · min(1, (t + 1) / steps)
 
-    The first step learns already, with lr₀ / steps; step number `steps` is the first full one.
-
     Raises:   OptionError: steps is not an int >= 1.
     Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
     Example:

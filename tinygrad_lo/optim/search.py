@@ -49,9 +49,8 @@ def random_search(
         best loss = min of loss_of(sample(rng)) over the tries
 
     At the edges: a loss of inf is a bad candidate; ties keep the earlier one. The best array is copied.
-    Raises:   NonFiniteError: a loss is nan or −inf, or all are inf.  ShapeError: a loss is not one
-              number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample
-              is not a function, or a loss is not a number.
+    Raises:   NonFiniteError: a loss is nan or −inf, or all inf.  ShapeError, DTypeError: a loss is not one
+              number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample is not callable.
     Source:   lecture 002: 1000 random W for the linear classifier, 15.5 % accuracy.
     Example:
         >>> import tinygrad_lo as lo

@@ -8,22 +8,23 @@ never used is dropped (see simplify.py). `source` prints a program for readers, 
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.backward import start, sweep
-from tinygrad_lo.engine.graph import Array, Node, Op, mode
-from tinygrad_lo.engine.leaves import NodeRow, history, let_go, replayed, spans
+from tinygrad_lo.engine.backward import Part, contributions, start, sweep
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable, tick
+from tinygrad_lo.engine.leaves import let_go
 from tinygrad_lo.engine.machine.arguments import memory
-from tinygrad_lo.engine.machine.recording import Effect, Recording, runs_always
-from tinygrad_lo.engine.naming import name_of, scopes
+from tinygrad_lo.engine.machine.recording import Effect, NodeRow, Recording, runs_always
+from tinygrad_lo.engine.naming import ScopePath, label, name_of, scopes
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.text import identifier, section
-from tinygrad_lo.program.value import ScopePath, Value
+from tinygrad_lo.program.value import Value
 
 
 class Program:
@@ -59,7 +60,7 @@ class Program:
         self._paths = scopes(row.node for row in rows)
         deciding = deciding_nodes(rows, effects) if runs_again else []
         with self.recording, mode("scope", None), mode("grad_off", False):
-            self._forward(rows, effects, {row.birth for row in history(deciding)})
+            self._forward(rows, effects, {node.birth for node in reachable(deciding)})
             self.loss = self.value_of(loss)
             self._backward = True
             if loss.needs:
@@ -107,7 +108,12 @@ class Program:
         names = {row.birth: row.name for row in forward if row.name is not None}
         inputs = {row.birth: row.inputs for row in forward}
         marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
-        leaves, arrived, kept = sweep(loss, self._seed(loss), replayed(inputs, marks), names)
+
+        def work(node: Node, g: Any) -> Iterable[Part]:
+            marks.append((tick(), node.birth))
+            return contributions(node, g, node, inputs[node.birth])
+
+        leaves, arrived, kept = sweep(loss, self._seed(loss), work, names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
         rows = [
             row for row in self.recording.history([*kept.values(), *grads.values()]) if row.op is not None
@@ -225,7 +231,7 @@ def deciding_nodes(rows: list[NodeRow], effects: list[Effect]) -> list[Node]:
     Comparisons inside losses and layers are left out: these meet at their kinks without a jump.
     """
     flat = [row.node for row in rows if row.op is not None and not any(row.op.rules)]
-    losses = spans(row.node for row in rows)
+    losses = [(began, row.birth) for row in rows for _, began in label(row.node).spans]
     flat = [node for node in flat if not any(end <= node.birth < began for began, end in losses)]
     return flat + [effect.node for effect in effects if effect.action is None]
 

@@ -14,9 +14,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.indexing import filled_in, fold_forward, positions, windows_forward
-from tinygrad_lo.program.value import ScopePath, Value, named_after_op
+from tinygrad_lo.program.value import Value, named_after_op
 
 Text = Callable[[Any], str]  # a value or an array among the options -> its name or expression
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(__import__("builtins")), "np", "lo"})

@@ -9,9 +9,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Op
+from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.engine.ops import TABLE
 
-ScopePath = tuple[tuple[str, int], ...]
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -98,6 +98,11 @@ def test_dot_is_numpys(m, n, rng):
         np.testing.assert_allclose(p.grad, lo.numerical_gradient(f, p.data), rtol=1e-7, atol=1e-8)
 
 
+def test_dot_stretches_no_axis_of_size_1():
+    with pytest.raises(ShapeError, match="axis -1 of a has size 1, axis -2 of b has 3"):
+        np.dot(lo.Parameter(np.ones((2, 1))), np.ones((2, 3, 4)))
+
+
 EINSUMS = [
     ("ij,jk->ik", (2, 3), (3, 4)),
     ("ij,jk", (2, 3), (3, 4)),

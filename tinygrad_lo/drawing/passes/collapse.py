@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.program.value import ScopePath
+from tinygrad_lo.engine.naming import ScopePath
 
 BOXES = 10  # a picture of more boxes is no overview
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number

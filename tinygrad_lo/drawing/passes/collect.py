@@ -14,11 +14,10 @@ from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, S
 from tinygrad_lo.drawing.passes.collapse import Choice, Unit, choose, count_hidden, edges_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import name_of, scopes
+from tinygrad_lo.engine.naming import ScopePath, name_of, scopes
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
-from tinygrad_lo.program.value import ScopePath
 
 WORDED = 300  # values and boxes; edges of a larger picture do without rules and local derivatives
 MOST_INLINE = 6  # constants that the legend has room for; of more, each is drawn

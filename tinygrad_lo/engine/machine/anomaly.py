@@ -1,9 +1,6 @@
 """lo.anomaly(): the first nan or inf, and the first changed array, by name and line.
 
-Only inside it do nodes remember where they were made. Every op is then watched: finite inputs and a
-non-finite result name the op, the value and the user's line, in the forward and in the backward
-pass; and what an op was given is summed, so that a backward pass that meets another sum knows that
-somebody wrote into the array in between.
+Only inside it do nodes remember where they were made, and sums of what they were given.
 """
 
 from __future__ import annotations
@@ -17,20 +14,25 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.backward import Part, pull
 from tinygrad_lo.engine.graph import Array, Node, Op, mode
+from tinygrad_lo.engine.machine.arguments import REAL
 from tinygrad_lo.engine.machine.caller import caller
-from tinygrad_lo.engine.naming import Label, label, quoted
+from tinygrad_lo.engine.naming import label, quoted
 from tinygrad_lo.errors import MutationError, NonFiniteError
+
+IN_WHERE = (
+    ". If np.where discards this element, its gradient is still nan * 0 = nan: choose a safe input with "
+    "np.where before the function, not after it"
+)
 
 
 def anomaly() -> mode:
     """Watch every op inside `with lo.anomaly():` and stop at the first that goes wrong.
 
-    Raises, at the op where it happens:
-    NonFiniteError: the first op whose inputs are finite and whose output or gradient is not, with
-    the value, its place, and the line of your script that made it.
-    MutationError: (in backward) an array was written into after an op had used it.
-
     Slower by a factor of ten and more; for finding a nan, not for training. In this thread only.
+
+    Raises:   NonFiniteError: the first op whose inputs are finite and whose output or gradient is not, with
+              the value, its place, and the line of your script that made it.
+              MutationError: (in backward) an array was written into after an op had used it.
 
     Example:
         >>> import tinygrad_lo as lo
@@ -60,20 +62,20 @@ class Watch:
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Raise if the result is the first that is not finite."""
-        inputs = [x for x in inputs if is_numbers(x)]
+        inputs = [
+            x
+            for x in inputs  # without options such as a shape, an index or None
+            if isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in REAL)
+        ]
         with np.errstate(all="ignore"):
-            if all_finite(data) or not all(map(all_finite, inputs)):
-                return
-        place = first_odd(data)
-        value = np.asarray(data)[place]
-        text = why(op, inputs, data, place)
-        result = "" if " gives " in text else f" -> {value}"
-        raise NonFiniteError(f"{op.name}: {text}{result}; created at {where}{cure(op)}")
+            if not all_finite(data) and all(map(all_finite, inputs)):
+                text = why(op, inputs, np.asarray(data), first_odd(data))
+                raise NonFiniteError(f"{op.name}: {text}; created at {where}{cure(op)}")
 
     def pull(self, node: Node, g: Array) -> Iterable[Part]:
         """Run the node's rules, watching what they give."""
         op: Any = node.op
-        note = node.label if isinstance(node.label, Label) else Label()
+        note = label(node)
         where = note.where or "a line outside anomaly()"
         if note.recorded:
             must_be_unchanged(node, note.recorded, where)
@@ -110,11 +112,6 @@ def first_odd(x: Array) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
 
 
-def is_numbers(x: Any) -> bool:
-    """Whether this input is data rather than an option such as a shape, an index or None."""
-    return isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in "fiub")
-
-
 def all_finite(x: Any) -> bool:
     """Whether all of it is finite."""
     return bool(np.isfinite(x).all())
@@ -122,12 +119,7 @@ def all_finite(x: Any) -> bool:
 
 def cure(op: Op) -> str:
     """What helps when the bad element is one that np.where throws away afterwards."""
-    if not op.pole:
-        return ""
-    return (
-        ". If np.where discards this element, its gradient is still nan * 0 = nan: choose a safe input with "
-        "np.where before the function, not after it"
-    )
+    return IN_WHERE if op.pole else ""
 
 
 def checksums(node: Node) -> tuple[int, ...]:
@@ -143,15 +135,12 @@ def checksum(x: Any) -> int:
 
 
 def why(op: Op, inputs: list[Any], data: Array, place: tuple[int, ...]) -> str:
-    """The inputs that gave the bad element, in words."""
-    shape = np.shape(data)
-    values = []
-    for x in inputs:
-        try:
-            values.append(np.broadcast_to(x, shape)[place])
-        except ValueError:
-            return f"finite inputs, and at {place}"
-    if op.name == "power" and len(values) == 2 and values[0] < 0 and np.isnan(np.asarray(data)[place]):
+    """The inputs that gave the bad element, in words, and what it is."""
+    try:
+        values = [np.broadcast_to(x, data.shape)[place] for x in inputs]
+    except ValueError:
+        return f"finite inputs, and at {place} -> {data[place]}"
+    if op.name == "power" and len(values) == 2 and values[0] < 0 and np.isnan(data[place]):
         return f"negative base {values[0]} with fractional exponent {values[1]} gives nan at {place}"
     word = "input" if len(values) == 1 else "inputs"
-    return f"{word} {', '.join(str(v) for v in values)} at {place}"
+    return f"{word} {', '.join(map(str, values))} at {place} -> {data[place]}"

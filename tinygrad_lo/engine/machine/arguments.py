@@ -24,16 +24,14 @@ def as_data(value: Any, dtype: Any) -> Array:
         raise GraphError(
             "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
         )
-    refuse_odd_arrays(value, "cannot build a Tensor from")
-    if isinstance(value, (list, tuple)):
-        value = from_nested(value, "Tensor")
-    if not isinstance(value, (bool, int, float, np.generic, ndarray)):
-        if foreign(value):
-            return value if dtype is None else value.astype(dtype)
-        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}{instead_of(value)}")
-    data = np.asarray(value)
-    if data.dtype.kind not in REAL:
-        raise DTypeError(bad_dtype(data))
+    if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
+        value = np.asarray(value)
+    data: Array = numbers(value, "Tensor", "cannot build a Tensor from")
+    if data is None:
+        instead = "pass its .to_numpy()" if hasattr(value, "to_numpy") else "expected number, list or array"
+        raise DTypeError(f"cannot build a Tensor from {type(value).__name__}; {instead}")
+    if not isinstance(data, (np.generic, ndarray)):  # of another library
+        return data if dtype is None else data.astype(dtype)
     if dtype is not None:
         wanted = np.dtype(dtype)
         if wanted.kind not in REAL:
@@ -42,12 +40,31 @@ def as_data(value: Any, dtype: Any) -> Array:
     return data if data.ndim else data[()]
 
 
-def instead_of(value: Any) -> str:
-    """What to pass instead of something that no tensor can hold."""
-    if hasattr(value, "to_numpy"):
-        return "; pass its .to_numpy()"
-    complex_number = isinstance(value, complex)
-    return ": complex numbers are not supported" if complex_number else "; expected number, list or array"
+def plain(value: Any, who: str, symbol: str = "") -> Array:
+    """`value` as data that an op can compute with, or an error that says why it is none."""
+    kind = type(value)
+    if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
+        return value
+    data = numbers(value, who, f"{who}: cannot compute with")
+    if data is None:
+        hint = NONE_HINT.get(symbol, "") if value is None else ""
+        raise DTypeError(f"{who}: operand must be number or Tensor (or an array), got {kind.__name__}{hint}")
+    return data
+
+
+def numbers(value: Any, who: str, problem: str) -> Array | None:
+    """A number or array as it is, of a list or a subclass the plain array; None of anything else."""
+    if isinstance(value, (list, tuple)):
+        value = from_nested(value, who)
+    elif isinstance(value, ndarray):
+        refuse_odd_arrays(value, problem)
+        value = np.asarray(value)
+    elif not isinstance(value, (bool, int, float, np.generic)) and not foreign(value):
+        return None
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and dtype.kind not in REAL:
+        raise DTypeError(bad_dtype(value, who))
+    return value
 
 
 def fitting(t: Node, value: Any, what: str) -> Array:
@@ -73,15 +90,13 @@ def number_of(t: Node) -> str:
 
 def left(t: Node, how: str) -> GraphError:
     """The error for values that would leave the graph unseen; `how` has {} for the tensor."""
+    name = spelled(t, "t")
+    write = "t.numpy() or t.detach()"
+    stays = "X.dot(W) leaves the graph, too, X @ W and np.stack of a list stay in it"
     if t.value.size == 1:
-        number = number_of(t)
-        name = number.removesuffix(".item()")
-        write = f"{number}, of a list [l.item() for l in losses]"
+        name = number_of(t).removesuffix(".item()")
+        write = f"{name}.item(), of a list [l.item() for l in losses]"
         stays = f"np.exp({name}) and np.stack(losses).mean() stay in it"
-    else:
-        name = spelled(t, "t")
-        write = "t.numpy() or t.detach()"
-        stays = "X.dot(W) leaves the graph, too, X @ W and np.stack of a list stay in it"
     return GraphError(
         f"write {write}: {how.format(name)} would leave the graph of {quoted(t, 'this tensor')}, and its "
         f"gradient would be lost; {stays}"
@@ -120,25 +135,6 @@ def refuse_odd_arrays(value: Any, problem: str) -> None:
         raise DTypeError(f"{problem} matrix, whose * is another one; pass np.asarray(...) of it")
 
 
-def plain(value: Any, who: str, symbol: str = "") -> Array:
-    """`value` as data that an op can compute with, or an error that says why it is none."""
-    kind = type(value)
-    if kind in SCALARS or (kind is ndarray and value.dtype.kind in REAL):
-        return value
-    refuse_odd_arrays(value, f"{who}: cannot compute with")
-    if isinstance(value, (list, tuple)):
-        value = from_nested(value, who)
-    if isinstance(value, ndarray):
-        value = np.asarray(value)  # of a subclass, the plain array
-    if isinstance(value, (bool, int, float, np.generic, ndarray)) or foreign(value):
-        dtype = getattr(value, "dtype", None)
-        if dtype is None or dtype.kind in REAL:
-            return value
-        raise DTypeError(bad_dtype(value, f"{who}: "))
-    hint = NONE_HINT.get(symbol, "") if value is None else ""
-    raise DTypeError(f"{who}: operand must be number or Tensor (or an array), got {kind.__name__}{hint}")
-
-
 def shape_of(x: Any) -> tuple[int, ...]:
     """np.shape, without the detour through NumPy's protocols that a tensor would take."""
     return x.value.shape if isinstance(x, Node) else np.shape(x)
@@ -164,12 +160,10 @@ def from_nested(value: Any, who: str) -> Array:
     try:
         return np.asarray(value)
     except ValueError as error:
-        lengths = [len(row) if isinstance(row, (list, tuple)) else None for row in value]
-        for i, length in enumerate(lengths):
-            if length != lengths[0]:
-                text = f"row 0 has length {lengths[0]}, row {i} has length {length}"
-                raise ShapeError(f"{who}: ragged list: {text}".replace("length None", "no length")) from error
-        raise ShapeError(f"{who}: ragged list: {error}") from error
+        lengths = [f"length {len(row)}" if isinstance(row, (list, tuple)) else "no length" for row in value]
+        odd = next((i for i, length in enumerate(lengths) if length != lengths[0]), None)
+        text = error if odd is None else f"row 0 has {lengths[0]}, row {odd} has {lengths[odd]}"
+        raise ShapeError(f"{who}: ragged list: {text}") from error
 
 
 def holds_tensor(value: Any) -> bool:
@@ -184,16 +178,13 @@ def holds_tensor(value: Any) -> bool:
     return False
 
 
-def bad_dtype(data: Array, who: str = "") -> str:
+def bad_dtype(data: Array, who: str) -> str:
     """Why an array of this dtype cannot take part."""
     if data.dtype.kind == "c":
-        return f"{who}complex numbers are not supported, got dtype {data.dtype}; use .real or .imag"
+        return f"{who}: complex numbers are not supported, got dtype {data.dtype}; use .real or .imag"
     if data.dtype.kind == "O":
         flat = np.asarray(data).reshape(-1)
         odd = next((i for i, x in enumerate(flat) if not isinstance(x, (int, float))), 0)
-        return (
-            f"{who}dtype object at index {odd}: {flat[odd]!r}; expected numbers"
-            if flat.size
-            else (f"{who}dtype object; expected numbers")
-        )
-    return f"{who}dtype {data.dtype} cannot be computed with; convert with .astype(float)"
+        where = f" at index {odd}: {flat[odd]!r}" if flat.size else ""
+        return f"{who}: dtype object{where}; expected numbers"
+    return f"{who}: dtype {data.dtype} cannot be computed with; convert with .astype(float)"

@@ -69,29 +69,20 @@ def ints(who: str, option: str, value: Any) -> tuple[int, ...]:
 
 def one_int(who: str, option: str, value: Any) -> int:
     """An option that is one int."""
-    found = ints(who, option, value)
-    if np.ndim(value) or len(found) != 1:
+    numbers = ints(who, option, value)
+    if np.ndim(value):
         raise DTypeError(f"{who}: {option} must be an int, got {value!r}")
-    return found[0]
+    return numbers[0]
 
 
 def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
     """The error for axes that are out of range or given twice."""
-    seen = []
-    for axis in axes:
+    for i, axis in enumerate(axes):
         if not -ndim <= axis < ndim:
             allowed = f"allowed {-ndim}..{ndim - 1}" if ndim else "it has no axes"
             return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D, {allowed}")
-        if axis % ndim in seen:
+        if any(axis % ndim == other % ndim for other in axes[:i]):
             return ShapeError(f"{name}: duplicate axis {axis} in {axes}")
-        seen.append(axis % ndim)
-    return None
-
-
-def empty(name: str, x: Array) -> Exception | None:
-    """The error for a reduction of nothing."""
-    if np.size(x) == 0:
-        return ShapeError(f"{name} of 0 elements (shape {np.shape(x)}) is undefined")
     return None
 
 
@@ -107,7 +98,10 @@ def refuse_axis(name: str) -> Any:
     """What NumPy's complaint about an axis or an empty reduction means."""
 
     def refuse(error: Exception, x: Array, axis: Axis = None, *rest: Any) -> Exception | None:
-        return bad_axes(name, np.ndim(x), as_tuple(axis, np.ndim(x))) or empty(name, x)
+        problem = bad_axes(name, np.ndim(x), as_tuple(axis, np.ndim(x)))
+        if problem is None and np.size(x) == 0:
+            return ShapeError(f"{name} of 0 elements (shape {np.shape(x)}) is undefined")
+        return problem
 
     return refuse
 
@@ -115,8 +109,6 @@ def refuse_axis(name: str) -> Any:
 @functools.lru_cache(maxsize=4096)
 def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """The shape after reducing with keepdims=True."""
-    if axis is None:
-        return (1,) * len(shape)
     axes = {i % len(shape) for i in as_tuple(axis, len(shape))}
     return tuple(1 if i in axes else n for i, n in enumerate(shape))
 
@@ -124,8 +116,6 @@ def kept(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
 @functools.lru_cache(maxsize=4096)
 def dropped(shape: tuple[int, ...], axis: Axis) -> tuple[int, ...]:
     """The shape after reducing with keepdims=False."""
-    if axis is None:
-        return ()
     axes = {i % len(shape) for i in as_tuple(axis, len(shape))}
     return tuple(n for i, n in enumerate(shape) if i not in axes)
 

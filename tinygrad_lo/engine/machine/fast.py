@@ -1,9 +1,8 @@
 """The same as backward.py, sooner: one plain function for each op, and the hot sweep.
 
-`binary(op)` and `unary(op)` return the function that users call. It tests exact classes, runs the
-forward, and fills one node. Everything unusual (a mode is on, a list, a subclass, a Dask array, an
-option) goes to `backward.call`. tests/engine/test_sweeps_agree.py proves `sweep` equal to the one in
-backward.py, and the whole test suite passes on that alone: TINYGRAD_LO_PLAIN=1 switches this file off.
+What is unusual (a mode is on, a list, a subclass, a Dask array) goes to `backward.call`. The sweeps are
+proved equal by tests/engine/test_sweeps_agree.py, and the whole test suite passes with TINYGRAD_LO_PLAIN=1,
+which switches this file off.
 """
 
 from __future__ import annotations
@@ -203,7 +202,7 @@ def hot_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Birt
     if active:
         leave("a backward pass", root)
         if modes.watch is not None:
-            return plain_sweep(root, seed, keep)
+            return backward.sweep(root, seed, keep=keep)
     nodes: Births = {}
     grads: Births = {}
     kept: Births = {}
@@ -328,9 +327,5 @@ def hot_backward(root: Node, seed: Any = None, **others: Any) -> None:  # noqa: 
     deposit(leaves, grads)
 
 
-def plain_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Births, Births, Births]:
-    """`backward.sweep` on plain arrays."""
-    return backward.sweep(root, seed, None, keep)
-
-
-sweep, run_backward = (plain_sweep, backward.backward) if PLAIN else (hot_sweep, hot_backward)
+sweep: Callable[..., tuple[Births, Births, Births]] = backward.sweep if PLAIN else hot_sweep
+run_backward = backward.backward if PLAIN else hot_backward

@@ -1,8 +1,6 @@
-"""What happens beside the graph, said in a way that a recording sees.
+"""What happens beside the graph, said in a way that a recording sees: checks, updates, branches, leaving.
 
-A function that is recorded runs again without its Python: only ops are replayed. So whatever else
-depends on values goes through here: checks of data, updates of running statistics, and the refusal
-to let values leave the graph.
+A function that is recorded runs again without its Python: only ops are replayed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""Which op answers when a NumPy function is called with a tensor.
+"""Which op answers when a NumPy function is called with a tensor: `np.exp(t)`, `np.sum(t)`.
 
-`np.exp(t)` reaches a tensor through `__array_ufunc__`, `np.sum(t)` through `__array_function__`; both
-look here. What is not listed raises: nothing ever leaves the graph silently.
+What is not listed raises: nothing ever leaves the graph silently.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from tinygrad_lo.engine.machine.arguments import shape_of
 from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.naming import spelled
 from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
+from tinygrad_lo.errors import GraphError, LoError, UnsupportedError
 from tinygrad_lo.options import is_whole
 
 MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
@@ -54,33 +53,20 @@ def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) ->
     if ord is None or ord == (2 if vector else "fro"):
         return reductions.norm(x, axis, keepdims)
     name = spelled(x, "x") if isinstance(x, Node) else "x"
-    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
-    write = vector_norm(name, ord, inside) if vector else matrix_norm(name, ord, whole=axis is None)
+    size = f"np.abs({name})"
     along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
     hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
+    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
+    write = f"{name}.norm() for the root of the sum of squares"
+    if vector and not isinstance(ord, str):
+        known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})",
+                 1: f"{size}.sum({inside})", 0: f"np.count_nonzero({name})"}  # fmt: skip
+        write = known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
+    elif not vector and axis is None and ord in (1, np.inf, -np.inf):
+        sums = f"{size}.sum(axis={0 if ord == 1 else 1}).{'max' if ord > 0 else 'min'}()"
+        write = f"{sums} for the largest column or row, {size}.sum() for all"
     kind = "a vector" if vector else "a matrix"
     raise UnsupportedError(f"np_norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
-
-
-def vector_norm(name: str, ord: Any, inside: str) -> str:
-    """How to write another np_norm of a vector."""
-    size = f"np.abs({name})"
-    known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})", 1: f"{size}.sum({inside})",
-             0: f"np.count_nonzero({name})"}  # fmt: skip
-    if isinstance(ord, (str, bool)):
-        return f"{name}.norm()"
-    return known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
-
-
-def matrix_norm(name: str, ord: Any, *, whole: bool) -> str:
-    """How to write another np_norm of a matrix."""
-    if isinstance(ord, bool) or ord not in (1, np.inf, -np.inf) or not whole:
-        return f"{name}.norm() for the root of the sum of squares"
-    size = f"np.abs({name})"
-    end = "max" if ord > 0 else "min"
-    return (
-        f"{size}.sum(axis={0 if ord == 1 else 1}).{end}() for the largest column or row, {size}.sum() for all"
-    )
 
 
 def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
@@ -117,15 +103,13 @@ CHANGE_NOTHING = {"optimize", "kind", "stable"}
 
 @functools.cache
 def parameter_names(function: Any, *, by_place: bool) -> tuple[str, ...]:
-    """The names of a function's parameter_names; () where they are not known, as of some of NumPy's in C."""
+    """The names of a function's parameters; () where they are not known, as of some of NumPy's in C."""
     try:
-        found = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:
         return ()
-    others = {Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD} | (
-        {Parameter.KEYWORD_ONLY} if by_place else set()
-    )
-    return tuple(p.name for p in found if p.kind not in others)
+    others = [Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD, *[Parameter.KEYWORD_ONLY] * by_place]
+    return tuple(p.name for p in parameters if p.kind not in others)
 
 
 def refuse_options(who: str, options: dict[str, Any]) -> None:
@@ -179,17 +163,14 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
         return REDUCE_METHODS[ufunc](inputs[0], axis, keepdims)
     if method != "__call__":
         raise unsupported(getattr(ufunc, method), f"np.{ufunc.__name__}.{method}")
-    ours = UFUNCS.get(ufunc) or added(ufunc)
+    ours = UFUNCS.get(ufunc)
+    if ours is None:
+        op = TABLE.get(ufunc.__name__)  # a user may have added it under the name of the ufunc
+        if op is None or getattr(np, ufunc.__name__, None) is not ufunc:
+            raise unsupported(ufunc)
+        ours = op.apply
     refuse_options(f"np.{ufunc.__name__}", options)
     return ours(*inputs)
-
-
-def added(ufunc: Any) -> Callable[..., Any]:
-    """The function of an op that a user has added under the name of a ufunc."""
-    op = TABLE.get(ufunc.__name__)
-    if op is None or getattr(np, ufunc.__name__, None) is not ufunc:
-        raise unsupported(ufunc)
-    return op.apply
 
 
 def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -200,34 +181,20 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         raise unsupported(function)
     try:
         return answer(function, args, options)
-    except (DTypeError, UnsupportedError):
-        raise
     except TypeError as error:
-        try:
-            inspect.signature(FUNCTIONS[function]).bind(*args, **options)
-        except TypeError as mismatch:
-            raise UnsupportedError(
-                f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
-            ) from error
-        raise
-
-
-# ------------------------------------------------------------------------- Python's operators
+        if isinstance(error, LoError):
+            raise
+        mismatch = str(error).removeprefix("<lambda>() ")
+        raise UnsupportedError(
+            f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
+        ) from error
 
 
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """The operator for a tensor on the right: what stands on the left comes as `other`."""
-
-    def call(self: Any, other: Any) -> Any:
-        return op(other, self)
-
-    return call
+    return lambda self, other: op(other, self)
 
 
 def plain_answer(function: Any) -> Callable[..., Any]:
     """The operator that asks a NumPy function without a derivative."""
-
-    def call(self: Any, *others: Any) -> Any:
-        return fact(function, (self, *others), {})
-
-    return call
+    return lambda self, *others: fact(function, (self, *others), {})

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, tick
-from tinygrad_lo.engine.leaves import NodeRow, as_kind, history, leaf_over
+from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, reachable, tick
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.machine.refusals import refusal
-from tinygrad_lo.engine.naming import label, name_of, quoted, rename
+from tinygrad_lo.engine.naming import mark, name_of, quoted, rename
 from tinygrad_lo.engine.ops.elementwise import detach
 from tinygrad_lo.engine.ops.indexing import gather
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
-NUMBERS = (float, int, bool)
 COPY = record(detach)
 GATHER = record(gather)
 # Functions that NumPy computes in another way than we do: of data alone, NumPy's own are recorded.
@@ -34,15 +32,8 @@ SLOTS = (*Node.__slots__, "parents", "inputs", "plain")
 TENSORS_ONLY = [n for n in dir(Tensor) if not (n.startswith("_") or hasattr(ndarray, n) or n in SLOTS)]
 
 
-class Absent:
-    """An attribute that is not there, so that __getattr__ is asked."""
-
-    def __get__(self, *_: Any) -> NoReturn:
-        raise AttributeError
-
-
-# A class of tensors without what arrays lack.
-ArrayLike: Any = type("ArrayLike", (Tensor,), {"__slots__": (), **dict.fromkeys(TENSORS_ONLY, Absent())})
+# A class of tensors without what arrays lack: a property that cannot be read asks __getattr__.
+ArrayLike: Any = type("ArrayLike", (Tensor,), {"__slots__": (), **dict.fromkeys(TENSORS_ONLY, property())})
 
 
 class Data(ArrayLike):
@@ -100,6 +91,17 @@ class Effect:
     answer: bool = True
 
 
+class NodeRow(NamedTuple):
+    """One node of a graph, read once, with tensors in place of the arrays among its inputs."""
+
+    node: Node
+    birth: int
+    op: Op | None
+    name: str | None
+    parents: tuple[Node | None, ...]
+    inputs: list[Any]
+
+
 class Begun:
     """What a run changes beside the graph, as it was when the recording first met it."""
 
@@ -154,39 +156,35 @@ class Recording(mode):
     def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
         """Run an op and write it down: `backward.call`, for whoever is being recorded."""
         count = len(inputs) - 1 if op.arity is None else op.arity
-        parents, values = self.read(op, inputs, count)
+        operands = [self.operand(x, op) for x in inputs[:count]]
+        parents = tuple(parent for parent, _ in operands)
+        values = (*(value for _, value in operands), *map(self.option, inputs[count:]))
         data = self.forward(op, values)
-        if count and all(parent is None for parent in parents):
+        known = [parent for parent in parents if parent is not None]
+        if count and not known:
             return data
         tensors = [x for x in inputs[:count] if isinstance(x, Node)]
         plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        wanted = not modes.grad_off and any(parent is not None and parent.needs for parent in parents)
+        wanted = not modes.grad_off and any(parent.needs for parent in known)
         out = node_of(op, data, parents, values, needs=wanted and op.differentiable)
-        out = as_kind(Data, out) if plainly else out
-        if modes.scope is not None:
-            label(out).scope = modes.scope
+        if plainly:
+            out.__class__ = Data
+        mark(out)
         self.always += [out] * runs_always(op)
         if tensors:
-            return out if out.needs or plainly or not self.copies else self.copied(out)
+            return self.copied(out)
         if type(data) is ndarray:
             self.arrays[memory(data)] = out  # it stands for this array from here on
         else:
             self.steady = False
         return data
 
-    def read(
-        self, op: Op, inputs: tuple[Any, ...], count: int
-    ) -> tuple[tuple[Node | None, ...], tuple[Any, ...]]:
-        """The tensors that stand for the operands, and all inputs as the forward takes them."""
-        operands = [self.operand(x, op) for x in inputs[:count]]
-        values = [value for _, value in operands]
-        return tuple(parent for parent, _ in operands), (*values, *map(self.option, inputs[count:]))
-
     def copied(self, out: Node) -> Any:
         """In f, the engine copies views that need no gradient, which may change how they lie in memory."""
-        data = out.value
-        view = type(data) is ndarray and data.base is not None and not data.flags.c_contiguous
-        return self.call(COPY, (out,)) if view and out.op is not COPY else out
+        if out.needs or out.plain or not self.copies:
+            return out
+        view = type(out.value) is ndarray and out.value.base is not None
+        return self.call(COPY, (out,)) if view and not out.value.flags.c_contiguous else out
 
     def forward(self, op: Op, values: tuple[Any, ...]) -> Array:
         """The result of an op; where it raises, f may catch that."""
@@ -203,9 +201,9 @@ class Recording(mode):
     def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
         """The tensor that stands for an operand, if any does, and its array or number."""
         if isinstance(value, Node):
-            parent = self.origin(value) if value.op is None else value
+            parent = self.origin(value)
             return parent, parent.value
-        value = value if type(value) in NUMBERS else plain(value, op.name)
+        value = plain(value, op.name)
         self.steady = self.steady and not isinstance(value, np.generic)
         return (self.tensor_of(value) if type(value) is ndarray else None), value
 
@@ -227,30 +225,31 @@ class Recording(mode):
         made = self.arrays.get(memory(data)) if type(data) is ndarray else None
         if made is None:
             return node
-        if name_of(made) is None and (name := name_of(node)) is not None:
-            rename(made, name)
+        if name_of(made) is None:
+            rename(made, name_of(node))
         return made
 
     def tensor_of(self, array: Array) -> Node:
         """The tensor that stands for a plain array: the op that made it, or a leaf."""
         key = memory(array)
         if key not in self.arrays:
-            self.arrays[key] = leaf_over(Data, array)
+            leaf = self.arrays[key] = Data(0.0)
+            leaf.value = array  # this very one, neither read nor copied
         return self.arrays[key]
 
     def history(self, roots: Iterable[Node], known: Container[int] = ()) -> list[NodeRow]:
-        """`leaves.history`, with tensors in place of the arrays among the inputs."""
-        rows = history(roots, known)
-        return [NodeRow(*row[:-1], tuple(self.as_tensors(row.parents, row.inputs))) for row in rows]
+        """All that the roots were made from, and the roots, oldest first; nothing behind known births."""
+        nodes = reachable(roots, known)
+        return [NodeRow(n, n.birth, n.op, name_of(n), n.parents, self.as_tensors(n)) for n in nodes]
 
-    def as_tensors(self, parents: tuple[Node | None, ...], inputs: tuple[Any, ...]) -> list[Any]:
+    def as_tensors(self, node: Node) -> list[Any]:
         """The inputs of a node as tensors where they are arrays; numbers and options as they are."""
-        tensors = list(inputs)
-        for i, parent in enumerate(parents):
+        tensors = list(node.inputs)
+        for i, parent in enumerate(node.parents):
             if parent is not None:
                 tensors[i] = parent
-            elif type(inputs[i]) is ndarray:
-                tensors[i] = self.tensor_of(inputs[i])
+            elif type(tensors[i]) is ndarray:
+                tensors[i] = self.tensor_of(tensors[i])
         return tensors
 
     def stand_in(self, node: Node, dtype: Any) -> Array:
@@ -276,8 +275,9 @@ class Recording(mode):
                 self.leave(f"np.{name}", values)
             return np.asarray(answer)[()]
 
-        spelling = f"np.{name}({call_text(values, places, options)})"
-        op = Op(name, forward, (None,) * len(places), spelling, name, "", len(places))
+        holes = [f"{{{places.index(i)}}}" if i in places else repr(x) for i, x in enumerate(values)]
+        texts = ", ".join([*holes, *(f"{key}={value!r}" for key, value in options.items())])
+        op = Op(name, forward, (None,) * len(places), f"np.{name}({texts})", name, "", len(places))
         return self.call(op, tuple(values[i] for i in places))
 
     def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
@@ -304,13 +304,6 @@ class Recording(mode):
         raise error
 
 
-def call_text(values: tuple[Any, ...], places: list[int], options: dict[str, Any]) -> str:
-    """The arguments of a call as text, with holes for what stands at some places."""
-    holes = {place: f"{{{i}}}" for i, place in enumerate(places)}
-    texts = [holes.get(i) or repr(value) for i, value in enumerate(values)]
-    return ", ".join([*texts, *(f"{key}={value!r}" for key, value in options.items())])
-
-
 def runs_always(op: Op) -> bool:
     """Whether an op must run also where nothing needs its value: it draws, or its index may be wrong."""
     return op.arity == 0 or op is GATHER
@@ -325,8 +318,6 @@ def frozen(value: Any) -> Any:
 
 def holds_array(value: Any) -> bool:
     """Whether an option is, or holds, an array or tensor."""
-    if value is None or type(value) is bool:
-        return False
     if isinstance(value, (tuple, list)):
         return any(map(holds_array, value))
     return isinstance(value, (Node, ndarray))

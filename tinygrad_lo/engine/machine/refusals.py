@@ -55,13 +55,9 @@ def no_gradient(root: Node, who: str) -> GraphError:
     """The error for a backward pass from a value that does not require a gradient."""
     origin = root.label.where if isinstance(root.label, Label) else None
     where = f"it was made at {origin}" if origin else "run inside lo.anomaly() to see where it was made"
+    why = "nothing requires a gradient among what it was made from; start from what a Parameter went into"
     if root.needs is None:
         why = "it was computed under no_grad, where nothing requires a gradient; compute it outside"
-    else:
-        why = (
-            "nothing requires a gradient among the values it was made from; start from one that was "
-            "computed from a Parameter"
-        )
     return GraphError(f"{who}: {quoted(root, 'this tensor')} does not require grad: {why} ({where})")
 
 

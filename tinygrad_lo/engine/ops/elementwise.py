@@ -27,72 +27,38 @@ from tinygrad_lo.errors import DTypeError, GraphError
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
 
-exp = op("exp", np.exp, spelling="np.exp({0})", symbol="exp({0})", scalar="exp({0})",
-         probability="makes", about="e to the value. Its own derivative.",
-         rules=(lambda g, y, x: g * y,))  # fmt: skip
+# A ufunc row that does not say how it is written and drawn is written and drawn as its name.
+exp = op("exp", np.exp, (lambda g, y, x: g * y,), probability="makes",
+         about="e to the value. Its own derivative.")  # fmt: skip
+log = op("log", np.log, (lambda g, y, x: g / x,), pole=True, domain=(0.5, 3.0), about="Natural logarithm.")
+log2 = op("log2", np.log2, (lambda g, y, x: g / LN2 / x,), pole=True, domain=(0.5, 3.0),
+          symbol="log₂({0})", about="Logarithm to base 2: bits.")  # fmt: skip
+log10 = op("log10", np.log10, (lambda g, y, x: g / LN10 / x,), pole=True, domain=(0.5, 3.0),
+           symbol="log₁₀({0})", about="Logarithm to base 10.")  # fmt: skip
+log1p = op("log1p", np.log1p, (lambda g, y, x: g / (1.0 + x),), pole=True, domain=(-0.5, 3.0),
+           symbol="log(1 + {0})", about="log(1 + x), exact for small x.")  # fmt: skip
+expm1 = op("expm1", np.expm1, (lambda g, y, x: g * np.exp(x),),  # y + 1 has no digits left at -30
+           symbol="exp({0}) − 1", about="exp(x) - 1, exact for small x.")  # fmt: skip
+sqrt = op("sqrt", np.sqrt, (lambda g, y, x: g / (2.0 * y),), pole=True, domain=(0.5, 3.0),
+          symbol="√{0}", about="Square root; its slope at 0 is infinite.")  # fmt: skip
 
-log = op("log", np.log, pole=True, spelling="np.log({0})", symbol="log({0})", scalar="log({0})", domain=(0.5, 3.0),
-         about="Natural logarithm.",
-         rules=(lambda g, y, x: g / x,))  # fmt: skip
+sin = op("sin", np.sin, (lambda g, y, x: g * np.cos(x),), about="Sine of an angle in radians.")
+cos = op("cos", np.cos, (lambda g, y, x: -g * np.sin(x),), about="Cosine of an angle in radians.")
+tan = op("tan", np.tan, (lambda g, y, x: g * (1.0 + y * y),), domain=(-1.0, 1.0),
+         about="Tangent of an angle in radians.")  # fmt: skip
+tanh = op("tanh", np.tanh, (lambda g, y, x: g * tanh_slope(x),),  # 1 - y² loses digits from 1 on, and is 0 above 19
+          about="Hyperbolic tangent, between -1 and 1.")  # fmt: skip
+arcsin = op("arcsin", np.arcsin, (lambda g, y, x: g * arcsin_slope(x),), domain=(-0.9, 0.9), scalar="asin({0})",
+            about="The angle in radians with this sine; its slope at -1 and 1 is infinite.")  # fmt: skip
+arccos = op("arccos", np.arccos, (lambda g, y, x: -g * arcsin_slope(x),), domain=(-0.9, 0.9), scalar="acos({0})",
+            about="The angle in radians with this cosine; its slope at -1 and 1 is infinite.")  # fmt: skip
+arctan = op("arctan", np.arctan, (lambda g, y, x: g * arctan_slope(x),), scalar="atan({0})",
+            about="The angle in radians with this tangent.")  # fmt: skip
 
-log2 = op("log2", np.log2, pole=True, spelling="np.log2({0})", symbol="log₂({0})", scalar="log2({0})", domain=(0.5, 3.0),
-          about="Logarithm to base 2: bits.",
-          rules=(lambda g, y, x: g / LN2 / x,))  # fmt: skip
+sinh = op("sinh", np.sinh, (lambda g, y, x: g * np.cosh(x),), about="Hyperbolic sine.")
+cosh = op("cosh", np.cosh, (lambda g, y, x: g * np.sinh(x),), about="Hyperbolic cosine.")
 
-log10 = op("log10", np.log10, pole=True, spelling="np.log10({0})", symbol="log₁₀({0})", scalar="log10({0})", domain=(0.5, 3.0),
-           about="Logarithm to base 10.",
-           rules=(lambda g, y, x: g / LN10 / x,))  # fmt: skip
-
-log1p = op("log1p", np.log1p, pole=True, spelling="np.log1p({0})", symbol="log(1 + {0})", scalar="log1p({0})", domain=(-0.5, 3.0),
-           about="log(1 + x), exact for small x.",
-           rules=(lambda g, y, x: g / (1.0 + x),))  # fmt: skip
-
-expm1 = op("expm1", np.expm1, spelling="np.expm1({0})", symbol="exp({0}) − 1", scalar="expm1({0})",
-           about="exp(x) - 1, exact for small x.",
-           rules=(lambda g, y, x: g * np.exp(x),))  # y + 1 has no digits left at -30  # fmt: skip
-
-sqrt = op("sqrt", np.sqrt, pole=True, spelling="np.sqrt({0})", symbol="√{0}", scalar="sqrt({0})", domain=(0.5, 3.0),
-          about="Square root; its slope at 0 is infinite.",
-          rules=(lambda g, y, x: g / (2.0 * y),))  # fmt: skip
-
-sin = op("sin", np.sin, spelling="np.sin({0})", symbol="sin({0})", scalar="sin({0})",
-         about="Sine of an angle in radians.",
-         rules=(lambda g, y, x: g * np.cos(x),))  # fmt: skip
-
-cos = op("cos", np.cos, spelling="np.cos({0})", symbol="cos({0})", scalar="cos({0})",
-         about="Cosine of an angle in radians.",
-         rules=(lambda g, y, x: -g * np.sin(x),))  # fmt: skip
-
-tan = op("tan", np.tan, spelling="np.tan({0})", symbol="tan({0})", scalar="tan({0})", domain=(-1.0, 1.0),
-         about="Tangent of an angle in radians.",
-         rules=(lambda g, y, x: g * (1.0 + y * y),))  # fmt: skip
-
-tanh = op("tanh", np.tanh, spelling="np.tanh({0})", symbol="tanh({0})", scalar="tanh({0})",
-          about="Hyperbolic tangent, between -1 and 1.",
-          # 1 - y² loses digits from 1 on, and is 0 above x = 19.
-          rules=(lambda g, y, x: g * tanh_slope(x),))  # fmt: skip
-
-arcsin = op("arcsin", np.arcsin, spelling="np.arcsin({0})", symbol="arcsin({0})", scalar="asin({0})", domain=(-0.9, 0.9),
-            about="The angle in radians with this sine; its slope at -1 and 1 is infinite.",
-            rules=(lambda g, y, x: g * arcsin_slope(x),))  # fmt: skip
-
-arccos = op("arccos", np.arccos, spelling="np.arccos({0})", symbol="arccos({0})", scalar="acos({0})", domain=(-0.9, 0.9),
-            about="The angle in radians with this cosine; its slope at -1 and 1 is infinite.",
-            rules=(lambda g, y, x: -g * arcsin_slope(x),))  # fmt: skip
-
-arctan = op("arctan", np.arctan, spelling="np.arctan({0})", symbol="arctan({0})", scalar="atan({0})",
-            about="The angle in radians with this tangent.",
-            rules=(lambda g, y, x: g * arctan_slope(x),))  # fmt: skip
-
-sinh = op("sinh", np.sinh, spelling="np.sinh({0})", symbol="sinh({0})", scalar="sinh({0})",
-          about="Hyperbolic sine.",
-          rules=(lambda g, y, x: g * np.cosh(x),))  # fmt: skip
-
-cosh = op("cosh", np.cosh, spelling="np.cosh({0})", symbol="cosh({0})", scalar="cosh({0})",
-          about="Hyperbolic cosine.",
-          rules=(lambda g, y, x: g * np.sinh(x),))  # fmt: skip
-
-sign = op("sign", np.sign, (None,), spelling="np.sign({0})", symbol="sign({0})", scalar="1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0}",
+sign = op("sign", np.sign, (None,), scalar="1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0}",
           about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.", kink=Kink(lambda y, x: x == 0))  # fmt: skip
 
 abs = op("abs", operator.abs, spelling="np.abs({0})", symbol="|{0}|", ufunc=np.abs, scalar="abs({0})",
@@ -161,9 +127,7 @@ softplus = op("softplus", lambda x: np.logaddexp(x, 0), spelling="np.logaddexp({
               rules=(lambda g, y, x: g * sigmoid(x),))  # fmt: skip
 
 
-# ------------------------------------------- slopes that the text of their rule would not be exact for
-
-# Written with 1 - y², 1 + x² or a difference of exponentials, a slope cancels or overflows somewhere; or
+# Slopes. Written with 1 - y², 1 + x² or a difference of exponentials, a slope cancels or overflows somewhere; or
 # the slope of the slope does, which is made of the same text. So these have rows, and rules, of their own.
 
 

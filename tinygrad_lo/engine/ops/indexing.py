@@ -1,8 +1,4 @@
-"""The table, part 5: taking elements out, and putting them back.
-
-Taking and putting are each other's derivative, so each rule names the other op, and derivatives of
-any order follow.
-"""
+"""The table, part 5: taking elements out, and putting them back: each is the other's derivative."""
 
 from __future__ import annotations
 
@@ -12,21 +8,14 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Call, Kink, Node
-from tinygrad_lo.engine.machine.arguments import foreign, from_nested, plain, shape_of
-from tinygrad_lo.engine.machine.axes import (
-    as_tuple,
-    check_axes,
-    one_axis,
-    plain_axis,
-)
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested, shape_of
+from tinygrad_lo.engine.machine.axes import as_tuple, check_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.ops.reductions import row_starts
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import flatten
+from tinygrad_lo.engine.ops.shapes import axis_or_flat
 from tinygrad_lo.errors import IndexingError, ShapeError, UnsupportedError
 from tinygrad_lo.options import is_whole
-
-# --------------------------------------------------------------------------------- x[i], any i
 
 
 def plain_index(index: Any) -> Any:
@@ -81,12 +70,10 @@ def refuse_index(error: Exception, x: Array, index: Any) -> Exception | None:
     shape = np.shape(x)
     parts = index if isinstance(index, tuple) else (index,)
     if "too many indices" in text:
-        count = len([i for i in parts if i is not None and i is not Ellipsis])
+        count = sum(i is not None and i is not Ellipsis for i in parts)
         return IndexingError(f"too many indices: {count} for shape {shape}")
     if "only integers" in text or "must be of integer" in text:
-        odd = next(
-            (i for i in parts if isinstance(i, (float, str)) or np.asarray(i).dtype.kind == "f"), index
-        )
+        odd = next((i for i in parts if isinstance(i, str) or np.asarray(i).dtype.kind == "f"), index)
         text = f"an index is an int, a slice, None, '...', or an array of ints or bools, not {odd!r}"
     text = text.replace("is out of bounds for axis", "out of range for axis").replace("with size", "of size")
     return IndexingError(f"{text} (shape {shape})")
@@ -198,19 +185,14 @@ regather: Call = op("regather", regather_forward, arity=None,
 def flip(x: Any, axis: Any = None) -> Any:
     """The order of elements reversed along the axes."""
     ndim = len(shape_of(x))
-    axis = plain_axis("flip", axis)
-    axes = as_tuple(axis, ndim)
+    axes = as_tuple(plain_axis("flip", axis), ndim)
     check_axes("flip", ndim, axes)
     turned = {i % ndim for i in axes}
     return getitem(x, tuple(slice(None, None, -1 if i in turned else None) for i in range(ndim)))
 
 
-@composed(
-    "np.take_along_axis({0}, {1}, {2})",
-    (Shape(2, 3), np.array([[2, 0, 2], [1, 1, 1]]), 1),
-    (Shape(3, 2), np.array([[2, 0]]), 0),
-    (Shape(4), np.array([3, 0]), None),
-)
+@composed("np.take_along_axis({0}, {1}, {2})", (Shape(2, 3), np.array([[2, 0, 2], [1, 1, 1]]), 1),
+          (Shape(3, 2), np.array([[2, 0]]), 0), (Shape(4), np.array([3, 0]), None))  # fmt: skip
 def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     """For each position, the element that an index names along one axis."""
     indices = indices if isinstance(indices, Node) else np.asarray(plain_index(indices))
@@ -235,9 +217,6 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     return at(x, tuple(index))
 
 
-# ------------------------------------------------------------------------------- sorted order
-
-
 def order_of(by: Array, axis: int) -> Array:
     """The positions that sort `by`. Stable: of equals, the first stays the first."""
     return np.argsort(by, axis=axis, kind="stable")
@@ -259,13 +238,13 @@ def unsort_forward(g: Array, by: Array, axis: int) -> Array:
 
 
 def in_ties(y: Array, x: Array, by: Array, axis: int) -> Array:
-    found = np.zeros(y.shape, bool)
+    ties = np.zeros(y.shape, bool)
     if x is by:  # sorted by itself: the order of others does not move with x
-        ends = np.moveaxis(found, axis, -1)
+        ends = np.moveaxis(ties, axis, -1)
         same = np.diff(np.moveaxis(y, axis, -1)) == 0
         ends[..., 1:] |= same
         ends[..., :-1] |= same
-    return found
+    return ties
 
 
 # The order is found from `by` wherever it is needed, never kept as an index: so a recorded graph that
@@ -290,24 +269,12 @@ unsort: Call = op("unsort", unsort_forward,
                    None))  # fmt: skip
 
 
-@composed(
-    "np.sort({0}, {1})",
-    (Shape(5), -1),
-    (Shape(3, 4), 0),
-    (Shape(2, 3, 4), -2),
-    (Shape(2, 3), None),
-    (Shape(), None),
-    (Shape(0, 3), 1),
-)
+@composed("np.sort({0}, {1})", (Shape(5), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), -2), (Shape(2, 3), None),
+          (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
 def sort(x: Any, axis: Any = -1) -> Any:
     """The elements in ascending order along an axis; of equals, the first stays the first."""
-    x = x if isinstance(x, Node) else plain(x, "sort")
-    if axis is None:
-        x, axis = x if len(shape_of(x)) == 1 else flatten(x), 0
-    return sort_by(x, x, one_axis("sort", axis, x))
-
-
-# ------------------------------------------------------- one element of each row: picking a label
+    x, axis = axis_or_flat("sort", x, axis)
+    return sort_by(x, x, axis)
 
 
 def places(y: Array, classes: int) -> Array:
@@ -355,7 +322,7 @@ put: Call = op("put", put_forward, refuse=refuse_pick,
                 None))  # fmt: skip
 
 
-# --------------------------------------------------------------------- windows, for convolution
+Sizes = tuple[int, ...]
 
 
 def positions(n: int, size: int, stride: int, dilation: int) -> int:
@@ -363,9 +330,7 @@ def positions(n: int, size: int, stride: int, dilation: int) -> int:
     return (n - dilation * (size - 1) - 1) // stride + 1
 
 
-def windows_forward(
-    x: Array, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> Array:
+def windows_forward(x: Array, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     first = x.ndim - len(size)
     sizes = zip(x.shape[first:], size, stride, dilation, strict=True)
     counts = [positions(n, k, s, d) for n, k, s, d in sizes]
@@ -376,13 +341,7 @@ def windows_forward(
     return np.lib.stride_tricks.as_strided(x, shape, strides, writeable=False)
 
 
-def fold_forward(
-    g: Array,
-    shape: tuple[int, ...],
-    size: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
-) -> Array:
+def fold_forward(g: Array, shape: Sizes, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
     # One strided addition for each place inside the window, never one for each window.
     out = np.zeros(shape, np.promote_types(g.dtype, np.float32))
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]

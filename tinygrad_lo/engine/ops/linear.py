@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import foreign, plain, shape_of
+from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.axes import check_axes, ints, one_axis, one_int, refuse_axis
 from tinygrad_lo.engine.machine.sums import total
 from tinygrad_lo.engine.ops.arithmetic import multiply
@@ -19,11 +19,9 @@ from tinygrad_lo.engine.ops.elementwise import in_float32, where
 from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
 from tinygrad_lo.engine.ops.reductions import sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
-from tinygrad_lo.engine.ops.shapes import flatten, moveaxis, reshape
+from tinygrad_lo.engine.ops.shapes import axis_or_flat, moveaxis, reshape
 from tinygrad_lo.errors import DTypeError, ShapeError
 from tinygrad_lo.options import is_whole
-
-# -------------------------------------------------------------------------------------- matmul
 
 
 def matmul_forward(a: Array, b: Array) -> Array:
@@ -79,28 +77,14 @@ matmul = op("matmul", matmul_forward, refuse=refuse_matmul,
                    matmul_by_right))  # fmt: skip
 
 
-@composed(
-    "np.dot({0}, {1})",
-    (Shape(3), Shape(3)),
-    (Shape(2, 3), Shape(3, 4)),
-    (Shape(2, 3), Shape(3)),
-    (Shape(), Shape(2, 2)),
-    (Shape(2, 3), Shape(2, 3, 4)),
-)
+@composed("np.dot({0}, {1})", (Shape(3), Shape(3)), (Shape(2, 3), Shape(3, 4)), (Shape(2, 3), Shape(3)),
+          (Shape(), Shape(2, 2)), (Shape(2, 3), Shape(2, 3, 4)))  # fmt: skip
 def dot(a: Any, b: Any) -> Any:
     """`np.dot`: inner product of vectors, product of matrices, * for numbers."""
     m, n = shape_of(a), shape_of(b)
     if not m or not n:
         return multiply(a, b)
-    if len(n) <= 2:
-        return matmul(a, b)
-    left = string.ascii_lowercase[: len(m) - 1]
-    right = string.ascii_uppercase[: len(n)]
-    inner = right[-2]
-    return einsum(f"{left}{inner},{right}->{left}{right[:-2]}{right[-1]}", a, b)
-
-
-# -------------------------------------------------------------------------------------- einsum
+    return matmul(a, b) if len(n) <= 2 else tensordot(a, b, (-1, -2))
 
 
 def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
@@ -157,7 +141,8 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
     terms = left.split(",")
     unused = iter(c for c in string.ascii_letters if c not in subscripts)
     sources = [(out, g)] + [(t, x) for k, (t, x) in enumerate(zip(terms, operands, strict=True)) if k != i]
-    sizes = sizes_of(sources)
+    pairs = [pair for term, x in sources for pair in zip(term, x.shape, strict=True)]
+    sizes = dict(sorted(pairs))  # the largest of a letter's sizes comes last, and stays
     target = ""
     for letter, n in zip(terms[i], operands[i].shape, strict=True):
         if letter in target:
@@ -168,15 +153,6 @@ def einsum_rule(i: int, g: Array, y: Array, *inputs: Any) -> Array:
             sources.append((letter, np.ones(n, g.dtype)))
         target += letter
     return einsum(f"{','.join(term for term, _ in sources)}->{target}", *(x for _, x in sources))
-
-
-def sizes_of(sources: list[tuple[str, Array]]) -> dict[str, int]:
-    """How long the axis of each letter is."""
-    sizes: dict[str, int] = {}
-    for term, x in sources:
-        for letter, n in zip(term, x.shape, strict=True):
-            sizes[letter] = max(n, sizes.get(letter, 0))
-    return sizes
 
 
 def refuse_einsum(error: Exception, *inputs: Any) -> Exception | None:
@@ -201,13 +177,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     return _einsum(*operands, f"{','.join(terms)}->{out}")
 
 
-@composed(
-    "np.outer({0}, {1})",
-    (Shape(3), Shape(4)),
-    (Shape(2, 2), Shape(3)),
-    (Shape(), Shape(2)),
-    (Shape(0), Shape(2)),
-)
+@composed("np.outer({0}, {1})", (Shape(3), Shape(4)), (Shape(2, 2), Shape(3)), (Shape(), Shape(2)), (Shape(0), Shape(2)))  # fmt: skip
 def outer(a: Any, b: Any) -> Any:
     """Every element of a times every element of b, both flattened: a matrix."""
     m, n = math.prod(shape_of(a)), math.prod(shape_of(b))
@@ -215,15 +185,8 @@ def outer(a: Any, b: Any) -> Any:
     return matmul(reshape(a, (m, 1)), reshape(b, (1, n)))
 
 
-@composed(
-    "np.tensordot({0}, {1}, {2})",
-    (Shape(2, 3, 4), Shape(3, 4, 2), 2),
-    (Shape(2, 3), Shape(3, 2), 1),
-    (Shape(2), Shape(3), 0),
-    (Shape(2, 3), Shape(4, 2), (0, 1)),
-    (Shape(2, 3, 4), Shape(4, 5, 2), ((0, -1), (2, 0))),
-    (Shape(2, 3), Shape(2, 3), ((), ())),
-)
+@composed("np.tensordot({0}, {1}, {2})", (Shape(2, 3, 4), Shape(3, 4, 2), 2), (Shape(2, 3), Shape(3, 2), 1), (Shape(2), Shape(3), 0),
+          (Shape(2, 3), Shape(4, 2), (0, 1)), (Shape(2, 3, 4), Shape(4, 5, 2), ((0, -1), (2, 0))), (Shape(2, 3), Shape(2, 3), ((), ())))  # fmt: skip
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Products summed over the last axes of a and the first of b, or over the given pairs of axes."""
     m, n = shape_of(a), shape_of(b)
@@ -239,7 +202,16 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes of tensordot as two lists of ints from 0 up, whose sizes agree pair by pair."""
-    left, right = two_lists(axes, m, n)
+    if is_whole(axes):
+        if not 0 <= axes <= min(len(m), len(n)):
+            raise ShapeError(
+                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
+            )
+        left, right = tuple(range(len(m) - axes, len(m))), tuple(range(axes))
+    elif isinstance(axes, (tuple, list)) and len(axes) == 2:
+        left, right = (ints("tensordot", "axes", part) for part in axes)
+    else:
+        raise DTypeError(f"tensordot: axes must be an int, or two ints or lists of ints, got {axes!r}")
     check_axes("tensordot", len(m), left)
     check_axes("tensordot", len(n), right)
     if len(left) != len(right):
@@ -254,21 +226,6 @@ def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list
     return [i % len(m) for i in left], [k % len(n) for k in right]
 
 
-def two_lists(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> Iterable[tuple[int, ...]]:
-    """The axes of tensordot as they were given: so many, or those of a and those of b."""
-    if is_whole(axes):
-        if not 0 <= axes <= min(len(m), len(n)):
-            raise ShapeError(
-                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
-            )
-        return tuple(range(len(m) - axes, len(m))), tuple(range(axes))
-    if isinstance(axes, (tuple, list)) and len(axes) == 2:
-        return [ints("tensordot", "axes", part) for part in axes]
-    raise DTypeError(f"tensordot: axes must be an int, or two ints or lists of ints, got {axes!r}")
-
-
-# ---------------------------------------------------------------- running sums: the triangle of ones
-
 _cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axis), options=True, refuse=refuse_axis("cumsum"),
              spelling="np.cumsum({0}, {1})", symbol="cumsum {0}", fresh=True, kind="mixes",
              about="The sums of the first 1, 2, 3, ... elements along an axis.",
@@ -280,13 +237,7 @@ _cumsum: Callable[..., Any] = op("cumsum", lambda x, axis: np.cumsum(x, axis=axi
 @in_float32
 def cumsum(x: Any, axis: Any = None) -> Any:
     """`np.cumsum`; axis=None flattens first."""
-    x = x if isinstance(x, Node) else plain(x, "cumsum")
-    if axis is None:
-        x, axis = x if len(shape_of(x)) == 1 else flatten(x), 0
-    return _cumsum(x, one_axis("cumsum", axis, x))
-
-
-# ----------------------------------------------------------------------- triangles and diagonals
+    return _cumsum(*axis_or_flat("cumsum", x, axis))
 
 
 def triangle(who: str, m: Any, k: Any) -> Any:
@@ -312,13 +263,7 @@ def triu(m: Any, k: int = 0) -> Any:
     return where(triangle("triu", m, one_int("triu", "k", k) - 1), 0, m)
 
 
-DIAGONALS = (
-    (Shape(3, 3), 0, 0, 1),
-    (Shape(2, 4), 1, 0, 1),
-    (Shape(4, 2), -1, 1, 0),
-    (Shape(2, 3, 4), 0, -1, 0),
-    (Shape(2, 2), 5, 0, 1),
-)
+DIAGONALS = ((Shape(3, 3), 0, 0, 1), (Shape(2, 4), 1, 0, 1), (Shape(4, 2), -1, 1, 0), (Shape(2, 3, 4), 0, -1, 0), (Shape(2, 2), 5, 0, 1))  # fmt: skip
 
 
 @composed("np.diagonal({0}, {1}, {2}, {3})", *DIAGONALS)
@@ -343,15 +288,7 @@ def diagonal_of(who: str, a: Any, offset: Any, axis1: Any, axis2: Any) -> Any:
     return getitem(a, (..., i + below, i + above))
 
 
-@composed(
-    "np.diag({0}, {1})",
-    (Shape(3), 0),
-    (Shape(2), 1),
-    (Shape(2), -2),
-    (Shape(0), 1),
-    (Shape(2, 3), 1),
-    (Shape(3, 3), 0),
-)
+@composed("np.diag({0}, {1})", (Shape(3), 0), (Shape(2), 1), (Shape(2), -2), (Shape(0), 1), (Shape(2, 3), 1), (Shape(3, 3), 0))  # fmt: skip
 def diag(v: Any, k: int = 0) -> Any:
     """A vector as the diagonal number k of a matrix of zeros; of a matrix, that diagonal."""
     shape = shape_of(v)

@@ -15,14 +15,6 @@ from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
 
 
-def tiny(p: Array) -> float:
-    """The smallest normal number: what a slope is divided by at least."""
-    return float(np.finfo(p.dtype).tiny)
-
-
-# ------------------------------------------------------------------------------ probabilities
-
-
 def logs(p: Array) -> tuple[Array, Array]:
     """log p and log(1 - p), both ending at -100, without a warning at 0 and 1."""
     log_p = np.maximum(np.log(np.where(p > 0, p, 1)), -100)
@@ -36,7 +28,8 @@ def bernoulli_forward(p: Array, y: Array) -> Array:
 
 
 def floored(x: Array) -> Array:
-    return np.maximum(x, tiny(x))
+    """At least the smallest normal number: what a slope is divided by."""
+    return np.maximum(x, float(np.finfo(x.dtype).tiny))
 
 
 # Of its own, because the slope of the quotient would cancel where p is small.
@@ -81,7 +74,7 @@ bernoulli_known = op("bernoulli_known", bernoulli_of_scores, composite=True, dom
 
 
 def log_by_probability(g: Array, out: Array, p: Array, *_: Array) -> Array:
-    return g * (p > 0) / np.maximum(p, tiny(p))
+    return g * (p > 0) / floored(p)
 
 
 log_probability = op("log_probability", lambda p: np.log(np.where(p > 0, p, 1)), composite=True, domain=(0.1, 0.9),
@@ -95,9 +88,6 @@ log_known = op("log_known", lambda p, v: where(v > -np.inf, v, 0), composite=Tru
                aside=log_by_probability,
                rules=(None,
                       lambda g, out, p, v: np.where(v > -np.inf, g, 0)))  # fmt: skip
-
-
-# ----------------------------------------------------------------------------- huber and cosine
 
 
 def huber_forward(r: Array, delta: float) -> Array:

@@ -1,8 +1,4 @@
-"""The table, part 3: many values to one, along axes.
-
-Every function here takes `axis` (None for all, an int, a tuple; negative counts from the end) and
-`keepdims`, as NumPy's do.
-"""
+"""The table, part 3: many values to one, along axes: `axis` and `keepdims` are NumPy's."""
 
 from __future__ import annotations
 
@@ -20,7 +16,6 @@ from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.axes import (
     Axis,
     as_tuple,
-    bad_axes,
     check_axes,
     dropped,
     how_many,
@@ -35,16 +30,8 @@ from tinygrad_lo.engine.ops.elementwise import gap_forward, in_float32
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.errors import OptionError, ShapeError
 
-SAMPLES = (
-    (Shape(3, 4), None, False),
-    (Shape(3, 4), 0, True),
-    (Shape(3, 4), -1, False),
-    (Shape(2, 3, 4), (0, -1), False),
-    (Shape(2, 3, 4), (1, 2), True),
-    (Shape(), None, False),
-    (Shape(1, 1), None, True),
-    (Shape(0, 3), 1, False),
-)
+SAMPLES = ((Shape(3, 4), None, False), (Shape(3, 4), 0, True), (Shape(3, 4), -1, False), (Shape(2, 3, 4), (0, -1), False),
+           (Shape(2, 3, 4), (1, 2), True), (Shape(), None, False), (Shape(1, 1), None, True), (Shape(0, 3), 1, False))  # fmt: skip
 
 
 def lift(g: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -83,10 +70,9 @@ def along(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -
     try:
         return fact(f, (x,), {"axis": axis, **options})
     except (ValueError, TypeError) as error:
-        axes = plain_axis(name, axis)
-        shape = shape_of(x)
-        problem = bad_axes(name, len(shape), as_tuple(axes, len(shape)))
-        raise problem or ShapeError(f"{name}: {error}") from error
+        ndim = len(shape_of(x))
+        check_axes(name, ndim, as_tuple(plain_axis(name, axis), ndim))
+        raise ShapeError(f"{name}: {error}") from error
 
 
 def argmax(x: Any, axis: Any = None) -> Any:
@@ -103,8 +89,6 @@ def all(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether all elements are true, as a plain boolean."""
     return along("all", np.all, x, axis, keepdims=keepdims)
 
-
-# ------------------------------------------------------------------------------------------ sum
 
 _sum = op("sum", total, options=True, samples=SAMPLES, refuse=refuse_axis("sum"),
           spelling="np.sum({0}, axis={1}, keepdims={2})", symbol="Σ {0}", scalar="{0}", fresh=True, kind="mixes",
@@ -125,16 +109,6 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return divide(_sum(x, axis, keepdims), n)
 
 
-def count(who: str, shape: tuple[int, ...], axis: Axis, ddof: int = 0) -> int:
-    """How many elements go into each result, less the degrees of freedom; at least one is left."""
-    n = how_many(shape, axis)
-    if n == 0 and 0 not in dropped(shape, axis):
-        raise ShapeError(f"{who} of 0 elements (shape {shape}) is undefined")
-    if ddof and n <= ddof:
-        raise ShapeError(f"{who} with ddof={ddof} needs more than {ddof} elements, got {n} (shape {shape})")
-    return n - ddof if n else 1
-
-
 @composed("np.var({0}, axis={1}, keepdims={2})", *SAMPLES)
 @in_float32
 def var(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> Any:
@@ -152,17 +126,19 @@ def std(x: Any, axis: Any = None, keepdims: bool = False, *, ddof: int = 0) -> A
 
 
 def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int]:
-    """The checked axis, and the divisor of mean, var and std."""
+    """The checked axis, and the divisor of mean, var and std: the number of elements less ddof."""
     if not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
     axis = plain_axis(who, axis, x)
     shape = shape_of(x)
     if axis is not None:
         check_axes(who, len(shape), as_tuple(axis, len(shape)))
-    return axis, count(who, shape, axis, int(ddof))
-
-
-# ----------------------------------------------------------------------- max, min, prod and norm
+    n = how_many(shape, axis)
+    if n == 0 and 0 not in dropped(shape, axis):
+        raise ShapeError(f"{who} of 0 elements (shape {shape}) is undefined")
+    if ddof and n <= ddof:
+        raise ShapeError(f"{who} with ddof={ddof} needs more than {ddof} elements, got {n} (shape {shape})")
+    return axis, n - int(ddof) if n else 1
 
 
 def extreme_rule(g: Array, y: Array, x: Array, axis: Axis, keepdims: bool) -> Array:
@@ -266,9 +242,6 @@ _norm = op("norm", norm_forward, (norm_rule,), options=True, composite=True, sam
 def norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares along the axes (all of them by default)."""
     return _norm(x, plain_axis("norm", axis, x), keepdims)
-
-
-# ----------------------------------------------------------------------------------- logsumexp
 
 
 def logsumexp_forward(x: Array, axis: Axis, keepdims: bool) -> Array:

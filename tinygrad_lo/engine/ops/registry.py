@@ -62,7 +62,8 @@ def op(
     if name in TABLE:
         raise OptionError(f"the table has an op {name!r} already; choose another name")
     if isinstance(forward, np.ufunc):
-        facts.setdefault("ufunc", forward)
+        named = {"spelling": f"np.{name}({{0}})", "symbol": f"{name}({{0}})", "scalar": f"{name}({{0}})"}
+        facts = {"ufunc": forward, **named, **facts}
     entry = TABLE[name] = Op(name, forward, rules, **{"arity": len(rules), **facts})
     entry.elementwise = entry.elementwise or entry.ufunc is not None
     entry.fresh = entry.fresh or entry.elementwise
@@ -103,9 +104,7 @@ def record(function: Callable[..., Any]) -> Op:
 
 
 def composed(
-    spelling: str,
-    *samples: tuple[Any, ...],
-    domain: tuple[float, float] = (-2.0, 2.0),
+    spelling: str, *samples: tuple[Any, ...], domain: tuple[float, float] = (-2.0, 2.0)
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function that is a composition of ops, with its NumPy text and sample arguments."""
 
@@ -158,10 +157,10 @@ def define_op(
     holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
     if symbol is not None and "{" not in symbol and len(rules) != 2:
         symbol = f"{symbol}({holes})"
-    must_name_inputs(name, symbol, len(rules))
-    must_name_inputs(name, spelling, len(rules))
+    inputs = [f"x{i}_" for i in range(len(rules))]
+    with_inputs(name, symbol, inputs)
     if spelling is not None:
-        must_be_numpy(name, spelling, len(rules))
+        must_be_numpy(name, spelling, inputs)
     entry = TABLE[name] = Op(
         name=name,
         forward=checked_forward(name, forward),
@@ -189,23 +188,23 @@ def must_be_free(name: Any) -> None:
         raise OptionError(f"define_op: the name {name!r} is taken; choose another")
 
 
-def must_name_inputs(name: str, template: str | None, count: int) -> None:
-    """Raise unless a template can be filled with so many inputs."""
+def with_inputs(name: str, template: str | None, inputs: list[str]) -> str:
+    """The template with these inputs; raises where it names others."""
     try:
-        (template or "").format(*"abcdefghijklmnopqrstuvwxyz"[:count])
+        return (template or "").format(*inputs)
     except (IndexError, KeyError, ValueError) as error:
         raise OptionError(f"define_op: {name}: {template!r} names an input that is not there") from error
 
 
-def must_be_numpy(name: str, spelling: str, count: int) -> None:
+def must_be_numpy(name: str, spelling: str, inputs: list[str]) -> None:
     """Raise unless a spelling is one expression of its inputs and of NumPy, since programs are printed from it."""
-    holes = [f"x{i}_" for i in range(count)]
+    text = with_inputs(name, spelling, inputs)
     try:
-        tree = ast.parse(spelling.format(*holes), mode="eval")
+        tree = ast.parse(text, mode="eval")
     except SyntaxError as error:
         raise OptionError(f"define_op: {name}: the spelling {spelling!r} is no expression") from error
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id not in ("np", *holes):
+        if isinstance(node, ast.Name) and node.id not in ("np", *inputs):
             raise OptionError(
                 f"define_op: {name}: the spelling {spelling!r} names {node.id!r}; it may use its inputs "
                 f"({{0}}, {{1}}, ...) and np only. Leave it out, and programs call the forward itself"
@@ -228,14 +227,19 @@ def checked_forward(name: str, forward: Callable[..., Array]) -> Callable[..., A
         y = forward(*inputs, **options)
         if isinstance(y, Node):
             raise OptionError(f"{name}: forward works on plain arrays and must return one, got a tensor")
-        if foreign(y):
-            return y
-        data: Array = np.asarray(y)
-        if data.dtype.kind not in REAL:
-            raise DTypeError(f"{name}: forward must return numbers, got {type(y).__name__} ({data.dtype})")
-        return data[()]
+        return as_numbers(f"{name}: forward", y)
 
     return run
+
+
+def as_numbers(who: str, value: Any) -> Array:
+    """What a function of the user returned as an array or a NumPy number."""
+    if foreign(value):
+        return value
+    data: Array = np.asarray(value)
+    if data.dtype.kind not in REAL:
+        raise DTypeError(f"{who} must return numbers, got {type(value).__name__} ({data.dtype})")
+    return data[()]
 
 
 def checked_rule(name: str, i: int, rule: Rule | None) -> Rule | None:
@@ -245,22 +249,14 @@ def checked_rule(name: str, i: int, rule: Rule | None) -> Rule | None:
 
     def run(g: Array, y: Array, *inputs: Any, **options: Any) -> Array:
         part = rule(g, y, *inputs, **options)
-        if not isinstance(part, Node) and not foreign(part):
-            part = np.asarray(part)
-            if part.dtype.kind not in REAL:
-                raise DTypeError(f"{name}: rule {i} must return numbers, got {part.dtype}")
-            part = part[()]
-        shape = np.shape(inputs[i])
-        if np.shape(part) != shape:
-            try:
-                fits = np.broadcast_shapes(np.shape(part), shape) == np.shape(part)
-            except ValueError:
-                fits = False
-            if not fits:
-                raise ShapeError(
-                    f"{name}: rule {i} returned shape {np.shape(part)} for an input of shape {shape}"
-                )
-            part = unbroadcast(part, shape)
-        return part
+        if not isinstance(part, Node):
+            part = as_numbers(f"{name}: rule {i}", part)
+        of_part, shape = np.shape(part), np.shape(inputs[i])
+        if of_part == shape:
+            return part
+        lead = len(of_part) - len(shape)
+        if lead < 0 or any(n not in (1, m) for n, m in zip(shape, of_part[lead:], strict=True)):
+            raise ShapeError(f"{name}: rule {i} returned shape {of_part} for an input of shape {shape}")
+        return unbroadcast(part, shape)
 
     return run

@@ -25,8 +25,6 @@ from tinygrad_lo.engine.ops.elementwise import number
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.errors import DTypeError, ShapeError, UnsupportedError
 
-# ------------------------------------------------------------------------------------- reshape
-
 
 def refuse_reshape(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
     if shape.count(-1) > 1:
@@ -52,6 +50,14 @@ def reshape(x: Any, *shape: Any) -> Any:
 def flatten(x: Any) -> Any:
     """All elements in one row."""
     return reshape(x, (math.prod(shape_of(x)),))
+
+
+def axis_or_flat(who: str, x: Any, axis: Any) -> tuple[Any, int]:
+    """What a function along one axis works on: x and its axis from 0 up, or with None x flattened."""
+    x = x if isinstance(x, Node) else plain(x, who)
+    if axis is None:
+        return (x if len(shape_of(x)) == 1 else flatten(x)), 0
+    return x, one_axis(who, axis, x)
 
 
 @composed("np.expand_dims({0}, {1})", (Shape(2, 3), 0), (Shape(2, 3), -1), (Shape(3), (0, 2)), (Shape(), 0))
@@ -81,9 +87,6 @@ def squeeze(x: Any, axis: Any = None) -> Any:
         if shape[i] != 1:
             raise ShapeError(f"squeeze: axis {i} has size {shape[i]}, not 1 (shape {shape})")
     return _reshape(x, dropped(shape, axes))
-
-
-# ----------------------------------------------------------------------------------- transpose
 
 
 def transpose_rule(g: Array, y: Array, x: Array, axes: tuple[int, ...] | None) -> Array:
@@ -127,8 +130,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Axes moved to other places, the rest in their order."""
     ndim = len(shape_of(x))
-    sources = (source,) if isinstance(source, int) else tuple(source)
-    places = (destination,) if isinstance(destination, int) else tuple(destination)
+    sources, places = ints("moveaxis", "source", source), ints("moveaxis", "destination", destination)
     check_axes("moveaxis", ndim, sources, places)
     if len(sources) != len(places):
         raise ShapeError(f"moveaxis: {len(sources)} axes to {len(places)} places")
@@ -137,9 +139,6 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     for place, axis in sorted(zip((i % ndim for i in places), moved, strict=True)):
         order.insert(place, axis)
     return _transpose(x, tuple(order))
-
-
-# ------------------------------------------------------------------------- broadcast, join, pad
 
 
 def refuse_broadcast(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
@@ -171,13 +170,12 @@ def refuse_concatenate(error: Exception, *inputs: Any) -> Exception | None:
     shapes = [np.shape(part) for part in parts]
     if not shapes:
         return ShapeError("concatenate: nothing to join; give at least one tensor")
-    for shape in shapes[1:]:
+    for shape in shapes:
         if len(shape) != len(shapes[0]):
             return ShapeError(f"concatenate: {shapes[0]} and {shape} have different numbers of axes")
-    problem = bad_axes("concatenate", len(shapes[0]), (axis,))
-    if problem is not None:
+    if problem := bad_axes("concatenate", len(shapes[0]), (axis,)):
         return problem
-    for shape in shapes[1:]:
+    for shape in shapes:
         for k, (m, n) in enumerate(zip(shapes[0], shape, strict=True)):
             if m != n and k != axis % len(shape):
                 return ShapeError(f"concatenate: all axes except {axis} must match: {m} vs {n} on axis {k}")
@@ -206,12 +204,8 @@ def sequence(who: str, tensors: Any) -> list[Any]:
     return [np.asarray(part) if isinstance(part, (int, float, list)) else part for part in tensors]
 
 
-@composed(
-    "np.stack({0}, {1})",
-    ([Shape(2, 3), Shape(2, 3)], 0),
-    ([Shape(2), Shape(2), Shape(2)], -1),
-    ([Shape(), Shape()], 0),
-)
+@composed("np.stack({0}, {1})", ([Shape(2, 3), Shape(2, 3)], 0), ([Shape(2), Shape(2), Shape(2)], -1),
+          ([Shape(), Shape()], 0))  # fmt: skip
 def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     """Tensors of one shape along a new axis."""
     parts = sequence("stack", tensors)
@@ -247,27 +241,14 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     return _pad(x, tuple((int(before), int(after)) for before, after in widths), value)
 
 
-# --------------------------------------------------------------------------------- roll and split
-
-
-@composed(
-    "np.roll({0}, {1}, {2})",
-    (Shape(5), 2, None),
-    (Shape(2, 3), -1, None),
-    (Shape(2, 3), 4, 1),
-    (Shape(2, 3), (1, 2), (0, -1)),
-    (Shape(2, 3), 1, (0, 1)),
-    (Shape(3), 0, 0),
-    (Shape(), 1, None),
-    (Shape(0, 3), 1, 0),
-)
+@composed("np.roll({0}, {1}, {2})", (Shape(5), 2, None), (Shape(2, 3), -1, None), (Shape(2, 3), 4, 1),
+          (Shape(2, 3), (1, 2), (0, -1)), (Shape(2, 3), 1, (0, 1)), (Shape(3), 0, 0), (Shape(), 1, None), (Shape(0, 3), 1, 0))  # fmt: skip
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     """The elements moved on along axes, those that leave at the end coming in at the start."""
     a = a if isinstance(a, Node) else plain(a, "roll")
-    shape = shape_of(a)
     shifts = ints("roll", "shift", shift)
-    if axis is None and len(shape) != 1:
-        return reshape(rolled(flatten(a), sum(shifts), 0), shape)
+    if axis is None and len(shape_of(a)) != 1:
+        return reshape(rolled(flatten(a), sum(shifts), 0), shape_of(a))
     axis = 0 if axis is None else axis
     axes = [one_axis("roll", i, a) for i in (axis if isinstance(axis, (tuple, list)) else (axis,))]
     if len(shifts) != len(axes) and 1 not in (len(shifts), len(axes)):
@@ -281,8 +262,7 @@ def rolled(a: Any, shift: int, axis: int) -> Any:
     """The end of one axis moved before its start."""
     n = shape_of(a)[axis]
     cut = n - shift % n if n else 0
-    lead = (slice(None),) * axis
-    return concatenate([a[(*lead, slice(cut, None))], a[(*lead, slice(cut))]], axis)
+    return concatenate([a[(*(slice(None),) * axis, part)] for part in (slice(cut, None), slice(cut))], axis)
 
 
 @composed("np.split({0}, {1}, {2})")
