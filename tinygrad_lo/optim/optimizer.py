@@ -179,16 +179,19 @@ class Optimizer:
             leave("step()", *live)
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
+        kinds = {*map(type, grads)}
+        if type(evaluate) is not tuple or evaluate or not kinds <= EAGER:
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        self._apply(live, grads, work)
+        self._apply(live, grads, work, apart=kinds == ARRAYS)
         return result
 
-    def _apply(self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]]) -> None:
-        """Step these parameters, in packs where that is quicker."""
+    def _apply(
+        self, live: list[Any], grads: list[Array], work: list[tuple[ParamGroup, int, int]], *, apart: bool
+    ) -> None:
+        """Step these parameters, in packs where that is quicker: not `apart`, or if something is kept."""
         jobs, arrays = None, grads
-        if any(self.keeps(group) for group, _, _ in work) or {*map(type, grads)} != ARRAYS:
+        if not apart or True in [self.keeps(group) for group, _, _ in work]:
             jobs = self.jobs(live, work)
             arrays = jobs.gathered(grads)
         self.screen(live, arrays)
