@@ -423,6 +423,6 @@ def test_prelu_by_channel_is_pytorchs(torch, rng):
 )
 def test_nothing_is_refused_by_the_functions_name(function):
     with pytest.raises(
-        errors.DTypeError, match="(relu|softmax|dropout|max_pool2d): operand must be number or Tensor"
+        errors.DTypeError, match=r"(relu|softmax|dropout|max_pool2d): operand must be number or Tensor"
     ):
         function(None)
