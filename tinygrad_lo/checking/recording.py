@@ -20,9 +20,8 @@ from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
 
-LOUD = tuple(
-    map(record, (log_softmax, logsumexp))
-)  # they add log(1 + …) inside: rounded like a 1, however small the result
+# They add log(1 + …) inside: rounded like a 1, however small the result.
+LOUD = (record(log_softmax), record(logsumexp))
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 IN_TENSORS = "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
 
