@@ -313,6 +313,9 @@ class Optimizer:
             lines += [f"  group{'s' if len(groups) > 1 else ''} {numbers}  [{names}]", text]
         return "\n".join(lines)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_state": self.state, "_jobs": None}  # copies of windows would be none
+
     def __str__(self) -> str:
         return type(self).__name__
 
