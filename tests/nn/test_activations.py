@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import tinygrad_lo as lo
-from tinygrad_lo import nn
+from tinygrad_lo import errors, nn
 
 mpmath.mp.dps = 60
 ONE = mpmath.mpf(1)
@@ -416,3 +416,13 @@ def test_prelu_by_channel_is_pytorchs(torch, rng):
     (nn.prelu(x, slope) ** 2).sum().backward()
     np.testing.assert_allclose(x.grad, t.grad.numpy(), rtol=1e-12)
     np.testing.assert_allclose(slope.grad, s.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "function", [nn.relu, nn.softmax, lambda x: nn.dropout(x, 0.2), lambda x: nn.max_pool2d(x, 2)]
+)
+def test_nothing_is_refused_by_the_functions_name(function):
+    with pytest.raises(
+        errors.DTypeError, match=r"(relu|softmax|dropout|max_pool2d): operand must be number or Tensor"
+    ):
+        function(None)

@@ -16,9 +16,12 @@ from tinygrad_lo.engine.graph import Array, Node, Op, T, mode, reachable
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.engine.machine.anomaly import Watch, anomaly, checksums
 from tinygrad_lo.engine.naming import Label, quoted
+from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
+from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, MutationError, NonFiniteError
 
-LOUD = ("log_softmax", "logsumexp")  # they add log(1 + …) inside: rounded like a 1, however small the result
+# They add log(1 + …) inside: rounded like a 1, however small the result.
+LOUD = (record(log_softmax), record(logsumexp))
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 IN_TENSORS = "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
 
@@ -208,7 +211,7 @@ class Tape:
         for node in reachable([self.out]):
             g = self.arrived.get(node.birth)
             if g is not None:
-                loud = node.op is not None and node.op.name in LOUD
+                loud = node.op in LOUD
                 size = np.maximum(np.abs(node.value), 1.0 if loud else 0.0)
                 total += float(np.square(np.asarray(g * size, dtype=float)).sum())
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0

@@ -180,16 +180,19 @@ class Optimizer:
             leave("step()", *live)
         if not live:
             raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
-        if type(evaluate) is not tuple or evaluate or not EAGER.issuperset(map(type, grads)):
+        kinds = {*map(type, grads)}
+        if type(evaluate) is not tuple or evaluate or not kinds <= EAGER:
             result = computed_now(str(self), evaluate, live) or result
             grads = [p.arrived for p in live]
-        self._apply(live, grads, spans)
+        self._apply(live, grads, spans, apart=kinds == ARRAYS)
         return result
 
-    def _apply(self, live: list[Any], grads: list[Array], spans: list[tuple[ParamGroup, int, int]]) -> None:
-        """Step these parameters, in packs where that is quicker."""
+    def _apply(
+        self, live: list[Any], grads: list[Array], spans: list[tuple[ParamGroup, int, int]], *, apart: bool
+    ) -> None:
+        """Step these parameters, in packs where that is quicker: not `apart`, or if something is kept."""
         jobs, arrays = None, grads
-        if any(self.keeps(group) for group, _, _ in spans) or {*map(type, grads)} != ARRAYS:
+        if not apart or True in [self.keeps(group) for group, _, _ in spans]:
             jobs = self.jobs(live, spans)
             arrays = jobs.gathered(grads)
         self.screen(live, arrays)
@@ -305,6 +308,9 @@ class Optimizer:
             names = ", ".join(map(titles, groups))
             lines += [f"  group{'s' if len(groups) > 1 else ''} {numbers}  [{names}]", text]
         return "\n".join(lines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_state": self.state, "_jobs": None}  # copies of windows would be none
 
     def __str__(self) -> str:
         return type(self).__name__

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from heapq import heappop, heappush
 from typing import Any
 
-from numpy import float64, ndarray
+from numpy import float32, float64, ndarray
 
 from tinygrad_lo.engine import backward, graph
 from tinygrad_lo.engine.backward import Births, call, deposit, owned, pull, start, unbroadcast
@@ -315,15 +315,15 @@ def hot_sweep(root: Node, seed: Array, keep: Collection[int] = ()) -> tuple[Birt
             return nodes, grads, kept
 
 
-ONE = float64(1.0)
+ONES = {float64: float64(1.0), float32: float32(1.0)}
 
 
 @functools.wraps(backward.backward)
 def hot_backward(root: Node, seed: Any = None, **others: Any) -> None:  # noqa: D103 (as the plain one)
     if others:  # as of options.public, without its price
         raise unknown("backward", next(iter(others)), ["seed"])
-    first = ONE if seed is None and type(root.value) is float64 and root.needs else start(root, seed)
-    leaves, grads, _ = hot_sweep(root, first)
+    one = ONES.get(type(root.value)) if seed is None and root.needs else None
+    leaves, grads, _ = hot_sweep(root, start(root, seed) if one is None else one)
     deposit(leaves, grads)
 
 

@@ -293,4 +293,6 @@ def floats(who: str, *inputs: Any) -> list[Any]:
 
 def floating(who: str, x: Any) -> Any:
     """One input in floating point."""
-    return x if isinstance(x, Node) and x.value.dtype.kind == "f" else floats(who, x)[0]
+    if isinstance(x, Node) and x.value.dtype.kind == "f":
+        return x
+    return floats(who, plain(x, who) if x is None else x)[0]  # which refuses None
