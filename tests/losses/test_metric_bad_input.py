@@ -13,7 +13,7 @@ N = np.array([[0.0, 1.5], [3.0, 1.0]])
 
 CASES = [
     ("three shapes", lambda: triplet(A, P, N[:1]), errors.ShapeError,
-     ["triplet: anchor (2, 2) vs negative (1, 2)", "do not broadcast"]),
+     ["triplet: anchor (2, 2) vs positive (2, 2) vs negative (1, 2)", "do not broadcast"]),
     ("an anchor of another width", lambda: triplet(A[:, :1], P, N), errors.ShapeError,
      ["anchor (2, 1) vs positive (2, 2)"]),
     ("numbers as triplet", lambda: triplet(1.0, 2.0, 3.0), errors.ShapeError, ["axis of features"]),

@@ -26,7 +26,7 @@ def distribution_and_scores(who: str, p: Any, scores: Any) -> tuple[tuple[Any, .
     Shapes:   p, scores: equal, (..., C); result (...).
     Raises:   ShapeError: the shapes differ, or there are no samples.
     """
-    (scores, p), is_float16 = inputs_of("scores", "p", last=OUTCOMES)(who, scores, p)
+    (scores, p), is_float16 = inputs_of("scores", "p", last="outcomes")(who, scores, p)
     return (distribution(who, "p", entering(p, "p", scores), is_float16), scores), is_float16
 
 

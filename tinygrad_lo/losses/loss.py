@@ -135,7 +135,7 @@ def inputs_of(*names: str, last: str = "", each: Any = None, widen: bool = True)
         ready: list[Any] = []
         for name, x in zip(names, shaped, strict=True):
             if (x.value if isinstance(x, Node) else x).shape != shape:
-                raise ShapeError(mismatch(who, shape, x.shape, (names[0], name)))
+                raise ShapeError(mismatch(who, names, [y.shape for y in shaped]))
             if is_float16 and widen:
                 x = in_single(x)
             # So that trees and drawings call it by its name.
@@ -167,18 +167,18 @@ def need_nothing(first: Any, *others: Any) -> bool:
     return True
 
 
-def mismatch(who: str, p: tuple[int, ...], t: tuple[int, ...], names: tuple[str, str]) -> str:
-    """What is wrong with two shapes, and how to make them one."""
-    text = f"{who}: {names[0]} {p} vs {names[1]} {t}"
+def mismatch(who: str, names: tuple[str, ...], shapes: list[tuple[int, ...]]) -> str:
+    """What is wrong with the shapes, and how to make them one."""
+    text = f"{who}: {' vs '.join(map('{} {}'.format, names, shapes))}"
     try:
-        text += f" would broadcast to {np.broadcast_shapes(p, t)}"
+        text += f" would broadcast to {np.broadcast_shapes(*shapes)}"
     except ValueError:
-        return f"{text}; losses do not broadcast, both need one shape"
-    for long, short, order in ((p, t, names), (t, p, names[::-1])):
-        if long == (*short, 1):
-            every_row = ":" if len(short) == 1 else "..."
-            return f"{text}; use {order[1]}[{every_row}, None] or {order[0]}[{every_row}, 0]"
-    return f"{text}; losses do not broadcast, give both one shape"
+        return f"{text}; losses do not broadcast, all need one shape"
+    for i, j in ((0, 1), (1, 0)):
+        if len(shapes) == 2 and shapes[i] == (*shapes[j], 1):
+            every_row = ":" if len(shapes[j]) == 1 else "..."
+            return f"{text}; use {names[j]}[{every_row}, None] or {names[i]}[{every_row}, 0]"
+    return f"{text}; losses do not broadcast, give all one shape"
 
 
 def data_of(who: str, x: Any) -> Any:
