@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-PACKAGE = str(Path(__file__).resolve().parents[2]) + os.sep
+import tinygrad_lo
+
+PACKAGE = tinygrad_lo.__path__[0] + os.sep  # as code objects spell it
 _warned: dict[tuple[object, ...], None] = {}
 
 
