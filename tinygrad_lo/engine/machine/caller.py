@@ -8,9 +8,7 @@ import warnings
 from types import FrameType
 from typing import Any
 
-import tinygrad_lo
-
-PACKAGE = tinygrad_lo.__path__[0] + os.sep  # as code objects spell it
+PACKAGE = __file__.removesuffix(os.sep.join(("engine", "machine", "caller.py")))  # as code objects spell it
 _warned: dict[tuple[object, ...], None] = {}
 
 
