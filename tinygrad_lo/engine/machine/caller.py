@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import os
 import warnings
 from types import FrameType
 from typing import Any
 
-PACKAGE = __file__.removesuffix(os.sep.join(("engine", "machine", "caller.py")))  # as code objects spell it
+PACKAGE = __file__.rpartition("engine")[0]  # with the separator at its end, as code objects spell it
 _warned: dict[tuple[object, ...], None] = {}
 
 
