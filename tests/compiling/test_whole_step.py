@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import tinygrad_lo as lo
 from tinygrad_lo import errors
+from tinygrad_lo.optim.optimizer import Optimizer
 
 RULES = {
     "SGD": ("SGD", {"lr": 0.05}),
@@ -368,3 +369,34 @@ def test_a_parameter_whose_group_is_added_later_is_stepped_from_then_on():
     assert_allclose(late.data, np.array([3.0, 4.0]) - 0.1 * before)
     step()
     assert_allclose(late.grad, w.data + 0.1 * w.grad)
+
+
+def test_an_optimizer_that_says_only_its_update():
+    class Own(Optimizer):
+        """Descent as an update of its own, without a rule."""
+
+        def __init__(self, params, lr=0.1):
+            self._begin(locals())
+
+        def update(self, params, grads, group):
+            for p, g in zip(params, grads, strict=True):
+                p.data = p.data - group["lr"] * g
+
+    w = lo.Parameter(np.ones(4))
+    step = lo.compile(lambda x: (w * x).sum(), optimizer=Own([w]))
+    for _ in range(5):
+        step(np.ones(4))
+    assert_allclose(w.data, 0.5)
+
+
+def test_a_function_that_seeds_after_it_has_drawn():
+    w = lo.Parameter(np.ones(40))
+
+    def loss_of(x):
+        out = (lo.nn.dropout(w * x, 0.5) ** 2).sum()
+        lo.seed(0)
+        return out
+
+    step = lo.compile(loss_of, optimizer=lo.optim.SGD([w], lr=0.01))
+    assert step(np.ones(40)) > 0.0
+    assert w.grad is not None

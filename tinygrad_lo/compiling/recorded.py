@@ -294,8 +294,11 @@ class Recorded:
 
     def first_again(self, begun: Begun, args: tuple[Any, ...]) -> Any:
         """(value, *gradients) of the call that was recorded, by the program, drawing what f drew; or MISS."""
+        states = [begun.states.get(generator(source)) for source in self.sources]
+        if None in states:  # f has seeded anew: what it drew from is gone
+            return MISS
         after = self.save()
-        self.restore([[begun.states[generator(s)] for s in self.sources], list(map(begun.of, self.written))])
+        self.restore([states, list(map(begun.of, self.written))])
         try:
             out = self.outputs(args)
         except REFUSED:

@@ -39,7 +39,9 @@ class Update:
     def in_words(self) -> str:
         """What is done, for readers of the program."""
         clipped = "" if self.most is None else f", clipped to the norm {self.most:g}"
-        lines = [f"update: the gradients become .grad{clipped}; then", *self.optimizer.formula().splitlines()]
+        written = type(self.optimizer).equations is not Optimizer.equations  # a user's may leave them out
+        rule = self.optimizer.formula() if written else str(self.optimizer)
+        lines = [f"update: the gradients become .grad{clipped}; then", *rule.splitlines()]
         return "\n".join(f"# {line}" for line in lines)
 
 
@@ -109,11 +111,13 @@ class Landing:
     def checked(self, loss: Any, grads: Sequence[Array]) -> Any:
         """The same, and every parameter stepped for itself as well: a rule that packs must be elementwise."""
         optimizer = self.optimizer
+        if not optimizer.elementwise:
+            return self.run(loss, grads)
         before = [(p, p.value, copy.deepcopy(optimizer.state.get(p, {}))) for p in self.live]
         self.run(loss, grads)
         groups = {p: group for group in optimizer.param_groups for p in group["params"]}
         alone = [optimizer.rule(w, p.arrived, state, groups[p]) for p, w, state in before]
-        if optimizer.elementwise and not all(map(same_bits, alone, (p.value for p in self.live))):
+        if not all(map(same_bits, alone, (p.value for p in self.live))):
             given(self.live, alone)
             optimizer.elementwise = False
             optimizer.take_states({p: state for p, _, state in before})
