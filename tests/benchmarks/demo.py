@@ -127,6 +127,7 @@ def in_values(who: str) -> Step:
 def demo() -> Work:
     """micrograd's demo: a forward pass of 100 points, backward, SGD."""
     makers: dict[str, Callable[[], Step]] = ours.makers(program, LR) | {
+        "compiled": lambda: ours.whole(program, LR),
         "micrograd": in_micrograd,
         "HIPS autograd": in_autograd,
         "CasADi": in_casadi,

@@ -40,6 +40,13 @@ def compiled(program: Program, lr: float) -> Step:
     return step
 
 
+def whole(program: Program, lr: float) -> Step:
+    """The step as one program, its optimizer inside."""
+    function, data, params = program()
+    step: Any = lo.compile(function, optimizer=lo.optim.SGD(params, lr=lr))
+    return lambda: step(*data)
+
+
 def makers(program: Program, lr: float) -> dict[str, Callable[[], Step]]:
     """Both, for a `Work`."""
     return {"eager": lambda: eager(program, lr), "compiled": lambda: compiled(program, lr)}

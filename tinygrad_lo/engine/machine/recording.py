@@ -157,20 +157,22 @@ class Recording(mode):
         """Run an op and write it down: `backward.call`, for whoever is being recorded."""
         count = len(inputs) - 1 if op.arity is None else op.arity
         operands = [self.operand(x, op) for x in inputs[:count]]
-        parents = tuple(parent for parent, _ in operands)
-        values = (*(value for _, value in operands), *map(self.option, inputs[count:]))
+        parents = tuple([parent for parent, _ in operands])
+        values = tuple([value for _, value in operands])
+        if len(inputs) > count:
+            values += tuple(map(self.option, inputs[count:]))
         data = self.forward(op, values)
         known = [parent for parent in parents if parent is not None]
         if count and not known:
             return data
         tensors = [x for x in inputs[:count] if isinstance(x, Node)]
-        plainly = all(x.plain for x in tensors)  # a tensor of f's that is made of an argument is no array
-        wanted = not modes.grad_off and any(parent.needs for parent in known)
-        out = node_of(op, data, parents, values, needs=wanted and op.differentiable)
-        if plainly:
+        wanted = op.differentiable and not modes.grad_off and any(parent.needs for parent in known)
+        out = node_of(op, data, parents, values, needs=wanted)
+        if all(x.plain for x in tensors):  # a tensor of f's that is made of an argument is no array
             out.__class__ = Data
         mark(out)
-        self.always += [out] * runs_always(op)
+        if runs_always(op):
+            self.always.append(out)
         if tensors:
             return self.copied(out)
         if type(data) is ndarray:
@@ -201,7 +203,7 @@ class Recording(mode):
     def operand(self, value: Any, op: Op) -> tuple[Node | None, Any]:
         """The tensor that stands for an operand, if any does, and its array or number."""
         if isinstance(value, Node):
-            parent = self.origin(value)
+            parent = value if value.op is not None else self.origin(value)
             return parent, parent.value
         value = plain(value, op.name)
         self.steady = self.steady and not isinstance(value, np.generic)
