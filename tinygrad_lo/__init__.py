@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_lo.options import missing
 
 if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of its names is asked for
-    from tinygrad_lo import data, engine, errors, losses, nn, optim
+    from tinygrad_lo import data, engine, errors, losses, nn, optim, training
     from tinygrad_lo.checking.gradcheck import gradcheck
     from tinygrad_lo.checking.homework import check_gradient
     from tinygrad_lo.checking.loss import check_loss
@@ -38,13 +38,14 @@ if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of
     from tinygrad_lo.explaining.explain import explain
     from tinygrad_lo.explaining.source import source
     from tinygrad_lo.explaining.tree import tree
+    from tinygrad_lo.training.fit import fit
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
-    "losses", "nn", "optim", "data", "compile",
+    "losses", "nn", "optim", "data", "compile", "fit", "training",
     "draw", "tree", "explain", "formula", "source",
     "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
     "save", "load", "seed", "errors", "engine",
@@ -72,6 +73,7 @@ HOMES = {
     "explaining.explain": "explain",
     "explaining.source": "source",
     "explaining.tree": "tree",
+    "training.fit": "fit",
 }
 
 

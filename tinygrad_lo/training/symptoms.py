@@ -1,0 +1,157 @@
+"""What the graph of a model shows before and while it is trained: each symptom is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo import losses
+from tinygrad_lo.engine.graph import Array, Node, no_grad, reachable
+from tinygrad_lo.engine.naming import label, quoted
+from tinygrad_lo.engine.ops.elementwise import relu
+from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.nn.base import Module
+from tinygrad_lo.optim.optimizer import Optimizer
+from tinygrad_lo.training.task import Table, Task, as_arrays, held, still
+
+LOOKED_AT = 256  # rows whose graph is looked at
+MOST_DEAD = 0.4  # share of a layer's units; of few units, some are dead by chance
+FAR = 3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
+USUAL_RATIO = (1e-5, 0.1)  # 1e-3, "and much higher or lower", say CS231n's notes: two orders of magnitude
+RELU = record(relu)
+# Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
+OF_SCORES = {
+    f.__name__
+    for f in (
+        losses.cross_entropy, losses.multiclass_hinge, losses.binary_cross_entropy_with_logits,
+        losses.hinge, losses.squared_hinge,
+    )
+}  # fmt: skip
+
+
+def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
+    """What is wrong with a model that is about to be trained."""
+    columns = task.table.take(slice(LOOKED_AT))
+    with still(task.model):
+        target, prediction, loss = task.parts(columns)
+        total = loss if task.penalty is None else loss + task.penalty()
+    yield from parameters(task, optimizer, total)
+    if not task.table.lazy:
+        yield from initial_loss(task, target, prediction, loss)
+        yield from dead_units(prediction)
+
+
+def later_look(task: Task) -> Iterator[str]:
+    """What is wrong with a model that was trained."""
+    if not task.table.lazy:
+        with still(task.model):
+            yield from dead_units(task.parts(task.table.take(slice(LOOKED_AT)))[1])
+
+
+def parameters(task: Task, optimizer: Optimizer, total: Any) -> Iterator[str]:
+    """Parameters that the loss never reaches, and those that no group holds."""
+    reached = dict.fromkeys(node for node in reachable([total]) if node.op is None and node.needs)
+    mine = [p for p in task.model.parameters() if p.needs] if isinstance(task.model, Module) else []
+    stepped = dict.fromkeys(held(optimizer))
+    for p in dict.fromkeys([*mine, *reached]):
+        if p not in stepped:
+            yield (
+                f"no group of {optimizer} holds {quoted(p, 'a parameter')}, so it stays as it is; give it to "
+                f"the optimizer, or freeze it"
+            )
+    for p in stepped:
+        if p.needs and p not in reached:
+            yield (
+                f"the loss does not depend on {quoted(p, 'a parameter')}, which {optimizer} holds: it will "
+                f"never move. Is a layer left out of forward, or a value detached?"
+            )
+
+
+def initial_loss(task: Task, target: Any, prediction: Any, loss: Any) -> Iterator[str]:
+    """An untrained loss that is far above that of scores of 0, as large initial weights make it."""
+    titles = {title for title, _ in label(loss).spans} if isinstance(loss, Node) else set()
+    if not titles & OF_SCORES or not isinstance(prediction, Node):
+        return
+    with no_grad():
+        nothing = float(as_arrays(task.loss(Tensor(np.zeros_like(prediction.value)), target)))
+    if loss.item() > FAR * nothing:
+        yield (
+            f"the first loss is {loss.item():.4g}, but {nothing:.4g} where all scores are 0 and nothing is "
+            f"known yet: the initial weights, or the inputs, are too large"
+        )
+
+
+def dead_units(prediction: Any) -> Iterator[str]:
+    """Layers in which many relus are 0 for every sample."""
+    roots = [x for x in (prediction if isinstance(prediction, tuple) else (prediction,)) if type(x) is Tensor]
+    relus = [node for node in reachable(roots) if node.op is RELU and np.ndim(node.value) > 1]
+    for number, node in enumerate(relus, 1):
+        share = float(dead(node.value).mean())
+        if share > MOST_DEAD:
+            yield (
+                f"{share:.0%} of the relus of {layer(node, number)} are 0 for every one of "
+                f"{len(node.value)} samples: no gradient passes them; lower the learning rate, or change "
+                f"the initial weights"
+            )
+
+
+def dead(value: Array) -> Array:
+    """Which units, or channels of images (N, C, H, W), are 0 throughout."""
+    axis = 1 if value.ndim == 4 else value.ndim - 1
+    return np.asarray((value <= 0).all(axis=tuple(i for i in range(value.ndim) if i != axis)))
+
+
+def layer(node: Node, number: int) -> str:
+    """The layer a relu belongs to: by the nearest weight before it, else by its number."""
+    waiting = [node]
+    while waiting:
+        parents = [p for p in waiting.pop(0).parents if p is not None]
+        weights = [p for p in parents if p.op is None and p.needs and np.ndim(p.value) > 1]
+        if weights:
+            return f"the layer of {quoted(weights[0], f'weight {number}')}"
+        waiting += [p for p in parents if p.op is not None]
+    return f"layer {number}"
+
+
+def update_ratio(params: list[Any], before: list[Array]) -> float:
+    """‖Δw‖ / ‖w‖ of all weights; of biases, which begin at 0, only where there is nothing else."""
+    pairs = [(p.value, w) for p, w in zip(params, before, strict=True)]
+    pairs = [pair for pair in pairs if np.ndim(pair[1]) > 1] or pairs
+    size = sum(float(np.vdot(w, w)) for _, w in pairs)
+    moved = sum(float(np.square(new - w).sum()) for new, w in pairs)
+    return (moved / size) ** 0.5 if size else 0.0
+
+
+def unusual_ratio(ratio: float) -> Iterator[str]:
+    """Steps that are much too large or much too small for the weights."""
+    low, high = USUAL_RATIO
+    if not low <= ratio <= high:
+        way = "lower" if ratio > high else "raise"
+        yield (
+            f"after the first epoch a step changes the weights by {ratio:.2g} of their size; about 1e-3 is "
+            f"usual: {way} the learning rate"
+        )
+
+
+def shared_rows(training: Table, validation: Table) -> Iterator[str]:
+    """Validation rows that were trained on, unless rows repeat anyway."""
+    if training.lazy or validation.lazy:
+        return
+    known = {row: i for i, row in enumerate(rows_of(training))}
+    shared = [(i, known[row]) for i, row in enumerate(rows_of(validation)) if row in known]
+    repeated = 1 - len(known) / training.rows
+    if len(shared) / validation.rows > repeated:
+        i, j = shared[0]
+        yield (
+            f"{len(shared)} of {validation.rows} validation rows are also in the training data (validation "
+            f"row {i} is training row {j}): the validation figures flatter"
+        )
+
+
+def rows_of(table: Table) -> Iterable[bytes]:
+    """The inputs of each row as bytes."""
+    columns = [np.ascontiguousarray(x) for x in table.columns[: table.inputs]]
+    return (b"".join(x[i].tobytes() for x in columns) for i in range(table.rows))
