@@ -31,6 +31,7 @@ import page
 import scalars
 import scripts
 import steps
+import training
 from peers import AVAILABLE
 from race import HEAD, QUICK, Row, Work, aligned, record_row, rows_of
 
@@ -42,6 +43,7 @@ WORKS: list[Work] = [
     *convolution.WORKS,
     *optimizers.WORKS,
     *steps.WORKS,
+    *training.WORKS,
     *chains.WORKS,
 ]
 

@@ -17,7 +17,6 @@ from tinygrad_lo.compiling.compile import compile
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.machine.caller import user_frame
 from tinygrad_lo.engine.machine.random import generator
-from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedError
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.optim.clipping import clip_grad_norm, upper_bound
@@ -30,6 +29,8 @@ from tinygrad_lo.training.metrics import as_metrics, measured
 from tinygrad_lo.training.symptoms import first_look, later_look, shared_rows, unusual_ratio, update_ratio
 from tinygrad_lo.training.task import Table, Task, Weights, evaluated, held
 
+LEARNED = 0.9  # second half of the first epoch beside the first: then small steps are no wonder
+SETTLED = 10  # steps after which weights that began at 0 have a size
 NOT_COMPILED = (GraphError, OptionError, StaleError, UnsupportedError)  # how a program says that it cannot be
 
 
@@ -151,9 +152,7 @@ class Step:
 
     def on_engine(self, batch: list[Any]) -> float:
         """zero_grad, loss, backward, clip, step; lazy data is computed once."""
-        loss = self.task.total(*batch)
-        if not isinstance(loss, Tensor):
-            raise GraphError(f"fit: the loss is no tensor but {type(loss).__name__}: no parameter is in it")
+        loss = self.task.loss_of(batch)
         self.optimizer.zero_grad()
         loss.backward()
         params = held(self.optimizer)
@@ -224,7 +223,8 @@ class Run:
         if isinstance(self.task.model, Module):
             self.task.model.train()
         params = held(self.optimizer)
-        total, place = 0.0, 0
+        total = 0.0
+        losses: list[float] = []
         order: Any = self.rng.permutation(self.table.rows) if self.shuffled else None
         for place in range(0, self.table.rows, self.size):
             last = place + self.size >= self.table.rows
@@ -239,6 +239,7 @@ class Run:
                 )
                 raise
             total += loss * len(batch[0])
+            losses.append(loss)
             rate = self.optimizer.param_groups[0]["lr"]
             if self.every == "step" and self.schedule is not None:
                 self.schedule.step()
@@ -246,8 +247,10 @@ class Run:
         figures |= self.measures(params, before)
         figures |= {"seconds": time.perf_counter() - began}
         self.history.add(figures)
-        if self.history.epochs == 1:
-            self.warn(unusual_ratio(figures["update ratio"]))
+        if self.history.epochs == 1 and len(losses) > SETTLED:
+            half = len(losses) // 2
+            learned = sum(losses[half:]) < LEARNED * sum(losses[: len(losses) - half])
+            self.warn(unusual_ratio(figures["update ratio"], learned=learned))
         if self.every == "epoch" and self.schedule is not None:
             watched = figures.get("validation loss", figures["loss"])
             self.schedule.step(*[watched] if isinstance(self.schedule, ReduceOnPlateau) else [])

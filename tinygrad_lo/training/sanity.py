@@ -93,7 +93,7 @@ def check_setup(
     task = Task("check_setup", model, loss, penalty, table)
     few = table.take(np.linspace(0, table.rows - 1, min(TINY, table.rows)).astype(int))
     with still(model):
-        params = task.parameters(task.total(*few))
+        params = task.parameters(task.loss_of(few))
         before = Weights(model, params)
         rows = [check_initial(task), check_penalty(task), check_gradients(task, few, params)]
         rows += learned_by_heart(task, few, params, before)
@@ -235,7 +235,7 @@ def learning_rate_range(
     draw = generator(rng)
     rates, losses, mean = [], [], 0.0
     with still(model):
-        params = task.parameters(task.total(*table.take(slice(size))))
+        params = task.parameters(task.loss_of(table.take(slice(size))))
         before = Weights(model, params)
         trial: Any = optimizer(params, lr=start)  # type: ignore[call-arg]
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,7 +21,8 @@ from tinygrad_lo.training.task import Table, Task, as_arrays, held, still
 LOOKED_AT = 256  # rows whose graph is looked at
 MOST_DEAD = 0.4  # share of a layer's units; of few units, some are dead by chance
 FAR = 3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
-USUAL_RATIO = (1e-5, 0.1)  # 1e-3, "and much higher or lower", say CS231n's notes: two orders of magnitude
+USUAL_RATIO = (1e-5, 0.3)  # about 1e-3, says CS231n; small models on little data take larger steps
+REPEATS = 0.95  # share of different rows among those of training, or rows repeat by chance
 RELU = record(relu)
 # Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
 OF_SCORES = {
@@ -36,8 +38,8 @@ def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
     """What is wrong with a model that is about to be trained."""
     columns = task.table.take(slice(LOOKED_AT))
     with still(task.model):
+        total = task.loss_of(columns)
         target, prediction, loss = task.parts(columns)
-        total = loss if task.penalty is None else loss + task.penalty()
     yield from parameters(task, optimizer, total)
     if not task.table.lazy:
         yield from initial_loss(task, target, prediction, loss)
@@ -122,13 +124,13 @@ def update_ratio(params: list[Any], before: list[Array]) -> float:
     pairs = [pair for pair in pairs if np.ndim(pair[1]) > 1] or pairs
     size = sum(float(np.vdot(w, w)) for _, w in pairs)
     moved = sum(float(np.square(new - w).sum()) for new, w in pairs)
-    return (moved / size) ** 0.5 if size else 0.0
+    return (moved / size) ** 0.5 if size else math.inf
 
 
-def unusual_ratio(ratio: float) -> Iterator[str]:
-    """Steps that are much too large or much too small for the weights."""
+def unusual_ratio(ratio: float, *, learned: bool) -> Iterator[str]:
+    """Steps that are much too large for the weights, or too small where nothing was learned yet."""
     low, high = USUAL_RATIO
-    if not low <= ratio <= high:
+    if ratio > high or (ratio < low and not learned):
         way = "lower" if ratio > high else "raise"
         yield (
             f"after the first epoch a step changes the weights by {ratio:.2g} of their size; about 1e-3 is "
@@ -142,8 +144,7 @@ def shared_rows(training: Table, validation: Table) -> Iterator[str]:
         return
     known = {row: i for i, row in enumerate(rows_of(training))}
     shared = [(i, known[row]) for i, row in enumerate(rows_of(validation)) if row in known]
-    repeated = 1 - len(known) / training.rows
-    if len(shared) / validation.rows > repeated:
+    if shared and len(known) > REPEATS * training.rows:
         i, j = shared[0]
         yield (
             f"{len(shared)} of {validation.rows} validation rows are also in the training data (validation "

@@ -87,7 +87,7 @@ class Task:
         for name, f in (("model", model), ("loss", loss), ("penalty", penalty)):
             if not callable(f) and not (f is None and name == "penalty"):
                 raise OptionError(f"{who}: {name} must be a function, got {type(f).__name__}")
-        self.model, self.loss, self.table = model, loss, table
+        self.who, self.model, self.loss, self.table = who, model, loss, table
         extra = penalty
         if penalty is not None and takes_model(penalty):
 
@@ -111,6 +111,15 @@ class Task:
         inputs, target = self.table.parts(columns)
         prediction = self.model(*inputs)
         return target, prediction, self.loss(prediction, target)
+
+    def loss_of(self, batch: list[Any]) -> Any:
+        """The loss of a batch, penalty included, if it is a tensor."""
+        loss = self.total(*batch)
+        if not isinstance(loss, Node):
+            raise GraphError(
+                f"{self.who}: the loss is no tensor but {type(loss).__name__}: no parameter is in it"
+            )
+        return loss
 
     def parameters(self, loss: Any) -> list[Any]:
         """The parameters of the model that are not frozen, or those that the loss reaches, oldest first."""
