@@ -267,3 +267,37 @@ def test_progress_is_a_bar_in_a_terminal(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert "2/2" in captured.err
     assert not captured.out
+
+
+def test_a_module_is_trained_in_train_mode_and_left_in_its_own():
+    a, b = net(dropout=0.5), net(dropout=0.5).eval()
+    for model in (a, b):
+        lo.seed(3)
+        fitted(model, compiled=False)
+    assert same(weights(a), weights(b))
+    assert (a.training, b.training) == (True, False)
+
+
+def test_a_function_that_always_draws_draws_the_same_numbers_whatever_is_measured():
+    def trained(**options):
+        lo.seed(3)
+        layers = net()
+        model = lambda X: layers(lo.nn.dropout(X, 0.5))  # noqa: E731
+        fitted(model, optimizer=lo.optim.Adam(layers), **options)
+        return weights(layers)
+
+    assert same(trained(), trained(validation=FRESH, metrics={"accuracy": lo.training.accuracy}))
+
+
+def test_going_back_to_the_best_weights_draws_no_number_twice():
+    model = net(dropout=0.5)
+    figures = iter([1.0, 2.0, 3.0])
+    lo.seed(3)
+    fitted(
+        model, metrics={"loss of mine": lambda p, t: next(figures)},
+        stop=lo.training.EarlyStop("loss of mine"), compiled=False,
+    )  # fmt: skip
+    after = lo.nn.dropout(np.ones(9), 0.5)
+    lo.seed(3)
+    fitted(net(dropout=0.5), compiled=False)
+    assert np.array_equal(lo.nn.dropout(np.ones(9), 0.5), after)
