@@ -282,7 +282,7 @@ def test_a_function_that_always_draws_draws_the_same_numbers_whatever_is_measure
     def trained(**options):
         lo.seed(3)
         layers = net()
-        model = lambda X: layers(lo.nn.dropout(X, 0.5))  # noqa: E731
+        model = lambda X: layers(lo.nn.dropout(X, 0.5))
         fitted(model, optimizer=lo.optim.Adam(layers), **options)
         return weights(layers)
 

@@ -16,6 +16,7 @@ from numpy import ndarray
 
 from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
+from tinygrad_lo.compiling.lanes import on_arrays
 from tinygrad_lo.compiling.names import define
 from tinygrad_lo.compiling.recorded import (
     REFUSED,
@@ -247,7 +248,10 @@ class Compiler:
             )
         number = loss_number(self.who, out)
         start(out, None, "compile")  # refuses what needs no gradient
-        return number, Program(out, recording)
+        recording.copies = False
+        with recording:
+            lanes = on_arrays(out, recording)
+        return number, Program(out if lanes is None else lanes, recording)
 
     def only_reads(
         self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], first: bool = True

@@ -85,7 +85,8 @@ class Recorded:
         self.inputs = self._read_leaves(args, wrapped)
         self.questions += guards.questions
         self.scalar = ScalarCode(program) if runs_on_floats(program) else None
-        self.flats = len(self.landing.packs) if self.landing is not None and self.scalar is None else 0
+        arrays = any(leaf.value.ndim for leaf in self.leaves)  # many numbers are quicker read one by one
+        self.flats = len(self.landing.packs) if self.landing is not None and arrays else 0
         text = self._step_text()
         entry = self._entry_text(checks=due is not None)
         self.entry, self.recharge = define(entry, "make", self.names)(1)

@@ -25,9 +25,9 @@ from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.optim.schedules import ReduceOnPlateau
 from tinygrad_lo.options import choice, public, whole
 from tinygrad_lo.training.history import EarlyStop, History
-from tinygrad_lo.training.metrics import as_metrics, measured
+from tinygrad_lo.training.metrics import as_metrics, measure_of
 from tinygrad_lo.training.symptoms import first_look, later_look, shared_rows, unusual_ratio, update_ratio
-from tinygrad_lo.training.task import Table, Task, Weights, evaluated, held
+from tinygrad_lo.training.task import Rows, Task, Weights, held, predicted
 
 LEARNED = 0.9  # second half of the first epoch beside the first: then small steps are no wonder
 SETTLED = 10  # steps after which weights that began at 0 have a size
@@ -90,18 +90,18 @@ def fit(
         >>> history["accuracy"][-1] > 0.95
         True
     """
-    table = Table("fit", data)
+    table = Rows("fit", data)
     task = Task("fit", model, loss, penalty, table)
     if not isinstance(optimizer, Optimizer):
         hint = ": make it first, e.g. lo.optim.Adam(model)" if isinstance(optimizer, (type, str)) else ""
         raise OptionError(f"fit: optimizer must be one of lo.optim, got {optimizer!r}{hint}")
     if stop is not None and not isinstance(stop, EarlyStop):
         raise OptionError(f"fit: stop must be an lo.training.EarlyStop, got {type(stop).__name__}")
-    checked = None if validation is None else Table("fit: validation", validation)
+    checked = None if validation is None else Rows("fit: validation", validation)
     if clip_norm is not None:
         clip_norm = upper_bound("fit", "clip_norm", clip_norm)
     run = Run(
-        Step(task, optimizer, clip_norm, choice("fit", "compiled", compiled, (True, False, "auto"))),
+        TrainingStep(task, optimizer, clip_norm, choice("fit", "compiled", compiled, (True, False, "auto"))),
         table.rows if batch_size is None else whole("fit", "batch_size", batch_size),
         checked, as_metrics("fit", metrics), as_timed(schedule), stop, rng if batch_size else None,
         shuffled=batch_size is not None,
@@ -112,7 +112,7 @@ def fit(
         return run.train(count, report)
 
 
-class Step:
+class TrainingStep:
     """One training step on a batch: as one program where that works, else on the engine.
 
     Attributes:
@@ -168,7 +168,7 @@ class Run:
     """The epochs of one call."""
 
     def __init__(
-        self, step: Step, size: int, validation: Table | None, metrics: Any,
+        self, step: TrainingStep, size: int, validation: Rows | None, metrics: Any,
         schedule: tuple[Schedule | None, str], stop: EarlyStop | None, rng: Any, *, shuffled: bool,
     ) -> None:  # fmt: skip
         self.step, self.size, self.validation, self.metrics = step, size, validation, metrics
@@ -262,13 +262,13 @@ class Run:
             "update ratio": update_ratio(params, before),
         }
         if self.metrics:
-            target, prediction, _ = evaluated(self.task, self.table.columns)
-            figures |= {name: measured(metric, prediction, target) for name, metric in self.metrics.items()}
+            target, prediction, _ = predicted(self.task, self.table.columns)
+            figures |= {name: measure_of(metric, prediction, target) for name, metric in self.metrics.items()}
         if self.validation is not None:
-            target, prediction, loss = evaluated(self.task, self.validation.columns)
+            target, prediction, loss = predicted(self.task, self.validation.columns)
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
-                figures[f"validation {name}"] = measured(metric, prediction, target)
+                figures[f"validation {name}"] = measure_of(metric, prediction, target)
         return figures
 
     def warn(self, sentences: Iterable[str]) -> None:

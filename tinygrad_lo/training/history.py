@@ -10,7 +10,7 @@ from tinygrad_lo.errors import OptionError, UnsupportedError
 from tinygrad_lo.options import choice, guess, number, whole
 
 SHOWN = 12  # rows of a printed table; of longer runs the first and the last half of them
-FEW = 4  # panels side by side
+ACROSS = 4  # panels side by side
 
 
 class History:
@@ -62,12 +62,12 @@ class History:
     def line(self, epochs: int) -> str:
         """The last epoch in one line."""
         figures = {name: column[-1] for name, column in self.columns.items() if name not in QUIET}
-        words = "  ".join(f"{name} {shown(x)}" for name, x in figures.items())
+        words = "  ".join(f"{name} {digits(x)}" for name, x in figures.items())
         return f"epoch {self.epochs}/{epochs}  {words}"
 
     def __str__(self) -> str:
         rows = list(zip(range(1, self.epochs + 1), *self.columns.values(), strict=True))
-        cells = [["epoch", *self.columns], *([str(row[0]), *map(shown, row[1:])] for row in rows)]
+        cells = [["epoch", *self.columns], *([str(row[0]), *map(digits, row[1:])] for row in rows)]
         if len(rows) > SHOWN:
             cells[1 + SHOWN // 2 : -SHOWN // 2] = [["…"] * len(cells[0])]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
@@ -113,7 +113,7 @@ class History:
 QUIET = ("gradient norm", "update ratio")  # not in the line of an epoch
 
 
-def shown(x: float) -> str:
+def digits(x: float) -> str:
     """A figure with four digits."""
     return f"{x:.4g}"
 
@@ -126,7 +126,7 @@ def panels_of(count: int) -> tuple[Any, list[Any]]:
         raise UnsupportedError(
             "plots need matplotlib, which is not installed: pip install matplotlib"
         ) from error
-    across = min(count, FEW)
+    across = min(count, ACROSS)
     down = -(-count // across)
     figure = Figure(figsize=(4 * across, 3 * down), layout="constrained")
     panels = list(figure.subplots(down, across, squeeze=False).flat)

@@ -76,7 +76,7 @@ def as_metrics(who: str, metrics: Any) -> Metrics:
     return dict(metrics)
 
 
-def measured(metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
+def measure_of(metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
     """A metric's value. scikit-learn's take the target first, and many of them labels instead of scores."""
     if not (getattr(metric, "__module__", None) or "").startswith("sklearn."):
         return float(metric(prediction, target))

@@ -20,16 +20,16 @@ from tinygrad_lo.optim.gradient import SGD
 from tinygrad_lo.optim.optimizer import Optimizer
 from tinygrad_lo.options import number, public, whole
 from tinygrad_lo.training.history import panels_of, saved
-from tinygrad_lo.training.symptoms import LOOKED_AT, initial_loss
-from tinygrad_lo.training.task import Table, Task, Weights, as_arrays, still
+from tinygrad_lo.training.symptoms import LOOKED_THROUGH, initial_loss
+from tinygrad_lo.training.task import Rows, Task, Weights, as_arrays, still
 
 TINY = 8  # rows that any model of some size can learn by heart
 MOST_STEPS = 500
-LEARNED = 0.1  # of the first loss
+BY_HEART = 0.1  # of the first loss
 OVERFIT_RATE = 0.01  # of Adam
 
 
-class Finding(NamedTuple):
+class SetupCheck(NamedTuple):
     """One check: what it is, whether it passed (None: it does not apply), and what was seen."""
 
     name: str
@@ -40,7 +40,7 @@ class Finding(NamedTuple):
 class SetupReport:
     """What `check_setup` has seen. It is true when every check that applies has passed."""
 
-    def __init__(self, rows: list[Finding]) -> None:
+    def __init__(self, rows: list[SetupCheck]) -> None:
         self.rows = rows
 
     def __bool__(self) -> bool:
@@ -89,7 +89,7 @@ def check_setup(
         >>> bool(report), [row.name for row in report.rows if row.passed]
         (True, ['initial loss', 'gradients', 'overfitting', 'movement'])
     """
-    table = Table("check_setup", data)
+    table = Rows("check_setup", data)
     task = Task("check_setup", model, loss, penalty, table)
     few = table.take(np.linspace(0, table.rows - 1, min(TINY, table.rows)).astype(int))
     with still(model):
@@ -100,31 +100,31 @@ def check_setup(
     return SetupReport(rows)
 
 
-def check_initial(task: Task) -> Finding:
+def check_initial(task: Task) -> SetupCheck:
     """Whether the first loss is about that of no knowledge."""
-    target, prediction, loss = task.parts(task.table.take(slice(LOOKED_AT)))
+    target, prediction, loss = task.parts(task.table.take(slice(LOOKED_THROUGH)))
     problem = next(initial_loss(task, target, prediction, loss), None)
-    return Finding("initial loss", problem is None, problem or f"{float(as_arrays(loss)):.4g}")
+    return SetupCheck("initial loss", problem is None, problem or f"{float(as_arrays(loss)):.4g}")
 
 
-def check_penalty(task: Task) -> Finding:
+def check_penalty(task: Task) -> SetupCheck:
     """Whether the penalty is positive."""
     if task.penalty is None:
-        return Finding("penalty", None, "there is none")
+        return SetupCheck("penalty", None, "there is none")
     with no_grad():
         value = float(as_arrays(task.penalty()))
-    return Finding("penalty", value > 0, f"adds {value:.4g} to the loss")
+    return SetupCheck("penalty", value > 0, f"adds {value:.4g} to the loss")
 
 
-def check_gradients(task: Task, few: list[Any], params: list[Any]) -> Finding:
+def check_gradients(task: Task, few: list[Any], params: list[Any]) -> SetupCheck:
     """Whether the engine's gradients agree with finite differences; float32 is too coarse for these."""
     if any(p.dtype != np.float64 for p in params):
-        return Finding("gradients", None, "checked in float64 only: finite differences need its digits")
+        return SetupCheck("gradients", None, "checked in float64 only: finite differences need its digits")
     report = gradcheck(lambda: task.total(*few), params=params)
-    return Finding("gradients", bool(report), str(report).splitlines()[0])
+    return SetupCheck("gradients", bool(report), str(report).splitlines()[0])
 
 
-def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weights) -> list[Finding]:
+def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weights) -> list[SetupCheck]:
     """Whether a few rows can be learned, and every parameter moves; then all is put back."""
     optimizer, losses = Adam(params, lr=OVERFIT_RATE), [math.nan]
     try:
@@ -134,12 +134,12 @@ def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weig
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-            if losses[-1] < LEARNED * losses[1]:
+            if losses[-1] < BY_HEART * losses[1]:
                 break
         still = [p for p, value, _ in before.values if np.array_equal(p.numpy(), value)]
         count = len(losses) - 1
         text = f"from {losses[1]:.4g} to {losses[-1]:.4g} in {count} steps of Adam on {len(few[0])} rows"
-        learned = losses[-1] < LEARNED * losses[1]
+        learned = losses[-1] < BY_HEART * losses[1]
     except LoError as error:
         still, text, learned = [], f"{type(error).__name__}: {error}", False
     finally:
@@ -148,7 +148,7 @@ def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weig
         text += "; a model that cannot learn a few rows by heart is too small, or gradients do not reach it"
     names = ", ".join(quoted(p, "a parameter") for p in still)
     moved = f"all {len(params)} parameters" if not still else f"{names} stayed as it was"
-    return [Finding("overfitting", learned, text), Finding("movement", not still, moved)]
+    return [SetupCheck("overfitting", learned, text), SetupCheck("movement", not still, moved)]
 
 
 class RateRange:
@@ -224,7 +224,7 @@ def learning_rate_range(
         True
     """
     who = "learning_rate_range"
-    table = Table(who, data)
+    table = Rows(who, data)
     task = Task(who, model, loss, None, table)
     start, end = number(who, "low", low, above=0.0), number(who, "high", high, above=0.0)
     count, size = whole(who, "steps", steps, 10), whole(who, "batch_size", batch_size)

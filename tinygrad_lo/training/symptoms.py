@@ -16,13 +16,15 @@ from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.optim.optimizer import Optimizer
-from tinygrad_lo.training.task import Table, Task, as_arrays, held, still
+from tinygrad_lo.training.task import Rows, Task, as_arrays, held, still
 
-LOOKED_AT = 256  # rows whose graph is looked at
+LOOKED_THROUGH = 256  # rows whose graph is looked at
 MOST_DEAD = 0.4  # share of a layer's units; of few units, some are dead by chance
-FAR = 3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
+TOO_LARGE = (
+    3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
+)
 USUAL_RATIO = (1e-5, 0.3)  # about 1e-3, says CS231n; small models on little data take larger steps
-REPEATS = 0.95  # share of different rows among those of training, or rows repeat by chance
+DISTINCT = 0.95  # share of different rows among those of training, or rows repeat by chance
 RELU = record(relu)
 # Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
 OF_SCORES = {
@@ -36,7 +38,7 @@ OF_SCORES = {
 
 def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
     """What is wrong with a model that is about to be trained."""
-    columns = task.table.take(slice(LOOKED_AT))
+    columns = task.table.take(slice(LOOKED_THROUGH))
     with still(task.model):
         total = task.loss_of(columns)
         target, prediction, loss = task.parts(columns)
@@ -50,7 +52,7 @@ def later_look(task: Task) -> Iterator[str]:
     """What is wrong with a model that was trained."""
     if not task.table.lazy:
         with still(task.model):
-            yield from dead_units(task.parts(task.table.take(slice(LOOKED_AT)))[1])
+            yield from dead_units(task.parts(task.table.take(slice(LOOKED_THROUGH)))[1])
 
 
 def parameters(task: Task, optimizer: Optimizer, total: Any) -> Iterator[str]:
@@ -79,7 +81,7 @@ def initial_loss(task: Task, target: Any, prediction: Any, loss: Any) -> Iterato
         return
     with no_grad():
         nothing = float(as_arrays(task.loss(Tensor(np.zeros_like(prediction.value)), target)))
-    if loss.item() > FAR * nothing:
+    if loss.item() > TOO_LARGE * nothing:
         yield (
             f"the first loss is {loss.item():.4g}, but {nothing:.4g} where all scores are 0 and nothing is "
             f"known yet: the initial weights, or the inputs, are too large"
@@ -94,7 +96,7 @@ def dead_units(prediction: Any) -> Iterator[str]:
         share = float(dead(node.value).mean())
         if share > MOST_DEAD:
             yield (
-                f"{share:.0%} of the relus of {layer(node, number)} are 0 for every one of "
+                f"{share:.0%} of the relus of {layer_of(node, number)} are 0 for every one of "
                 f"{len(node.value)} samples: no gradient passes them; lower the learning rate, or change "
                 f"the initial weights"
             )
@@ -106,7 +108,7 @@ def dead(value: Array) -> Array:
     return np.asarray((value <= 0).all(axis=tuple(i for i in range(value.ndim) if i != axis)))
 
 
-def layer(node: Node, number: int) -> str:
+def layer_of(node: Node, number: int) -> str:
     """The layer a relu belongs to: by the nearest weight before it, else by its number."""
     waiting = [node]
     while waiting:
@@ -138,13 +140,13 @@ def unusual_ratio(ratio: float, *, learned: bool) -> Iterator[str]:
         )
 
 
-def shared_rows(training: Table, validation: Table) -> Iterator[str]:
+def shared_rows(training: Rows, validation: Rows) -> Iterator[str]:
     """Validation rows that were trained on, unless rows repeat anyway."""
     if training.lazy or validation.lazy:
         return
     known = {row: i for i, row in enumerate(rows_of(training))}
     shared = [(i, known[row]) for i, row in enumerate(rows_of(validation)) if row in known]
-    if shared and len(known) > REPEATS * training.rows:
+    if shared and len(known) > DISTINCT * training.rows:
         i, j = shared[0]
         yield (
             f"{len(shared)} of {validation.rows} validation rows are also in the training data (validation "
@@ -152,7 +154,7 @@ def shared_rows(training: Table, validation: Table) -> Iterator[str]:
         )
 
 
-def rows_of(table: Table) -> Iterable[bytes]:
+def rows_of(table: Rows) -> Iterable[bytes]:
     """The inputs of each row as bytes."""
     columns = [np.ascontiguousarray(x) for x in table.columns[: table.inputs]]
     return (b"".join(x[i].tobytes() for x in columns) for i in range(table.rows))

@@ -18,7 +18,7 @@ from tinygrad_lo.errors import GraphError, OptionError, ShapeError
 from tinygrad_lo.nn.base import Module
 
 
-class Table:
+class Rows:
     """Inputs and targets with one number of rows, as a flat list of arrays.
 
     Attributes:
@@ -83,7 +83,7 @@ class Task:
             penalty themselves: what a function holds, lo.compile guards.
     """
 
-    def __init__(self, who: str, model: Any, loss: Any, penalty: Any, table: Table) -> None:
+    def __init__(self, who: str, model: Any, loss: Any, penalty: Any, table: Rows) -> None:
         for name, f in (("model", model), ("loss", loss), ("penalty", penalty)):
             if not callable(f) and not (f is None and name == "penalty"):
                 raise OptionError(f"{who}: {name} must be a function, got {type(f).__name__}")
@@ -182,15 +182,15 @@ def as_arrays(x: Any) -> Any:
     return x.value if isinstance(x, Node) else x
 
 
-def evaluated(task: Task, columns: list[Any]) -> tuple[Any, Any, float]:
+def predicted(task: Task, columns: list[Any]) -> tuple[Any, Any, float]:
     """Target and prediction as arrays, and the loss of the data: in eval mode, without a graph."""
     with still(task.model), no_grad():
         target, prediction, loss = map(as_arrays, task.parts(columns))
-    return computed(target), computed(prediction), float(computed(loss))
+    return as_numpy(target), as_numpy(prediction), float(as_numpy(loss))
 
 
-def computed(x: Any) -> Any:
+def as_numpy(x: Any) -> Any:
     """Lazy arrays as NumPy's."""
     if isinstance(x, tuple):
-        return tuple(map(computed, x))
+        return tuple(map(as_numpy, x))
     return np.asarray(x) if hasattr(type(x), "__dask_graph__") else x

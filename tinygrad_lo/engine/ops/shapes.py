@@ -197,6 +197,12 @@ def concatenate(tensors: Sequence[Any], axis: int | None = 0) -> Any:
     return _concatenate(*parts, plain_axis("concatenate", axis))
 
 
+collect = op("collect", lambda *inputs: np.array(inputs[:-1]), (lambda i, g, y, *inputs: g[i],), arity=None,
+             spelling="np.array({0})", symbol="collect {0}", fresh=True, kind="moves",
+             about="Numbers as a vector; each gets its element of the gradient.",
+             samples=((Shape(), Shape(), Shape(), None), (Shape(), None)))  # fmt: skip
+
+
 def sequence(who: str, tensors: Any) -> list[Any]:
     """The tensors to join, numbers among them as arrays; a single tensor stands for its rows."""
     if (isinstance(tensors, Node) and np.ndim(tensors.value) == 0) or isinstance(tensors, (str, int, float)):

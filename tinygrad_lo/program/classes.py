@@ -1,0 +1,134 @@
+"""Equal sub-graphs of a graph of numbers: nodes that differ in their parameters and constants alone.
+
+The members of a class, in order of birth, are its lanes. What an operand is, lane by lane, is an index into
+another class; where these indices go in even steps, they are axes, as of loops inside each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, Op
+from tinygrad_lo.engine.machine.recording import NodeRow
+from tinygrad_lo.engine.ops.arithmetic import add
+from tinygrad_lo.engine.ops.registry import record
+
+ADD = record(add)
+ClassLane = tuple[int, int]  # a class and a lane of it
+
+
+class Kind(NamedTuple):
+    """A class of nodes.
+
+    Attributes:
+        op: what its members do; of a sum of several terms, None; of leaves and constants, None, too.
+        terms: of each operand, the class and how many of it come one after the other (1, but in sums).
+        places: of each operand, the lanes of its class that the members take: (lanes, count).
+        values: the members' values.
+    """
+
+    op: Op | None
+    terms: list[tuple[int, int]]
+    places: list[Array]
+    values: Array
+
+
+class Classes:
+    """The classes of a graph of numbers, operands first.
+
+    Attributes:
+        kinds: all classes. The first is of constants, the second of leaves.
+        leaves: the tensors that are leaves.
+        root: where the result is.
+    """
+
+    def __init__(self, rows: list[NodeRow], root: Node) -> None:
+        self.leaves: list[Node] = []
+        constants: list[float] = []
+        places: dict[int, ClassLane] = {}  # by birth of the node
+        numbers: dict[Any, int] = {}  # of classes, by what their members have in common
+        members: list[list[list[ClassLane]]] = [[], []]  # of each class, the operands of each member
+        values: list[list[Any]] = [[], []]
+        ops: list[Op | None] = [None, None]
+        inner = sums_inside(rows, root)
+        terms: dict[int, list[Any]] = {}  # of the nodes of a sum, its terms so far
+
+        def place_of(x: Any) -> ClassLane:
+            if isinstance(x, Node):
+                return places[x.birth]
+            constants.append(float(x))
+            return 0, len(constants) - 1
+
+        for row in rows:
+            if row.op is None:
+                places[row.birth] = (1, len(self.leaves))
+                self.leaves.append(row.node)
+                continue
+            operands = list(row.inputs[: row.op.arity])
+            if row.op is ADD:
+                first = operands[0]
+                head = terms.pop(first.birth) if isinstance(first, Node) and first.birth in inner else [first]
+                operands = [*head, operands[1]]
+                if row.birth in inner:
+                    terms[row.birth] = operands
+                    continue
+            found = list(map(place_of, operands))
+            key = (row.op, *(place[0] for place in found))
+            number = numbers.setdefault(key, len(members))
+            if number == len(members):
+                members.append([])
+                values.append([])
+                ops.append(None if row.op is ADD and len(found) > 2 else row.op)
+            places[row.birth] = (number, len(members[number]))
+            members[number].append(found)
+            values[number].append(row.node.value)
+        values[0], values[1] = constants, [leaf.value for leaf in self.leaves]
+        self.root = places[root.birth]
+        self.kinds = [
+            Kind(op, *operands_of(found, sums=op is None), np.array(value))
+            for op, found, value in zip(ops, members, values, strict=True)
+        ]
+
+
+def sums_inside(rows: list[NodeRow], root: Node) -> set[int]:
+    """The births of sums that are only the beginning of a longer one: a + b in a + b + c."""
+    uses = Counter(parent.birth for row in rows for parent in row.parents if parent is not None)
+    uses[root.birth] += 1
+    begins = [row.parents[0] for row in rows if row.op is ADD]
+    return {p.birth for p in begins if p is not None and p.op is ADD and uses[p.birth] == 1}
+
+
+def operands_of(members: list[list[ClassLane]], *, sums: bool) -> tuple[list[tuple[int, int]], list[Array]]:
+    """Operands, in sums runs of those of one class, and the lanes that they take."""
+    if not members:
+        return [], []
+    lanes = np.array([[lane for _, lane in found] for found in members])
+    numbers = [number for number, _ in members[0]]
+    runs = [(n, len(list(run))) for n, run in groupby(numbers)] if sums else [(n, 1) for n in numbers]
+    ends = np.cumsum([0, *(count for _, count in runs)])
+    return runs, [lanes[:, begin:end] for begin, end in pairwise(ends)]
+
+
+def axes_of(places: Array) -> list[tuple[int, Array]] | None:
+    """Loops inside each other that run through these indices: (length, step of each row), outermost first.
+
+    `places` is (rows, indices): one row for each thing that is indexed. None where the steps are not even.
+    """
+    axes = []
+    while places.shape[1] > 1:
+        steps = np.diff(places, axis=1)
+        step = steps[:, :1]
+        uneven = np.flatnonzero((steps != step).any(axis=0))
+        length = int(uneven[0]) + 1 if len(uneven) else places.shape[1]
+        if places.shape[1] % length:
+            return None
+        blocks = places.reshape(len(places), -1, length)
+        if (np.diff(blocks, axis=2) != step[:, :, None]).any():
+            return None
+        axes.append((length, step[:, 0]))
+        places = blocks[:, :, 0]
+    return axes[::-1]
