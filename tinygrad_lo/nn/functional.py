@@ -19,7 +19,7 @@ from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, floats, sqrt
-from tinygrad_lo.engine.ops.indexing import positions, windows
+from tinygrad_lo.engine.ops.indexing import positions, unfold, windows
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import mean
@@ -225,15 +225,18 @@ def conv2d(
     border = height_and_width(who, "padding", padding, 0)
     must_fit(who, (height, width), (kh, kw), border, gaps)
 
-    patches = windows(with_border(x, border, 0.0), (kh, kw), steps, gaps)
-    oh, ow = shape_of(patches)[2:4]
-    # Windows as columns rather than rows: then the innermost axis of every copy, there and back, is a
-    # row of the image instead of the few elements of a window: all of it takes 0.6 of the time.
-    columns = reshape(transpose(patches, (1, 4, 5, 0, 2, 3)), (channels * kh * kw, n * oh * ow))
-    out = matmul(reshape(weight, (filters, channels * kh * kw)), named(columns, "columns"))
+    padded = with_border(x, border, 0.0)
+    oh, ow = (positions(*axis) for axis in zip(shape_of(padded)[2:], (kh, kw), steps, gaps, strict=True))
+    columns, rows = unfold(padded, (kh, kw), steps, gaps), reshape(weight, (filters, channels * kh * kw))
+    # A product for each image stays in the cache; with few places on many images it would be a small one,
+    # and the weight's gradient, one for each image before they are added, larger than the columns.
+    apart = oh * ow >= filters
+    if not apart:
+        columns = reshape(transpose(columns, (1, 0, 2)), (channels * kh * kw, n * oh * ow))
+    out = matmul(rows, named(columns, "columns"))
     if bias is not None:
         out = add(out, reshape(bias, (filters, 1)))
-    return transpose(reshape(out, (filters, n, oh, ow)), (1, 0, 2, 3))
+    return reshape(out if apart else transpose(reshape(out, (filters, n, oh * ow)), (1, 0, 2)), (n, filters, oh, ow))
 
 
 @layer
