@@ -17,12 +17,13 @@ ScopePath = tuple[tuple[str, int], ...]
 class Label:
     """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
 
-    __slots__ = ("derived", "name", "recorded", "scope", "spans", "where")
+    __slots__ = ("derived", "modules", "name", "recorded", "scope", "spans", "where")
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
         self.scope: ScopePath = ()  # of blocks
         self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
+        self.modules: tuple[tuple[str, int], ...] = ()  # of modules, whose insides are the user's own
         self.where: str | None = None
         self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
         self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
@@ -135,15 +136,24 @@ def scoped(name: str, began: int, out: T) -> T:
     return out
 
 
+def of_module(title: str, began: int, out: Node) -> None:
+    """Mark everything from birth `began` to `out` as what one module has computed."""
+    known = label(out)
+    if known.spans and known.spans[-1][1] == began - 1:  # all of it is one function: that gets the title
+        known.spans = (*known.spans[:-1], (title, began - 1))
+    else:
+        known.modules += ((title, began),)
+
+
 def scopes(nodes: Iterable[Node]) -> dict[int, ScopePath]:
     """Birth of each node -> the path of scopes around it."""
     nodes = sorted(nodes, key=lambda node: -node.birth)  # oldest first
     labels = {node.birth: node.label for node in nodes if isinstance(node.label, Label)}
-    # (began, ended, title) of every loss; an outer one begins before those inside it: -5 is earlier than -9
-    spans = [(began, birth, title) for birth, label in labels.items() for title, began in label.spans]
+    # (began, ended, title) of losses and modules; an outer one begins before those inside: -5 before -9
+    spans = [(began, birth, title) for birth, x in labels.items() for title, began in x.spans + x.modules]
     coming = iter([*sorted(spans, reverse=True), (-math.inf, 0, "")])
     following = next(coming)
-    around: list[tuple[float, int, str]] = []  # the losses that have begun and not ended
+    around: list[tuple[float, int, str]] = []  # those that have begun and not ended
     paths = {}
     for node in nodes:
         while following[0] >= node.birth:
