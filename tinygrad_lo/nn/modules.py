@@ -288,6 +288,8 @@ class Layer(Module):
 
     def forward(self, x: Any) -> Any:
         """The function, with the options of this module."""
+        if not self.takes.parameters:
+            return type(self).function(x)
         return type(self).function(x, **{name: getattr(self, name) for name in self.takes.parameters})
 
     def __about__(self) -> str:
