@@ -286,6 +286,9 @@ def test_repr_shows_the_shapes_of_the_last_call_and_keeps_no_array():
         ") 65 parameters → (N, 1)",
     ]
     net(x[0])
+    relu = ReLU()
+    relu(x)
+    assert repr(relu) == "ReLU → (N, 2)"  # of arrays, too
     assert repr(net[2]) == "Linear 16 -> 1: 17 parameters → (1,)"
     assert vars(net[2]).keys() == {"weight", "bias"}  # no state: compiled functions need not ask
 

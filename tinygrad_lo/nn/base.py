@@ -93,6 +93,8 @@ class Module:
             self.__gave__ = out.value.shape
             if out.birth < began - 1:  # more than one op; an op alone is its own picture
                 of_module(getattr(self, "__title__", type(self).__name__), began, out)
+        elif isinstance(out, np.ndarray):
+            self.__gave__ = out.shape
         return out
 
     def forward(self, *inputs: Any, **options: Any) -> Any:

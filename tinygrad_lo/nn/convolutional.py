@@ -45,19 +45,9 @@ class Conv2d(Module):
 
     @public
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        size: Any,
-        *,
-        stride: Any = 1,
-        padding: Any = 0,
-        dilation: Any = 1,
-        bias: bool = True,
-        init: Any = "he",
-        rng: Any = None,
-        dtype: Any = np.float64,
-    ) -> None:
+        self, inputs: int, outputs: int, size: Any, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        bias: bool = True, init: Any = "he", rng: Any = None, dtype: Any = np.float64,
+    ) -> None:  # fmt: skip
         who, channels = "Conv2d", (whole("Conv2d", "outputs", outputs), whole("Conv2d", "inputs", inputs))
         window = height_and_width(who, "size", size, 1)
         self.stride = height_and_width(who, "stride", stride, 1)

@@ -94,15 +94,9 @@ class Linear(Module):
 
     @public
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        bias: bool = True,
-        init: Any = "he",
-        rng: Any = None,
+        self, inputs: int, outputs: int, *, bias: bool = True, init: Any = "he", rng: Any = None,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
         self.weight = initial("Linear", init, (rows, columns), rng, dtype)
         self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
