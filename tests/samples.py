@@ -90,6 +90,11 @@ def fold(g, shape, size, stride, dilation):
     return out.reshape(shape)
 
 
+def unfold(x, size, stride, dilation):
+    cells = np.moveaxis(windows(x, size, stride, dilation), (-2, -1), (2, 3))
+    return cells.reshape(*cells.shape[:1], np.prod(cells.shape[1:4]), -1)
+
+
 def gather(arrays, pattern):
     x, *indices = arrays
     return x[tuple(indices[part] if type(part).__name__ == "Slot" else part for part in pattern)]
@@ -101,7 +106,7 @@ def regather(arrays, option):
 
 
 HELPERS = {"np": np, "gather": gather, "regather": regather, "scatter": scatter}
-HELPERS |= {"windows": windows, "fold": fold}
+HELPERS |= {"windows": windows, "fold": fold, "unfold": unfold}
 
 
 def spelled(entry, made, numpy=np):

@@ -1,5 +1,6 @@
 """Training steps of a small CNN: conv2d, relu, max_pool2d, linear, softmax; by us, by hand and by others."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,53 @@ def in_jax() -> Step:
     return jitted(step, START, X, Y)  # type: ignore[no-any-return]
 
 
+IMAGES, KERNELS, SEED = (32, 1, 28, 28), (8, 1, 5, 5), (32, 8, 24, 24)
+
+
+def there_and_back(dtype: str) -> list[np.ndarray]:
+    """Images, filters, biases, and the gradient that arrives at the result."""
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal(shape).astype(dtype) for shape in (IMAGES, KERNELS, KERNELS[:1], SEED)]
+
+
+def alone(dtype: str) -> Step:
+    """A convolution, forward and backward."""
+    x, *weights, seed = there_and_back(dtype)
+    K, k = params = [lo.Parameter(w) for w in weights]
+    images = lo.Tensor(x)
+
+    def step() -> Any:
+        for w in params:
+            w.grad = None
+        lo.nn.conv2d(images, K, k).backward(seed)
+        return K.grad[0, 0, 0, 0]
+
+    return step
+
+
+def alone_in_torch(dtype: str) -> Step:
+    """The same in PyTorch."""
+    x, *weights, seed = map(torch.tensor, there_and_back(dtype))
+    K, k = params = [w.requires_grad_() for w in weights]
+
+    def step() -> Any:
+        for w in params:
+            w.grad = None
+        torch.nn.functional.conv2d(x, K, k).backward(seed)
+        return K.grad[0, 0, 0, 0]
+
+    return step
+
+
 WORKS = [
+    Work(
+        f"convolution 32×1×28×28, 8 filters of 5×5, {dtype}",
+        {"eager": functools.partial(alone, dtype), "PyTorch eager": functools.partial(alone_in_torch, dtype)},
+        eager={"PyTorch eager": 1.3},
+    )
+    for dtype in ("float32", "float64")
+]
+WORKS += [
     Work(
         "CNN step 32×1×16×16, 8 filters, →10",
         ours.makers(program, LR)

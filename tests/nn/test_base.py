@@ -112,30 +112,44 @@ def test_cycles_end():
 
 def test_parameters_learn_their_names():
     net = Net()
-    net.scale.name = "γ"
-    assert net.layers[0].weight.name is None
-    names(net)
     assert net.layers[0].weight.name == "layers.0.weight"
+    assert net.scale.name == "scale"
+    net.scale.name = "γ"
+    net.more = Linear(1, 1)
+    assert net.more.weight.name == "weight"
+    names(net)
+    assert net.more.weight.name == "more.weight"
     assert net.scale.name == "γ"  # its own
+    assert Sequential(net).steps[0].layers[0].weight.name == "0.layers.0.weight"
 
 
 def test_the_outermost_module_has_the_last_word():
     net = Net()
-    names(net.layers[0])
-    names(net.layers[1])
-    assert net.layers[0].weight.name == net.layers[1].weight.name == "weight"
-    names(net)
     assert net.layers[1].weight.name == "layers.1.weight"
     names(net.layers[1])
     assert net.layers[1].weight.name == "layers.1.weight"
     lo.optim.SGD(net, lr=0.1)
 
 
-def test_printing_names_nothing():
-    net = Net()
-    repr(net)
-    net.eval()
-    assert net.layers[0].weight.name is None
+def test_only_the_outermost_init_names():
+    class Deeper(Net):
+        def __init__(self):
+            super().__init__()
+            self.first = self.layers[0]
+            vars(self)["layers"] = vars(self).pop("layers")  # the same list, listed after `first`
+
+    assert Deeper().first.weight.name == "first.weight"
+
+
+def test_what_lies_deep_is_named_when_asked_so_that_making_takes_no_quadratic_time():
+    net = Linear(1, 1)
+    for _ in range(300):
+        net = Sequential(net)
+    assert names(net)[0].count(".") == 300
+    began = time.perf_counter()
+    for _ in range(3000):
+        net = Sequential(net)
+    assert time.perf_counter() - began < 3
 
 
 def test_two_values_of_one_name_are_refused():
@@ -255,6 +269,28 @@ def test_repr_counts_what_is_shared_once():
         "  (tied) Linear 2 -> 2: 2 parameters (shared)",
         ") 8 parameters",
     ]
+
+
+def test_repr_shows_the_shapes_of_the_last_call_and_keeps_no_array():
+    net = Sequential(Linear(2, 16), ReLU(), Linear(16, 1))
+    x = np.ones((32, 2))
+    y = net(x)
+    gone = weakref.ref(y.numpy().base)
+    del y
+    assert gone() is None
+    assert repr(net).splitlines() == [
+        "Sequential(",
+        "  (0) Linear 2 -> 16: 48 parameters → (N, 16)",
+        "  (1) ReLU → (N, 16)",
+        "  (2) Linear 16 -> 1: 17 parameters → (N, 1)",
+        ") 65 parameters → (N, 1)",
+    ]
+    net(x[0])
+    relu = ReLU()
+    relu(x)
+    assert repr(relu) == "ReLU → (N, 2)"  # of arrays, too
+    assert repr(net[2]) == "Linear 16 -> 1: 17 parameters → (1,)"
+    assert vars(net[2]).keys() == {"weight", "bias"}  # no state: compiled functions need not ask
 
 
 # --------------------------------------------------------------------------------- depth, memory

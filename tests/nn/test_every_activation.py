@@ -41,7 +41,7 @@ def test_an_activation_is_what_its_function_is(name):
         kind(oddity=1)
 
 
-@pytest.mark.parametrize(("name", "meant"), [("Conv3d", "conv2d"), ("Dense", "Linear"), ("lineer", "Linear")])
+@pytest.mark.parametrize(("name", "meant"), [("Conv3d", "Conv2d"), ("Dense", "Linear"), ("lineer", "Linear")])
 def test_a_wrong_name_is_answered_with_the_right_one(name, meant):
     with pytest.raises(lo.errors.UnknownNameError, match=f"lo.nn has no '{name}'; did you mean '{meant}'"):
         getattr(lo.nn, name)

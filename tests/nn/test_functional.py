@@ -16,6 +16,8 @@ CONVOLUTIONS = [
     {"stride": stride, "padding": padding, "dilation": dilation}
     for stride, padding, dilation in itertools.product((1, 2, (3, 1)), (0, 1, (2, 0), (1, 3)), (1, 2, (1, 3)))
 ]
+FEW_PLACES = {"stride": (4, 5)}  # fewer than filters: the images are multiplied in one go
+CONVOLUTIONS += [FEW_PLACES, {"padding": "same"}, {"padding": "same", "dilation": (1, 3)}]
 POOLS = [
     {"size": 2}, {"size": 3}, {"size": (3, 2)}, {"size": 3, "stride": 1}, {"size": 2, "stride": 3},
     {"size": (3, 2), "stride": (1, 2)}, {"size": 3, "padding": 1}, {"size": 3, "stride": 2, "padding": 1},
@@ -142,9 +144,12 @@ def test_derivatives_of_batch_norm(shape, training, rng):
 
 def slow_conv(x, weight, bias, stride=1, padding=0, dilation=1):
     """The sum of the docstring, one number at a time."""
-    (sy, sx), (py, px), (dy, dx) = pairs(stride), pairs(padding), pairs(dilation)
-    x = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
-    kh, kw = weight.shape[2:]
+    (sy, sx), (dy, dx), (kh, kw) = pairs(stride), pairs(dilation), weight.shape[2:]
+    if padding == "same":
+        halves = [(n // 2, n - n // 2) for n in (dy * (kh - 1), dx * (kw - 1))]
+    else:
+        halves = [(n, n) for n in pairs(padding)]
+    x = np.pad(x, ((0, 0), (0, 0), *halves))
     oh = (x.shape[2] - dy * (kh - 1) - 1) // sy + 1
     ow = (x.shape[3] - dx * (kw - 1) - 1) // sx + 1
     y = np.empty((len(x), len(weight), oh, ow))
@@ -189,7 +194,7 @@ def test_convolution_with_every_option(options):
         np.testing.assert_array_equal(mixed.numpy(), plain)
 
 
-@pytest.mark.parametrize("options", CONVOLUTIONS[::7], ids=str)
+@pytest.mark.parametrize("options", [*CONVOLUTIONS[:36:7], *CONVOLUTIONS[36:]], ids=str)
 def test_derivatives_of_convolution(options, rng):
     x, w, b = rng.standard_normal((2, 2, 4, 5)), rng.standard_normal((2, 2, 2, 2)), rng.standard_normal(2)
     lo.gradcheck(
@@ -323,7 +328,10 @@ REFUSALS = [
     (lambda: nn.conv2d(IMAGES, FILTERS, stride=0), "OptionError", "stride must be an int >= 1, .* got 0"),
     (lambda: nn.conv2d(IMAGES, FILTERS, stride=1.0), "OptionError", "got 1.0"),
     (lambda: nn.conv2d(IMAGES, FILTERS, padding=-1), "OptionError", "padding must be an int >= 0"),
-    (lambda: nn.conv2d(IMAGES, FILTERS, padding="same"), "OptionError", "got 'same'"),
+    (lambda: nn.conv2d(IMAGES, FILTERS, padding="valid"), "OptionError", "or 'same', got 'valid'"),
+    (lambda: nn.conv2d(IMAGES, FILTERS, padding="same", stride=2), "OptionError", "'same' is for stride 1"),
+    (lambda: nn.conv2d(IMAGES, FILTERS, stride="same"), "OptionError", "stride .*width\\), got 'same'"),
+    (lambda: nn.conv2d(IMAGES[0, 0], FILTERS), "ShapeError", r"got shape \(7, 6\)$"),
     (lambda: nn.conv2d(IMAGES, FILTERS, dilation=(1, 2, 3)), "OptionError", r"dilation .* got \(1, 2, 3\)"),
     (lambda: nn.conv2d(IMAGES, FILTERS, dilation=True), "OptionError", "got True"),
     (lambda: nn.max_pool2d(IMAGES[0], 2), "ShapeError", "max_pool2d: x must be"),
@@ -388,7 +396,8 @@ def test_convolution_is_pytorchs(torch, options):
     def theirs(x, w, b):
         return torch.nn.functional.conv2d(x, w, b, **options)
 
-    agree(torch, lambda x, w, b: nn.conv2d(x, w, b, **options), theirs, IMAGES, FILTERS, BIAS)
+    filters = FILTERS[..., :1] if "same" in options.values() else FILTERS  # it warns of even windows
+    agree(torch, lambda x, w, b: nn.conv2d(x, w, b, **options), theirs, IMAGES, filters, BIAS)
 
 
 @pytest.mark.peers

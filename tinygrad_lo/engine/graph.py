@@ -197,12 +197,14 @@ def results_are(tensor: type[Node]) -> None:
     TENSOR = tensor
 
 
-def constant(data: Array) -> Any:
+def constant(data: Array, source: Array = None) -> Any:
     """A tensor that remembers no inputs and needs no gradient.
 
     A view is copied: changed in place, the array that it looks into would change a live graph unseen.
+    `source`, where given, is the only array of others that it could look into.
     """
-    if isinstance(data, np.ndarray) and data.base is not None:
+    view = isinstance(data, np.ndarray) and data.base is not None
+    if view and (source is None or np.may_share_memory(data, source)):
         data = data.copy()
     out = new(TENSOR)
     out.value = data

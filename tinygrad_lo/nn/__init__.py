@@ -21,6 +21,7 @@ from tinygrad_lo.nn.activations import (
     tanh,
 )
 from tinygrad_lo.nn.base import Module
+from tinygrad_lo.nn.convolutional import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, MaxPool2d
 from tinygrad_lo.nn.functional import avg_pool2d, batch_norm, conv2d, dropout, max_pool2d
 from tinygrad_lo.nn.modules import (
     ELU,
@@ -44,6 +45,7 @@ from tinygrad_lo.options import missing
 
 __all__ = [
     "Module", "Linear", "Sequential", "Flatten", "Dropout",
+    "Conv2d", "MaxPool2d", "AvgPool2d", "BatchNorm1d", "BatchNorm2d",
     "ReLU", "LeakyReLU", "PReLU", "ReLU6", "CReLU", "ELU",
     "Sigmoid", "Tanh", "Softplus", "Softminus", "Softmax", "LogSoftmax",
     "relu", "leaky_relu", "prelu", "relu6", "crelu", "elu",

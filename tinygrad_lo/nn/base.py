@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Node, tick
 from tinygrad_lo.engine.machine.arguments import shape_of
-from tinygrad_lo.engine.naming import name_of, rename
+from tinygrad_lo.engine.naming import name_of, of_module, rename
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.errors import CheckpointError, OptionError, UnsupportedError
+from tinygrad_lo.errors import CheckpointError, LoError, OptionError, UnsupportedError
 from tinygrad_lo.names import differences
 from tinygrad_lo.options import flag
 
@@ -36,9 +38,10 @@ class Module:
 
     Assign parameters and modules to attributes, or lists, tuples and dicts of them, and define
     `forward`; calling the module calls it. Nothing has to be registered, and `super().__init__()` may
-    be forgotten. Parameters have dotted names in the order of definition, "layers.0.weight"; one that
-    is reachable twice is listed once, under its first name. Any leaf tensor that requires a gradient
-    counts, and so does a frozen `Parameter`.
+    be forgotten. Parameters get dotted names in the order of definition, "layers.0.weight", when the
+    module has been made; one that is reachable twice is listed once, under its first name. Any leaf
+    tensor that requires a gradient counts, and so does a frozen `Parameter`. Drawings, `lo.tree` and
+    errors show each module as a scope, and a repr the shape of what it gave last.
 
     Attributes:
         training: whether dropout and the like are on; `train()` and `eval()` set it everywhere.
@@ -57,6 +60,10 @@ class Module:
         6.0
     """
 
+    # In slots, these are no state, which compiled functions would ask about in each call.
+    __slots__ = ("__dict__", "__gave__", "__title__", "__weakref__")
+    __gave__: tuple[int, ...]  # the shape of the last result
+    __title__: str  # "0.Linear" in a row, else the attribute that holds this
     training: bool = True
     buffers: ClassVar[tuple[str, ...]] = ()
 
@@ -70,10 +77,25 @@ class Module:
                 )
         if vars(cls).get("__slots__"):
             raise OptionError(f"{cls.__name__}: parameters in __slots__ would not be found; leave it out")
+        if "__init__" in vars(cls):
+            cls.__init__ = naming(cls.__init__)  # type: ignore[method-assign]
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The module applied: what `forward` computes."""
-        return self.forward(*inputs, **options)
+        began = tick()
+        try:
+            out = self.forward(*inputs, **options)
+        except LoError as error:
+            if hasattr(self, "__title__"):
+                error.add_note(f"in {self.__title__}")
+            raise
+        if isinstance(out, Node):
+            self.__gave__ = out.value.shape
+            if out.birth < began - 1:  # more than one op; an op alone is its own picture
+                of_module(getattr(self, "__title__", type(self).__name__), began, out)
+        elif isinstance(out, np.ndarray):
+            self.__gave__ = out.shape
+        return out
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """What the module computes; every module defines its own."""
@@ -87,17 +109,7 @@ class Module:
 
         Those without a name of their own take it on; the outermost module asked has the last word.
         """
-        named: dict[str, Any] = {}
-        for path, item in each_inside(self):
-            if isinstance(item, Node):
-                name = dotted(path)
-                if name in named:
-                    raise OptionError(f"{type(self).__name__}: {name!r} names two parameters; rename one")
-                named[name] = item
-                old = name_of(item)
-                if old is None or name.endswith("." + old):  # none, or the one an inner module gave
-                    rename(item, name)
-        return iter(named.items())
+        return iter(name_inside(self).items())
 
     def parameters(self) -> Iterator[Any]:
         """Every parameter once, in the order of definition."""
@@ -114,6 +126,33 @@ class Module:
     def eval(self) -> Self:
         """Switch dropout and the like off, to measure or to predict. Returns the module."""
         return self.train(False)
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Let no parameter inside want a gradient: optimizers leave it as it is. Returns the module.
+
+        Buffers still follow the data in training; `eval()` stops that.
+
+        Raises:   OptionError: a tensor that is no `lo.Parameter`: frozen, it would not be listed any more.
+        Example:
+            >>> import tinygrad_lo as lo
+            >>> net = lo.nn.Sequential(lo.nn.Linear(2, 3).freeze(), lo.nn.Linear(3, 1))
+            >>> [name for name, p in net.named_parameters() if p.requires_grad]
+            ['1.weight', '1.bias']
+        """
+        frozen = flag(f"{type(self).__name__}.freeze", "frozen", frozen)
+        named = name_inside(self)
+        other = next((name for name, p in named.items() if not isinstance(p, Parameter)), None)
+        if frozen and other is not None:
+            raise OptionError(
+                f"{type(self).__name__}: {other!r} is a Tensor; to freeze it, make it a Parameter"
+            )
+        for p in named.values():
+            p.requires_grad = not frozen
+        return self
+
+    def unfreeze(self) -> Self:
+        """Let every parameter inside want a gradient again. Returns the module."""
+        return self.freeze(False)
 
     def state_dict(self) -> dict[str, Array]:
         """Copies of all parameters, then of all buffers, by dotted name."""
@@ -202,17 +241,50 @@ def parts_of(module: Module) -> list[tuple[str, Any]]:
     return held
 
 
-def each_inside(module: Module) -> Iterator[tuple[Route, Any]]:
+def each_inside(module: Module, levels: float = math.inf) -> Iterator[tuple[Route, Any]]:
     """Every module and every parameter, each once, the outer before the inner, without recursion."""
     seen = set()
-    waiting: list[tuple[Route, Any]] = [((), module)]
+    waiting: list[tuple[Route, Any, float]] = [((), module, levels)]
     while waiting:
-        path, item = waiting.pop()
+        path, item, left = waiting.pop()
         if Itself(item) not in seen:
             seen.add(Itself(item))
             yield path, item
-            if isinstance(item, Module):
-                waiting += [((path, name), part) for name, part in parts_of(item)][::-1]
+            if isinstance(item, Module) and left:
+                waiting += [((path, name), part, left - 1) for name, part in parts_of(item)][::-1]
+
+
+def name_inside(module: Module, levels: float = math.inf) -> dict[str, Any]:
+    """Every parameter by its dotted name, which it takes on; the modules take on the last word of theirs."""
+    named: dict[str, Any] = {}
+    for path, item in each_inside(module, levels):
+        if isinstance(item, Node):
+            name = dotted(path)
+            if name in named:
+                raise OptionError(f"{type(module).__name__}: {name!r} names two parameters; rename one")
+            named[name] = item
+            old = name_of(item)
+            if old is None or name.endswith("." + old):  # none, or the one an inner module gave
+                rename(item, name)
+        elif path:
+            word = path[1]
+            item.__title__ = f"{word}.{type(item).__name__}" if word[-1:].isdecimal() else word
+    return named
+
+
+def naming(begin: Callable[..., None]) -> Callable[..., None]:
+    """The `__init__` of a module, at whose end the parameters have their names."""
+
+    @functools.wraps(begin)
+    def init(self: Module, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
+        if getattr(type(self).__init__, "__wrapped__", None) is begin:  # not that of an outer class
+            name_inside(self, LEVELS)
+
+    return init
+
+
+LEVELS = 8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
 
 
 def dotted(path: Route) -> str:
@@ -233,8 +305,9 @@ def outline(root: Module) -> str:
     while waiting:
         depth, name, item = waiting.pop()
         margin = "  " * min(depth, 40) + name
-        if isinstance(item, int):  # the end of a module that began when the total was this
-            text = f") {total - item} parameter{'s' * (total - item != 1)}"
+        if isinstance(item, tuple):  # the end of a module, which began when the total was this
+            count, item = total - item[0], item[1]
+            text = f") {count} parameter{'s' * (count != 1)}{gave(item)}"
         elif not isinstance(item, (Module, Node)):
             text = getattr(item, "__name__", repr(item))
         elif Itself(item) in seen:
@@ -242,7 +315,7 @@ def outline(root: Module) -> str:
         elif isinstance(item, Module) and any(not isinstance(part, Node) for _, part in item.__listed__()):
             seen.add(Itself(item))
             text = f"{type(item).__name__}("
-            waiting.append((depth, "", total))
+            waiting.append((depth, "", (total, item)))
             waiting += [(depth + 1, f"({key}) ", part) for key, part in item.__listed__()][::-1]
         else:
             text, count = outline_of(item, seen)
@@ -260,7 +333,15 @@ def outline_of(item: Any, seen: set[Itself]) -> tuple[str, int]:
     about = sizes(item) if isinstance(item, Node) else item.__about__()
     text = f"{type(item).__name__} {about}".rstrip()
     shared = " (shared)" if len(fresh) < len(inner) else ""
-    return (f"{text}: {count} parameter{'s' * (count != 1)}{shared}" if inner else text), count
+    return (f"{text}: {count} parameter{'s' * (count != 1)}{shared}" if inner else text) + gave(item), count
+
+
+def gave(item: Any) -> str:
+    """The shape of a module's last result, as a repr says it: N is the batch."""
+    shape = getattr(item, "__gave__", ())
+    if len(shape) < 2:
+        return f" → {shape}" if shape else ""
+    return f" → (N, {', '.join(map(str, shape[1:]))})"
 
 
 def sizes(p: Node) -> str:

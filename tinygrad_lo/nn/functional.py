@@ -19,7 +19,7 @@ from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, floats, sqrt
-from tinygrad_lo.engine.ops.indexing import positions, windows
+from tinygrad_lo.engine.ops.indexing import positions, unfold, windows
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import mean
@@ -30,6 +30,7 @@ from tinygrad_lo.nn.activations import dtype_of, layer
 from tinygrad_lo.options import is_whole, number
 
 Pair = tuple[int, int]
+NO_BORDER = ((0, 0), (0, 0))
 
 
 @layer
@@ -197,9 +198,11 @@ def conv2d(
 
     Shapes:   x (N, C, H, W), weight (O, C, kh, kw), bias (O,); result (N, O, oh, ow) with
               oh = ⌊(H + 2 padding − dilation (kh − 1) − 1) / stride⌋ + 1, ow likewise. stride, padding
-              and dilation: an int, or a pair for height and width. Padding is with zeros.
+              and dilation: an int, or a pair for height and width. Padding is with zeros; "same" is as
+              much as keeps height and width, where that is odd one more below and to the right.
     Raises:   ShapeError: axes or channels do not fit, or the window is larger than the padded image.
-              OptionError: stride or dilation < 1, padding < 0.  UnsupportedError: lazy arrays.
+              OptionError: stride or dilation < 1, padding < 0, "same" with a stride above 1.
+              UnsupportedError: lazy arrays.
     Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -208,10 +211,10 @@ def conv2d(
     """
     who = "conv2d"
     x, weight, bias = floats(who, x, weight, bias)
-    n, channels, height, width = images(who, x)
     if len(shape_of(weight)) != 4:
         raise ShapeError(f"{who}: weight must be (O, C, kh, kw), got shape {shape_of(weight)}")
     filters, depth, kh, kw = shape_of(weight)
+    n, channels, height, width = images(who, x, depth)
     if depth != channels:
         last = "; if the channels of x stand last, pass np.moveaxis(x, -1, 1)" if depth == width else ""
         raise ShapeError(
@@ -222,18 +225,23 @@ def conv2d(
         must_have_shape(who, "bias", bias, (filters,))
     steps = height_and_width(who, "stride", stride, 1)
     gaps = height_and_width(who, "dilation", dilation, 1)
-    border = height_and_width(who, "padding", padding, 0)
+    border = border_of(who, padding, (kh, kw), steps, gaps)
     must_fit(who, (height, width), (kh, kw), border, gaps)
 
-    patches = windows(with_border(x, border, 0.0), (kh, kw), steps, gaps)
-    oh, ow = shape_of(patches)[2:4]
-    # Windows as columns rather than rows: then the innermost axis of every copy, there and back, is a
-    # row of the image instead of the few elements of a window: all of it takes 0.6 of the time.
-    columns = reshape(transpose(patches, (1, 4, 5, 0, 2, 3)), (channels * kh * kw, n * oh * ow))
-    out = matmul(reshape(weight, (filters, channels * kh * kw)), named(columns, "columns"))
+    padded = with_border(x, border, 0.0)
+    oh, ow = (positions(*axis) for axis in zip(shape_of(padded)[2:], (kh, kw), steps, gaps, strict=True))
+    columns, rows = unfold(padded, (kh, kw), steps, gaps), reshape(weight, (filters, channels * kh * kw))
+    # A product for each image stays in the cache; with few places on many images it would be a small one,
+    # and the weight's gradient, one for each image before they are added, larger than the columns.
+    apart = oh * ow >= filters
+    if not apart:
+        columns = reshape(transpose(columns, (1, 0, 2)), (channels * kh * kw, n * oh * ow))
+    out = matmul(rows, named(columns, "columns"))
     if bias is not None:
         out = add(out, reshape(bias, (filters, 1)))
-    return transpose(reshape(out, (filters, n, oh, ow)), (1, 0, 2, 3))
+    return reshape(
+        out if apart else transpose(reshape(out, (filters, n, oh * ow)), (1, 0, 2)), (n, filters, oh, ow)
+    )
 
 
 @layer
@@ -275,30 +283,29 @@ def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     return mean(pooled("avg_pool2d", x, size, stride, padding, 0.0), 0)
 
 
-def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, border: float) -> Any:
+def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, outside: float) -> Any:
     """The windows of a pooling, their cells along the first axis: (kh·kw, N, C, oh, ow)."""
     _, _, height, width = images(who, x)
     window = height_and_width(who, "size", size, 1)
     steps = window if stride is None else height_and_width(who, "stride", stride, 1)
-    widths = height_and_width(who, "padding", padding, 0)
-    for p, k in zip(widths, window, strict=True):
+    border = border_of(who, padding, window, steps, (1, 1))
+    for (p, _), k in zip(border, window, strict=True):
         if 2 * p > k:
             raise OptionError(
                 f"{who}: padding {p} is more than half of the window's size {k}; "
                 f"windows of nothing but padding have no value"
             )
-    must_fit(who, (height, width), window, widths, (1, 1))
-    patches = windows(with_border(x, widths, border), window, steps)
+    must_fit(who, (height, width), window, border, (1, 1))
+    patches = windows(with_border(x, border, outside), window, steps)
     # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
     return reshape(transpose(patches, (4, 5, 0, 1, 2, 3)), (math.prod(window), *shape_of(patches)[:4]))
 
 
-def images(who: str, x: Any) -> tuple[int, ...]:
+def images(who: str, x: Any, channels: int = 0) -> tuple[int, ...]:
     """The shape of a batch of images."""
     shape = shape_of(x)
     if len(shape) != 4:
-        cure = "; add the axis of the batch with x[None]" if len(shape) == 3 else ""
-        raise ShapeError(f"{who}: x must be (N, C, H, W), got shape {shape}{cure}")
+        raise ShapeError(f"{who}: x must be (N, C, H, W), got shape {shape}{as_images(shape, channels)}")
     if foreign(x.value if isinstance(x, Node) else x):
         raise UnsupportedError(
             f"{who}: windows need a NumPy array; map the function over the lazy array's blocks"
@@ -306,35 +313,68 @@ def images(who: str, x: Any) -> tuple[int, ...]:
     return shape
 
 
-def with_border(x: Any, widths: Pair, value: float) -> Any:
+def as_images(shape: tuple[int, ...], channels: int) -> str:
+    """What makes images of an array that lacks axes, as far as that can be told; 0 channels: any number."""
+    if len(shape) == 3:
+        cures = ["the batch: x[None]"] * (channels in (0, shape[0])) + ["channels: x[:, None]"] * (
+            channels < 2
+        )
+        return f"; add the axis of {', or of '.join(cures)}" if cures else ""
+    depth = channels or 1
+    side = math.isqrt(shape[1] // depth) if len(shape) == 2 else 0
+    if side == 0 or depth * side**2 != shape[1]:
+        return ""
+    return f"; if its rows are images, x.reshape({shape[0]}, {depth}, {side}, {side})"
+
+
+def with_border(x: Any, border: tuple[Pair, Pair], value: float) -> Any:
     """The images with a border of a value; as they are when it has no width."""
-    if widths == (0, 0):
+    if border == NO_BORDER:
         return x
-    return pad(x, ((0, 0), (0, 0), *((n, n) for n in widths)), constant_values=value)
+    return pad(x, ((0, 0), (0, 0), *border), constant_values=value)
 
 
-def height_and_width(who: str, name: str, value: Any, at_least: int) -> Pair:
+def border_of(who: str, padding: Any, window: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """How many cells are added (above, below) and (left, right)."""
+    if padding == "same":
+        if stride != (1, 1):
+            raise OptionError(f"{who}: padding='same' is for stride 1, got {stride}; give it as a number")
+        rows, columns = (d * (k - 1) for k, d in zip(window, dilation, strict=True))
+        return (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+    height, width = height_and_width(who, "padding", padding, 0, ", or 'same'")
+    return (height, height), (width, width)
+
+
+def height_and_width(who: str, name: str, value: Any, at_least: int, other: str = "") -> Pair:
     """An option for height and width: one int for both, or two."""
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2 or not all(is_whole(n) and n >= at_least for n in both):
         raise OptionError(
-            f"{who}: {name} must be an int >= {at_least}, or two of them (height, width), got {value!r}"
+            f"{who}: {name} must be an int >= {at_least}, or two of them (height, width){other}, "
+            f"got {value!r}"
         )
     return int(both[0]), int(both[1])
 
 
-def must_fit(who: str, image: Pair, size: Pair, padding: Pair, dilation: Pair) -> None:
+def a_window(who: str, name: str, value: Any) -> Any:
+    """An option of a pooling module, as the function will take it."""
+    if not (name == "stride" and value is None) and not (name == "padding" and value == "same"):
+        height_and_width(who, name, value, int(name != "padding"))
+    return value
+
+
+def must_fit(who: str, image: Pair, size: Pair, border: tuple[Pair, Pair], dilation: Pair) -> None:
     """Raise unless a window has at least one place in the padded image."""
     if min(size) < 1:
         raise ShapeError(f"{who}: the window has size {size[0]}×{size[1]}; it needs at least one cell")
     places = [
-        positions(n + 2 * p, k, 1, d) for n, k, p, d in zip(image, size, padding, dilation, strict=True)
+        positions(n + sum(b), k, 1, d) for n, k, b, d in zip(image, size, border, dilation, strict=True)
     ]
     if min(places) < 1:
         height, width = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
         spread = f" (with dilation {dilation}: {height}×{width})" if dilation != (1, 1) else ""
-        border = f" with padding {padding}" if padding != (0, 0) else ""
+        padding = f" with padding {tuple(before for before, _ in border)}" if border != NO_BORDER else ""
         raise ShapeError(
             f"{who}: the window of {size[0]}×{size[1]}{spread} is larger than the input of "
-            f"{image[0]}×{image[1]}{border}; use a smaller window or more padding"
+            f"{image[0]}×{image[1]}{padding}; use a smaller window or more padding"
         )

@@ -19,29 +19,34 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.nn import activations
+from tinygrad_lo.nn import activations, functional
 from tinygrad_lo.nn.base import Module
-from tinygrad_lo.nn.functional import dropout
 from tinygrad_lo.options import flag, number, public, unknown, whole
 
-Initializer = Callable[[tuple[int, int], np.random.Generator], Array]
+Shape = tuple[int, ...]
 
-INITS: dict[str, Initializer] = {
+INITS: dict[str, Callable[[Shape, np.random.Generator], Array]] = {
     # A relu halves the power, and this restores it: He et al. 2015.
-    "he": lambda shape, rng: rng.standard_normal(shape) * math.sqrt(2.0 / shape[0]),
+    "he": lambda shape, rng: rng.standard_normal(shape) * math.sqrt(2.0 / fans(shape)[0]),
     # Variance 2 / (inputs + outputs): Glorot and Bengio 2010.
-    "xavier": lambda shape, rng: within(math.sqrt(6.0 / sum(shape)), shape, rng),
+    "xavier": lambda shape, rng: within(math.sqrt(6.0 / sum(fans(shape))), shape, rng),
     # What PyTorch's layers begin with.
-    "uniform": lambda shape, rng: within(1.0 / math.sqrt(shape[0]), shape, rng),
+    "uniform": lambda shape, rng: within(1.0 / math.sqrt(fans(shape)[0]), shape, rng),
 }
 
 
-def within(bound: float, shape: tuple[int, int], rng: np.random.Generator) -> Array:
+def fans(shape: Shape) -> tuple[int, int]:
+    """How many inputs an output has, and outputs an input: by a weight (I, O) or (O, I, kh, kw)."""
+    rows, columns, cells = *shape[:2], math.prod(shape[2:])
+    return (rows, columns) if len(shape) == 2 else (columns * cells, rows * cells)
+
+
+def within(bound: float, shape: Shape, rng: np.random.Generator) -> Array:
     """Uniform between two bounds."""
     return rng.uniform(-bound, bound, shape)
 
 
-def initial(who: str, init: Any, shape: tuple[int, int], rng: Any, dtype: Any) -> Parameter:
+def initial(who: str, init: Any, shape: Shape, rng: Any, dtype: Any) -> Parameter:
     """A weight that begins as asked: by name, or as a function init(shape, rng) draws it."""
     draw = INITS.get(init) if isinstance(init, str) else init
     if not callable(draw):
@@ -89,15 +94,9 @@ class Linear(Module):
 
     @public
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        *,
-        bias: bool = True,
-        init: Any = "he",
-        rng: Any = None,
+        self, inputs: int, outputs: int, *, bias: bool = True, init: Any = "he", rng: Any = None,
         dtype: Any = np.float64,
-    ) -> None:
+    ) -> None:  # fmt: skip
         rows, columns = whole("Linear", "inputs", inputs), whole("Linear", "outputs", outputs)
         self.weight = initial("Linear", init, (rows, columns), rng, dtype)
         self.bias = Parameter(np.zeros(columns, self.weight.dtype)) if flag("Linear", "bias", bias) else None
@@ -242,7 +241,7 @@ class Dropout(Module):
 
     def forward(self, x: Any) -> Any:
         """A random part of the values away, in training."""
-        return dropout(x, self.p, training=self.training, rng=self.rng)
+        return functional.dropout(x, self.p, training=self.training, rng=self.rng)
 
     def __about__(self) -> str:
         return f"p={self.p:g}"
@@ -251,10 +250,13 @@ class Dropout(Module):
 OPTION_READERS: dict[str, Callable[[str, str, Any], Any]] = {
     "slope": activations.a_slope,
     "axis": activations.an_int,
+    "size": functional.a_window,
+    "stride": functional.a_window,
+    "padding": functional.a_window,
 }
 
 
-class Activation(Module):
+class Layer(Module):
     """A function of `lo.nn` as a module: its options are the function's, and so is its documentation."""
 
     function: ClassVar[Callable[..., Any]]
@@ -280,10 +282,17 @@ class Activation(Module):
 
     def forward(self, x: Any) -> Any:
         """The function, with the options of this module."""
+        if not self.takes.parameters:
+            return type(self).function(x)
         return type(self).function(x, **{name: getattr(self, name) for name in self.takes.parameters})
 
     def __about__(self) -> str:
-        return ", ".join(f"{name}={getattr(self, name)!r}" for name in self.takes.parameters)
+        values = {name: getattr(self, name) for name in self.takes.parameters}
+        return ", ".join(f"{name}={value!r}" for name, value in values.items() if value is not None)
+
+
+class Activation(Layer):
+    """A layer that looks at each number, or each row of them."""
 
 
 class ReLU(Activation, of=activations.relu):

@@ -158,7 +158,7 @@ def optioned(op: Op) -> Callable[..., Any]:
         if not x.needs:
             if traced and (maker or x.from_a is not None):
                 return note(constant(result), op, (x,), (data, *options))
-            return constant(result)
+            return constant(result, data)
         out = new(TENSOR)
         out.value = result
         out.needs = True

@@ -365,6 +365,25 @@ _fold: Call = op("fold", fold_forward, options=True,
            rules=(lambda h, y, g, shape, size, stride, dilation: _windows(h, size, stride, dilation),))  # fmt: skip
 
 
+def unfold_forward(x: Array, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    # Places innermost: every copy, there and back, runs along a row of the image, not of a small window.
+    patches = _windows(x, size, stride, dilation).transpose((0, 1, 4, 5, 2, 3))
+    n, channels, kh, kw, oh, ow = patches.shape
+    return patches.reshape((n, channels * kh * kw, oh * ow))
+
+
+def unfold_rule(g: Array, y: Array, x: Array, size: Sizes, stride: Sizes, dilation: Sizes) -> Array:
+    counts = [positions(*of_axis) for of_axis in zip(x.shape[2:], size, stride, dilation, strict=True)]
+    patches = g.reshape((*x.shape[:2], *size, *counts)).transpose((0, 1, 4, 5, 2, 3))
+    return _fold(patches, x.shape, size, stride, dilation)
+
+
+unfold = op("unfold", unfold_forward, (unfold_rule,), options=True, composite=True,
+            spelling="unfold({0}, {1}, {2}, {3})", symbol="columns of {0}", kind="moves",
+            about="All windows of images (N, C, H, W) as columns: (N, C · cells, places).",
+            samples=((Shape(2, 2, 4, 5), (2, 3), (2, 1), (1, 1)), (Shape(1, 2, 5, 4), (2, 2), (1, 2), (2, 1))))  # fmt: skip
+
+
 def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -> Any:
     """All windows of `size` over the last axes of x: (..., n1, n2) -> (..., m1, m2, k1, k2).
 
