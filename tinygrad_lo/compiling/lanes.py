@@ -192,8 +192,8 @@ def strided(x: Any, start: int, loops: list[tuple[int, int]]) -> Any:
     for i in moving:
         n, step = loops[i]
         if step < 0 or n * step > size:  # it runs backward, or loops overlap
-            places = start + sum(np.ix_(*(np.arange(n) * step for n, step in loops)))
-            return at(x, places) if math.prod(places.shape) > 1 else reshape(at(x, places), tuple(shape))
+            places: Any = sum(np.ix_(*(np.arange(n) * step for n, step in loops)))
+            return at(x, start + places)
         begin = min(start, size - n * step)
         if n * step < size:
             y = at(y, (..., slice(begin, begin + n * step)))
