@@ -39,6 +39,7 @@ LEFT_OUT = {
         "logarithms end at −100, and slopes at a floor: a choice, tested with the losses",
     ),
 }
+LEFT_OUT["exp2"] = (lambda x: np.isinf(np.exp2(x)), "2^x overflows, log 2 times it does not yet")
 LEFT_OUT["hypot"] = (
     lambda a, b: ~np.isfinite(np.hypot(a, b)) | (a == 0) & (b == 0),
     "the length overflows, or is 0: no slope exists, and 0 is given",

@@ -104,7 +104,7 @@ def np_clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: 
     return elementwise.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
-def same(x: Any) -> Any:
+def unchanged(x: Any) -> Any:
     """The tensor as it is: of real numbers, what several functions on complex ones give."""
     return x
 
@@ -118,7 +118,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     if name in OURS and hasattr(np, name)
 } | {
     np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: np_clip,
-    np.real: same, np.real_if_close: same,
+    np.real: unchanged, np.real_if_close: unchanged,
     np.fft.fftshift: compositions.fftshift, np.fft.ifftshift: compositions.ifftshift,
     np.linalg.inv: linear.inv, np.linalg.solve: linear.solve,
     np.linalg.det: linear.det, np.linalg.slogdet: linear.slogdet,

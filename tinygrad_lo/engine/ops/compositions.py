@@ -22,7 +22,7 @@ from tinygrad_lo.engine.machine.axes import (
     plain_axis,
 )
 from tinygrad_lo.engine.ops.arithmetic import multiply, subtract
-from tinygrad_lo.engine.ops.elementwise import astype
+from tinygrad_lo.engine.ops.elementwise import astype, in_float32
 from tinygrad_lo.engine.ops.indexing import at
 from tinygrad_lo.engine.ops.reductions import checked_count, mean, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed
@@ -30,7 +30,9 @@ from tinygrad_lo.engine.ops.shapes import axis_or_flat, sequence
 from tinygrad_lo.errors import ShapeError
 
 
-def row(name: str, function: Callable[..., Any], about: str, *samples: tuple[Any, ...]) -> Callable[..., Any]:
+def short(
+    name: str, function: Callable[..., Any], about: str, *samples: tuple[Any, ...]
+) -> Callable[..., Any]:
     """A composition of one line under NumPy's name, called as its samples are."""
     function.__name__ = function.__qualname__ = name.rpartition(".")[2]
     function.__doc__ = about
@@ -38,31 +40,31 @@ def row(name: str, function: Callable[..., Any], about: str, *samples: tuple[Any
     return composed(f"np.{name}({holes})", *samples)(function)
 
 
-TWO = (Shape(3), Shape(3)), (Shape(2, 1), Shape(1, 3))
+PAIRS = (Shape(3), Shape(3)), (Shape(2, 1), Shape(1, 3))
 JOINED = ([Shape(3), Shape(3)],), ([Shape(2, 2), Shape(2, 2)],), ([Shape(), Shape()],)
 UP = (Shape(),), (Shape(2),), (Shape(2, 3),), (Shape(1, 2, 1),)
 
 # fmt: off
-copy = row("copy", lambda a: astype(a, a.dtype), "The same values in memory of their own; the gradient flows through.", *UP)
+copy = short("copy", lambda a: astype(a, a.dtype), "The same values in memory of their own; the gradient flows through.", *UP)
 
-atleast_1d = row("atleast_1d", lambda *arys: in_shape(lambda shape: shape or (1,), arys), "A number as a vector.", *UP)
-atleast_2d = row("atleast_2d", lambda *arys: in_shape(lambda shape: (1,) * (2 - len(shape)) + shape, arys), "A vector as a row.", *UP)
-atleast_3d = row("atleast_3d", lambda *arys: in_shape(lambda shape: (1,) * (2 - len(shape)) + shape + (1,) * (3 - max(len(shape), 2)), arys), "A matrix with a third axis; a vector along the second.", *UP)
-vstack = row("vstack", lambda tup: np.concatenate([np.atleast_2d(x) for x in sequence("vstack", tup)]), "One below the other; vectors are rows.", *JOINED)
-hstack = row("hstack", lambda tup: side_by_side([np.atleast_1d(x) for x in sequence("hstack", tup)]), "Side by side; vectors one after the other.", *JOINED)
-dstack = row("dstack", lambda tup: np.concatenate([np.atleast_3d(x) for x in sequence("dstack", tup)], 2), "One behind the other, along a third axis.", *JOINED)
-column_stack = row("column_stack", lambda tup: side_by_side([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in sequence("column_stack", tup)]), "Side by side; vectors are columns.", *JOINED)
-append = row("append", lambda arr, values, axis=None: np.concatenate(sequence("append", (arr, values)), axis), "Values after the end of an axis; None flattens first.", (Shape(2, 2), Shape(3), None), (Shape(2, 2), Shape(1, 2), 0))
-vsplit = row("vsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0), "A list of parts along the first axis.")
-hsplit = row("hsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, min(1, np.ndim(ary) - 1)), "A list of parts along the second axis; of a vector, along its own.")
-dsplit = row("dsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2), "A list of parts along the third axis.")
+atleast_1d = short("atleast_1d", lambda *arys: in_shape(lambda shape: shape or (1,), arys), "A number as a vector.", *UP)
+atleast_2d = short("atleast_2d", lambda *arys: in_shape(lambda shape: (1,) * (2 - len(shape)) + shape, arys), "A vector as a row.", *UP)
+atleast_3d = short("atleast_3d", lambda *arys: in_shape(lambda shape: (1,) * (2 - len(shape)) + shape + (1,) * (3 - max(len(shape), 2)), arys), "A matrix with a third axis; a vector along the second.", *UP)
+vstack = short("vstack", lambda tup: np.concatenate([np.atleast_2d(x) for x in sequence("vstack", tup)]), "One below the other; vectors are rows.", *JOINED)
+hstack = short("hstack", lambda tup: side_by_side([np.atleast_1d(x) for x in sequence("hstack", tup)]), "Side by side; vectors one after the other.", *JOINED)
+dstack = short("dstack", lambda tup: np.concatenate([np.atleast_3d(x) for x in sequence("dstack", tup)], 2), "One behind the other, along a third axis.", *JOINED)
+column_stack = short("column_stack", lambda tup: side_by_side([np.reshape(x, (-1, 1)) if np.ndim(x) < 2 else x for x in sequence("column_stack", tup)]), "Side by side; vectors are columns.", *JOINED)
+append = short("append", lambda arr, values, axis=None: np.concatenate(sequence("append", (arr, values)), axis), "Values after the end of an axis; None flattens first.", (Shape(2, 2), Shape(3), None), (Shape(2, 2), Shape(1, 2), 0))
+vsplit = short("vsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 0), "A list of parts along the first axis.")
+hsplit = short("hsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, min(1, np.ndim(ary) - 1)), "A list of parts along the second axis; of a vector, along its own.")
+dsplit = short("dsplit", lambda ary, indices_or_sections: np.split(ary, indices_or_sections, 2), "A list of parts along the third axis.")
 
-fliplr = row("fliplr", lambda m: np.flip(m, 1), "The second axis reversed.", (Shape(2, 3),))
-flipud = row("flipud", lambda m: np.flip(m, 0), "The first axis reversed.", (Shape(2, 3),))
-fftshift = row("fft.fftshift", lambda x, axes=None: halves(x, axes, 1), "The axes rolled by half of their size: frequency 0 into the middle.", (Shape(5), None), (Shape(2, 3), 1))
-ifftshift = row("fft.ifftshift", lambda x, axes=None: halves(x, axes, -1), "The inverse of fftshift.", (Shape(5), None), (Shape(2, 3), 1))
+fliplr = short("fliplr", lambda m: np.flip(m, 1), "The second axis reversed.", (Shape(2, 3),))
+flipud = short("flipud", lambda m: np.flip(m, 0), "The first axis reversed.", (Shape(2, 3),))
+fftshift = short("fft.fftshift", lambda x, axes=None: half_rolled(x, axes, 1), "The axes rolled by half of their size: frequency 0 into the middle.", (Shape(5), None), (Shape(2, 3), 1))
+ifftshift = short("fft.ifftshift", lambda x, axes=None: half_rolled(x, axes, -1), "The inverse of fftshift.", (Shape(5), None), (Shape(2, 3), 1))
 
-vdot = row("vdot", lambda a, b: np.dot(np.ravel(a), np.ravel(b)), "The inner product of all elements in their order.", (Shape(2, 3), Shape(2, 3)))
+vdot = short("vdot", lambda a, b: np.dot(np.ravel(a), np.ravel(b)), "The inner product of all elements in their order.", (Shape(2, 3), Shape(2, 3)))
 # fmt: on
 
 
@@ -78,7 +80,7 @@ def side_by_side(parts: list[Any]) -> Any:
     return np.concatenate(parts, min(1, parts[0].ndim - 1) if parts else 0)
 
 
-def halves(x: Any, axes: Any, sign: int) -> Any:
+def half_rolled(x: Any, axes: Any, sign: int) -> Any:
     """Axes rolled by half of their size."""
     along = as_tuple(plain_axis("fftshift", axes), np.ndim(x))
     check_axes("fftshift", np.ndim(x), along)
@@ -165,7 +167,7 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any
     return np.concatenate([y[:-1], np.broadcast_to(last, width.shape)[None]]) if endpoint and num > 1 else y
 
 
-@composed("np.inner({0}, {1})", *TWO[:1], (Shape(2, 3), Shape(2, 3)), (Shape(2, 2, 3), Shape(3)), (Shape(2), Shape(2, 2, 2)), (Shape(), Shape(2)))  # fmt: skip
+@composed("np.inner({0}, {1})", *PAIRS[:1], (Shape(2, 3), Shape(2, 3)), (Shape(2, 2, 3), Shape(3)), (Shape(2), Shape(2, 2, 2)), (Shape(), Shape(2)))  # fmt: skip
 def inner(a: Any, b: Any) -> Any:
     """Products summed over the last axes of both."""
     m, n = np.shape(a), np.shape(b)
@@ -185,7 +187,8 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(wide, tuple(map(operator.mul, a.shape, b.shape)))
 
 
-@composed("np.cross({0}, {1})", TWO[0], (Shape(2, 3), Shape(3)), (Shape(2, 1, 3), Shape(2, 3)))
+@composed("np.cross({0}, {1})", PAIRS[0], (Shape(2, 3), Shape(3)), (Shape(2, 1, 3), Shape(2, 3)))
+@in_float32
 def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: Any = None) -> Any:
     """The cross product of vectors of 3 elements."""
     axisa, axisb, axisc = (axisa, axisb, axisc) if axis is None else (axis,) * 3
@@ -213,6 +216,7 @@ def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @composed("np.average({0}, {1}, {2})", (Shape(3, 2), None, Shape(3, 2)), (Shape(2, 3), 1, Shape(3)), (Shape(2, 3), 0, None), domain=(0.5, 2.0))  # fmt: skip
+@in_float32
 def average(a: Any, axis: Any = None, weights: Any = None, keepdims: bool = False) -> Any:
     """The sum of weights times elements, divided by that of the weights; without them, the mean."""
     if weights is None:

@@ -20,7 +20,7 @@ from tinygrad_lo.engine.graph import Array, Call, Kink, Node, active, constant, 
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import leave, remembered
 from tinygrad_lo.engine.naming import quoted
-from tinygrad_lo.engine.ops.arithmetic import TIE
+from tinygrad_lo.engine.ops.arithmetic import TIE, not_equal
 from tinygrad_lo.engine.ops.registry import Shape, op
 from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
 
@@ -91,13 +91,13 @@ minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min
 # Of nan and another, the other.
 fmax = op("fmax", np.fmax, spelling="np.fmax({0}, {1})", symbol="fmax({0}, {1})", scalar=None, kink=TIE,
           about="The larger of two values, nan only if both are; ties as maximum.",
-          rules=(lambda g, y, a, b: g * (a > b) + g * np.isnan(b) + 0.5 * g * (a == b),
-                 lambda g, y, a, b: g * (b > a) + g * np.isnan(a) + 0.5 * g * (a == b)))  # fmt: skip
+          rules=(lambda g, y, a, b: g * (a > b) + g * not_equal(b, b) + 0.5 * g * (a == b),
+                 lambda g, y, a, b: g * (b > a) + g * not_equal(a, a) + 0.5 * g * (a == b)))  # fmt: skip
 
 fmin = op("fmin", np.fmin, spelling="np.fmin({0}, {1})", symbol="fmin({0}, {1})", scalar=None, kink=TIE,
           about="The smaller of two values, nan only if both are; ties as minimum.",
-          rules=(lambda g, y, a, b: g * (a < b) + g * np.isnan(b) + 0.5 * g * (a == b),
-                 lambda g, y, a, b: g * (b < a) + g * np.isnan(a) + 0.5 * g * (a == b)))  # fmt: skip
+          rules=(lambda g, y, a, b: g * (a < b) + g * not_equal(b, b) + 0.5 * g * (a == b),
+                 lambda g, y, a, b: g * (b < a) + g * not_equal(a, a) + 0.5 * g * (a == b)))  # fmt: skip
 
 
 def where_forward(c: Array, a: Array, b: Array) -> Array:
@@ -137,21 +137,15 @@ logaddexp2 = op("logaddexp2", np.logaddexp2, spelling="np.logaddexp2({0}, {1})",
                 rules=(lambda g, y, a, b: g * sigmoid(LN2 * gap(a, b)),
                        lambda g, y, a, b: g * sigmoid(LN2 * gap(b, a))))  # fmt: skip
 
-# At the origin, where neither has one, the slopes are 0, as that of norm is.
 hypot: Call = op("hypot", np.hypot, spelling="np.hypot({0}, {1})", symbol="√({0}² + {1}²)", scalar="hypot({0}, {1})",
-           about="The length of (a, b), without overflow; slope 0 at 0.", kink=Kink(lambda y, a, b: y == 0),
+           about="The length of (a, b), without overflow; slope 0 at 0, and no second derivative there: nan.",
            rules=(lambda g, y, a, b: g * hypot_slope(a, b),
                   lambda g, y, a, b: g * hypot_slope(b, a)))  # fmt: skip
 
-arctan2 = op("arctan2", np.arctan2, spelling="np.arctan2({0}, {1})", symbol="angle({1}, {0})", pole=True, scalar="atan2({0}, {1})",
-             about="The angle of the point (b, a) in radians, between -π and π; slope 0 at the origin.",
-             rules=(lambda g, y, a, b: g * (hypot_slope(b, a) / no_zero(hypot(a, b))),
-                    lambda g, y, a, b: g * (-hypot_slope(a, b) / no_zero(hypot(a, b)))))  # fmt: skip
-
-
-def no_zero(x: Array) -> Array:
-    """With 1 in place of 0, to divide by."""
-    return np.where(x == 0, 1, x)[()]
+arctan2 = op("arctan2", np.arctan2, spelling="np.arctan2({0}, {1})", symbol="arctan2({0}, {1})", pole=True, scalar="atan2({0}, {1})",
+             about="The angle of the point (b, a) in radians, between -π and π; at the origin, its slope is nan.",
+             rules=(lambda g, y, a, b: g * (hypot_slope(b, a) / hypot(a, b)),
+                    lambda g, y, a, b: g * (-hypot_slope(a, b) / hypot(a, b))))  # fmt: skip
 
 
 def sigmoid_forward(x: Array) -> Array:
@@ -222,7 +216,8 @@ arctanh_slope: Call = op("arctanh_slope", lambda x: 1.0 / (1.0 - x) / (1.0 + x),
 
 
 def hypot_slope_forward(a: Array, b: Array) -> Array:
-    size = no_zero(np.maximum(np.abs(a), np.abs(b)))
+    size = np.maximum(np.abs(a), np.abs(b))
+    size = np.where(size == 0, 1, size)[()]
     a, b = a / size, b / size
     return a / np.maximum(np.hypot(a, b), 1.0)  # which it is, but at the origin
 
@@ -271,7 +266,7 @@ _nan_to_num = op("nan_to_num", lambda x, *values: np.nan_to_num(x, True, *values
                  spelling="np.nan_to_num({0}, True, {1}, {2}, {3})", symbol="finite {0}", fresh=True,
                  about="Numbers in place of nan and infinities, by default 0 and the largest; no gradient where they stand.",
                  samples=((Shape(2, 3), 0.0, None, None), (Shape(), 1.0, 2.0, 3.0)),
-                 rules=(lambda g, y, x, nan, posinf, neginf: np.where(np.isfinite(x), g, 0),))  # fmt: skip
+                 rules=(lambda g, y, x, nan, posinf, neginf: np.where(y == x, g, 0),))  # fmt: skip
 
 
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:

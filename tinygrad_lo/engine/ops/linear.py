@@ -264,7 +264,7 @@ def cumprod_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
 _cumprod = op("cumprod", lambda x, axis: np.cumprod(x, axis=axis), (cumprod_rule,), options=True, refuse=refuse_axis("cumprod"),
               spelling="np.cumprod({0}, {1})", symbol="cumprod {0}", fresh=True, kind="mixes",
               about="The products of the first 1, 2, 3, ... elements along an axis. Exact where elements are 0.",
-              samples=((Shape(5), 0), (Shape(2, 3), 1), (Shape(3, 2), 0), (Shape(2, 3, 2), 1), (Shape(0, 3), 0), (Shape(0, 3), 1)))  # fmt: skip
+              samples=((Shape(2), 0), (Shape(5), 0), (Shape(2, 3), 1), (Shape(2, 3, 2), 1), (Shape(0, 3), 0), (Shape(0, 3), 1)))  # fmt: skip
 
 
 @in_float32
