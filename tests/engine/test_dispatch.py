@@ -181,7 +181,7 @@ CALLS = {
     "average by": lambda x: np.average(X, weights=x, axis=0, keepdims=True),
     "inv": lambda x: np.linalg.inv(x[:, :2]),
     "solve": lambda x: np.linalg.solve(x[:, :2], x[:, 2]),
-    "solve for a matrix": lambda x: np.linalg.solve(X[:, :2], x),
+    "solve for a matrix": lambda x: np.linalg.solve(x[:, :2], x),
     "det": lambda x: np.linalg.det(x[:, :2]),
     "slogdet": lambda x: np.linalg.slogdet(x[:, 1:]).logabsdet,
     "norm 1": lambda x: np.linalg.norm(x - 1.0, 1),

@@ -62,6 +62,8 @@ def test_what_numpy_says_of_an_argument_is_said_by_us():
         lambda: np.repeat(x, -1),
         lambda: np.tile(x, -2),
         lambda: np.rot90(x[0]),
+        lambda: np.rot90(x, 1, (0, 0)),
+        lambda: np.rot90(x, 1, (0, 1, 1)),
         lambda: np.fliplr(x[0]),
         lambda: np.rollaxis(x, 5),
         lambda: np.vstack([x, X.T]),
@@ -83,5 +85,9 @@ def test_what_numpy_says_of_an_argument_is_said_by_us():
             call()
     with pytest.raises(IndexingError, match="out of range"):
         np.take(x, [0, 6])
+    for indices in ([True, False, True], 1.5, None, [], slice(1)):
+        with pytest.raises(IndexingError, match="take: indices must be ints"):
+            np.take(x, indices, axis=1)
+    assert np.take(x, lo.Tensor([2, 0]), axis=1).tolist() == X[:, [2, 0]].tolist()
     with pytest.raises(DomainError, match="singular"):
         np.linalg.inv(lo.Parameter(np.ones((2, 2))))

@@ -124,7 +124,7 @@ def evaluate(text, values):
     """The text as Python."""
     for sign, python in (
         ("×", "*"), ("·", "*"), ("÷", "/"), ("−", "-"), ("^", "**"), ("²", "**2"), ("³", "**3"), ("σ(", "sigmoid("),
-        ("log₂", "log2"), ("log₁₀", "log10"), ("≥", ">="), ("≤", "<="), (" = ", " == "), ("√(", "sqrt("),
+        ("log₂", "log2"), ("log₁₀", "log10"), ("≥", ">="), ("≤", "<="), ("≠", "!="), (" = ", " == "), ("√(", "sqrt("),
     ):  # fmt: skip
         text = text.replace(sign, python)
     text = re.sub(r"√(\w+)", r"sqrt(\1)", text)

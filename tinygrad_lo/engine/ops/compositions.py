@@ -27,7 +27,7 @@ from tinygrad_lo.engine.ops.indexing import at
 from tinygrad_lo.engine.ops.reductions import checked_count, mean, sum
 from tinygrad_lo.engine.ops.registry import Shape, composed
 from tinygrad_lo.engine.ops.shapes import axis_or_flat, sequence
-from tinygrad_lo.errors import ShapeError
+from tinygrad_lo.errors import IndexingError, ShapeError
 
 
 def short(
@@ -119,6 +119,7 @@ def tile(a: Any, reps: Any) -> Any:
 def rot90(m: Any, k: int = 1, axes: Any = (0, 1)) -> Any:
     """Quarter turns from the first of two axes towards the second."""
     k, (first, second) = one_int("rot90", "k", k) % 4, ints("rot90", "axes", axes)
+    check_axes("rot90", np.ndim(m), (first, second))
     turned = np.flip(m, [(), (second,), (first, second), (first,)][k])
     return np.swapaxes(turned, first, second) if k % 2 else turned
 
@@ -137,7 +138,12 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 def take(a: Any, indices: Any, axis: Any = None) -> Any:
     """The elements, or along an axis what lies there, at integer places."""
     a, axis = axis_or_flat("take", a, axis)
-    return at(a, (*(slice(None),) * axis, indices))
+    indices = indices if isinstance(indices, Node) else np.asarray(indices)
+    if indices.dtype.kind not in "iu":  # as an index, a mask would be another thing
+        raise IndexingError(f"take: indices must be ints, got {indices.dtype}")
+    return at(
+        a, (*(slice(None),) * axis, indices if indices.ndim or isinstance(indices, Node) else int(indices))
+    )
 
 
 @composed(
