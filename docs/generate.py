@@ -18,6 +18,7 @@ from tinygrad_lo.engine.ops import (
     TABLE,
     Composed,
     arithmetic,
+    compositions,
     elementwise,
     indexing,
     linear,
@@ -35,6 +36,7 @@ KINDS = (
     (shapes, "Shapes"),
     (indexing, "Indexing and windows"),
     (linear, "Products"),
+    (compositions, "NumPy's names for compositions"),
 )
 
 

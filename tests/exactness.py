@@ -56,6 +56,12 @@ class ExactNumPy:
     inf, nan = mpmath.inf, mpmath.nan
     logaddexp = np.frompyfunc(real(logaddexp), 2, 1, identity=-mpmath.inf)
     maximum, minimum = (np.frompyfunc(real(f), 2, 1) for f in (max, min))
+    fmax, fmin = maximum, minimum
+    hypot, arctan2 = (np.frompyfunc(real(f), 2, 1) for f in (mpmath.hypot, mpmath.atan2))
+    logaddexp2 = np.frompyfunc(
+        real(lambda a, b: logaddexp(a * mpmath.log(2), b * mpmath.log(2)) / mpmath.log(2)), 2, 1
+    )
+    nan_to_num = staticmethod(lambda x, *_: x)  # it is not asked of nan and infinities
 
     def __getattr__(self, name):
         return getattr(np, name)
@@ -66,6 +72,13 @@ class ExactNumPy:
     def array(self, numbers):
         return np.array([x[()] for x in numbers], object)  # np.array keeps arrays without axes as arrays
 
+    def median(self, x, axis=None):
+        axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        rows = np.moveaxis(x, axes, range(-len(axes), 0))
+        rows = np.sort(rows.reshape(*rows.shape[: -len(axes)], -1), -1)
+        n = rows.shape[-1]
+        return np.mean(rows[..., (n - 1) // 2 : n // 2 + 1], -1)
+
     def std(self, x, axis=None, keepdims=False):
         return self.sqrt(np.var(x, axis, keepdims=keepdims))
 
@@ -75,6 +88,8 @@ for _name, _f in {
     "log2": lambda x: mpmath.log(x) / mpmath.log(2), "log10": mpmath.log10,
     "sin": mpmath.sin, "cos": mpmath.cos, "tan": mpmath.tan, "tanh": mpmath.tanh, "sinh": mpmath.sinh,
     "cosh": mpmath.cosh, "arcsin": mpmath.asin, "arccos": mpmath.acos, "arctan": mpmath.atan,
+    "arcsinh": mpmath.asinh, "arccosh": mpmath.acosh, "arctanh": mpmath.atanh,
+    "exp2": lambda x: mpmath.power(2, x), "deg2rad": mpmath.radians, "rad2deg": mpmath.degrees,
 }.items():  # fmt: skip
     setattr(ExactNumPy, _name, np.frompyfunc(real(_f), 1, 1))
 

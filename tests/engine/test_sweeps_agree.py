@@ -204,10 +204,23 @@ def test_einsum_stretches_axes_of_size_one(text, m, n):
     assert b.grad.shape == n
 
 
-@pytest.mark.parametrize("axis", [0, -1, (0,)])
-@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod", "norm", "var", "std"])
-def test_a_scalar_has_no_axis(name, axis):
-    with pytest.raises(ShapeError, match="0-D"):
+@pytest.mark.parametrize("axis", [0, -1, ()])
+@pytest.mark.parametrize("name", ["sum", "max", "min", "prod"])
+def test_a_number_is_reduced_over_axis_0_as_numpy_does(name, axis):
+    x = lo.Parameter(2.0)
+    y = getattr(x, name)(axis=axis)
+    assert y.item() == getattr(np, name)(2.0, axis=axis) == 2.0
+    y.backward()
+    assert x.grad == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "axis"),
+    [(name, axis) for name in ("sum", "max", "min", "prod") for axis in (1, -2, (0,))]
+    + [(name, axis) for name in ("mean", "var", "std", "norm", "cumsum") for axis in (0, -1, 1)],
+)
+def test_a_scalar_has_no_other_axis_as_numpy_says(name, axis):
+    with pytest.raises(ShapeError, match=r"out of range for 0-D: a scalar has no axes"):
         getattr(lo.Parameter(2.0), name)(axis=axis)
 
 

@@ -57,6 +57,8 @@ def lines(what):
         ("getitem", ["y = x[index]", "∂L/∂x = scatter g", "where g = ∂L/∂y"]),
         ("scatter", ["y = scatter g", "∂L/∂g = h[index]", "where h = ∂L/∂y"]),
         ("pick", ["out = s[i, yᵢ]", "∂L/∂s = put g at yᵢ", "no gradient to y", "where g = ∂L/∂out"]),
+        ("hypot", ["y = √(a² + b²)", "∂L/∂a = g × a ÷ √(a² + b²)", "∂L/∂b = g × b ÷ √(b² + a²)", "where g = ∂L/∂y"]),
+        ("inv", ["y = x⁻¹", "∂L/∂x = −(yᵀ @ g @ yᵀ)", "where g = ∂L/∂y"]),
         ("cumsum", ["y = cumsum x", "∂L/∂x = (cumsum g[::-1])[::-1]", "where g = ∂L/∂y"]),
         ("greater", ["y = (a > b)", "no gradient to a, b"]),
         (
@@ -111,7 +113,9 @@ SPACE = {
     name: getattr(math, name)
     for name in ("exp", "log", "log2", "log10", "sqrt", "sin", "cos", "tan", "tanh", "sinh", "cosh")
 } | {
-    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "abs": abs, "max": max, "min": min,
+    "arcsin": math.asin, "arccos": math.acos, "arctan": math.atan, "arctan2": math.atan2, "arcsinh": math.asinh,
+    "arccosh": math.acosh, "arctanh": math.atanh, "deg2rad": math.radians, "rad2deg": math.degrees,
+    "fmax": max, "fmin": min, "abs": abs, "max": max, "min": min,
     "sigmoid": sigmoid, "sign": lambda x: (x > 0) - (x < 0), "clip": lambda x, low, high: min(max(x, low), high),
 }  # fmt: skip
 
@@ -120,7 +124,7 @@ def evaluate(text, values):
     """The text as Python."""
     for sign, python in (
         ("×", "*"), ("·", "*"), ("÷", "/"), ("−", "-"), ("^", "**"), ("²", "**2"), ("³", "**3"), ("σ(", "sigmoid("),
-        ("log₂", "log2"), ("log₁₀", "log10"), ("≥", ">="), ("≤", "<="), (" = ", " == "), ("√(", "sqrt("),
+        ("log₂", "log2"), ("log₁₀", "log10"), ("≥", ">="), ("≤", "<="), ("≠", "!="), (" = ", " == "), ("√(", "sqrt("),
     ):  # fmt: skip
         text = text.replace(sign, python)
     text = re.sub(r"√(\w+)", r"sqrt(\1)", text)

@@ -23,7 +23,7 @@ from tinygrad_lo.engine.machine.arguments import (
 from tinygrad_lo.engine.machine.hooks import branch, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
-from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
 
 
@@ -182,6 +182,11 @@ class Tensor(Node):
         leave("t.item()", self)
         return self.value.item()
 
+    def tolist(self) -> Any:
+        """The values as a Python number, or as nested lists of them."""
+        leave("t.tolist()", self)
+        return self.value.tolist()
+
     def numpy(self) -> ndarray[Any, Any]:
         """The values as a read-only view: writing into a live graph is not possible through it."""
         leave("t.numpy()", self)
@@ -298,6 +303,18 @@ class Tensor(Node):
             f"use np.where or np.concatenate, or assign into t.data before the forward pass"
         )
 
+    def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+        """The root of the sum of squares along the axes, all by default; other orders as `np.linalg.norm`."""
+        if axis is None and self.ndim > 1 and ord not in (None, "fro"):
+            t = spelled(self, "t")
+            write = (
+                f"np.linalg.norm({t}, {ord!r}), np.linalg.norm({t}.ravel(), {ord!r}) or {t}.norm(axis=...)"
+            )
+            raise UnsupportedError(
+                f"norm: ord={ord!r} of {self.ndim} axes means several things; write {write}"
+            )
+        return numpy_names.np_norm(self, ord, axis, keepdims)
+
     sum = reductions.sum
     mean = reductions.mean
     prod = reductions.prod
@@ -305,13 +322,15 @@ class Tensor(Node):
     min = reductions.min
     var = reductions.var
     std = reductions.std
-    norm = numpy_names.np_norm
     dot = linear.dot
+    cumsum, cumprod, trace, diagonal = linear.cumsum, linear.cumprod, linear.trace, linear.diagonal
+    sort, take, repeat, copy = indexing.sort, compositions.take, compositions.repeat, compositions.copy
     reshape = shapes.reshape
     transpose = shapes.transpose
     swapaxes = shapes.swapaxes
     squeeze = shapes.squeeze
-    flatten = shapes.flatten
+    flatten = ravel = shapes.flatten
+    square, sin, cos = arithmetic.square, elementwise.sin, elementwise.cos
     exp = elementwise.exp
     log = elementwise.log
     tanh = elementwise.tanh
@@ -333,6 +352,9 @@ class Tensor(Node):
     cuda = Elsewhere("make the tensor of a CuPy array")
 
     argmax = reductions.argmax
+    argmin = reductions.argmin
+    argsort = numpy_names.plain_answer(np.argsort)
+    round = numpy_names.plain_answer(np.round)
     any = reductions.any
     all = reductions.all
 

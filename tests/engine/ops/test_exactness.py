@@ -39,6 +39,17 @@ LEFT_OUT = {
         "logarithms end at −100, and slopes at a floor: a choice, tested with the losses",
     ),
 }
+LEFT_OUT["exp2"] = (lambda x: np.isinf(np.exp2(x)), "2^x overflows, log 2 times it does not yet")
+LEFT_OUT["hypot"] = (
+    lambda a, b: ~np.isfinite(np.hypot(a, b)) | (a == 0) & (b == 0),
+    "the length overflows, or is 0: no slope exists, and 0 is given",
+)
+LEFT_OUT["hypot_slope"] = LEFT_OUT["arctan2"] = (
+    lambda a, b: ~np.isfinite(np.hypot(a, b)) | (np.hypot(a, b) < np.finfo(a.dtype).tiny ** 0.5),
+    "the same, or 1 / length² overflows",
+)
+
+FILLINGS = ("near", "small", "large", "wide", "ends", "ties", "large ties", "zeros")
 
 # Of ops on arrays: name -> (which fillings, reason).
 NOT_FILLED = {
@@ -49,6 +60,8 @@ NOT_FILLED = {
         ("ties", "large ties", "zeros", "ends"),
         "as var; of two equal points and a third, second derivatives cancel",
     ),
+    **dict.fromkeys(("inv", "solve", "det", "log_det"), (FILLINGS, "LAPACK: as good as the matrix is")),
+    "median": (("ties", "large ties", "zeros"), "as sort"),
     "sort": (("ties", "large ties", "zeros"), "of equals, the first stays the first: a choice at a kink"),
     "sort_by": (("ties", "large ties", "zeros"), "as sort"),
 }
@@ -170,9 +183,6 @@ def test_elementwise_ops_are_exact(op, dtype):
 
 
 # --------------------------------------------------------------------- ops on whole arrays
-
-
-FILLINGS = ("near", "small", "large", "wide", "ends", "ties", "large ties", "zeros")
 
 
 def filling(kind, shape, domain, dtype, rng):

@@ -25,11 +25,9 @@ def as_tuple(axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
-    """The axis argument as an int, a tuple of ints, or None; of a scalar x, no axis exists."""
-    if axis is not None and x is not None and shape_of(x) == () and axis != ():
-        raise ShapeError(f"{who}: axis {axis} out of range for 0-D: a scalar has no axes")
+    """The axis argument as an int, a tuple of ints, or None; axis 0 of a number x, is ()."""
     if axis is None or type(axis) is int:
-        return axis
+        return () if x is not None and axis in (0, -1) and shape_of(x) == () else axis
     if isinstance(axis, (tuple, list)):
         return tuple(plain_axis(who, i) for i in axis)
     if isinstance(axis, np.integer):
@@ -39,7 +37,7 @@ def plain_axis(who: str, axis: Any, x: Any = None) -> Axis:
 
 def one_axis(who: str, axis: Any, x: Any) -> int:
     """The axis argument where there can be only one, as an int from 0 up."""
-    found = plain_axis(who, axis, x)
+    found = plain_axis(who, axis)
     if not isinstance(found, int):
         raise DTypeError(f"{who}: axis must be one int, got {axis!r}")
     ndim = len(shape_of(x))
@@ -79,8 +77,8 @@ def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
     """The error for axes that are out of range or given twice."""
     for i, axis in enumerate(axes):
         if not -ndim <= axis < ndim:
-            allowed = f"allowed {-ndim}..{ndim - 1}" if ndim else "it has no axes"
-            return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D, {allowed}")
+            allowed = f", allowed {-ndim}..{ndim - 1}" if ndim else ": a scalar has no axes"
+            return ShapeError(f"{name}: axis {axis} out of range for {ndim}-D{allowed}")
         if any(axis % ndim == other % ndim for other in axes[:i]):
             return ShapeError(f"{name}: duplicate axis {axis} in {axes}")
     return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from inspect import Parameter
 from types import FunctionType
@@ -14,22 +15,34 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import shape_of
+from tinygrad_lo.engine.machine.axes import as_tuple, check_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import fact
+from tinygrad_lo.engine.machine.refusals import INSTEAD
 from tinygrad_lo.engine.naming import spelled
-from tinygrad_lo.engine.ops import TABLE, arithmetic, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import GraphError, LoError, UnsupportedError
-from tinygrad_lo.options import is_whole
+from tinygrad_lo.engine.ops import (
+    COMPOSED,
+    TABLE,
+    arithmetic,
+    compositions,
+    elementwise,
+    indexing,
+    linear,
+    reductions,
+    shapes,
+)
+from tinygrad_lo.errors import GraphError, LoError, ShapeError, UnsupportedError
+from tinygrad_lo.options import is_finite
 
-MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear)
+MODULES = (arithmetic, elementwise, reductions, shapes, indexing, linear, compositions)
 OURS = {name: f for module in MODULES for name, f in vars(module).items() if f.__class__ is FunctionType}
 
 # An op that is named as a ufunc answers it.
 UFUNCS: dict[Any, Callable[..., Any]] = {
     ufunc: f for name, f in OURS.items() if isinstance(ufunc := getattr(np, name, None), np.ufunc)
 }
-UFUNCS |= {np.float_power: arithmetic.power, np.fabs: elementwise.abs}
+UFUNCS |= {np.float_power: arithmetic.power, np.fabs: elementwise.abs, np.radians: elementwise.deg2rad}
+UFUNCS |= {np.degrees: elementwise.rad2deg, np.positive: operator.pos, np.conjugate: operator.pos}
 
 # Not differentiable, and asked for as facts: answered with plain arrays.
 FACTS = frozenset({
@@ -38,7 +51,7 @@ FACTS = frozenset({
     np.bitwise_and, np.bitwise_or, np.invert, np.bitwise_xor,
     np.argmax, np.argmin, np.argsort, np.any, np.all, np.round, np.count_nonzero, np.nonzero,
     np.allclose, np.array_equal, np.isclose, np.zeros_like, np.ones_like, np.empty_like, np.full_like,
-    np.shape, np.ndim, np.size, np.result_type, np.shares_memory, np.may_share_memory,
+    np.imag, np.angle, np.shape, np.ndim, np.size, np.result_type, np.shares_memory, np.may_share_memory,
 })  # fmt: skip
 
 REDUCE_METHODS: dict[Any, Callable[..., Any]] = {
@@ -48,25 +61,32 @@ REDUCE_METHODS: dict[Any, Callable[..., Any]] = {
 
 
 def np_norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
-    """The root of the sum of squares along the axes (all of them by default): no other order."""
-    vector = len(shape_of(x) if axis is None else np.atleast_1d(axis)) == 1
-    if ord is None or ord == (2 if vector else "fro"):
+    """`np.linalg.norm` of vectors (one axis) and matrices (two), without those of singular values."""
+    axes = as_tuple(plain_axis("norm", axis), len(shape_of(x)))
+    check_axes("norm", len(shape_of(x)), axes)
+    if ord is None or (len(axes), ord) in ((1, 2), (2, "fro")):
         return reductions.norm(x, axis, keepdims)
-    name = spelled(x, "x") if isinstance(x, Node) else "x"
-    size = f"np.abs({name})"
-    along = is_whole(ord) and axis is None and ord in range(len(shape_of(x)))
-    hint = f"; along axis {ord} write {name}.norm(axis={ord})" if along else ""
-    inside = ", ".join([f"axis={axis}"] * (axis is not None) + ["keepdims=True"] * bool(keepdims))
-    write = f"{name}.norm() for the root of the sum of squares"
-    if vector and not isinstance(ord, str):
-        known = {np.inf: f"{size}.max({inside})", -np.inf: f"{size}.min({inside})",
-                 1: f"{size}.sum({inside})", 0: f"np.count_nonzero({name})"}  # fmt: skip
-        write = known.get(ord, f"({size} ** {ord}).sum({inside}) ** (1 / {ord})")
-    elif not vector and axis is None and ord in (1, np.inf, -np.inf):
-        sums = f"{size}.sum(axis={0 if ord == 1 else 1}).{'max' if ord > 0 else 'min'}()"
-        write = f"{sums} for the largest column or row, {size}.sum() for all"
-    kind = "a vector" if vector else "a matrix"
-    raise UnsupportedError(f"np_norm: ord={ord!r} of {kind} has no rule of its own; write {write}{hint}")
+    if len(axes) == 1 and is_finite(ord):
+        return power_norm(elementwise.abs(x), float(ord), axes, keepdims)
+    kind = {1: "a vector", 2: "a matrix"}.get(len(axes), f"{len(axes)} axes")
+    if len(axes) not in (1, 2) or ord not in (np.inf, -np.inf, 1, -1):
+        write = f"write {spelled(x, 'x')}.norm() for the root of the sum of squares"
+        raise UnsupportedError(f"np.linalg.norm: ord={ord!r} of {kind} has no rule here; {write}")
+    size = elementwise.abs(x)
+    if len(axes) == 2:
+        size = reductions.sum(size, axes[0] if ord in (1, -1) else axes[1], True)
+    return (reductions.max if ord > 0 else reductions.min)(size, axes, keepdims)
+
+
+def power_norm(size: Any, p: float, axes: Any, keepdims: bool) -> Any:
+    """(Σ |x|^p)^(1/p), whose slope is 0 where all are 0; of p = 0, how many are not."""
+    if p == 0.0:
+        return reductions.sum((size != 0).astype(size.dtype), axes, keepdims)
+    if p == 1.0:
+        return reductions.sum(size, axes, keepdims)
+    total = reductions.sum(size**p, axes, keepdims)
+    zero = total == 0
+    return np.where(zero, total, np.where(zero, 1.0, total) ** (1.0 / p))
 
 
 def np_windows(x: Any, window_shape: Any, axis: Any = None) -> Any:
@@ -84,13 +104,24 @@ def np_clip(a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: 
     return elementwise.clip(a, a_min if min is None else min, a_max if max is None else max)
 
 
+def unchanged(x: Any) -> Any:
+    """The tensor as it is: of real numbers, what several functions on complex ones give."""
+    return x
+
+
 SAME_NAME = """
-sum prod mean max min var std swapaxes moveaxis expand_dims squeeze broadcast_to concatenate stack
-pad flip take_along_axis sort roll split array_split cumsum outer tensordot tril triu diagonal diag
-trace dot einsum
+sum prod max min broadcast_to concatenate pad cumsum cumprod einsum nan_to_num
 """
-FUNCTIONS: dict[Any, Callable[..., Any]] = {getattr(np, name): OURS[name] for name in SAME_NAME.split()} | {
+FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    getattr(np, name): OURS[name]
+    for name in (*COMPOSED, *SAME_NAME.split())
+    if name in OURS and hasattr(np, name)
+} | {
     np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: np_clip,
+    np.real: unchanged, np.real_if_close: unchanged,
+    np.fft.fftshift: compositions.fftshift, np.fft.ifftshift: compositions.ifftshift,
+    np.linalg.inv: linear.inv, np.linalg.solve: linear.solve,
+    np.linalg.det: linear.det, np.linalg.slogdet: linear.slogdet,
     np.linalg.norm: np_norm, np.lib.stride_tricks.sliding_window_view: np_windows,
     np.where: lambda condition, x, y: elementwise.where(condition, x, y),  # noqa: PLW0108 (checks how many)
     np.reshape: lambda a, shape: shapes.reshape(a, shape),  # noqa: PLW0108 (ours takes several numbers)
@@ -141,8 +172,9 @@ def title(function: Any) -> str:
 
 def unsupported(function: Any, name: str = "") -> UnsupportedError:
     """The error for a NumPy function that has no rule here."""
+    instead = f"; {INSTEAD[function]}" if function in INSTEAD else ""
     return UnsupportedError(
-        f"{name or title(function)} is not differentiable here; what is, is listed in docs/ops.md. "
+        f"{name or title(function)} is not differentiable here{instead}; what is, is listed in docs/ops.md. "
         f"For its value alone pass t.numpy() or t.detach().numpy(), or see lo.define_op"
     )
 
@@ -181,9 +213,11 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
         raise unsupported(function)
     try:
         return answer(function, args, options)
+    except LoError:
+        raise
+    except ValueError as error:
+        raise ShapeError(f"{title(function)}: {error}") from error
     except TypeError as error:
-        if isinstance(error, LoError):
-            raise
         mismatch = str(error).removeprefix("<lambda>() ")
         raise UnsupportedError(
             f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
@@ -196,5 +230,10 @@ def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 def plain_answer(function: Any) -> Callable[..., Any]:
-    """The operator that asks a NumPy function without a derivative."""
-    return lambda self, *others: fact(function, (self, *others), {})
+    """The operator or method that asks a NumPy function without a derivative."""
+
+    def ask(self: Any, *others: Any, **options: Any) -> Any:
+        return fact(function, (self, *others), options)
+
+    ask.__doc__ = f"`np.{function.__name__}`, a plain answer without a gradient."
+    return ask

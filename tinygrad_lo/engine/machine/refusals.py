@@ -18,6 +18,23 @@ from tinygrad_lo.errors import (
     UnknownNameError,
 )
 
+# What NumPy can and the table cannot: what to write instead.
+MATRICES = "write X @ np.cos(angles) and X @ np.sin(angles), its real and imaginary part"
+INSTEAD: dict[Any, str] = dict.fromkeys(
+    [getattr(np.fft, f"{i}{r}fft{n}") for i in ("", "i") for r in ("", "r") for n in ("", "2", "n")],
+    f"tensors are real: for a Fourier transform {MATRICES}",
+) | {
+    np.partition: "np.sort gives the same elements, all in order",
+    np.remainder: "write x - m * np.floor(x / m)",
+    np.sinc: "write np.sin(np.pi * x) / (np.pi * x), which is not defined at 0",
+    np.gradient: "write (f[2:] - f[:-2]) / (2 * h), or np.diff",
+    np.linalg.pinv: "of full rank, np.linalg.solve(A.T @ A, A.T) is the same matrix",
+    np.linalg.eig: "of a dominant eigenvalue, iterate v = A @ v, v = v / v.norm()",
+    np.linalg.eigh: "of known vectors v, the eigenvalues are np.sum(v * (A @ v), axis=0)",
+    np.linalg.svd: "of known vectors u and v, the singular values are np.sum(u * (A @ v), axis=0)",
+    np.linalg.cholesky: "a Gaussian needs np.linalg.slogdet and np.linalg.solve only",
+}  # fmt: skip
+
 
 def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
     """The error for the reader, made from the one that NumPy raised."""

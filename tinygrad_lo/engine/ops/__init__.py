@@ -3,10 +3,19 @@
 Each kind has a file. `TABLE` holds the ops, `COMPOSED` the functions that are written with them.
 """
 
-from tinygrad_lo.engine.ops import arithmetic, elementwise, indexing, linear, losses, reductions, shapes
+from tinygrad_lo.engine.ops import (
+    arithmetic,
+    compositions,
+    elementwise,
+    indexing,
+    linear,
+    losses,
+    reductions,
+    shapes,
+)
 from tinygrad_lo.engine.ops.registry import COMPOSED, TABLE, Composed, Shape, define_op
 
 __all__ = [
-    "COMPOSED", "TABLE", "Composed", "Shape", "arithmetic", "define_op", "elementwise", "indexing", "linear",
+    "COMPOSED", "TABLE", "Composed", "Shape", "arithmetic", "compositions", "define_op", "elementwise", "indexing", "linear",
     "losses", "reductions", "shapes",
 ]  # fmt: skip

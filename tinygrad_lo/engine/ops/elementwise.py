@@ -20,9 +20,9 @@ from tinygrad_lo.engine.graph import Array, Call, Kink, Node, active, constant, 
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import leave, remembered
 from tinygrad_lo.engine.naming import quoted
-from tinygrad_lo.engine.ops.arithmetic import TIE
+from tinygrad_lo.engine.ops.arithmetic import TIE, not_equal
 from tinygrad_lo.engine.ops.registry import Shape, op
-from tinygrad_lo.errors import DTypeError, GraphError
+from tinygrad_lo.errors import DTypeError, GraphError, UnsupportedError
 
 LN2 = math.log(2.0)
 LN10 = math.log(10.0)
@@ -30,6 +30,7 @@ LN10 = math.log(10.0)
 # A ufunc row that does not say how it is written and drawn is written and drawn as its name.
 exp = op("exp", np.exp, (lambda g, y, x: g * y,), probability="makes",
          about="e to the value. Its own derivative.")  # fmt: skip
+exp2 = op("exp2", np.exp2, (lambda g, y, x: g * (LN2 * y),), symbol="2^{0}", about="2 to the value.")
 log = op("log", np.log, (lambda g, y, x: g / x,), pole=True, domain=(0.5, 3.0), about="Natural logarithm.")
 log2 = op("log2", np.log2, (lambda g, y, x: g / LN2 / x,), pole=True, domain=(0.5, 3.0),
           symbol="log₂({0})", about="Logarithm to base 2: bits.")  # fmt: skip
@@ -55,8 +56,19 @@ arccos = op("arccos", np.arccos, (lambda g, y, x: -g * arcsin_slope(x),), domain
 arctan = op("arctan", np.arctan, (lambda g, y, x: g * arctan_slope(x),), scalar="atan({0})",
             about="The angle in radians with this tangent.")  # fmt: skip
 
+deg2rad = op("deg2rad", np.deg2rad, (lambda g, y, x: np.deg2rad(g),), scalar="radians({0})",
+             about="An angle in degrees as one in radians.")  # fmt: skip
+rad2deg = op("rad2deg", np.rad2deg, (lambda g, y, x: np.rad2deg(g),), scalar="degrees({0})",
+             about="An angle in radians as one in degrees.")  # fmt: skip
+
 sinh = op("sinh", np.sinh, (lambda g, y, x: g * np.cosh(x),), about="Hyperbolic sine.")
 cosh = op("cosh", np.cosh, (lambda g, y, x: g * np.sinh(x),), about="Hyperbolic cosine.")
+arcsinh = op("arcsinh", np.arcsinh, (lambda g, y, x: g / hypot(x, 1.0),), scalar="asinh({0})",
+             about="The number with this hyperbolic sine.")  # fmt: skip
+arccosh = op("arccosh", np.arccosh, (lambda g, y, x: g / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),), pole=True, domain=(1.5, 4.0),
+             scalar="acosh({0})", about="The number >= 0 with this hyperbolic cosine; its slope at 1 is infinite.")  # fmt: skip
+arctanh = op("arctanh", np.arctanh, (lambda g, y, x: g * arctanh_slope(x),), pole=True, domain=(-0.9, 0.9),
+             scalar="atanh({0})", about="The number with this hyperbolic tangent.")  # fmt: skip
 
 sign = op("sign", np.sign, (None,), scalar="1.0 if {0} > 0.0 else -1.0 if {0} < 0.0 else {0}",
           about="-1, 0 or 1. No gradient: it is flat, and jumps at 0.", kink=Kink(lambda y, x: x == 0))  # fmt: skip
@@ -75,6 +87,17 @@ minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min
              about="The smaller of two values; a tie shares the gradient equally.", kink=TIE,
              rules=(lambda g, y, a, b: g * (a < b) + 0.5 * g * (a == b),
                     lambda g, y, a, b: g * (b < a) + 0.5 * g * (a == b)))  # fmt: skip
+
+# Of nan and another, the other.
+fmax = op("fmax", np.fmax, spelling="np.fmax({0}, {1})", symbol="fmax({0}, {1})", scalar=None, kink=TIE,
+          about="The larger of two values, nan only if both are; ties as maximum.",
+          rules=(lambda g, y, a, b: g * (a > b) + g * not_equal(b, b) + 0.5 * g * (a == b),
+                 lambda g, y, a, b: g * (b > a) + g * not_equal(a, a) + 0.5 * g * (a == b)))  # fmt: skip
+
+fmin = op("fmin", np.fmin, spelling="np.fmin({0}, {1})", symbol="fmin({0}, {1})", scalar=None, kink=TIE,
+          about="The smaller of two values, nan only if both are; ties as minimum.",
+          rules=(lambda g, y, a, b: g * (a < b) + g * not_equal(b, b) + 0.5 * g * (a == b),
+                 lambda g, y, a, b: g * (b < a) + g * not_equal(a, a) + 0.5 * g * (a == b)))  # fmt: skip
 
 
 def where_forward(c: Array, a: Array, b: Array) -> Array:
@@ -109,6 +132,20 @@ logaddexp = op("logaddexp", np.logaddexp, spelling="np.logaddexp({0}, {1})",
                about="log(exp(a) + exp(b)), finite wherever a and b are.",
                rules=(lambda g, y, a, b: g * sigmoid(gap(a, b)),
                       lambda g, y, a, b: g * sigmoid(gap(b, a))))  # fmt: skip
+logaddexp2 = op("logaddexp2", np.logaddexp2, spelling="np.logaddexp2({0}, {1})",
+                symbol="log₂(2^{0} + 2^{1})", scalar=None, about="log2(2^a + 2^b), finite wherever a and b are.",
+                rules=(lambda g, y, a, b: g * sigmoid(LN2 * gap(a, b)),
+                       lambda g, y, a, b: g * sigmoid(LN2 * gap(b, a))))  # fmt: skip
+
+hypot: Call = op("hypot", np.hypot, spelling="np.hypot({0}, {1})", symbol="√({0}² + {1}²)", scalar="hypot({0}, {1})",
+           about="The length of (a, b), without overflow; slope 0 at 0, and no second derivative there: nan.",
+           rules=(lambda g, y, a, b: g * hypot_slope(a, b),
+                  lambda g, y, a, b: g * hypot_slope(b, a)))  # fmt: skip
+
+arctan2 = op("arctan2", np.arctan2, spelling="np.arctan2({0}, {1})", symbol="arctan2({0}, {1})", pole=True, scalar="atan2({0}, {1})",
+             about="The angle of the point (b, a) in radians, between -π and π; at the origin, its slope is nan.",
+             rules=(lambda g, y, a, b: g * (hypot_slope(b, a) / hypot(a, b)),
+                    lambda g, y, a, b: g * (-hypot_slope(a, b) / hypot(a, b))))  # fmt: skip
 
 
 def sigmoid_forward(x: Array) -> Array:
@@ -172,6 +209,26 @@ arcsin_slope: Call = op("arcsin_slope", lambda x: 1.0 / np.sqrt((1.0 - x) * (1.0
                   rules=(lambda g, y, x: g * (x * y * (y * y)),))  # fmt: skip
 
 
+arctanh_slope: Call = op("arctanh_slope", lambda x: 1.0 / (1.0 - x) / (1.0 + x), composite=True,
+                   spelling="1.0 / (1.0 - np.square({0}))", symbol="1 ÷ (1 − {0}²)", domain=(-0.9, 0.9),
+                   about="The slope of arctanh, exact near -1 and 1.",
+                   rules=(lambda g, y, x: g * (2.0 * (x * y) * y),))  # fmt: skip
+
+
+def hypot_slope_forward(a: Array, b: Array) -> Array:
+    size = np.maximum(np.abs(a), np.abs(b))
+    size = np.where(size == 0, 1, size)[()]
+    a, b = a / size, b / size
+    return a / np.maximum(np.hypot(a, b), 1.0)  # which it is, but at the origin
+
+
+hypot_slope: Call = op("hypot_slope", hypot_slope_forward, composite=True,
+                 spelling="{0} / np.hypot({0}, {1})", symbol="{0} ÷ √({0}² + {1}²)",
+                 about="The cosine of the angle of (a, b), the slope of hypot, without overflow.",
+                 rules=(lambda g, y, a, b: g * (hypot_slope(b, a) * (hypot_slope(b, a) / hypot(a, b))),
+                        lambda g, y, a, b: g * (-y * (hypot_slope(b, a) / hypot(a, b)))))  # fmt: skip
+
+
 def relu_forward(x: Array) -> Array:
     if type(x) is float64:
         return float64(0.0) if x <= 0.0 else x  # in this form nan stays nan
@@ -203,6 +260,24 @@ _clip = op("clip", np.clip, (clip_rule,), options=True,
 def clip(x: Any, a_min: Any = None, a_max: Any = None) -> Any:
     """`np.clip`: no gradient flows to the bounds; for that, use np.maximum and np.minimum."""
     return _clip(x, number("clip", "a_min", a_min), number("clip", "a_max", a_max))
+
+
+_nan_to_num = op("nan_to_num", lambda x, *values: np.nan_to_num(x, True, *values), options=True,
+                 spelling="np.nan_to_num({0}, True, {1}, {2}, {3})", symbol="finite {0}", fresh=True,
+                 about="Numbers in place of nan and infinities, by default 0 and the largest; no gradient where they stand.",
+                 samples=((Shape(2, 3), 0.0, None, None), (Shape(), 1.0, 2.0, 3.0)),
+                 rules=(lambda g, y, x, nan, posinf, neginf: np.where(y == x, g, 0),))  # fmt: skip
+
+
+def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    """`np.nan_to_num`, which never writes into its input: copy=False is refused."""
+    if not copy:
+        raise UnsupportedError(
+            "np.nan_to_num: copy=False would write into a tensor that a graph may have used"
+        )
+    return _nan_to_num(
+        x, *(number("nan_to_num", "nan, posinf or neginf", value) for value in (nan, posinf, neginf))
+    )
 
 
 _detach = op("detach", lambda x: x.copy(), (None,), spelling="{0}.copy()", symbol="detach {0}", scalar="{0}", fresh=True,

@@ -1,4 +1,4 @@
-"""The table, part 6: products of matrices and tensors; diagonals, triangles and running sums."""
+"""The table, part 6: products of matrices and tensors; diagonals, triangles, running sums; inverses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array
+from tinygrad_lo.engine.graph import Array, Call
 from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.axes import check_axes, ints, one_axis, one_int, refuse_axis
 from tinygrad_lo.engine.machine.sums import total
@@ -20,7 +20,7 @@ from tinygrad_lo.engine.ops.indexing import flip, getitem, scatter
 from tinygrad_lo.engine.ops.reductions import sum
 from tinygrad_lo.engine.ops.registry import Shape, composed, op
 from tinygrad_lo.engine.ops.shapes import axis_or_flat, moveaxis, reshape
-from tinygrad_lo.errors import DTypeError, ShapeError
+from tinygrad_lo.errors import DomainError, DTypeError, ShapeError, UnsupportedError
 from tinygrad_lo.options import is_whole
 
 
@@ -240,6 +240,39 @@ def cumsum(x: Any, axis: Any = None) -> Any:
     return _cumsum(*axis_or_flat("cumsum", x, axis))
 
 
+def later(x: Array, by: int, filler: Array) -> Array:
+    """The elements that come so many places later in each row; beyond its end, the filler."""
+    return np.concatenate([x[..., by:], filler[..., :by]], axis=-1)
+
+
+def cumprod_rule(g: Array, y: Array, x: Array, axis: int) -> Array:
+    """What an element multiplies: the product before it, times h[i] = g[i] + x[i+1] h[i+1]. No division by zeros.
+
+    The recurrence is a running sum of pairs (factor, h), made over 1, 2, 4, ... places at once.
+    """
+    g, y, x = (np.moveaxis(part, axis, -1) for part in (g, y, x))
+    zeros, n = np.zeros_like(y) if foreign(y) else np.zeros(y.shape, y.dtype), x.shape[-1]
+    factor, step = later(x, 1, zeros), 1
+    while step < n:
+        g = g + factor * later(g, step, zeros)
+        factor = factor * later(factor, step, zeros)
+        step *= 2
+    before = np.concatenate([zeros[..., :1] + 1.0, y[..., :-1]], axis=-1)
+    return np.moveaxis(before * g, -1, axis)
+
+
+_cumprod = op("cumprod", lambda x, axis: np.cumprod(x, axis=axis), (cumprod_rule,), options=True, refuse=refuse_axis("cumprod"),
+              spelling="np.cumprod({0}, {1})", symbol="cumprod {0}", fresh=True, kind="mixes",
+              about="The products of the first 1, 2, 3, ... elements along an axis. Exact where elements are 0.",
+              samples=((Shape(2), 0), (Shape(5), 0), (Shape(2, 3), 1), (Shape(2, 3, 2), 1), (Shape(0, 3), 0), (Shape(0, 3), 1)))  # fmt: skip
+
+
+@in_float32
+def cumprod(x: Any, axis: Any = None) -> Any:
+    """`np.cumprod`; axis=None flattens first."""
+    return _cumprod(*axis_or_flat("cumprod", x, axis))
+
+
 def triangle(who: str, m: Any, k: Any) -> Any:
     """Where a matrix of this size lies on or below its diagonal number k."""
     shape = shape_of(m)
@@ -307,3 +340,63 @@ def diag(v: Any, k: int = 0) -> Any:
 def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The sum of a diagonal."""
     return sum(diagonal_of("trace", a, offset, axis1, axis2), -1)
+
+
+def flipped(x: Array) -> Array:
+    """The last two axes exchanged: the transpose of every matrix."""
+    return np.swapaxes(x, -1, -2)
+
+
+def refuse_matrix(error: Exception, *inputs: Array) -> Exception | None:
+    shapes = " and ".join(str(np.shape(x)) for x in inputs)
+    if "Singular" in str(error):
+        return DomainError(f"np.linalg: a matrix is singular and has no inverse: shape {shapes}")
+    return ShapeError(f"np.linalg: expected square matrices, and right sides that fit them, got {shapes}")
+
+
+def lapack(f: Callable[..., Array]) -> Callable[..., Array]:
+    """A function of np.linalg on arrays in memory: of lazy ones, NumPy would compute some."""
+
+    def run(*arrays: Array) -> Array:
+        for x in arrays:
+            if foreign(x):
+                raise UnsupportedError(f"np.linalg: a lazy array of shape {x.shape}; pass x.compute()")
+        return f(*arrays)
+
+    return run
+
+
+def solve_by_right(g: Array, y: Array, a: Array, b: Array) -> Array:
+    return solve(flipped(a), g) if b.ndim > 1 else solve(flipped(a), g[..., None])[..., 0]
+
+
+def solve_by_left(g: Array, y: Array, a: Array, b: Array) -> Array:
+    h = solve_by_right(g, y, a, b)
+    return -(h @ flipped(y)) if b.ndim > 1 else -(h[..., None] * y[..., None, :])
+
+
+SQUARE: dict[str, Any] = {
+    "refuse": refuse_matrix,
+    "fresh": True,
+    "kind": "mixes",
+    "samples": ((Shape(2, 2),), (Shape(2, 3, 3),)),
+}
+
+# fmt: off
+inv = op("inv", lapack(np.linalg.inv), spelling="np.linalg.inv({0})", symbol="{0}⁻¹", about="The inverse matrix. To multiply by it, solve.", **SQUARE,
+         rules=(lambda g, y, x: -(flipped(y) @ g @ flipped(y)),))
+solve: Call = op("solve", lapack(np.linalg.solve), spelling="np.linalg.solve({0}, {1})", symbol="solve {0} · x = {1}", about="The x with a @ x = b.",
+           rules=(solve_by_left, solve_by_right),
+           **SQUARE | {"samples": ((Shape(2, 2), Shape(2)), (Shape(3, 3), Shape(3, 2)), (Shape(2, 2, 2), Shape(2)), (Shape(2, 2), Shape(2, 2, 1)))})
+det = op("det", lapack(np.linalg.det), spelling="np.linalg.det({0})", symbol="det {0}", about="The determinant; of a singular matrix, without a gradient.", **SQUARE,
+         rules=(lambda g, y, x: (g * y)[..., None, None] * flipped(inv(x)),))
+log_det = op("log_det", lapack(lambda x: np.linalg.slogdet(x)[1]), spelling="np.linalg.slogdet({0})[1]", symbol="log |det {0}|", **SQUARE,
+             about="The logarithm of the determinant's size.", rules=(lambda g, y, x: g[..., None, None] * flipped(inv(x)),))
+det_sign = op("det_sign", lapack(lambda x: np.linalg.slogdet(x)[0]), (None,), spelling="np.linalg.slogdet({0})[0]", symbol="sign det {0}", **SQUARE,
+              about="The sign of the determinant. No gradient: it is flat.")
+# fmt: on
+
+
+def slogdet(a: Any) -> Any:
+    """`np.linalg.slogdet`: the sign and the logarithm of the size of the determinant."""
+    return type(np.linalg.slogdet(np.eye(1)))(det_sign(a), log_det(a))

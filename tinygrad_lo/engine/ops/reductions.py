@@ -80,6 +80,11 @@ def argmax(x: Any, axis: Any = None) -> Any:
     return along("argmax", np.argmax, x, axis)
 
 
+def argmin(x: Any, axis: Any = None) -> Any:
+    """The index of the smallest element, as plain integers: it has no gradient."""
+    return along("argmin", np.argmin, x, axis)
+
+
 def any(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Whether any element is true, as a plain boolean."""
     return along("any", np.any, x, axis, keepdims=keepdims)
@@ -129,7 +134,7 @@ def checked_count(who: str, x: Any, axis: Any, ddof: Any = 0) -> tuple[Axis, int
     """The checked axis, and the divisor of mean, var and std: the number of elements less ddof."""
     if not isinstance(ddof, (int, np.integer)) or ddof < 0:
         raise OptionError(f"{who}: ddof must be an int >= 0, got {ddof!r}")
-    axis = plain_axis(who, axis, x)
+    axis = plain_axis(who, axis)
     shape = shape_of(x)
     if axis is not None:
         check_axes(who, len(shape), as_tuple(axis, len(shape)))
