@@ -19,7 +19,7 @@ from tinygrad_lo.options import number
 
 
 @loss(inputs_of("probability", "target", widen=False))
-def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
+def binary_cross_entropy(p: Any, y: Any, *, weights: Any = None, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
     Probabilities that `lo.nn.sigmoid` or `softmax` made are traced back to their scores. Otherwise prefer
@@ -56,7 +56,7 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
 
 @loss(inputs_of("scores", "target"))
 def binary_cross_entropy_with_logits(
-    z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
+    z: Any, y: Any, *, pos_weight: Any = None, weights: Any = None, reduction: str = "mean"
 ) -> Any:
     """Cross-entropy of yes-or-no answers, given scores: the sigmoid is inside, and exact at any score.
 
@@ -92,7 +92,7 @@ def binary_cross_entropy_with_logits(
 
 
 @loss(inputs_of("score", "y"), margin=number)
-def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge(score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduction: str = "mean") -> Any:
     """The loss of the two-class SVM: the score should be on the side of y, by a margin.
 
         L_i = max(0, Δ − y s),   y in {−1, +1}
@@ -110,7 +110,9 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
 
 
 @loss(inputs_of("score", "y"), margin=number)
-def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def squared_hinge(
+    score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The hinge loss squared: smooth where the margin is met, harder on those far off.
 
         L_i = max(0, Δ − y s)²,   y in {−1, +1}

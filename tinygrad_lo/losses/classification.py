@@ -15,10 +15,10 @@ from tinygrad_lo.engine.machine.arguments import from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
-from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
+from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, where
 from tinygrad_lo.engine.ops.indexing import pick, put
-from tinygrad_lo.engine.ops.reductions import log_softmax
+from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
@@ -89,6 +89,7 @@ def cross_entropy(
     class_weights: Any = None,
     ignore_index: int | None = None,
     base: float = math.e,
+    weights: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """Softmax and negative log-likelihood in one: the loss of the softmax classifier.
@@ -115,15 +116,9 @@ def cross_entropy(
         0.89
     """
     who = "cross_entropy"
-    weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
-    # Cheap test first: is_softmax walks the graph.
-    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
-        warn_once(
-            who,
-            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
-            f"into softmax, or pass log_softmax(...) to nll",
-        )
+    w = None if class_weights is None else class_weights_of(who, class_weights, scores)
+    warn_of_softmax(who, scores)
+    shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     raw = target.value if isinstance(target, Node) else target
     if shape == (raw.shape if type(raw) is ndarray else np.shape(raw)):
         if ignore_index is not None:
@@ -133,14 +128,37 @@ def cross_entropy(
         # Plain float64 targets must not turn a float32 loss into float64.
         q = distribution(who, "target", as_float(in_single(q), scores.dtype), is_float16)
         q = entering(q, "q", scores)
-        losses, weight = of_distribution(scores, q, label_smoothing, weights), None
+        losses, weight = of_distribution(scores, q, label_smoothing, w), None
     else:
-        losses, weight = of_labels(who, scores, target, label_smoothing, weights, ignore_index)
+        scores, labels, weight, keep = labelled(who, scores, target, w, ignore_index)
+        log_p = named(log_softmax(scores, -1), "log p")
+        if label_smoothing:
+            q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
+            losses = times(expected(log_p, q, label_smoothing, w, scores), keep)
+        else:
+            losses = times(-named(pick(log_p, labels), "log p_y"), weight)
     if base != math.e:
         losses = losses / math.log(base)
-    losses = named(losses, "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
+    return counted(losses, weight)
+
+
+def counted(losses: Any, weight: Any) -> Any:
+    """The losses of rows, and what each counts in the mean, if not 1."""
+    losses = named(losses, "L_i")
     return losses if weight is None else (losses, weight)
+
+
+def warn_of_softmax(who: str, scores: Any) -> None:
+    """Warn of scores that are the output of softmax."""
+    op = scores.op if isinstance(scores, Node) else None
+    # Cheap test first: is_softmax walks the graph.
+    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
+        warn_once(
+            who,
+            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
+            f"into softmax, or pass log_softmax(...) to nll",
+        )
 
 
 def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
@@ -153,25 +171,25 @@ def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
     return expected(log_p, q, epsilon, weights, scores)
 
 
-def of_labels(
-    who: str, scores: Any, target: Any, epsilon: float, weights: Any, ignore_index: int | None
-) -> tuple[Any, Any]:
-    """−log p_y, smoothed and weighted, as a column: (..., 1) meets the weights without a reshape."""
-    labels = labels_of(who, scores, target, ignore_index)
-    keep = None
+def labelled(
+    who: str, scores: Any, labels: Any, class_weights: Any = None, ignore_index: int | None = None
+) -> tuple[Any, Any, Any, Any]:
+    """Scores and labels; what each row counts, and whether it does, or None, as columns.
+
+    A column (..., 1) meets what is picked without a reshape.
+    """
+    labels, keep = labels_of(who, scores, labels, ignore_index), None
     if ignore_index is not None:
         scores, labels, keep = without_ignored(who, scores, labels, ignore_index)
-    weight = keep
-    if weights is not None:
-        w_y = pick(broadcast_to(weights, scores.shape), labels)
-        weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
-    log_p = named(log_softmax(scores, -1), "log p")
-    if not epsilon:
-        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
-    else:
-        q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
-        losses, factor = expected(log_p, q, epsilon, weights, scores), keep
-    return losses if factor is None else losses * factor, weight
+    if class_weights is None:
+        return scores, labels, keep, keep
+    w_y = pick(broadcast_to(class_weights, scores.shape), labels)
+    return scores, labels, entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores), keep
+
+
+def times(losses: Any, factor: Any) -> Any:
+    """The losses, times a factor if there is one."""
+    return losses if factor is None else losses * factor
 
 
 def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> Any:
@@ -206,6 +224,7 @@ def multiclass_hinge(
     power: int = 1,
     over: str = "others",
     combine: str = "sum",
+    weights: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """The multiclass SVM loss: every wrong class should score lower than the right one, by a margin.
@@ -240,30 +259,81 @@ def multiclass_hinge(
     return named(losses / scores.shape[-1] if combine == "mean" else losses, "L_i")
 
 
-@loss(scores_and_labels, column=True)
-def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
+@loss(scores_and_labels, column=True, ignore_index=label_or_none)
+def nll(
+    log_probabilities: Any,
+    labels: Any,
+    *,
+    class_weights: Any = None,
+    ignore_index: int | None = None,
+    weights: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """Negative log-likelihood of the right classes, given log-probabilities.
 
-        L_i = −log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y)
+        L_i = −w_y log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y), with class_weights w, too
 
+    Shapes:   class_weights (C,).
     Units:    those of the logarithm: nats for log_softmax.
-    Raises:   DomainError: a log-probability is above 0: scores or probabilities were passed.
+    At the edges: rows labelled ignore_index count nowhere.
+    Raises:   DomainError: a log-probability is above 0: scores or probabilities were passed.  OptionError:
+              unless class_weights are finite and >= 0.
     Source:   lectures 001 and 004; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
+    w = class_weights_of("nll", class_weights, log_probabilities)
+    log_p, labels, weight, _ = labelled("nll", log_probabilities, labels, w, ignore_index)
     log_p = require(
-        log_probabilities,
+        log_p,
         lambda x: ~(x > 1e-6),
         lambda v, place: DomainError(
             f"nll: log-probability {v:g}{place} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
-    labels = labels_of("nll", log_p, labels)
-    return named(-named(pick(log_p, labels), "log p_y"), "L_i")
+    return counted(times(-named(pick(log_p, labels), "log p_y"), weight), weight)
+
+
+@loss(scores_and_labels, column=True, gamma=functools.partial(number, at_least=0.0))
+def focal(
+    scores: Any,
+    labels: Any,
+    *,
+    gamma: float = 2.0,
+    class_weights: Any = None,
+    weights: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Cross-entropy that all but forgets what is classified well: for rare classes among many easy samples.
+
+        L_i = −w_y (1 − p_y)^γ log p_y,  p = softmax s,  with class_weights w and the mean Σ L_i / Σ w_y
+
+    gamma=0 is cross_entropy. For two classes, scores (0, z) are the sigmoid form of the paper, α its weights.
+
+    Shapes:   class_weights (C,).
+    Units:    nats.
+    At the edges: finite in value and gradient at any finite scores, with any γ: 1 − p_y is not rounded to 0.
+    Raises:   OptionError: unless class_weights are finite and >= 0.
+    Source:   Lin et al. 2017, eq. 5, of several classes. The paper divides the sum by the number of its
+              positives. Torchvision takes a sigmoid for each class, with α = 0.25.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> round(float(lo.losses.focal([[0.0, 0.0]], [0])), 4)  # ¼ ln 2
+        0.1733
+    """
+    warn_of_softmax("focal", scores)
+    w = class_weights_of("focal", class_weights, scores)
+    scores, labels, weight, _ = labelled("focal", scores, labels, w)
+    log_p = named(log_softmax(scores, -1), "log p")
+    losses = -named(pick(log_p, labels), "log p_y")
+    if gamma:
+        right = equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
+        others = named(logsumexp(where(right, -math.inf, log_p), -1, True), "log(1 − p_y)")
+        losses = named(exp(others * gamma), "(1 − p_y)^γ") * losses
+    return counted(times(losses, weight), weight)
 
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
@@ -329,7 +399,9 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
-    """A weight for each class, in the dtype of the scores."""
+    """A weight for each class, in the dtype of the scores, or None."""
+    if weights is None:
+        return None
     if isinstance(weights, Mapping):
         raise OptionError(
             f"{who}: class_weights is a list of one number for each class, got {type(weights).__name__}; "

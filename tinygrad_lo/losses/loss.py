@@ -37,7 +37,7 @@ REDUCTION = functools.partial(choice, allowed=("mean", "sum", "none", "batchmean
 def loss(
     read: Reader, *, column: bool = False, **readers: OptionReader
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Make a loss of a formula, of which `reduction` is the caller's option and not the formula's.
+    """Make a loss of a formula, of whose options `weights` and `reduction` are read here and not by it.
 
     `readers` read the options of these names, all others are left to the formula; a default is taken as it
     is. A formula without `reduction` in its signature is not reduced. One with `column=True` keeps an axis of
@@ -51,15 +51,20 @@ def loss(
         standard = "mean" if "reduction" in parameters else None
         names = list(parameters)[count:]
         optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
-        optional.pop("reduction", None)
+        for name in ("weights", "reduction"):
+            optional.pop(name, None)
 
         @functools.wraps(formula)
-        def call(*inputs: Any, reduction: Any = standard, **options: Any) -> Any:
+        def call(*inputs: Any, reduction: Any = standard, weights: Any = None, **options: Any) -> Any:
             birth = tick()
             if reduction is not standard:
                 if standard is None:
                     raise unknown(who, "reduction", list(parameters))
                 REDUCTION(who, "reduction", reduction)
+            if weights is not None:
+                if "weights" not in parameters:
+                    raise unknown(who, "weights", list(parameters))
+                weights = weights_of(who, "weights", weights)
             if options or len(inputs) != count:
                 if len(inputs) != count or not options.keys() <= optional.keys():
                     inputs, options = by_place(formula, inputs, options)
@@ -68,7 +73,7 @@ def loss(
             inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
             if standard is not None:
-                losses = reduced(who, losses, reduction, column)
+                losses = reduced(who, losses, reduction, column, weights)
             return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
 
         call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
@@ -95,24 +100,54 @@ def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, 
     text = inspect.cleandoc(shared).format(*parameters)
     if "reduction" in parameters:
         text = text.replace("result ", 'result () or, with reduction="none", ')
-        readers = readers | {"reduction": REDUCTION}
+        readers = readers | {"weights": weights_of, "reduction": REDUCTION}
     return completed(doc, text, readers)
 
 
-def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
+def reduced(who: str, losses: Any, reduction: str, column: bool, weights: Any = None) -> Any:
     """The losses as one number, or as they are."""
-    losses, weights = losses if type(losses) is tuple else (losses, None)
+    losses, counts = losses if type(losses) is tuple else (losses, None)
     shape = losses.value.shape if isinstance(losses, Node) else losses.shape
-    if reduction == "none" or not shape:
+    if weights is not None:
+        losses, counts = weighted(who, losses, counts, weights, reduction, column)
+    elif reduction == "batchmean":
+        counts = None
+    if reduction == "none" or (not shape and counts is None):
         return named(reshape(losses, shape[:-1]), "L_i") if column else losses
     s = total(losses)
     if reduction == "sum":
         return s
-    if weights is not None and reduction == "mean":
-        text = f"{who}: no samples left to average: class_weights are 0 for all labels of the batch"
-        return s / check(total(weights), lambda w: bool(w != 0), lambda w: ShapeError(text))
+    if counts is not None:
+        which = "class_weights are 0 for all labels of the batch" if weights is None else "all weights are 0"
+        text = f"{who}: no samples left to average: {which}"
+        return s / check(total(counts), lambda w: bool(w != 0), lambda w: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
+
+
+def weights_of(who: str, name: str, weights: Any) -> Any:
+    """One finite number >= 0 for each sample, or None."""
+    return require(
+        data_of(who, weights),
+        lambda w: (w >= 0) & (w < math.inf),
+        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0, got {v}{place}"),
+    )
+
+
+def weighted(
+    who: str, losses: Any, counts: Any, weights: Any, reduction: str, column: bool
+) -> tuple[Any, Any]:
+    """The losses times the weights of their samples, and the numbers of which a mean divides by the sum."""
+    shape, rows = losses.shape, losses.shape[: losses.ndim - column][:1]
+    if weights.shape != rows:
+        raise ShapeError(f"{who}: weights must be {rows}, one for each sample, got {weights.shape}")
+    w = weights if weights.dtype == losses.dtype else astype(weights, losses.dtype)
+    w = entering(reshape(w, (*rows, *[1] * (losses.ndim - len(rows)))), "w", losses)
+    losses = named(losses * w, "w_i L_i")
+    if reduction == "batchmean":
+        return losses, w
+    outputs = math.prod(shape[1:])
+    return losses, counts * w if counts is not None else w if outputs == 1 else w * outputs
 
 
 def inputs_of(*names: str, last: str = "", each: Any = None, widen: bool = True) -> Reader:
