@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -309,7 +309,8 @@ def focal(
 ) -> Any:
     """Cross-entropy that all but forgets what is classified well: for rare classes among many easy samples.
 
-        L_i = −w_y (1 − p_y)^γ log p_y,  p = softmax s,  with class_weights w and the mean Σ L_i / Σ w_y
+        L_i = −w_y (1 − p_y)^γ log p_y,  p_y = σ(m),  m = s_y − log Σ_{j≠y} e^(s_j)
+        class_weights w:  the mean is Σ L_i / Σ w_y
 
     gamma=0 is cross_entropy. For two classes, scores (0, z) are the sigmoid form of the paper, α its weights.
 
@@ -327,12 +328,13 @@ def focal(
     warn_of_softmax("focal", scores)
     w = class_weights_of("focal", class_weights, scores)
     scores, labels, weight, _ = labelled("focal", scores, labels, w)
-    log_p = named(log_softmax(scores, -1), "log p")
-    losses = -named(pick(log_p, labels), "log p_y")
+    right = entering(equal(expand_dims(labels, -1), np.arange(scores.shape[-1])), "j=y", scores)
+    others = named(logsumexp(where(right, -math.inf, scores), -1, True), "log Σ_{j≠y} e^(s_j)")
+    # Of the one number m, p_y = σ(m): through the softmax, the slopes of the two factors would cancel.
+    m = named(named(pick(scores, labels), "s_y") - others, "m")
+    losses = named(softplus(-m), "−log p_y")
     if gamma:
-        right = equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
-        others = named(logsumexp(where(right, -math.inf, log_p), -1, True), "log(1 − p_y)")
-        losses = named(exp(others * gamma), "(1 − p_y)^γ") * losses
+        losses = named(exp(softplus(m) * -gamma), "(1 − p_y)^γ") * losses
     return counted(times(losses, weight), weight)
 
 
