@@ -267,8 +267,9 @@ def require(x: Any, holds: Callable[[Array], Array], error: Callable[[Any, Place
     """Check what must hold everywhere; `error` learns the first value for which it does not, and where."""
 
     def first_error(data: Array) -> Exception:
+        data = np.asarray(data)  # of a lazy array
         place = first_place(np.logical_not(holds(data)))
-        return error(np.asarray(data)[place], place)
+        return error(data[place], place)
 
     return check(x, lambda data: bool(holds(data).all()), first_error)
 
