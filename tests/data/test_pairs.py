@@ -65,7 +65,7 @@ def test_lists_and_tensors_of_labels():
 
 WRONG = [
     ([0, 0, 4, 1, 1], LabelError, "row 2 has no positive: no other row has its label 4"),
-    ([3, 3, 3], LabelError, "no sample has a negative: all 3 have the label 3"),
+    ([3, 3, 3], LabelError, "no sample has a negative: all labels are 3"),
     ([], ShapeError, "no samples"),
     (5, ShapeError, r"labels must be \(1,\)"),
     ([[0, 0], [1, 1]], ShapeError, r"labels must be \(2,\), one for each of the samples, got \(2, 2\)"),

@@ -231,7 +231,7 @@ def check_weights(name):
         for p, gradient in zip(leaves(params), gradients, strict=True):
             np.testing.assert_allclose(p.grad, gradient, rtol=1e-12, atol=1e-15)
     with pytest.raises(
-        errors.OptionError, match=f"^{name}: weights must be finite and >= 0, got -1.0 at row 3"
+        errors.OptionError, match=f"^{name}: weights must be finite and >= 0 in float64, got -1.0 at row 3"
     ):
         compiled(np.array([1.0, 1.0, 1.0, -1.0]))
 

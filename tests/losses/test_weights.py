@@ -85,7 +85,7 @@ WRONG = [
     (W[:3], ShapeError, r"mse: weights must be \(4,\), one for each sample, got \(3,\)"),
     (W[:, None], ShapeError, r"must be \(4,\), one for each sample, got \(4, 1\)"),
     (2.0, ShapeError, r"must be \(4,\), one for each sample, got \(\)"),
-    ([1.0, -0.5, 1.0, 1.0], OptionError, "weights must be finite and >= 0, got -0.5 at row 1"),
+    ([1.0, -0.5, 1.0, 1.0], OptionError, "weights must be finite and >= 0 in float64, got -0.5 at row 1"),
     ([1.0, np.nan, 1.0, 1.0], OptionError, "got nan at row 1"),
     ([1.0, 1.0, np.inf, 1.0], OptionError, "got inf at row 2"),
     ([0, 0, 0, 0], ShapeError, "mse: no samples left to average: all weights are 0"),
@@ -114,6 +114,11 @@ def test_weights_do_not_change_the_dtype(dtype, weights):
         out = L.huber(lo.Parameter(P.astype(dtype)), T, weights=weights, reduction=reduction)
         assert out.dtype == dtype
     assert L.mae(P.astype(dtype), T, weights=weights).dtype == dtype
+
+
+def test_weights_must_be_numbers_of_the_dtype():
+    with pytest.raises(OptionError, match="weights must be finite and >= 0 in float32, got inf at row 1"):
+        L.mse(P.astype(np.float32), T, weights=[1.0, 1e300, 1.0, 1.0])
 
 
 def test_weights_can_be_learned():
@@ -154,5 +159,5 @@ def test_lazy_weights_stay_lazy():
         loss = L.mse(lo.Parameter(p), T, weights=weights)
         assert hasattr(loss.data, "dask")
         assert float(loss.data.compute()) == near(459.20428571428573)
-    with pytest.raises(OptionError, match="weights must be finite and >= 0, got -1 at row 0"):
+    with pytest.raises(OptionError, match=r"in float64, got -1.0 at row 0"):
         L.mse(P, T, weights=da.from_array(np.array([-1, 1, 1, 1])))

@@ -257,15 +257,12 @@ def multiples(right: LossVariant, trials: list[Trial]) -> Iterator[tuple[LossVar
             yield variant, f"factor {ratio:.4g}", f"is {ratio:.4g} times what it should be, on every batch"
 
 
-Moves = dict[str, Callable[[Array], Array]]
-ALIKE: Moves = {"1 000": lambda s: s + 1000.0, "−1 000": lambda s: s - 1000.0}
-APART: Moves = {"±1 000": lambda s: 1000.0 * np.sign(s)}
-LARGE: dict[str, tuple[str, Moves]] = {
-    "cross_entropy": ("softmax", ALIKE),
-    "focal": ("softmax", ALIKE),
-    "binary_cross_entropy_with_logits": ("sigmoid", APART),
-    "log_cosh": ("cosh", APART),
+LARGE: dict[str, tuple[str, dict[str, Callable[[Array], Array]]]] = {
+    "cross_entropy": ("softmax", {"1 000": lambda s: s + 1000.0, "−1 000": lambda s: s - 1000.0}),
+    "binary_cross_entropy_with_logits": ("sigmoid", {"±1 000": lambda s: 1000.0 * np.sign(s)}),
+    "log_cosh": ("cosh", {"±1 000": lambda r: 1000.0 * np.sign(r)}),
 }
+LARGE["focal"] = LARGE["cross_entropy"]
 
 
 def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: Batch) -> None:

@@ -81,12 +81,6 @@ def picked(x: Any, labels: Any) -> Array:
     return np.asarray(np.take_along_axis(x, np.asarray(labels)[:, None], -1)[:, 0])
 
 
-def sigmoid_focal(gamma: float, scores: Any, right: Array) -> Array:
-    """The focal loss of a yes or no for each class, added up."""
-    p = sigmoid(np.where(right, scores, -scores))
-    return np.asarray(((1.0 - p) ** gamma * -np.log(p)).sum(-1))
-
-
 def nearer(o: Any, anchor: Any, positive: Any, start: Any, negative: Any) -> Any:
     """d_p − d_n of the triplet loss; `start` is where the negative is measured from."""
     power = 1.0 if o.distance == "squared" else 0.5
@@ -186,8 +180,6 @@ KNOWN: dict[str, Known] = {
         Slip("is multiplied by α = 0.25", lambda each, o, s, y: 0.25 * each),
         Slip("is divided by the sum of the factors (1 − p_y)^γ, not by N", lambda each, o, s, y: each
              * each.size / ((1.0 - picked(softmax(s), y)) ** o.gamma).sum(), cause="mean or sum"),
-        Slip("takes a sigmoid for each class where softmax belongs: torchvision's sigmoid_focal_loss",
-             lambda each, o, s, y: sigmoid_focal(o.gamma, s, ~others(y, s.shape[-1]))),
         Slip("leaves out the logarithm", lambda each, o, s, y: -picked(softmax(s), y)
              * (1.0 - picked(softmax(s), y)) ** o.gamma),
         Slip("applies softmax twice", inputs=lambda s, y: (softmax(s), y)),

@@ -1,4 +1,4 @@
-"""Which samples to compare: pairs and triplets for losses of distances, drawn anew for every epoch."""
+"""Which samples to compare in an epoch: pairs and triplets for losses of distances."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tinygrad_lo.options import public
 def pairs(labels: Any, *, rng: Any = None) -> tuple[Array, Array, Array]:
     """One epoch of pairs (i, j, y) for `lo.losses.contrastive`, half of them similar, shuffled.
 
-    Each sample comes as i twice: with another one of its class, y = 0, and with one of another class, y = 1.
+    Each sample is i twice: with another one of its class, y = 0, and with one of another class, y = 1.
 
     Shapes:   labels (n,) of ints, any values; i, j, y (2n,) of ints: `contrastive(E[i], E[j], y)`.
     Raises:   LabelError: a class has one sample, or all labels are equal.  DTypeError: the labels are not
               integers.  ShapeError: other shapes, or no samples.  OptionError: rng is no generator.
-    Source:   lecture 003; the balance is ours.
+    Source:   lecture 003.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> labels = np.array([5, 5, 7, 7])
@@ -76,9 +76,7 @@ def drawn(who: str, labels: Any, rng: np.random.Generator) -> tuple[Array, Array
             f"that class more samples"
         )
     if len(classes) == 1:
-        raise LabelError(
-            f"{who}: no sample has a negative: all {n} have the label {y[0]}; use two classes or more"
-        )
+        raise LabelError(f"{who}: no sample has a negative: all labels are {y[0]}; use two classes or more")
     # Sorted by class, a class is a run, and all others are the run that follows it around the end.
     order = np.argsort(which, kind="stable")
     size = count[which[order]]

@@ -10,6 +10,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
@@ -82,12 +83,12 @@ def binary_cross_entropy_with_logits(
     y = probabilities(who, "target", y)
     positive = y * named(softplus(-z), "−log h")
     if pos_weight is not None:
-        w = weights_in(who, "pos_weight", pos_weight, z.dtype)
+        w = weights_in(who, "pos_weight", plain_number(who, "pos_weight", pos_weight), z.dtype)
         if w.ndim and w.shape != z.shape[-1:]:
             raise ShapeError(
                 f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
             )
-        positive = positive * w[()]
+        positive = positive * w
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
 

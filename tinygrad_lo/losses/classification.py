@@ -17,6 +17,7 @@ from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
 from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
+from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.indexing import pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
@@ -128,24 +129,24 @@ def cross_entropy(
         # Plain float64 targets must not turn a float32 loss into float64.
         q = distribution(who, "target", as_float(in_single(q), scores.dtype), is_float16)
         q = entering(q, "q", scores)
-        losses, weight = of_distribution(scores, q, label_smoothing, w), None
+        losses, factor, weight = of_distribution(scores, q, label_smoothing, w), None, None
     else:
         scores, labels, weight, keep = labelled(who, scores, target, w, ignore_index)
         log_p = named(log_softmax(scores, -1), "log p")
         if label_smoothing:
             q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
-            losses = times(expected(log_p, q, label_smoothing, w, scores), keep)
+            losses, factor = expected(log_p, q, label_smoothing, w, scores), keep
         else:
-            losses = times(-named(pick(log_p, labels), "log p_y"), weight)
+            losses, factor = -named(pick(log_p, labels), "log p_y"), weight
     if base != math.e:
         losses = losses / math.log(base)
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
-    return counted(losses, weight)
+    return terms(losses, factor, weight)
 
 
-def counted(losses: Any, weight: Any) -> Any:
-    """The losses of rows, and what each counts in the mean, if not 1."""
-    losses = named(losses, "L_i")
+def terms(losses: Any, factor: Any, weight: Any) -> Any:
+    """The losses of rows times a factor, and what each counts in the mean; None is 1."""
+    losses = named(losses if factor is None else losses * factor, "L_i")
     return losses if weight is None else (losses, weight)
 
 
@@ -185,11 +186,6 @@ def labelled(
         return scores, labels, keep, keep
     w_y = pick(broadcast_to(class_weights, scores.shape), labels)
     return scores, labels, entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores), keep
-
-
-def times(losses: Any, factor: Any) -> Any:
-    """The losses, times a factor if there is one."""
-    return losses if factor is None else losses * factor
 
 
 def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> Any:
@@ -284,7 +280,7 @@ def nll(
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
-    w = class_weights_of("nll", class_weights, log_probabilities)
+    w = None if class_weights is None else class_weights_of("nll", class_weights, log_probabilities)
     log_p, labels, weight, _ = labelled("nll", log_probabilities, labels, w, ignore_index)
     log_p = require(
         log_p,
@@ -294,7 +290,7 @@ def nll(
             f"or scores to cross_entropy"
         ),
     )
-    return counted(times(-named(pick(log_p, labels), "log p_y"), weight), weight)
+    return terms(-named(pick(log_p, labels), "log p_y"), weight, weight)
 
 
 @loss(scores_and_labels, column=True, gamma=functools.partial(number, at_least=0.0))
@@ -326,7 +322,7 @@ def focal(
         0.1733
     """
     warn_of_softmax("focal", scores)
-    w = class_weights_of("focal", class_weights, scores)
+    w = None if class_weights is None else class_weights_of("focal", class_weights, scores)
     scores, labels, weight, _ = labelled("focal", scores, labels, w)
     right = entering(equal(expand_dims(labels, -1), np.arange(scores.shape[-1])), "j=y", scores)
     others = named(logsumexp(where(right, -math.inf, scores), -1, True), "log Σ_{j≠y} e^(s_j)")
@@ -335,7 +331,7 @@ def focal(
     losses = named(softplus(-m), "−log p_y")
     if gamma:
         losses = named(exp(softplus(m) * -gamma), "(1 − p_y)^γ") * losses
-    return counted(times(losses, weight), weight)
+    return terms(losses, weight, weight)
 
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
@@ -401,15 +397,13 @@ def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> 
 
 
 def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
-    """A weight for each class, in the dtype of the scores, or None."""
-    if weights is None:
-        return None
+    """A weight for each class, in the dtype of the scores."""
     if isinstance(weights, Mapping):
         raise OptionError(
             f"{who}: class_weights is a list of one number for each class, got {type(weights).__name__}; "
             f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
         )
-    w = weights_in(who, "class_weights", weights, scores.dtype)
+    w = weights_in(who, "class_weights", plain_number(who, "class_weights", weights), scores.dtype)
     if w.shape != scores.shape[-1:]:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"

@@ -21,7 +21,6 @@ from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import name_of, named, scoped
 from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats
-from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
@@ -61,10 +60,8 @@ def loss(
                 if standard is None:
                     raise unknown(who, "reduction", list(parameters))
                 REDUCTION(who, "reduction", reduction)
-            if weights is not None:
-                if "weights" not in parameters:
-                    raise unknown(who, "weights", list(parameters))
-                weights = weights_of(who, "weights", weights)
+            if weights is not None and "weights" not in parameters:
+                raise unknown(who, "weights", list(parameters))
             if options or len(inputs) != count:
                 if len(inputs) != count or not options.keys() <= optional.keys():
                     inputs, options = by_place(formula, inputs, options)
@@ -100,7 +97,7 @@ def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, 
     text = inspect.cleandoc(shared).format(*parameters)
     if "reduction" in parameters:
         text = text.replace("result ", 'result () or, with reduction="none", ')
-        readers = readers | {"weights": weights_of, "reduction": REDUCTION}
+        readers = readers | {"weights": weights_in, "reduction": REDUCTION}
     return completed(doc, text, readers)
 
 
@@ -125,23 +122,14 @@ def reduced(who: str, losses: Any, reduction: str, column: bool, weights: Any = 
     return s if n == 1 else s / n
 
 
-def weights_of(who: str, name: str, weights: Any) -> Any:
-    """One finite number >= 0 for each sample, or None."""
-    return require(
-        data_of(who, weights),
-        lambda w: (w >= 0) & (w < math.inf),
-        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0, got {v}{place}"),
-    )
-
-
 def weighted(
     who: str, losses: Any, counts: Any, weights: Any, reduction: str, column: bool
 ) -> tuple[Any, Any]:
     """The losses times the weights of their samples, and the numbers of which a mean divides by the sum."""
     shape, rows = losses.shape, losses.shape[: losses.ndim - column][:1]
-    if weights.shape != rows:
-        raise ShapeError(f"{who}: weights must be {rows}, one for each sample, got {weights.shape}")
-    w = weights if weights.dtype == losses.dtype else astype(weights, losses.dtype)
+    w = weights_in(who, "weights", weights, losses.dtype)
+    if w.shape != rows:
+        raise ShapeError(f"{who}: weights must be {rows}, one for each sample, got {w.shape}")
     w = entering(reshape(w, (*rows, *[1] * (losses.ndim - len(rows)))), "w", losses)
     losses = named(losses * w, "w_i L_i")
     if reduction == "batchmean":
@@ -245,15 +233,16 @@ def in_base(nats: Any, base: float) -> Any:
     return nats if base == math.e else nats / math.log(base)
 
 
-def weights_in(who: str, name: str, weights: Any, dtype: Any) -> Array:
-    """Weights that are finite and not negative, also after they took the dtype of the scores."""
-    w = np.asarray(plain_number(who, name, weights))
-    if w.dtype.kind in "fiu":
-        with np.errstate(over="ignore"):
-            cast: Array = w.astype(dtype)
-        if np.isfinite(cast).all() and (cast >= 0).all():
-            return cast
-    raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
+def weights_in(who: str, name: str, weights: Any, dtype: Any = float) -> Any:
+    """Finite and >= 0, also in the dtype of the losses."""
+    w = data_of(who, weights)
+    with np.errstate(over="ignore"):
+        w = w if w.dtype == dtype else astype(w, dtype)
+    return require(
+        w,
+        lambda w: (w >= 0) & (w < math.inf),
+        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {v}{place}"),
+    )
 
 
 class Place(tuple[int, ...]):
