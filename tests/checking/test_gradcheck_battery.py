@@ -226,6 +226,12 @@ LOSSES = {
 INDICES = {"hard_negatives", "semi_hard_negatives"}  # they choose rows, and have no derivative
 
 
+def test_infinities_that_a_mask_puts_in_do_not_stop_the_search():
+    report = lo.gradcheck(lambda x: lo.losses.focal(x, [0, 2]) + (x * x.detach()).sum(), X)
+    assert not report
+    assert report.culprit is None
+
+
 def test_no_loss_is_forgotten():
     assert set(LOSSES) == set(lo.losses.__all__) - INDICES
 

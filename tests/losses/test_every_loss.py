@@ -401,7 +401,13 @@ def test_an_argument_without_a_meaning_is_asked_for(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("bce", "binary_cross_entropy"), ("l1_loss", "mae"), ("MSELoss", "mse"), ("kl_div", "kl_divergence")],
+    [
+        ("bce", "binary_cross_entropy"),
+        ("l1_loss", "mae"),
+        ("MSELoss", "mse"),
+        ("pinball_loss", "quantile"),
+        ("kl_div", "kl_divergence"),
+    ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(name, meant):
     with pytest.raises(errors.UnknownNameError, match=f"lo.losses has no '{name}'; did you mean '{meant}'"):

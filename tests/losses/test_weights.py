@@ -10,7 +10,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo import losses as L
-from tinygrad_lo.errors import DTypeError, OptionError, ShapeError
+from tinygrad_lo.errors import DTypeError, OptionError, ShapeError, UnknownOptionError
 
 S = np.array([[1.2, -0.3, 0.5], [0.1, 2.0, -1.0], [-0.7, 0.4, 0.9], [3.0, -2.0, 0.0]])
 Y = np.array([0, 2, 1, 2])
@@ -99,6 +99,14 @@ WRONG = [
 def test_refusals(weights, error, said, reduction):
     with pytest.raises(error, match=said):
         L.mse(P, T, weights=weights, reduction=reduction)
+
+
+@pytest.mark.parametrize("word", ["sample_weight", "weight"])
+def test_what_others_call_them(word):
+    with pytest.raises(UnknownOptionError, match=f"mse has no option '{word}'; did you mean 'weights'"):
+        L.mse(P, T, **{word: W})
+    with pytest.raises(UnknownOptionError, match="'weight'; did you mean 'class_weights'"):
+        L.cross_entropy(S, Y, weight=CLASSES)
 
 
 def test_a_sum_of_nothing_is_0():

@@ -55,14 +55,11 @@ def triplets(labels: Any, *, rng: Any = None) -> tuple[Array, Array, Array]:
         >>> bool((labels[anchor] == labels[positive]).all()), bool((labels[anchor] == labels[negative]).any())
         (True, False)
     """
-    source = generator(rng)
-    anchor, positive, negative = drawn("triplets", labels, source)
-    order = source.permutation(len(anchor))
-    return anchor[order], positive[order], negative[order]
+    return drawn("triplets", labels, generator(rng))
 
 
 def drawn(who: str, labels: Any, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Every sample, another one of its class, and one of another class."""
+    """Every sample, shuffled; another one of its class, and one of another class."""
     y = np.asarray(labels.value if isinstance(labels, Node) else labels)
     if not y.size:
         raise ShapeError(f"{who}: no samples: the labels have shape {y.shape}")
@@ -83,4 +80,5 @@ def drawn(who: str, labels: Any, rng: np.random.Generator) -> tuple[Array, Array
     start = np.repeat(np.cumsum(count) - count, count)
     positive = start + (np.arange(n) - start + rng.integers(1, size)) % size
     negative = (start + size + rng.integers(0, n - size)) % n
-    return order, order[positive], order[negative]
+    shuffled = rng.permutation(n)
+    return order[shuffled], order[positive[shuffled]], order[negative[shuffled]]
