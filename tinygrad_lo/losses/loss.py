@@ -96,7 +96,7 @@ def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, 
     """A docstring completed by the sections of its reader, and by what options must be."""
     text = inspect.cleandoc(shared).format(*parameters)
     if "reduction" in parameters:
-        text = text.replace("result ", 'result () or, with reduction="none", ')
+        text = text.replace("result ", 'weights (N,) for N samples; result () or, with reduction="none", ')
         readers = readers | {"weights": weights_in, "reduction": REDUCTION}
     return completed(doc, text, readers)
 
@@ -236,8 +236,9 @@ def in_base(nats: Any, base: float) -> Any:
 def weights_in(who: str, name: str, weights: Any, dtype: Any = float) -> Any:
     """Finite and >= 0, also in the dtype of the losses."""
     w = data_of(who, weights)
-    with np.errstate(over="ignore"):
-        w = w if w.dtype == dtype else astype(w, dtype)
+    if w.dtype != dtype:
+        with np.errstate(over="ignore"):
+            w = astype(w, dtype)
     return require(
         w,
         lambda w: (w >= 0) & (w < math.inf),

@@ -108,10 +108,10 @@ def log_cosh_forward(r: Array) -> Array:
     # log1p(cosh r − 1) keeps the digits of ½ r² near 0; beyond, nothing overflows.
     a = np.abs(r)
     near = np.log1p(2 * np.square(np.sinh(np.minimum(a, 1) / 2)))
-    return where(a < 1, near, a + np.log1p(np.exp(-2 * a)) - math.log(2))
+    return where(a < 1, near, a + np.log1p(np.exp(-2 * np.minimum(a, 400))) - math.log(2))
 
 
-log_cosh = op("log_cosh", log_cosh_forward, composite=True, symbol="log cosh({0})",
+log_cosh = op("log_cosh", log_cosh_forward, composite=True, symbol="log(cosh({0}))",
               spelling="np.logaddexp({0}, -{0}) - np.log(2)", about="Logarithm of cosh: ½ r² near 0, |r| − log 2 far off.",
               rules=(lambda g, y, r: g * tanh(r),))  # fmt: skip
 
