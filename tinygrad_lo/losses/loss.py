@@ -70,7 +70,9 @@ def loss(
             inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
             if standard is not None:
-                losses = reduced(who, losses, reduction, column, weights)
+                if weights is not None:
+                    losses, reduction = weighted(who, losses, weights, reduction, column)
+                losses = reduced(who, losses, reduction, column)
             return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
 
         call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
@@ -101,31 +103,25 @@ def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, 
     return completed(doc, text, readers)
 
 
-def reduced(who: str, losses: Any, reduction: str, column: bool, weights: Any = None) -> Any:
+def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
     """The losses as one number, or as they are."""
     losses, counts = losses if type(losses) is tuple else (losses, None)
     shape = losses.value.shape if isinstance(losses, Node) else losses.shape
-    if weights is not None:
-        losses, counts = weighted(who, losses, counts, weights, reduction, column)
-    elif reduction == "batchmean":
-        counts = None
     if reduction == "none" or (not shape and counts is None):
         return named(reshape(losses, shape[:-1]), "L_i") if column else losses
     s = total(losses)
     if reduction == "sum":
         return s
-    if counts is not None:
-        which = "class_weights are 0 for all labels of the batch" if weights is None else "all weights are 0"
-        text = f"{who}: no samples left to average: {which}"
+    if counts is not None and reduction == "mean":
+        text = f"{who}: no samples left to average: weights or class_weights are 0 for all of the batch"
         return s / check(total(counts), lambda w: bool(w != 0), lambda w: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
 
 
-def weighted(
-    who: str, losses: Any, counts: Any, weights: Any, reduction: str, column: bool
-) -> tuple[Any, Any]:
-    """The losses times the weights of their samples, and the numbers of which a mean divides by the sum."""
+def weighted(who: str, losses: Any, weights: Any, reduction: str, column: bool) -> tuple[Any, str]:
+    """Losses times the weights of their samples, and what a mean divides by the sum of; the reduction."""
+    losses, counts = losses if type(losses) is tuple else (losses, None)
     shape, rows = losses.shape, losses.shape[: losses.ndim - column][:1]
     w = weights_in(who, "weights", weights, losses.dtype)
     if w.shape != rows:
@@ -133,9 +129,10 @@ def weighted(
     w = entering(reshape(w, (*rows, *[1] * (losses.ndim - len(rows)))), "w", losses)
     losses = named(losses * w, "w_i L_i")
     if reduction == "batchmean":
-        return losses, w
+        return (losses, w), "mean"
     outputs = math.prod(shape[1:])
-    return losses, counts * w if counts is not None else w if outputs == 1 else w * outputs
+    counts = counts * w if counts is not None else w if outputs == 1 else w * outputs
+    return (losses, counts), reduction
 
 
 def inputs_of(*names: str, last: str = "", each: Any = None, widen: bool = True) -> Reader:
