@@ -25,7 +25,8 @@ FAST = ("engine/machine/fast.py",)  # the hot sweep may be as long as it must
 # Names of ops that are words of their own: options, causes, methods.
 WORDS = {"sum", "mean", "max", "min", "sign", "transpose", "power", "full", "abs", "clip", "norm"}
 WORDS |= {"where", "exp", "log", "negative"}  # the last is an argument of triplet
-WORDS |= {"dot", "std", "gap", "minimum", "huber"}  # a program, a caption, a kind of step, an option, a loss
+WORDS |= {"dot", "std", "gap", "minimum"}  # a program, a caption, a kind of step, an option
+WORDS |= {"huber", "log_cosh"}  # losses
 
 
 @cache

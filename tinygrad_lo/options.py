@@ -183,6 +183,7 @@ axis: dim
 prediction scores score z x: input logits y_pred
 target labels y: y_true targets target labels y label
 class_weights: weight class_weight
+weights: weight sample_weight sample_weights
 label_smoothing: smoothing alpha
 ignore_index: ignore_class
 reduction: size_average reduce
@@ -209,6 +210,9 @@ binary_cross_entropy_with_logits: bce_with_logits BCEWithLogitsLoss
 nll: nll_loss NLLLoss
 kl_divergence: kl_div KLDivLoss kld kullback_leibler
 huber: smooth_l1_loss HuberLoss SmoothL1Loss
+log_cosh: LogCosh logcosh
+quantile: pinball pinball_loss mean_pinball_loss
+focal: focal_loss sigmoid_focal_loss
 hinge: hinge_loss HingeEmbeddingLoss
 multiclass_hinge: svm svm_loss multi_margin_loss MultiMarginLoss
 triplet: triplet_loss triplet_margin_loss TripletMarginLoss

@@ -196,6 +196,9 @@ LOSSES = {
     "mae": (lambda x: lo.losses.mae(x, P), X),
     "msle": (lambda x: lo.losses.msle(x, P), P + 0.1),
     "huber": (lambda x: lo.losses.huber(x, P), X),
+    "log_cosh": (lambda x: lo.losses.log_cosh(x, P), X),
+    "quantile": (lambda x: lo.losses.quantile(x, P, q=0.8), X),
+    "focal": (lambda x: lo.losses.focal(x, [0, 2]), X),
     "gaussian_nll": (lambda x: lo.losses.gaussian_nll(x, P, variance=P), X),
     "cross_entropy": (lambda x: cross_entropy(x, [0, 2]), X),
     "nll": (lambda x: lo.losses.nll(x, [0, 2]), np.log(P)),
@@ -221,6 +224,12 @@ LOSSES = {
     "elastic_net": (lambda x: lo.losses.elastic_net(x, l1=0.3, l2=0.7), X),
 }
 INDICES = {"hard_negatives", "semi_hard_negatives"}  # they choose rows, and have no derivative
+
+
+def test_infinities_that_a_mask_puts_in_do_not_stop_the_search():
+    report = lo.gradcheck(lambda x: lo.losses.focal(x, [0, 2]) + (x * x.detach()).sum(), X)
+    assert not report
+    assert report.culprit is None
 
 
 def test_no_loss_is_forgotten():

@@ -10,6 +10,7 @@ from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteE
 losses = lo.losses
 # Asked for where the default would make two conventions one, as δ = 1 does.
 ASKED = {"elastic_net": {"l1": 1.0, "l2": 0.5}, "huber": {"delta": 2.0}, "gaussian_nll": {"variance": 0.5}}
+ASKED |= {"quantile": {"q": 0.3}}
 NOT_COMPARED = {"hard_negatives", "semi_hard_negatives"}  # choices of rows, not losses
 
 
@@ -109,6 +110,13 @@ WRITTEN = {
                   "convention"),
     "mae for mse": (lambda p, t: np.abs(p - t).sum() / len(p), "mse", {"reduction": "batchmean"}, "it is mae",
                     "convention"),
+    "reversed": (lambda p, t: np.mean(np.where(p > t, 0.9 * (p - t), 0.1 * (t - p))), "quantile", {"q": 0.9},
+                 "the loss of 1 − q", "sign"),
+    "alpha": (lambda s, y: 0.25 * losses.focal(s, y, gamma=1.0), "focal", {}, "α = 0.25 and has γ = 1",
+              "convention"),
+    "no factor": (ce, "focal", {}, "has γ = 0; focal has γ = 2", "convention"),
+    "naive cosh": (lambda p, t: np.mean(np.log(np.cosh(p - t))), "log_cosh", {},
+                   "at prediction of ±1 000 your loss is inf: write it as |r| + log", "overflow"),
     "nothing": (lambda s, y: 0.0, "multiclass_hinge", {}, "yours is 0 where", None),
     "nonsense": (lambda p, t: np.mean(np.cos(p - t)), "mse", {}, "no convention that is known", None),
 }  # fmt: skip

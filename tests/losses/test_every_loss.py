@@ -136,7 +136,7 @@ def one_number(out):
 
 
 def reduces(name):
-    return any(p.name == "reduction" for p in parameters(name))
+    return {p.name for p in parameters(name)} >= {"reduction", "weights"}
 
 
 def chooses(name):
@@ -195,6 +195,45 @@ def check_reductions(name):
     assert call(name, inputs) == call(name, inputs, reduction="mean")
     with pytest.raises(errors.OptionError, match=f"{name}: reduction must be 'mean', 'sum', 'none' or"):
         call(name, inputs, reduction="average")
+
+
+W = np.array([0.0, 1.0, 2.5, 0.5])
+
+
+def check_weights(name):
+    inputs, _ = sample(name)
+    if not reduces(name):
+        with pytest.raises(errors.UnknownOptionError, match=f"^{name} has no option 'weights'"):
+            call(name, inputs, weights=W)
+        return
+    each_sample = call(name, inputs, reduction="none")
+    rows = each_sample.reshape(ROWS, -1)
+    expected = {
+        "none": (rows * W[:, None]).reshape(each_sample.shape),
+        "sum": W @ rows.sum(1),
+        "mean": np.average(rows.mean(1), weights=W),
+        "batchmean": np.average(rows.sum(1), weights=W),
+    }
+    for reduction, value in expected.items():
+        weighted = call(name, inputs, weights=W, reduction=reduction)
+        np.testing.assert_allclose(weighted, value, rtol=1e-12)
+    params = as_parameters(inputs)
+    compiled = lo.compile(lambda w: call(name, params, weights=w))
+    for w in (W, W[::-1].copy(), np.ones(ROWS)):
+        for p in leaves(params):
+            p.grad = None
+        loss = call(name, params, weights=w)
+        loss.backward()
+        gradients = [p.grad for p in leaves(params)]
+        for p in leaves(params):
+            p.grad = None
+        np.testing.assert_allclose(compiled(w), loss.item(), rtol=1e-12)
+        for p, gradient in zip(leaves(params), gradients, strict=True):
+            np.testing.assert_allclose(p.grad, gradient, rtol=1e-12, atol=1e-15)
+    with pytest.raises(
+        errors.OptionError, match=f"^{name}: weights must be finite and >= 0 in float64, got -1.0 at row 3"
+    ):
+        compiled(np.array([1.0, 1.0, 1.0, -1.0]))
 
 
 def check_shapes_are_refused(name):
@@ -282,7 +321,7 @@ def test_every_loss(name, check):
 
 
 @loss(inputs_of("prediction", "target"))
-def log_cosh(prediction, target, *, reduction="mean"):
+def smooth(prediction, target, *, weights=None, reduction="mean"):
     """The logarithm of cosh r: planted here, to be tested without being listed.
 
     Shapes:   prediction, target: equal.
@@ -301,7 +340,7 @@ def plant(monkeypatch, function):
 
 def test_a_planted_loss_is_found_and_passes(monkeypatch):
     before = losses.__all__
-    name = plant(monkeypatch, log_cosh)
+    name = plant(monkeypatch, smooth)
     for check in CHECKS:
         check(name)
     monkeypatch.undo()
@@ -310,22 +349,22 @@ def test_a_planted_loss_is_found_and_passes(monkeypatch):
 
 
 @loss(inputs_of("prediction", "target"))
-def wrong_slope(prediction, target, *, reduction="mean"):
+def wrong_slope(prediction, target, *, weights=None, reduction="mean"):
     r = prediction - target
     return r * (r.detach() if isinstance(r, lo.Tensor) else r)
 
 
 @loss(inputs_of("prediction", "target"))
-def wrong_dtype(prediction, target, *, reduction="mean"):
+def wrong_dtype(prediction, target, *, weights=None, reduction="mean"):
     return (prediction - target) * np.ones(1)
 
 
 @loss(inputs_of("prediction", "target"))
-def wrong_sum(prediction, target, *, reduction="mean"):
+def wrong_sum(prediction, target, *, weights=None, reduction="mean"):
     return ((prediction - target) ** 2).sum(-1).mean()
 
 
-def bare(prediction, target, *, reduction="mean"):
+def bare(prediction, target, *, weights=None, reduction="mean"):
     losses_ = (prediction - target) ** 2
     return losses_.mean() if reduction == "mean" else losses_.sum() if reduction == "sum" else losses_
 
@@ -335,6 +374,8 @@ WRONG = [
     (wrong_dtype, check_dtypes),
     (wrong_sum, check_reductions),
     (bare, check_reductions),
+    (bare, check_weights),
+    (wrong_sum, check_weights),
     (bare, check_shapes_are_refused),
     (bare, check_misspelt_options),
     (bare, check_looking),
@@ -360,7 +401,13 @@ def test_an_argument_without_a_meaning_is_asked_for(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("bce", "binary_cross_entropy"), ("l1_loss", "mae"), ("MSELoss", "mse"), ("kl_div", "kl_divergence")],
+    [
+        ("bce", "binary_cross_entropy"),
+        ("l1_loss", "mae"),
+        ("MSELoss", "mse"),
+        ("pinball_loss", "quantile"),
+        ("kl_div", "kl_divergence"),
+    ],
 )
 def test_a_wrong_name_is_answered_with_the_right_one(name, meant):
     with pytest.raises(errors.UnknownNameError, match=f"lo.losses has no '{name}'; did you mean '{meant}'"):

@@ -172,6 +172,14 @@ def hinges(s, labels):
 
 
 LABELS = np.array([0, 2])
+
+
+def focal(s, gamma):
+    log_p = log_softmax(s)
+    others = np.array([sum(np.delete(row, y)) for row, y in zip(X.exp(log_p), LABELS, strict=True)], object)
+    return -X.exp(gamma * X.log(others)) * picked(log_p, LABELS)
+
+
 POINTWISE = [
     Case("mse", each(L.mse), lambda p, t: (p - t) ** 2, (real, real)),
     Case("mse half", each(L.mse, half=True), lambda p, t: (p - t) ** 2 / 2, (real, real)),
@@ -185,6 +193,18 @@ POINTWISE = [
         huber,
         (far, far),
         left_out=lambda p, t: abs(p - t) == 1,  # rounded onto the bound, where the curvature jumps
+    ),
+    Case(
+        "log_cosh",
+        each(L.log_cosh),
+        lambda p, t: X.logaddexp(p - t, t - p) - X.log(2),
+        (far, far),
+    ),
+    Case(
+        "quantile",
+        each(L.quantile, q=0.25),
+        lambda p, t: np.where(p > t, 0.75 * (p - t), 0.25 * (t - p)),
+        (far, far),
     ),
     Case(
         "gaussian_nll",
@@ -240,6 +260,8 @@ POINTWISE = [
 BY_ROWS = [
     Case("cross_entropy", lambda s: L.cross_entropy(s, LABELS, reduction="none"),
          lambda s: -picked(log_softmax(s), LABELS), ("real",), (0,)),
+    *(Case(f"focal {gamma}", lambda s, gamma=gamma: L.focal(s, LABELS, gamma=gamma, reduction="none"),
+           lambda s, gamma=gamma: focal(s, gamma), ("real",), (0,)) for gamma in (0.5, 2.0)),
     Case("cross_entropy to a distribution", each(L.cross_entropy),
          lambda s, q: -np.sum(q * log_softmax(s), axis=-1), ("real", "chances")),
     Case("multiclass_hinge", lambda s: L.multiclass_hinge(s, LABELS, reduction="none"),

@@ -74,9 +74,11 @@ class Variant:
         return cls(name, {word: said.get(word, p.default) for word, p in known.items()})
 
     def signature(self) -> dict[str, inspect.Parameter]:
-        """The options that it has."""
+        """The options that it has; weights of the samples are data."""
         parameters = inspect.signature(getattr(self.module, self.name)).parameters
-        return {k: p for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY or k == "lr"}
+        return {
+            k: p for k, p in parameters.items() if (p.kind is p.KEYWORD_ONLY and k != "weights") or k == "lr"
+        }
 
     def call(self) -> str:
         """How it is written with this library: with the options that are no defaults, and lr."""

@@ -70,7 +70,8 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
         return float((u * call.value({i: call.inputs[i] + h * way for i, way in ways.items()})).sum())
 
     claimed = sum(float((g * way).sum()) for g, way in parts if g is not None)
-    size = max(float(np.abs(call.inputs[i]).max(initial=0.0)) for i in ways)
+    inputs = (np.abs(call.inputs[i]) for i in ways)  # of which infinite ones do not move
+    size = max(float(np.where(x < np.inf, x, 0.0).max(initial=0.0)) for x in inputs)
     noise = Noise(eps_of([y]), float(np.linalg.norm(u * y)))
     return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
 
@@ -104,6 +105,8 @@ class OpCall:
             x.astype(float) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f" else x
             for x in node.inputs
         ]
+        if not np.isfinite(node.value).all():  # an infinity that a mask puts in has no slope
+            inputs = [1.0 if isinstance(x, float) and np.isinf(x) else x for x in inputs]
         wanted = [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
         return cls(node.op, inputs, wanted, place_of(node))
 

@@ -373,6 +373,7 @@ def sigmoid_overflow(case: Case) -> str | None:
 OVERFLOW = {
     "softmax": "subtract the row's maximum",
     "sigmoid": "write it as max(z, 0) − y z + log(1 + e^(−|z|))",
+    "cosh": "write it as |r| + log(1 + e^(−2|r|)) − log 2",
 }
 PREDICTIONS: tuple[Callable[..., Array], ...] = (np.asarray, sigmoid, np.tanh, softmax)
 SLOPES: dict[str, Callable[[Array], Array]] = {

@@ -260,11 +260,13 @@ def multiples(right: LossVariant, trials: list[Trial]) -> Iterator[tuple[LossVar
 LARGE: dict[str, tuple[str, dict[str, Callable[[Array], Array]]]] = {
     "cross_entropy": ("softmax", {"1 000": lambda s: s + 1000.0, "−1 000": lambda s: s - 1000.0}),
     "binary_cross_entropy_with_logits": ("sigmoid", {"±1 000": lambda s: 1000.0 * np.sign(s)}),
+    "log_cosh": ("cosh", {"±1 000": lambda r: 1000.0 * np.sign(r)}),
 }
+LARGE["focal"] = LARGE["cross_entropy"]
 
 
 def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: Batch) -> None:
-    """Fail a loss of scores that is nan or inf at large ones, where it need not be.
+    """Fail a loss of scores or residuals that is nan or inf at large ones, where it need not be.
 
     A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
     """
@@ -281,7 +283,10 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: B
         for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
             bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
             if bad.size and work:
-                work.fail("overflow", f"at scores of {size} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}")
+                work.fail(
+                    "overflow",
+                    f"at {next(iter(batch))} of {size} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}",
+                )
 
 
 def slopes(

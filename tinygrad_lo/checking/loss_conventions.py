@@ -39,6 +39,8 @@ MEANINGS: dict[str, Values] = {
     "base": ((math.e, "takes the natural logarithm (nats)"), (2, "takes the logarithm in base 2 (bits)"),
              (10, "takes the logarithm in base 10")),
     "delta": each_of("has δ = {:g}", 1.0, 0.5, 2.0, 1.5, 0.1),
+    "q": ((0.5, "has q = 0.5"),),
+    "gamma": each_of("has γ = {:g}", 2.0, 0.0, 0.5, 1.0, 5.0),
     "full": ((True, "keeps ½ log 2π"), (False, "leaves out the constant ½ log 2π")),
     "variance": each_of("has variance {:g}", 1.0, 0.25, 0.5, 2.0, 4.0),
     "label_smoothing": ((0.0, "does not smooth labels"), (0.1, "smooths the labels by 0.1")),
@@ -133,6 +135,18 @@ KNOWN: dict[str, Known] = {
         Slip("is divided by δ: PyTorch's smooth_l1", lambda each, o, p, t: each / o.delta),
         Slip("is ½r² everywhere: the linear branch is missing", lambda each, o, p, t: 0.5 * (p - t) ** 2),
     )),
+    "log_cosh": Known(draw=samples.numbers, slips=(
+        Slip("leaves out the logarithm: it is cosh r", lambda each, o, p, t: np.cosh(p - t)),
+        Slip("leaves out − log 2: it is log(e^r + e^(−r))", lambda each, o, p, t: each + math.log(2)),
+        Slip("is ½ r²", lambda each, o, p, t: 0.5 * (p - t) ** 2),
+    )),
+    "quantile": Known(draw=samples.numbers, slips=(
+        Slip("has the residual reversed: it is the loss of 1 − q", inputs=lambda p, t: (t, p), cause="sign"),
+        Slip("has the weight 1 where 1 − q belongs",
+             lambda each, o, p, t: np.where(p > t, p - t, each)),
+        Slip("leaves out the predictions that are too high", lambda each, o, p, t: each * (p < t)),
+        Slip("takes q r on both sides: max(·) is missing", lambda each, o, p, t: o.q * (t - p)),
+    )),
     "gaussian_nll": Known(draw=samples.numbers, slips=(
         Slip("leaves out ½ log 2π and log σ", lambda each, o, p, t: 0.5 * (p - t) ** 2 / o.variance),
         Slip("leaves out log σ", lambda each, o, p, t: each - 0.5 * np.log(o.variance)),
@@ -159,6 +173,17 @@ KNOWN: dict[str, Known] = {
              lambda each, o, s, y: -np.log(softmax(s)).sum(-1)),
         Slip("leaves out the minus sign and the logarithm's sum: it is s_y",
              lambda each, o, s, y: picked(s, y), cause="sign"),
+    ), before=(softmax, "takes the logarithm of the scores as they are: softmax is missing")),
+    "focal": Known(draw=samples.scores_labels, slips=(
+        Slip("takes p_y^γ where (1 − p_y)^γ belongs", lambda each, o, s, y: np.exp(
+            o.gamma * np.log(picked(softmax(s), y))) * -np.log(picked(softmax(s), y))),
+        Slip("is multiplied by α = 0.25", lambda each, o, s, y: 0.25 * each),
+        Slip("is divided by the sum of the factors (1 − p_y)^γ, not by N", lambda each, o, s, y: each
+             * each.size / ((1.0 - picked(softmax(s), y)) ** o.gamma).sum(), cause="mean or sum"),
+        Slip("leaves out the logarithm", lambda each, o, s, y: -picked(softmax(s), y)
+             * (1.0 - picked(softmax(s), y)) ** o.gamma),
+        Slip("applies softmax twice", inputs=lambda s, y: (softmax(s), y)),
+        *LABELS,
     ), before=(softmax, "takes the logarithm of the scores as they are: softmax is missing")),
     "nll": Known(draw=samples.logs_labels, slips=(
         *LABELS,

@@ -9,10 +9,14 @@ from typing import NoReturn
 
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.batches import minibatches
+from tinygrad_lo.data.pairs import pairs, triplets
 from tinygrad_lo.data.toy import blobs, circles, noisy_curve, spirals, two_moons, xor
 from tinygrad_lo.options import missing
 
-__all__ = ["two_moons", "spirals", "circles", "blobs", "xor", "noisy_curve", "minibatches", "lectures"]
+__all__ = [
+    "two_moons", "spirals", "circles", "blobs", "xor", "noisy_curve",
+    "minibatches", "pairs", "triplets", "lectures",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -5,6 +5,9 @@ truth first. Inputs are tensors, or arrays and lists of numbers: with a tensor a
 tensor, else an array. Losses never broadcast, and refuse empty batches. A plain array takes the dtype of the
 tensor beside it; float16 is computed in float32.
 
+    weights=               one for each sample, an element of the first axis: its L_i count that many times,
+                           and "mean" and "batchmean" divide by the sum of the weights where they divided by
+                           the number of samples. None counts alike; a tensor of weights can be learned
     reduction="none"       all L_i: of each element or, of scores, distributions and embeddings, of each row
     reduction="sum"        their sum
     reduction="mean"       their sum, divided by their number, or by the sum of their class weights
@@ -20,7 +23,7 @@ from tinygrad_lo.losses.binary import (
     hinge,
     squared_hinge,
 )
-from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge, nll
+from tinygrad_lo.losses.classification import cross_entropy, focal, multiclass_hinge, nll
 from tinygrad_lo.losses.information import (
     distribution_cross_entropy,
     entropy,
@@ -36,13 +39,13 @@ from tinygrad_lo.losses.metric import (
     semi_hard_negatives,
     triplet,
 )
-from tinygrad_lo.losses.regression import gaussian_nll, huber, mae, mse, msle
+from tinygrad_lo.losses.regression import gaussian_nll, huber, log_cosh, mae, mse, msle, quantile
 from tinygrad_lo.losses.regularizers import elastic_net, l1, l2
 from tinygrad_lo.options import missing
 
 __all__ = [
-    "mse", "mae", "msle", "huber", "gaussian_nll",
-    "cross_entropy", "nll", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "mse", "mae", "msle", "huber", "log_cosh", "quantile", "gaussian_nll",
+    "cross_entropy", "focal", "nll", "binary_cross_entropy", "binary_cross_entropy_with_logits",
     "hinge", "squared_hinge", "multiclass_hinge",
     "information", "entropy", "distribution_cross_entropy", "kl_divergence",
     "kl_divergence_with_logits",

@@ -10,6 +10,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
@@ -19,7 +20,7 @@ from tinygrad_lo.options import number
 
 
 @loss(inputs_of("probability", "target", widen=False))
-def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
+def binary_cross_entropy(p: Any, y: Any, *, weights: Any = None, reduction: str = "mean") -> Any:
     """Cross-entropy of yes-or-no answers, given probabilities.
 
     Probabilities that `lo.nn.sigmoid` or `softmax` made are traced back to their scores. Otherwise prefer
@@ -56,7 +57,7 @@ def binary_cross_entropy(p: Any, y: Any, *, reduction: str = "mean") -> Any:
 
 @loss(inputs_of("scores", "target"))
 def binary_cross_entropy_with_logits(
-    z: Any, y: Any, *, pos_weight: Any = None, reduction: str = "mean"
+    z: Any, y: Any, *, pos_weight: Any = None, weights: Any = None, reduction: str = "mean"
 ) -> Any:
     """Cross-entropy of yes-or-no answers, given scores: the sigmoid is inside, and exact at any score.
 
@@ -82,17 +83,17 @@ def binary_cross_entropy_with_logits(
     y = probabilities(who, "target", y)
     positive = y * named(softplus(-z), "−log h")
     if pos_weight is not None:
-        w = weights_in(who, "pos_weight", pos_weight, z.dtype)
+        w = weights_in(who, "pos_weight", plain_number(who, "pos_weight", pos_weight), z.dtype)
         if w.ndim and w.shape != z.shape[-1:]:
             raise ShapeError(
                 f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
             )
-        positive = positive * w[()]
+        positive = positive * w
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
 
 @loss(inputs_of("score", "y"), margin=number)
-def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge(score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduction: str = "mean") -> Any:
     """The loss of the two-class SVM: the score should be on the side of y, by a margin.
 
         L_i = max(0, Δ − y s),   y in {−1, +1}
@@ -110,7 +111,9 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -
 
 
 @loss(inputs_of("score", "y"), margin=number)
-def squared_hinge(score: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def squared_hinge(
+    score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The hinge loss squared: smooth where the margin is met, harder on those far off.
 
         L_i = max(0, Δ − y s)²,   y in {−1, +1}

@@ -15,10 +15,11 @@ from tinygrad_lo.engine.machine.arguments import from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
-from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
+from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
+from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.indexing import pick, put
-from tinygrad_lo.engine.ops.reductions import log_softmax
+from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
@@ -89,6 +90,7 @@ def cross_entropy(
     class_weights: Any = None,
     ignore_index: int | None = None,
     base: float = math.e,
+    weights: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """Softmax and negative log-likelihood in one: the loss of the softmax classifier.
@@ -115,15 +117,9 @@ def cross_entropy(
         0.89
     """
     who = "cross_entropy"
-    weights = None if class_weights is None else class_weights_of(who, class_weights, scores)
-    shape, op = (scores.value.shape, scores.op) if isinstance(scores, Node) else (scores.shape, None)
-    # Cheap test first: is_softmax walks the graph.
-    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
-        warn_once(
-            who,
-            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
-            f"into softmax, or pass log_softmax(...) to nll",
-        )
+    w = None if class_weights is None else class_weights_of(who, class_weights, scores)
+    warn_of_softmax(who, scores)
+    shape = scores.value.shape if isinstance(scores, Node) else scores.shape
     raw = target.value if isinstance(target, Node) else target
     if shape == (raw.shape if type(raw) is ndarray else np.shape(raw)):
         if ignore_index is not None:
@@ -133,14 +129,37 @@ def cross_entropy(
         # Plain float64 targets must not turn a float32 loss into float64.
         q = distribution(who, "target", as_float(in_single(q), scores.dtype), is_float16)
         q = entering(q, "q", scores)
-        losses, weight = of_distribution(scores, q, label_smoothing, weights), None
+        losses, factor, weight = of_distribution(scores, q, label_smoothing, w), None, None
     else:
-        losses, weight = of_labels(who, scores, target, label_smoothing, weights, ignore_index)
+        scores, labels, weight, keep = labelled(who, scores, target, w, ignore_index)
+        log_p = named(log_softmax(scores, -1), "log p")
+        if label_smoothing:
+            q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
+            losses, factor = expected(log_p, q, label_smoothing, w, scores), keep
+        else:
+            losses, factor = -named(pick(log_p, labels), "log p_y"), weight
     if base != math.e:
         losses = losses / math.log(base)
-    losses = named(losses, "L_i")
     # With smoothing, too, the mean divides by the weights of the labels (as PyTorch does).
+    return terms(losses, factor, weight)
+
+
+def terms(losses: Any, factor: Any, weight: Any) -> Any:
+    """The losses of rows times a factor, and what each counts in the mean; None is 1."""
+    losses = named(losses if factor is None else losses * factor, "L_i")
     return losses if weight is None else (losses, weight)
+
+
+def warn_of_softmax(who: str, scores: Any) -> None:
+    """Warn of scores that are the output of softmax."""
+    op = scores.op if isinstance(scores, Node) else None
+    # Cheap test first: is_softmax walks the graph.
+    if op is not None and (op.probability or op.name == "clip") and is_softmax(scores):
+        warn_once(
+            who,
+            f"{who}: the scores are the output of softmax, which this loss applies itself; pass what went "
+            f"into softmax, or pass log_softmax(...) to nll",
+        )
 
 
 def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
@@ -153,25 +172,20 @@ def of_distribution(scores: Any, q: Any, epsilon: float, weights: Any) -> Any:
     return expected(log_p, q, epsilon, weights, scores)
 
 
-def of_labels(
-    who: str, scores: Any, target: Any, epsilon: float, weights: Any, ignore_index: int | None
-) -> tuple[Any, Any]:
-    """−log p_y, smoothed and weighted, as a column: (..., 1) meets the weights without a reshape."""
-    labels = labels_of(who, scores, target, ignore_index)
-    keep = None
+def labelled(
+    who: str, scores: Any, labels: Any, class_weights: Any = None, ignore_index: int | None = None
+) -> tuple[Any, Any, Any, Any]:
+    """Scores and labels; what each row counts, and whether it does, or None, as columns.
+
+    A column (..., 1) meets what is picked without a reshape.
+    """
+    labels, keep = labels_of(who, scores, labels, ignore_index), None
     if ignore_index is not None:
         scores, labels, keep = without_ignored(who, scores, labels, ignore_index)
-    weight = keep
-    if weights is not None:
-        w_y = pick(broadcast_to(weights, scores.shape), labels)
-        weight = entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores)
-    log_p = named(log_softmax(scores, -1), "log p")
-    if not epsilon:
-        losses, factor = -named(pick(log_p, labels), "log p_y"), weight
-    else:
-        q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
-        losses, factor = expected(log_p, q, epsilon, weights, scores), keep
-    return losses if factor is None else losses * factor, weight
+    if class_weights is None:
+        return scores, labels, keep, keep
+    w_y = pick(broadcast_to(class_weights, scores.shape), labels)
+    return scores, labels, entering(w_y if keep is None else multiply(w_y, keep), "w_y", scores), keep
 
 
 def expected(log_p: Any, q: Any, epsilon: float, weights: Any, scores: Any) -> Any:
@@ -206,6 +220,7 @@ def multiclass_hinge(
     power: int = 1,
     over: str = "others",
     combine: str = "sum",
+    weights: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """The multiclass SVM loss: every wrong class should score lower than the right one, by a margin.
@@ -240,30 +255,83 @@ def multiclass_hinge(
     return named(losses / scores.shape[-1] if combine == "mean" else losses, "L_i")
 
 
-@loss(scores_and_labels, column=True)
-def nll(log_probabilities: Any, labels: Any, *, reduction: str = "mean") -> Any:
+@loss(scores_and_labels, column=True, ignore_index=label_or_none)
+def nll(
+    log_probabilities: Any,
+    labels: Any,
+    *,
+    class_weights: Any = None,
+    ignore_index: int | None = None,
+    weights: Any = None,
+    reduction: str = "mean",
+) -> Any:
     """Negative log-likelihood of the right classes, given log-probabilities.
 
-        L_i = −log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y)
+        L_i = −w_y log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y), with class_weights w, too
 
+    Shapes:   class_weights (C,).
     Units:    those of the logarithm: nats for log_softmax.
-    Raises:   DomainError: a log-probability is above 0: scores or probabilities were passed.
+    At the edges: rows labelled ignore_index count nowhere.
+    Raises:   DomainError: a log-probability is above 0: scores or probabilities were passed.  OptionError:
+              unless class_weights are finite and >= 0.
     Source:   lectures 001 and 004; as in PyTorch.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
+    w = None if class_weights is None else class_weights_of("nll", class_weights, log_probabilities)
+    log_p, labels, weight, _ = labelled("nll", log_probabilities, labels, w, ignore_index)
     log_p = require(
-        log_probabilities,
+        log_p,
         lambda x: ~(x > 1e-6),
         lambda v, place: DomainError(
             f"nll: log-probability {v:g}{place} is above 0; pass log_softmax(scores), "
             f"or scores to cross_entropy"
         ),
     )
-    labels = labels_of("nll", log_p, labels)
-    return named(-named(pick(log_p, labels), "log p_y"), "L_i")
+    return terms(-named(pick(log_p, labels), "log p_y"), weight, weight)
+
+
+@loss(scores_and_labels, column=True, gamma=functools.partial(number, at_least=0.0))
+def focal(
+    scores: Any,
+    labels: Any,
+    *,
+    gamma: float = 2.0,
+    class_weights: Any = None,
+    weights: Any = None,
+    reduction: str = "mean",
+) -> Any:
+    """Cross-entropy that all but forgets what is classified well: for rare classes among many easy samples.
+
+        L_i = −w_y (1 − p_y)^γ log p_y,  p_y = σ(m),  m = s_y − log Σ_{j≠y} e^(s_j)
+        class_weights w:  the mean is Σ L_i / Σ w_y
+
+    gamma=0 is cross_entropy. For two classes, scores (0, z) are the sigmoid form of the paper, α its weights.
+
+    Shapes:   class_weights (C,).
+    Units:    nats.
+    At the edges: finite in value and gradient at any finite scores, with any γ: 1 − p_y is not rounded to 0.
+    Raises:   OptionError: unless class_weights are finite and >= 0.
+    Source:   Lin et al. 2017, eq. 5, of several classes. The paper divides the sum by the number of its
+              positives. Torchvision takes a sigmoid for each class, with α = 0.25.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> round(float(lo.losses.focal([[0.0, 0.0]], [0])), 4)  # ¼ ln 2
+        0.1733
+    """
+    warn_of_softmax("focal", scores)
+    w = None if class_weights is None else class_weights_of("focal", class_weights, scores)
+    scores, labels, weight, _ = labelled("focal", scores, labels, w)
+    right = entering(equal(expand_dims(labels, -1), np.arange(scores.shape[-1])), "j=y", scores)
+    others = named(logsumexp(where(right, -math.inf, scores), -1, True), "log Σ_{j≠y} e^(s_j)")
+    # Of the one number m, p_y = σ(m): through the softmax, the slopes of the two factors would cancel.
+    m = named(named(pick(scores, labels), "s_y") - others, "m")
+    losses = named(softplus(-m), "−log p_y")
+    if gamma:
+        losses = named(exp(softplus(m) * -gamma), "(1 − p_y)^γ") * losses
+    return terms(losses, weight, weight)
 
 
 def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = None) -> Any:
@@ -335,7 +403,7 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
             f"{who}: class_weights is a list of one number for each class, got {type(weights).__name__}; "
             f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
         )
-    w = weights_in(who, "class_weights", weights, scores.dtype)
+    w = weights_in(who, "class_weights", plain_number(who, "class_weights", weights), scores.dtype)
     if w.shape != scores.shape[-1:]:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"

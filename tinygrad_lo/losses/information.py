@@ -94,7 +94,9 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
 
 
 @loss(TWO, base=base_of)
-def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
+def kl_divergence(
+    p: Any, q: Any, *, base: float = math.e, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """What it costs on average to expect q where p is true, beyond what p costs itself.
 
     p is the true distribution and q the model's; KL(p‖q) is not KL(q‖p). The mean is over distributions.
@@ -117,7 +119,9 @@ def kl_divergence(p: Any, q: Any, *, base: float = math.e, reduction: str = "mea
 
 
 @loss(distribution_and_scores, base=base_of)
-def kl_divergence_with_logits(p: Any, scores: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
+def kl_divergence_with_logits(
+    p: Any, scores: Any, *, base: float = math.e, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The KL divergence of p from the softmax of scores, exact at any finite scores.
 
     For distillation and soft labels: the gradient of `cross_entropy(scores, p)`, and the value of that less

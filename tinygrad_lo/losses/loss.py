@@ -21,7 +21,6 @@ from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import name_of, named, scoped
 from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats
-from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
@@ -37,7 +36,7 @@ REDUCTION = functools.partial(choice, allowed=("mean", "sum", "none", "batchmean
 def loss(
     read: Reader, *, column: bool = False, **readers: OptionReader
 ) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Make a loss of a formula, of which `reduction` is the caller's option and not the formula's.
+    """Make a loss of a formula, of whose options `weights` and `reduction` are read here and not by it.
 
     `readers` read the options of these names, all others are left to the formula; a default is taken as it
     is. A formula without `reduction` in its signature is not reduced. One with `column=True` keeps an axis of
@@ -51,15 +50,18 @@ def loss(
         standard = "mean" if "reduction" in parameters else None
         names = list(parameters)[count:]
         optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
-        optional.pop("reduction", None)
+        for name in ("weights", "reduction"):
+            optional.pop(name, None)
 
         @functools.wraps(formula)
-        def call(*inputs: Any, reduction: Any = standard, **options: Any) -> Any:
+        def call(*inputs: Any, reduction: Any = standard, weights: Any = None, **options: Any) -> Any:
             birth = tick()
             if reduction is not standard:
                 if standard is None:
                     raise unknown(who, "reduction", list(parameters))
                 REDUCTION(who, "reduction", reduction)
+            if weights is not None and "weights" not in parameters:
+                raise unknown(who, "weights", list(parameters))
             if options or len(inputs) != count:
                 if len(inputs) != count or not options.keys() <= optional.keys():
                     inputs, options = by_place(formula, inputs, options)
@@ -68,6 +70,8 @@ def loss(
             inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
             if standard is not None:
+                if weights is not None:
+                    losses, reduction = weighted(who, losses, weights, reduction, column)
                 losses = reduced(who, losses, reduction, column)
             return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
 
@@ -94,25 +98,41 @@ def documented(doc: str, shared: str, parameters: list[str], readers: dict[str, 
     """A docstring completed by the sections of its reader, and by what options must be."""
     text = inspect.cleandoc(shared).format(*parameters)
     if "reduction" in parameters:
-        text = text.replace("result ", 'result () or, with reduction="none", ')
-        readers = readers | {"reduction": REDUCTION}
+        text = text.replace("result ", 'weights (N,) for N samples; result () or, with reduction="none", ')
+        readers = readers | {"weights": weights_in, "reduction": REDUCTION}
     return completed(doc, text, readers)
 
 
 def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
     """The losses as one number, or as they are."""
-    losses, weights = losses if type(losses) is tuple else (losses, None)
+    losses, counts = losses if type(losses) is tuple else (losses, None)
     shape = losses.value.shape if isinstance(losses, Node) else losses.shape
-    if reduction == "none" or not shape:
+    if reduction == "none" or (not shape and counts is None):
         return named(reshape(losses, shape[:-1]), "L_i") if column else losses
     s = total(losses)
     if reduction == "sum":
         return s
-    if weights is not None and reduction == "mean":
-        text = f"{who}: no samples left to average: class_weights are 0 for all labels of the batch"
-        return s / check(total(weights), lambda w: bool(w != 0), lambda w: ShapeError(text))
+    if counts is not None and reduction == "mean":
+        text = f"{who}: no samples left to average: weights or class_weights are 0 for all of the batch"
+        return s / check(total(counts), lambda w: bool(w != 0), lambda w: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
+
+
+def weighted(who: str, losses: Any, weights: Any, reduction: str, column: bool) -> tuple[Any, str]:
+    """Losses times the weights of their samples, and what a mean divides by the sum of; the reduction."""
+    losses, counts = losses if type(losses) is tuple else (losses, None)
+    shape, rows = losses.shape, losses.shape[: losses.ndim - column][:1]
+    w = weights_in(who, "weights", weights, losses.dtype)
+    if w.shape != rows:
+        raise ShapeError(f"{who}: weights must be {rows}, one for each sample, got {w.shape}")
+    w = entering(reshape(w, (*rows, *[1] * (losses.ndim - len(rows)))), "w", losses)
+    losses = named(losses * w, "w_i L_i")
+    if reduction == "batchmean":
+        return (losses, w), "mean"
+    outputs = math.prod(shape[1:])
+    counts = counts * w if counts is not None else w if outputs == 1 else w * outputs
+    return (losses, counts), reduction
 
 
 def inputs_of(*names: str, last: str = "", each: Any = None, widen: bool = True) -> Reader:
@@ -210,15 +230,17 @@ def in_base(nats: Any, base: float) -> Any:
     return nats if base == math.e else nats / math.log(base)
 
 
-def weights_in(who: str, name: str, weights: Any, dtype: Any) -> Array:
-    """Weights that are finite and not negative, also after they took the dtype of the scores."""
-    w = np.asarray(plain_number(who, name, weights))
-    if w.dtype.kind in "fiu":
+def weights_in(who: str, name: str, weights: Any, dtype: Any = float) -> Any:
+    """Finite and >= 0, also in the dtype of the losses."""
+    w = data_of(who, weights)
+    if w.dtype != dtype:
         with np.errstate(over="ignore"):
-            cast: Array = w.astype(dtype)
-        if np.isfinite(cast).all() and (cast >= 0).all():
-            return cast
-    raise OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {w.tolist()}")
+            w = astype(w, dtype)
+    return require(
+        w,
+        lambda w: (w >= 0) & (w < math.inf),
+        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {v}{place}"),
+    )
 
 
 class Place(tuple[int, ...]):
@@ -232,8 +254,9 @@ def require(x: Any, holds: Callable[[Array], Array], error: Callable[[Any, Place
     """Check what must hold everywhere; `error` learns the first value for which it does not, and where."""
 
     def first_error(data: Array) -> Exception:
+        data = np.asarray(data)  # of a lazy array
         place = first_place(np.logical_not(holds(data)))
-        return error(np.asarray(data)[place], place)
+        return error(data[place], place)
 
     return check(x, lambda data: bool(holds(data).all()), first_error)
 

@@ -70,6 +70,7 @@ def triplet(
     *,
     margin: float = 1.0,
     distance: str | Callable[[Any, Any], Any] = "squared",
+    weights: Any = None,
     reduction: str = "mean",
 ) -> Any:
     """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
@@ -96,7 +97,9 @@ def triplet(
 
 
 @loss(ROWS, margin=MARGIN)
-def contrastive(a: Any, b: Any, y: Any, *, margin: float = 1.0, reduction: str = "mean") -> Any:
+def contrastive(
+    a: Any, b: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The siamese loss of pairs: similar ones are pulled together, others pushed beyond a margin.
 
     Unlike the triplet loss it asks for distances themselves: 0 within a class, at least m between two.

@@ -12,8 +12,9 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, sqrt
+from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, relu, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
+from tinygrad_lo.engine.ops.losses import log_cosh as log_cosh_of
 from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, require
 from tinygrad_lo.options import flag, number
@@ -23,7 +24,9 @@ PAIR = inputs_of("prediction", "target")
 
 
 @loss(PAIR, half=flag)
-def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "mean") -> Any:
+def mse(
+    prediction: Any, target: Any, *, half: bool = False, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The mean squared error: large mistakes cost much more than small ones.
 
         L_i = r²,  r = prediction − target          half=True:  L_i = ½ r²
@@ -42,7 +45,7 @@ def mse(prediction: Any, target: Any, *, half: bool = False, reduction: str = "m
 
 
 @loss(PAIR)
-def mae(prediction: Any, target: Any, *, reduction: str = "mean") -> Any:
+def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "mean") -> Any:
     """The mean absolute error: each mistake costs its size, so outliers do not dominate.
 
         L_i = |r|,  r = prediction − target
@@ -68,7 +71,9 @@ def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
 
 
 @loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
-def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str = "mean") -> Any:
+def msle(
+    prediction: Any, target: Any, *, base: float = math.e, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """The mean squared logarithmic error: it asks for the ratio, not for the difference.
 
     30 predicted as 20 costs about as much as 30000 as 20000. Predicting too little costs more than
@@ -90,7 +95,9 @@ def msle(prediction: Any, target: Any, *, base: float = math.e, reduction: str =
 
 
 @loss(PAIR, delta=functools.partial(number, above=0.0))
-def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = "mean") -> Any:
+def huber(
+    prediction: Any, target: Any, *, delta: float = 1.0, weights: Any = None, reduction: str = "mean"
+) -> Any:
     """Squared error for small mistakes, absolute error for large ones.
 
         L_i = ½ r²          where |r| <= δ,    r = prediction − target
@@ -108,9 +115,55 @@ def huber(prediction: Any, target: Any, *, delta: float = 1.0, reduction: str = 
     return named(huber_of(named(prediction - target, "r"), delta), "L_i")
 
 
+@loss(PAIR)
+def log_cosh(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "mean") -> Any:
+    """Like the Huber loss with δ = 1, but smooth everywhere: its gradient is tanh r.
+
+        L_i = log cosh r,  r = prediction − target
+
+    Units:    none: the scale of a large r is that of the target, so scale targets first.
+    At the edges: ½ r² near 0, to the last digits; |r| − log 2 far off, without overflow.
+    Source:   as in Keras.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.log_cosh([0.01, 1e4], [0.0, 0.0], reduction="none").round(7).tolist()
+        [5e-05, 9999.3068528]
+    """
+    return named(log_cosh_of(named(prediction - target, "r")), "L_i")
+
+
+@loss(PAIR, q=functools.partial(number, above=0.0, below=1.0))
+def quantile(
+    prediction: Any, target: Any, *, q: float = 0.5, weights: Any = None, reduction: str = "mean"
+) -> Any:
+    """The pinball loss: a constant prediction that minimizes it is the q-quantile of the targets.
+
+        L_i = (1 − q) max(0, r) + q max(0, −r),  r = prediction − target
+
+    q=0.9 makes predictions that are too low nine times as expensive as those too high; q=0.5 is ½ mae.
+
+    Units:    the target's.
+    At the edges: its slope at r = 0 is 0, as that of mae; elsewhere 1 − q or −q.
+    Source:   Koenker and Bassett 1978; scikit-learn's mean_pinball_loss(target, prediction, alpha=q).
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> lo.losses.quantile([1.0, 3.0], [2.0, 2.0], q=0.75, reduction="none").tolist()
+        [0.75, 0.25]
+    """
+    r = named(prediction - target, "r")
+    over, under = named(relu(r), "max(0, r)"), named(relu(-r), "max(0, −r)")
+    return named(over * (1.0 - q) + under * q, "L_i")
+
+
 @loss(PAIR, full=flag)
 def gaussian_nll(
-    prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, reduction: str = "mean"
+    prediction: Any,
+    target: Any,
+    *,
+    variance: Any = 1.0,
+    full: bool = True,
+    weights: Any = None,
+    reduction: str = "mean",
 ) -> Any:
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 

@@ -6,11 +6,13 @@ they compute from the latter, and hand the gradient to it. The gradient by the p
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Call, Kink
 from tinygrad_lo.engine.machine.sums import total
-from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, where
+from tinygrad_lo.engine.ops.elementwise import sigmoid, softplus, tanh, where
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.registry import Shape, op
 
@@ -100,6 +102,18 @@ _huber = op("huber", huber_forward, options=True, composite=True, samples=((Shap
             about="½ r² up to δ, δ|r| − ½ δ² beyond; squares nothing larger than δ.",
             kink=Kink(lambda y, r, delta: np.abs(r) == delta),
             rules=(lambda g, y, r, delta: g * np.clip(r, -delta, delta),))  # fmt: skip
+
+
+def log_cosh_forward(r: Array) -> Array:
+    # log1p(cosh r − 1) keeps the digits of ½ r² near 0; beyond, nothing overflows.
+    a = np.abs(r)
+    near = np.log1p(2 * np.square(np.sinh(np.minimum(a, 1) / 2)))
+    return where(a < 1, near, a + np.log1p(np.exp(-2 * np.minimum(a, 400))) - math.log(2))
+
+
+log_cosh = op("log_cosh", log_cosh_forward, composite=True, symbol="log(cosh({0}))",
+              spelling="np.logaddexp({0}, -{0}) - np.log(2)", about="Logarithm of cosh: ½ r² near 0, |r| − log 2 far off.",
+              rules=(lambda g, y, r: g * tanh(r),))  # fmt: skip
 
 
 def direction_forward(x: Array) -> Array:
