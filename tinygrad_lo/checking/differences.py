@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tinygrad_lo.checking.rounding import Noise
-
+EPS = 2.0**-52
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
@@ -24,6 +23,16 @@ PLAINLY = 5.0  # so many error bars away, a claim is wrong, however the bar was 
 CANCELLED = 1e-6  # a slope known to this share of the one-sided slopes, or of those a step aside, is zero
 TERMS = 1e-10  # the same of the terms that it is the sum of, which only rounding keeps from cancelling
 JUMP = 3.0  # one-sided slopes differ if by so many times what they are uncertain by
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What rounding alone can do."""
+
+    eps: float  # the rounding of the arithmetic
+    size: float  # of all that was added up on the way to the value; eps times it is the value's rounding
+    slope: float = 0.0  # how far the claimed slope can be off
+    terms: Callable[[], float] = lambda: 0.0  # the largest term of the slope, asked where that seems zero
 
 
 class Level(NamedTuple):

@@ -64,20 +64,13 @@ def sizes_of(values: Iterable[Any]) -> list[int]:
 
 @dataclass
 class Subject:
-    """A function, and the leaves that it is differentiated by.
+    """A function, and the leaves that it is differentiated by."""
 
-    Attributes:
-        call: computes the function's value from what the leaves hold now.
-        others: arrays that it is given and must leave alone, too.
-        order: 2 if call() is itself a slope.
-        inner: of a slope, the recorded value of the function that it is the slope of.
-    """
-
-    call: Callable[[], Any]
+    call: Callable[[], Any]  # computes the function's value from what the leaves hold now
     leaves: list[Any]
-    others: list[Array]
-    order: int = 1
-    inner: list[Node] = field(default_factory=list)
+    others: list[Array]  # that it is given and must leave alone, too
+    order: int = 1  # 2 if call() is itself a slope,
+    inner: list[Node] = field(default_factory=list)  # and the recorded value of what it is the slope of
 
     def value(self) -> float:
         """The function's value now. With its graph: it is soon dropped, and f may differentiate inside."""
@@ -105,8 +98,8 @@ class Subject:
         with self.must_only_read(), mode("watch", Lines()):
             out = self.call()
         must_be_differentiable(out)
-        if not np.isfinite(out.value).all():
-            raise NonFiniteError(self.not_finite(out))
+        value = float(np.asarray(out.value).reshape(()))
+        self.must_be_finite(value)
         if not out.needs and self.order == 1:
             raise GraphError(
                 f"gradcheck: the function's value does not depend on its inputs and params through tensors; "
@@ -120,7 +113,6 @@ class Subject:
                     f"gradcheck: two backward passes give {quoted(leaf, 'a parameter')} different gradients; "
                     f"a rule is random or keeps state"
                 )
-        value = float(np.asarray(out.value).reshape(()))
         self.must_still_be(value)
         return tape, gradients, value
 
@@ -148,16 +140,19 @@ class Subject:
             if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
                 raise GraphError(f"gradcheck: the function changes {name}; it must only read it")
 
-    def not_finite(self, out: Node) -> str:
-        """The sentence for a value that is nan or inf, naming the op that made it."""
+    def must_be_finite(self, value: float) -> None:
+        """Raise for a value that is nan or inf, naming the op that made it."""
+        if np.isfinite(value):
+            return
         reason = "; are its inputs finite?"
         try:
             with anomaly():
                 self.call()
         except NonFiniteError as error:
             reason = f": {error}"
-        number = float(np.asarray(out.value).reshape(()))
-        return f"gradcheck: the function's value is {number} here, so it has no gradient to check{reason}"
+        raise NonFiniteError(
+            f"gradcheck: the function's value is {value} here, so it has no gradient to check{reason}"
+        )
 
 
 def must_be_differentiable(out: Any) -> None:
@@ -183,17 +178,11 @@ def must_be_differentiable(out: Any) -> None:
 
 @dataclass
 class Tape:
-    """One recorded call.
-
-    Attributes:
-        out: the value of the function.
-        nodes: what it was made from, oldest first, leaves left out.
-        arrived: by birth, the gradient that reached a node or leaf in the backward pass.
-    """
+    """One recorded call."""
 
     out: Node
-    nodes: list[Node]
-    arrived: dict[int, Array]
+    nodes: list[Node]  # what it was made from, oldest first, leaves left out
+    arrived: dict[int, Array]  # by birth, the gradient that reached a node or leaf in the backward pass
 
     @cached_property
     def eps(self) -> float:
@@ -204,8 +193,7 @@ class Tape:
     def rounding(self) -> float:
         """The root of the sum of squares of (value · gradient) over the graph: eps times it is f's rounding.
 
-        Each number is rounded once when it is made, independently of the others, and moves f by as much as
-        the gradient there says. A result that cancelled shows nothing of that; what was added up does.
+        Each number is rounded once, independently of the others; its gradient says how that moves f.
         """
         total = 0.0
         for node in reachable([self.out]):
@@ -217,10 +205,7 @@ class Tape:
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
 
     def largest_change(self, out: Node, h: float) -> float:
-        """The largest change of f by one number of the graph, per step, after a step of length h.
-
-        What adds up to the slope: large terms that cancel make a small one uncertain.
-        """
+        """The largest change of f by one number of the graph, per step, after a step of length h."""
         largest, nodes = 0.0, made_from([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
