@@ -19,23 +19,14 @@ MAJORITY = 0.95  # the share of the wrong elements that must have one ratio; noi
 
 @dataclass(frozen=True)
 class Cause:
-    """A kind of mistake, tagged with what the numbers say of it.
+    """A kind of mistake, tagged with what the numbers say of it."""
 
-    Attributes:
-        kind: a key of SENTENCES: what it is called in public, and behind a / what it is more exactly.
-        amount: yours / right; of a penalty, its factor in yours, or how much that is off if `right` is None.
-        right: the size of the mean that makes the amount; of a penalty, the factor that belongs there.
-        where: the elements that are wrong, in words; "" for all of them.
-        what: what it is about: the term of a penalty, "W" or "sign(W)"; an array; a slope.
-        penalty: if the amount is that of the data part alone, what is to be said of the other part.
-    """
-
-    kind: str
-    amount: float = 1.0
-    right: float | None = None
-    where: str = ""
-    what: str = ""
-    penalty: Cause | None = None
+    kind: str  # a key of SENTENCES: what it is called in public, and behind a / what it is more exactly
+    amount: float = 1.0  # yours / right; of a penalty, its factor in yours, or its gap if `right` is None
+    right: float | None = None  # the size of the mean that makes the amount; of a penalty, the right factor
+    where: str = ""  # the elements that are wrong, in words; "" for all of them
+    what: str = ""  # what it is about: the term of a penalty, "W" or "sign(W)"; an array; a slope
+    penalty: Cause | None = None  # what is to be said of it where the amount is that of the data part alone
 
     @property
     def name(self) -> str | None:
@@ -49,9 +40,8 @@ class Cause:
         numbers = (self.amount, self.right or 0.0), (other.amount, other.right or 0.0)
         if (self.kind, self.what) != (other.kind, other.what) or not np.allclose(*numbers, 2 * CLOSE, 1e-9):
             return False
-        if self.penalty is None or other.penalty is None:
-            return self.penalty is other.penalty
-        return self.penalty.agrees(other.penalty)
+        one, two = self.penalty, other.penalty
+        return one is two if one is None or two is None else one.agrees(two)
 
 
 def diagnose(
@@ -66,7 +56,6 @@ def diagnose(
 
     `wrong` marks the elements that disagree, `x` are the values differentiated by (None if no penalty
     on them is thinkable), which are called `what`; `sizes` those over which somebody may have averaged.
-    All have one shape; if only a sample was measured, that is one-dimensional, and orders stay unseen.
     """
     a, n = analytic[wrong], numeric[wrong]
     if not np.isfinite(a).all():
@@ -79,7 +68,11 @@ def diagnose(
     cause = one_multiple(a, n, wrong, right, sizes)
     if cause is None and x is not None and not right.any():
         cause = penalized(analytic, numeric, x, sizes, what)
-    return cause or reordered(analytic, numeric, a, n) or misplaced(a, wrong, right)
+    cause = cause or reordered(analytic, numeric, a, n)
+    few = lines(wrong) or right.sum() >= a.size or (right.any() and not a.any())
+    if cause is None and few:
+        return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
+    return cause
 
 
 def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
@@ -106,13 +99,6 @@ def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | No
     ways = (numeric.T, numeric.T.reshape(numeric.shape)) if numeric.ndim == 2 else ()
     turned = any(way.shape == analytic.shape and alike(analytic, way) for way in ways)
     return Cause("transpose/turned" if turned else "transpose")
-
-
-def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
-    """Only some elements are wrong: whole rows or columns, the smaller part, or those that are 0."""
-    if not lines(wrong) and right.sum() < a.size and (a.any() or not right.any()):
-        return None
-    return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
 
 
 def common_ratio(a: Array, n: Array) -> float | None:
@@ -146,8 +132,7 @@ def close(ratio: float, value: float) -> bool:
 def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:
     """yours = a·right + b·term, of x or sign(x): a penalty's gradient is wrong, or the rest but for it.
 
-    Every element must fit, of which there must be two more than unknowns. Where a is not 1 it is the
-    factor of the rest, whatever the penalty is; and that is right if its factor is b / (1 − a).
+    Where a is not 1 it is the factor of the rest, and the penalty is right if its own is b / (1 − a).
     """
     yours, right = analytic.ravel(), numeric.ravel()
     gap, scale = yours - right, float(np.abs(yours).max())
@@ -179,9 +164,9 @@ def lines(wrong: Array) -> str:
 
 def whereabouts(wrong: Array) -> str:
     """Where, in words: whole rows or columns if that is what they are, else the first few elements."""
-    found = np.argwhere(wrong)
-    shown = ", ".join(str([int(i) for i in place]) for place in found[:4])
-    return lines(wrong) or f"at {shown}" + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+    places = np.argwhere(wrong).tolist()
+    shown = ", ".join(map(str, places[:4]))
+    return lines(wrong) or f"at {shown}" + (f" and {len(places) - 4} more" if len(places) > 4 else "")
 
 
 def digits(ratio: float) -> str:
@@ -198,8 +183,7 @@ def sentence(subject: str, cause: Cause | None) -> str:
     if cause is None:
         return f"{subject} {UNEXPLAINED}"
     if cause.penalty is not None:
-        data = told(replace(cause, penalty=None))
-        return f"{subject}: its data part {data}; its regularizer {told(cause.penalty)}"
+        return f"{subject}: its data part {told(cause)}; its regularizer {told(cause.penalty)}"
     if cause.kind == "regularizer/other" or (cause.kind == "regularizer" and cause.right):
         return f"{subject}: its data part is right; its regularizer {told(cause)}"
     return f"{subject} {told(cause)}"
@@ -252,18 +236,14 @@ def as_slope(cause: Cause) -> str:
 def as_target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
-    whole_p, whole_t = close(p, 1.0), close(t, 1.0)
-    if whole_p and abs(t) < CLOSE:
+    if close(p, 1.0) and abs(t) < CLOSE:
         return "does not subtract the target: of p − y only p is there"
-    if whole_t and abs(p) < CLOSE:
+    if close(t, 1.0) and abs(p) < CLOSE:
         return "leaves out the prediction: of p − y only y is there"
-    if whole_p and close(t, -1.0):
+    if close(p, 1.0) and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
-    text = "is a multiple of p − y, but its"
-    if whole_p:
-        return f"{text} y is {digits(t)} times what it should be"
-    rest = "" if whole_t else f", and its y is {digits(t)} times"
-    return f"{text} p is {digits(p)} times what it should be{rest}"
+    off = [f"its {part} is {digits(k)} times" for part, k in (("p", p), ("y", t)) if not close(k, 1.0)]
+    return f"is a multiple of p − y, but {', and '.join([f'{off[0]} what it should be', *off[1:]])}"
 
 
 def as_penalty(cause: Cause) -> str:
@@ -286,8 +266,7 @@ LOGARITHMS |= {math.log(base): f"ln {base}: a logarithm in base {base} was meant
 SENTENCES: dict[str, str | Callable[[Cause], str]] = {
     "not finite": "is nan or inf where the differences are finite",
     "disconnected": "is 0 everywhere: nothing was added to it, or a path to the loss is left out",
-    "/flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other "
-    "things?",
+    "/flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or of other things?",
     "sign": "has the wrong sign",
     "transpose": "has the right numbers in another order: look at the indices, and at every .T and reshape",
     "transpose/turned": "has the right numbers in the order of the transpose",
