@@ -266,7 +266,8 @@ LOGARITHMS |= {math.log(base): f"ln {base}: a logarithm in base {base} was meant
 SENTENCES: dict[str, str | Callable[[Cause], str]] = {
     "not finite": "is nan or inf where the differences are finite",
     "disconnected": "is 0 everywhere: nothing was added to it, or a path to the loss is left out",
-    "/flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or of other things?",
+    "/flat": "is not 0, but the loss stays the same when {what} changes: is it rounded, or made of other "
+    "things?",
     "sign": "has the wrong sign",
     "transpose": "has the right numbers in another order: look at the indices, and at every .T and reshape",
     "transpose/turned": "has the right numbers in the order of the transpose",

@@ -87,11 +87,8 @@ Finding = tuple[str, str]  # a verdict, and what stands behind it
 
 
 def limit(values: list[float], factor: float) -> tuple[float, float]:
-    """Neville's extrapolation of a series in powers of h to h = 0, and how far it may be off.
-
-    `factor` is by how much the first power shrinks from value to value.
-    """
-    power = factor
+    """Neville's extrapolation to h = 0 of a series in powers of h, and how far it may be off."""
+    power = factor  # by which the first power shrinks from value to value
     while len(values) > 1:
         before = values
         values = [b + (b - a) / (power - 1.0) for a, b in pairwise(values)]
@@ -182,7 +179,15 @@ class Judge:
         if (plain := self.narrowed()) is not None:
             return plain
         self.widen()
-        return self.deepened(self.weighed())
+        slope = self.weighed()
+        # Structure may be narrower than the last step: go on as deep as rounding lets us see.
+        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
+            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
+            if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
+                break
+            self.window(j)
+            slope = self.weighed()
+        return slope
 
     def narrowed(self) -> Slope | None:
         """The answer, if one window gives it at once."""
@@ -236,16 +241,6 @@ class Judge:
             wider = self.window(j)
             best = wider if wider is not None and wider.bar <= best.bar else None
 
-    def deepened(self, slope: Slope) -> Slope:
-        """Structure may be narrower than the last step: go on as deep as rounding lets us see."""
-        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
-            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
-            if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
-                break
-            self.window(j)
-            slope = self.weighed()
-        return slope
-
     def weighed(self) -> Slope:
         """The verdict by all windows together."""
         best = self.best()
@@ -268,7 +263,15 @@ class Judge:
             left, right = corner.sides
             if self.between(corner.sides, CANCELLED, corner.slack + self.loose):
                 return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
-        return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
+        if (zero := self.at_zero(best)) is not None:
+            return zero
+        plain = corner is not None or not coarse  # the bar is narrow enough to tell
+        if not self.agrees(best, 1.0 if plain else PLAINLY):
+            return "FAIL", ""
+        if best.noise < 0.1 * best.bar:
+            return "UNVERIFIABLE", "the differences settle at no step"
+        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
+        return "UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}"
 
     def at_a_jump(self) -> Finding | None:
         """Where the function itself jumps, a slope between those beside x is right."""
@@ -305,15 +308,6 @@ class Judge:
         """Whether the differences on both sides fall from step to step, like those of |x|^1.5."""
         steep = [level.steepest for _, level in sorted(self.levels.items())]
         return all(b <= 0.75 * a for a, b in pairwise(steep)) and steep[-1] <= 0.05 * steep[0]
-
-    def in_doubt(self, best: Window, *, plain: bool) -> Finding:
-        """The claim is wrong, or rounding hides whether it is; plain: the bar is narrow enough to tell."""
-        if not self.agrees(best) and (plain or not self.agrees(best, PLAINLY)):
-            return "FAIL", ""
-        if best.noise < 0.1 * best.bar:
-            return "UNVERIFIABLE", "the differences settle at no step"
-        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
-        return "UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}"
 
 
 def judge(

@@ -14,9 +14,8 @@ from tinygrad_lo.errors import LoError
 def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
     """Run the checks of an exercise in order and print what they find; 0 if all pass, else 1.
 
-    `task` is the text of the exercise, its file's docstring. It is printed where a function is not
-    filled in yet, which it says by raising NotImplementedError. A hint is looked up by the report's
-    cause, or by words of what was said.
+    `task`, the text of the exercise, is printed where a function raises NotImplementedError: it is not
+    filled in yet. A hint is looked up by the report's cause, or by words of what was said.
 
     Example:
         >>> import tinygrad_lo as lo

@@ -55,22 +55,20 @@ def gradcheck(
 ) -> Report:
     """Compare the engine's gradient of f with differences; the report is true or false.
 
-    `f(*inputs)` returns a tensor: one number, or an array, which is summed with random weights. Checked
-    are its derivatives by every floating-point input (an array, or a list or dict of arrays) and by every
-    parameter in `params`, which f uses without being given it. Works on float64 copies; parameters and
-    their `.grad` are as before afterwards.
+    `f(*inputs)` returns a tensor; an array is summed with random weights. Checked are its derivatives by
+    every floating-point input (an array, or a list or dict of arrays) and by every parameter in `params`,
+    which f uses without being given it. Works on float64 copies; parameters and `.grad` stay.
 
         |analytic − numeric| ≤ bar,  and bar ≤ rtol · max(|analytic|, |numeric|) to count as verified
 
-    Differences at shrinking steps are extrapolated to the step 0; the bar is what that leaves open and
-    what rounding can do, usually 1e-8 of the derivative and less. An element that is hidden by rounding
-    is UNVERIFIABLE, counted and never silently passed; at a kink any slope between the one-sided ones is
-    right. Of a tensor above 400 elements a sample is checked singly, the rest along one random direction,
-    which is bisected to the wrong elements when it fails.
+    The bar of differences extrapolated to the step 0 is usually 1e-8 of the derivative and less. What
+    rounding hides is UNVERIFIABLE and never silently passed; at a kink any slope between the one-sided
+    ones is right. Of a tensor above 400 elements a sample is checked singly, the rest along one random
+    direction, which is bisected to the wrong elements when it fails.
 
-    Then every op that f called is checked alone: `report.culprit` is the op whose rule is wrong, with the
-    line of your file, `report.cause` the kind of mistake that the numbers look like, `report.unverified`
-    what this point cannot show; `points=3` goes to further random points, where other branches are taken.
+    `report.culprit` is the op whose rule is wrong, with the line of your file, `report.cause` the kind of
+    mistake that the numbers look like, `report.unverified` what this point cannot show; `points=3` goes
+    to further random points, where other branches are taken.
 
     Shapes:   inputs: any; f: any. order=2 checks the second derivatives too; `seed` draws the points.
     Raises:   OptionError: order, points or rtol out of range.

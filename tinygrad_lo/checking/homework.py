@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,11 +14,12 @@ from tinygrad_lo.checking.case import Case, Seen, Student, attempt, nearby
 from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
+from tinygrad_lo.checking.recording import gradients_of
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.student import (
     Leaves,
     leaves_of,
-    named_arrays,
+    name_of_function,
     numbers_of,
     parameter,
     rebuilt,
@@ -25,7 +27,6 @@ from tinygrad_lo.checking.student import (
     titled_function,
     trusted,
 )
-from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
@@ -33,6 +34,7 @@ from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
 VALUE = 1e-6  # how well two values must agree that come from formulas
+near = functools.partial(math.isclose, rel_tol=VALUE)
 
 
 @dataclass
@@ -41,15 +43,14 @@ class Homework:
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
     "disconnected", "some elements", "labels", "axis", "target", "slope", "left out", "twice", "path",
-    "convention", "constant", "overflow", "in place", "state", or None; match is the convention that the
-    function follows, as a call of the library, or None.
+    "convention", "constant", "overflow", "in place", "state", or None.
     """
 
     title: str
     passed: bool = True
     said: list[str] = field(default_factory=list)
     cause: str | None = None
-    match: str | None = None
+    match: str | None = None  # the convention that the function follows, as a call of the library
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
     culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
@@ -89,18 +90,15 @@ def check_gradient(
 
     `loss_and_gradient(x)` returns the loss, one number, and its gradient, of the same structure as x:
     an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. Finite
-    differences of the loss judge each element by the rules of `gradcheck`: usually to 1e-8 of itself
-    and better, and kinks raise no false alarm.
+    differences of the loss judge each element by the rules of `gradcheck`.
 
         |gradient − numeric| ≤ bar
 
-    `against` is a reference: a function of tensors (a loss of this library), or one that returns
-    (loss, gradient) itself. It shows what finite differences cannot: a loss that is not the one asked
-    for, with a gradient that fits it.
+    `against` is a reference, a function of tensors (a loss of this library), or one that returns (loss,
+    gradient) itself: it shows a loss that is not the one asked for, with a gradient that fits it.
 
     What is wrong is named if that fits at a second point as well. To find it a copy of the function reads
-    other labels, no data, or one sample for all. It is called many times, each time with fresh float64
-    copies; what it prints is heard once.
+    other labels, no data, or one sample for all. It is called with fresh copies, and heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
     Raises:   DTypeError: no pair, or integers.  ShapeError: another shape, or several losses.
@@ -121,9 +119,8 @@ def check_gradient(
     """
     who, student = "check_gradient", Student("check_gradient", loss_and_gradient, x)
     if not (against is None or callable(against)):
-        raise DTypeError(
-            f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
-        )
+        kind = type(against).__name__
+        raise DTypeError(f"{who}: against is a function of x, got {kind}; check_loss takes names")
     if not callable(loss_and_gradient):
         raise DTypeError(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
@@ -146,8 +143,7 @@ def verified(report: Report) -> str:
     """How many derivatives were found right, and how many could not be seen."""
     if report.count("ZERO") == len(report.rows):
         return "the gradient is 0 everywhere, and right; but it shows little: is this a flat place?"
-    counts = {verdict: report.count(verdict) for verdict in UNUSUAL}
-    notes = [UNUSUAL[verdict].format(count) for verdict, count in counts.items() if count]
+    notes = [text.format(count) for verdict, text in UNUSUAL.items() if (count := report.count(verdict))]
     text = f"{len(report.rows)} derivatives were compared with finite differences: all right"
     return ", ".join([text, *notes])
 
@@ -167,10 +163,7 @@ def gradient_gaps(
     gradient: Leaves,
     reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
 ) -> None:
-    """Compare a gradient with finite differences, array by array, and note what is wrong with each.
-
-    `reason` may know better than the numbers what is wrong with the gradient by an array.
-    """
+    """Compare a gradient with finite differences, array by array; `reason` may know better what is wrong."""
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
     wrong: dict[str, tuple[Cause | None, list[str]]] = {}  # by what is said of it
@@ -212,7 +205,7 @@ def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, Any]:
 
 def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Compare value and gradient with those of a reference."""
-    name = named_arrays(against) or "the reference"
+    name = name_of_function(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
     cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
@@ -265,11 +258,6 @@ def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> t
     return None, ""
 
 
-def near(a: float, b: float) -> bool:
-    """Whether two values are the same, but for rounding."""
-    return math.isclose(a, b, rel_tol=VALUE)
-
-
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:
     """The value of a reference, and its gradient if it has one."""
     who = "check_gradient: against"
@@ -284,11 +272,8 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     if isinstance(out, Node):
         if np.size(out.value) != 1:
             raise GraphError(f"{who} must return one number, got shape {np.shape(out.value)}")
-        slopes = grad(out, list(tensors.values()), allow_unused=True) if out.needs else [None] * len(tensors)
-        pairs = zip(leaves.items(), slopes, strict=True)
-        return float(np.reshape(out.value, ())), {
-            name: np.zeros(data.shape) if g is None else np.asarray(g) for (name, data), g in pairs
-        }
+        slopes = gradients_of(out, list(tensors.values()))
+        return float(np.reshape(out.value, ())), dict(zip(leaves, slopes, strict=True))
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None

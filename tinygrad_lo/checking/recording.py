@@ -101,18 +101,14 @@ class Subject:
         value = float(np.asarray(out.value).reshape(()))
         self.must_be_finite(value)
         if not out.needs and self.order == 1:
-            raise GraphError(
-                f"gradcheck: the function's value does not depend on its inputs and params through tensors; "
-                f"{IN_TENSORS}"
-            )
+            constant = "the function's value does not depend on its inputs and params through tensors"
+            raise GraphError(f"gradcheck: {constant}; {IN_TENSORS}")
         tape = taped(out)
         gradients, again = self.gradients(out), self.gradients(out)
         for leaf, g in gradients.items():
             if not np.array_equal(g, again[leaf], equal_nan=True):
-                raise GraphError(
-                    f"gradcheck: two backward passes give {quoted(leaf, 'a parameter')} different gradients; "
-                    f"a rule is random or keeps state"
-                )
+                differing = f"two backward passes give {quoted(leaf, 'a parameter')} different gradients"
+                raise GraphError(f"gradcheck: {differing}; a rule is random or keeps state")
         self.must_still_be(value)
         return tape, gradients, value
 
@@ -157,23 +153,20 @@ class Subject:
 
 def must_be_differentiable(out: Any) -> None:
     """Raise unless the function returned a tensor of floating-point numbers."""
-    wanted = "gradcheck: the function must return a tensor, got"
+    got = f"{type(out).__name__}: somewhere it leaves the graph; {IN_TENSORS}"
     if out is None:
-        raise GraphError(f"{wanted} None: is there a return?")
-    if isinstance(out, (tuple, list)):
-        raise GraphError(
-            f"{wanted} a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, "
-            f"gradient), with a gradient written by hand, lo.check_gradient(f, x) checks that"
-        )
-    if not isinstance(out, Node):
-        raise GraphError(f"{wanted} {type(out).__name__}: somewhere it leaves the graph; {IN_TENSORS}")
-    if out.value.dtype.kind != "f":
-        raise DTypeError(
-            f"gradcheck: the function returns {out.value.dtype}, which has no derivative; "
-            f"it must return floating-point numbers"
-        )
-    if not out.value.size:
-        raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
+        got = "None: is there a return?"
+    elif isinstance(out, (tuple, list)):
+        got = f"a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, gradient), "
+        got += "with a gradient written by hand, lo.check_gradient(f, x) checks that"
+    elif isinstance(out, Node):
+        if out.value.dtype.kind != "f":
+            kind = f"{out.value.dtype}, which has no derivative"
+            raise DTypeError(f"gradcheck: the function returns {kind}; it must return floating-point numbers")
+        if out.value.size:
+            return
+        got = f"shape {out.value.shape}, in which there is no number"
+    raise GraphError(f"gradcheck: the function must return a tensor, got {got}")
 
 
 @dataclass
@@ -239,9 +232,9 @@ def taped(out: Node) -> Tape:
         before = node.label.recorded if isinstance(node.label, Label) else ()
         if before and checksums(node) != before:
             assert node.op is not None
+            used = f"that {node.op.name} (at {place_of(node)}) has used before"
             raise GraphError(
-                f"gradcheck: the function changes an array in place that {node.op.name} "
-                f"(at {place_of(node)}) has used before; make a new array instead"
+                f"gradcheck: the function changes an array in place {used}; make a new array instead"
             )
     if out.needs:
         leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)

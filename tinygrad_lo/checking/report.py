@@ -104,23 +104,14 @@ class Report:
     """The report of a gradient check: true if nothing failed and something was verified.
 
     If nothing failed and nothing was verified either, it is false and reads UNDECIDED.
-
-    Attributes:
-        rows: one for each compared derivative.
-        found: what kind of mistake it looks like, with its numbers; None if nothing fits.
-        culprit: the name of the op whose rule is wrong, or None.
-        where: file:line of the code that called it.
-        faults: every wrong rule, with the numbers that show it.
-        unverified: what these points cannot show, in sentences. It does not make the report false.
-        shape: of the function's result. The rows are of its sum with random positive weights if it is none.
     """
 
     rtol: float
-    rows: list[Row] = field(default_factory=list)
-    found: Cause | None = None
-    faults: list[Fault] = field(default_factory=list)
-    unverified: list[str] = field(default_factory=list)
-    shape: tuple[int, ...] = ()
+    rows: list[Row] = field(default_factory=list)  # one for each compared derivative
+    found: Cause | None = None  # what kind of mistake it looks like, with its numbers
+    faults: list[Fault] = field(default_factory=list)  # every wrong rule, with the numbers that show it
+    unverified: list[str] = field(default_factory=list)  # what these points cannot show, in sentences
+    shape: tuple[int, ...] = ()  # of the result, if the rows are of its sum with random positive weights
 
     @property
     def cause(self) -> str | None:
