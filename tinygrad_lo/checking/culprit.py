@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -143,12 +143,8 @@ class Claim:
         moved, products, eps = direction != 0, self.gradient * direction, eps_of([self.y])
         size = self.length + float(np.linalg.norm((self.gradient * self.x)[moved]))
         noise = Noise(eps, size, 4.0 * eps * float(np.abs(products).max(initial=0.0)))
-        x = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0))
-
-        def at(h: float) -> float:
-            return self.value((self.x + h * direction)[()])
-
-        return judge(at, self.base, float(products.sum()), x, rtol, noise)
+        x, claimed = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0)), float(products.sum())
+        return judge(lambda h: self.value((self.x + h * direction)[()]), self.base, claimed, x, rtol, noise)
 
     def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
         """What is wrong at element k."""
@@ -165,16 +161,16 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
     length = float(np.linalg.norm(u * y))
     gradients = {}
+
+    def weighted(i: int, x: Array) -> float:
+        return float((u * call.value({i: x})).sum())
+
     for i in call.wanted:
         gradient = call.gradient(i, u, y)
         if gradient is None:
             continue
         gradients[i], mirrored = gradient, -np.asarray(call.gradient(i, -u, y))
-
-        def value(x: Array, i: int = i) -> float:
-            return float((u * call.value({i: x})).sum())
-
-        yield Claim(call, y, length, i, value, call.inputs[i], gradient, mirrored)
+        yield Claim(call, y, length, i, partial(weighted, i), call.inputs[i], gradient, mirrored)
     if len(gradients) != 2:
         return
     i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
@@ -185,11 +181,7 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
     rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
-
-    def moved_together(x: Array) -> float:
-        return float((u * call.value({i: x, j: b + (x - a)})).sum())
-
-    yield Claim(call, y, length, i, moved_together, a, both)
+    yield Claim(call, y, length, i, lambda x: float((u * call.value({i: x, j: b + (x - a)})).sum()), a, both)
 
 
 def have_ties(a: Array, b: Array) -> bool:
@@ -224,10 +216,7 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
             continue
         length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
         for j, gradient in zip(moving, gradients_of(total, [*leaves.values()]), strict=True):
-
-            def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
-                return float(rule_value({j: x}))
-
+            value = partial(lambda j, rule_value, x: float(rule_value({j: x})), j, rule_value)
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
 
 

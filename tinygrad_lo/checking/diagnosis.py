@@ -199,21 +199,16 @@ def told(cause: Cause) -> str:
     return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
 
 
-def times_as_words(size: float) -> str:
-    """A multiple in words, a whole number or one over it as a fraction."""
-    near = Fraction(size).limit_denominator(1000)
-    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
-        return f"{digits(size)} times"
-    return {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
-
-
 def as_multiple(cause: Cause) -> str:
     """yours / right as a multiple, and what such a multiple comes from."""
-    size, count = abs(cause.amount), times_as_words(abs(cause.amount))
+    size = abs(cause.amount)
+    near = Fraction(size).limit_denominator(1000)
+    count = {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
+    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
+        count = f"{digits(size)} times"
     text = f"is {count} what it should be"
     text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
-        near = Fraction(size).limit_denominator(1000)
         return f"{text}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
     if count in ("half of", "twice"):
         return f"{text}: look for a ½, or for the 2 of a square"

@@ -10,7 +10,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +28,6 @@ from tinygrad_lo.checking.case import (
     measured,
     nearby,
     ratio,
-    same_numbers,
 )
 from tinygrad_lo.checking.diagnosis import Cause, close, diagnose
 from tinygrad_lo.checking.student import Leaves
@@ -168,20 +167,15 @@ def targets(case: Case, z: Array) -> Iterator[tuple[Callable[..., Array], Array]
             yield softmax, np.eye(z.shape[1])[y]
 
 
-class Table(NamedTuple):
-    """Both gradients by the scores, a row for each of the first samples; and the scores, if known."""
-
-    yours: Array
-    right: Array
-    z: Array | None = None
+Samples = tuple[Seen, Array | None]  # both gradients by the scores, a row for each; the scores, if known
 
 
 def by_sample(case: Case, seen: Seen) -> Cause | None:
     """One sample at a time: which samples and units are wrong by the scores, and what those share."""
     by_scores = attempt(sampled, case, seen)
-    if by_scores is None or not (wrong := ~same_numbers(*by_scores[:2])).any():
+    if by_scores is None or not (wrong := by_scores[0].wrong).any():
         return None
-    yours, right, z = by_scores
+    (yours, right), z = by_scores
     for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
         if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
             return Cause("slope", what=f"{other} for {slope}")
@@ -191,12 +185,12 @@ def by_sample(case: Case, seen: Seen) -> Cause | None:
                 at = answers.reshape(case.samples, -1)[: len(wrong)] == value
                 if (wrong == at).all() and not at.all():
                     return Cause("some elements/answers", what=f"{value:g}")
-    return wrong_units(case, by_scores, wrong)
+    return wrong_units(case, by_scores[0], z, wrong)
 
 
-def wrong_units(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
+def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> Cause | None:
     """The right class of each sample alone, or the others alone, or where a kink stops the gradient."""
-    yours, right, z = by_scores
+    yours, right = by_scores
     here = right_classes(case, right)
     if wrong.sum() >= 3 and not wrong[~here].any():
         return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
@@ -226,7 +220,7 @@ def right_classes(case: Case, right: Array) -> Array:
     return here
 
 
-def sampled(case: Case, seen: Seen) -> Table | None:
+def sampled(case: Case, seen: Seen) -> Samples | None:
     """Both gradients by the scores, a sample a row, if the loss is one sum over the samples.
 
     By W in X @ W the gradient of one sample is its row of X times them, by b it is they. One sample
@@ -236,7 +230,7 @@ def sampled(case: Case, seen: Seen) -> Table | None:
     if many < 2:
         return None
     if case.x.shape[:1] == (many,) and not any(a.shape[1:] == (many,) for a in case.held if is_data(a)):
-        return Table(seen.yours.reshape(many, -1), seen.right.reshape(many, -1))
+        return Seen(seen.yours.reshape(many, -1), seen.right.reshape(many, -1)), None
     linear = (scores for scores in case.scores() if scores.rows is not None and len(scores.rows) == many)
     # A bias may stand further on, where z is unknown.
     further = Scores(np.zeros((many, 1)), np.ones((many, 1))) if case.x.ndim == 1 else None
@@ -255,7 +249,7 @@ def sampled(case: Case, seen: Seen) -> Table | None:
     for samples, whole in zip((yours, right), case.seen(rows(case, places)), strict=True):
         if not fits(data.back(samples[places] / many, case.x.shape), whole):
             return None
-    return Table(yours, right, scores.z.reshape(many, -1)[:few] if scores.z.any() else None)
+    return Seen(yours, right), scores.z.reshape(many, -1)[:few] if scores.z.any() else None
 
 
 def rows(case: Case, chosen: Array) -> Student:
@@ -269,9 +263,8 @@ def is_kink(case: Case, silent: Array) -> bool:
     for leaves in ({**case.leaves, case.name: -case.x}, {name: -x for name, x in case.leaves.items()}):
         there = replace(case, leaves=leaves)
         by_scores = attempt(lambda case=there: sampled(case, case.seen(case.student)))
-        if by_scores is None or by_scores.right.shape != silent.shape:
-            continue
-        if np.mean(~off(by_scores.right)[silent]) >= AWAKE:
+        right = None if by_scores is None else by_scores[0].right
+        if right is not None and right.shape == silent.shape and np.mean(~off(right)[silent]) >= AWAKE:
             return True
     return False
 

@@ -18,14 +18,13 @@ from tinygrad_lo.checking.culprit import kinked, wrong_elsewhere, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.measured import (
     Measured,
-    Named,
     direction_of,
     directions,
     index_of,
     unless_outside,
     wrong_ones,
 )
-from tinygrad_lo.checking.numerical import Keys, arrays_of, each
+from tinygrad_lo.checking.numerical import Keys, each
 from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, made_from, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
 from tinygrad_lo.engine.derivatives import grad
@@ -93,7 +92,8 @@ def gradcheck(
         if not is_leaf(p):
             raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
     args = arguments(inputs)
-    arrays = arrays_of(args)
+    arrays: list[Any] = []
+    each(lambda part, keys: arrays.append(part), args)
     leaves = list(dict.fromkeys([*filter(is_leaf, arrays), *parameters]))
     if not leaves:
         dtypes = [
@@ -226,31 +226,17 @@ class Point(Measured):
 
     def terms(self, name: Any, direction: Array, x: float) -> float:
         """The largest term that a slope is a sum of: what each number of the graph moves."""
-        h = 1e-5 * max(1.0, x)
-
-        def largest(place: Named) -> float:
-            return self.subject.moved(place, lambda: self.tape.largest_change(self.subject.call(), h))
-
-        return unless_outside(largest, {name: self.leaves[name] + h * direction}, 0.0)
+        h, subject = 1e-5 * max(1.0, x), self.subject
+        return unless_outside(
+            lambda ahead: subject.moved(ahead, lambda: self.tape.largest_change(subject.call(), h)),
+            {name: self.leaves[name] + h * direction},
+            0.0,
+        )
 
     def beside(self, seed: int, fixed: dict[Any, Array]) -> Self | None:
         """The function a step aside, with its graph there."""
         there = super().beside(seed, fixed)
         return there and replace(there, tape=self.subject.moved(there.leaves, self.subject.tape))
-
-
-def point_of(subject: Subject, rtol: float) -> Point:
-    """The function at the point that its leaves hold now, refused if it is not what can be checked."""
-    tape, gradients, value = subject.examined()
-    leaves = {leaf: np.asarray(leaf.value) for leaf in subject.leaves}
-
-    def slopes(place: Named) -> Named:
-        return subject.moved(place, lambda: subject.gradients(subject.call()))
-
-    def at(place: Named) -> float:
-        return subject.moved(place, subject.value)
-
-    return Point(at, slopes, leaves, value, gradients, rtol, subject, tape)
 
 
 @dataclass
@@ -266,7 +252,10 @@ class Comparison:
 
     def run(self, subject: Subject, number: int) -> None:
         """Compare all derivatives at point `number`, where the leaves are now, and look for the reason."""
-        report, point = self.report, point_of(subject, self.report.rtol)
+        report, (tape, gradients, value) = self.report, subject.examined()
+        leaves = {leaf: np.asarray(leaf.value) for leaf in subject.leaves}
+        functions = subject.value_at, subject.gradients_at
+        point = Point(*functions, leaves, value, gradients, report.rtol, subject, tape)
         entries = [entry for leaf in subject.leaves for entry in self.compared(point, leaf)]
         for row, _, _ in entries:
             row.order, row.point = subject.order, number
@@ -285,11 +274,11 @@ class Comparison:
         looks = [point.row(leaf, name, *look) for look in directions(shape, self.rng)]
         if looks and isinstance(looks[-1][0].index, str) and looks[-1][0].verdict == "FAIL":
             signs = looks[-1][1].ravel()
-
-            def verdict(some: Array) -> str:
-                return point.along(leaf, direction_of(shape, some, signs[some])).verdict
-
-            wrong = wrong_ones(verdict, np.flatnonzero(signs), NAMED)
+            wrong = wrong_ones(
+                lambda some: point.along(leaf, direction_of(shape, some, signs[some])).verdict,
+                np.flatnonzero(signs),
+                NAMED,
+            )
             looks += [point.row(leaf, name, index_of(k, shape), direction_of(shape, k)) for k in wrong]
         return [(row, leaf, direction) for row, direction, _ in looks]
 

@@ -68,11 +68,11 @@ class Measured:
         x = float(np.abs(start[moved]).max())
         loose = float((self.spread[name] * np.abs(direction)).sum())
         size = max(self.size, float(np.linalg.norm(self.gradient[name] * start)))
+        noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
 
         def at(h: float) -> float:
             return unless_outside(self.value, {**self.leaves, name: start + h * direction}, np.nan)
 
-        noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
         return judge(at, self.base, claimed, x, self.rtol, noise)
 
     def terms(self, name: Any, direction: Array, x: float) -> float:

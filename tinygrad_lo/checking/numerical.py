@@ -47,13 +47,10 @@ def numerical_gradient(
         h = options.number("numerical_gradient", "h", h, above=0.0)
     start = each(as_floats, x)
 
-    def by(part: Array, keys: Keys) -> Array:
-        def f_of_part(moved: Array) -> Any:
-            return f(each(lambda other, at: moved if at == keys else other.copy()[()], start))
+    def at(moved: Array, keys: Keys) -> Any:
+        return f(each(lambda other, key: moved if key == keys else other.copy()[()], start))
 
-        return coordinates(f_of_part, part, method, h)
-
-    return each(by, start)
+    return each(lambda part, keys: coordinates(lambda x: at(x, keys), part, method, h), start)
 
 
 def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
@@ -120,13 +117,6 @@ def each(work: Callable[[Any, Keys], Any], x: Any, keys: Keys = ()) -> Any:
             return parts
         return type(x)(*parts) if hasattr(x, "_fields") else tuple(parts)
     return work(x, keys)
-
-
-def arrays_of(x: Any) -> list[Any]:
-    """The arrays of a structure, in order."""
-    arrays: list[Any] = []
-    each(lambda part, keys: arrays.append(part), x)
-    return arrays
 
 
 def is_written_out(x: Any) -> bool:
