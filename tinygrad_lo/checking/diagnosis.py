@@ -52,10 +52,9 @@ def diagnose(
     sizes: Collection[int] = (),
     what: str = "x",
 ) -> Cause | None:
-    """The likely mistake in the gradient of one array: the first cause that fits, or None.
+    """The likely mistake in the gradient by x, or None.
 
-    `wrong` marks the elements that disagree, `x` are the values differentiated by (None if no penalty
-    on them is thinkable), which are called `what`; `sizes` those over which somebody may have averaged.
+    x, called `what`, is None if no penalty on it is thinkable; over `sizes` somebody may have averaged.
     """
     a, n = analytic[wrong], numeric[wrong]
     if not np.isfinite(a).all():
@@ -76,9 +75,12 @@ def diagnose(
 
 
 def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
-    """The wrong elements are one multiple of what they should be."""
-    ratio = common_ratio(a, n)
-    if ratio is None:
+    """The wrong elements are one multiple of what they should be, but for a few that noise may spoil."""
+    ratios = a[n != 0.0] / n[n != 0.0]
+    ratio = float(np.sort(ratios)[ratios.size // 2]) if ratios.size else 0.0
+    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
+    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
+    if ratio in (0.0, 1.0) or (np.abs(ratios - ratio) <= allowed).sum() < MAJORITY * a.size:
         return None
     cause = factor(ratio, sizes)
     if not right.any():
@@ -99,19 +101,6 @@ def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | No
     ways = (numeric.T, numeric.T.reshape(numeric.shape)) if numeric.ndim == 2 else ()
     turned = any(way.shape == analytic.shape and alike(analytic, way) for way in ways)
     return Cause("transpose/turned" if turned else "transpose")
-
-
-def common_ratio(a: Array, n: Array) -> float | None:
-    """The one ratio a / n that most elements have, or None."""
-    usable = n != 0.0
-    if not usable.any():
-        return None
-    ratios = a[usable] / n[usable]
-    ratio = float(np.sort(ratios)[ratios.size // 2])
-    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
-    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
-    fits = np.abs(ratios - ratio) <= allowed
-    return ratio if ratio not in (0.0, 1.0) and fits.sum() >= MAJORITY * a.size else None
 
 
 def factor(ratio: float, sizes: Collection[int]) -> Cause:
@@ -238,6 +227,7 @@ def as_target(cause: Cause) -> str:
     if close(p, 1.0) and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
     off = [f"its {part} is {digits(k)} times" for part, k in (("p", p), ("y", t)) if not close(k, 1.0)]
+    off = off or [f"its y is {digits(t)} times"]
     return f"is a multiple of p − y, but {', and '.join([f'{off[0]} what it should be', *off[1:]])}"
 
 

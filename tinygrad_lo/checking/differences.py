@@ -45,11 +45,6 @@ class Level(NamedTuple):
     noise: float
 
     @property
-    def finite(self) -> bool:
-        """Whether the function is finite there."""
-        return math.isfinite(sum(self))
-
-    @property
     def steepest(self) -> float:
         """The steeper of the two sides."""
         return max(abs(self.left), abs(self.right))
@@ -146,11 +141,11 @@ class Judge:
         """The levels up to j together; None where the function is not finite."""
         if j not in self.windows:
             levels = [self.level(i) for i in (j - 2, j - 1, j)]
-            if not all(level.finite for level in levels):
+            if not all(math.isfinite(sum(level)) for level in levels):
                 return None
             best = extrapolated(levels)
             wider = self.levels.get(j - 3)
-            if wider is not None and wider.finite:
+            if wider is not None and math.isfinite(sum(wider)):
                 best = min(best, extrapolated([wider, *levels]), key=lambda window: window.bar)
             self.windows[j] = best
         return self.windows[j]

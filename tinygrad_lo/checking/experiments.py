@@ -1,7 +1,6 @@
 """Why a student's gradient is wrong, by trying: without data, with other labels, one sample at a time.
 
-Numbers alone name a sign or a factor. For the rest the function runs otherwise, and what is said of a
-mistake has been seen to fit at two points.
+What is said of a mistake has been seen to fit at two points.
 """
 
 from __future__ import annotations
@@ -191,7 +190,13 @@ def by_sample(case: Case, seen: Seen) -> Cause | None:
 def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> Cause | None:
     """The right class of each sample alone, or the others alone, or where a kink stops the gradient."""
     yours, right = by_scores
-    here = right_classes(case, right)
+    here = np.zeros(
+        right.shape, bool
+    )  # the right class of each sample, if the gradients by scores add up to 0
+    balanced = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()
+    for y in case.labelings:
+        if len(y) == case.samples and y.max() < right.shape[1] and balanced:
+            here = np.eye(right.shape[1], dtype=bool)[y[: len(right)]]
     if wrong.sum() >= 3 and not wrong[~here].any():
         return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
     if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
@@ -208,16 +213,6 @@ def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> C
         return Cause("some elements/margin", what="met" if passes else "not met")
     kink = "the max(0, ·)" if z is None else "the relu"
     return Cause("some elements/off" if passes else "some elements/on", what=kink)
-
-
-def right_classes(case: Case, right: Array) -> Array:
-    """Where the right class of each sample stands, if these are scores of classes: they add up to 0."""
-    here = np.zeros(right.shape, bool)
-    balanced = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()
-    for y in case.labelings:
-        if len(y) == case.samples and y.max() < right.shape[1] and balanced:
-            here = np.eye(right.shape[1], dtype=bool)[y[: len(right)]]
-    return here
 
 
 def sampled(case: Case, seen: Seen) -> Samples | None:

@@ -349,7 +349,7 @@ def likely_cause(point: Point, entries: list[Entry], faults: list[Fault]) -> Cau
             x = np.asarray(leaf.value)
             shape = x.shape if len(rows) == x.size else (len(rows),)
             numbers = [(row.analytic, row.numeric, row.verdict == "FAIL", x[row.index]) for row in rows]
-            columns = (np.array(column).reshape(shape) for column in zip(*numbers, strict=True))
-            causes.append(diagnose(*columns, sizes, leaf_name(leaf)))
+            a, n, wrong, values = (np.array(column).reshape(shape) for column in zip(*numbers, strict=True))
+            causes.append(diagnose(a, n, wrong, values, sizes, leaf_name(leaf)))
     known = [cause for cause in causes if cause is not None]
     return min(known, key=lambda cause: cause.kind == "some elements", default=None)

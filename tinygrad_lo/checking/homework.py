@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from tinygrad_lo.checking.student import (
     name_of_function,
     numbers_of,
     parameter,
+    raised,
     rebuilt,
     structured,
     titled_function,
@@ -119,8 +121,9 @@ def check_gradient(
     """
     who, student = "check_gradient", Student("check_gradient", loss_and_gradient, x)
     if not (against is None or callable(against)):
-        kind = type(against).__name__
-        raise DTypeError(f"{who}: against is a function of x, got {kind}; check_loss takes names")
+        raise DTypeError(
+            f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
+        )
     if not callable(loss_and_gradient):
         raise DTypeError(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
@@ -208,7 +211,11 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     name = name_of_function(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
-    cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
+    cause, gap = None, ""
+    seen = {} if slopes is None else {k: Seen(gradient[k], slopes[k]) for k in leaves}
+    if wrong := [k for k in seen if seen[k].wrong.any()]:
+        cause = diagnosed(Case(student, leaves, wrong[0]), seen[wrong[0]], leaves[wrong[0]])
+        gap = sentence(f"by {wrong[0]}", cause)
     if not near(loss, right):
         differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
         losses = relation(student, against, leaves)
@@ -248,16 +255,6 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
     return None
 
 
-def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
-    """The cause and the words for the first array in which two gradients differ."""
-    for name, data in leaves.items():
-        seen = Seen(yours[name], right[name])
-        if seen.wrong.any():
-            cause = diagnosed(Case(student, leaves, name), seen, data)
-            return cause, sentence(f"by {name}", cause)
-    return None, ""
-
-
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:
     """The value of a reference, and its gradient if it has one."""
     who = "check_gradient: against"
@@ -277,3 +274,56 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None
+
+
+def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
+    """Run the checks of an exercise in order and print what they find; 0 if all pass, else 1.
+
+    `task`, the text of the exercise, is printed where a function raises NotImplementedError: it is not
+    filled in yet. A hint is looked up by the report's cause, or by words of what was said.
+
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
+        >>> grade("Square.", lambda: lo.check_gradient(lambda x: (x**2, x), 3.0), hints=hints)
+        check_gradient FAILED
+          the gradient by x is half of what it should be: look for a ½, or for the 2 of a square
+        ...
+        Hint: the derivative of x² is 2x
+        1
+    """
+    for check in checks:
+        try:
+            report = check()
+        except Exception as problem:  # the student's own: no traceback through the library
+            if unfilled := to_fill_in(problem):
+                print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+            else:
+                text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
+                print(f"{text}{hint_for(None, str(problem), hints)}")
+            return 1
+        said = " ".join(report.said) if isinstance(report, Homework) else str(report)
+        print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints)}\n")
+        if not report:
+            return 1
+    print("Well done.")
+    return 0
+
+
+def to_do(what: str) -> Any:
+    """Stands where something is to be filled in: it says what, and stops."""
+    raise NotImplementedError(what)
+
+
+def to_fill_in(problem: BaseException | None) -> BaseException | None:
+    """The NotImplementedError from which an exception came, if one did."""
+    while problem is not None and not isinstance(problem, NotImplementedError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def hint_for(cause: str | None, said: str, hints: Mapping[str, str] | None) -> str:
+    """The hint whose key is the cause, else the first whose key stands in what was said."""
+    hints = hints or {}
+    hint = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
+    return f"\n\nHint: {hint}" if hint else ""

@@ -113,9 +113,8 @@ class Measured:
 
     def right_aside(self, name: Any, direction: Array) -> bool:
         """Whether the claim is right at both places a step aside."""
-        return all(
-            there is not None and there.along(name, direction).verdict in PASSED for there in self.asides
-        )
+        sides = self.asides
+        return all(there is not None and there.along(name, direction).verdict in PASSED for there in sides)
 
     @cached_property
     def asides(self) -> list[Self | None]:

@@ -199,17 +199,16 @@ def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
             if set(gradient) == set(x):
                 return [gradient[key] for key in x]
             got = sorted(map(str, gradient))
-        names = sorted(map(str, x))
-        raise DTypeError(
-            f"{who}: x is a dict of {names}, so the gradient must be a dict of the same names, got {got}"
-        )
-    if not is_list(x):
+        what = f"a dict of {sorted(map(str, x))}, so the gradient must be one of the same names"
+    elif is_list(x):
+        if isinstance(gradient, (list, tuple)):
+            if len(gradient) == len(x):
+                return list(gradient)
+            got = len(gradient)
+        what = f"a list of {len(x)} arrays, so the gradient must be one as well"
+    else:
         return [gradient]
-    if isinstance(gradient, (list, tuple)):
-        if len(gradient) == len(x):
-            return list(gradient)
-        got = len(gradient)
-    raise DTypeError(f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}")
+    raise DTypeError(f"{who}: x is {what}, got {got}")
 
 
 def shape_hint(data: Array, g: Array) -> str:
