@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
-from tinygrad_lo.checking.numerical import numerical_gradient
+from tinygrad_lo.checking.numerical import coordinates
 from tinygrad_lo.checking.student import (
     Change,
     Leaves,
@@ -145,7 +145,7 @@ def measured(student: Student, leaves: Leaves, name: str, places: Any) -> Seen:
         x[places] = some
         return student.loss({**leaves, name: x})
 
-    right = np.asarray(numerical_gradient(loss, leaves[name][places]))
+    right = np.asarray(coordinates(loss, leaves[name][places], "central"))
     return Seen(student(leaves)[1][name][places], right)
 
 

@@ -191,9 +191,9 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
         return False
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]
-    for each, found in {"": offsets, " for each sample": offsets / counts}.items():
-        if np.ptp(found) <= VALUE * np.abs(found).max():
-            work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
+    for each, constants in {"": offsets, " for each sample": offsets / counts}.items():
+        if np.ptp(constants) <= VALUE * np.abs(constants).max():
+            work.fail("constant", f"your loss {told(Cause('constant', float(constants[0])))}{each}")
             return False
     trial = next((trial for trial in trials if not matches([trial], right)), trials[0])
     yours, ours = (f"{np.ravel(value)[0]:.6g}" for value in (trial.value, right.of(trial.batch)))

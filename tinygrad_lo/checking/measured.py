@@ -85,8 +85,9 @@ class Measured:
 
     def row(self, name: Any, title: str, index: Index, direction: Array) -> tuple[Row, Array, Slope]:
         """The row of a direction, and what it is made of."""
-        slope = self.along(name, direction)
-        return Row.of(title, index, self.claimed(name, direction), slope), direction, slope
+        claimed, slope = self.claimed(name, direction), self.along(name, direction)
+        row = Row(title, index, claimed, slope.numeric, slope.bar, slope.verdict, note=slope.note)
+        return row, direction, slope
 
     def rows(self, name: str, rng: np.random.Generator) -> list[Row]:
         """A row for each element, of which a large array gives a sample, and one direction for the rest."""

@@ -53,7 +53,7 @@ def numerical_gradient(
     return each(lambda part, keys: coordinates(lambda x: at(x, keys), part, method, h), start)
 
 
-def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None) -> Array:
+def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None = None) -> Array:
     """The lecture's loop: move one coordinate, look at the loss, move it back."""
     gradient = np.zeros(x.shape)
     base = float(value_at(f, x)) if method == "forward" else 0.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
-from tinygrad_lo.checking.differences import FINE, Slope
+from tinygrad_lo.checking.differences import FINE
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import GradcheckError
@@ -42,19 +42,17 @@ class Row:
     index: Index
     analytic: float
     numeric: float
-    error: float  # |analytic - numeric| / the larger of the two
     bar: float  # how far the numeric one can be off
     verdict: str  # OK, ZERO, KINK, MEET, UNVERIFIABLE or FAIL
     order: int = 1
     point: int = 0  # 0 is the one that was given
     note: str = ""  # what stands behind the verdict
 
-    @classmethod
-    def of(cls, name: str, index: Index, claimed: float, slope: Slope) -> Row:
-        """The row of a slope, claimed and measured."""
-        numeric, largest = slope.numeric, max(abs(claimed), abs(slope.numeric))
-        error = abs(claimed - numeric) / largest if largest else 0.0
-        return cls(name, index, claimed, numeric, error, slope.bar, slope.verdict, note=slope.note)
+    @property
+    def error(self) -> float:
+        """How far apart both numbers are, relative to the larger one."""
+        largest = max(abs(self.analytic), abs(self.numeric))
+        return abs(self.analytic - self.numeric) / largest if largest else 0.0
 
     @property
     def place(self) -> str:
