@@ -211,11 +211,7 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     name = name_of_function(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
-    cause, gap = None, ""
-    seen = {} if slopes is None else {k: Seen(gradient[k], slopes[k]) for k in leaves}
-    if wrong := [k for k in seen if seen[k].wrong.any()]:
-        cause = diagnosed(Case(student, leaves, wrong[0]), seen[wrong[0]], leaves[wrong[0]])
-        gap = sentence(f"by {wrong[0]}", cause)
+    cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
     if not near(loss, right):
         differs = f"your loss is {loss:.6g}, {name} gives {right:.6g}"
         losses = relation(student, against, leaves)
@@ -253,6 +249,16 @@ def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) ->
         if all(near(moved.loss(place), value) for place, value in zip(points, right, strict=True)):
             return cause
     return None
+
+
+def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> tuple[Cause | None, str]:
+    """The cause and the words for the first array in which two gradients differ."""
+    for name, data in leaves.items():
+        seen = Seen(yours[name], right[name])
+        if seen.wrong.any():
+            cause = diagnosed(Case(student, leaves, name), seen, data)
+            return cause, sentence(f"by {name}", cause)
+    return None, ""
 
 
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:
