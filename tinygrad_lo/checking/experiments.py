@@ -190,13 +190,7 @@ def by_sample(case: Case, seen: Seen) -> Cause | None:
 def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> Cause | None:
     """The right class of each sample alone, or the others alone, or where a kink stops the gradient."""
     yours, right = by_scores
-    here = np.zeros(
-        right.shape, bool
-    )  # the right class of each sample, if the gradients by scores add up to 0
-    balanced = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()
-    for y in case.labelings:
-        if len(y) == case.samples and y.max() < right.shape[1] and balanced:
-            here = np.eye(right.shape[1], dtype=bool)[y[: len(right)]]
+    here = right_classes(case, right)
     if wrong.sum() >= 3 and not wrong[~here].any():
         return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
     if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
@@ -213,6 +207,16 @@ def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> C
         return Cause("some elements/margin", what="met" if passes else "not met")
     kink = "the max(0, ·)" if z is None else "the relu"
     return Cause("some elements/off" if passes else "some elements/on", what=kink)
+
+
+def right_classes(case: Case, right: Array) -> Array:
+    """Where the right class of each sample stands, if these are scores of classes: they add up to 0."""
+    here = np.zeros(right.shape, bool)
+    balanced = np.abs(right.sum(axis=1)).max() <= FIT * np.abs(right).max()
+    for y in case.labelings:
+        if len(y) == case.samples and y.max() < right.shape[1] and balanced:
+            here = np.eye(right.shape[1], dtype=bool)[y[: len(right)]]
+    return here
 
 
 def sampled(case: Case, seen: Seen) -> Samples | None:

@@ -96,15 +96,8 @@ def gradcheck(
     each(lambda part, keys: arrays.append(part), args)
     leaves = list(dict.fromkeys([*filter(is_leaf, arrays), *parameters]))
     if not leaves:
-        dtypes = [
-            getattr(np.asarray(x) if isinstance(x, (list, int, bool)) else x, "dtype", None) for x in inputs
-        ]
-        kinds = [
-            f"; input {i} is {type(x).__name__ if dtype is None else f'{dtype}, not floating-point'}"
-            for i, (x, dtype) in enumerate(zip(inputs, dtypes, strict=True))
-        ]
         raise DTypeError(
-            f"gradcheck: nothing to differentiate by: no floating-point input and no params{''.join(kinds)}"
+            f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
         )
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted(lambda: f(*args), report, seed), leaves, others)
@@ -205,6 +198,15 @@ def as_input(value: Any, keys: Keys) -> Any:
         name = own or f"input {first}" + "".join(f"[{key!r}]" for key in rest)
         return Tensor(np.array(data, dtype=float), requires_grad=True, name=name)
     return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def kinds(inputs: tuple[Any, ...]) -> str:
+    """What the inputs are, for a message."""
+    text = ""
+    for i, x in enumerate(inputs):
+        dtype = getattr(np.asarray(x) if isinstance(x, (list, int, bool)) else x, "dtype", None)
+        text += f"; input {i} is {type(x).__name__ if dtype is None else f'{dtype}, not floating-point'}"
+    return text
 
 
 @dataclass(frozen=True)
