@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.exercise import grade, to_do
+from tinygrad_lo.checking.homework import grade, to_do
 
 STRENGTH = 0.1
 

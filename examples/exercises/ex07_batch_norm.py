@@ -20,7 +20,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.exercise import grade, to_do
+from tinygrad_lo.checking.homework import grade, to_do
 
 EPS = 1e-5
 C = np.random.default_rng(3).normal(size=(6, 3))

@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.exercise import grade
+from tinygrad_lo.checking.homework import grade
 
 
 def triplet(anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray):

@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.exercise import grade
+from tinygrad_lo.checking.homework import grade
 
 
 def momentum_step(w: np.ndarray, g: np.ndarray, state: dict, t, lr=0.1, momentum=0.9):

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.exercise import grade
+from tinygrad_lo.checking.homework import grade
 
 
 def adam_step(w: np.ndarray, g: np.ndarray, state: dict, t, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):

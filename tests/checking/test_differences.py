@@ -19,8 +19,7 @@ from right_gradients import (
 )
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.differences import judge
-from tinygrad_lo.checking.rounding import EPS, Noise
+from tinygrad_lo.checking.differences import EPS, Noise, judge
 from tinygrad_lo.losses import cross_entropy, multiclass_hinge, squared_hinge
 from tinygrad_lo.nn import batch_norm
 

@@ -41,14 +41,6 @@ class Usage(Exception):  # noqa: N818
     """The command cannot begin: a sentence for the one who typed it."""
 
 
-class Parser(argparse.ArgumentParser):
-    """Arguments that fail with a sentence."""
-
-    def error(self, message: str) -> Any:
-        """Say what is wrong."""
-        raise Usage(f"{message}. Usage:\n\n{USAGE}")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one check; 0 if it passes, 1 if it fails, 2 if it cannot begin."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -59,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         fn, check = prepared(arguments)
     except Usage as problem:
         print(problem, file=sys.stderr)
+        return 2
+    except SystemExit:  # argparse has said why
         return 2
     try:
         report = check()
@@ -76,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:
     """The function, and the check that was asked for."""
-    parser = Parser(add_help=False)
+    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
     parser.add_argument("target")
     parser.add_argument("--loss")
     parser.add_argument("--step")
@@ -168,9 +162,9 @@ def example(module: Any, fn: Callable[..., Any]) -> tuple[Any, ...]:
     try:
         inspect.signature(fn).bind(*args)
     except TypeError as problem:
+        count = f"{len(args)} argument{'s' * (len(args) != 1)}"
         raise Usage(
-            f"{fn.__name__} cannot be called with what example() returns, {len(args)} "
-            f"argument{'s' * (len(args) != 1)}: {problem}"
+            f"{fn.__name__} cannot be called with what example() returns, {count}: {problem}"
         ) from None
     except ValueError:
         pass  # a function written in C does not say what it takes
@@ -184,10 +178,7 @@ def checked(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     if not is_pair(result) and (hasattr(result, "backward") or isinstance(result, (float, np.floating))):
         return gradcheck(fn, *args)
 
-    @functools.wraps(fn)
-    def of_first(x: Any) -> Any:
-        return fn(x, *copied(args[1:]))
-
+    of_first = functools.wraps(fn)(lambda x: fn(x, *copied(args[1:])))
     return check_gradient(of_first if args[1:] else fn, args[0])
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
+from tinygrad_lo.checking.numerical import coordinates
 from tinygrad_lo.checking.student import (
     Change,
     Leaves,
@@ -23,7 +24,6 @@ from tinygrad_lo.checking.student import (
 )
 from tinygrad_lo.engine.graph import Array
 
-STEP = 1e-5  # where the error of the formula, h², meets the rounding of the loss, eps/h
 FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
 Outcome = TypeVar("Outcome")
 
@@ -139,29 +139,23 @@ class Seen(NamedTuple):
 
 def measured(student: Student, leaves: Leaves, name: str, places: Any) -> Seen:
     """Both gradients by one array at some places, the right one by central differences."""
-    x = leaves[name]
-    right = np.zeros(x.shape)
-    looked_at = np.zeros(x.shape, bool)
-    looked_at[places] = True
-    for place in map(tuple, np.argwhere(looked_at)):
-        h = STEP * max(1.0, abs(float(x[place])))
-        above, below = np.array(x), np.array(x)
-        above[place], below[place] = x[place] + h, x[place] - h
-        change = student.loss({**leaves, name: above}) - student.loss({**leaves, name: below})
-        right[place] = change / (above[place] - below[place])
-    return Seen(student(leaves)[1][name][places], right[places])
+
+    def loss(some: Array) -> float:
+        x = np.array(leaves[name])
+        x[places] = some
+        return student.loss({**leaves, name: x})
+
+    right = np.asarray(coordinates(loss, leaves[name][places], "central"))
+    return Seen(student(leaves)[1][name][places], right)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What an array is turned into by data, z = rows @ W + b, and the way back of a gradient.
-
-    rows is None where the array is z itself, and all ones where it is b; flipped where z = rows @ W.T.
-    """
+    """What an array is turned into by data, z = rows @ W + b, and the way back of a gradient."""
 
     z: Array
-    rows: Array | None = None
-    flipped: bool = False
+    rows: Array | None = None  # None where the array is z itself, and all ones where it is b
+    flipped: bool = False  # where z = rows @ W.T
 
     def back(self, g: Array, shape: tuple[int, ...]) -> Array:
         """The gradient by the array, for one by z."""

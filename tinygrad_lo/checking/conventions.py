@@ -57,10 +57,7 @@ class Variant:
 
     @classmethod
     def asked_for(cls, who: str, fn: Any, name: str, options: Options) -> Self:
-        """What a function is compared with: the options that were said, and the defaults of the others.
-
-        Raises:   DTypeError: no function.  OptionError: nothing of that name, or no such option.
-        """
+        """What a function is compared with: the options that were said, and the defaults of the others."""
         if not callable(fn):
             raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
         if not isinstance(name, str) or name not in cls.table:

@@ -8,17 +8,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
-from tinygrad_lo.checking.differences import Slope, judge
+from tinygrad_lo.checking.differences import Noise, Slope, judge
 from tinygrad_lo.checking.measured import direction_of, index_of, wrong_ones
 from tinygrad_lo.checking.recording import eps_of, gradients_of, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault
-from tinygrad_lo.checking.rounding import Noise
 from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Node, Op
@@ -32,10 +31,7 @@ NODES = 5000  # nodes of one graph that are looked at
 def wrong_rules(
     nodes: list[Node], rng: np.random.Generator, rtol: float, order: int = 1, *, singly: bool = False
 ) -> list[Fault]:
-    """The faults of these nodes' rules, oldest node first; order 2 differentiates the rules themselves.
-
-    singly: each element of an input is moved alone, even if all of them together show nothing.
-    """
+    """The faults of these nodes' rules, oldest first; singly: by each element, even if all together hold."""
     if len(nodes) > NODES:
         nodes = [nodes[i] for i in np.sort(rng.choice(len(nodes), NODES, replace=False))]
     faults = (fault for node in nodes for fault in faults_of(OpCall.of(node), rng, rtol, order, singly))
@@ -50,11 +46,6 @@ def wrong_elsewhere(nodes: Iterable[Node], rng: np.random.Generator, rtol: float
         tries = (faults_of(call.elsewhere(rng), rng, rtol) for _ in range(max(1, 4 // max(1, largest))))
         wrong += next(filter(None, tries), [])[:1]
     return wrong
-
-
-def at_kinks(nodes: Iterable[Node], rng: np.random.Generator, rtol: float) -> bool:
-    """Whether some op was called where it has a kink: no rule is wrong, and some slope is not its."""
-    return any(kinked(node, rng, rtol) for node in nodes)
 
 
 def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
@@ -86,15 +77,11 @@ def faults_of(
 
 @dataclass(frozen=True)
 class OpCall:
-    """An op, the inputs with which it was called, floating-point ones in float64, and where.
-
-    Attributes:
-        wanted: the inputs to which a gradient flows.
-    """
+    """An op, the inputs with which it was called, floating-point ones in float64, and where."""
 
     op: Op
     inputs: list[Any]
-    wanted: list[int]
+    wanted: list[int]  # the inputs to which a gradient flows
     line: str | None
 
     @classmethod
@@ -137,22 +124,16 @@ class OpCall:
 
 @dataclass
 class Claim:
-    """A function of one array, and what a rule says its gradient is.
-
-    Attributes:
-        y: what the call gives.
-        length: of the vector whose sum `value` is: it rounds with that.
-        mirrored: minus the gradient for -g: the same, if the rule is linear in g.
-    """
+    """A function of one array, and what a rule says its gradient is."""
 
     call: OpCall
-    y: Array
-    length: float
+    y: Array  # what the call gives
+    length: float  # of the vector whose sum `value` is: it rounds with that
     rule: int
     value: Callable[[Array], float]
     x: Array
     gradient: Array
-    mirrored: Array | None = None
+    mirrored: Array | None = None  # minus the gradient for -g: the same, if the rule is linear in g
     order: int = 1
 
     @cached_property
@@ -165,12 +146,8 @@ class Claim:
         moved, products, eps = direction != 0, self.gradient * direction, eps_of([self.y])
         size = self.length + float(np.linalg.norm((self.gradient * self.x)[moved]))
         noise = Noise(eps, size, 4.0 * eps * float(np.abs(products).max(initial=0.0)))
-        x = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0))
-
-        def at(h: float) -> float:
-            return self.value((self.x + h * direction)[()])
-
-        return judge(at, self.base, float(products.sum()), x, rtol, noise)
+        x, claimed = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0)), float(products.sum())
+        return judge(lambda h: self.value((self.x + h * direction)[()]), self.base, claimed, x, rtol, noise)
 
     def fault(self, k: int, analytic: Any, numeric: Any, cause: Cause | None) -> Fault:
         """What is wrong at element k."""
@@ -187,17 +164,16 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
     length = float(np.linalg.norm(u * y))
     gradients = {}
+
+    def weighted(i: int, x: Array) -> float:
+        return float((u * call.value({i: x})).sum())
+
     for i in call.wanted:
         gradient = call.gradient(i, u, y)
         if gradient is None:
             continue
-        gradients[i] = gradient
-        mirrored = call.gradient(i, -u, y)
-
-        def value(x: Array, i: int = i) -> float:
-            return float((u * call.value({i: x})).sum())
-
-        yield Claim(call, y, length, i, value, call.inputs[i], gradient, -np.asarray(mirrored))
+        gradients[i], mirrored = gradient, -np.asarray(call.gradient(i, -u, y))
+        yield Claim(call, y, length, i, partial(weighted, i), call.inputs[i], gradient, mirrored)
     if len(gradients) != 2:
         return
     i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
@@ -208,11 +184,7 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
     rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
-
-    def moved_together(x: Array) -> float:
-        return float((u * call.value({i: x, j: b + (x - a)})).sum())
-
-    yield Claim(call, y, length, i, moved_together, a, both)
+    yield Claim(call, y, length, i, lambda x: float((u * call.value({i: x, j: b + (x - a)})).sum()), a, both)
 
 
 def have_ties(a: Array, b: Array) -> bool:
@@ -247,29 +219,20 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
             continue
         length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
         for j, gradient in zip(moving, gradients_of(total, [*leaves.values()]), strict=True):
-
-            def value(x: Array, j: int = j, rule_value: Callable[..., Any] = rule_value) -> float:
-                return float(rule_value({j: x}))
-
+            value = partial(lambda j, rule_value, x: float(rule_value({j: x})), j, rule_value)
             yield Claim(call, y, length, i, value, start[j], gradient, order=2)
-
-
-def random_steps(claim: Claim, rng: np.random.Generator) -> Array:
-    """A direction in which all elements move, by about one, but for those that cannot."""
-    shape = np.shape(claim.x)
-    steps = rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape)
-    return np.where(np.isfinite(claim.x), steps, 0.0)
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
     if np.size(claim.x) and (malformed := not_a_gradient(claim)) is not None:
         return malformed
-    steps = random_steps(claim, rng)
+    shape = np.shape(claim.x)
+    steps = np.where(np.isfinite(claim.x), rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape), 0.0)
     every = np.flatnonzero(steps)
 
     def slope(some: Array) -> Slope:
-        return claim.slope(direction_of(steps.shape, some, steps.flat[some]), rtol)
+        return claim.slope(direction_of(shape, some, steps.flat[some]), rtol)
 
     together = slope(every).verdict
     if not every.size or (together in ("OK", "ZERO") and not singly):
@@ -310,10 +273,7 @@ def not_a_gradient(claim: Claim) -> Fault | None:
 
 
 def wrong_shares(claim: Claim, kinks: Array, rtol: float) -> Fault | None:
-    """Tied elements of a maximum that grow together stay tied, and the maximum grows by as much.
-
-    Each share may be anything from 0 to 1, but their sum is 1. Kinks of separate elements stay kinks.
-    """
+    """Tied elements of a maximum that grow together stay tied: their shares add up to 1."""
     if kinks.size < 2 or claim.mirrored is None:  # at kinks, second derivatives jump
         return None
     shared = claim.slope(direction_of(np.shape(claim.x), kinks), rtol)

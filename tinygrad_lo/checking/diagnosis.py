@@ -19,23 +19,14 @@ MAJORITY = 0.95  # the share of the wrong elements that must have one ratio; noi
 
 @dataclass(frozen=True)
 class Cause:
-    """A kind of mistake, tagged with what the numbers say of it.
+    """A kind of mistake, tagged with what the numbers say of it."""
 
-    Attributes:
-        kind: a key of SENTENCES: what it is called in public, and behind a / what it is more exactly.
-        amount: yours / right; of a penalty, its factor in yours, or how much that is off if `right` is None.
-        right: the size of the mean that makes the amount; of a penalty, the factor that belongs there.
-        where: the elements that are wrong, in words; "" for all of them.
-        what: what it is about: the term of a penalty, "W" or "sign(W)"; an array; a slope.
-        penalty: if the amount is that of the data part alone, what is to be said of the other part.
-    """
-
-    kind: str
-    amount: float = 1.0
-    right: float | None = None
-    where: str = ""
-    what: str = ""
-    penalty: Cause | None = None
+    kind: str  # a key of SENTENCES: what it is called in public, and behind a / what it is more exactly
+    amount: float = 1.0  # yours / right; of a penalty, its factor in yours, or its gap if `right` is None
+    right: float | None = None  # the size of the mean that makes the amount; of a penalty, the right factor
+    where: str = ""  # the elements that are wrong, in words; "" for all of them
+    what: str = ""  # what it is about: the term of a penalty, "W" or "sign(W)"; an array; a slope
+    penalty: Cause | None = None  # what is to be said of it where the amount is that of the data part alone
 
     @property
     def name(self) -> str | None:
@@ -49,9 +40,8 @@ class Cause:
         numbers = (self.amount, self.right or 0.0), (other.amount, other.right or 0.0)
         if (self.kind, self.what) != (other.kind, other.what) or not np.allclose(*numbers, 2 * CLOSE, 1e-9):
             return False
-        if self.penalty is None or other.penalty is None:
-            return self.penalty is other.penalty
-        return self.penalty.agrees(other.penalty)
+        one, two = self.penalty, other.penalty
+        return one is two if one is None or two is None else one.agrees(two)
 
 
 def diagnose(
@@ -62,11 +52,9 @@ def diagnose(
     sizes: Collection[int] = (),
     what: str = "x",
 ) -> Cause | None:
-    """The likely mistake in the gradient of one array: the first cause that fits, or None.
+    """The likely mistake in the gradient by x, or None.
 
-    `wrong` marks the elements that disagree, `x` are the values differentiated by (None if no penalty
-    on them is thinkable), which are called `what`; `sizes` those over which somebody may have averaged.
-    All have one shape; if only a sample was measured, that is one-dimensional, and orders stay unseen.
+    x, called `what`, is None if no penalty on it is thinkable; over `sizes` somebody may have averaged.
     """
     a, n = analytic[wrong], numeric[wrong]
     if not np.isfinite(a).all():
@@ -79,13 +67,20 @@ def diagnose(
     cause = one_multiple(a, n, wrong, right, sizes)
     if cause is None and x is not None and not right.any():
         cause = penalized(analytic, numeric, x, sizes, what)
-    return cause or reordered(analytic, numeric, a, n) or misplaced(a, wrong, right)
+    cause = cause or reordered(analytic, numeric, a, n)
+    few = lines(wrong) or right.sum() >= a.size or (right.any() and not a.any())
+    if cause is None and few:
+        return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
+    return cause
 
 
 def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:
-    """The wrong elements are one multiple of what they should be."""
-    ratio = common_ratio(a, n)
-    if ratio is None:
+    """The wrong elements are one multiple of what they should be, but for a few that noise may spoil."""
+    ratios = a[n != 0.0] / n[n != 0.0]
+    ratio = float(np.sort(ratios)[ratios.size // 2]) if ratios.size else 0.0
+    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
+    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
+    if ratio in (0.0, 1.0) or (np.abs(ratios - ratio) <= allowed).sum() < MAJORITY * a.size:
         return None
     cause = factor(ratio, sizes)
     if not right.any():
@@ -108,26 +103,6 @@ def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | No
     return Cause("transpose/turned" if turned else "transpose")
 
 
-def misplaced(a: Array, wrong: Array, right: Array) -> Cause | None:
-    """Only some elements are wrong: whole rows or columns, the smaller part, or those that are 0."""
-    if not lines(wrong) and right.sum() < a.size and (a.any() or not right.any()):
-        return None
-    return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
-
-
-def common_ratio(a: Array, n: Array) -> float | None:
-    """The one ratio a / n that most elements have, or None."""
-    usable = n != 0.0
-    if not usable.any():
-        return None
-    ratios = a[usable] / n[usable]
-    ratio = float(np.sort(ratios)[ratios.size // 2])
-    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
-    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
-    fits = np.abs(ratios - ratio) <= allowed
-    return ratio if ratio not in (0.0, 1.0) and fits.sum() >= MAJORITY * a.size else None
-
-
 def factor(ratio: float, sizes: Collection[int]) -> Cause:
     """What yours / right = ratio stands for: a sign, a size that somebody averaged over, or a factor."""
     if close(ratio, -1.0):
@@ -146,8 +121,7 @@ def close(ratio: float, value: float) -> bool:
 def penalized(analytic: Array, numeric: Array, x: Array, sizes: Collection[int], what: str) -> Cause | None:
     """yours = a·right + b·term, of x or sign(x): a penalty's gradient is wrong, or the rest but for it.
 
-    Every element must fit, of which there must be two more than unknowns. Where a is not 1 it is the
-    factor of the rest, whatever the penalty is; and that is right if its factor is b / (1 − a).
+    Where a is not 1 it is the factor of the rest, and the penalty is right if its own is b / (1 − a).
     """
     yours, right = analytic.ravel(), numeric.ravel()
     gap, scale = yours - right, float(np.abs(yours).max())
@@ -179,9 +153,9 @@ def lines(wrong: Array) -> str:
 
 def whereabouts(wrong: Array) -> str:
     """Where, in words: whole rows or columns if that is what they are, else the first few elements."""
-    found = np.argwhere(wrong)
-    shown = ", ".join(str([int(i) for i in place]) for place in found[:4])
-    return lines(wrong) or f"at {shown}" + (f" and {len(found) - 4} more" if len(found) > 4 else "")
+    places = np.argwhere(wrong).tolist()
+    shown = ", ".join(map(str, places[:4]))
+    return lines(wrong) or f"at {shown}" + (f" and {len(places) - 4} more" if len(places) > 4 else "")
 
 
 def digits(ratio: float) -> str:
@@ -198,8 +172,7 @@ def sentence(subject: str, cause: Cause | None) -> str:
     if cause is None:
         return f"{subject} {UNEXPLAINED}"
     if cause.penalty is not None:
-        data = told(replace(cause, penalty=None))
-        return f"{subject}: its data part {data}; its regularizer {told(cause.penalty)}"
+        return f"{subject}: its data part {told(cause)}; its regularizer {told(cause.penalty)}"
     if cause.kind == "regularizer/other" or (cause.kind == "regularizer" and cause.right):
         return f"{subject}: its data part is right; its regularizer {told(cause)}"
     return f"{subject} {told(cause)}"
@@ -215,21 +188,16 @@ def told(cause: Cause) -> str:
     return f"{text} {cause.where}" if cause.kind == "sign" and cause.where else text
 
 
-def times_as_words(size: float) -> str:
-    """A multiple in words, a whole number or one over it as a fraction."""
-    near = Fraction(size).limit_denominator(1000)
-    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
-        return f"{digits(size)} times"
-    return {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
-
-
 def as_multiple(cause: Cause) -> str:
     """yours / right as a multiple, and what such a multiple comes from."""
-    size, count = abs(cause.amount), times_as_words(abs(cause.amount))
+    size = abs(cause.amount)
+    near = Fraction(size).limit_denominator(1000)
+    count = {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
+    if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
+        count = f"{digits(size)} times"
     text = f"is {count} what it should be"
     text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
-        near = Fraction(size).limit_denominator(1000)
         return f"{text}: {f'the 1/{near} of a mean is missing' if near > 1 else 'a mean in place of a sum'}"
     if count in ("half of", "twice"):
         return f"{text}: look for a ½, or for the 2 of a square"
@@ -252,18 +220,15 @@ def as_slope(cause: Cause) -> str:
 def as_target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
-    whole_p, whole_t = close(p, 1.0), close(t, 1.0)
-    if whole_p and abs(t) < CLOSE:
+    if close(p, 1.0) and abs(t) < CLOSE:
         return "does not subtract the target: of p − y only p is there"
-    if whole_t and abs(p) < CLOSE:
+    if close(t, 1.0) and abs(p) < CLOSE:
         return "leaves out the prediction: of p − y only y is there"
-    if whole_p and close(t, -1.0):
+    if close(p, 1.0) and close(t, -1.0):
         return "adds the target: p + y stands where p − y belongs"
-    text = "is a multiple of p − y, but its"
-    if whole_p:
-        return f"{text} y is {digits(t)} times what it should be"
-    rest = "" if whole_t else f", and its y is {digits(t)} times"
-    return f"{text} p is {digits(p)} times what it should be{rest}"
+    off = [f"its {part} is {digits(k)} times" for part, k in (("p", p), ("y", t)) if not close(k, 1.0)]
+    off = off or [f"its y is {digits(t)} times"]
+    return f"is a multiple of p − y, but {', and '.join([f'{off[0]} what it should be', *off[1:]])}"
 
 
 def as_penalty(cause: Cause) -> str:

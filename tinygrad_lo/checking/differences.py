@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tinygrad_lo.checking.rounding import Noise
-
+EPS = 2.0**-52
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
@@ -26,6 +25,16 @@ TERMS = 1e-10  # the same of the terms that it is the sum of, which only roundin
 JUMP = 3.0  # one-sided slopes differ if by so many times what they are uncertain by
 
 
+@dataclass(frozen=True)
+class Noise:
+    """What rounding alone can do."""
+
+    eps: float  # the rounding of the arithmetic
+    size: float  # of all that was added up on the way to the value; eps times it is the value's rounding
+    slope: float = 0.0  # how far the claimed slope can be off
+    terms: Callable[[], float] = lambda: 0.0  # the largest term of the slope, asked where that seems zero
+
+
 class Level(NamedTuple):
     """The differences with one step, and what rounding does to them."""
 
@@ -34,11 +43,6 @@ class Level(NamedTuple):
     right: float
     central: float
     noise: float
-
-    @property
-    def finite(self) -> bool:
-        """Whether the function is finite there."""
-        return math.isfinite(sum(self))
 
     @property
     def steepest(self) -> float:
@@ -78,11 +82,8 @@ Finding = tuple[str, str]  # a verdict, and what stands behind it
 
 
 def limit(values: list[float], factor: float) -> tuple[float, float]:
-    """Neville's extrapolation of a series in powers of h to h = 0, and how far it may be off.
-
-    `factor` is by how much the first power shrinks from value to value.
-    """
-    power = factor
+    """Neville's extrapolation to h = 0 of a series in powers of h, and how far it may be off."""
+    power = factor  # by which the first power shrinks from value to value
     while len(values) > 1:
         before = values
         values = [b + (b - a) / (power - 1.0) for a, b in pairwise(values)]
@@ -140,11 +141,11 @@ class Judge:
         """The levels up to j together; None where the function is not finite."""
         if j not in self.windows:
             levels = [self.level(i) for i in (j - 2, j - 1, j)]
-            if not all(level.finite for level in levels):
+            if not all(math.isfinite(sum(level)) for level in levels):
                 return None
             best = extrapolated(levels)
             wider = self.levels.get(j - 3)
-            if wider is not None and wider.finite:
+            if wider is not None and math.isfinite(sum(wider)):
                 best = min(best, extrapolated([wider, *levels]), key=lambda window: window.bar)
             self.windows[j] = best
         return self.windows[j]
@@ -173,7 +174,15 @@ class Judge:
         if (plain := self.narrowed()) is not None:
             return plain
         self.widen()
-        return self.deepened(self.weighed())
+        slope = self.weighed()
+        # Structure may be narrower than the last step: go on as deep as rounding lets us see.
+        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
+            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
+            if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
+                break
+            self.window(j)
+            slope = self.weighed()
+        return slope
 
     def narrowed(self) -> Slope | None:
         """The answer, if one window gives it at once."""
@@ -227,16 +236,6 @@ class Judge:
             wider = self.window(j)
             best = wider if wider is not None and wider.bar <= best.bar else None
 
-    def deepened(self, slope: Slope) -> Slope:
-        """Structure may be narrower than the last step: go on as deep as rounding lets us see."""
-        for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
-            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
-            if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
-                break
-            self.window(j)
-            slope = self.weighed()
-        return slope
-
     def weighed(self) -> Slope:
         """The verdict by all windows together."""
         best = self.best()
@@ -259,7 +258,15 @@ class Judge:
             left, right = corner.sides
             if self.between(corner.sides, CANCELLED, corner.slack + self.loose):
                 return "KINK", f"{left:.4g} on the left, {right:.4g} on the right, {self.claimed:.4g} claimed"
-        return self.at_zero(best) or self.in_doubt(best, plain=corner is not None or not coarse)
+        if (zero := self.at_zero(best)) is not None:
+            return zero
+        plain = corner is not None or not coarse  # the bar is narrow enough to tell
+        if not self.agrees(best, 1.0 if plain else PLAINLY):
+            return "FAIL", ""
+        if best.noise < 0.1 * best.bar:
+            return "UNVERIFIABLE", "the differences settle at no step"
+        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
+        return "UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}"
 
     def at_a_jump(self) -> Finding | None:
         """Where the function itself jumps, a slope between those beside x is right."""
@@ -296,15 +303,6 @@ class Judge:
         """Whether the differences on both sides fall from step to step, like those of |x|^1.5."""
         steep = [level.steepest for _, level in sorted(self.levels.items())]
         return all(b <= 0.75 * a for a, b in pairwise(steep)) and steep[-1] <= 0.05 * steep[0]
-
-    def in_doubt(self, best: Window, *, plain: bool) -> Finding:
-        """The claim is wrong, or rounding hides whether it is; plain: the bar is narrow enough to tell."""
-        if not self.agrees(best) and (plain or not self.agrees(best, PLAINLY)):
-            return "FAIL", ""
-        if best.noise < 0.1 * best.bar:
-            return "UNVERIFIABLE", "the differences settle at no step"
-        rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"
-        return "UNVERIFIABLE", f"f ({float(self.base):.3g}) {rounding}"
 
 
 def judge(

@@ -1,7 +1,6 @@
 """Why a student's gradient is wrong, by trying: without data, with other labels, one sample at a time.
 
-Numbers alone name a sign or a factor. For the rest the function runs otherwise, and what is said of a
-mistake has been seen to fit at two points.
+What is said of a mistake has been seen to fit at two points.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,6 @@ from tinygrad_lo.checking.case import (
     measured,
     nearby,
     ratio,
-    same_numbers,
 )
 from tinygrad_lo.checking.diagnosis import Cause, close, diagnose
 from tinygrad_lo.checking.student import Leaves
@@ -43,10 +41,7 @@ SURE = (*GLANCE, "regularizer", "transpose", "transpose/turned")
 
 
 def explained(student: Student, leaves: Leaves, name: str, excused: Array, places: Any) -> Cause | None:
-    """The mistake in the gradient by one array: one that is seen at a second point, too; or None.
-
-    `excused` marks what shows no mistake at the first.
-    """
+    """The mistake in the gradient by one array, seen at a second point, too; what is excused shows none."""
     point = nearby(student, leaves)
     if point is None:
         return None
@@ -117,10 +112,7 @@ def labels(case: Case, seen: Seen) -> Cause | None:
 
 
 def other_arrays(case: Case, seen: Seen) -> Cause | None:
-    """Another array that is left out, there twice, or taken for its transpose.
-
-    With ones in its place, or when it is symmetric, the gradient is right.
-    """
+    """Another array, with which the gradient is right if it is all ones, or symmetric."""
 
     def right_with(other: str, data: Array, times: float = 1.0) -> bool:
         there = attempt(case.seen, case.student, {**case.leaves, other: data})
@@ -174,45 +166,30 @@ def targets(case: Case, z: Array) -> Iterator[tuple[Callable[..., Array], Array]
             yield softmax, np.eye(z.shape[1])[y]
 
 
-class Table(NamedTuple):
-    """Both gradients by the scores, a row for each of the first samples; and the scores, if known."""
-
-    yours: Array
-    right: Array
-    z: Array | None = None
+Samples = tuple[Seen, Array | None]  # both gradients by the scores, a row for each; the scores, if known
 
 
 def by_sample(case: Case, seen: Seen) -> Cause | None:
     """One sample at a time: which samples and units are wrong by the scores, and what those share."""
     by_scores = attempt(sampled, case, seen)
-    if by_scores is None or not (wrong := ~same_numbers(*by_scores[:2])).any():
+    if by_scores is None or not (wrong := by_scores[0].wrong).any():
         return None
-    return other_slope(by_scores) or wrong_answers(case, wrong) or wrong_units(case, by_scores, wrong)
-
-
-def other_slope(by_scores: Table) -> Cause | None:
-    """The slope of an activation that stands where another one belongs."""
-    yours, right, z = by_scores
+    (yours, right), z = by_scores
     for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
         if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
             return Cause("slope", what=f"{other} for {slope}")
-    return None
-
-
-def wrong_answers(case: Case, wrong: Array) -> Cause | None:
-    """One of two answers, if the samples with it are those that are wrong."""
     for answers in case.held:
         if answers.size == case.samples * wrong.shape[1] and np.unique(answers).size == 2:
             for value in np.unique(answers):
                 at = answers.reshape(case.samples, -1)[: len(wrong)] == value
                 if (wrong == at).all() and not at.all():
                     return Cause("some elements/answers", what=f"{value:g}")
-    return None
+    return wrong_units(case, by_scores[0], z, wrong)
 
 
-def wrong_units(case: Case, by_scores: Table, wrong: Array) -> Cause | None:
+def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> Cause | None:
     """The right class of each sample alone, or the others alone, or where a kink stops the gradient."""
-    yours, right, z = by_scores
+    yours, right = by_scores
     here = right_classes(case, right)
     if wrong.sum() >= 3 and not wrong[~here].any():
         return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
@@ -242,18 +219,21 @@ def right_classes(case: Case, right: Array) -> Array:
     return here
 
 
-def sampled(case: Case, seen: Seen) -> Table | None:
+def sampled(case: Case, seen: Seen) -> Samples | None:
     """Both gradients by the scores, a sample a row, if the loss is one sum over the samples.
 
-    By x itself they are that already. By W in X @ W the gradient of one sample is its row of X times
-    them, by b it is they. One sample stands in the place of all, so that their number stays.
+    By W in X @ W the gradient of one sample is its row of X times them, by b it is they. One sample
+    stands in the place of all, so that their number stays.
     """
     many = case.samples
     if many < 2:
         return None
     if case.x.shape[:1] == (many,) and not any(a.shape[1:] == (many,) for a in case.held if is_data(a)):
-        return Table(seen.yours.reshape(many, -1), seen.right.reshape(many, -1))
-    scores = linear_scores(case)
+        return Seen(seen.yours.reshape(many, -1), seen.right.reshape(many, -1)), None
+    linear = (scores for scores in case.scores() if scores.rows is not None and len(scores.rows) == many)
+    # A bias may stand further on, where z is unknown.
+    further = Scores(np.zeros((many, 1)), np.ones((many, 1))) if case.x.ndim == 1 else None
+    scores = next(linear, further)
     if scores is None or scores.rows is None:
         return None
     few = min(many, MOST_SAMPLES)
@@ -268,15 +248,7 @@ def sampled(case: Case, seen: Seen) -> Table | None:
     for samples, whole in zip((yours, right), case.seen(rows(case, places)), strict=True):
         if not fits(data.back(samples[places] / many, case.x.shape), whole):
             return None
-    return Table(yours, right, scores.z.reshape(many, -1)[:few] if scores.z.any() else None)
-
-
-def linear_scores(case: Case) -> Scores | None:
-    """The scores X @ W + b that x is the W or b of, one row for each sample, if there are any."""
-    many = case.samples
-    linear = (scores for scores in case.scores() if scores.rows is not None and len(scores.rows) == many)
-    # A bias may stand further on, where z is unknown.
-    return next(linear, Scores(np.zeros((many, 1)), np.ones((many, 1))) if case.x.ndim == 1 else None)
+    return Seen(yours, right), scores.z.reshape(many, -1)[:few] if scores.z.any() else None
 
 
 def rows(case: Case, chosen: Array) -> Student:
@@ -290,9 +262,8 @@ def is_kink(case: Case, silent: Array) -> bool:
     for leaves in ({**case.leaves, case.name: -case.x}, {name: -x for name, x in case.leaves.items()}):
         there = replace(case, leaves=leaves)
         by_scores = attempt(lambda case=there: sampled(case, case.seen(case.student)))
-        if by_scores is None or by_scores.right.shape != silent.shape:
-            continue
-        if np.mean(~off(by_scores.right)[silent]) >= AWAKE:
+        right = None if by_scores is None else by_scores[0].right
+        if right is not None and right.shape == silent.shape and np.mean(~off(right)[silent]) >= AWAKE:
             return True
     return False
 
@@ -300,29 +271,24 @@ def is_kink(case: Case, silent: Array) -> bool:
 def path_slopes(case: Case, seen: Seen) -> Cause | None:
     """What is missing of a gradient that goes through the mean, or through the variance, of x."""
     gap, x = seen.yours - seen.right, case.x
-    for axis in range(x.ndim if x.ndim in (1, 2) else 0):
-        if x.shape[axis] < 4:
-            continue
+
+    def adds_up(g: Array) -> bool:  # to 0, but for an ε in a variance
+        return bool(np.abs(g.sum(axis=axis)).max() < 1e-3 * np.abs(g).sum(axis=axis).max())
+
+    for axis in [axis for axis in range(x.ndim) if x.ndim <= 2 and x.shape[axis] >= 4]:
         total = functools.partial(np.sum, axis=axis, keepdims=True)
-        directions = np.ones(x.shape), x - x.mean(axis=axis, keepdims=True)
-        mean, variance = (by * total(gap * by) / total(by * by) for by in directions)
+        ways = {"mean": np.ones(x.shape), "variance": x - x.mean(axis=axis, keepdims=True)}
         # The right gradient through a mean adds up to 0; through a variance it is orthogonal to x.
-        means, variances = (
-            adds_up(seen.right * by, axis) and not adds_up(seen.yours * by, axis) for by in directions
-        )
-        for kind, path, known in (
-            ("path/mean", mean, means),
-            ("path/variance", variance, variances),
-            ("path/both", mean + variance, means and variances),
-        ):
-            if known and fits(path, gap):
-                return Cause(kind, where=f"axis {axis}")
+        missing = {
+            name: by * total(gap * by) / total(by * by)
+            for name, by in ways.items()
+            if adds_up(seen.right * by) and not adds_up(seen.yours * by)
+        }
+        paths = {**missing, "both": sum(missing.values())} if len(missing) == 2 else missing
+        for name, path in paths.items():
+            if fits(path, gap):
+                return Cause(f"path/{name}", where=f"axis {axis}")
     return None
-
-
-def adds_up(g: Array, axis: int) -> bool:
-    """Whether the sums along an axis are 0, but for an ε in a variance."""
-    return bool(np.abs(g.sum(axis=axis)).max() < 1e-3 * np.abs(g).sum(axis=axis).max())
 
 
 def off(right: Array) -> Array:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -13,19 +15,20 @@ from tinygrad_lo.checking.case import Case, Seen, Student, attempt, nearby
 from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
+from tinygrad_lo.checking.recording import gradients_of
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.student import (
     Leaves,
     leaves_of,
-    named_arrays,
+    name_of_function,
     numbers_of,
     parameter,
+    raised,
     rebuilt,
     structured,
     titled_function,
     trusted,
 )
-from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
@@ -33,6 +36,7 @@ from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
 VALUE = 1e-6  # how well two values must agree that come from formulas
+near = functools.partial(math.isclose, rel_tol=VALUE)
 
 
 @dataclass
@@ -41,15 +45,14 @@ class Homework:
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
     "disconnected", "some elements", "labels", "axis", "target", "slope", "left out", "twice", "path",
-    "convention", "constant", "overflow", "in place", "state", or None; match is the convention that the
-    function follows, as a call of the library, or None.
+    "convention", "constant", "overflow", "in place", "state", or None.
     """
 
     title: str
     passed: bool = True
     said: list[str] = field(default_factory=list)
     cause: str | None = None
-    match: str | None = None
+    match: str | None = None  # the convention that the function follows, as a call of the library
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
     culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
@@ -89,18 +92,15 @@ def check_gradient(
 
     `loss_and_gradient(x)` returns the loss, one number, and its gradient, of the same structure as x:
     an array, a list of arrays or a dict of arrays. A number, or a list of numbers, is one array. Finite
-    differences of the loss judge each element by the rules of `gradcheck`: usually to 1e-8 of itself
-    and better, and kinks raise no false alarm.
+    differences of the loss judge each element by the rules of `gradcheck`.
 
         |gradient − numeric| ≤ bar
 
-    `against` is a reference: a function of tensors (a loss of this library), or one that returns
-    (loss, gradient) itself. It shows what finite differences cannot: a loss that is not the one asked
-    for, with a gradient that fits it.
+    `against` is a reference, a function of tensors (a loss of this library), or one that returns (loss,
+    gradient) itself: it shows a loss that is not the one asked for, with a gradient that fits it.
 
     What is wrong is named if that fits at a second point as well. To find it a copy of the function reads
-    other labels, no data, or one sample for all. It is called many times, each time with fresh float64
-    copies; what it prints is heard once.
+    other labels, no data, or one sample for all. It is called with fresh copies, and heard once.
 
     Shapes:   x: any; the loss: (); each gradient has the shape of what it is by.
     Raises:   DTypeError: no pair, or integers.  ShapeError: another shape, or several losses.
@@ -146,8 +146,7 @@ def verified(report: Report) -> str:
     """How many derivatives were found right, and how many could not be seen."""
     if report.count("ZERO") == len(report.rows):
         return "the gradient is 0 everywhere, and right; but it shows little: is this a flat place?"
-    counts = {verdict: report.count(verdict) for verdict in UNUSUAL}
-    notes = [UNUSUAL[verdict].format(count) for verdict, count in counts.items() if count]
+    notes = [text.format(count) for verdict, text in UNUSUAL.items() if (count := report.count(verdict))]
     text = f"{len(report.rows)} derivatives were compared with finite differences: all right"
     return ", ".join([text, *notes])
 
@@ -167,10 +166,7 @@ def gradient_gaps(
     gradient: Leaves,
     reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
 ) -> None:
-    """Compare a gradient with finite differences, array by array, and note what is wrong with each.
-
-    `reason` may know better than the numbers what is wrong with the gradient by an array.
-    """
+    """Compare a gradient with finite differences, array by array; `reason` may know better what is wrong."""
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)
     wrong: dict[str, tuple[Cause | None, list[str]]] = {}  # by what is said of it
@@ -212,7 +208,7 @@ def excused(rows: Sequence[Row], shape: tuple[int, ...]) -> tuple[Array, Any]:
 
 def compare(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Compare value and gradient with those of a reference."""
-    name = named_arrays(against) or "the reference"
+    name = name_of_function(against) or "the reference"
     loss, gradient = student(leaves)
     right, slopes = reference(against, student.x, leaves)
     cause, gap = (None, "") if slopes is None else between(student, leaves, gradient, slopes)
@@ -265,11 +261,6 @@ def between(student: Student, leaves: Leaves, yours: Leaves, right: Leaves) -> t
     return None, ""
 
 
-def near(a: float, b: float) -> bool:
-    """Whether two values are the same, but for rounding."""
-    return math.isclose(a, b, rel_tol=VALUE)
-
-
 def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves | None]:
     """The value of a reference, and its gradient if it has one."""
     who = "check_gradient: against"
@@ -284,11 +275,61 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
     if isinstance(out, Node):
         if np.size(out.value) != 1:
             raise GraphError(f"{who} must return one number, got shape {np.shape(out.value)}")
-        slopes = grad(out, list(tensors.values()), allow_unused=True) if out.needs else [None] * len(tensors)
-        pairs = zip(leaves.items(), slopes, strict=True)
-        return float(np.reshape(out.value, ())), {
-            name: np.zeros(data.shape) if g is None else np.asarray(g) for (name, data), g in pairs
-        }
+        slopes = gradients_of(out, list(tensors.values()))
+        return float(np.reshape(out.value, ())), dict(zip(leaves, slopes, strict=True))
     if isinstance(out, tuple):
         return trusted(who, against, x, leaves)
     return float(numbers_of(who, "the value", out).sum()), None
+
+
+def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
+    """Run the checks of an exercise in order and print what they find; 0 if all pass, else 1.
+
+    `task`, the text of the exercise, is printed where a function raises NotImplementedError: it is not
+    filled in yet. A hint is looked up by the report's cause, or by words of what was said.
+
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
+        >>> grade("Square.", lambda: lo.check_gradient(lambda x: (x**2, x), 3.0), hints=hints)
+        check_gradient FAILED
+          the gradient by x is half of what it should be: look for a ½, or for the 2 of a square
+        ...
+        Hint: the derivative of x² is 2x
+        1
+    """
+    for check in checks:
+        try:
+            report = check()
+        except Exception as problem:  # the student's own: no traceback through the library
+            if unfilled := to_fill_in(problem):
+                print(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+            else:
+                text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
+                print(f"{text}{hint_for(None, str(problem), hints)}")
+            return 1
+        said = " ".join(report.said) if isinstance(report, Homework) else str(report)
+        print(report, end="\n\n" if report else f"{hint_for(report.cause, said, hints)}\n")
+        if not report:
+            return 1
+    print("Well done.")
+    return 0
+
+
+def to_do(what: str) -> Any:
+    """Stands where something is to be filled in: it says what, and stops."""
+    raise NotImplementedError(what)
+
+
+def to_fill_in(problem: BaseException | None) -> BaseException | None:
+    """The NotImplementedError from which an exception came, if one did."""
+    while problem is not None and not isinstance(problem, NotImplementedError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def hint_for(cause: str | None, said: str, hints: Mapping[str, str] | None) -> str:
+    """The hint whose key is the cause, else the first whose key stands in what was said."""
+    hints = hints or {}
+    hint = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
+    return f"\n\nHint: {hint}" if hint else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Student, fits
+from tinygrad_lo.checking.case import Student, attempt, fits
 from tinygrad_lo.checking.conventions import called
 from tinygrad_lo.checking.diagnosis import Cause, told
 from tinygrad_lo.checking.experiments import OVERFLOW
@@ -45,9 +45,8 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     by each]). The options say what was asked for: `check_loss(fn, "mse", reduction="sum")`.
 
     The report is true if the values agree on random batches and are finite at scores of ±1 000, and the
-    gradient agrees with finite differences. If not, all other conventions are tried, alone and
-    together, and the first that fits is named: a sum in place of a mean, another base or margin,
-    a missing minus, softmax applied twice. `report.match` is that convention as a call.
+    gradient agrees with finite differences. If not, the first other convention that fits is named: a sum
+    in place of a mean, another base, softmax applied twice. `report.match` is it as a call.
 
     Raises:   OptionError: no such loss, or no such option.  DTypeError, ShapeError, MutationError,
               GraphError, NonFiniteError: as check_gradient, of the function.
@@ -72,7 +71,10 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     except NonFiniteError:
         if spoiled(fn, right, batches):
             work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
-        elif before is not None and left_to_caller(fn, right, before[0], batches):
+        elif before is not None and (
+            (later := attempt(tried, lambda s, *rest: fn(before[0](s), *rest), right, batches))
+            and matches(later, right)
+        ):
             work.fail("convention", f"your loss {before[1]}")
         else:
             raise
@@ -111,10 +113,7 @@ class Trial:
 
 
 def tried(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> list[Trial]:
-    """The function's values on all batches that it takes: some are written for one output only.
-
-    Raises:   what the function raises, or what is wrong with what it returns, if it takes none.
-    """
+    """The function's values on all batches that it takes: some are written for one output only."""
     trials: list[Trial] = []
     problems: list[Exception] = []
     for batch in batches:
@@ -149,28 +148,16 @@ def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard:
     return Trial(batch, value if value.shape == each.shape else value.reshape(()), tuple(beside))
 
 
-def left_to_caller(
-    fn: Callable[..., Any], right: LossVariant, before: Callable[[Any], Any], batches: list[Batch]
-) -> bool:
-    """Whether the function is right for what its caller has done to the scores first."""
-    try:
-        return matches(tried(lambda scores, *rest: fn(before(scores), *rest), right, batches), right)
-    except LoError:
-        return False
-
-
 def spoiled(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
     """Whether the loss is nan beside a gradient that is right, on two batches."""
-    what = next(iter(batches[0]))
-    for batch in batches[-2:]:
-        try:
-            with calling():
-                loss, gradient = fn(*copied([*batch.values()]))
-            if np.isfinite(loss).all() or not fits(np.asarray(gradient), right.gradient(batch, what)):
-                return False
-        except (TypeError, ValueError):
-            return False  # it returns no such pair
-    return True
+
+    def beside_nan(batch: Batch) -> bool:
+        with calling():
+            loss, gradient = fn(*copied([*batch.values()]))
+        right_one = right.gradient(batch, next(iter(batch)))
+        return not np.isfinite(loss).all() and fits(np.asarray(gradient), right_one)
+
+    return all(attempt(beside_nan, batch) for batch in batches[-2:])
 
 
 @np.errstate(all="ignore")
@@ -204,21 +191,18 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
         return False
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]
-    for each, found in {"": offsets, " for each sample": offsets / counts}.items():
-        if np.ptp(found) <= VALUE * np.abs(found).max():
-            work.fail("constant", f"your loss {told(Cause('constant', float(found[0])))}{each}")
+    for each, constants in {"": offsets, " for each sample": offsets / counts}.items():
+        if np.ptp(constants) <= VALUE * np.abs(constants).max():
+            work.fail("constant", f"your loss {told(Cause('constant', float(constants[0])))}{each}")
             return False
     trial = next((trial for trial in trials if not matches([trial], right)), trials[0])
-    yours, ours = (np.ravel(value)[0] for value in (trial.value, right.of(trial.batch)))
-    shown = [
+    yours, ours = (f"{np.ravel(value)[0]:.6g}" for value in (trial.value, right.of(trial.batch)))
+    shown = ", ".join(
         textwrap.shorten(f"{what} {np.array2string(a, precision=3, separator=', ')}", 70, placeholder="…")
         for what, a in trial.batch.items()
-    ]
-    work.fail(
-        None,
-        f"your loss follows no convention that is known of {name}: yours is {yours:.6g} where {name} is "
-        f"{ours:.6g}, at {', '.join(shown)}",
     )
+    gap = f"yours is {yours} where {name} is {ours}, at {shown}"
+    work.fail(None, f"your loss follows no convention that is known of {name}: {gap}")
     return False
 
 
@@ -310,10 +294,8 @@ def slopes(
 
     def same_as(variant: LossVariant, what: str) -> bool:
         """Whether the student's gradient by an argument is that of a variant, on two batches."""
-        return all(
-            fits(student(leaves)[1][what], variant.gradient(trial.batch, what))
-            for trial, (student, leaves) in ((trial, taken(trial.batch)) for trial in trials[-2:])
-        )
+        points = [(trial.batch, *taken(trial.batch)) for trial in trials[-2:]]
+        return all(fits(student(x)[1][what], variant.gradient(batch, what)) for batch, student, x in points)
 
     def reason(what: str, cause: Cause | None) -> Cause | None:
         """Another loss that the gradient belongs to, unless more is known."""

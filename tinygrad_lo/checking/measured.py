@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 
-from tinygrad_lo.checking.differences import SIGMAS, Slope, judge
+from tinygrad_lo.checking.differences import EPS, SIGMAS, Noise, Slope, judge
 from tinygrad_lo.checking.recording import OUTSIDE
 from tinygrad_lo.checking.report import Index, Row
-from tinygrad_lo.checking.rounding import EPS, Named, Noise, rounding_scatter, size_of
 from tinygrad_lo.engine.graph import Array, T
 
 SINGLES = 400  # elements of one array that are checked singly; the rest by one joint direction
@@ -20,23 +20,25 @@ CANCELS = 1e3  # a value that rounds like numbers so many times its size is a su
 PARTED = 4  # how often the others step aside: some ways leave the kink as it is
 ASIDE = 1e-4  # relative to max(1, |x|): how far from kinks that meet they part
 PASSED = ("OK", "ZERO", "KINK")
+REPEATS = 3  # of the gradients for their scatter
+BROKEN_TIE = 1e-6  # more scatter than this share of the largest gradient is a tie that was broken
+INPUT_MOVES = 2.0**-47  # relative steps: this one moves the inputs,
+DEEP_MOVES = 2.0**-25  # and this one what is saturated inside as well
+RESOLVED = 0.01  # scatter below this share of what the values change by is rounding, and no wave
+EACH_SIDE = 9  # on each side; differences of order 4 to 6 leave nothing of a smooth function but its rounding
+SPREAD = 3.0  # the size of rounded numbers, in scatters of the value over eps
+Named = dict[Any, Array]  # arrays by name, or by leaf
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A function of some arrays at a place, and the gradient that it claims.
-
-    Attributes:
-        value: the function.
-        slopes: the gradient that it claims at any place.
-        leaves, base, gradient: the place, the value, and the claimed gradient there.
-    """
+    """A function of some arrays at a place, and the gradient that it claims."""
 
     value: Callable[[Named], float]
-    slopes: Callable[[Named], Named]
+    slopes: Callable[[Named], Named]  # the gradient that it claims at any place
     leaves: Named
-    base: float
-    gradient: Named
+    base: float  # the value at this place
+    gradient: Named  # and what is claimed here
     rtol: float
 
     @property
@@ -52,10 +54,7 @@ class Measured:
     @cached_property
     def spread(self) -> Named:
         """How far rounding moves the claimed gradient."""
-
-        def again(place: Named) -> Named:
-            return unless_outside(self.slopes, place, self.gradient)
-
+        again = partial(unless_outside, self.slopes, otherwise=self.gradient)
         return rounding_scatter(again, self.leaves, self.gradient, self.size, self.eps)
 
     def claimed(self, name: Any, direction: Array) -> float:
@@ -69,26 +68,26 @@ class Measured:
         x = float(np.abs(start[moved]).max())
         loose = float((self.spread[name] * np.abs(direction)).sum())
         size = max(self.size, float(np.linalg.norm(self.gradient[name] * start)))
+        noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
 
         def at(h: float) -> float:
             return unless_outside(self.value, {**self.leaves, name: start + h * direction}, np.nan)
 
-        noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
         return judge(at, self.base, claimed, x, self.rtol, noise)
 
     def terms(self, name: Any, direction: Array, x: float) -> float:
-        """The largest term that a slope is a sum of.
+        """The largest term that a slope is a sum of: of about the size of what is added up.
 
-        What is added up has slopes of about its size. A slope that rounding alone explains is zero beside
-        them; any other one that small may be right or wrong.
+        A slope that rounding alone explains is zero beside it; any other that small may be right or wrong.
         """
         explained = abs(self.claimed(name, direction)) <= SIGMAS * float(self.spread[name].max())
         return self.size / max(1.0, x) if explained or self.size > CANCELS * abs(self.base) else 0.0
 
     def row(self, name: Any, title: str, index: Index, direction: Array) -> tuple[Row, Array, Slope]:
-        """The row of a direction, that direction, and the slope."""
-        slope = self.along(name, direction)
-        return Row.of(title, index, self.claimed(name, direction), slope), direction, slope
+        """The row of a direction, and what it is made of."""
+        claimed, slope = self.claimed(name, direction), self.along(name, direction)
+        row = Row(title, index, claimed, slope.numeric, slope.bar, slope.verdict, note=slope.note)
+        return row, direction, slope
 
     def rows(self, name: str, rng: np.random.Generator) -> list[Row]:
         """A row for each element, of which a large array gives a sample, and one direction for the rest."""
@@ -101,7 +100,6 @@ class Measured:
     def kinks_meet(self, name: str, direction: Array, sides: tuple[float, float]) -> bool:
         """Whether the kink at x is one of several that meet, and the claim right a step aside.
 
-        A rule sees one kink at a time, so that the slopes it picks need not add up to one on either side.
         Such kinks part when the other numbers step aside. Some never do, ties of what was clipped; so a
         claim outside by less than the kink's own jump is doubted, and not called wrong.
         """
@@ -116,9 +114,8 @@ class Measured:
 
     def right_aside(self, name: Any, direction: Array) -> bool:
         """Whether the claim is right at both places a step aside."""
-        return all(
-            there is not None and there.along(name, direction).verdict in PASSED for there in self.asides
-        )
+        sides = self.asides
+        return all(there is not None and there.along(name, direction).verdict in PASSED for there in sides)
 
     @cached_property
     def asides(self) -> list[Self | None]:
@@ -146,13 +143,10 @@ def unless_outside(work: Callable[[Named], T], place: Named, otherwise: T) -> T:
 
 
 def directions(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Index, Array]]:
-    """The index and direction of each element to look at alone, then a ±1 direction of all others.
-
-    Of a large array, one random element out of each of SINGLES equal stretches is looked at alone.
-    """
+    """The index and direction of each element to look at alone, then a ±1 direction of all others."""
     size = int(np.prod(shape))
     single = every = np.arange(size)
-    if size > SINGLES:
+    if size > SINGLES:  # one random element out of each of so many equal stretches
         edges = np.linspace(0, size, SINGLES + 1).astype(int)
         single = rng.integers(edges[:-1], edges[1:])
     for k in single.tolist():
@@ -176,10 +170,7 @@ def direction_of(shape: tuple[int, ...], some: Array, steps: Array = 1.0) -> Arr
 
 
 def wrong_ones(verdict: Callable[[Array], str], indices: Array, limit: int) -> list[int]:
-    """Bisect to the elements that fail alone: `verdict(indices)` is the one along all of them.
-
-    A half whose joint direction agrees is not looked into: log2(n) checks for each wrong element.
-    """
+    """Bisect to the elements that fail alone; a half whose joint direction agrees is not looked into."""
     wrong: list[int] = []
     waiting = [indices]
     while waiting and len(wrong) < limit:
@@ -191,3 +182,41 @@ def wrong_ones(verdict: Callable[[Array], str], indices: Array, limit: int) -> l
         else:
             waiting += [some[some.size // 2 :], some[: some.size // 2]]
     return wrong
+
+
+def rounding_scatter(
+    slopes: Callable[[Named], Named], x: Named, gradient: Named, size: float, eps: float
+) -> Named:
+    """How far rounding moves the gradient: seen when x moves by a few units in its last place."""
+    rng = np.random.default_rng(0)
+    spread = {name: np.zeros(g.shape) for name, g in gradient.items()}
+    for _ in range(REPEATS):
+        other = slopes({k: data * (1.0 + eps * rng.integers(-3, 4, np.shape(data))) for k, data in x.items()})
+        spread = {k: np.maximum(s, np.abs(other[k] - gradient[k])) for k, s in spread.items()}
+    for name, g in gradient.items():  # what changes by more is no rounding, but a tie that was broken
+        largest = np.abs(g).max(initial=0.0) + size / max(1.0, np.abs(x[name]).max(initial=0.0))
+        rounding = spread[name] <= max(BROKEN_TIE, 16.0 * eps) * largest
+        spread[name] = np.where(rounding, spread[name], 0.0)
+    return spread
+
+
+def size_of(value: Callable[[Named], float], x: Named) -> float:
+    """The size of the numbers that a function without a graph adds up on the way to its value.
+
+    Its values at x + k·d for a small d lie on a smooth curve but for their rounding: their differences of
+    order k scatter by the root of (2k over k) times that (Hamming; ECNoise of Moré and Wild).
+    """
+    rng = np.random.default_rng(0)
+
+    def noise(step: float, sign: float) -> float:
+        d = {k: step * np.maximum(np.abs(a), 1e-3) * rng.choice([-1.0, 1.0], a.shape) for k, a in x.items()}
+        values = [value({k: a + sign * i * d[k] for k, a in x.items()}) for i in range(1, EACH_SIDE + 1)]
+        orders = [float(np.sqrt(np.mean(np.diff(values, k) ** 2) / math.comb(2 * k, k))) for k in (4, 5, 6)]
+        # A wave that is slow enough falls with the order, and one that is too fast moves no less than it
+        # scatters, as a kink does.
+        wave = max(orders) > min(4.0 * min(orders), RESOLVED * float(np.ptp(values)))
+        return 0.0 if step > INPUT_MOVES and wave else min(orders)
+
+    narrow, wide = ([noise(step, sign) for sign in (1.0, -1.0)] for step in (INPUT_MOVES, DEEP_MOVES))
+    largest = max(min(narrow), *wide)  # a kink near by may lie on one side of x
+    return SPREAD * largest / EPS if np.isfinite(largest) else 0.0

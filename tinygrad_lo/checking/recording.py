@@ -64,20 +64,13 @@ def sizes_of(values: Iterable[Any]) -> list[int]:
 
 @dataclass
 class Subject:
-    """A function, and the leaves that it is differentiated by.
+    """A function, and the leaves that it is differentiated by."""
 
-    Attributes:
-        call: computes the function's value from what the leaves hold now.
-        others: arrays that it is given and must leave alone, too.
-        order: 2 if call() is itself a slope.
-        inner: of a slope, the recorded value of the function that it is the slope of.
-    """
-
-    call: Callable[[], Any]
+    call: Callable[[], Any]  # computes the function's value from what the leaves hold now
     leaves: list[Any]
-    others: list[Array]
-    order: int = 1
-    inner: list[Node] = field(default_factory=list)
+    others: list[Array]  # that it is given and must leave alone, too
+    order: int = 1  # 2 if call() is itself a slope,
+    inner: list[Node] = field(default_factory=list)  # and the recorded value of what it is the slope of
 
     def value(self) -> float:
         """The function's value now. With its graph: it is soon dropped, and f may differentiate inside."""
@@ -86,6 +79,14 @@ class Subject:
     def gradients(self, out: Any) -> dict[Any, Array]:
         """The engine's gradients of a value by the leaves."""
         return dict(zip(self.leaves, gradients_of(out, self.leaves), strict=True))
+
+    def value_at(self, place: dict[Any, Array]) -> float:
+        """The value at another place."""
+        return self.moved(place, self.value)
+
+    def gradients_at(self, place: dict[Any, Array]) -> dict[Any, Array]:
+        """The engine's gradients at another place."""
+        return self.moved(place, lambda: self.gradients(self.call()))
 
     def moved(self, arrays: dict[Any, Array], work: Callable[[], T]) -> T:
         """What work() gives while the leaves hold other arrays."""
@@ -105,22 +106,17 @@ class Subject:
         with self.must_only_read(), mode("watch", Lines()):
             out = self.call()
         must_be_differentiable(out)
-        if not np.isfinite(out.value).all():
-            raise NonFiniteError(self.not_finite(out))
+        value = float(np.asarray(out.value).reshape(()))
+        self.must_be_finite(value)
         if not out.needs and self.order == 1:
-            raise GraphError(
-                f"gradcheck: the function's value does not depend on its inputs and params through tensors; "
-                f"{IN_TENSORS}"
-            )
+            constant = "the function's value does not depend on its inputs and params through tensors"
+            raise GraphError(f"gradcheck: {constant}; {IN_TENSORS}")
         tape = taped(out)
         gradients, again = self.gradients(out), self.gradients(out)
         for leaf, g in gradients.items():
             if not np.array_equal(g, again[leaf], equal_nan=True):
-                raise GraphError(
-                    f"gradcheck: two backward passes give {quoted(leaf, 'a parameter')} different gradients; "
-                    f"a rule is random or keeps state"
-                )
-        value = float(np.asarray(out.value).reshape(()))
+                differing = f"two backward passes give {quoted(leaf, 'a parameter')} different gradients"
+                raise GraphError(f"gradcheck: {differing}; a rule is random or keeps state")
         self.must_still_be(value)
         return tape, gradients, value
 
@@ -148,52 +144,46 @@ class Subject:
             if not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
                 raise GraphError(f"gradcheck: the function changes {name}; it must only read it")
 
-    def not_finite(self, out: Node) -> str:
-        """The sentence for a value that is nan or inf, naming the op that made it."""
+    def must_be_finite(self, value: float) -> None:
+        """Raise for a value that is nan or inf, naming the op that made it."""
+        if np.isfinite(value):
+            return
         reason = "; are its inputs finite?"
         try:
             with anomaly():
                 self.call()
         except NonFiniteError as error:
             reason = f": {error}"
-        number = float(np.asarray(out.value).reshape(()))
-        return f"gradcheck: the function's value is {number} here, so it has no gradient to check{reason}"
+        raise NonFiniteError(
+            f"gradcheck: the function's value is {value} here, so it has no gradient to check{reason}"
+        )
 
 
 def must_be_differentiable(out: Any) -> None:
     """Raise unless the function returned a tensor of floating-point numbers."""
-    wanted = "gradcheck: the function must return a tensor, got"
+    got = f"{type(out).__name__}: somewhere it leaves the graph; {IN_TENSORS}"
     if out is None:
-        raise GraphError(f"{wanted} None: is there a return?")
-    if isinstance(out, (tuple, list)):
-        raise GraphError(
-            f"{wanted} a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, "
-            f"gradient), with a gradient written by hand, lo.check_gradient(f, x) checks that"
-        )
-    if not isinstance(out, Node):
-        raise GraphError(f"{wanted} {type(out).__name__}: somewhere it leaves the graph; {IN_TENSORS}")
-    if out.value.dtype.kind != "f":
-        raise DTypeError(
-            f"gradcheck: the function returns {out.value.dtype}, which has no derivative; "
-            f"it must return floating-point numbers"
-        )
-    if not out.value.size:
-        raise GraphError(f"{wanted} shape {out.value.shape}, in which there is no number")
+        got = "None: is there a return?"
+    elif isinstance(out, (tuple, list)):
+        got = f"a {type(out).__name__} of {len(out)}; return the loss alone. If it is (loss, gradient), "
+        got += "with a gradient written by hand, lo.check_gradient(f, x) checks that"
+    elif isinstance(out, Node):
+        if out.value.dtype.kind != "f":
+            kind = f"{out.value.dtype}, which has no derivative"
+            raise DTypeError(f"gradcheck: the function returns {kind}; it must return floating-point numbers")
+        if out.value.size:
+            return
+        got = f"shape {out.value.shape}, in which there is no number"
+    raise GraphError(f"gradcheck: the function must return a tensor, got {got}")
 
 
 @dataclass
 class Tape:
-    """One recorded call.
-
-    Attributes:
-        out: the value of the function.
-        nodes: what it was made from, oldest first, leaves left out.
-        arrived: by birth, the gradient that reached a node or leaf in the backward pass.
-    """
+    """One recorded call."""
 
     out: Node
-    nodes: list[Node]
-    arrived: dict[int, Array]
+    nodes: list[Node]  # what it was made from, oldest first, leaves left out
+    arrived: dict[int, Array]  # by birth, the gradient that reached a node or leaf in the backward pass
 
     @cached_property
     def eps(self) -> float:
@@ -204,8 +194,7 @@ class Tape:
     def rounding(self) -> float:
         """The root of the sum of squares of (value · gradient) over the graph: eps times it is f's rounding.
 
-        Each number is rounded once when it is made, independently of the others, and moves f by as much as
-        the gradient there says. A result that cancelled shows nothing of that; what was added up does.
+        Each number is rounded once, independently of the others; its gradient says how that moves f.
         """
         total = 0.0
         for node in reachable([self.out]):
@@ -217,10 +206,7 @@ class Tape:
         return float(np.sqrt(total)) if np.isfinite(total) else 0.0
 
     def largest_change(self, out: Node, h: float) -> float:
-        """The largest change of f by one number of the graph, per step, after a step of length h.
-
-        What adds up to the slope: large terms that cancel make a small one uncertain.
-        """
+        """The largest change of f by one number of the graph, per step, after a step of length h."""
         largest, nodes = 0.0, made_from([out])
         if [node.op for node in nodes] != [node.op for node in self.nodes]:
             return 0.0
@@ -254,9 +240,9 @@ def taped(out: Node) -> Tape:
         before = node.label.recorded if isinstance(node.label, Label) else ()
         if before and checksums(node) != before:
             assert node.op is not None
+            used = f"that {node.op.name} (at {place_of(node)}) has used before"
             raise GraphError(
-                f"gradcheck: the function changes an array in place that {node.op.name} "
-                f"(at {place_of(node)}) has used before; make a new array instead"
+                f"gradcheck: the function changes an array in place {used}; make a new array instead"
             )
     if out.needs:
         leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
-from tinygrad_lo.checking.differences import FINE, Slope
+from tinygrad_lo.checking.differences import FINE
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import GradcheckError
@@ -42,19 +42,17 @@ class Row:
     index: Index
     analytic: float
     numeric: float
-    error: float  # |analytic - numeric| / the larger of the two
     bar: float  # how far the numeric one can be off
     verdict: str  # OK, ZERO, KINK, MEET, UNVERIFIABLE or FAIL
     order: int = 1
     point: int = 0  # 0 is the one that was given
     note: str = ""  # what stands behind the verdict
 
-    @classmethod
-    def of(cls, name: str, index: Index, claimed: float, slope: Slope) -> Row:
-        """The row of a slope, claimed and measured."""
-        numeric, largest = slope.numeric, max(abs(claimed), abs(slope.numeric))
-        error = abs(claimed - numeric) / largest if largest else 0.0
-        return cls(name, index, claimed, numeric, error, slope.bar, slope.verdict, note=slope.note)
+    @property
+    def error(self) -> float:
+        """How far apart both numbers are, relative to the larger one."""
+        largest = max(abs(self.analytic), abs(self.numeric))
+        return abs(self.analytic - self.numeric) / largest if largest else 0.0
 
     @property
     def place(self) -> str:
@@ -104,23 +102,14 @@ class Report:
     """The report of a gradient check: true if nothing failed and something was verified.
 
     If nothing failed and nothing was verified either, it is false and reads UNDECIDED.
-
-    Attributes:
-        rows: one for each compared derivative.
-        found: what kind of mistake it looks like, with its numbers; None if nothing fits.
-        culprit: the name of the op whose rule is wrong, or None.
-        where: file:line of the code that called it.
-        faults: every wrong rule, with the numbers that show it.
-        unverified: what these points cannot show, in sentences. It does not make the report false.
-        shape: of the function's result. The rows are of its sum with random positive weights if it is none.
     """
 
     rtol: float
-    rows: list[Row] = field(default_factory=list)
-    found: Cause | None = None
-    faults: list[Fault] = field(default_factory=list)
-    unverified: list[str] = field(default_factory=list)
-    shape: tuple[int, ...] = ()
+    rows: list[Row] = field(default_factory=list)  # one for each compared derivative
+    found: Cause | None = None  # what kind of mistake it looks like, with its numbers
+    faults: list[Fault] = field(default_factory=list)  # every wrong rule, with the numbers that show it
+    unverified: list[str] = field(default_factory=list)  # what these points cannot show, in sentences
+    shape: tuple[int, ...] = ()  # of the result, if the rows are of its sum with random positive weights
 
     @property
     def cause(self) -> str | None:

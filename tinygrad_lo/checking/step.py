@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.case import attempt
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import GRADIENTS, START, WALKED, StepVariant
@@ -25,14 +26,12 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 
     `fn(w, g, state, t)` returns the new w, and neither changes w nor g; state is a dict, empty before
     the first step, in which it keeps what it must remember; t counts from 1. It is walked along a few
-    gradients, large and tiny, next to the optimizer of `lo.optim` of that name and options, of which
-    lr=0.1 is assumed for SGD: `check_step(fn, "SGD", lr=0.5, momentum=0.9)`. If fn has further
-    parameters that are called like options (lr, momentum, betas or beta1 and beta2, eps, ...), they are
-    passed; lr then drops on the way, which shows whether it stands inside a velocity or outside.
+    gradients next to the optimizer of `lo.optim` of that name and options, of which lr=0.1 is assumed
+    for SGD: `check_step(fn, "SGD", lr=0.5, momentum=0.9)`. Further parameters of fn that are called like
+    options (lr, momentum, betas or beta1 and beta2, eps, ...) are passed; lr then drops on the way.
 
     The report is true if every step agrees. If not, all other conventions are tried: ε inside or
-    outside the root, no bias correction, averages in place of sums, weight decay in the gradient or
-    apart from it, nothing remembered. `report.match` is the one that fits, as a call.
+    outside the root, no bias correction, nothing remembered. `report.match` is the one that fits.
 
     Shapes:   w, g: equal, an array; if fn cannot take arrays, floats, one weight after the other.
     Raises:   OptionError: no such optimizer or option.  DTypeError: the function returns no numbers.
@@ -76,9 +75,8 @@ def passed_on(fn: Callable[..., Any], expected: Options) -> dict[str, str]:
         return {}
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 4 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise DTypeError(
-            f"{WHO}: the function is called as fn(w, g, state, t); it takes {len(positional)} arguments"
-        )
+        takes = f"it takes {len(positional)} arguments"
+        raise DTypeError(f"{WHO}: the function is called as fn(w, g, state, t); {takes}")
     passed = {}
     for p in [*positional[4:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]:
         option = next((word for word in (p.name, *MEANS.get(p.name, ())) if word in expected), None)
@@ -93,10 +91,7 @@ def passed_on(fn: Callable[..., Any], expected: Options) -> dict[str, str]:
 
 
 def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed: dict[str, str]) -> Array:
-    """The student's steps, walked twice from the start.
-
-    A function that cannot take arrays (math.sqrt, if g > 0) is given one weight after the other.
-    """
+    """The student's steps, walked twice; a function of numbers alone is given one weight after the other."""
 
     def step(w: Any, g: Any, state: dict[Any, Any], t: int, *, heard: bool = False) -> Array:
         options = {**expected, "lr": rates[t - 1]}
@@ -105,14 +100,13 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
             if passed[name] == "betas" and name[-1] in "12":  # beta1 and b2 are halves of betas
                 given[name] = given[name][int(name[-1]) - 1]
         new = called(WHO, fn, {"w": w, "g": g}, state, t, heard=heard, **given)
+        returned = f"{WHO}: step {t} returned"
         if isinstance(new, tuple):
-            raise DTypeError(
-                f"{WHO}: step {t} returned {len(new)} values; return the new w alone, and fill state"
-            )
+            raise DTypeError(f"{returned} {len(new)} values; return the new w alone, and fill state")
         data = numbers_of(WHO, f"the new w of step {t}", new, finite=False)
         wide_enough(WHO, f"the new w of step {t}", new)
         if data.shape != np.shape(w):
-            raise ShapeError(f"{WHO}: step {t} returned shape {data.shape} for w of shape {np.shape(w)}")
+            raise ShapeError(f"{returned} shape {data.shape} for w of shape {np.shape(w)}")
         return data
 
     def step_by_weight(w: Array, g: Array, state: dict[Any, Any], t: int, *, heard: bool = False) -> Array:
@@ -133,10 +127,8 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
     except (TypeError, ValueError) as problem:
         try:
             runs = [walk(step_by_weight, heard=False) for _ in range(2)]
-        except LoError:
-            raise
-        except Exception:
-            raise problem from None
+        except Exception as other:
+            raise (other if isinstance(other, LoError) else problem) from None
     if not identical(*runs):
         raise GraphError(
             f"{WHO}: started again with an empty state, the function goes another way; what a step must "
@@ -191,40 +183,32 @@ def explain_step(
         for t, place in enumerate(yours[1:], 1):
             hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
             must_be_finite(WHO, f"the new w of step {t}", place, hint)
-        gap = first_gap(name, yours, right.path(rates))
-        work.fail(None, f"your {name} follows no convention that is known; {gap}")
+        ours = right.path(rates)
+        step = int(np.argmin([walks_agree(yours[: t + 1], ours[: t + 1]) for t in range(1, WALKED + 1)]))
+        at = int(np.argmax(np.abs(yours - ours)[step + 1]))
+        work.fail(
+            None,
+            f"your {name} follows no convention that is known; step {step + 1} is the first that differs: "
+            f"from w = {ours[step].flat[at]:.6g} with g = {GRADIENTS[step].flat[at]:.4g} yours goes to "
+            f"{yours[step + 1].flat[at]:.8g}, {name} to {ours[step + 1].flat[at]:.8g}",
+        )
 
 
 def searched(
     right: StepVariant, rates: list[float], yours: Array
 ) -> tuple[list[StepVariant], list[tuple[StepVariant, float]]]:
-    """The variants with the student's steps, which differ in equally few things; and those near by.
-
-    The near ones differ in one thing at most; each with how many times as long the student's steps are.
-    """
+    """The variants with the student's steps, in equally few things; and those whose steps are multiples."""
     matches: list[StepVariant] = []
     scaled = []
     for variant in right.variants(2):
         if matches and len(variant.said) > len(matches[0].said):
             break
-        try:
-            with np.errstate(all="ignore"):
-                places = variant.path(rates)
-        except LoError:
+        with np.errstate(all="ignore"):
+            places = attempt(variant.path, rates)
+        if places is None:
             continue
         if walks_agree(yours, places):
             matches.append(variant)
         if len(variant.said) <= 1 and (ratio := multiple(yours, places)):
             scaled.append((variant, ratio))
     return matches, scaled
-
-
-def first_gap(name: str, yours: Array, right: Array) -> str:
-    """The first step that differs, in numbers."""
-    step = int(np.argmin([walks_agree(yours[: t + 1], right[: t + 1]) for t in range(1, WALKED + 1)]))
-    at = int(np.argmax(np.abs(yours - right)[step + 1]))
-    return (
-        f"step {step + 1} is the first that differs: from w = {right[step].flat[at]:.6g} with "
-        f"g = {GRADIENTS[step].flat[at]:.4g} yours goes to {yours[step + 1].flat[at]:.8g}, "
-        f"{name} to {right[step + 1].flat[at]:.8g}"
-    )

@@ -1,7 +1,6 @@
 """The conventions in which optimizers are written: options of the library, and the usual slips around them.
 
-No update rule is written a second time: each variant runs a rule of the library, with other options,
-with another state or count, or with something done to the step.
+Each variant runs a rule of the library, with other options or state, or with something done to the step.
 """
 
 from __future__ import annotations

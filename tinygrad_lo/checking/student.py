@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.numerical import is_list
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteError, ShapeError
 
@@ -23,7 +24,7 @@ Change = Callable[[Array], Array]  # what a copy of a function reads in place of
 Leaves = dict[str, Array]  # the arrays of a structure by what they are called: x, or x[0], x[1], or W, b
 
 
-def named_arrays(fn: Any) -> str | None:
+def name_of_function(fn: Any) -> str | None:
     """What a function is called by its author; None if it has no name."""
     name = getattr(fn, "__name__", None) or type(fn).__name__
     return None if name in ("<lambda>", "partial") else name
@@ -31,7 +32,7 @@ def named_arrays(fn: Any) -> str | None:
 
 def titled_function(who: str, fn: Any) -> str:
     """The head of a report: check_gradient of svm_loss."""
-    name = named_arrays(fn)
+    name = name_of_function(fn)
     return f"{who} of {name}" if name else who
 
 
@@ -44,18 +45,11 @@ def parameter(fn: Any) -> str:
     return first.name if first.kind in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD) else "x"
 
 
-def holds_numbers(x: Any) -> bool:
-    """Whether this is a number, or lists of nothing but numbers: one array, not several."""
-    if isinstance(x, (list, tuple)):
-        return bool(x) and all(map(holds_numbers, x))
-    return isinstance(x, (int, float, np.generic))
-
-
 def parts(x: Any, name: str = "x") -> dict[str, Any]:
     """An array, a list of arrays or a dict of arrays as a dict of what it holds."""
     if isinstance(x, Mapping):
         return {str(key): value for key, value in x.items()}
-    if isinstance(x, (list, tuple)) and not holds_numbers(x):
+    if is_list(x):
         return {f"{name}[{i}]": value for i, value in enumerate(x)}
     return {name: x}
 
@@ -69,10 +63,8 @@ def leaves_of(who: str, x: Any, called: str) -> Leaves:
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
             raise DTypeError(f"{who}: {name} is {data.dtype}; a gradient needs floating point: {hint}")
         if data.dtype.kind != "f":
-            raise DTypeError(
-                f"{who}: {name} must be an array of numbers, or x a list or dict of arrays, "
-                f"got {described(value, data)}"
-            )
+            wanted = f"{name} must be an array of numbers, or x a list or dict of arrays"
+            raise DTypeError(f"{who}: {wanted}, got {described(value, data)}")
         if not np.isfinite(data).all():
             raise NonFiniteError(f"{who}: {name} has nan or inf; choose a point where the loss is finite")
         leaves[name] = np.array(data, dtype=float)
@@ -85,7 +77,7 @@ def structured(x: Any, values: Sequence[Any]) -> Any:
     """The structure of x with these values in the places of its arrays."""
     if isinstance(x, Mapping):
         return dict(zip(x, values, strict=True))
-    if isinstance(x, (list, tuple)) and not holds_numbers(x):
+    if is_list(x):
         return tuple(values) if type(x) is tuple else list(values)
     return values[0]
 
@@ -102,10 +94,7 @@ def copied(args: Sequence[Any]) -> list[Any]:
 
 @contextlib.contextmanager
 def calling(*, heard: bool = False) -> Iterator[None]:
-    """Around a call: what a function prints is heard once, not hundreds of times.
-
-    NumPy's warnings are not: what they warn of is refused in a sentence when it arrives.
-    """
+    """Around a call: what a function prints is heard once; what NumPy warns of is refused when it arrives."""
     with np.errstate(all="ignore"), contextlib.redirect_stdout(sys.stdout if heard else io.StringIO()):
         yield
 
@@ -180,14 +169,11 @@ def loss_and_gradient(who: str, result: Any) -> tuple[Any, Any]:
     """The two things that a function returns, or an error that says what it returned."""
     if is_pair(result):
         return result[0], result[1]
+    what = f"{len(result)} values" if isinstance(result, tuple) else f"one {type(result).__name__}"
     if result is None:
         what = "None (does it end with return?)"
-    elif isinstance(result, tuple):
-        what = f"{len(result)} values"
-    elif isinstance(result, list):
+    if isinstance(result, list):
         what = "a list (write return loss, gradient, without brackets)"
-    else:
-        what = f"one {type(result).__name__}"
     raise DTypeError(f"{who}: the function must return two things, (loss, gradient), but it returned {what}")
 
 
@@ -207,20 +193,22 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
 
 def values_like(who: str, x: Any, gradient: Any) -> list[Any]:
     """What a gradient with the structure of x holds."""
+    got: Any = type(gradient).__name__
     if isinstance(x, Mapping):
-        if isinstance(gradient, Mapping) and set(gradient) == set(x):
-            return [gradient[key] for key in x]
-        got: Any = sorted(map(str, gradient)) if isinstance(gradient, Mapping) else type(gradient).__name__
-        raise DTypeError(
-            f"{who}: x is a dict of {sorted(map(str, x))}, so the gradient must be one with the same "
-            f"names, got {got}"
-        )
-    if not isinstance(x, (list, tuple)) or holds_numbers(x):
+        if isinstance(gradient, Mapping):
+            if set(gradient) == set(x):
+                return [gradient[key] for key in x]
+            got = sorted(map(str, gradient))
+        what = f"a dict of {sorted(map(str, x))}, so the gradient must be one of the same names"
+    elif is_list(x):
+        if isinstance(gradient, (list, tuple)):
+            if len(gradient) == len(x):
+                return list(gradient)
+            got = len(gradient)
+        what = f"a list of {len(x)} arrays, so the gradient must be one as well"
+    else:
         return [gradient]
-    if isinstance(gradient, (list, tuple)) and len(gradient) == len(x):
-        return list(gradient)
-    got = len(gradient) if isinstance(gradient, (list, tuple)) else type(gradient).__name__
-    raise DTypeError(f"{who}: x is a list of {len(x)} arrays, so the gradient must be one as well, got {got}")
+    raise DTypeError(f"{who}: x is {what}, got {got}")
 
 
 def shape_hint(data: Array, g: Array) -> str:
@@ -236,7 +224,7 @@ def shape_hint(data: Array, g: Array) -> str:
 
 def unchanged(who: str, name: str, before: Array, after: Any) -> None:
     """Raise if a function wrote into an array that it was given."""
-    if not np.array_equal(before, np.asarray(after), equal_nan=True):
+    if not np.array_equal(before, after, equal_nan=True):
         raise MutationError(
             f"{who}: the function changes {name} in place (x -= ..., x[i] = ..., np.add(..., out=x)); "
             f"it must only read it: work on a copy, {name.rsplit(maxsplit=1)[-1]}.copy()"
@@ -245,9 +233,7 @@ def unchanged(who: str, name: str, before: Array, after: Any) -> None:
 
 def identical(a: Any, b: Any) -> bool:
     """Whether two results are equal to the bit."""
-    return len(a) == len(b) and all(
-        np.array_equal(np.asarray(p), np.asarray(q), equal_nan=True) for p, q in zip(a, b, strict=True)
-    )
+    return len(a) == len(b) and all(np.array_equal(*pair, equal_nan=True) for pair in zip(a, b, strict=True))
 
 
 def again(who: str, what: str) -> GraphError:
@@ -285,20 +271,15 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
 
 def raised(problem: BaseException) -> str:
     """An exception and the student's line that it came from: the deepest outside of any library."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(problem.__traceback__)
-        if not frame.filename.startswith((str(SOURCES), "<frozen")) and "site-packages" not in frame.filename
-    ]
-    place = f"\n  {frames[-1].filename}, line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    place = ""
+    for frame in traceback.extract_tb(problem.__traceback__):
+        if not frame.filename.startswith((str(SOURCES), "<frozen")) and "site-packages" not in frame.filename:
+            place = f"\n  {frame.filename}, line {frame.lineno}: {frame.line}"
     return f"{type(problem).__name__}: {problem}{place.removesuffix(': ')}"
 
 
 def rewired(fn: Any, change: Change) -> Any:
-    """A copy of the function that reads change(a) where it reads an array a from outside.
-
-    Functions of the same module that it calls are copied along; those of libraries stay.
-    """
+    """A copy of the function, and of those of its module, that reads change(a) for any array a outside."""
     return exchanged(fn, change, getattr(fn, "__globals__", {}), {})
 
 
