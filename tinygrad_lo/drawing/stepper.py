@@ -25,7 +25,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.styles.cards import figures
 from tinygrad_lo.drawing.styles.circuit import gradient_text
-from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown_name
+from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark

@@ -347,7 +347,7 @@ def fold_forward(g: Array, shape: Sizes, size: Sizes, stride: Sizes, dilation: S
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
     for place in np.ndindex(*size):
         corners = zip(place, counts, stride, dilation, strict=True)
-        covered: list[Any] = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
+        covered = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
         out[..., *covered] += g[..., *place]
     return out.astype(g.dtype, copy=False)
 
