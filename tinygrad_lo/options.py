@@ -290,7 +290,9 @@ def misnamed(
 ) -> UnknownOptionError | None:
     """The error for an option that the function lacks, or for one by position that has to be named."""
     parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
-    kinds, who = {p.kind for p in parameters}, public_name(function)
+    kinds = {p.kind for p in parameters}
+    # What users call it: a class by its name, a method with its class.
+    who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
     places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
     known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
@@ -304,8 +306,3 @@ def misnamed(
         f"{who} takes {len(places)} argument{'s' * (len(places) != 1)} by position; write the others "
         f"with their names: {named[0]}=…. Options are {', '.join(named)}"
     )
-
-
-def public_name(function: Callable[..., Any]) -> str:
-    """What users call a function: a class by its name, a method with its class."""
-    return function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]

@@ -127,13 +127,15 @@ def focused(names: Names, focus: Any) -> list[Node]:
     """The values that the picture is to be about: a tensor of the graph, or all with a name."""
     if focus is None:
         return []
-    if not isinstance(focus, str | Node):
+    if isinstance(focus, str):
+        values = [node for node in names.nodes if names.of(node) == one_line(focus)]
+    elif isinstance(focus, Node):
+        values = [node for node in names.nodes if node is focus]
+    else:
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
-    is_text = isinstance(focus, str)
-    values = [n for n in names.nodes if (names.of(n) == one_line(focus) if is_text else n is focus)]
     if values:
         return values
-    if not is_text:
+    if isinstance(focus, Node):
         raise OptionError(
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )

@@ -1,7 +1,6 @@
 """The page that steps through a graph: one HTML file, forward and backward, that needs no network.
 
-The steps are those of `lo.explain`, the picture is that of `lo.draw`; this module puts both into
-`stepper.html`. Names enter the page as data, and leave it as text.
+It puts the steps of `lo.explain` and the picture of `lo.draw` into `stepper.html`; names enter as data.
 """
 
 from __future__ import annotations

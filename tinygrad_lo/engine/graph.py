@@ -1,11 +1,9 @@
 """The graph: what an op is, what a node is, and the order in which nodes are born.
 
-A node is born after its inputs, so the order of births is a topological order of every graph and
-nothing here ever has to recurse. Births count -1, -2, -3, ...: the smaller, the newer, which is the
-order in which a heap hands nodes to the reverse sweep.
+A node is born after its inputs, so births are a topological order of every graph and nothing has to
+recurse. They count -1, -2, -3, ...: the smaller, the newer, as the heap of the reverse sweep wants it.
 
-Nodes point only at their inputs. There are no closures and no back-links, hence no reference
-cycles: a graph dies with its loss, and the garbage collector finds nothing.
+Nodes point only at their inputs, hence no reference cycles: a graph dies with its loss.
 """
 
 from __future__ import annotations

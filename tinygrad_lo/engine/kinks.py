@@ -1,10 +1,8 @@
 """Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
 
-A rule gives one slope at a kink and does not tell how the slope changes there: left alone, the second
-derivative of |x|² at 0 would be 0. So the sweep that makes gradients as graphs comes through here.
-
-What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
-whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
+A rule gives one slope at a kink, not how it changes: left alone, the second derivative of |x|² at 0 would be 0.
+What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the whole is
+smooth in x: g = c · y with c = dg/dy, and x gets c · x.
 """
 
 from __future__ import annotations

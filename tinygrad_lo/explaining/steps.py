@@ -1,7 +1,6 @@
 """The forward and the backward pass as a list of steps, one product of the chain rule each.
 
-Text, the page that steps through a graph, and tests read the same list. The numbers are the engine's:
-its own loop runs over its own rules, and what passes is written down. Looking changes nothing.
+The numbers are the engine's: its own loop runs over its own rules, and what passes is written down.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The forward and the backward pass of a graph as data: statements over named values.
 
 Rules are run on tensors under a recording, so the backward pass consists of the same ops as the forward.
-Nothing here changes a number, not by one bit: equal statements are shared, `x * 1.0` is x, and what is
-never used is dropped (see simplify.py). `source` prints a program for readers, `compile` for the machine.
+Equal statements are shared and unused ones dropped, without changing a number by one bit.
 """
 
 from __future__ import annotations
