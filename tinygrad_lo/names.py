@@ -55,9 +55,8 @@ def named_leaves(who: str, params: Any) -> Named:
     for i, (name, p) in enumerate(named_values(who, params)):
         text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
         if not isinstance(p, Node):
-            raise OptionError(
-                f"{who}: {text} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter"
-            )
+            kind = type(p).__name__
+            raise OptionError(f"{who}: {text} is {kind}, not a parameter; wrap it in lo.Parameter")
         if p.op is not None:
             raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
         if p in leaves:

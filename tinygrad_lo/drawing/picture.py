@@ -109,14 +109,12 @@ def draw(
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 
-def shown_as(
-    names: Names, style: str, gradient: bool, max_nodes: int, focus: list[Node]
-) -> tuple[Contents, str]:
+def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
     overview = style == "overview"
-    if style == "auto" and len(related(names.nodes, focus)) > max_nodes:
+    if style == "auto" and len(related(names.nodes, focus)) > limit:
         overview = any(scopes(names.nodes).values())
-    contents = collect(names, gradient=gradient, max_nodes=max_nodes, overview=overview, focus=focus)
+    contents = collect(names, gradient=gradient, max_nodes=limit, overview=overview, focus=focus)
     if style == "auto":
         arrays = any(np.ndim(value.data) for value in contents.values)
         style = "overview" if contents.groups else "cards" if arrays else "circuit"

@@ -238,9 +238,7 @@ def curves(svg: str) -> list[Points]:
         longest = sum(np.abs(end - start) for start, end in ((a, b), (b, c), (c, d))).sum(axis=1).max()
         t = np.linspace(0, 1, 4 + int(longest / SPACING))[:, None]
         u = 1 - t
-        every = (
-            u**3 * a[:, None] + 3 * u * u * t * b[:, None] + 3 * u * t * t * c[:, None] + t**3 * d[:, None]
-        )
+        every = u**3 * a[:, None] + 3 * u**2 * t * b[:, None] + 3 * u * t**2 * c[:, None] + t**3 * d[:, None]
         edges.append(every.reshape(-1, 2))
     return edges
 

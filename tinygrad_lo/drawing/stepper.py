@@ -70,9 +70,8 @@ def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Content
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
     themes = [COLORS[each, palette] for each in THEMES]
     name = shown_name(contents.values[-1].name)
-    light, dark = (
-        render(paint(replace(look, colors=colors, handles=True)), "svg", name).decode() for colors in themes
-    )
+    looks = (replace(look, colors=colors, handles=True) for colors in themes)
+    light, dark = (render(paint(each), "svg", name).decode() for each in looks)
     svg, pairs = recolored(light, dark)
     data = Story(loss, look, contents, is_circuit=style == "circuit").data()
     parts = {
@@ -142,13 +141,11 @@ class Story:
             names = Names([loss])
             with np.errstate(all="ignore"):
                 self.sweep = Steps(names, names.of(loss), computed(names))
-        self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
+        self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.computed = [step for step in every if step.place in self.shown]
-        self.products = [
-            step for step in products if {step.gate_place, step.target_place} & self.shown.keys()
-        ]
+        self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
         self.count = len(self.computed) + len(self.products)
-        self.left_out = len(every) + len(products) - self.count
+        self.left_out = len(every) + len(back) - self.count
         self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
 
     def id_of(self, place: int) -> str:

@@ -190,14 +190,11 @@ def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
     lines.append(f"∂L/∂{w} = {value(story.gradient)}: the sum of {terms}.")
     if not story.scalar:
         lines.append("  Between arrays a path's product is a chain of Jacobian matrices.")
-        lines += (
-            [
-                "  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their",
-                "  lengths do not.",
-            ]
-            if story.largest
-            else [f"  More than {LIMIT} paths are counted, not followed."]
-        )
+        lengths = [
+            "  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their",
+            "  lengths do not.",
+        ]
+        lines += lengths if story.largest else [f"  More than {LIMIT} paths are counted, not followed."]
     lines += [f"  {route(names, of, path)}   {product(path)}" for path in story.largest]
     left = story.count - len(story.largest)
     if left and story.largest:

@@ -148,10 +148,8 @@ def steps(loss: Any, who: str = "steps") -> Steps:
     with mode("watch", None), np.errstate(all="ignore"):
         story.forward = computed(names)
         leaves, grads, _ = sweep(loss, seed, watch)
-    complete = set()
-    for step in reversed(story.backward):
-        step.last = step.target_place not in complete
-        complete.add(step.target_place)
+    for step in {step.target_place: step for step in story.backward}.values():
+        step.last = True
     story.gradients = {places[b]: like(grads[b], leaves[b]) for b in sorted(grads, reverse=True)}
     return story
 

@@ -10,7 +10,7 @@ from numpy import ndarray
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
@@ -186,6 +186,4 @@ def statistics(kind: str, numbers: ndarray[Any, Any] | None, look: Look) -> str:
 
 def inner_table(*rows: str) -> str:
     """Rows as a table inside a cell."""
-    return (
-        f'<FONT POINT-SIZE="11">{table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3)}</FONT>'
-    )
+    return tag("FONT", table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3), {"point-size": 11})

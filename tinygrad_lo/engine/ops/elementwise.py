@@ -77,7 +77,7 @@ minimum = op("minimum", np.minimum, spelling="np.minimum({0}, {1})", symbol="min
                     lambda g, y, a, b: g * (b < a) + 0.5 * g * (a == b)))  # fmt: skip
 
 
-where = op("where", lambda c, a, b: np.where(c, a, b)[()],
+where = op("where", lambda c, a, b: np.where(c, a, b)[()],  # type: ignore[call-overload]
            spelling="np.where({0}, {1}, {2})", symbol="{1} if {0} else {2}", scalar="{1} if {0} else {2}", fresh=True,
            about="The second input where the first is true, else the third.",
            rules=(None,
