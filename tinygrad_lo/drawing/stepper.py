@@ -157,12 +157,8 @@ class Story:
         sentence = "Go on with the → key or the buttons; the space bar plays."
         if self.products:
             sentence += " Q asks for each gradient before it is shown."
-        lines = [
-            step_of("start", "Inputs and parameters are known.", sentence),
-            *self.forward(),
-            *self.backward(),
-            self.end(),
-        ]
+        start = step_of("start", "Inputs and parameters are known.", sentence)
+        lines = [start, *self.forward(), *self.backward(), self.end()]
         tidy = tidied(self.names)
         for line in lines:
             line.update({key: tidy(text) for key, text in line.items() if key in WRITTEN})

@@ -202,10 +202,8 @@ def added_at(name: str, line: Value, shape: Any, where: Any, text: Text) -> list
     place = index(where, text)
     place = f"np.s_[{place}]" if isinstance(where, tuple) and len(where) > 1 else place
     wide = np.promote_types(line.dtype, np.float32)
-    rows = [
-        zeros(name, shape, wide),
-        f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})",
-    ]
+    added = f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})"
+    rows = [zeros(name, shape, wide), added]
     return [*rows, f"{name} = {name}.astype(np.{line.dtype})"] if wide != line.dtype else rows
 
 

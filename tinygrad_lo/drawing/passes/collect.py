@@ -36,14 +36,14 @@ def collect(
     for node in nodes:
         sketch.enter(node)
     sketch.settle()
-    focused = {node.birth for node in focus}
+    births = {node.birth for node in focus}
     return Contents(
         total=len(nodes),
         drawn=sum(not unit.is_box for unit in choice.drawn),
         differentiated=bool(flow.gradients),
         values=[
             *sketch.arrays.values(),
-            *(sketch.value(node, node.birth in focused) for node in sketch.alone),
+            *(sketch.value(n, n.birth in births) for n in sketch.alone),
         ],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,

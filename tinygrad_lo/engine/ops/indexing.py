@@ -26,10 +26,7 @@ def plain_index(index: Any) -> Any:
 def plain_part(index: Any) -> Any:
     """One part of an index; what NumPy would make an array of is made one here, so that repeats show."""
     if isinstance(index, Node):
-        leave(
-            "a mask as an index (how much it takes is not known; write np.where, or multiply by the mask)",
-            index,
-        )
+        leave("a mask as an index (how much it takes is unknown; write np.where or multiply by it)", index)
         return index.value
     if index is None or index is Ellipsis or isinstance(index, (int, slice, np.generic, ndarray, str, float)):
         return index
