@@ -1,8 +1,7 @@
 """Save and load a run as safetensors: model, optimizer, schedule, random numbers. Never pickle.
 
-A file is one safetensors file that other tools can read. Arrays are its tensors, "model/W1" or
-"optimizer/W1/v"; all else is JSON in its metadata, with a version and a digest of everything, so that
-a damaged file is refused and not half believed. `json.loads(metadata["tinygrad_lo checkpoint"])` has it.
+Arrays are the file's tensors, "model/W1" or "optimizer/W1/v"; all else is JSON in its metadata, with a
+version and a digest of everything: `json.loads(metadata["tinygrad_lo checkpoint"])`.
 """
 
 from __future__ import annotations
@@ -167,7 +166,9 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     prefix = f"{name}/"
     arrays = {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
     if name == "model":
-        return unpacked_model(now, arrays)
+        if wrong := misfits(now, arrays, "file"):
+            raise CheckpointError(f"the model: {wrong}")
+        return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
     try:
         theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
         state = as_in(now, contents[name]["state"] if name == "schedule" else contents[name])
@@ -179,13 +180,6 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     if theirs not in (mine, None):
         raise CheckpointError(f"the file holds the state of {theirs}, not of {mine}")
     return state
-
-
-def unpacked_model(now: State, arrays: Arrays) -> State:
-    """The arrays of the file, if they fit those of the model."""
-    if wrong := misfits(now, arrays, "file"):
-        raise CheckpointError(f"the model: {wrong}")
-    return {key: arrays[key].astype(mine.dtype, copy=False)[()] for key, mine in now.items()}
 
 
 def assign(parts: dict[str, Any], now: dict[str, Any], new: dict[str, Any]) -> None:
@@ -259,8 +253,7 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
-    count = nans(array)
-    if count:
+    if count := nans(array):
         raise NonFiniteError(
             f"save: {who} holds {count} nan; nothing was written. lo.anomaly() names where nan began"
         )
@@ -283,17 +276,11 @@ def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_json(x, f"{where}[{i}]", depth + 1) for i, x in enumerate(value)]
     if isinstance(value, dict):
-        refuse_odd_keys(value, where)
+        if odd := [key for key in value if type(key) is not str]:
+            raise DTypeError(f"save: {where} has the key {odd[0]!r}; keys of JSON are text, use str(key)")
         return {k: plain_json(x, f"{where}[{k!r}]", depth + 1) for k, x in value.items()}
     hint = "; use .tolist()" if isinstance(value, ndarray) else ""
     raise DTypeError(f"save: {where} is {type(value).__name__}, which JSON cannot hold{hint}")
-
-
-def refuse_odd_keys(value: dict[Any, Any], where: str) -> None:
-    """Raise for keys that JSON would turn into text."""
-    for key in value:
-        if type(key) is not str:
-            raise DTypeError(f"save: {where} has the key {key!r}; keys of JSON are text, use str(key)")
 
 
 def as_in(mine: Any, back: Any) -> Any:

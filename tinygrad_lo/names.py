@@ -55,9 +55,8 @@ def named_leaves(who: str, params: Any) -> Named:
     for i, (name, p) in enumerate(named_values(who, params)):
         text = f"entry {i}" if name is None else f"entry {i}, {name!r},"
         if not isinstance(p, Node):
-            raise OptionError(
-                f"{who}: {text} is {type(p).__name__}, not a parameter; wrap it in lo.Parameter"
-            )
+            kind = type(p).__name__
+            raise OptionError(f"{who}: {text} is {kind}, not a parameter; wrap it in lo.Parameter")
         if p.op is not None:
             raise OptionError(f"{who}: {text} is not a leaf: it was computed by {p.op.name}")
         if p in leaves:
@@ -75,18 +74,13 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     unexpected = [name for name in found if name not in wanted]
     texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
-        slips = likely_slips(unexpected, missing)
+        free = missing[:99]  # of a thousand names, all pairs would take seconds
+        near = [(name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9]]
+        several = len(unexpected) > 1
+        slips = [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
         hint = f" (did you mean {', '.join(slips)}?)" if slips else ""
         texts.append(f"unexpected: {first_of(unexpected)}{hint}")
     return ", ".join(texts)
-
-
-def likely_slips(unexpected: list[str], missing: list[str]) -> list[str]:
-    """The missing names that unexpected ones resemble, as a message says them."""
-    free = missing[:99]  # of a thousand names, all pairs would take seconds
-    near = [(name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9]]
-    several = len(unexpected) > 1
-    return [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
 
 
 def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> str:

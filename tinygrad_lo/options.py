@@ -281,7 +281,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **options)
         except TypeError:
-            mistake = first_unknown(function, options) or too_many(function, args)
+            mistake = misnamed(function, args, options)
             if mistake is None:
                 raise
         raise mistake
@@ -289,31 +289,24 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def first_unknown(function: Callable[..., Any], options: Iterable[str]) -> UnknownOptionError | None:
-    """The error for the first of these options that is none of the function's."""
-    parameters = inspect.signature(function).parameters.values()
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    known = [p.name for p in parameters if p.kind in by_name and p.name != "self"]
-    wrong = next((name for name in options if name not in known), None)
-    if wrong is None or any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return unknown(public_name(function), wrong, known)
-
-
-def too_many(function: Callable[..., Any], args: tuple[Any, ...]) -> UnknownOptionError | None:
-    """The error for an option that is passed by its position, and has to be named."""
-    parameters = list(inspect.signature(function).parameters.values())
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+def misnamed(
+    function: Callable[..., Any], args: tuple[Any, ...], options: Iterable[str]
+) -> UnknownOptionError | None:
+    """The error for an option that the function lacks, or for one by position that has to be named."""
+    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
+    kinds = {p.kind for p in parameters}
+    # What users call it: a class by its name, a method with its class.
+    who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
+    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    if len(args) <= len(places) or not named or any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    wrong = next((name for name in options if name not in known), None)
+    if wrong is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
+        return unknown(who, wrong, known)
+    has_self = "self" in inspect.signature(function).parameters
+    if len(args) - has_self <= len(places) or not named or inspect.Parameter.VAR_POSITIONAL in kinds:
         return None
-    count = sum(p.name != "self" for p in places)
     return UnknownOptionError(
-        f"{public_name(function)} takes {count} argument{'s' * (count != 1)} by position; write the others "
+        f"{who} takes {len(places)} argument{'s' * (len(places) != 1)} by position; write the others "
         f"with their names: {named[0]}=…. Options are {', '.join(named)}"
     )
-
-
-def public_name(function: Callable[..., Any]) -> str:
-    """What users call a function: a class by its name, a method with its class."""
-    return function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]

@@ -75,9 +75,7 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
     if not whole or not isinstance(body["contents"], dict):
         raise CheckpointError("damaged: its metadata is not what lo.save writes")
     if body["version"] != VERSION:
-        raise CheckpointError(
-            f"of the unknown version {body['version']!r}; this tinygrad_lo reads version {VERSION}"
-        )
+        raise CheckpointError(f"of the unknown version {body['version']!r}; this tinygrad_lo reads {VERSION}")
     if digest(tensors, body) != body["sha256"]:
         raise CheckpointError("damaged: its digest differs, so some bytes are not those that were written")
     return body["contents"], tensors

@@ -8,7 +8,7 @@ import pytest
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.styles.cards import card
-from tinygrad_lo.drawing.styles.text import DASH, Look, shown_name, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, shown_name, text
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)
 

@@ -31,7 +31,7 @@ def words(source, node):
 
 def width(picture):
     """In CSS pixels."""
-    return float(re.search(rb'<svg width="([\d.]+)pt"', picture._render("svg"))[1]) * 4 / 3
+    return float(re.search(rb'<svg width="([\d.]+)pt"', picture._svg)[1]) * 4 / 3
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_the_svm_of_one_image_fits_a_wide_page(backend):
     picture = draw(svm_of_one_image())
     assert "rankdir=LR" in picture.source
     assert width(picture) <= 2000
-    shown = visible(picture._render("svg").decode())
+    shown = visible(picture._svg.decode())
     assert "3.8" in shown
     assert "max(0, ·)" in shown.replace("\xa0", " ")
 

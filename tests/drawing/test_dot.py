@@ -17,7 +17,7 @@ import tinygrad_lo as lo
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.drawing.render import render, squeezed, visible
-from tinygrad_lo.drawing.styles.text import shown_name
+from tinygrad_lo.drawing.styles.style import shown_name
 from tinygrad_lo.engine.ops.elementwise import relu
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))

@@ -8,8 +8,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.contents import DrawnBox
-from tinygrad_lo.drawing.styles.style import box, mean_and_std, norm_text
-from tinygrad_lo.drawing.styles.text import Look
+from tinygrad_lo.drawing.styles.style import Look, box, mean_and_std, norm_text
 from tinygrad_lo.explaining.explain import counted
 
 LOOK = Look(LIGHT, max_cells=16, digits=3)

@@ -1,8 +1,7 @@
 """A graph as DOT text: its values in one of the styles, scopes as frames, the title with the legend.
 
-The text depends on nothing but the graph: names of nodes come from their place in it, and nothing is
-ordered by a set or keyed by an address. In the SVG, value number i of the graph has the id `n<i>`, edge
-number i of the picture `e<i>`; a circuit's gate and the wire behind it have `g<i>` and `w<i>`.
+Names of nodes come from their place in the graph. In the SVG, value number i of the graph has the id `n<i>`,
+edge number i of the picture `e<i>`; a circuit's gate and the wire behind it have `g<i>` and `w<i>`.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
-from tinygrad_lo.drawing.styles.style import Style
-from tinygrad_lo.drawing.styles.text import Look, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.style import Look, Style, cell, font, row, table, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
 

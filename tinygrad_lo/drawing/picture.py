@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import importlib
 import re
@@ -24,7 +25,7 @@ from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
-from tinygrad_lo.drawing.styles.text import Look, shown_name
+from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
@@ -108,14 +109,12 @@ def draw(
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 
-def shown_as(
-    names: Names, style: str, gradient: bool, max_nodes: int, focus: list[Node]
-) -> tuple[Contents, str]:
+def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
     overview = style == "overview"
-    if style == "auto" and len(related(names.nodes, focus)) > max_nodes:
+    if style == "auto" and len(related(names.nodes, focus)) > limit:
         overview = any(scopes(names.nodes).values())
-    contents = collect(names, gradient=gradient, max_nodes=max_nodes, overview=overview, focus=focus)
+    contents = collect(names, gradient=gradient, max_nodes=limit, overview=overview, focus=focus)
     if style == "auto":
         arrays = any(np.ndim(value.data) for value in contents.values)
         style = "overview" if contents.groups else "cards" if arrays else "circuit"
@@ -123,29 +122,25 @@ def shown_as(
 
 
 def focused(names: Names, focus: Any) -> list[Node]:
-    """The values that the picture is to be about."""
+    """The values that the picture is to be about: a tensor of the graph, or all with a name."""
     if focus is None:
         return []
     if isinstance(focus, str):
-        return values_called(names, focus)
-    if not isinstance(focus, Node):
+        values = [node for node in names.nodes if names.of(node) == one_line(focus)]
+    elif isinstance(focus, Node):
+        values = [node for node in names.nodes if node is focus]
+    else:
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
-    if not any(node is focus for node in names.nodes):
+    if values:
+        return values
+    if isinstance(focus, Node):
         raise OptionError(
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
-    return [focus]
-
-
-def values_called(names: Names, name: str) -> list[Node]:
-    """The values of the graph with this name."""
-    values = [node for node in names.nodes if names.of(node) == one_line(name)]
-    if values:
-        return values
     known = names_by_user(names) or [*map(names.of, names.nodes)]
-    near = difflib.get_close_matches(name, known, 3) or known[-5:]
+    near = difflib.get_close_matches(focus, known, 3) or known[-5:]
     raise OptionError(
-        f"draw: focus is {name!r}, and no value of this graph has that name; "
+        f"draw: focus is {focus!r}, and no value of this graph has that name; "
         f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
     )
 
@@ -168,11 +163,8 @@ class Picture:
     """
 
     def __init__(self, source: str, name: str, pages: Callable[[], Page] | None = None) -> None:
-        self._source = source
-        self._pages = pages
+        self._source, self._pages = source, pages
         self._name = shown_name(name)
-        self._svg: bytes | None = None
-        self._page: Page | None = None
 
     @property
     def source(self) -> str:
@@ -202,7 +194,7 @@ class Picture:
         if format == "dot":
             path.write_text(self._source, encoding="utf-8", newline="\n")
         elif format in FORMATS:
-            path.write_bytes(self._render(format))
+            path.write_bytes(self._svg if format == "svg" else render(self._source, format, self._name))
         elif format == "html":
             path.write_text(self.steps().html, encoding="utf-8", newline="\n")
         else:
@@ -220,12 +212,6 @@ class Picture:
         Raises:   DrawingError: no Graphviz was found that works, or the graph is too large to step through.
                   MutationError: a parameter was changed in place after the forward pass.
         """
-        if self._page is None:
-            if self._pages is None:
-                raise DrawingError(
-                    "this picture was not made by lo.draw, so there is no graph to step through"
-                )
-            self._page = self._pages()
         return self._page
 
     def show(self) -> None:
@@ -245,24 +231,23 @@ class Picture:
     def __repr__(self) -> str:
         return f'<Picture of {self._name}: save("{self._name}.svg"), show() or .source>'
 
-    def _render(self, format: str) -> bytes:
-        if format != "svg":
-            return render(self._source, format, self._name)
-        if self._svg is None:
-            self._svg = render(self._source, "svg", self._name)
-        return self._svg
+    @functools.cached_property
+    def _svg(self) -> bytes:
+        return render(self._source, "svg", self._name)
+
+    @functools.cached_property
+    def _page(self) -> Page:
+        if self._pages is None:
+            raise DrawingError("this picture was not made by lo.draw, so there is no graph to step through")
+        return self._pages()
 
     def _repr_mimebundle_(
         self, include: Collection[str] | None = None, exclude: Collection[str] | None = None
     ) -> dict[str, str]:
         """What a notebook shows. It never raises: an error here would hide the cell's result."""
         try:
-            svg = self._render("svg").decode()
-            bundle = {
-                "text/html": embedded(svg, self._source),
-                "image/svg+xml": svg,
-                "text/plain": repr(self),
-            }
+            svg, plain = self._svg.decode(), repr(self)
+            bundle = {"text/html": embedded(svg, self._source), "image/svg+xml": svg, "text/plain": plain}
         except Exception as error:  # whatever it is, the cell goes on and says so
             bundle = {"text/plain": f"{self!r}\n{error}"}
         kinds = set(include or bundle).difference(exclude or ())

@@ -1,8 +1,7 @@
 """DOT text to SVG, PNG or PDF, by whatever Graphviz this machine has.
 
-First the program `dot`, by the package graphviz where it is on the PATH. Then the Graphviz inside
-pygraphviz's wheels, which runs in a child process: a crash or a warning stays there. A backend that draws
-nonsense is treated as one that is not there.
+First the program `dot`, then the Graphviz inside pygraphviz's wheels, in a child process: a crash or a
+warning stays there. A backend that draws nonsense is treated as one that is not there.
 """
 
 from __future__ import annotations
@@ -31,16 +30,12 @@ PATIENCE = 300  # seconds
 QUICK = 1000  # lines of DOT text that are laid out in seconds
 VARIABLE = "TINYGRAD_LO_DOT"
 # Where installers put `dot` without putting it on the PATH.
-PLACES = (
+PLACES = [
     Path(sys.prefix, "bin", "dot"),
     Path(sys.prefix, "Library", "bin", "dot.exe"),
-    Path("/opt/homebrew/bin/dot"),
-    Path("/usr/local/bin/dot"),
-    Path("/opt/local/bin/dot"),
-    Path("/usr/bin/dot"),
-    Path("C:/Program Files/Graphviz/bin/dot.exe"),
-    Path("C:/Program Files (x86)/Graphviz/bin/dot.exe"),
-)
+    *(Path(folder, "bin", "dot") for folder in ("/opt/homebrew", "/usr/local", "/opt/local", "/usr")),
+    *(Path(f"C:/{folder}/Graphviz/bin/dot.exe") for folder in ("Program Files", "Program Files (x86)")),
+]
 CHILD = """
 import sys, pygraphviz
 graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode())
@@ -243,9 +238,7 @@ def curves(svg: str) -> list[Points]:
         longest = sum(np.abs(end - start) for start, end in ((a, b), (b, c), (c, d))).sum(axis=1).max()
         t = np.linspace(0, 1, 4 + int(longest / SPACING))[:, None]
         u = 1 - t
-        every = (
-            u**3 * a[:, None] + 3 * u * u * t * b[:, None] + 3 * u * t * t * c[:, None] + t**3 * d[:, None]
-        )
+        every = u**3 * a[:, None] + 3 * u**2 * t * b[:, None] + 3 * u * t**2 * c[:, None] + t**3 * d[:, None]
         edges.append(every.reshape(-1, 2))
     return edges
 

@@ -1,7 +1,6 @@
 """The page that steps through a graph: one HTML file, forward and backward, that needs no network.
 
-The steps are those of `lo.explain`, the picture is that of `lo.draw`; this module puts both into
-`stepper.html`. Names enter the page as data, and leave it as text.
+It puts the steps of `lo.explain` and the picture of `lo.draw` into `stepper.html`; names enter as data.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.styles.cards import figures
 from tinygrad_lo.drawing.styles.circuit import gradient_text
-from tinygrad_lo.drawing.styles.text import LONGEST_NAME, Look, shown_name
+from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark
@@ -71,9 +70,8 @@ def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Content
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
     themes = [COLORS[each, palette] for each in THEMES]
     name = shown_name(contents.values[-1].name)
-    light, dark = (
-        render(paint(replace(look, colors=colors, handles=True)), "svg", name).decode() for colors in themes
-    )
+    looks = (replace(look, colors=colors, handles=True) for colors in themes)
+    light, dark = (render(paint(each), "svg", name).decode() for each in looks)
     svg, pairs = recolored(light, dark)
     data = Story(loss, look, contents, is_circuit=style == "circuit").data()
     parts = {
@@ -143,13 +141,11 @@ class Story:
             names = Names([loss])
             with np.errstate(all="ignore"):
                 self.sweep = Steps(names, names.of(loss), computed(names))
-        self.names, every, products = self.sweep.names, self.sweep.forward, self.sweep.backward
+        self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.computed = [step for step in every if step.place in self.shown]
-        self.products = [
-            step for step in products if {step.gate_place, step.target_place} & self.shown.keys()
-        ]
+        self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
         self.count = len(self.computed) + len(self.products)
-        self.left_out = len(every) + len(products) - self.count
+        self.left_out = len(every) + len(back) - self.count
         self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
 
     def id_of(self, place: int) -> str:
@@ -161,12 +157,8 @@ class Story:
         sentence = "Go on with the → key or the buttons; the space bar plays."
         if self.products:
             sentence += " Q asks for each gradient before it is shown."
-        lines = [
-            step_of("start", "Inputs and parameters are known.", sentence),
-            *self.forward(),
-            *self.backward(),
-            self.end(),
-        ]
+        start = step_of("start", "Inputs and parameters are known.", sentence)
+        lines = [start, *self.forward(), *self.backward(), self.end()]
         tidy = tidied(self.names)
         for line in lines:
             line.update({key: tidy(text) for key, text in line.items() if key in WRITTEN})

@@ -56,9 +56,7 @@ def gradients(output: Any, wrt: Any, seed: Any, create_graph: bool, allow_unused
     for value in (output, *wanted):
         if not isinstance(value, Node):
             name = "output" if value is output else "wrt"
-            raise DTypeError(
-                f"grad: {name} must be a tensor, got {type(value).__name__}; wrt may be a list of tensors"
-            )
+            raise DTypeError(f"grad: {name} must be a tensor, got {type(value).__name__}; wrt may be a list")
     keep = {target.birth for target in wanted}
     first = start(output, seed, "grad")
     if create_graph:
@@ -231,11 +229,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     """
     if not is_whole(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
-
-    def transformed(*args: Any) -> Array:
-        return stacked_rows(*run("jacobian", f, args, argnums))
-
-    return transformed
+    return lambda *args: stacked_rows(*run("jacobian", f, args, argnums))
 
 
 def stacked_rows(out: Any, leaves: list[Any], inner: bool) -> Any:

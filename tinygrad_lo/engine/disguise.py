@@ -1,8 +1,7 @@
 """How a refusal gets through NumPy, so that `a[0] = t` ends with our sentence.
 
-NumPy stores one number by float(t). What that raises it hides behind "setting an array element with a
-sequence" if the class of t has [], and hands on unchanged if it has not: nothing else is asked. So a scalar
-that is refused puts on a class without [], and the first use of it, whatever it is, takes that off again.
+NumPy stores one number by float(t), and hides what that raises if the class of t has []. So a scalar that is
+refused puts on a class without [], and the first use of it, whatever it is, takes that off again.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """The graph: what an op is, what a node is, and the order in which nodes are born.
 
-A node is born after its inputs, so the order of births is a topological order of every graph and
-nothing here ever has to recurse. Births count -1, -2, -3, ...: the smaller, the newer, which is the
-order in which a heap hands nodes to the reverse sweep.
+A node is born after its inputs, so births are a topological order of every graph and nothing has to
+recurse. They count -1, -2, -3, ...: the smaller, the newer, as the heap of the reverse sweep wants it.
 
-Nodes point only at their inputs. There are no closures and no back-links, hence no reference
-cycles: a graph dies with its loss, and the garbage collector finds nothing.
+Nodes point only at their inputs, hence no reference cycles: a graph dies with its loss.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -136,19 +134,9 @@ class Node:
 
     plain = False  # True for the stand-in of a plain array in a recording: dtype rules treat it as one
     __slots__ = (
-        "arrived",
-        "birth",
-        "from_a",
-        "from_b",
-        "in_a",
-        "in_b",
-        "label",
-        "needs",
-        "op",
-        "spent",
-        "stamp",
+        "arrived", "birth", "from_a", "from_b", "in_a", "in_b", "label", "needs", "op", "spent", "stamp",
         "value",
-    )
+    )  # fmt: skip
     value: Array
     birth: int
     needs: Any  # whether a gradient is wanted: True, False, or None (False only because of no_grad)
@@ -232,54 +220,14 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
     return out
 
 
-# --------------------------------------------------------------------------------------- modes
-
-
-class Recorder(Protocol):
-    """What writes down every op of a thread, so that a program can be made of them."""
-
-    failed: bool  # whether an op or a check has raised
-
-    def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
-        """Run an op and write it down."""
-
-    def stand_in(self, value: Node, dtype: Any) -> Node:
-        """A tensor of what stands for a plain array."""
-
-    def fact(self, function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """The answer of a NumPy function without a derivative."""
-
-    def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
-        """Something was checked or changed beside the graph."""
-
-    def guard(self, condition: Node, answer: bool) -> None:
-        """Python is about to branch on a value."""
-
-    def leave(self, how: str, values: tuple[Any, ...]) -> None:
-        """A value is about to leave the graph."""
-
-
-class Watcher(Protocol):
-    """What looks at every op of a thread as it runs: `lo.anomaly()`."""
-
-    def run(self, op: Op, inputs: tuple[Any, ...]) -> Array:
-        """The value of an op."""
-
-    def made(self, node: Node) -> None:
-        """An op has made this node."""
-
-    def pull(self, node: Node, g: Array) -> Iterable[tuple[int, Node, Array]]:
-        """What a node sends to its inputs in a backward pass."""
-
-
 class Modes(threading.local):
     """The switches of one thread."""
 
     grad_off: bool = False
     scope: Any = None  # the innermost of naming.py
-    watch: Watcher | None = None
+    watch: Any = None  # the Watch of `lo.anomaly()`
     kinks: bool = True  # whether a second derivative at a kink is warned of
-    recording: Recorder | None = None
+    recording: Any = None  # the Recording that writes down every op
 
     def __init__(self) -> None:
         # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.
@@ -350,9 +298,6 @@ def no_grad() -> mode:
         False
     """
     return mode("grad_off", True)
-
-
-# ------------------------------------------------------------------------------- reading graphs
 
 
 def reachable(roots: Iterable[Node], known: Container[int] = ()) -> list[Node]:

@@ -1,10 +1,8 @@
 """Gradients as graphs, where the slope of an op jumps: the right second derivative, or a word about it.
 
-A rule gives one slope at a kink and does not tell how the slope changes there: left alone, the second
-derivative of |x|² at 0 would be 0. So the sweep that makes gradients as graphs comes through here.
-
-What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the
-whole is smooth in x: g = c · y with c = dg/dy, and x gets c · x.
+A rule gives one slope at a kink, not how it changes: the second derivative of |x|² at 0 would be 0.
+What arrives at a length y = |x| of exactly 0 decides. If it is 0, and moves with nothing but y, the whole is
+smooth in x: g = c · y with c = dg/dy, and x gets c · x.
 """
 
 from __future__ import annotations
@@ -63,9 +61,8 @@ class Kinks:
         if met is None or (kinked is not node and self.by_rule(kinked)):
             return
         self.asked += 1
-        if self.asked > MOST_ASKED:  # each question is a sweep of its own
-            counts = isinstance(g, Node) and bool(g.needs)
-        else:
+        counts = isinstance(g, Node) and bool(g.needs)
+        if self.asked <= MOST_ASKED:  # each question is a sweep of its own
             hard, c = self.slope(g, node, at_places(met, node), as_graph=False)
             counts = bool(hard.any()) or (c is not None and bool(np.any(c != 0)))
         if counts:
@@ -160,12 +157,8 @@ class Kinks:
     @functools.cached_property
     def began(self) -> float:
         """The birth of what was differentiated first, if the root comes from a derivative; else -inf."""
-        births = (
-            node.label.derived.birth
-            for node in behind(self.root)
-            if isinstance(node.label, Label) and node.label.derived is not None
-        )
-        return max(births, default=-math.inf)
+        labels = (node.label for node in behind(self.root) if isinstance(node.label, Label))
+        return max((label.derived.birth for label in labels if label.derived is not None), default=-math.inf)
 
     def by_rule(self, mask: Node) -> bool:
         """Whether a rule made the mask: its kinks are those of its op, but relu's rule asks y > 0, too."""

@@ -1,8 +1,7 @@
 """Which scores a probability was made of: what a loss looks up to keep the digits that rounding took.
 
-A probability near 0 or 1 no longer tells how large its score was; the graph does. Where nothing needs a
-gradient, there is no graph: then the few ops between scores and a loss leave a note on their result, so that
-a loss has one value with and without one. A note holds copies of arrays, never nodes.
+The graph tells it. Where nothing needs a gradient, there is none: then the few ops between scores and a loss
+leave a note on their result, with copies of arrays, so that a loss has one value with and without a graph.
 """
 
 from __future__ import annotations

@@ -89,13 +89,10 @@ def find(wanted: Any) -> Op | Composed:
         raise OptionError(f"formula: there is no op {name!r}{hint}")
     if callable(wanted):
         raise UnsupportedError(
-            f"formula: {name} is no op of the table; call it on tensors and pass the result, e.g. "
-            f"lo.formula(f(x))"
+            f"formula: {name} is no op of the table; call it on tensors and pass the result: lo.formula(f(x))"
         )
-    kind = type(wanted).__name__
-    raise UnsupportedError(
-        f"formula: expected an op, its name, its function or a tensor, got {kind}: {wanted!r}"
-    )
+    what = f"{type(wanted).__name__}: {wanted!r}"
+    raise UnsupportedError(f"formula: expected an op, its name, its function or a tensor, got {what}")
 
 
 def of_op(op: Op) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.explaining.expression import term
 from tinygrad_lo.explaining.formula import DIGITS, Names, must_be_tensor, number, shown, size
-from tinygrad_lo.explaining.paths import LIMIT, Path, Paths, paths, product_as_float
+from tinygrad_lo.explaining.paths import LIMIT, WIDE, Path, Paths, paths
 from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.options import public
 
@@ -170,14 +170,15 @@ def counted(n: int, what: str) -> str:
 
 def with_commas(n: int) -> str:
     """A whole number with separators; one that nobody can read, by its power of ten."""
-    return f"{n:,}" if n.bit_length() < 400 else f"about {power_of_ten(n, 0)}"
+    return f"{n:,}" if n.bit_length() < 400 else f"about {power_of_ten(n)}"
 
 
-def power_of_ten(fraction: float, exponent: int) -> str:
-    """fraction · 2^exponent, far outside of what a float holds, as `1.07e3010`."""
-    whole = math.log10(abs(fraction)) + exponent * math.log10(2.0)
-    text = f"{10 ** (whole - math.floor(whole)):.3g}e{math.floor(whole)}"
-    return (f"-{text}" if fraction < 0 else text).replace("-", "−")
+def power_of_ten(x: Decimal | int) -> str:
+    """A number far outside of what a float holds, as `1.07e3010`."""
+    three_digits = WIDE.copy()
+    three_digits.prec = 3
+    text = str(three_digits.create_decimal(x).normalize(three_digits))
+    return text.replace("E+", "e").replace("E", "e").replace("-", "−")
 
 
 def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
@@ -189,14 +190,11 @@ def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
     lines.append(f"∂L/∂{w} = {value(story.gradient)}: the sum of {terms}.")
     if not story.scalar:
         lines.append("  Between arrays a path's product is a chain of Jacobian matrices.")
-        lines += (
-            [
-                "  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their",
-                "  lengths do not.",
-            ]
-            if story.largest
-            else [f"  More than {LIMIT} paths are counted, not followed."]
-        )
+        lengths = [
+            "  Shown is the length ‖·‖ of what arrives along each path alone. The arrays add up, their",
+            "  lengths do not.",
+        ]
+        lines += lengths if story.largest else [f"  More than {LIMIT} paths are counted, not followed."]
     lines += [f"  {route(names, of, path)}   {product(path)}" for path in story.largest]
     left = story.count - len(story.largest)
     if left and story.largest:
@@ -216,13 +214,12 @@ def route(names: Names, of: Node, path: Path) -> str:
 
 def product(path: Path) -> str:
     """`3 · (−2) = −6`; between arrays, the length of what arrives."""
-    if not isinstance(path.product, tuple):
+    if not isinstance(path.product, Decimal):
         return norm(path.product)
     texts = shortened([term(slope) for slope in path.slopes], LINKS + 1, LINKS // 2, "…")
-    fraction, exponent = path.product
-    result = number(product_as_float(path.product), DIGITS)
-    if fraction and math.isfinite(fraction) and result in ("0", "∞", "−∞"):
-        result = power_of_ten(fraction, exponent)
+    result = number(path.product, DIGITS)
+    if path.product and path.product.is_finite() and result in ("0", "∞", "−∞"):
+        result = power_of_ten(path.product)
     return f"{' · '.join(texts)} = {result}" if texts != [result] and texts else result
 
 

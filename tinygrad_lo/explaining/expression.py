@@ -54,9 +54,8 @@ NEEDS = (
     (r"[+−] *\0|\0 *[+−]", PRODUCT),
     (r" \0|\0 ", POSTFIX),
 )
-MULTIPLY, DIVIDE, MINUS, WHERE, GETITEM, TRANSPOSE = map(
-    record, (multiply, divide, negative, where, getitem, transpose)
-)
+MULTIPLY, DIVIDE, MINUS = map(record, (multiply, divide, negative))
+WHERE, GETITEM, TRANSPOSE = map(record, (where, getitem, transpose))
 FILL = SPREADING - {ASTYPE}
 
 

@@ -62,12 +62,9 @@ class Names:
 
     def operands(self, node: Node) -> list[str]:
         """The node's inputs as text: names, numbers, options."""
-        parents = node.parents
-        texts = [
-            self._operand(value) if parent is None else self.of(parent)
-            for parent, value in zip(parents, node.inputs, strict=False)
-        ]
-        return [*texts, *map(option_text, node.inputs[len(parents) :])]
+        pairs = zip(node.parents, node.inputs, strict=False)
+        texts = [self._operand(x) if parent is None else self.of(parent) for parent, x in pairs]
+        return [*texts, *map(option_text, node.inputs[len(texts) :])]
 
     def _operand(self, value: Any) -> str:
         if isinstance(value, ndarray) and memory(value) in self._array_names:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,8 +22,8 @@ from tinygrad_lo.program.program import like
 TOP = 20  # paths that are listed
 LIMIT = 100  # between arrays, more paths than this are counted and not followed
 
-# m · 2ᵉ as (m, e): ten thousand factors of 0.5 are no float any more.
-Scaled = tuple[float, int]
+# Ten thousand factors of 0.5 are no float any more.
+WIDE = Context(prec=30, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[])
 # The values on the paths, newest first, each with its inputs that lie on them, too.
 Way = list[tuple[Node, list[tuple[int, Node]]]]
 
@@ -30,9 +31,7 @@ Way = list[tuple[Node, list[tuple[int, Node]]]]
 class Path(NamedTuple):
     """One path from a value to the loss: its first gate, and the rest of the path."""
 
-    product: (
-        Any  # of the local derivatives along it; between arrays, the gradient that arrives through it alone
-    )
+    product: Any  # of its local derivatives, a Decimal; between arrays, what arrives through it alone
     gate: Any = None
     operand: int = 0  # by which input the gate is entered
     slope: Any = None  # its local derivative, between scalars
@@ -139,7 +138,7 @@ def largest_paths(way: Way) -> tuple[list[Path], float]:
 
     The largest through a value continue the largest up to it: so each value keeps that many, and a sum.
     """
-    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path((0.5, 1))]}
+    arrived: dict[int, list[Path]] = {way[0][0].birth: [Path(Decimal(1))]}
     others = {way[0][0].birth: 0.0}
     for node, inner in way:
         best, left = trimmed(arrived.pop(node.birth))
@@ -147,8 +146,8 @@ def largest_paths(way: Way) -> tuple[list[Path], float]:
         slopes = shares(node) if inner else {}
         for i, parent in inner:
             slope = float(slopes[i])
-            longer = arrived.setdefault(parent.birth, [])
-            longer += [Path(scaled(path.product, slope), node, i, slope, path) for path in best]
+            factor, longer = Decimal(slope), arrived.setdefault(parent.birth, [])
+            longer += [Path(WIDE.multiply(path.product, factor), node, i, slope, path) for path in best]
             # Without paths there is nothing to add; and 0 · ∞ would be nan.
             others[parent.birth] = others.get(parent.birth, 0.0) + (rest * slope if rest else 0.0)
             if len(longer) > 50 * TOP:
@@ -157,32 +156,15 @@ def largest_paths(way: Way) -> tuple[list[Path], float]:
     return best, rest
 
 
-def scaled(product: Scaled, slope: float) -> Scaled:
-    """One factor more."""
-    fraction, exponent = math.frexp(product[0] * slope)
-    return fraction, exponent + product[1]
-
-
 def trimmed(some: list[Path]) -> tuple[list[Path], float]:
     """The paths with the largest |product|, the largest first, and the sum of the others."""
-    ranked = sorted(some, key=lambda path: rank(path.product), reverse=True)
-    return ranked[:TOP], sum(product_as_float(path.product) for path in ranked[TOP:])
+    ranked = sorted(some, key=lambda path: size_of(path.product), reverse=True)
+    return ranked[:TOP], sum(float(path.product) for path in ranked[TOP:])
 
 
-def rank(product: Scaled) -> tuple[float, float]:
-    """What products are sorted by: their size; nan and ∞ are the largest of all."""
-    fraction, exponent = product
-    if not math.isfinite(fraction):
-        return (math.inf, 0.0)
-    return (exponent, abs(fraction)) if fraction else (-math.inf, 0.0)
-
-
-def product_as_float(product: Scaled) -> float:
-    """The product as a float; 0 or ∞ where it is none."""
-    try:
-        return math.ldexp(*product)
-    except OverflowError:
-        return math.copysign(math.inf, product[0])
+def size_of(product: Decimal) -> Decimal:
+    """What products are sorted by; nan is as large as ∞."""
+    return Decimal("inf") if product.is_nan() else product.copy_abs()
 
 
 def followed(way: Way, seed: Array) -> list[Path]:

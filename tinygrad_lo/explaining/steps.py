@@ -1,7 +1,6 @@
 """The forward and the backward pass as a list of steps, one product of the chain rule each.
 
-Text, the page that steps through a graph, and tests read the same list. The numbers are the engine's:
-its own loop runs over its own rules, and what passes is written down. Looking changes nothing.
+The numbers are the engine's: its own loop runs over its own rules, and what passes is written down.
 """
 
 from __future__ import annotations
@@ -149,10 +148,8 @@ def steps(loss: Any, who: str = "steps") -> Steps:
     with mode("watch", None), np.errstate(all="ignore"):
         story.forward = computed(names)
         leaves, grads, _ = sweep(loss, seed, watch)
-    complete = set()
-    for step in reversed(story.backward):
-        step.last = step.target_place not in complete
-        complete.add(step.target_place)
+    for step in {step.target_place: step for step in story.backward}.values():
+        step.last = True
     story.gradients = {places[b]: like(grads[b], leaves[b]) for b in sorted(grads, reverse=True)}
     return story
 

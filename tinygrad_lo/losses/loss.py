@@ -25,7 +25,7 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import OptionError, ShapeError
-from tinygrad_lo.options import OptionReader, P, choice, completed, first_unknown, is_finite, unknown
+from tinygrad_lo.options import OptionReader, P, choice, completed, is_finite, misnamed, unknown
 
 # (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]
@@ -85,7 +85,7 @@ def by_place(
     formula: Callable[..., Any], inputs: Any, options: Any
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The inputs in their places, also those that were given by name; and the options."""
-    if misspelt := first_unknown(formula, options):
+    if misspelt := misnamed(formula, (), options):
         raise misspelt
     try:
         bound = inspect.signature(formula).bind(*inputs, **options)

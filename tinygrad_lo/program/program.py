@@ -1,8 +1,7 @@
 """The forward and the backward pass of a graph as data: statements over named values.
 
 Rules are run on tensors under a recording, so the backward pass consists of the same ops as the forward.
-Nothing here changes a number, not by one bit: equal statements are shared, `x * 1.0` is x, and what is
-never used is dropped (see simplify.py). `source` prints a program for readers, `compile` for the machine.
+Equal statements are shared and unused ones dropped, without changing a number by one bit.
 """
 
 from __future__ import annotations
@@ -76,9 +75,7 @@ class Program:
         used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
         self.leaves = [value for value in used if value.kind in ("parameter", "data")]
         self.leaves.sort(key=lambda value: -value.ref.birth)
-        self.arguments = {
-            leaf: f"{identifier(leaf.name or 'x', 'x')}_{i}" for i, leaf in enumerate(self.leaves)
-        }
+        self.arguments = {x: f"{identifier(x.name or 'x', 'x')}_{i}" for i, x in enumerate(self.leaves)}
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
@@ -115,14 +112,12 @@ class Program:
 
         leaves, arrived, kept = sweep(loss, self._seed(loss), work, names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
-        rows = [
-            row for row in self.recording.history([*kept.values(), *grads.values()]) if row.op is not None
-        ]
+        rows = [row for row in self.recording.history((kept | grads).values()) if row.op is not None]
         for row, owner in zip(rows, owners([row.birth for row in rows], marks), strict=True):
             if row.birth not in self._values:
                 self._scope = self._paths.get(owner, ())
                 self._add(row)
-        for birth, g in {**kept, **grads}.items():  # the gradient by S is dS
+        for birth, g in (kept | grads).items():  # the gradient by S is dS
             value = self.value_of(g)
             if value.backward and birth in names:
                 named_first(value, f"d{names[birth]}")
@@ -188,11 +183,8 @@ class Program:
         needed = dict.fromkeys(self.outputs)
         kept = []
         for line in reversed(self.lines):
-            if (
-                line in needed
-                or line.kind == "effect"
-                or (runs_again and not line.backward and runs_always(line.op))
-            ):
+            always = line.kind == "effect" or (runs_again and not line.backward and runs_always(line.op))
+            if always or line in needed:
                 kept.append(line)
                 needed |= dict.fromkeys(line.inputs)
         return kept[::-1]

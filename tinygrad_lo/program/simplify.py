@@ -1,7 +1,6 @@
 """What a statement can be replaced by without changing a bit of any result.
 
-Layout matters: sums follow memory order, so an array that is summed later must not change its own.
-Filling a shape makes rows that follow each other, hence `contiguous` in the conditions.
+Sums follow memory order, so layouts stay; filling makes rows that follow each other: hence `contiguous`.
 """
 
 from __future__ import annotations
@@ -116,26 +115,21 @@ REWRITES[DIVIDE] = simpler_power
 
 
 def unfilled(line: Value) -> Simpler:
-    """full(shape, c) * x is c * x, where x is laid out as the filled array is."""
+    """full(shape, c) * x is c * x, where broadcasting gives the shape, layout and dtype that filling gave."""
     a, b = line.args
-    for place, (filled, other) in enumerate(((a, b), (b, a))):
+    for filled, other in ((a, b), (b, a)):
         if not is_line_of(filled, FULL):
             continue
         inner = filled.args[0]
+        operands = (inner, b) if filled is a else (a, inner)
         if is_number(other) and is_number(inner):
-            folded = line.op.forward(*(inner.ref if arg is filled else arg.ref for arg in line.args))
+            folded = line.op.forward(*(arg.ref for arg in operands))
             if folded.dtype == line.dtype:
                 return FULL, (number_value(folded), line.shape)
-        if fills_as(line, other, inner):
-            return line.op, (other, inner) if place else (inner, other)
+        fits = other.shape == line.shape and other.contiguous
+        if fits and (not is_number(inner) or np.result_type(inner.ref, other.dtype) == line.dtype):
+            return line.op, operands
     return None
-
-
-def fills_as(line: Value, other: Value, inner: Value) -> bool:
-    """Whether broadcasting gives a line the shape, layout and dtype that filling gave it."""
-    if other.shape != line.shape or not other.contiguous:
-        return False
-    return not is_number(inner) or bool(np.result_type(inner.ref, other.dtype) == line.dtype)
 
 
 @rewrite
@@ -213,5 +207,4 @@ def simpler_transpose(line: Value) -> Simpler:
     x, axes = line.args
     if len(line.shape) < 2:
         return x  # type: ignore[no-any-return]
-    twice = axes is None and is_line_of(x, TRANSPOSE) and x.args[1] is None
-    return x.args[0] if twice else None
+    return x.args[0] if axes is None and is_line_of(x, TRANSPOSE) and x.args[1] is None else None

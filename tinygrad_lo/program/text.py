@@ -202,10 +202,8 @@ def added_at(name: str, line: Value, shape: Any, where: Any, text: Text) -> list
     place = index(where, text)
     place = f"np.s_[{place}]" if isinstance(where, tuple) and len(where) > 1 else place
     wide = np.promote_types(line.dtype, np.float32)
-    rows = [
-        zeros(name, shape, wide),
-        f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})",
-    ]
+    added = f"np.add.at({name}, {place.removesuffix(',')}, {tidy(text(line.args[0]))})"
+    rows = [zeros(name, shape, wide), added]
     return [*rows, f"{name} = {name}.astype(np.{line.dtype})"] if wide != line.dtype else rows
 
 
@@ -214,25 +212,17 @@ def zeros(name: str, shape: Any, dtype: Any) -> str:
 
 
 def helpers(lines: list[Value]) -> dict[str, str]:
-    """Functions that the lines need beside NumPy: name -> text."""
-    functions = dict.fromkeys(function for line in lines for function in HELPERS.get(line.op, ()))
-    trees = [_Plain().visit(ast.parse(textwrap.dedent(inspect.getsource(f)))) for f in functions]
-    return {tree.body[0].name: ast.unparse(ast.fix_missing_locations(tree)) for tree in trees}
-
-
-class _Plain(ast.NodeTransformer):
-    """A forward of the table as a script has it: by its op's name, without annotations."""
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
-        node.name, node.returns = node.name.removesuffix("_forward"), None
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> Any:
-        return ast.arg(node.arg)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        value: Any = node.value
-        return ast.Assign([node.target], value)
+    """Functions that the lines need beside NumPy, as a script has them, without annotations: name -> text."""
+    texts = {}
+    for function in dict.fromkeys(function for line in lines for function in HELPERS.get(line.op, ())):
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                node.name, node.returns = node.name.removesuffix("_forward"), None
+            elif isinstance(node, ast.arg):
+                node.annotation = None
+        texts[function.__name__.removesuffix("_forward")] = ast.unparse(tree)
+    return texts
 
 
 def one_line(written: str) -> str:

@@ -166,9 +166,7 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
             choice.put(Unit(leaves, role=role))
 
 
-def nearest_units(
-    units: dict[int, Unit], nodes: list[Node], ends: list[Node], limit: int
-) -> dict[Unit, None]:
+def nearest_units(units: dict[int, Unit], nodes: list[Node], ends: list[Node], most: int) -> dict[Unit, None]:
     """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
     near: defaultdict[Unit, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
@@ -180,9 +178,9 @@ def nearest_units(
     waiting = deque(chosen)
     if len(ends) > 1:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
-    while waiting and len(chosen) < limit:
+    while waiting and len(chosen) < most:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
-        chosen |= dict.fromkeys(more[: limit - len(chosen)])
+        chosen |= dict.fromkeys(more[: most - len(chosen)])
         waiting += more
     return chosen
 

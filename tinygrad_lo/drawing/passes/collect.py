@@ -36,14 +36,14 @@ def collect(
     for node in nodes:
         sketch.enter(node)
     sketch.settle()
-    focused = {node.birth for node in focus}
+    births = {node.birth for node in focus}
     return Contents(
         total=len(nodes),
         drawn=sum(not unit.is_box for unit in choice.drawn),
         differentiated=bool(flow.gradients),
         values=[
             *sketch.arrays.values(),
-            *(sketch.value(node, node.birth in focused) for node in sketch.alone),
+            *(sketch.value(n, n.birth in births) for n in sketch.alone),
         ],
         stubs=list(sketch.stubs.values()),
         edges=sketch.edges,
@@ -221,22 +221,13 @@ def is_plain_array(node: Node, data: Array) -> bool:
 
 def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    constants = {
-        leaf.birth: leaf
-        for node, leaf in edges_of(filter(choice.by_itself, nodes))
-        if is_constant(leaf) and uses[leaf.birth] == 1 and choice.by_itself(leaf) and joins_a_computed(node)
-    }
+    constants = {}
+    for node, leaf in edges_of(filter(choice.by_itself, nodes)):
+        is_number = leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
+        beside = len(node.parents) == 2 and any(tail.op is not None for _, tail in edges_of([node]))
+        if is_number and beside and uses[leaf.birth] == 1 and choice.by_itself(leaf):
+            constants[leaf.birth] = leaf
     return constants if len(constants) <= MOST_INLINE else {}
-
-
-def is_constant(leaf: Node) -> bool:
-    """Whether this is a named number without a gradient."""
-    return leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
-
-
-def joins_a_computed(node: Node) -> bool:
-    """Whether an op of two inputs takes a computed value."""
-    return len(node.parents) == 2 and any(tail.op is not None for _, tail in edges_of([node]))
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnValue, Numeric
+from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import Style
-from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
@@ -51,7 +50,8 @@ def card(value: DrawnValue, look: Look) -> str:
         cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
     for numeric in value.numeric:
         known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-        captions.append(verdict(numeric, colors))
+        ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+        captions.append(caption("numeric", ink, ground, numeric.mark))
         cells.append(data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures))
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
@@ -65,15 +65,10 @@ def card(value: DrawnValue, look: Look) -> str:
     )  # fmt: skip
 
 
-def caption(word: str, ink: str) -> str:
-    """The cell above a table that says what it holds."""
-    return cell(font(f"<I>{word}</I>", ink, 9), cellpadding=1)
-
-
-def verdict(numeric: Numeric, colors: Colors) -> str:
-    """The caption of a numeric gradient: a tick, or a cross that cannot be overlooked."""
-    ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-    return cell(font(f"<I>numeric</I>&#160;<B>{numeric.mark}</B>", ink, 9), cellpadding=1, bgcolor=ground)
+def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
+    """The cell above a table that says what it holds; of a numeric gradient, what a check found."""
+    found = f"&#160;<B>{mark}</B>" if mark else ""
+    return cell(font(f"<I>{word}</I>{found}", ink, 9), cellpadding=1, bgcolor=ground)
 
 
 def header(value: DrawnValue, colors: Colors) -> str:
@@ -191,6 +186,4 @@ def statistics(kind: str, numbers: ndarray[Any, Any] | None, look: Look) -> str:
 
 def inner_table(*rows: str) -> str:
     """Rows as a table inside a cell."""
-    return (
-        f'<FONT POINT-SIZE="11">{table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3)}</FONT>'
-    )
+    return tag("FONT", table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3), {"point-size": 11})

@@ -1,5 +1,4 @@
-"""Values as a circuit: a gate in a circle, and behind it the wire with the value above and the
-gradient below.
+"""Values as a circuit: a gate in a circle, behind it the wire, with the value above, the gradient below.
 
 The pair of numbers is a small table: the border under its first cell is the wire.
 """
@@ -10,8 +9,7 @@ import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import Style, norm_text
-from tinygrad_lo.drawing.styles.text import DASH, Look, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, norm_text, row, table, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
@@ -170,11 +168,9 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
     """The value, its gradient, and what differences say of that; an array by its shape and mean."""
     above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
     if shape:
-        known = concrete(value.data)
+        x = concrete(value.data)
         with np.errstate(all="ignore"):
-            mean = (
-                DASH if known is None or not known.size else number(known.astype(float).mean(), look.digits)
-            )
+            mean = number(x.astype(float).mean(), look.digits) if x is not None and x.size else DASH
         above = f"{size(shape)} · μ {mean}"
     for numeric in value.numeric:
         mark = numeric.mark

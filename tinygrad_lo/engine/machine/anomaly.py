@@ -109,7 +109,7 @@ def must_be_unchanged(node: Node, before: tuple[int, ...], where: str) -> None:
 
 def first_odd(x: Array) -> tuple[int, ...]:
     """The place of the first element that is not finite."""
-    return tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    return tuple(map(int, np.argwhere(~np.isfinite(x))[0]))
 
 
 def all_finite(x: Any) -> bool:

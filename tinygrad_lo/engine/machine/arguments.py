@@ -21,9 +21,7 @@ def as_data(value: Any, dtype: Any) -> Array:
     if isinstance(value, Node):
         if value.plain and modes.recording is not None:
             return modes.recording.stand_in(value, dtype)
-        raise GraphError(
-            "cannot build a Tensor from a tensor: its graph would be lost; use t.detach() to say so"
-        )
+        raise GraphError("cannot build a Tensor from a tensor: its graph would be lost; t.detach() says so")
     if isinstance(value, (bool, int, float, complex)) and not isinstance(value, np.generic):
         value = np.asarray(value)
     data: Array = numbers(value, "Tensor", "cannot build a Tensor from")

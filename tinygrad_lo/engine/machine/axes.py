@@ -87,8 +87,7 @@ def bad_axes(name: str, ndim: int, axes: tuple[int, ...]) -> Exception | None:
 def check_axes(name: str, ndim: int, *groups: tuple[int, ...]) -> None:
     """Raise for axes that are out of range or given twice."""
     for axes in groups:
-        problem = bad_axes(name, ndim, axes)
-        if problem is not None:
+        if problem := bad_axes(name, ndim, axes):
             raise problem
 
 

@@ -100,12 +100,7 @@ fmin = op("fmin", np.fmin, spelling="np.fmin({0}, {1})", symbol="fmin({0}, {1})"
                  lambda g, y, a, b: g * (b < a) + g * not_equal(a, a) + 0.5 * g * (a == b)))  # fmt: skip
 
 
-def where_forward(c: Array, a: Array, b: Array) -> Array:
-    chosen: Array = np.where(c, a, b)
-    return chosen[()]
-
-
-where = op("where", where_forward,
+where = op("where", lambda c, a, b: np.where(c, a, b)[()],  # type: ignore[call-overload]
            spelling="np.where({0}, {1}, {2})", symbol="{1} if {0} else {2}", scalar="{1} if {0} else {2}", fresh=True,
            about="The second input where the first is true, else the third.",
            rules=(None,

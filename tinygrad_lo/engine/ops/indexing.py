@@ -26,10 +26,7 @@ def plain_index(index: Any) -> Any:
 def plain_part(index: Any) -> Any:
     """One part of an index; what NumPy would make an array of is made one here, so that repeats show."""
     if isinstance(index, Node):
-        leave(
-            "a mask as an index (how much it takes is not known; write np.where, or multiply by the mask)",
-            index,
-        )
+        leave("a mask as an index (how much it takes is unknown; write np.where or multiply by it)", index)
         return index.value
     if index is None or index is Ellipsis or isinstance(index, (int, slice, np.generic, ndarray, str, float)):
         return index
@@ -149,31 +146,17 @@ scatter: Call = op("scatter", scatter_forward, options=True,
              rules=(lambda h, y, g, shape, index: getitem(h, index),))  # fmt: skip
 
 
-def gather_forward(*inputs: Any) -> Array:
-    x, *arrays, pattern = inputs
-    return getitem_forward(x, filled_in(pattern, tuple(arrays)))
-
-
-def regather_forward(*inputs: Any) -> Array:
-    g, *arrays, (shape, pattern) = inputs
-    return scatter_forward(g, shape, filled_in(pattern, tuple(arrays)))
-
-
-def refuse_gather(error: Exception, *inputs: Any) -> Exception | None:
-    x, *arrays, pattern = inputs
-    return refuse_index(error, x, filled_in(pattern, tuple(arrays)))
-
-
 ROWS, BOTH = (Slot(0),), (Slot(0), slice(None), Slot(1))
 
-gather: Call = op("gather", gather_forward, arity=None, refuse=refuse_gather,
+gather: Call = op("gather", lambda x, *more: getitem_forward(x, filled_in(more[-1], more[:-1])), arity=None,
+            refuse=lambda error, x, *more: refuse_index(error, x, filled_in(more[-1], more[:-1])),
             rules=(lambda i, g, y, x, *more: regather(g, *more[:-1], (x.shape, more[-1])),),
             spelling="gather({0}, {1})", symbol="{0} at {1}", kind="moves",
             probability="keeps", about="Elements at indices that are inputs: other indices, other elements.",
             samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ROWS), (Shape(5), np.array([[0, 4], [1, 1]]), ROWS),
                      (Shape(3, 2, 4), np.array([0, 2]), np.array([3, -1]), BOTH)))  # fmt: skip
 
-regather: Call = op("regather", regather_forward, arity=None,
+regather: Call = op("regather", lambda g, *more: scatter_forward(g, more[-1][0], filled_in(more[-1][1], more[:-1])), arity=None,
               rules=(lambda i, h, y, g, *more: gather(h, *more[:-1], more[-1][1]),),
               spelling="regather({0}, {1})", symbol="scatter {0}", fresh=True, kind="moves",
               about="Zeros with elements added at indices: the derivative of taking them.",
@@ -347,8 +330,8 @@ def fold_forward(g: Array, shape: Sizes, size: Sizes, stride: Sizes, dilation: S
     counts = g.shape[g.ndim - 2 * len(size) : g.ndim - len(size)]
     for place in np.ndindex(*size):
         corners = zip(place, counts, stride, dilation, strict=True)
-        covered: list[Any] = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
-        out[..., *covered] += g[..., *place]
+        covered = [slice(d * k, d * k + s * (n - 1) + 1, s) for k, n, s, d in corners]
+        out[..., *covered] += g[..., *place]  # type: ignore[arg-type]
     return out.astype(g.dtype, copy=False)
 
 

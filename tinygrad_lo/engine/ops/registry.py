@@ -152,7 +152,7 @@ def define_op(
     several = isinstance(rules, (list, tuple)) and len(rules) > 0
     if not several or not all(rule is None or callable(rule) for rule in rules):
         raise OptionError(
-            f"define_op: {name} needs one rule (a function, or None) for each input, got {rules!r}"
+            f"define_op: {name} needs one rule (function or None) for each input, got {rules!r}"
         )
     holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
     if symbol is not None and "{" not in symbol and len(rules) != 2:

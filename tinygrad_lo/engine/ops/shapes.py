@@ -141,12 +141,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     return _transpose(x, tuple(order))
 
 
-def refuse_broadcast(error: Exception, x: Array, shape: tuple[int, ...]) -> Exception | None:
-    return ShapeError(f"broadcast_to: shape {np.shape(x)} cannot be broadcast to {shape}")
-
-
 _broadcast_to = op("broadcast_to", lambda x, shape: np.broadcast_to(x, shape)[()], options=True,
-                   refuse=refuse_broadcast, spelling="np.broadcast_to({0}, {1})", symbol="broadcast {0}", scalar="{0}",
+                   refuse=lambda error, x, shape: ShapeError(f"broadcast_to: shape {np.shape(x)} cannot be broadcast to {shape}"),
+                   spelling="np.broadcast_to({0}, {1})", symbol="broadcast {0}", scalar="{0}",
                    probability="keeps", about="The value repeated along new axes and axes of size 1.",
                    samples=((Shape(3), (2, 3)), (Shape(2, 1), (2, 3)), (Shape(), (2, 2)), (Shape(1, 3), (0, 3)), (Shape(), ())),
                    rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
@@ -221,14 +218,11 @@ def stack(tensors: Sequence[Any], axis: int = 0) -> Any:
     return concatenate([expand_dims(part, axis) for part in parts], axis)
 
 
-def pad_rule(g: Array, y: Array, x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
-    return g[tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))]
-
-
-_pad = op("pad", lambda x, widths, value: np.pad(x, widths, constant_values=value)[()], (pad_rule,), options=True,
+_pad = op("pad", lambda x, widths, value: np.pad(x, widths, constant_values=value)[()], options=True,
           spelling="np.pad({0}, {1}, constant_values={2})", symbol="pad {0}", fresh=True, kind="moves",
           about="A border of a constant around the tensor.",
-          samples=((Shape(2, 3), ((1, 0), (0, 2)), 0), (Shape(3), ((2, 2),), 1.5), (Shape(0, 2), ((1, 1), (0, 0)), 0)))  # fmt: skip
+          samples=((Shape(2, 3), ((1, 0), (0, 2)), 0), (Shape(3), ((2, 2),), 1.5), (Shape(0, 2), ((1, 1), (0, 0)), 0)),
+          rules=(lambda g, y, x, widths, value: g[tuple(slice(k, k + n) for (k, _), n in zip(widths, x.shape, strict=True))],))  # fmt: skip
 
 
 def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any = 0) -> Any:
