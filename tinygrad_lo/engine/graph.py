@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -220,14 +220,51 @@ def node_of(op: Op, data: Array, parents: tuple[Any, ...], raw: tuple[Any, ...],
     return out
 
 
+class Recorder(Protocol):
+    """What writes down every op of a thread, so that a program can be made of them."""
+
+    failed: bool  # whether an op or a check has raised
+
+    def call(self, op: Op, inputs: tuple[Any, ...]) -> Any:
+        """Run an op and write it down."""
+
+    def stand_in(self, value: Node, dtype: Any) -> Node:
+        """A tensor of what stands for a plain array."""
+
+    def fact(self, function: Callable[..., Any], values: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """The answer of a NumPy function without a derivative."""
+
+    def effect(self, action: Callable[..., None], x: Any, facts: tuple[Any, ...]) -> None:
+        """Something was checked or changed beside the graph."""
+
+    def guard(self, condition: Node, answer: bool) -> None:
+        """Python is about to branch on a value."""
+
+    def leave(self, how: str, values: tuple[Any, ...]) -> None:
+        """A value is about to leave the graph."""
+
+
+class Watcher(Protocol):
+    """What looks at every op of a thread as it runs: `lo.anomaly()`."""
+
+    def run(self, op: Op, inputs: tuple[Any, ...]) -> Array:
+        """The value of an op."""
+
+    def made(self, node: Node) -> None:
+        """An op has made this node."""
+
+    def pull(self, node: Node, g: Array) -> Iterable[tuple[int, Node, Array]]:
+        """What a node sends to its inputs in a backward pass."""
+
+
 class Modes(threading.local):
     """The switches of one thread."""
 
     grad_off: bool = False
     scope: Any = None  # the innermost of naming.py
-    watch: Any = None  # the Watch of `lo.anomaly()`
+    watch: Watcher | None = None
     kinks: bool = True  # whether a second derivative at a kink is warned of
-    recording: Any = None  # the Recording that writes down every op
+    recording: Recorder | None = None
 
     def __init__(self) -> None:
         # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.
