@@ -102,9 +102,8 @@ def fit(
         clip_norm = upper_bound("fit", "clip_norm", clip_norm)
     run = Run(
         TrainingStep(task, optimizer, clip_norm, choice("fit", "compiled", compiled, (True, False, "auto"))),
-        table.rows if batch_size is None else whole("fit", "batch_size", batch_size),
-        checked, as_metrics("fit", metrics), as_timed(schedule), stop, rng if batch_size else None,
-        shuffled=batch_size is not None,
+        None if batch_size is None else whole("fit", "batch_size", batch_size),
+        checked, as_metrics("fit", metrics), as_timed(schedule), stop, rng,
     )  # fmt: skip
     count = whole("fit", "epochs", epochs)
     shows = choice("fit", "progress", progress, (True, False, "auto"))
@@ -168,22 +167,19 @@ class Run:
     """The epochs of one call."""
 
     def __init__(
-        self, step: TrainingStep, size: int, validation: Rows | None, metrics: Any,
-        schedule: tuple[Schedule | None, str], stop: EarlyStop | None, rng: Any, *, shuffled: bool,
+        self, step: TrainingStep, size: int | None, validation: Rows | None, metrics: Any,
+        schedule: tuple[Schedule | None, str], stop: EarlyStop | None, rng: Any,
     ) -> None:  # fmt: skip
         self.step, self.size, self.validation, self.metrics = step, size, validation, metrics
         self.task, self.table, self.optimizer = step.task, step.task.table, step.optimizer
         self.schedule, self.every = schedule
         self.stop, self.rng = stop, generator(rng)
-        self.shuffled = shuffled
         names = ["loss", *metrics]
         if validation is not None:
             names += [f"validation {name}" for name in names]
         self.history = History([*names, "learning rate", "gradient norm", "update ratio", "seconds"])
         if stop is not None:
-            stop.begin()
-            if stop.figure not in self.history.columns:
-                self.history[stop.figure]
+            stop.begin(self.history)
 
     def train(self, epochs: int, report: Callable[[History], None]) -> History:
         """All epochs; then the best weights, if asked for, and a last look."""
@@ -192,18 +188,11 @@ class Run:
         self.warn(first_look(self.task, self.optimizer))
         if self.validation is not None:
             self.warn(shared_rows(self.table, self.validation))
-        best = None
         try:
             for _ in range(epochs):
                 self.epoch()
                 report(history)
-                if stop is not None and stop.is_better(history):
-                    best = Weights(model, held(self.optimizer))
-                if stop is not None and stop.bad > stop.patience:
-                    history.stopped = (
-                        f"stopped after epoch {history.epochs}: {stop.figure} was best in epoch "
-                        f"{stop.best_epoch}, {stop.best:.4g}"
-                    )
+                if stop is not None and stop.is_enough(history, model, held(self.optimizer)):
                     break
         except KeyboardInterrupt:
             history.stopped = f"interrupted in epoch {history.epochs + 1}"
@@ -211,9 +200,8 @@ class Run:
             history.compiled = self.step.why
             if was is not None:
                 model.train(was)
-        if stop is not None and best is not None:
-            best.restore(drawn=False)
-            history.best = stop.best_epoch
+        if stop is not None:
+            stop.put_back(history)
         self.warn(later_look(self.task))
         return history
 
@@ -223,37 +211,37 @@ class Run:
         if isinstance(self.task.model, Module):
             self.task.model.train()
         params = held(self.optimizer)
-        total = 0.0
-        losses: list[float] = []
-        order: Any = self.rng.permutation(self.table.rows) if self.shuffled else None
-        for place in range(0, self.table.rows, self.size):
-            last = place + self.size >= self.table.rows
-            before = [p.value for p in params] if last else []
-            batch = self.table.columns if order is None else self.table.take(order[place : place + self.size])
+        total, losses = 0.0, list[float]()
+        for batch in self.batches():
+            before, rate = [p.value for p in params], self.optimizer.param_groups[0]["lr"]
             try:
                 loss = self.step.run(batch)
             except Exception as error:
-                error.add_note(
-                    f"(in fit, epoch {self.history.epochs + 1}, batch {place // self.size + 1}, "
-                    f"lr {self.optimizer.param_groups[0]['lr']:g})"
-                )
+                where = f"epoch {self.history.epochs + 1}, batch {len(losses) + 1}, lr {rate:g}"
+                error.add_note(f"(in fit, {where})")
                 raise
             total += loss * len(batch[0])
             losses.append(loss)
-            rate = self.optimizer.param_groups[0]["lr"]
             if self.every == "step" and self.schedule is not None:
                 self.schedule.step()
-        figures = {"loss": total / self.table.rows, "learning rate": rate}
-        figures |= self.measures(params, before)
-        figures |= {"seconds": time.perf_counter() - began}
-        self.history.add(figures)
+        figures = {"loss": total / self.table.rows, "learning rate": rate, **self.measures(params, before)}
+        self.history.add({**figures, "seconds": time.perf_counter() - began})
         if self.history.epochs == 1 and len(losses) > SETTLED:
             half = len(losses) // 2
-            learned = sum(losses[half:]) < LEARNED * sum(losses[: len(losses) - half])
+            learned = sum(losses[-half:]) < LEARNED * sum(losses[:half])
             self.warn(unusual_ratio(figures["update ratio"], learned=learned))
         if self.every == "epoch" and self.schedule is not None:
             watched = figures.get("validation loss", figures["loss"])
             self.schedule.step(*[watched] if isinstance(self.schedule, ReduceOnPlateau) else [])
+
+    def batches(self) -> Iterator[list[Any]]:
+        """The rows of an epoch, as lo.data.minibatches shuffles them; or all at once."""
+        if self.size is None:
+            yield self.table.columns
+            return
+        order = self.rng.permutation(self.table.rows)
+        for place in range(0, self.table.rows, self.size):
+            yield self.table.take(order[place : place + self.size])
 
     def measures(self, params: list[Any], before: list[Array]) -> dict[str, float]:
         """The figures of an epoch beside its loss."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinygrad_lo.errors import OptionError, UnsupportedError
 from tinygrad_lo.options import choice, guess, number, whole
+from tinygrad_lo.training.task import Weights
 
 SHOWN = 12  # rows of a printed table; of longer runs the first and the last half of them
 ACROSS = 4  # panels side by side
@@ -170,12 +171,37 @@ class EarlyStop:
         self.patience = whole("EarlyStop", "patience", patience, 0)
         self.mode = choice("EarlyStop", "mode", mode or "min", ("min", "max"))
         self.change = number("EarlyStop", "minimum_change", minimum_change, at_least=0.0)
-        self.begin()
+        self.forget()
 
-    def begin(self) -> None:
-        """Forget earlier runs."""
+    def forget(self) -> None:
+        """Nothing was best yet."""
         self.best: float | None = None
         self.best_epoch = self.bad = 0
+        self.weights: Weights | None = None
+
+    def begin(self, history: History) -> None:
+        """Forget earlier runs; the history must have the figure."""
+        self.forget()
+        if self.figure not in history.columns:
+            history[self.figure]
+
+    def is_enough(self, history: History, model: Any, params: list[Any]) -> bool:
+        """Take note of an epoch, and of its weights if it is the best; whether to stop."""
+        if self.is_better(history):
+            self.weights = Weights(model, params)
+        enough = self.bad > self.patience
+        if enough:
+            history.stopped = (
+                f"stopped after epoch {history.epochs}: {self.figure} was best in epoch {self.best_epoch}, "
+                f"{self.best:.4g}"
+            )
+        return enough
+
+    def put_back(self, history: History) -> None:
+        """Let the model have the best weights again."""
+        if self.weights is not None:
+            self.weights.restore(drawn=False)
+            self.weights, history.best = None, self.best_epoch
 
     def is_better(self, history: History) -> bool:
         """Take note of the last epoch; whether it is the best so far."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,25 +29,20 @@ class Rows:
 
     def __init__(self, who: str, data: Any) -> None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
+            got = f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
             raise OptionError(
-                f"{who}: data is a pair (X, y) of inputs and targets, each an array or a tuple of them, got "
-                f"{type(data).__name__}{f' of {len(data)}' if isinstance(data, (tuple, list)) else ''}"
+                f"{who}: data is a pair (X, y) of inputs and targets, each an array or a tuple, got {got}"
             )
-        self.several = [isinstance(part, tuple) and all(map(np.ndim, part)) for part in data]
-        parts = [[*part] if several else [part] for part, several in zip(data, self.several, strict=True)]
-        names = [
-            f"{letter}{i + 1}" if len(part) > 1 else letter
-            for letter, part in zip("Xy", parts, strict=True)
-            for i in range(len(part))
-        ]
-        self.names = names
-        self.columns = [as_column(who, name, x) for name, x in zip(names, operator.add(*parts), strict=True)]
-        self.inputs = len(parts[0])
-        counts = {name: len(x) for name, x in zip(names, self.columns, strict=True)}
-        self.rows = counts[names[0]]
-        if len({*counts.values()}) > 1 or not self.rows:
-            listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
-            raise ShapeError(f"{who}: inputs and targets need one number of rows, at least 1; {listed}")
+        inputs, targets = map(listed, data)
+        self.names = numbered("X", len(inputs)) + numbered("y", len(targets))
+        self.columns = [as_column(who, *pair) for pair in zip(self.names, inputs + targets, strict=True)]
+        self.inputs = len(inputs)
+        self.one_target = targets[0] is data[1]
+        counts = [len(x) for x in self.columns]
+        self.rows = counts[0]
+        if len({*counts}) > 1 or not self.rows:
+            each = ", ".join(f"{name} has {count}" for name, count in zip(self.names, counts, strict=True))
+            raise ShapeError(f"{who}: inputs and targets need one number of rows, at least 1; {each}")
         self.lazy = any(map(foreign, self.columns))
 
     def take(self, rows: Any) -> list[Any]:
@@ -58,7 +52,17 @@ class Rows:
     def parts(self, columns: Any) -> tuple[tuple[Any, ...], Any]:
         """The inputs, and the target: an array, or a tuple where it was one."""
         inputs, targets = tuple(columns[: self.inputs]), tuple(columns[self.inputs :])
-        return inputs, targets if self.several[1] else targets[0]
+        return inputs, targets[0] if self.one_target else targets
+
+
+def listed(part: Any) -> list[Any]:
+    """The arrays of a tuple of arrays; anything else is one array."""
+    return [*part] if isinstance(part, tuple) and all(map(np.ndim, part)) else [part]
+
+
+def numbered(letter: str, count: int) -> list[str]:
+    """X, or X1, X2, ..."""
+    return [letter] if count == 1 else [f"{letter}{i + 1}" for i in range(count)]
 
 
 def as_column(who: str, name: str, x: Any) -> Any:
