@@ -25,7 +25,7 @@ FEWEST = 2000  # nodes; fewer take less time as numbers than a handful of arrays
 WORTH = 180  # nodes that a class must stand for, measured: it takes about ten array lines of 0.5 µs
 ROUNDING = 1e-9  # relative difference that adding up in another order may make
 MULTIPLY = record(multiply)
-Loops = list[tuple[int, Any]]  # length and step of each, outermost first; the step None where it is not even
+Loops = list[tuple[int, Any]]  # length and steps of each, outermost first
 
 
 def on_arrays(loss: Node, recording: Recording) -> Node | None:
@@ -81,7 +81,7 @@ def products_summed_once(classes: Classes) -> dict[int, Kind]:
         if classes.kinds[number].op is MULTIPLY
         and user.op is None
         and places.shape[1] > 1
-        and len(np.unique(places)) == places.size == len(classes.kinds[number].values)
+        and places.size == len(classes.kinds[number].values)  # each of them once: they have no other use
     }
 
 
@@ -89,8 +89,8 @@ def lanes_of(kind: Kind, arrays: list[Any], factors: dict[int, Kind]) -> Any:
     """A class as an array: an op on its operands, or the sum of its terms."""
     if kind.op is not None:
         indices = [(n, p) for (n, _), p in zip(kind.terms, kind.places, strict=True)]
-        views, loops = viewed(indices, 1, arrays)
-        return in_a_row(kind.op.apply(*views), [n for n, _ in loops], len(kind.values))
+        views, lengths = viewed(indices, 1, arrays)
+        return in_a_row(kind.op.apply(*views), lengths, len(kind.values))
     result, shape = None, [0]
     for (number, count), places in zip(kind.terms, kind.places, strict=True):
         part, lengths = added(number, count, places, arrays, factors)
@@ -109,9 +109,8 @@ def added(
     if number in factors:
         product = factors[number]
         indices = [(n, p[places, 0]) for (n, _), p in zip(product.terms, product.places, strict=True)]
-    views, loops = viewed(indices, count, arrays)
-    inner = next(i for i in range(len(loops) + 1) if math.prod(n for n, _ in loops[i:]) == count)
-    lengths = [n for n, _ in loops]
+    views, lengths = viewed(indices, count, arrays)
+    inner = next(i for i in range(len(lengths) + 1) if math.prod(lengths[i:]) == count)
     if len(views) == 2:
         return contracted(views[0], views[1], inner), lengths[:inner]
     (view,) = views
@@ -119,7 +118,7 @@ def added(
         return view, lengths
     if view.shape[inner:] != tuple(lengths[inner:]):
         view = broadcast_to(view, (*view.shape[:inner], *lengths[inner:]))
-    return total(view, tuple(range(inner, len(loops)))), lengths[:inner]
+    return total(view, tuple(range(inner, len(lengths)))), lengths[:inner]
 
 
 def contracted(a: Any, b: Any, inner: int) -> Any:
@@ -128,8 +127,6 @@ def contracted(a: Any, b: Any, inner: int) -> Any:
     outer = [[i for i in range(inner) if which[i]] for which in full]
     if a.shape[inner:] != b.shape[inner:] or {*outer[0]} & {*outer[1]}:
         return total(a * b, tuple(range(inner, len(full[0]))))
-    if outer[0] > outer[1]:  # the one with the outermost loop is on the left
-        a, b, outer = b, a, outer[::-1]
     count = math.prod(a.shape[inner:])
     left, right = (shaped(x, (x.size // count, count)) for x in (a, b))
     order = outer[0] + outer[1]
@@ -139,38 +136,39 @@ def contracted(a: Any, b: Any, inner: int) -> Any:
     return shaped(y, tuple(max(m, n) for m, n in zip(a.shape[:inner], b.shape[:inner], strict=True)))
 
 
-def viewed(indices: list[tuple[int, Array]], count: int, arrays: list[Any]) -> tuple[list[Any], Loops]:
+def viewed(indices: list[tuple[int, Array]], count: int, arrays: list[Any]) -> tuple[list[Any], list[int]]:
     """What these indices (lanes, count) take of the arrays, an axis for each loop, of 1 where it stands."""
-    rows = [places.ravel() for number, places in indices if number]
+    rows = [places.ravel() for number, places in indices if number]  # constants take any shape
     size = indices[0][1].size
     axes = axes_of(np.stack(rows)) if rows else [(size, np.zeros(0, int))]
-    loops: Loops = cut_at_count(axes, count) if axes is not None else cut_at_count([(size, None)], count)
-    steps = iter(range(len(rows)))
-    views = []
+    loops = None if axes is None else cut_at_count(axes, count)
+    shape = [size // count, count] if loops is None else [n for n, _ in loops]
+    views: list[Any] = []
+    row = 0
     for number, places in indices:
         if not number:
-            views.append(shrunk(arrays[0][places.ravel()].reshape([n for n, _ in loops])))
-        elif axes is None:
-            next(steps)
-            views.append(at(arrays[number], places.reshape([n for n, _ in loops])))
+            views.append(shrunk(arrays[0][places].reshape(shape)))
+        elif loops is None:
+            views.append(at(arrays[number], places.reshape(shape)))
         else:
-            k = next(steps)
-            views.append(strided(arrays[number], int(places.flat[0]), [(n, int(s[k])) for n, s in loops]))
-    return views, loops
+            steps = [int(steps[row]) for _, steps in loops]
+            views.append(strided(arrays[number], int(places.flat[0]), shape, steps))
+        row += number > 0
+    return views, shape
 
 
-def cut_at_count(axes: Loops, count: int) -> Loops:
-    """The loops, one of them cut so that the last ones together run `count` times."""
-    outer, inner = list(axes), []
+def cut_at_count(axes: Loops, count: int) -> Loops | None:
+    """The loops, one of them cut so that the last ones together run `count` times; None if they cannot."""
+    outer, inner = list(axes), Loops()
     while count > 1:
-        n, step = outer.pop()
+        n, steps = outer.pop()
         here = math.gcd(n, count)
-        inner.append((here, step))
+        if here < min(n, count):
+            return None
+        inner.append((here, steps))
         if here < n:
-            outer.append((n // here, None if step is None else step * here))
+            outer.append((n // here, steps * here))
         count //= here
-        if here == 1:
-            raise AssertionError("loops that do not end where a sum does")
     return outer + inner[::-1]
 
 
@@ -183,28 +181,34 @@ def shrunk(x: Array) -> Array:
     return x
 
 
-def strided(x: Any, start: int, loops: list[tuple[int, int]]) -> Any:
-    """The elements of a vector at start + Σ index · step, as an array with an axis for each loop."""
-    moving = sorted((i for i, (_, step) in enumerate(loops) if step), key=lambda i: -loops[i][1])
-    shape = [n if step else 1 for n, step in loops]
+def strided(x: Any, start: int, shape: list[int], steps: list[int]) -> Any:
+    """The elements of a vector at start + Σ index · step, an axis for each loop, of 1 where its step is 0."""
+    order = sorted((i for i, step in enumerate(steps) if step), key=lambda i: -steps[i])
+    y = nested(x, start, [(shape[i], steps[i]) for i in order])
+    if y is None:
+        places: Any = sum(
+            np.ix_(*(np.arange(n if step else 1) * step for n, step in zip(shape, steps, strict=True)))
+        )
+        return at(x, start + places)
+    if order != sorted(order):
+        y = transpose(y, tuple(map(order.index, sorted(order))))
+    return shaped(y, tuple(n if step else 1 for n, step in zip(shape, steps, strict=True)))
+
+
+def nested(x: Any, start: int, loops: list[tuple[int, int]]) -> Any:
+    """The same by slices, as steps fall from loop to loop; None where one runs backward, or two overlap."""
     (size,) = x.shape
-    y, known = x, list[int]()
-    for i in moving:
-        n, step = loops[i]
-        if step < 0 or n * step > size:  # it runs backward, or loops overlap
-            places: Any = sum(np.ix_(*(np.arange(n) * step for n, step in loops)))
-            return at(x, start + places)
+    known: list[int] = []
+    for n, step in loops:
+        if step < 0 or n * step > size:
+            return None
         begin = min(start, size - n * step)
         if n * step < size:
-            y = at(y, (..., slice(begin, begin + n * step)))
-        y = shaped(y, (*known, n, step))
+            x = at(x, (..., slice(begin, begin + n * step)))
+        x = shaped(x, (*known, n, step))
         known.append(n)
         start, size = start - begin, step
-    y = at(y, (..., start)) if size > 1 else shaped(y, tuple(known))
-    back = sorted(moving)
-    if moving != back:
-        y = transpose(y, tuple(map(moving.index, back)))
-    return shaped(y, tuple(shape))
+    return at(x, (..., start)) if size > 1 else shaped(x, tuple(known))
 
 
 def shaped(x: Any, shape: tuple[int, ...]) -> Any:

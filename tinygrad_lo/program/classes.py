@@ -54,7 +54,7 @@ class Classes:
         members: list[list[list[ClassLane]]] = [[], []]  # of each class, the operands of each member
         values: list[list[Any]] = [[], []]
         ops: list[Op | None] = [None, None]
-        inner = sums_inside(rows, root)
+        inner = sums_inside(rows)
         terms: dict[int, list[Any]] = {}  # of the nodes of a sum, its terms so far
 
         def place_of(x: Any) -> ClassLane:
@@ -94,10 +94,9 @@ class Classes:
         ]
 
 
-def sums_inside(rows: list[NodeRow], root: Node) -> set[int]:
+def sums_inside(rows: list[NodeRow]) -> set[int]:
     """The births of sums that are only the beginning of a longer one: a + b in a + b + c."""
     uses = Counter(parent.birth for row in rows for parent in row.parents if parent is not None)
-    uses[root.birth] += 1
     begins = [row.parents[0] for row in rows if row.op is ADD]
     return {p.birth for p in begins if p is not None and p.op is ADD and uses[p.birth] == 1}
 
