@@ -12,6 +12,7 @@ from typing import Any
 from peers import AVAILABLE
 
 import tinygrad_lo as lo
+from tinygrad_lo.engine.graph import reachable
 
 Step = Callable[[], Any]
 Limits = dict[str, float | None]
@@ -123,11 +124,11 @@ def agree(work: str, steps: dict[str, Step]) -> dict[str, float]:
 def warm(step: Step, last: float, *, checked: bool) -> float:
     """Calls a step until nothing new happens, and returns how many microseconds one call takes.
 
-    A compiled function is checked against the engine at calls 2, 4, 8, 16, ...: most of that is here.
+    A compiled function is checked against the engine at calls 2, 4, 8, ..., 256, which is here, 512, ...
     """
     begin = time.process_time()
-    for _ in range(70):
-        if last > SLOW or (not checked and time.process_time() - begin > 0.5):
+    for _ in range(260):
+        if last > SLOW or time.process_time() - begin > (5.0 if checked else 0.5):
             return last
         last = microseconds(step, 1)
     return microseconds(step, 10)
@@ -279,9 +280,9 @@ def record_row(work: Work, rounds: int) -> Row:
         first = (time.process_time() - begin) * 1e6
         compiled(*data)  # the second call is checked against the engine, the third is as all others
         costs.append(first - microseconds(lambda: compiled(*data), 1))  # noqa: B023 - called at once
-        # A line of the program is a line of its text; where one holds several statements, each counts.
+        # A line is one of the text; where one stands for several statements or ops, each counts.
         text = str(compiled.source)
-        lines = max(len(text.splitlines()), int(text.split()[1]))
+        lines = max(len(text.splitlines()), int(text.split()[1]), len(reachable([function(*data)])))
     cost = statistics.median(costs)
     detail = f"{duration(cost)} / {lines} lines"
     return Row(

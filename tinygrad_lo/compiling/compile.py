@@ -53,8 +53,8 @@ def compile(
     """A function that returns f's loss and adds its gradients, by a program recorded from f.
 
     `compiled(*args)` does what `loss = f(*args); loss.backward()` does, several times as fast: the first
-    call records both passes as one NumPy program (numbers only: as one Python program), later calls run
-    that, and reuse its buffers.
+    call records both passes as one NumPy program (a few numbers: as one Python program, many: as the
+    arrays that they make up), later calls run that, and reuse its buffers.
 
         step = lo.compile(loss_of)
         for X, y in batches:
