@@ -233,6 +233,7 @@ def test_an_error_tells_epoch_and_batch():
         ({"batch_size": 0}, "batch_size must be an int >= 1"),
         ({"clip_norm": 0.0}, "clip_norm"),
         ({"metrics": [lo.training.accuracy]}, "metrics is a dict of functions"),
+        ({"metrics": {"loss": lo.training.accuracy}}, "a metric cannot be called 'loss'"),
         ({"schedule": 0.1}, "schedule must be one of lo.optim"),
         ({"stop": 5}, "stop must be an lo.training.EarlyStop"),
         ({"stop": lo.training.EarlyStop("validation loss")}, "history has no 'validation loss'"),

@@ -139,3 +139,23 @@ def test_rows_that_repeat_anyway_are_no_leak():
         validation=(grid[200:], y[200:]), progress=False,
     )  # fmt: skip
     assert history.warnings == []
+
+
+def test_data_that_are_not_finite():
+    rows = X.copy()
+    rows[[5, 9], 1] = np.nan
+    with (
+        pytest.warns(UserWarning, match="2 rows of X hold nan or inf, the first is row 5"),
+        pytest.raises(lo.errors.NonFiniteError),
+    ):
+        lo.fit(model := Net(), CE, (rows, y), optimizer=lo.optim.SGD(model, lr=0.1), epochs=1, progress=False)
+
+
+def test_a_loss_that_grows():
+    model = lo.nn.Linear(2, 1, rng=0)
+    target = X @ [[1.0], [2.0]]
+    with pytest.warns(UserWarning, match="fit: the loss grew from .* lower the learning rate"):
+        lo.fit(
+            model, lo.losses.mse, (X, target), optimizer=lo.optim.SGD(model, lr=3.0), epochs=9,
+            batch_size=None, progress=False,
+        )  # fmt: skip

@@ -25,7 +25,7 @@ from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.optim.schedules import ReduceOnPlateau
 from tinygrad_lo.options import choice, public, whole
 from tinygrad_lo.training.history import EarlyStop, History
-from tinygrad_lo.training.metrics import as_metrics, measure_of
+from tinygrad_lo.training.metrics import FIGURES, as_metrics, measure_of
 from tinygrad_lo.training.symptoms import first_look, later_look, shared_rows, unusual_ratio, update_ratio
 from tinygrad_lo.training.task import Rows, Task, Weights, held, predicted
 
@@ -177,7 +177,7 @@ class Run:
         names = ["loss", *metrics]
         if validation is not None:
             names += [f"validation {name}" for name in names]
-        self.history = History([*names, "learning rate", "gradient norm", "update ratio", "seconds"])
+        self.history = History([*names, *FIGURES[1:]])
         if stop is not None:
             stop.begin(self.history)
 
@@ -202,7 +202,7 @@ class Run:
                 model.train(was)
         if stop is not None:
             stop.put_back(history)
-        self.warn(later_look(self.task))
+        self.warn(later_look(self.task, history["loss"]))
         return history
 
     def epoch(self) -> None:

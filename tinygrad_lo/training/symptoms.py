@@ -25,6 +25,7 @@ TOO_LARGE = (
 )
 USUAL_RATIO = (1e-5, 0.3)  # about 1e-3, says CS231n; small models on little data take larger steps
 DISTINCT = 0.95  # share of different rows among those of training, or rows repeat by chance
+GREW = 10.0  # times the loss of the first epoch
 RELU = record(relu)
 # Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
 OF_SCORES = {
@@ -38,6 +39,7 @@ OF_SCORES = {
 
 def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
     """What is wrong with a model that is about to be trained."""
+    yield from not_finite(task.table)
     columns = task.table.take(slice(LOOKED_THROUGH))
     with still(task.model):
         total = task.loss_of(columns)
@@ -48,8 +50,18 @@ def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
         yield from dead_units(prediction)
 
 
-def later_look(task: Task) -> Iterator[str]:
+def not_finite(table: Rows) -> Iterator[str]:
+    """Data that would make every gradient nan."""
+    for name, x in zip(table.names, table.columns, strict=True):
+        if type(x) is np.ndarray and x.dtype.kind == "f" and not np.isfinite(x).all():
+            wrong = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
+            yield f"{int(wrong.sum())} rows of {name} hold nan or inf, the first is row {int(wrong.argmax())}"
+
+
+def later_look(task: Task, losses: list[float]) -> Iterator[str]:
     """What is wrong with a model that was trained."""
+    if losses and not losses[-1] <= GREW * abs(losses[0]):
+        yield f"the loss grew from {losses[0]:.4g} to {losses[-1]:.4g}: lower the learning rate"
     if not task.table.lazy:
         with still(task.model):
             yield from dead_units(task.parts(task.table.take(slice(LOOKED_THROUGH)))[1])
