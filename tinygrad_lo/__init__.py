@@ -38,7 +38,7 @@ if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of
     from tinygrad_lo.explaining.explain import explain
     from tinygrad_lo.explaining.source import source
     from tinygrad_lo.explaining.tree import tree
-    from tinygrad_lo.training.fit import fit
+    from tinygrad_lo.training.loop import fit
 
 __version__ = "0.1.0"
 
@@ -73,7 +73,7 @@ HOMES = {
     "explaining.explain": "explain",
     "explaining.source": "source",
     "explaining.tree": "tree",
-    "training.fit": "fit",
+    "training.loop": "fit",
 }
 
 

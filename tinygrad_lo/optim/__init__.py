@@ -8,6 +8,7 @@ from tinygrad_lo.optim.average import Average
 from tinygrad_lo.optim.clipping import clip_grad_norm, clip_grad_value
 from tinygrad_lo.optim.gradient import SGD
 from tinygrad_lo.optim.groups import split_decay
+from tinygrad_lo.optim.minimizers import minimize
 from tinygrad_lo.optim.schedules import (
     CosineLR,
     ExponentialLR,
@@ -27,6 +28,7 @@ __all__ = [
     "StepLR", "MultiStepLR", "ExponentialLR", "InverseLR", "CosineLR",
     "WarmupLR", "OneCycleLR", "ReduceOnPlateau", "SequentialLR",
     "clip_grad_norm", "clip_grad_value", "split_decay", "Average", "random_search",
+    "minimize",
 ]  # fmt: skip
 
 

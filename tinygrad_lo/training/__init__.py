@@ -3,8 +3,8 @@
 from typing import NoReturn
 
 from tinygrad_lo.options import missing
-from tinygrad_lo.training.fit import fit
 from tinygrad_lo.training.history import EarlyStop, History
+from tinygrad_lo.training.loop import fit
 from tinygrad_lo.training.metrics import accuracy
 from tinygrad_lo.training.sanity import check_setup, learning_rate_range
 
