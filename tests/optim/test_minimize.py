@@ -80,13 +80,14 @@ def test_a_linear_loss_has_no_curvature():
     assert result.loss < -5.0
 
 
+@pytest.mark.parametrize("count", range(2, 14))
 @pytest.mark.parametrize("stop", [ValueError("mine"), KeyboardInterrupt()])
-def test_what_ends_it_leaves_the_best_so_far(stop):
+def test_what_ends_it_leaves_the_best_so_far(stop, count):
     w = lo.Parameter([-1.2, 1.0])
     losses = []
 
     def f():
-        if len(losses) == 9:
+        if len(losses) == count:
             raise stop
         losses.append(rosenbrock(w)())
         return losses[-1]

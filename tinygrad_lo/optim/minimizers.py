@@ -108,8 +108,9 @@ def minimize(
             )
     finally:
         problem.put(problem.best)
-    loss = float(problem.loss().value)  # in the parameters' own dtypes
-    return MinimizeResult(loss, int(found.nit), problem.evaluations, bool(found.success), str(found.message))
+    return MinimizeResult(
+        problem.lowest, int(found.nit), problem.evaluations, bool(found.success), str(found.message)
+    )
 
 
 class Problem:
