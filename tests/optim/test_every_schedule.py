@@ -33,11 +33,17 @@ def in_a_row(opt):
     return [(lo.optim.ExponentialLR(opt, 0.5), 3), (lo.optim.StepLR(opt, 2), 4)]
 
 
-USUAL = {"int": 3, "float": 2.0**-7, "Any": [2, 5]}  # a value that an option of this type takes, mostly
+def slower(t):
+    """A factor that falls."""
+    return 1.0 / (1 + t)
+
+
+# A value that an option of this type takes, mostly.
+USUAL = {"int": 3, "float": 2.0**-7, "Any": [2, 5], "str": "max", "Callable": slower}
 
 
 def kind_of(option):
-    return getattr(option.annotation, "__name__", option.annotation)
+    return getattr(option.annotation, "__name__", option.annotation).partition("[")[0]
 
 
 def values(kind, without=None):

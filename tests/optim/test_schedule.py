@@ -182,7 +182,7 @@ BAD = [
     ("no schedules", lambda o: SequentialLR(o, []), ["list of (schedule, steps), got []"]),
     ("not a list", lambda o: SequentialLR(o, StepLR(o, 1)), ["list of (schedule, steps)"]),
     ("no pair", lambda o: SequentialLR(o, [StepLR(o, 1)]), ["entry 0 must be (schedule, steps)"]),
-    ("no steps", lambda o: SequentialLR(o, [(StepLR(o, 1), 0)]), ["steps of entry 0 must be an int >= 1"]),
+    ("no steps", lambda o: SequentialLR(o, [(StepLR(o, 1), -1)]), ["steps of entry 0 must be an int >= 0"]),
     ("of another", lambda o: SequentialLR(o, [(StepLR(sgd(), 1), 1)]), ["belongs to another optimizer"]),
     ("plateau inside", lambda o: SequentialLR(o, [(ReduceOnPlateau(o), 1)]), ["needs the loss"]),
     ("one that has stepped", lambda o: SequentialLR(o, [(stepped(o), 1)]), ["StepLR, is at step 1 already"]),

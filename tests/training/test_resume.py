@@ -20,6 +20,7 @@ SCHEDULES = {
     "ExponentialLR": lambda opt: lo.optim.ExponentialLR(opt, 0.9),
     "InverseLR": lambda opt: lo.optim.InverseLR(opt, 0.3),
     "CosineLR": lambda opt: lo.optim.CosineLR(opt, 14),
+    "LambdaLR": lambda opt: lo.optim.LambdaLR(opt, lambda t: 1 / (1 + t)),
     "WarmupLR": lambda opt: lo.optim.WarmupLR(opt, 5),
     "OneCycleLR": lambda opt: lo.optim.OneCycleLR(opt, 0.2, 13),
     "ReduceOnPlateau": lambda opt: lo.optim.ReduceOnPlateau(opt, patience=0),

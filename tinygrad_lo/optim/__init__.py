@@ -7,15 +7,16 @@ from tinygrad_lo.optim.adaptive import Adadelta, Adagrad, RMSprop
 from tinygrad_lo.optim.average import Average
 from tinygrad_lo.optim.clipping import clip_grad_norm, clip_grad_value
 from tinygrad_lo.optim.gradient import SGD
-from tinygrad_lo.optim.groups import split_decay
+from tinygrad_lo.optim.groups import parameter_groups, split_decay
 from tinygrad_lo.optim.minimizers import minimize
+from tinygrad_lo.optim.plateau import ReduceOnPlateau
 from tinygrad_lo.optim.schedules import (
     CosineLR,
     ExponentialLR,
     InverseLR,
+    LambdaLR,
     MultiStepLR,
     OneCycleLR,
-    ReduceOnPlateau,
     SequentialLR,
     StepLR,
     WarmupLR,
@@ -25,9 +26,9 @@ from tinygrad_lo.options import missing
 
 __all__ = [
     "SGD", "Adagrad", "Adadelta", "RMSprop", "Adam", "AdamW", "NAdam",
-    "StepLR", "MultiStepLR", "ExponentialLR", "InverseLR", "CosineLR",
+    "StepLR", "MultiStepLR", "ExponentialLR", "InverseLR", "CosineLR", "LambdaLR",
     "WarmupLR", "OneCycleLR", "ReduceOnPlateau", "SequentialLR",
-    "clip_grad_norm", "clip_grad_value", "split_decay", "Average", "random_search",
+    "clip_grad_norm", "clip_grad_value", "split_decay", "parameter_groups", "Average", "random_search",
     "minimize",
 ]  # fmt: skip
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, NoReturn, Self
 
 from tinygrad_lo.engine.naming import name_of, named, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError
-from tinygrad_lo.names import named_leaves
-from tinygrad_lo.options import OptionReader, flag, number, pair, public, unknown, whole
+from tinygrad_lo.names import first_of, named_leaves
+from tinygrad_lo.options import OptionReader, flag, guess, number, pair, public, unknown, whole
 
 READERS: dict[str, OptionReader] = {
     **dict.fromkeys(("lr", "weight_decay", "dampening", "momentum_decay"), partial(number, at_least=0.0)),
@@ -115,6 +116,53 @@ def params_of(who: str, group: Any) -> list[tuple[str | None, Any]]:
 
 
 @public
+def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Groups by the names of parameters, for any optimizer: {"*.bias": {"weight_decay": 0.0}}.
+
+    A parameter takes the options of every pattern that its name matches, later ones win; one that matches
+    none keeps the optimizer's own. Parameters with the same options are one group. In a pattern * stands for
+    anything, ? for a character, [ab] for one of several.
+
+    Raises:   OptionError: a pattern that matches no name; patterns is no dict of dicts.
+    Source:   the standard library's fnmatch.
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> model = lo.nn.Sequential(lo.nn.Linear(2, 3), lo.nn.Linear(3, 1))
+        >>> groups = lo.optim.parameter_groups(model, {"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}})
+        >>> lo.optim.AdamW(groups, lr=1e-3)
+        AdamW(
+          group 0: lr=0.0001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, amsgrad=False  [0.weight]
+          group 1: lr=0.0001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False  [0.bias]
+          group 2: lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.01, amsgrad=False  [1.weight]
+          group 3: lr=0.001, betas=(0.9, 0.999), eps=1e-08, weight_decay=0.0, amsgrad=False  [1.bias]
+        )
+    """
+    who = "parameter_groups"
+    if not isinstance(patterns, Mapping) or not all(isinstance(x, Mapping) for x in patterns.values()):
+        raise OptionError(
+            f'{who}: patterns is a dict such as {{"*.bias": {{"weight_decay": 0.0}}}}, got {patterns!r}'
+        )
+    pairs = params_of(who, {"params": model})
+    names = [str(i) if name is None else name for i, (name, _) in enumerate(pairs)]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise OptionError(f"{who}: {pattern!r} matches none of {first_of(names)}{guess(pattern, names)}")
+    groups: dict[str, dict[str, Any]] = {}
+    for name, (own, p) in zip(names, pairs, strict=True):
+        options: dict[str, Any] = {}
+        for pattern, chosen in patterns.items():
+            options |= chosen if fnmatchcase(name, pattern) else {}
+        group = groups.setdefault(repr(sorted(options.items())), {"params": [], **options})
+        group["params"].append(entry(own, p))
+    return list(groups.values())
+
+
+def entry(name: str | None, p: Any) -> Any:
+    """A parameter in a list; as a pair where the name is not its own."""
+    return p if name == name_of(p) else (name, p)
+
+
+@public
 def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     """The two groups 'weights decay, biases do not', for any optimizer.
 
@@ -134,7 +182,6 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     for group in as_groups(model):
         parts: list[tuple[float, list[Any]]] = [(decay, []), (0.0, [])]
         for name, p in params_of("split_decay", group):
-            # A pair only where the name is not the parameter's own.
-            parts[p.value.ndim < 2][1].append(p if name == name_of(p) else (name, p))
+            parts[p.value.ndim < 2][1].append(entry(name, p))
         groups += [{**group, "params": part, "weight_decay": own} for own, part in parts if part]
     return groups

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Any
 
 from numpy import ndarray
 
-from tinygrad_lo.errors import NonFiniteError, OptionError
+from tinygrad_lo.errors import OptionError
 from tinygrad_lo.optim.optimizer import Optimizer
-from tinygrad_lo.optim.schedule import Schedule, loss_as_float
+from tinygrad_lo.optim.plateau import ReduceOnPlateau, above
+from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.options import is_whole, number, public, whole
 
 # OneCycleLR: the share of the steps that rise, and last rate / first rate; as PyTorch's defaults.
@@ -154,9 +156,7 @@ class CosineLR(Schedule):
         super().__init__(opt)
 
     def _check_initial(self) -> None:
-        for i, lr in enumerate(self.initial):
-            if self.minimum > lr:
-                raise OptionError(f"CosineLR: minimum {self.minimum!r} is above the lr {lr!r} of group {i}")
+        above(self.minimum, self)
 
     def lr(self, t: int, i: int) -> float:
         return glide(self.initial[i], self.minimum, min(t / self.steps, 1.0))
@@ -243,74 +243,39 @@ class OneCycleLR(Schedule):
         return max(t, max(math.floor(top), math.ceil(top), key=self._sum_of_rates))
 
 
-class ReduceOnPlateau(Schedule):
-    """Multiply the learning rate by `factor` when the loss has not improved for a while.
+class LambdaLR(Schedule):
+    """Multiply the learning rate by a function of the step.
 
-        better:    loss < best − threshold · |best|
-        lr = lr₀ · factor^cuts;  one cut at the (patience + 1)th step in a row without a better loss
+        lr(t) = lr₀ · factor(t)
 
-    Call `step(loss)` with the loss of an epoch, of validation data for choice.
+    The function is no part of a saved state: load into a schedule that was made with the same one.
 
-    Raises:   OptionError: factor is outside (0, 1), patience is not an int >= 0, threshold outside [0, 1].
-              NonFiniteError: a loss is nan or inf.
-    Source:   torch.optim.lr_scheduler.ReduceLROnPlateau, whose threshold is wrong for losses below 0.
+    Raises:   OptionError: factor is no function, or gives no finite number >= 0.
+    Source:   torch.optim.lr_scheduler.LambdaLR.
     Example:
         >>> import tinygrad_lo as lo
-        >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
-        >>> schedule = lo.optim.ReduceOnPlateau(opt, factor=0.5, patience=1)
-        >>> for loss in (3.0, 2.0, 2.0, 2.0):
-        ...     schedule.step(loss)
-        ...     print(opt.param_groups[0]["lr"], end=" ")
-        0.8 0.8 0.8 0.4
+        >>> schedule = lo.optim.LambdaLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), lambda t: 1 / (1 + t))
+        >>> [schedule.lr(t, 0) for t in (0, 1, 3)]
+        [0.8, 0.4, 0.2]
     """
 
     @public
-    def __init__(
-        self, opt: Optimizer, factor: float = 0.1, patience: int = 10, *, threshold: float = 1e-4
-    ) -> None:
-        self.factor = number("ReduceOnPlateau", "factor", factor, above=0.0, below=1.0)
-        self.patience = whole("ReduceOnPlateau", "patience", patience, 0)
-        self.threshold = number("ReduceOnPlateau", "threshold", threshold, at_least=0.0, at_most=1.0)
-        self.best: float | None = None
-        self.bad = 0  # steps in a row without a better loss
-        self.cuts = 0
+    def __init__(self, opt: Optimizer, factor: Callable[[int], float]) -> None:
+        if not callable(factor):
+            raise OptionError(f"LambdaLR: factor must be a function of the step, got {factor!r}")
+        self.factor = factor
         super().__init__(opt)
 
-    def lr(self, _: int, i: int) -> float:
-        return self.initial[i] * self.factor**self.cuts
+    def lr(self, t: int, i: int) -> float:
+        return self.initial[i] * number("LambdaLR", f"factor({t})", self.factor(t), at_least=0.0)
 
-    def step(self, loss: Any) -> None:  # type: ignore[override]
-        """Take note of a loss, and cut the learning rates if it was one too many without progress.
-
-        Raises:   NonFiniteError: the loss is nan or inf.  ShapeError: it is not one number.
-        """
-        value = loss_as_float("ReduceOnPlateau", loss)
-        if not math.isfinite(value):
-            raise NonFiniteError(
-                f"ReduceOnPlateau: the loss of step {self.t} is {value}; nothing was changed"
-            )
-        self._refuse_foreign_rates()
-        if self.best is None or value < self.best - self.threshold * abs(self.best):
-            self.best, self.bad = value, 0
-        else:
-            self.bad += 1
-        if self.bad > self.patience:
-            self.bad = 0
-            self.cuts += 1
-        super().step()
-
-    def _progress(self) -> dict[str, Any]:
-        """What it remembers of the losses; best is None before the first."""
-        return {"best": self.best, "bad": self.bad, "cuts": self.cuts}
-
-    def read_state(self, state: dict[str, Any]) -> None:
-        super().read_state(state)
-        self.bad, self.cuts = (whole(str(self), name, state[name], 0) for name in ("bad", "cuts"))
-        self.best = None if state["best"] is None else number(str(self), "best", state["best"])
+    def options(self) -> dict[str, Any]:
+        """None that can be saved."""
+        return {}
 
 
 class SequentialLR(Schedule):
-    """One schedule after the other, each for its number of steps; the last one goes on.
+    """One schedule after the other, each for its number of steps (0: it is left out); the last goes on.
 
         lr(t) = lr of the first schedule at t                      for t < its steps
                 lr of the second at t − (steps of the first)       after that, and so on
@@ -318,7 +283,7 @@ class SequentialLR(Schedule):
     Step this one, never the schedules in it. Each starts from the groups' own learning rates.
 
     Raises:   OptionError: there are no schedules, one is of another optimizer, has stepped already or needs
-              the loss; steps are not ints >= 1.
+              the loss; steps are not ints >= 0.
     Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
     Example:
         >>> import tinygrad_lo as lo
@@ -347,7 +312,7 @@ class SequentialLR(Schedule):
                 raise OptionError(f"{who} is at step {schedule.t} already; use a new one")
             schedule.take_new_groups()
             self.schedules.append(schedule)
-            self.steps.append(whole(str(self), f"steps of entry {i}", pair[1]))
+            self.steps.append(whole(str(self), f"steps of entry {i}", pair[1], 0))
         super().__init__(opt)
 
     def options(self) -> dict[str, Any]:

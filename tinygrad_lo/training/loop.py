@@ -21,8 +21,8 @@ from tinygrad_lo.errors import GraphError, OptionError, StaleError, UnsupportedE
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.optim.clipping import clip_grad_norm, upper_bound
 from tinygrad_lo.optim.optimizer import Optimizer, computed_now
+from tinygrad_lo.optim.plateau import ReduceOnPlateau
 from tinygrad_lo.optim.schedule import Schedule
-from tinygrad_lo.optim.schedules import ReduceOnPlateau
 from tinygrad_lo.options import choice, public, whole
 from tinygrad_lo.training.history import EarlyStop, History
 from tinygrad_lo.training.metrics import FIGURES, as_metrics, measure_of
