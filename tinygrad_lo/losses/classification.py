@@ -190,6 +190,7 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
         not_equal(labels, ignore_index),
         lambda keep: bool(keep.any()),
         lambda keep: ShapeError(f"{text} {keep.size} of {keep.size})"),
+        whole=True,
     )
     labels = where(keep, labels, 0)
     keep = entering(expand_dims(keep, -1), "kept", scores)

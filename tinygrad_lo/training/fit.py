@@ -262,7 +262,9 @@ class Run:
             target, prediction, _ = evaluated(self.task, self.table.columns)
             figures |= {name: measured(metric, prediction, target) for name, metric in self.metrics.items()}
         if self.validation is not None:
-            target, prediction, loss = evaluated(self.task, self.validation.columns)
+            target, prediction, loss = evaluated(
+                self.task, self.validation.columns, loss_only=not self.metrics
+            )
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
                 figures[f"validation {name}"] = measured(metric, prediction, target)
