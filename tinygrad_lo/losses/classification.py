@@ -11,13 +11,13 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import from_nested
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import greater, multiply, not_equal, square
 from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, relu, where
-from tinygrad_lo.engine.ops.indexing import pick, put
+from tinygrad_lo.engine.ops.indexing import columns_of, pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -169,7 +169,8 @@ def of_labels(
     if not epsilon:
         losses, factor = -named(pick(log_p, labels), "log p_y"), weight
     else:
-        q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
+        ones = np.ones_like((scores.value if isinstance(scores, Node) else scores)[..., :1])
+        q = put(ones, labels, scores.shape[-1])
         losses, factor = expected(log_p, q, epsilon, weights, scores), keep
     return losses if factor is None else losses * factor, weight
 
@@ -230,7 +231,8 @@ def multiclass_hinge(
     s_y = named(pick(scores, labels), "s_y")
     margins = relu(scores - s_y + margin)
     if over == "others":
-        wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
+        columns = columns_of(labels.value if isinstance(labels, Node) else labels, scores.shape[-1])
+        wrong = not_equal(expand_dims(labels, -1), columns)
         if isinstance(scores, Node):
             wrong = entering(astype(wrong, scores.value.dtype), "j≠y", scores)
         margins = margins * wrong
@@ -341,4 +343,5 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
         )
-    return w
+    value = scores.value if isinstance(scores, Node) else scores
+    return np.asarray(w, like=value) if foreign(value) else w

@@ -168,10 +168,11 @@ def held(optimizer: Any) -> list[Any]:
 
 
 def as_arrays(x: Any) -> Any:
-    """A prediction or target as arrays: tensors give their data, tuples stay tuples."""
+    """A prediction or target as arrays: tensors give their data, a GPU its copy, tuples stay tuples."""
     if isinstance(x, (tuple, list)):
         return tuple(map(as_arrays, x))
-    return x.value if isinstance(x, Node) else x
+    x = x.value if isinstance(x, Node) else x
+    return x.get() if foreign(x) and hasattr(x, "get") else x  # CuPy never copies unasked
 
 
 def evaluated(task: Task, columns: list[Any], *, loss_only: bool = False) -> tuple[Any, Any, float]:
