@@ -23,7 +23,7 @@ from sklearn.datasets import load_digits
 import tinygrad_lo as lo
 
 SEED = 0
-ROWS, BLOCK = 680_000, 40_000
+ROWS, BLOCK = 690_000, 30_000
 TRAIN = 1400  # the first images are enlarged, the other 397 test
 STEPS, TIMED = 12, 2  # of the training, and of the comparison
 MEMORY = 340_000_000  # bytes for each worker
@@ -79,7 +79,13 @@ def train(client: Client, rows: int, steps: int) -> lo.nn.Linear:
     X, y = enlarged(rows)
     optimizer = lo.optim.SGD(net, lr=0.1, momentum=0.9)
     history = lo.fit(
-        net, lo.losses.cross_entropy, (X, y), optimizer=optimizer, epochs=steps, batch_size=None, progress=False
+        net,
+        lo.losses.cross_entropy,
+        (X, y),
+        optimizer=optimizer,
+        epochs=steps,
+        batch_size=None,
+        progress=False,
     )
     held = client.run(most_held).values()
     print(

@@ -101,6 +101,7 @@ class StrictArray(NDArrayOperatorsMixin):
         return self.inner.tolist()
 
 
-for name in """sum mean prod max min all any astype reshape copy argmax transpose ravel squeeze swapaxes
-               clip cumsum dot flatten std var""".split():
+METHODS = """sum mean prod max min all any astype reshape copy argmax transpose ravel squeeze swapaxes clip
+             cumsum dot flatten std var"""
+for name in METHODS.split():
     setattr(StrictArray, name, method(name))

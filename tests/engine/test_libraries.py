@@ -124,7 +124,9 @@ def test_optimizers_on_parameters_of_the_library(name, kind, rng):
     X, y, W = values_of(rng), labels_of(rng), rng.standard_normal((3, 3))
 
     def trained(wrap):
-        params = [lo.Parameter(wrap(a), name=n) for n, a in (("W", W), ("b", np.zeros(3)), ("s", np.array(1.0)))]
+        params = [
+            lo.Parameter(wrap(a), name=n) for n, a in (("W", W), ("b", np.zeros(3)), ("s", np.array(1.0)))
+        ]
         opt = OPTIMIZERS[name](params)
         for _ in range(3):
             opt.zero_grad()

@@ -52,7 +52,7 @@ class Check:
 
 
 def checked_block(data: Array, test: Check, facts: tuple[Any, ...], block_info: Any = None) -> Array:
-    """A block of a lazy array, unless it is not valid; places in the error count from the block's first row."""
+    """A block of a lazy array, examined; an error says which row of the whole its row 0 is."""
     try:
         if data.size:
             test(data, *facts)
