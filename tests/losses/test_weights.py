@@ -167,5 +167,6 @@ def test_lazy_weights_stay_lazy():
         loss = L.mse(lo.Parameter(p), T, weights=weights)
         assert hasattr(loss.data, "dask")
         assert float(loss.data.compute()) == near(459.20428571428573)
+    wrong = L.mse(P, T, weights=da.from_array(np.array([-1, 1, 1, 1])))
     with pytest.raises(OptionError, match=r"in float64, got -1.0 at row 0"):
-        L.mse(P, T, weights=da.from_array(np.array([-1, 1, 1, 1])))
+        wrong.compute()  # what is lazy is examined when it is computed

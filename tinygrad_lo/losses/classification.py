@@ -11,14 +11,14 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.machine.arguments import from_nested
+from tinygrad_lo.engine.machine.arguments import foreign, from_nested
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
 from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
-from tinygrad_lo.engine.ops.indexing import pick, put
+from tinygrad_lo.engine.ops.indexing import columns_of, pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
 from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -134,7 +134,8 @@ def cross_entropy(
         scores, labels, weight, keep = labelled(who, scores, target, w, ignore_index)
         log_p = named(log_softmax(scores, -1), "log p")
         if label_smoothing:
-            q = put(np.ones((*scores.shape[:-1], 1), scores.dtype), labels, scores.shape[-1])
+            ones = np.ones_like((scores.value if isinstance(scores, Node) else scores)[..., :1])
+            q = put(ones, labels, scores.shape[-1])
             losses, factor = expected(log_p, q, label_smoothing, w, scores), keep
         else:
             losses, factor = -named(pick(log_p, labels), "log p_y"), weight
@@ -204,6 +205,7 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
         not_equal(labels, ignore_index),
         lambda keep: bool(keep.any()),
         lambda keep: ShapeError(f"{text} {keep.size} of {keep.size})"),
+        whole=True,
     )
     labels = where(keep, labels, 0)
     keep = entering(expand_dims(keep, -1), "kept", scores)
@@ -244,7 +246,8 @@ def multiclass_hinge(
     s_y = named(pick(scores, labels), "s_y")
     margins = relu(scores - s_y + margin)
     if over == "others":
-        wrong = not_equal(expand_dims(labels, -1), np.arange(scores.shape[-1]))
+        columns = columns_of(labels.value if isinstance(labels, Node) else labels, scores.shape[-1])
+        wrong = not_equal(expand_dims(labels, -1), columns)
         if isinstance(scores, Node):
             wrong = entering(astype(wrong, scores.value.dtype), "j≠y", scores)
         margins = margins * wrong
@@ -408,4 +411,5 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
         raise ShapeError(
             f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
         )
-    return w
+    value = scores.value if isinstance(scores, Node) else scores
+    return np.asarray(w, like=value) if foreign(value) else w

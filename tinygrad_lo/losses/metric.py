@@ -303,6 +303,7 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
         lambda y: LabelError(
             f"{who}: row 0 has no negative: all {len(y)} rows have the label {y[0]}; use two classes or more"
         ),
+        whole=True,
     )
     return x.astype(float), y
 

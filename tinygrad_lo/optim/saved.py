@@ -5,12 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.errors import CheckpointError, OptionError
 from tinygrad_lo.names import differences
 
@@ -107,7 +109,8 @@ def slot(what: str, kind: str, x: Any, w: Any) -> Any:
         for saved, own in ((np.shape(x), w.shape), (x.dtype, w.dtype)):
             if saved != own:
                 raise OptionError(f"{what} {saved} in the state, the parameter {own}")
-    value = COUNTED.get(kind, np.array)(x)
+    copied = partial(np.array, like=w) if foreign(w) else np.array
+    value = COUNTED.get(kind, copied)(x)
     if not np.isfinite(value).all() or (kind == "count" and value < 0):
         raise OptionError(f"{what} not finite, or negative")
     return value

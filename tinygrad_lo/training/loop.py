@@ -253,7 +253,9 @@ class Run:
             target, prediction, _ = predicted(self.task, self.table.columns)
             figures |= {name: measure_of(metric, prediction, target) for name, metric in self.metrics.items()}
         if self.validation is not None:
-            target, prediction, loss = predicted(self.task, self.validation.columns)
+            target, prediction, loss = predicted(
+                self.task, self.validation.columns, loss_only=not self.metrics
+            )
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
                 figures[f"validation {name}"] = measure_of(metric, prediction, target)

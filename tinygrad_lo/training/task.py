@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -180,21 +181,21 @@ def held(optimizer: Any) -> list[Any]:
 
 
 def as_arrays(x: Any) -> Any:
-    """A prediction or target as arrays: tensors give their data, tuples stay tuples."""
+    """A prediction or target as arrays: tensors give their data, a GPU its copy, tuples stay tuples."""
     if isinstance(x, (tuple, list)):
         return tuple(map(as_arrays, x))
-    return x.value if isinstance(x, Node) else x
+    x = x.value if isinstance(x, Node) else x
+    return x.get() if foreign(x) and hasattr(x, "get") else x  # CuPy never copies unasked
 
 
-def predicted(task: Task, columns: list[Any]) -> tuple[Any, Any, float]:
-    """Target and prediction as arrays, and the loss of the data: in eval mode, without a graph."""
+def predicted(task: Task, columns: list[Any], *, loss_only: bool = False) -> tuple[Any, Any, float]:
+    """Target and prediction as arrays, and the loss of the data: in eval mode, without a graph.
+
+    All that is lazy is computed at once; with `loss_only`, target and prediction stay where they are.
+    """
     with still(task.model), no_grad():
         target, prediction, loss = map(as_arrays, task.parts(columns))
-    return as_numpy(target), as_numpy(prediction), float(as_numpy(loss))
-
-
-def as_numpy(x: Any) -> Any:
-    """Lazy arrays as NumPy's."""
-    if isinstance(x, tuple):
-        return tuple(map(as_numpy, x))
-    return np.asarray(x) if hasattr(type(x), "__dask_graph__") else x
+    dask = sys.modules.get("dask.base")  # not loaded, it has made none of these
+    parts = (None, None, loss) if loss_only else (target, prediction, loss)
+    target, prediction, loss = dask.compute(*parts) if dask else parts
+    return target, prediction, float(loss)

@@ -14,12 +14,20 @@ import numpy as np
 from tinygrad_lo.engine.graph import Array, Node, Op, T, active, modes, node_of
 
 
-def check(x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any) -> T:
+def check(
+    x: T, valid: Callable[..., bool], complain: Callable[..., Exception], *facts: Any, whole: bool = False
+) -> T:
     """Pass `x` through if `valid(its data, *facts)`, else raise `complain(its data, *facts)`.
 
     Losses examine their targets only through this and through ops, so that whoever records a loss
-    knows everything that depends on the labels.
+    knows everything that depends on the labels. A Dask array is examined when it is computed, block by
+    block with the last axis in one piece, unless its validity is a question about the `whole`.
     """
+    if hasattr(type(x), "__dask_graph__") and not whole:
+        lazy: Any = x
+        rows = lazy.rechunk({lazy.ndim - 1: -1}) if lazy.ndim > 1 else lazy
+        passed: T = rows.map_blocks(checked_block, Check(valid, complain), facts, meta=rows._meta)  # noqa: SLF001
+        return passed
     data = x.value if isinstance(x, Node) else x
     if not valid(data, *facts):
         if active and modes.recording is not None:
@@ -41,6 +49,18 @@ class Check:
         """Raise unless the data is valid."""
         if not self.valid(data, *facts):
             raise self.complain(data, *facts)
+
+
+def checked_block(data: Array, test: Check, facts: tuple[Any, ...], block_info: Any = None) -> Array:
+    """A block of a lazy array, examined; an error says which row of the whole its row 0 is."""
+    try:
+        if data.size:
+            test(data, *facts)
+    except Exception as error:
+        if data.ndim:
+            error.add_note(f"(row 0 is row {block_info[0]['array-location'][0][0]} of the whole lazy array)")
+        raise
+    return data
 
 
 def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:

@@ -267,12 +267,17 @@ def places(y: Array, classes: int) -> Array:
     return row_starts(y.size, classes) + (y if y.ndim == 1 else y.reshape(-1))
 
 
+def columns_of(y: Array, classes: int) -> Array:
+    """The classes in order, as an array of the labels' library: CuPy's do not mix with NumPy's."""
+    return np.arange(classes, like=y) if foreign(y) else np.arange(classes)
+
+
 def pick_forward(s: Array, y: Array) -> Array:
     classes = s.shape[-1]
     if type(s) is ndarray and type(y) is ndarray:
         return s.reshape(-1).take(places(y, classes)).reshape((*y.shape, 1))
     # Gathers would silently compute a lazy array; a masked sum stays lazy.
-    return np.sum(np.where(y[..., None] == np.arange(classes), s, 0), axis=-1, keepdims=True)
+    return np.sum(np.where(y[..., None] == columns_of(y, classes), s, 0), axis=-1, keepdims=True)
 
 
 def put_forward(g: Array, y: Array, classes: int) -> Array:
@@ -280,7 +285,7 @@ def put_forward(g: Array, y: Array, classes: int) -> Array:
         out = np.zeros((*y.shape, classes), g.dtype)
         out.reshape(-1)[places(y, classes)] = g.reshape(-1)
         return out
-    return np.where(y[..., None] == np.arange(classes), g, 0)
+    return np.where(y[..., None] == columns_of(y, classes), g, 0)
 
 
 def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception | None:
