@@ -279,12 +279,14 @@ def naming(begin: Callable[..., None]) -> Callable[..., None]:
     def init(self: Module, *args: Any, **options: Any) -> None:
         begin(self, *args, **options)
         if getattr(type(self).__init__, "__wrapped__", None) is begin:  # not that of an outer class
-            name_inside(self, LEVELS)
+            name_inside(self, NAMED_LEVELS)
 
     return init
 
 
-LEVELS = 8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
+NAMED_LEVELS = (
+    8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
+)
 
 
 def dotted(path: Route) -> str:
