@@ -293,18 +293,18 @@ def misnamed(
     function: Callable[..., Any], args: tuple[Any, ...], options: Iterable[str]
 ) -> UnknownOptionError | None:
     """The error for an option that the function lacks, or for one by position that has to be named."""
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
-    kinds = {p.kind for p in parameters}
+    only, both, several, named, others = (
+        [name for name, p in inspect.signature(function).parameters.items() if p.kind is kind]
+        for kind in type(inspect.Parameter.KEYWORD_ONLY)
+    )
+    places = [name for name in only + both if name != "self"]
+    known = [name for name in both + named if name != "self"]
     # What users call it: a class by its name, a method with its class.
     who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
-    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     wrong = next((name for name in options if name not in known), None)
-    if wrong is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
+    if wrong is not None and not others:
         return unknown(who, wrong, known)
-    has_self = "self" in inspect.signature(function).parameters
-    if len(args) - has_self <= len(places) or not named or inspect.Parameter.VAR_POSITIONAL in kinds:
+    if len(args) <= len(only + both) or not named or several:
         return None
     return UnknownOptionError(
         f"{who} takes {len(places)} argument{'s' * (len(places) != 1)} by position; write the others "

@@ -332,6 +332,11 @@ def slopes(
         return
     before = work.passed
     gradient_gaps(work, student, leaves, loss, found, reason)
+    note_fit(work, judged, before)
+
+
+def note_fit(work: Homework, judged: bool, before: bool) -> None:
+    """How loss and gradient go together; `before`: what was known without the gradient."""
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:
