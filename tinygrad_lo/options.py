@@ -295,7 +295,7 @@ def misnamed(
     """The error for an option that the function lacks, or for one by position that has to be named."""
     only, both, several, named, others = (
         [name for name, p in inspect.signature(function).parameters.items() if p.kind is kind]
-        for kind in type(inspect.Parameter.KEYWORD_ONLY)
+        for kind in type(inspect.Parameter.VAR_KEYWORD).__members__.values()
     )
     places = [name for name in only + both if name != "self"]
     known = [name for name in both + named if name != "self"]

@@ -167,14 +167,14 @@ class Recording(mode):
             return data
         wanted = op.differentiable and not modes.grad_off and any(parent.needs for parent in known)
         out = node_of(op, data, parents, values, needs=wanted)
-        return self.answer(out, [x for x in inputs[:count] if isinstance(x, Node)])
+        return self.answer(op, out, [x for x in inputs[:count] if isinstance(x, Node)])
 
-    def answer(self, out: Node, tensors: list[Node]) -> Any:
+    def answer(self, op: Op, out: Node, tensors: list[Node]) -> Any:
         """What f gets: the recorded node where it called the op with tensors, else the array itself."""
         if all(x.plain for x in tensors):  # a tensor of f's that is made of an argument is no array
             out.__class__ = Data
         mark(out)
-        if runs_always(out.op):
+        if runs_always(op):
             self.always.append(out)
         if tensors:
             return self.copied(out)
