@@ -227,9 +227,7 @@ def lessons(story: Paths, names: Names, of: Node, meets: Node) -> list[str]:
     """Why paths add, and why the order matters, on the first value at which they meet."""
     c, count = names.of(meets), len(story.arrivals)
     if not story.scalar or count > SHARES:
-        return [
-            f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
-        ]
+        return [f"Paths meet at {c}, which is used {count} times: what arrives is added, then sent on once."]
     gates = [gate_name(names, gate, i, meets) for gate, i, _ in story.arrivals]
     parts = [part for _, _, part in story.arrivals]
     shares, running = list(map(term, parts)), list(itertools.accumulate(parts))

@@ -143,9 +143,7 @@ class Module:
         named = name_inside(self)
         other = next((name for name, p in named.items() if not isinstance(p, Parameter)), None)
         if frozen and other is not None:
-            raise OptionError(
-                f"{type(self).__name__}: {other!r} is a Tensor; to freeze it, make it a Parameter"
-            )
+            raise OptionError(f"{type(self).__name__}: {other!r} is a Tensor; to freeze it, use a Parameter")
         for p in named.values():
             p.requires_grad = not frozen
         return self

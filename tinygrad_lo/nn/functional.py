@@ -321,9 +321,8 @@ def images(who: str, x: Any, channels: int = 0) -> tuple[int, ...]:
 def as_images(shape: tuple[int, ...], channels: int) -> str:
     """What makes images of an array that lacks axes, as far as that can be told; 0 channels: any number."""
     if len(shape) == 3:
-        cures = ["the batch: x[None]"] * (channels in (0, shape[0])) + ["channels: x[:, None]"] * (
-            channels < 2
-        )
+        cures = ["the batch: x[None]"] * (channels in (0, shape[0]))
+        cures += ["channels: x[:, None]"] * (channels < 2)
         return f"; add the axis of {', or of '.join(cures)}" if cures else ""
     depth = channels or 1
     side = math.isqrt(shape[1] // depth) if len(shape) == 2 else 0

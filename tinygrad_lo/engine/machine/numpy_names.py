@@ -109,9 +109,7 @@ def unchanged(x: Any) -> Any:
     return x
 
 
-SAME_NAME = """
-sum prod max min broadcast_to concatenate pad cumsum cumprod einsum nan_to_num
-"""
+SAME_NAME = "sum prod max min broadcast_to concatenate pad cumsum cumprod einsum nan_to_num"
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     getattr(np, name): OURS[name]
     for name in (*COMPOSED, *SAME_NAME.split())
