@@ -7,7 +7,7 @@ version and a digest of everything: `json.loads(metadata["tinygrad_lo checkpoint
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -158,6 +158,13 @@ def packed(name: str, part: Any, tensors: Arrays) -> Any:
     return {"class": state["class"], "groups": groups, "state": numbers}
 
 
+def fill(state: State, arrays: Arrays) -> None:
+    """Put an optimizer's arrays into its state, each beside its parameter's other entries."""
+    for place, array in arrays.items():
+        parameter, _, key = place.rpartition("/")
+        state["state"][parameter][key] = array[()]
+
+
 def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors: Arrays) -> State:
     """A part of the file, in the form in which the object takes its state; `now` is its present one."""
     if name not in contents:
@@ -172,9 +179,7 @@ def unpacked(name: str, part: Any, now: State, contents: dict[str, Any], tensors
     try:
         theirs, mine = contents[name].get("class"), now.get("class", type(part).__name__)
         state = as_in(now, contents[name]["state"] if name == "schedule" else contents[name])
-        for place, array in arrays.items():
-            parameter, _, key = place.rpartition("/")
-            state["state"][parameter][key] = array[()]
+        fill(state, arrays)
     except Exception as error:  # the file's JSON is someone else's, and may be anything
         raise CheckpointError(f"its {name} is not what lo.save writes: {error!r}") from error
     if theirs not in (mine, None):
@@ -265,6 +270,12 @@ def nans(array: ndarray[Any, Any]) -> int:
     return int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
 
 
+def must_be_text(where: str, keys: Iterable[Any]) -> None:
+    """Refuse keys that JSON would turn into text."""
+    if odd := [key for key in keys if type(key) is not str]:
+        raise DTypeError(f"save: {where} has the key {odd[0]!r}; keys of JSON are text, use str(key)")
+
+
 def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     """The value as what JSON gives back; NumPy numbers become Python's, all else that changes raises."""
     if depth > DEEPEST:
@@ -276,8 +287,7 @@ def plain_json(value: Any, where: str, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_json(x, f"{where}[{i}]", depth + 1) for i, x in enumerate(value)]
     if isinstance(value, dict):
-        if odd := [key for key in value if type(key) is not str]:
-            raise DTypeError(f"save: {where} has the key {odd[0]!r}; keys of JSON are text, use str(key)")
+        must_be_text(where, value)
         return {k: plain_json(x, f"{where}[{k!r}]", depth + 1) for k, x in value.items()}
     hint = "; use .tolist()" if isinstance(value, ndarray) else ""
     raise DTypeError(f"save: {where} is {type(value).__name__}, which JSON cannot hold{hint}")

@@ -75,12 +75,16 @@ def differences(expected: Iterable[str], there: Iterable[str]) -> str:
     texts = [f"missing: {first_of(missing)}"] if missing else []
     if unexpected:
         free = missing[:99]  # of a thousand names, all pairs would take seconds
-        near = [(name, difflib.get_close_matches(str(name), free, 1, 0.5)) for name in unexpected[:9]]
-        several = len(unexpected) > 1
-        slips = [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
-        hint = f" (did you mean {', '.join(slips)}?)" if slips else ""
-        texts.append(f"unexpected: {first_of(unexpected)}{hint}")
+        texts.append(f"unexpected: {first_of(unexpected)}{likely_slips(unexpected, free)}")
     return ", ".join(texts)
+
+
+def likely_slips(unexpected: list[str], missing: list[str]) -> str:
+    """Which of the missing names the unexpected ones were meant to be; '' where none is like them."""
+    near = [(name, difflib.get_close_matches(str(name), missing, 1, 0.5)) for name in unexpected[:9]]
+    several = len(unexpected) > 1
+    slips = [f"{best[0]!r} for {name!r}" if several else repr(best[0]) for name, best in near if best]
+    return f" (did you mean {', '.join(slips)}?)" if slips else ""
 
 
 def misfits(mine: Mapping[str, Any], theirs: Mapping[str, Any], there: str) -> str:

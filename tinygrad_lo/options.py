@@ -12,6 +12,7 @@ import inspect
 import math
 import sys
 import textwrap
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
@@ -293,18 +294,19 @@ def misnamed(
     function: Callable[..., Any], args: tuple[Any, ...], options: Iterable[str]
 ) -> UnknownOptionError | None:
     """The error for an option that the function lacks, or for one by position that has to be named."""
-    parameters = [p for p in inspect.signature(function).parameters.values() if p.name != "self"]
-    kinds = {p.kind for p in parameters}
+    kind, by_kind = inspect.Parameter, defaultdict[Any, list[str]](list)
+    for name, p in inspect.signature(function).parameters.items():
+        by_kind[p.kind].append(name)
+    either_way, named = by_kind[kind.POSITIONAL_OR_KEYWORD], by_kind[kind.KEYWORD_ONLY]
+    by_place = by_kind[kind.POSITIONAL_ONLY] + either_way
+    places = [name for name in by_place if name != "self"]
+    known = [name for name in either_way + named if name != "self"]
     # What users call it: a class by its name, a method with its class.
     who = function.__qualname__.removesuffix(".__init__").rpartition(">.")[2]
-    places = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    named = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     wrong = next((name for name in options if name not in known), None)
-    if wrong is not None and inspect.Parameter.VAR_KEYWORD not in kinds:
+    if wrong is not None and not by_kind[kind.VAR_KEYWORD]:
         return unknown(who, wrong, known)
-    has_self = "self" in inspect.signature(function).parameters
-    if len(args) - has_self <= len(places) or not named or inspect.Parameter.VAR_POSITIONAL in kinds:
+    if len(args) <= len(by_place) or not named or by_kind[kind.VAR_POSITIONAL]:
         return None
     return UnknownOptionError(
         f"{who} takes {len(places)} argument{'s' * (len(places) != 1)} by position; write the others "

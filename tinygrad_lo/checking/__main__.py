@@ -54,18 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit:  # argparse has said why
         return 2
+    report = None
     try:
         report = check()
+        print(report)
     except LoError as refused:
         print(refused)
     except NotImplementedError as unfilled:
         print(f"{fn.__name__} is not filled in yet: {unfilled}")
     except Exception as problem:
         print(f"{fn.__name__} raised {raised(problem)}")
-    else:
-        print(report)
-        return 0 if report else 1
-    return 1
+    return 0 if report else 1
 
 
 def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:
@@ -111,17 +110,17 @@ def function_at(target: str) -> tuple[Any, Callable[..., Any]]:
         neighbours = [p.name for p in path.parent.glob("*.py")]
         raise Usage(f"there is no file {file!r}{guess(path.name, neighbours)}")
     module = loaded(path)
+    fn = getattr(module, name, None)
+    if callable(fn):
+        return module, fn
+    if fn is not None:
+        raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
     own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
     there = [f.__name__ for f in own if f.__name__ not in ("main", "example")]
     listed = ", ".join(there) or "none"
-    if not name:
-        raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
-    fn = getattr(module, name, None)
-    if fn is None:
+    if name:
         raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
-    if not callable(fn):
-        raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
-    return module, fn
+    raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
 
 
 def loaded(path: Path) -> Any:

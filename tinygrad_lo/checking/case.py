@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
@@ -249,7 +250,7 @@ class Case:
         x = self.x[self.places]
         if self.compared or not any(map(is_data, self.held)) or np.unique(np.abs(x)).size < 3:
             return None  # a target; nothing to leave out; or too few numbers to tell x from sign(x)
-        others = {k: v if k == self.name else np.zeros_like(v) for k, v in self.leaves.items()}
+        others = {**{k: np.zeros_like(v) for k, v in self.leaves.items()}, self.name: self.x}
         seen = attempt(measured, self.student.without_data(), others, self.name, self.places)
         yours, right = (combination(g, x, np.sign(x)) for g in seen) if seen else (None, None)
         if yours is None or right is None:
@@ -266,28 +267,37 @@ class Case:
     def scores(self) -> Iterator[Scores]:
         """What x may be turned into: itself, or rows @ W + b, of which it is W or b."""
         yield Scores(self.x)
-        for data in (a for a in self.held if a.ndim == 2 and is_data(a)):
-            for leaf in self.leaves.values():
-                for weights in (leaf, leaf.T) if leaf.ndim == 2 else (leaf,):
-                    if weights.ndim not in (1, 2) or len(weights) != data.shape[1]:
-                        continue
-                    after = weights.shape[1:]
-                    bias = next((b for b in self.leaves.values() if b is not leaf and b.shape == after), None)
-                    z = data @ weights + (0.0 if bias is None else bias)
-                    if leaf is self.x:
-                        yield Scores(z, data, flipped=weights is not leaf)
-                    elif bias is self.x:
-                        yield Scores(z, np.ones((len(data), 1)))
+        for data, leaf, weights in self.layers():
+            after = weights.shape[1:]
+            bias = next((b for b in self.leaves.values() if b is not leaf and b.shape == after), None)
+            z = data @ weights + (0.0 if bias is None else bias)
+            if leaf is self.x:
+                yield Scores(z, data, flipped=weights is not leaf)
+            elif bias is self.x:
+                yield Scores(z, np.ones((len(data), 1)))
+
+    def layers(self) -> Iterator[tuple[Array, Array, Array]]:
+        """(rows, leaf, leaf or its transpose) wherever the rows can be multiplied by that."""
+        rows_of_data = [a for a in self.held if a.ndim == 2 and is_data(a)]
+        for data, leaf in itertools.product(rows_of_data, self.leaves.values()):
+            for weights in (leaf, leaf.T)[: leaf.ndim] if leaf.ndim <= 2 else ():
+                if len(weights) == data.shape[1]:
+                    yield data, leaf, weights
+
+
+def is_one_hot(y: Array) -> bool:
+    """Whether each row has a single 1 among zeros."""
+    return y.ndim == 2 and bool(np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def relabelings(y: Array, width: tuple[int, ...]) -> Iterator[tuple[Cause, Array]]:
     """Other labels in place of some, if these are labels: of as many classes as the scores are wide."""
     values = np.unique(y) if y.ndim and y.dtype.kind in "iuf" else np.empty(0)
-    if is_labeling(y):
-        classes = max([int(y.max()) + 1, *width])
-        yield from ((Cause("labels"), (y + step) % classes) for step in (1, -1))
-    elif y.ndim == 2 and np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all():
-        yield from ((Cause("labels"), np.roll(y, step, axis=1)) for step in (1, -1))
+    for step in (1, -1):
+        if is_labeling(y):
+            yield Cause("labels"), (y + step) % max([int(y.max()) + 1, *width])
+        elif is_one_hot(y):
+            yield Cause("labels"), np.roll(y, step, axis=1)
     if values.size == 2 and values[1] == 1 and values[0] in (0, -1):
         yield Cause("labels/exchanged", what=f"{values[0]:g} and 1"), values.sum() - y
 

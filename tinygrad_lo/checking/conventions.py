@@ -90,19 +90,21 @@ class Variant:
 
     def variants(self, most: int) -> Iterator[Self]:
         """All that differ in up to `most` things, those in few first; a slip counts as one."""
+        yield self
+        for count, slip in itertools.product(range(1, most + 1), (None, *self.table[self.name].slips)):
+            for changes in self.changes(count - bool(slip)):
+                changed = {option: value for option, value, _ in changes}
+                said = (*([slip.said] if slip else []), *(text for *_, text in changes))
+                yield replace(self, options={**self.options, **changed}, said=said, slip=slip)
+
+    def changes(self, count: int) -> Iterator[tuple[tuple[str, Any, str], ...]]:
+        """(option, other value, what it does) for so many of the options at once."""
         others = [
             [(option, value, text) for value, text in values if value != self.options[option]]
             for option, values in self.values().items()
         ]
-        yield self
-        for count in range(1, most + 1):
-            for slip in (None, *self.table[self.name].slips):
-                for options in itertools.combinations(others, count - bool(slip)):
-                    for changes in itertools.product(*options):
-                        changed = {option: value for option, value, _ in changes}
-                        texts = [text for *_, text in changes]
-                        said = (slip.said, *texts) if slip else tuple(texts)
-                        yield replace(self, options={**self.options, **changed}, said=said, slip=slip)
+        for options in itertools.combinations(others, count):
+            yield from itertools.product(*options)
 
     def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
         """Say which variant of this one a student's function is, and what was asked for."""

@@ -88,10 +88,7 @@ class OpCall:
     def of(cls, node: Node) -> OpCall:
         """The call that made a node."""
         assert node.op is not None
-        inputs = [
-            x.astype(float) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f" else x
-            for x in node.inputs
-        ]
+        inputs = list(map(in_float64, node.inputs))
         if not np.isfinite(node.value).all():  # an infinity that a mask puts in has no slope
             inputs = [1.0 if isinstance(x, float) and np.isinf(x) else x for x in inputs]
         wanted = [i for i, parent in enumerate(node.parents) if parent is not None and parent.needs]
@@ -120,6 +117,12 @@ class OpCall:
         part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
         shape = np.shape(inputs[i])
         return part if np.shape(part) == shape else unbroadcast(part, shape)
+
+
+def in_float64(x: Any) -> Any:
+    """An input that rules are judged at: floating-point arrays in float64."""
+    is_float = isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind == "f"
+    return x.astype(float) if is_float else x
 
 
 @dataclass

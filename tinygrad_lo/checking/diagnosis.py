@@ -32,7 +32,7 @@ class Cause:
     def name(self) -> str | None:
         """The cause in public: what `report.cause` is."""
         if self.kind == "factor":
-            return f"factor {digits(self.amount)}"
+            return f"factor {significant(self.amount)}"
         return self.kind.partition("/")[0] or None
 
     def agrees(self, other: Cause) -> bool:
@@ -158,7 +158,7 @@ def whereabouts(wrong: Array) -> str:
     return lines(wrong) or f"at {shown}" + (f" and {len(places) - 4} more" if len(places) > 4 else "")
 
 
-def digits(ratio: float) -> str:
+def significant(ratio: float) -> str:
     """A ratio with the digits that tell it from 1: 1 + 1.0e-6."""
     off = ratio - 1.0
     if not 0.0 < abs(off) < CLOSE:
@@ -194,7 +194,7 @@ def as_multiple(cause: Cause) -> str:
     near = Fraction(size).limit_denominator(1000)
     count = {"1/2": "half of", "2": "twice"}.get(str(near), f"{near} {'of' if near < 1 else 'times'}")
     if 1 not in (near.numerator, near.denominator) or near == 1 or not close(size, float(near)):
-        count = f"{digits(size)} times"
+        count = f"{significant(size)} times"
     text = f"is {count} what it should be"
     text += " and has the wrong sign" * (cause.amount < 0) + f" {cause.where}" * bool(cause.where)
     if cause.kind == "mean or sum":
@@ -217,17 +217,21 @@ def as_slope(cause: Cause) -> str:
     return f"leaves out the slope {right}" if yours == "1" else f"has the slope {yours} where {right} belongs"
 
 
+WHOLE_PARTS = {  # how often prediction and target are there, where their difference belongs
+    (1.0, 0.0): "does not subtract the target: of p − y only p is there",
+    (0.0, 1.0): "leaves out the prediction: of p − y only y is there",
+    (1.0, -1.0): "adds the target: p + y stands where p − y belongs",
+}
+
+
 def as_target(cause: Cause) -> str:
     """Of k·(prediction − target) one part is wrong: `amount` times the prediction, `right` the target."""
     p, t = cause.amount, cause.right or 0.0
-    if close(p, 1.0) and abs(t) < CLOSE:
-        return "does not subtract the target: of p − y only p is there"
-    if close(t, 1.0) and abs(p) < CLOSE:
-        return "leaves out the prediction: of p − y only y is there"
-    if close(p, 1.0) and close(t, -1.0):
-        return "adds the target: p + y stands where p − y belongs"
-    off = [f"its {part} is {digits(k)} times" for part, k in (("p", p), ("y", t)) if not close(k, 1.0)]
-    off = off or [f"its y is {digits(t)} times"]
+    for (k, m), words in WHOLE_PARTS.items():
+        if abs(p - k) < CLOSE and abs(t - m) < CLOSE:
+            return words
+    off = [f"its {part} is {significant(k)} times" for part, k in (("p", p), ("y", t)) if not close(k, 1.0)]
+    off = off or [f"its y is {significant(t)} times"]
     return f"is a multiple of p − y, but {', and '.join([f'{off[0]} what it should be', *off[1:]])}"
 
 

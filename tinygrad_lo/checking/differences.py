@@ -261,8 +261,10 @@ class Judge:
         if (zero := self.at_zero(best)) is not None:
             return zero
         plain = corner is not None or not coarse  # the bar is narrow enough to tell
-        if not self.agrees(best, 1.0 if plain else PLAINLY):
-            return "FAIL", ""
+        return self.unsettled(best) if self.agrees(best, 1.0 if plain else PLAINLY) else ("FAIL", "")
+
+    def unsettled(self, best: Window) -> Finding:
+        """Why a slope that does not disagree cannot be seen."""
         if best.noise < 0.1 * best.bar:
             return "UNVERIFIABLE", "the differences settle at no step"
         rounding = f"rounds to {best.noise * best.step:.0e}, its change is smaller"

@@ -178,13 +178,18 @@ def by_sample(case: Case, seen: Seen) -> Cause | None:
     for slope, other in itertools.permutations(SLOPES if z is not None else (), 2):
         if slope in ACTIVATIONS and fits(yours * SLOPES[slope](z), right * SLOPES[other](z)):
             return Cause("slope", what=f"{other} for {slope}")
+    return wrong_answers(case, wrong) or wrong_units(case, by_scores[0], z, wrong)
+
+
+def wrong_answers(case: Case, wrong: Array) -> Cause | None:
+    """One of two answers, where it alone is wrong."""
     for answers in case.held:
         if answers.size == case.samples * wrong.shape[1] and np.unique(answers).size == 2:
             for value in np.unique(answers):
                 at = answers.reshape(case.samples, -1)[: len(wrong)] == value
                 if (wrong == at).all() and not at.all():
                     return Cause("some elements/answers", what=f"{value:g}")
-    return wrong_units(case, by_scores[0], z, wrong)
+    return None
 
 
 def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> Cause | None:
@@ -195,7 +200,13 @@ def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> C
         return Cause("some elements/right class", what=", and is 0 there" if off(yours)[here].all() else "")
     if wrong.sum() >= 3 and here.any() and not wrong[here].any() and wrong[~here].all():
         return Cause("some elements/wrong classes")
-    # That of the right class is often minus the sum of the others, and wrong with them.
+    return wrong_at_kink(case, by_scores, "the max(0, ·)" if z is None else "the relu", wrong, here)
+
+
+def wrong_at_kink(case: Case, by_scores: Seen, kink: str, wrong: Array, here: Array) -> Cause | None:
+    """The mask of a kink, passed or met where it should not be; `here` are the right classes."""
+    yours, right = by_scores
+    # The gradient of the right class is often minus the sum of the others, and wrong with them.
     silent = off(right)
     passed, halted = wrong & silent & ~here, wrong & ~silent & ~here
     passes, halts = bool(passed.any()), bool(halted.any() and silent.any())
@@ -205,7 +216,6 @@ def wrong_units(case: Case, by_scores: Seen, z: Array | None, wrong: Array) -> C
         return None
     if here.any():
         return Cause("some elements/margin", what="met" if passes else "not met")
-    kink = "the max(0, ·)" if z is None else "the relu"
     return Cause("some elements/off" if passes else "some elements/on", what=kink)
 
 
@@ -234,8 +244,13 @@ def sampled(case: Case, seen: Seen) -> Samples | None:
     # A bias may stand further on, where z is unknown.
     further = Scores(np.zeros((many, 1)), np.ones((many, 1))) if case.x.ndim == 1 else None
     scores = next(linear, further)
-    if scores is None or scores.rows is None:
-        return None
+    return None if scores is None else one_by_one(case, scores)
+
+
+def one_by_one(case: Case, scores: Scores) -> Samples | None:
+    """Both gradients by the scores of the first samples, where what these give for all adds up."""
+    assert scores.rows is not None
+    many = case.samples
     few = min(many, MOST_SAMPLES)
     singles = []
     for i, row in enumerate(scores.rows[:few]):

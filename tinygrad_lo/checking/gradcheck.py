@@ -87,10 +87,7 @@ def gradcheck(
     report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))
     np.empty(HEAP_BLOCK)
     rng = np.random.default_rng(seed)
-    parameters = [p for _, p in named_values("gradcheck", params)]
-    for p in parameters:
-        if not is_leaf(p):
-            raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
+    parameters = parameters_of(params)
     args = arguments(inputs)
     arrays: list[Any] = []
     each(lambda part, keys: arrays.append(part), args)
@@ -100,7 +97,7 @@ def gradcheck(
             f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
         )
     others = [x for x in arrays if isinstance(x, np.ndarray)]
-    subject = Subject(weighted(lambda: f(*args), report, seed), leaves, others)
+    subject = Subject(weighted_sum(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
     with placed(parameters) as data, np.errstate(all="ignore"), recording:
         for leaf, x in zip(parameters, data, strict=True):
@@ -152,7 +149,7 @@ def slope_of(subject: Subject, rng: np.random.Generator) -> Subject:
     return Subject(call, subject.leaves, subject.others, 2, inner)
 
 
-def weighted(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], Any]:
+def weighted_sum(f: Callable[[], Any], report: Report, seed: int) -> Callable[[], Any]:
     """f, and where its result is an array, the sum of it with random weights.
 
     A plain sum of a softmax is a constant; with weights of both signs no slope at a kink need lie between.
@@ -341,6 +338,24 @@ class Comparison:
         ]
 
 
+def parameters_of(params: Any) -> list[Any]:
+    """The parameters, each a leaf that requires a gradient."""
+    parameters = [p for _, p in named_values("gradcheck", params)]
+    for p in parameters:
+        if not is_leaf(p):
+            raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
+    return parameters
+
+
+def cause_at(leaf: Node, rows: list[Row], sizes: list[int]) -> Cause | None:
+    """The kind of mistake that the derivatives by one leaf look like."""
+    x = np.asarray(leaf.value)
+    shape = x.shape if len(rows) == x.size else (len(rows),)
+    numbers = [(row.analytic, row.numeric, row.verdict == "FAIL", x[row.index]) for row in rows]
+    a, n, wrong, values = (np.array(column).reshape(shape) for column in zip(*numbers, strict=True))
+    return diagnose(a, n, wrong, values, sizes, leaf_name(leaf))
+
+
 def likely_cause(point: Point, entries: list[Entry], faults: list[Fault]) -> Cause | None:
     """The kind of mistake: at the culprit, where it is seen best, else in the gradients."""
     sizes = sizes_of(x for node in point.tape.nodes for x in (*node.inputs, node.value))
@@ -348,10 +363,6 @@ def likely_cause(point: Point, entries: list[Entry], faults: list[Fault]) -> Cau
     for leaf in point.subject.leaves:
         rows = [row for row, of, _ in entries if of is leaf and not isinstance(row.index, str)]
         if any(row.verdict == "FAIL" for row in rows):
-            x = np.asarray(leaf.value)
-            shape = x.shape if len(rows) == x.size else (len(rows),)
-            numbers = [(row.analytic, row.numeric, row.verdict == "FAIL", x[row.index]) for row in rows]
-            a, n, wrong, values = (np.array(column).reshape(shape) for column in zip(*numbers, strict=True))
-            causes.append(diagnose(a, n, wrong, values, sizes, leaf_name(leaf)))
+            causes.append(cause_at(leaf, rows, sizes))
     known = [cause for cause in causes if cause is not None]
     return min(known, key=lambda cause: cause.kind == "some elements", default=None)

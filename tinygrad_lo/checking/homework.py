@@ -35,8 +35,8 @@ from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
 from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
-VALUE = 1e-6  # how well two values must agree that come from formulas
-near = functools.partial(math.isclose, rel_tol=VALUE)
+VALUE_RTOL = 1e-6  # how well two values must agree that come from formulas
+near = functools.partial(math.isclose, rel_tol=VALUE_RTOL)
 
 
 @dataclass
@@ -183,13 +183,18 @@ def gradient_gaps(
             cause = Cause("some elements", where="somewhere among many elements")
         alike = sentence("", cause).replace(f"·{name}", "·…")  # but for the name
         wrong.setdefault(alike, (cause, []))[1].append(name)
-    for cause, names in sorted(wrong.values(), key=lambda pair: pair[0] is None):
-        subject = f"the gradient by {listed(names)}"
-        known = cause is not None or len(wrong) == 1
-        work.fail(cause, sentence(subject, cause) if known else f"{subject} is wrong as well")
+    note_gaps(work, list(wrong.values()))
     if work and not work.report:
         work.fail(None, f"nothing could be verified: {work.report.hidden()}")
         work.undecided = True
+
+
+def note_gaps(work: Homework, wrong: list[tuple[Cause | None, list[str]]]) -> None:
+    """Say of each cause which gradients have it, what is known first."""
+    for cause, names in sorted(wrong, key=lambda pair: pair[0] is None):
+        subject = f"the gradient by {listed(names)}"
+        known = cause is not None or len(wrong) == 1
+        work.fail(cause, sentence(subject, cause) if known else f"{subject} is wrong as well")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -226,11 +231,18 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     elif work:
         both = "the value is that" if slopes is None else "value and gradient are those"
         work.said.append(f"{both} of {name}")
-        large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
-        there = attempt(student.loss, large)  # an assert may refuse the place on purpose
-        if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
-            at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
-            work.fail("overflow", overflow(student, leaves) or at)
+        compare_far_out(work, student, against, leaves, name)
+
+
+def compare_far_out(
+    work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves, name: str
+) -> None:
+    """Where the largest numbers are ±1 000, no loss may be nan unless the reference is."""
+    large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
+    there = attempt(student.loss, large)  # an assert may refuse the place on purpose
+    if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
+        at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
+        work.fail("overflow", overflow(student, leaves) or at)
 
 
 def relation(student: Student, against: Callable[[Any], Any], leaves: Leaves) -> Cause | None:

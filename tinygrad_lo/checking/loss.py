@@ -15,7 +15,7 @@ from tinygrad_lo.checking.case import Student, attempt, fits
 from tinygrad_lo.checking.conventions import called
 from tinygrad_lo.checking.diagnosis import Cause, told
 from tinygrad_lo.checking.experiments import OVERFLOW
-from tinygrad_lo.checking.homework import VALUE, Homework, gradient_gaps, verified
+from tinygrad_lo.checking.homework import VALUE_RTOL, Homework, gradient_gaps, verified
 from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
 from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.checking.student import (
@@ -61,7 +61,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
         "lo.losses.mse(..., reduction='sum')"
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
-    draw, before = KNOWN[name].draw, KNOWN[name].before
+    draw = KNOWN[name].draw
     work = Homework(f"{titled_function(WHO, fn)} as {name}")
     batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     for batch in batches:
@@ -69,14 +69,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     try:
         trials = tried(fn, right, batches)
     except NonFiniteError:
-        if spoiled(fn, right, batches):
-            work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
-        elif before is not None and (
-            (later := attempt(tried, lambda s, *rest: fn(before[0](s), *rest), right, batches))
-            and matches(later, right)
-        ):
-            work.fail("convention", f"your loss {before[1]}")
-        else:
+        if not explain_nan(work, fn, right, batches):
             raise
         return work
     if len(trials) < len(batches):  # more of the kind that it takes: one batch alone shows little
@@ -90,6 +83,17 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     if work:
         overflow_of_loss(work, fn, name, trials[-1].batch)
     return work
+
+
+def explain_nan(work: Homework, fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
+    """Whether it is known why the loss is nan: it is overwritten, or lacks a step before it."""
+    if spoiled(fn, right, batches):
+        work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
+    elif before := KNOWN[right.name].before:
+        later = attempt(tried, lambda s, *rest: fn(before[0](s), *rest), right, batches)
+        if later and matches(later, right):
+            work.fail("convention", f"your loss {before[1]}")
+    return not work
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def matches(trials: list[Trial], variant: LossVariant, times: Times = lambda n, 
     """Whether a variant, or a multiple of it, gives the student's values on all batches."""
     pairs = ((trial.value, variant.of(trial.batch) * times(*trial.sizes)) for trial in trials)
     return all(
-        a.shape == b.shape and np.allclose(a, b, rtol=VALUE, atol=1e-10 * np.abs(b).max(initial=0.0))
+        a.shape == b.shape and np.allclose(a, b, rtol=VALUE_RTOL, atol=1e-10 * np.abs(b).max(initial=0.0))
         for a, b in pairs
     )
 
@@ -189,21 +193,32 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
         others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
         work.fail(cause, f"your loss {said}{others}")
         return False
+    if offset := constant_of(right, trials):
+        work.fail("constant", f"your loss {offset}")
+        return False
+    work.fail(None, f"your loss follows no convention that is known of {name}: {value_gap(right, trials)}")
+    return False
+
+
+def constant_of(right: LossVariant, trials: list[Trial]) -> str:
+    """One number by which all values differ, or one for each sample; '' if there is none."""
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]
     for each, constants in {"": offsets, " for each sample": offsets / counts}.items():
-        if np.ptp(constants) <= VALUE * np.abs(constants).max():
-            work.fail("constant", f"your loss {told(Cause('constant', float(constants[0])))}{each}")
-            return False
+        if np.ptp(constants) <= VALUE_RTOL * np.abs(constants).max():
+            return f"{told(Cause('constant', float(constants[0])))}{each}"
+    return ""
+
+
+def value_gap(right: LossVariant, trials: list[Trial]) -> str:
+    """Both values on the first batch on which they differ."""
     trial = next((trial for trial in trials if not matches([trial], right)), trials[0])
     yours, ours = (f"{np.ravel(value)[0]:.6g}" for value in (trial.value, right.of(trial.batch)))
     shown = ", ".join(
         textwrap.shorten(f"{what} {np.array2string(a, precision=3, separator=', ')}", 70, placeholder="…")
         for what, a in trial.batch.items()
     )
-    gap = f"yours is {yours} where {name} is {ours}, at {shown}"
-    work.fail(None, f"your loss follows no convention that is known of {name}: {gap}")
-    return False
+    return f"yours is {yours} where {right.name} is {ours}, at {shown}"
 
 
 FACTORS: tuple[tuple[Times, str, str], ...] = (
@@ -241,12 +256,12 @@ def multiples(right: LossVariant, trials: list[Trial]) -> Iterator[tuple[LossVar
             yield variant, f"factor {ratio:.4g}", f"is {ratio:.4g} times what it should be, on every batch"
 
 
-LARGE: dict[str, tuple[str, dict[str, Callable[[Array], Array]]]] = {
+LARGE_SCORES: dict[str, tuple[str, dict[str, Callable[[Array], Array]]]] = {
     "cross_entropy": ("softmax", {"1 000": lambda s: s + 1000.0, "−1 000": lambda s: s - 1000.0}),
     "binary_cross_entropy_with_logits": ("sigmoid", {"±1 000": lambda s: 1000.0 * np.sign(s)}),
     "log_cosh": ("cosh", {"±1 000": lambda r: 1000.0 * np.sign(r)}),
 }
-LARGE["focal"] = LARGE["cross_entropy"]
+LARGE_SCORES["focal"] = LARGE_SCORES["cross_entropy"]
 
 
 def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: Batch) -> None:
@@ -254,7 +269,7 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: B
 
     A softmax stays what it is when all scores grow alike; the sum of a sigmoid's terms grows like them.
     """
-    kind, moves = LARGE.get(name, ("", {}))
+    kind, moves = LARGE_SCORES.get(name, ("", {}))
     scores, *rest = batch.values()
     for size, moved in moves.items():
         try:
@@ -317,6 +332,11 @@ def slopes(
         return
     before = work.passed
     gradient_gaps(work, student, leaves, loss, found, reason)
+    note_fit(work, judged, before)
+
+
+def note_fit(work: Homework, judged: bool, before: bool) -> None:
+    """How loss and gradient go together; `before`: what was known without the gradient."""
     if work.passed and work.report is not None:
         work.said.append(verified(work.report))
     elif not before and work.report is not None and work.report:

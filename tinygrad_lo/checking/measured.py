@@ -27,18 +27,18 @@ DEEP_MOVES = 2.0**-25  # and this one what is saturated inside as well
 RESOLVED = 0.01  # scatter below this share of what the values change by is rounding, and no wave
 EACH_SIDE = 9  # on each side; differences of order 4 to 6 leave nothing of a smooth function but its rounding
 SPREAD = 3.0  # the size of rounded numbers, in scatters of the value over eps
-Named = dict[Any, Array]  # arrays by name, or by leaf
+ByLeaf = dict[Any, Array]  # arrays by name, or by leaf
 
 
 @dataclass(frozen=True)
 class Measured:
     """A function of some arrays at a place, and the gradient that it claims."""
 
-    value: Callable[[Named], float]
-    slopes: Callable[[Named], Named]  # the gradient that it claims at any place
-    leaves: Named
+    value: Callable[[ByLeaf], float]
+    slopes: Callable[[ByLeaf], ByLeaf]  # the gradient that it claims at any place
+    leaves: ByLeaf
     base: float  # the value at this place
-    gradient: Named  # and what is claimed here
+    gradient: ByLeaf  # and what is claimed here
     rtol: float
 
     @property
@@ -52,7 +52,7 @@ class Measured:
         return max(size_of(self.value, self.leaves), abs(self.base))
 
     @cached_property
-    def spread(self) -> Named:
+    def spread(self) -> ByLeaf:
         """How far rounding moves the claimed gradient."""
         again = partial(unless_outside, self.slopes, otherwise=self.gradient)
         return rounding_scatter(again, self.leaves, self.gradient, self.size, self.eps)
@@ -134,7 +134,7 @@ class Measured:
             return None
 
 
-def unless_outside(work: Callable[[Named], T], place: Named, otherwise: T) -> T:
+def unless_outside(work: Callable[[ByLeaf], T], place: ByLeaf, otherwise: T) -> T:
     """What work gives at a place; otherwise, where the function is not defined there."""
     try:
         return work(place)
@@ -185,8 +185,8 @@ def wrong_ones(verdict: Callable[[Array], str], indices: Array, limit: int) -> l
 
 
 def rounding_scatter(
-    slopes: Callable[[Named], Named], x: Named, gradient: Named, size: float, eps: float
-) -> Named:
+    slopes: Callable[[ByLeaf], ByLeaf], x: ByLeaf, gradient: ByLeaf, size: float, eps: float
+) -> ByLeaf:
     """How far rounding moves the gradient: seen when x moves by a few units in its last place."""
     rng = np.random.default_rng(0)
     spread = {name: np.zeros(g.shape) for name, g in gradient.items()}
@@ -200,7 +200,7 @@ def rounding_scatter(
     return spread
 
 
-def size_of(value: Callable[[Named], float], x: Named) -> float:
+def size_of(value: Callable[[ByLeaf], float], x: ByLeaf) -> float:
     """The size of the numbers that a function without a graph adds up on the way to its value.
 
     Its values at x + k·d for a small d lie on a smooth curve but for their rounding: their differences of

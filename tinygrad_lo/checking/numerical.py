@@ -65,13 +65,14 @@ def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None 
 
     for place in np.ndindex(x.shape):
         c = float(x[place])
-        step = h or STEPS[method] * (1.0 if method == "complex" else max(1.0, abs(c)))
         if method == "complex":
+            step = h or STEPS[method]
             value = at(place, c + 1j * step)
             if not np.iscomplexobj(value):
                 raise DTypeError(LOST)
             gradient[place] = float(value.imag) / step
             continue
+        step = h or STEPS[method] * max(1.0, abs(c))
         above, below = c + step, c - step if method == "central" else c
         if above == below:
             raise OptionError(f"numerical_gradient: h={step!r} is lost beside x={c!r}; use a larger one")

@@ -123,9 +123,7 @@ class Subject:
     def must_still_be(self, value: float) -> None:
         """Raise unless another call gives the same bits."""
         if self.value() != value:
-            raise GraphError(
-                "gradcheck: the function gives another value when called again; seed its randomness inside"
-            )
+            raise GraphError("gradcheck: f gives another value when called again; seed its randomness inside")
 
     @contextmanager
     def must_only_read(self) -> Iterator[None]:
@@ -154,9 +152,7 @@ class Subject:
                 self.call()
         except NonFiniteError as error:
             reason = f": {error}"
-        raise NonFiniteError(
-            f"gradcheck: the function's value is {value} here, so it has no gradient to check{reason}"
-        )
+        raise NonFiniteError(f"gradcheck: the function's value is {value} here: no gradient to check{reason}")
 
 
 def must_be_differentiable(out: Any) -> None:
@@ -241,9 +237,7 @@ def taped(out: Node) -> Tape:
         if before and checksums(node) != before:
             assert node.op is not None
             used = f"that {node.op.name} (at {place_of(node)}) has used before"
-            raise GraphError(
-                f"gradcheck: the function changes an array in place {used}; make a new array instead"
-            )
+            raise GraphError(f"gradcheck: the function changes an array in place {used}; make a new one")
     if out.needs:
         leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)
         arrived |= {birth: gradients[birth] for birth in leaves}

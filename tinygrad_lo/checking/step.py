@@ -67,18 +67,23 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     return work
 
 
-def passed_on(fn: Callable[..., Any], expected: Options) -> dict[str, str]:
-    """Which parameters of the function, beyond its four, are given which options."""
+def further_parameters(fn: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What the function takes beyond w, g, state and t, as far as that can be known."""
     try:
         parameters = list(inspect.signature(fn).parameters.values())
     except (TypeError, ValueError):
-        return {}
+        return []
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if len(positional) < 4 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         takes = f"it takes {len(positional)} arguments"
         raise DTypeError(f"{WHO}: the function is called as fn(w, g, state, t); {takes}")
+    return [*positional[4:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
+
+
+def passed_on(fn: Callable[..., Any], expected: Options) -> dict[str, str]:
+    """Which parameters of the function, beyond its four, are given which options."""
     passed = {}
-    for p in [*positional[4:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]:
+    for p in further_parameters(fn):
         option = next((word for word in (p.name, *MEANS.get(p.name, ())) if word in expected), None)
         if option is not None and p.kind is not p.POSITIONAL_ONLY:
             passed[p.name] = option
@@ -180,18 +185,21 @@ def explain_step(
             f"if yours has lr={rate}, say check_step(..., lr={rate}){besides}",
         )
     else:
-        for t, place in enumerate(yours[1:], 1):
-            hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
-            must_be_finite(WHO, f"the new w of step {t}", place, hint)
-        ours = right.path(rates)
-        step = int(np.argmin([walks_agree(yours[: t + 1], ours[: t + 1]) for t in range(1, WALKED + 1)]))
-        at = int(np.argmax(np.abs(yours - ours)[step + 1]))
-        work.fail(
-            None,
-            f"your {name} follows no convention that is known; step {step + 1} is the first that differs: "
-            f"from w = {ours[step].flat[at]:.6g} with g = {GRADIENTS[step].flat[at]:.4g} yours goes to "
-            f"{yours[step + 1].flat[at]:.8g}, {name} to {ours[step + 1].flat[at]:.8g}",
-        )
+        work.fail(None, first_gap(name, right.path(rates), yours))
+
+
+def first_gap(name: str, ours: Array, yours: Array) -> str:
+    """The first step that differs, where it does so most."""
+    for t, place in enumerate(yours[1:], 1):
+        hint = " 1 − β^t is 0 if t begins at 0: here it is 1 in the first step." if t == 1 else ""
+        must_be_finite(WHO, f"the new w of step {t}", place, hint)
+    step = int(np.argmin([walks_agree(yours[: t + 1], ours[: t + 1]) for t in range(1, WALKED + 1)]))
+    at = int(np.argmax(np.abs(yours - ours)[step + 1]))
+    return (
+        f"your {name} follows no convention that is known; step {step + 1} is the first that differs: "
+        f"from w = {ours[step].flat[at]:.6g} with g = {GRADIENTS[step].flat[at]:.4g} yours goes to "
+        f"{yours[step + 1].flat[at]:.8g}, {name} to {ours[step + 1].flat[at]:.8g}"
+    )
 
 
 def searched(

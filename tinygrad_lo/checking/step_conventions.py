@@ -54,7 +54,7 @@ def larger(at: Moment, times: float) -> Options:
     return {"lr": at.lr / root, "eps": at.eps / (times if at.inside else root)}
 
 
-def exchanged(*which: int) -> Callable[[Moment], Options]:
+def betas_exchanged(*which: int) -> Callable[[Moment], Options]:
     """β and 1 − β exchanged in these of Adam's averages, though not in their corrections."""
 
     def change(at: Moment) -> Options:
@@ -123,9 +123,9 @@ ADAM = (
           lambda at: {"eps": at.eps / math.sqrt(1.0 - at.betas[1] ** at.t)}),
     Lapse("has ε inside the root: √(v̂ + ε)", move=hatted(lambda g, m, v, eps: m / np.sqrt(v + eps))),
     Lapse("leaves out the root: it divides by v̂", move=hatted(lambda g, m, v, eps: m / (v + eps))),
-    Lapse("exchanges β1 and 1 − β1: β weights the old value", exchanged(0)),
-    Lapse("exchanges β2 and 1 − β2: β weights the old value", exchanged(1)),
-    Lapse("exchanges β and 1 − β in both averages: β weights the old value", exchanged(0, 1)),
+    Lapse("exchanges β1 and 1 − β1: β weights the old value", betas_exchanged(0)),
+    Lapse("exchanges β2 and 1 − β2: β weights the old value", betas_exchanged(1)),
+    Lapse("exchanges β and 1 − β in both averages: β weights the old value", betas_exchanged(0, 1)),
     Lapse("leaves out (1 − β1) in m", lambda at: {"lr": at.lr / (1.0 - at.betas[0])}),
     Lapse("leaves out (1 − β2) in v", lambda at: larger(at, 1.0 / (1.0 - at.betas[1]))),
     Lapse(OF_G, move=unsquared(lambda at: at.betas[1], hats=True)),

@@ -243,9 +243,7 @@ class Compiler:
         if recording.refused is not None:
             raise recording.refused  # f has caught it, and went on without the number
         if isinstance(out, Data):
-            raise GraphError(
-                f"compile: {self.who} computes with its array arguments alone, without any tensor"
-            )
+            raise GraphError(f"compile: {self.who} computes with its array arguments alone, without a tensor")
         number = loss_number(self.who, out)
         start(out, None, "compile")  # refuses what needs no gradient
         recording.copies = False

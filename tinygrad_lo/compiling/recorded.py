@@ -172,12 +172,16 @@ class Recorded:
                 steady = steady and bool(known)
                 text = self._read_array(text, data, known)
             inputs.append(text)
+        self._ask_arrays(afresh if steady else set())
+        return inputs
+
+    def _ask_arrays(self, afresh: set[str]) -> None:
+        """Ask about arrays that are not read afresh: which one it is where f writes, else all its bits."""
         for reading, array in self.guards.arrays.items():  # also those that the step does not read
             if any(array is written for written in self.written):  # running statistics: which, not what
                 self.questions.append(f"{reading} is {self.names.name(array)}")
-            elif not steady or reading not in afresh:
+            elif reading not in afresh:
                 self.questions.append(f"bits_of({reading}) == {self.names.name(bits(array))}")
-        return inputs
 
     def _read_tensor(self, text: str, node: Node) -> None:
         """Read a parameter, or a tensor from before the call, whose data the user may assign."""

@@ -160,8 +160,13 @@ def marks(style: Style) -> Iterator[str]:
     yield from (style.role_mark(role) for role in ("parameter", "data", "constant", "loss") if role in roles)
     for name, value in contents.constants:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
-    if not contents.differentiated:
-        return
+    if contents.differentiated:
+        yield from gradient_marks(style)
+
+
+def gradient_marks(style: Style) -> Iterator[str]:
+    """The marks of a picture with gradients: of values, gradients, checks, and edges that carry none."""
+    contents, colors = style.contents, style.colors
     red, root = colors.gradient, text(contents.values[-1].name)
     on_wire, under_wire = style.places()
     slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)

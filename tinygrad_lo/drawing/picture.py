@@ -131,15 +131,20 @@ def focused(names: Names, focus: Any) -> list[Node]:
         values = [node for node in names.nodes if node is focus]
     else:
         raise OptionError(f"draw: focus is a tensor of the graph or its name, got {type(focus).__name__}")
-    if values:
-        return values
+    if not values:
+        raise not_in_graph(names, focus)
+    return values
+
+
+def not_in_graph(names: Names, focus: Node | str) -> OptionError:
+    """The error for a focus that the graph does not have."""
     if isinstance(focus, Node):
-        raise OptionError(
+        return OptionError(
             f"draw: focus is {quoted(focus)}, which {names.of(names.nodes[-1])!r} was not computed from"
         )
     known = names_by_user(names) or [*map(names.of, names.nodes)]
     near = difflib.get_close_matches(focus, known, 3) or known[-5:]
-    raise OptionError(
+    return OptionError(
         f"draw: focus is {focus!r}, and no value of this graph has that name; "
         f"there are {', '.join(map(repr, near))}{' and others' if len(known) > len(near) else ''}"
     )

@@ -89,7 +89,7 @@ def by_package(source: str, format: str) -> bytes:
     import graphviz
 
     if source.count("\n") > QUICK:
-        return run(["dot"], source, format)
+        return run_graphviz(["dot"], source, format)
     try:
         drawn: bytes = graphviz.Source(source).pipe(format)
     except graphviz.CalledProcessError as error:
@@ -101,7 +101,7 @@ def by_package(source: str, format: str) -> bytes:
     return drawn
 
 
-def run(command: list[str], source: str, format: str) -> bytes:
+def run_graphviz(command: list[str], source: str, format: str) -> bytes:
     """Hand the source to a command and return what it answers."""
     try:
         done = subprocess.run(
@@ -152,10 +152,10 @@ def backends() -> dict[str, Backend]:
     program = find_dot()
     if program is not None:
         on_path = not os.environ.get(VARIABLE) and shutil.which("dot")
-        found[program] = by_package if on_path else partial(run, [program])
+        found[program] = by_package if on_path else partial(run_graphviz, [program])
     if has_pygraphviz():
         # -P: a file pygraphviz.py or json.py in the working directory is not meant.
-        found["pygraphviz"] = partial(run, [sys.executable, "-P", "-c", CHILD])
+        found["pygraphviz"] = partial(run_graphviz, [sys.executable, "-P", "-c", CHILD])
     return found
 
 
@@ -208,7 +208,7 @@ def frames(svg: str) -> list[tuple[str, Rectangle, Rectangle]]:
     """Id, outline and title of each frame."""
     rectangles = []
     for name, path, left, base, title in FRAME.findall(svg):
-        outline, x, y = pairs(path), float(left), float(base)
+        outline, x, y = points_of(path), float(left), float(base)
         wide = 7.0 * len(html.unescape(title))
         around = (*outline.min(axis=0).tolist(), *outline.max(axis=0).tolist())
         rectangles.append((name, around, (x, y - HIGH + 3, x + wide, y + 3)))
@@ -233,7 +233,7 @@ def curves(svg: str) -> list[Points]:
     """Every edge as points along its Bézier curves, close to each other."""
     edges = []
     for path in re.findall(r'class="edge[^"]*">.*?<path [^>]*?d="([^"]*)"', svg, re.DOTALL):
-        corners = pairs(path)
+        corners = points_of(path)
         a, b, c, d = corners[:-1:3], corners[1::3], corners[2::3], corners[3::3]
         longest = sum(np.abs(end - start) for start, end in ((a, b), (b, c), (c, d))).sum(axis=1).max()
         t = np.linspace(0, 1, 4 + int(longest / SPACING))[:, None]
@@ -243,6 +243,6 @@ def curves(svg: str) -> list[Points]:
     return edges
 
 
-def pairs(path: str) -> Points:
+def points_of(path: str) -> Points:
     """The points that a path names."""
     return np.array([pair.split(",") for pair in re.findall(r"-?[\d.]+,-?[\d.]+", path)], float)

@@ -148,9 +148,14 @@ def derived(op: Op, sample: tuple[Any, ...]) -> str:
     lines += [f"no gradient to {', '.join(without)}"] * bool(without)
     lines += [f"where {arriving} = ∂L/∂{output}"] * op.differentiable
     if op.arity is None:
-        inputs = [f"{name} of {size(shape)}" for name, shape in zip(names, sample[:-1], strict=False)]
-        lines.append(f"(shown for {', '.join(inputs)})")
+        lines.append(shown_for(names, sample[:-1]))
     return "\n".join(lines)
+
+
+def shown_for(names: Iterable[str], shapes: Iterable[tuple[int, ...]]) -> str:
+    """Of which sizes the inputs are for which a formula is shown."""
+    inputs = [f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=False)]
+    return f"(shown for {', '.join(inputs)})"
 
 
 def ruled(op: Op, i: int, g: Array, y: Array, inputs: list[Any]) -> Any:
@@ -213,8 +218,7 @@ def of_composed(entry: Composed) -> str:
         y = entry.function(values[:first], *values[first:]) if first else entry.function(*values)
         g = known.give(ARRIVING, np.ones(np.shape(y.value))[()])
         text = derivatives(known, y, g, leaves, "y")
-    shown = [f"{name} of {size(shape) or 'one number'}" for name, shape in zip(names, shapes, strict=True)]
-    return "\n".join([*text, "where g = ∂L/∂y", f"(shown for {', '.join(shown)})"])
+    return "\n".join([*text, "where g = ∂L/∂y", shown_for(names, shapes)])
 
 
 def of_tensor(y: Any) -> str:

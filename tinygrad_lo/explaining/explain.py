@@ -152,13 +152,13 @@ def value(x: Array) -> str:
     if not shape or not isinstance(x, ndarray) or not x.size:
         return shown(x)
     if x.size > CELLS or x.ndim > 2:
-        return f"{size(shape)}, {norm(x)}"
+        return f"{size(shape)}, {length_text(x)}"
     rows = [", ".join(number(cell, DIGITS) for cell in row) for row in np.atleast_2d(x)]
     text = ", ".join(f"[{row}]" for row in rows)
     return f"[{text}]" if x.ndim == 2 else text
 
 
-def norm(x: Array) -> str:
+def length_text(x: Array) -> str:
     """The length of an array."""
     return f"‖·‖ = {number(np.linalg.norm(x), DIGITS)}"
 
@@ -215,7 +215,7 @@ def route(names: Names, of: Node, path: Path) -> str:
 def product(path: Path) -> str:
     """`3 · (−2) = −6`; between arrays, the length of what arrives."""
     if not isinstance(path.product, Decimal):
-        return norm(path.product)
+        return length_text(path.product)
     texts = shortened([term(slope) for slope in path.slopes], LINKS + 1, LINKS // 2, "…")
     result = number(path.product, DIGITS)
     if path.product and path.product.is_finite() and result in ("0", "∞", "−∞"):
@@ -227,9 +227,7 @@ def lessons(story: Paths, names: Names, of: Node, meets: Node) -> list[str]:
     """Why paths add, and why the order matters, on the first value at which they meet."""
     c, count = names.of(meets), len(story.arrivals)
     if not story.scalar or count > SHARES:
-        return [
-            f"Paths meet at {c}, which is used {count} times: what arrives is added, then handed on once."
-        ]
+        return [f"Paths meet at {c}, which is used {count} times: what arrives is added, then sent on once."]
     gates = [gate_name(names, gate, i, meets) for gate, i, _ in story.arrivals]
     parts = [part for _, _, part in story.arrivals]
     shares, running = list(map(term, parts)), list(itertools.accumulate(parts))

@@ -174,19 +174,25 @@ def term(value: Array) -> str:
     return nested_text(constant_text(value), PRODUCT)
 
 
+def untouched(op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...]) -> Piece | None:
+    """The argument that is the result already, for a reader: what is only arranged, a 1 · x, an x / 1."""
+    x, other = args[0], args[-1]
+    is_same = x.shape == shape and only_arranges(op, inputs, shape)
+    if is_same or (op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+        return x
+    if op is MULTIPLY and x.value == 1 and other.shape == shape:
+        return other
+    return x if op in (MULTIPLY, DIVIDE) and other.value == 1 and x.shape == shape else None
+
+
 def written(
     op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...], times: str = "×"
 ) -> Piece:
     """One op over pieces of text."""
     args = thinned(op, args, shape)
     x, other = args[0], args[-1]
-    is_same = x.shape == shape and only_arranges(op, inputs, shape)
-    if is_same or (op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
-        piece = x
-    elif op is MULTIPLY and x.value == 1 and other.shape == shape:
-        piece = other
-    elif op in (MULTIPLY, DIVIDE) and other.value == 1 and x.shape == shape:
-        piece = x
+    if kept := untouched(op, inputs, args, shape):
+        piece = kept
     elif op is POWER and other.value is not None and superscript(float(other.value)):
         piece = Piece(nested_text(x, ATOM) + superscript(float(other.value)), POSTFIX)
     elif op.arity is None:

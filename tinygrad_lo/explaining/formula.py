@@ -44,6 +44,10 @@ class Names:
             if names[node.birth] is None:
                 names[node.birth] = taken.numbered("v" if node.op is not None else "w" if node.needs else "x")
         self._names = {birth: one_line(str(name)) for birth, name in names.items()}
+        self._name_arrays(taken)
+
+    def _name_arrays(self, taken: Taken) -> None:
+        """Name the plain arrays that formulas show, each once."""
         for node in self.nodes:
             for parent, x in zip(node.parents, node.inputs, strict=False):
                 if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):

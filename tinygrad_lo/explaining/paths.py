@@ -111,13 +111,11 @@ def on_the_way(loss: Node, of: Any) -> Way:
         raise GraphError(
             f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
         )
-    way = []
     below = {loss.birth}  # what the loss is made from, through gradients
     for node in reversed(nodes):
         if node.birth in below:
-            way.append((node, above[node.birth]))
             below.update(parent.birth for _, parent in above[node.birth])
-    return way
+    return [(node, above[node.birth]) for node in reversed(nodes) if node.birth in below]
 
 
 def counted_through(way: Way) -> tuple[int, Node | None, list[tuple[Node, int]]]:
@@ -158,11 +156,11 @@ def largest_paths(way: Way) -> tuple[list[Path], float]:
 
 def trimmed(some: list[Path]) -> tuple[list[Path], float]:
     """The paths with the largest |product|, the largest first, and the sum of the others."""
-    ranked = sorted(some, key=lambda path: size_of(path.product), reverse=True)
+    ranked = sorted(some, key=lambda path: magnitude(path.product), reverse=True)
     return ranked[:TOP], sum(float(path.product) for path in ranked[TOP:])
 
 
-def size_of(product: Decimal) -> Decimal:
+def magnitude(product: Decimal) -> Decimal:
     """What products are sorted by; nan is as large as ∞."""
     return Decimal("inf") if product.is_nan() else product.copy_abs()
 

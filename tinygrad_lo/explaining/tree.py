@@ -48,11 +48,9 @@ def tree(loss: Any) -> str:
             continue
         seen.add(node.birth)
         path = scopes_of[node.birth]
-        inner = itertools.dropwhile(lambda pair: pair[0] == pair[1], itertools.zip_longest(path, outer))
-        opened = "".join(f"  ‹{one_line(scope[0])}›" for scope, _ in inner if scope is not None)
         text = equation(names.of(node), names.formula(node), value=node.value)
         kind = "" if node.op is not None else "  parameter" if node.needs else "  data"
-        lines.append(f"{first}{text}{kind}{opened}")
+        lines.append(f"{first}{text}{kind}{opened(path, outer)}")
         inputs = [parent for parent in node.parents if parent is not None]
         branches = [("├─ ", "│  ")] * (len(inputs) - 1) + [("└─ ", "   ")] if len(inputs) > 1 else [("", "")]
         for parent, (begin, under) in reversed(list(zip(inputs, branches, strict=False))):
@@ -61,3 +59,9 @@ def tree(loss: Any) -> str:
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")
     return "\n".join(lines)
+
+
+def opened(path: tuple[Any, ...], outer: tuple[Any, ...]) -> str:
+    """The scopes of a path that begin here, within those of the line above."""
+    inner = itertools.dropwhile(lambda pair: pair[0] == pair[1], itertools.zip_longest(path, outer))
+    return "".join(f"  ‹{one_line(scope[0])}›" for scope, _ in inner if scope is not None)

@@ -272,9 +272,7 @@ def by_blocks(x: Array, y: Array, choose: Callable[[Array, Array, slice], Array]
         with np.errstate(over="ignore"):
             d = pairwise_distance(x[rows], x, distance="squared")
         if not np.isfinite(d).all():
-            raise NonFiniteError(
-                "mining: squared distances between these embeddings exceed float64; scale them down"
-            )
+            raise NonFiniteError("mining: squared distances exceed float64; scale the embeddings down")
         chosen.append(choose(d, y[rows, None] != y, rows))
     return np.concatenate(chosen)
 

@@ -104,9 +104,7 @@ def prelu(x: Any, slope: Any) -> Any:
         slope = reshape(slope, (sizes[0],) + (1,) * (len(shape) - 2))
     else:
         channels = f"or ({shape[1]},), one for each channel of axis 1" if len(shape) >= 2 else "for all"
-        raise ShapeError(
-            f"prelu: slope has shape {sizes}; for x of shape {shape} give one number, {channels}"
-        )
+        raise ShapeError(f"prelu: slope has shape {sizes}; for x of {shape} give one number, {channels}")
     return bent(x, slope)
 
 
@@ -278,9 +276,7 @@ def dtype_of(x: Any) -> Any:
 def a_slope(who: str, name: str, value: Any) -> float:
     """An option that is a slope: a number, and no tensor."""
     if isinstance(value, Node):
-        raise OptionError(
-            f"{who}: {name} must be a finite number, got a tensor; to learn it, use prelu(x, slope)"
-        )
+        raise OptionError(f"{who}: {name} must be a number, got a tensor; to learn it, use prelu(x, slope)")
     return number(who, name, value)
 
 

@@ -143,9 +143,7 @@ class Module:
         named = name_inside(self)
         other = next((name for name, p in named.items() if not isinstance(p, Parameter)), None)
         if frozen and other is not None:
-            raise OptionError(
-                f"{type(self).__name__}: {other!r} is a Tensor; to freeze it, make it a Parameter"
-            )
+            raise OptionError(f"{type(self).__name__}: {other!r} is a Tensor; to freeze it, use a Parameter")
         for p in named.values():
             p.requires_grad = not frozen
         return self
@@ -279,12 +277,14 @@ def naming(begin: Callable[..., None]) -> Callable[..., None]:
     def init(self: Module, *args: Any, **options: Any) -> None:
         begin(self, *args, **options)
         if getattr(type(self).__init__, "__wrapped__", None) is begin:  # not that of an outer class
-            name_inside(self, LEVELS)
+            name_inside(self, NAMED_LEVELS)
 
     return init
 
 
-LEVELS = 8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
+NAMED_LEVELS = (
+    8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
+)
 
 
 def dotted(path: Route) -> str:

@@ -154,6 +154,14 @@ def move(batch: Array, running: Array, share: float, factor: float) -> None:
     running += share * (factor * batch.reshape(running.shape) - running)
 
 
+def must_be_statistic(who: str, name: str, value: Any, channels: int) -> None:
+    """A running statistic is a plain array of floats, one for each channel."""
+    if type(value) is not ndarray or value.dtype.kind != "f":
+        kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
+        raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
+    must_have_shape(who, name, value, (channels,))
+
+
 def running_of(who: str, average: Any, variance: Any, channels: int, training: bool) -> tuple[Array, ...]:
     """The running statistics, both or none, fit to be updated in place."""
     if (average is None) != (variance is None):
@@ -164,10 +172,7 @@ def running_of(who: str, average: Any, variance: Any, channels: int, training: b
             raise OptionError(f"{who}: training=False needs running_mean and running_var, got None")
         return ()
     for name, value in (("running_mean", average), ("running_var", variance)):
-        if type(value) is not ndarray or value.dtype.kind != "f":
-            kind = f"an array of {value.dtype}" if type(value) is ndarray else type(value).__name__
-            raise DTypeError(f"{who}: {name} must be a NumPy array of floats, updated in place; got {kind}")
-        must_have_shape(who, name, value, (channels,))
+        must_be_statistic(who, name, value, channels)
         if training and not value.flags.writeable:
             raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")
     if not training and (variance < 0).any():
@@ -316,9 +321,8 @@ def images(who: str, x: Any, channels: int = 0) -> tuple[int, ...]:
 def as_images(shape: tuple[int, ...], channels: int) -> str:
     """What makes images of an array that lacks axes, as far as that can be told; 0 channels: any number."""
     if len(shape) == 3:
-        cures = ["the batch: x[None]"] * (channels in (0, shape[0])) + ["channels: x[:, None]"] * (
-            channels < 2
-        )
+        cures = ["the batch: x[None]"] * (channels in (0, shape[0]))
+        cures += ["channels: x[:, None]"] * (channels < 2)
         return f"; add the axis of {', or of '.join(cures)}" if cures else ""
     depth = channels or 1
     side = math.isqrt(shape[1] // depth) if len(shape) == 2 else 0

@@ -67,11 +67,7 @@ class Program:
         self.failed = self.recording.failed
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         self.lines = self._needed(runs_again)
-        self.decisive = set(map(self.value_of, deciding))
-        for line in reversed(self.lines):
-            line.section = section(line.scope, line.backward)
-            if line in self.decisive:
-                self.decisive.update(line.inputs)
+        self._divide(deciding)
         used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
         self.leaves = [value for value in used if value.kind in ("parameter", "data")]
         self.leaves.sort(key=lambda value: -value.ref.birth)
@@ -100,6 +96,14 @@ class Program:
                 self._scope = self._paths[event.birth]
                 self._add(event, whole=event.birth in whole)
 
+    def _divide(self, deciding: list[Node]) -> None:
+        """The sections of the text; and the lines of which a decision of Python's is made."""
+        self.decisive = set(map(self.value_of, deciding))
+        for line in reversed(self.lines):
+            line.section = section(line.scope, line.backward)
+            if line in self.decisive:
+                self.decisive.update(line.inputs)
+
     def _gradients(self, loss: Node, forward: list[NodeRow]) -> None:
         """Run the rules on tensors, newest node first, and write down what they do."""
         names = {row.birth: row.name for row in forward if row.name is not None}
@@ -112,17 +116,23 @@ class Program:
 
         leaves, arrived, kept = sweep(loss, self._seed(loss), work, names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
-        rows = [row for row in self.recording.history((kept | grads).values()) if row.op is not None]
+        self._add_backward(kept | grads, marks, names)
+        self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
+        self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
+
+    def _add_backward(
+        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str]
+    ) -> None:
+        """Write down what gradients were computed by, in the scopes of their forward nodes."""
+        rows = [row for row in self.recording.history(grads.values()) if row.op is not None]
         for row, owner in zip(rows, owners([row.birth for row in rows], marks), strict=True):
             if row.birth not in self._values:
                 self._scope = self._paths.get(owner, ())
                 self._add(row)
-        for birth, g in (kept | grads).items():  # the gradient by S is dS
+        for birth, g in grads.items():  # the gradient by S is dS
             value = self.value_of(g)
             if value.backward and birth in names:
                 named_first(value, f"d{names[birth]}")
-        self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
-        self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _seed(self, loss: Node) -> Any:
         """The gradient 1 of the loss, a constant of the program."""

@@ -142,15 +142,21 @@ def in_units(
     return choice
 
 
+def users_of_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> dict[int, dict[Unit, None]]:
+    """Birth of each leaf that may be folded -> the units that use it, in order."""
+    users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
+    for head, tail in edges_of(nodes):
+        if tail.op is None and tail.birth not in alone:
+            users[tail.birth][choice.units[head.birth]] = None
+    return users
+
+
 def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     """Parameters stand in the only box that uses them, and so does what was made there.
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
-    users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
-    for head, tail in edges_of(nodes):
-        if tail.op is None and tail.birth not in alone:
-            users[tail.birth][choice.units[head.birth]] = None
+    users = users_of_leaves(nodes, choice, alone)
     alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
         to = tuple(users.get(leaf.birth, ()))

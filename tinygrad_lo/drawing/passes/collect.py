@@ -161,15 +161,19 @@ class Sketch:
             focus=focus,
         )
 
+    def title_of(self, leaves: list[Node]) -> str:
+        """The title of a box of leaves: the first and the last."""
+        between = ", " if len(leaves) == 2 else " … "
+        return between.join(map(self.names.of, (leaves[0], leaves[-1])))
+
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
         leaves = [node for node in box.members if node.op is None]
+        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
         parameters = [leaf for leaf in leaves if leaf.needs]
         title, outputs = box.title, list(box.outputs.values())
         if box.role != "value":
-            between = ", " if len(leaves) == 2 else " … "
-            title, outputs = between.join(map(self.names.of, (leaves[0], leaves[-1]))), leaves
-        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
+            title, outputs = self.title_of(leaves), leaves
         gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
         return DrawnBox(
             box.id,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +11,8 @@ from tinygrad_lo.checking.report import Report, Row, leaf_name
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Numeric
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import OptionError
+
+T = TypeVar("T")
 
 # How far a check's gradient, of float64 copies, may be from the drawn one before it is another loss's.
 ALIKE = {2: 3e-2, 4: 1e-3, 8: 1e-6}
@@ -34,18 +35,20 @@ def lay_over(contents: Contents, nodes: list[Node], check: Any) -> str:
     return f"gradcheck {check.outcome} {MARKS[check.outcome]}"
 
 
+def grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, list[T]]:
+    """All things with one name, by that name."""
+    groups: dict[str, list[T]] = {}
+    for name, thing in pairs:
+        groups.setdefault(name, []).append(thing)
+    return groups
+
+
 def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -> dict[int, Numeric]:
     """What the report says of each leaf that it names, by birth."""
     if not isinstance(report, Report):
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
-    leaves: defaultdict[str, list[Node]] = defaultdict(list)
-    for node in nodes:
-        if node.op is None and node.needs:
-            leaves[leaf_name(node)].append(node)
-    rows: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in report.rows:
-        if row.order == 1 and row.point == 0:
-            rows[row.name].append(row)
+    leaves = grouped((leaf_name(node), node) for node in nodes if node.op is None and node.needs)
+    rows = grouped((row.name, row) for row in report.rows if row.order == 1 and row.point == 0)
     if not rows:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
     numerics = {}

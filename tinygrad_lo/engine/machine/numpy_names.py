@@ -109,9 +109,7 @@ def unchanged(x: Any) -> Any:
     return x
 
 
-SAME_NAME = """
-sum prod max min broadcast_to concatenate pad cumsum cumprod einsum nan_to_num
-"""
+SAME_NAME = "sum prod max min broadcast_to concatenate pad cumsum cumprod einsum nan_to_num"
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     getattr(np, name): OURS[name]
     for name in (*COMPOSED, *SAME_NAME.split())
@@ -179,6 +177,14 @@ def unsupported(function: Any, name: str = "") -> UnsupportedError:
     )
 
 
+def users_own(ufunc: Any) -> Callable[..., Any]:
+    """The op that a user has added under the name of a ufunc of NumPy's."""
+    op = TABLE.get(ufunc.__name__)
+    if op is None or getattr(np, ufunc.__name__, None) is not ufunc:
+        raise unsupported(ufunc)
+    return op.apply
+
+
 def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     """Answer `ufunc(*inputs)` when one of the inputs is a tensor."""
     if "out" in options:
@@ -195,12 +201,7 @@ def call_ufunc(ufunc: Any, method: str, inputs: tuple[Any, ...], options: dict[s
         return REDUCE_METHODS[ufunc](inputs[0], axis, keepdims)
     if method != "__call__":
         raise unsupported(getattr(ufunc, method), f"np.{ufunc.__name__}.{method}")
-    ours = UFUNCS.get(ufunc)
-    if ours is None:
-        op = TABLE.get(ufunc.__name__)  # a user may have added it under the name of the ufunc
-        if op is None or getattr(np, ufunc.__name__, None) is not ufunc:
-            raise unsupported(ufunc)
-        ours = op.apply
+    ours = UFUNCS.get(ufunc) or users_own(ufunc)
     refuse_options(f"np.{ufunc.__name__}", options)
     return ours(*inputs)
 

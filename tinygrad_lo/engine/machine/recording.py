@@ -165,9 +165,12 @@ class Recording(mode):
         known = [parent for parent in parents if parent is not None]
         if count and not known:
             return data
-        tensors = [x for x in inputs[:count] if isinstance(x, Node)]
         wanted = op.differentiable and not modes.grad_off and any(parent.needs for parent in known)
         out = node_of(op, data, parents, values, needs=wanted)
+        return self.answer(op, out, [x for x in inputs[:count] if isinstance(x, Node)])
+
+    def answer(self, op: Op, out: Node, tensors: list[Node]) -> Any:
+        """What f gets: the recorded node where it called the op with tensors, else the array itself."""
         if all(x.plain for x in tensors):  # a tensor of f's that is made of an argument is no array
             out.__class__ = Data
         mark(out)
@@ -175,6 +178,7 @@ class Recording(mode):
             self.always.append(out)
         if tensors:
             return self.copied(out)
+        data = out.value
         if type(data) is ndarray:
             self.arrays[memory(data)] = out  # it stands for this array from here on
         else:

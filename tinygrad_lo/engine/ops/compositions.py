@@ -231,9 +231,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
     if np.shape(weights) != shape:
         along = tuple(i % len(shape) for i in as_tuple(axis, len(shape)))
         if axis is None or np.shape(weights) != tuple(shape[i] for i in along):
-            raise ShapeError(
-                f"average: weights of shape {np.shape(weights)} for axis={axis} of shape {shape}"
-            )
+            raise ShapeError(f"average: weights of {np.shape(weights)} for axis={axis} of shape {shape}")
         order = tuple(map(int, np.argsort(along)))
         weights = np.reshape(
             np.transpose(weights, order), [n if i in along else 1 for i, n in enumerate(shape)]

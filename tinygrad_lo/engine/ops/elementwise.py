@@ -267,9 +267,7 @@ _nan_to_num = op("nan_to_num", lambda x, *values: np.nan_to_num(x, True, *values
 def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     """`np.nan_to_num`, which never writes into its input: copy=False is refused."""
     if not copy:
-        raise UnsupportedError(
-            "np.nan_to_num: copy=False would write into a tensor that a graph may have used"
-        )
+        raise UnsupportedError("np.nan_to_num: copy=False would write into a tensor that a graph may use")
     return _nan_to_num(
         x, *(number("nan_to_num", "nan, posinf or neginf", value) for value in (nan, posinf, neginf))
     )

@@ -87,6 +87,11 @@ def dot(a: Any, b: Any) -> Any:
     return matmul(a, b) if len(n) <= 2 else tensordot(a, b, (-1, -2))
 
 
+def once(letters: str) -> str:
+    """The letters that come once, in the alphabet's order: what einsum keeps by itself."""
+    return "".join(sorted(letter for letter in letters if letters.count(letter) == 1))
+
+
 def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     """Subscripts with '...' as letters and the output written out: ("ij,j" -> ["ij", "j"], "i")."""
     text = subscripts.replace(" ", "")
@@ -101,8 +106,7 @@ def explicit(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     dots = "".join(free[:longest])
     full = [spelled_out(t, n, dots, subscripts) for t, n in zip(terms, ndims, strict=True)]
     if not arrow:
-        letters = "".join(full)
-        return full, dots + "".join(sorted(c for c in {*letters} if letters.count(c) == 1 and c not in dots))
+        return full, dots + once("".join(full).translate(dict.fromkeys(map(ord, dots))))
     if dots and "..." not in right:
         raise ShapeError(f"einsum: {subscripts!r} has axes in '...' that its output leaves out")
     return full, right.replace("...", dots)

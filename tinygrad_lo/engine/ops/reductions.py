@@ -297,7 +297,7 @@ def row_starts(rows: int, columns: int) -> Array:
     return starts
 
 
-ROWS = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
+ROW_SAMPLES = ((Shape(3, 4), -1), (Shape(3, 4), 0), (Shape(2, 3, 4), (1, 2)), (Shape(5), None), (Shape(), None), (Shape(0, 3), 1))  # fmt: skip
 
 
 @in_float32
@@ -308,7 +308,7 @@ def softmax_forward(x: Array, axis: Axis) -> Array:
 
 # The slope of logsumexp; from the inputs, whose differences to its rounded output say nothing at 1e16.
 softmax = op("softmax", softmax_forward, options=True, composite=True,
-             samples=ROWS, refuse=refuse_axis("softmax"),
+             samples=ROW_SAMPLES, refuse=refuse_axis("softmax"),
              spelling="np.exp({0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0))",
              symbol="softmax {0}",
              about="e^x / Σ e^x: scores to probabilities.",
@@ -328,7 +328,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 _log_softmax = op("log_softmax", log_softmax_forward, options=True, composite=True,
-                  samples=ROWS, refuse=refuse_axis("log_softmax"),
+                  samples=ROW_SAMPLES, refuse=refuse_axis("log_softmax"),
                   spelling="{0} - np.logaddexp.reduce(np.atleast_1d({0}), axis={1}, keepdims=np.ndim({0}) > 0)",
                   symbol="log softmax {0}", kind="mixes",
                   probability="makes", about="log of e^x / Σ e^x: scores to log-probabilities, finite at any finite scores.",

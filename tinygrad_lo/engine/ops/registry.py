@@ -117,6 +117,15 @@ def composed(
     return register
 
 
+def must_be_rules(name: str, rules: Any) -> None:
+    """One rule for each input, of one at least."""
+    several = isinstance(rules, (list, tuple)) and len(rules) > 0
+    if not several or not all(rule is None or callable(rule) for rule in rules):
+        raise OptionError(
+            f"define_op: {name} needs one rule (function or None) for each input, got {rules!r}"
+        )
+
+
 @public
 def define_op(
     name: str,
@@ -149,11 +158,7 @@ def define_op(
         >>> _ = lo.engine.ops.TABLE.pop("cube")  # leave the table as it was
     """
     must_be_free(name)
-    several = isinstance(rules, (list, tuple)) and len(rules) > 0
-    if not several or not all(rule is None or callable(rule) for rule in rules):
-        raise OptionError(
-            f"define_op: {name} needs one rule (function or None) for each input, got {rules!r}"
-        )
+    must_be_rules(name, rules)
     holes = ", ".join(f"{{{i}}}" for i in range(len(rules)))
     if symbol is not None and "{" not in symbol and len(rules) != 2:
         symbol = f"{symbol}({holes})"
