@@ -3,6 +3,7 @@
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.optim.optimizer import Optimizer
 
 LOSSES = [5, 4, 4, 4, 4, 4, 3, 3, 3, 3, 3, 3, 3, 2.9, 2.9, 2.9, 2.9, 2.9]
 RISING = [1, 2, 3, 3, 3, 3.0001, 4, 4, 4, 4, 4, 4.1]
@@ -123,3 +124,15 @@ def test_patterns_that_are_refused(patterns, message):
 def test_an_option_that_the_optimizer_lacks_is_met_by_it():
     with pytest.raises(lo.errors.OptionError, match="did you mean 'momentum'"):
         lo.optim.SGD(lo.optim.parameter_groups(model(), {"*": {"momentumm": 0.9}}), lr=0.1)
+
+
+def test_an_optimizer_of_ones_own_may_have_options_of_any_type():
+    class Odd(Optimizer):
+        def __init__(self, params, lr: float = 0.1, *, way: str = "down", table=None):
+            self._begin(locals())
+
+        def rule(self, w, g, state, group):
+            return w - group["lr"] * g if group["way"] == "down" else w + group["lr"] * g
+
+    opt = Odd([lo.Parameter([1.0], name="w")], way="up", table={1: 2})
+    assert (opt.param_groups[0]["way"], opt.param_groups[0]["table"]) == ("up", {1: 2})

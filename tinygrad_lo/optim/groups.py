@@ -29,9 +29,9 @@ def options_of(kind: type) -> dict[str, inspect.Parameter]:
 
 
 def reader(option: inspect.Parameter) -> OptionReader:
-    """What reads an option: the one of its name, else of its type."""
+    """What reads an option: the one of its name, else of its type; of another type, the rule's own."""
     kind = getattr(option.annotation, "__name__", option.annotation)
-    return READERS.get(option.name) or BY_TYPE[kind]
+    return READERS.get(option.name) or BY_TYPE.get(kind) or (lambda _, __, value: value)
 
 
 class ParamGroup(dict[str, Any]):
