@@ -131,7 +131,7 @@ def test_an_optimizer_of_ones_own_may_have_options_of_any_type():
         def __init__(self, params, lr: float = 0.1, *, way: str = "down", table=None):
             self._begin(locals())
 
-        def rule(self, w, g, state, group):
+        def rule(self, w, g, _, group):
             return w - group["lr"] * g if group["way"] == "down" else w + group["lr"] * g
 
     opt = Odd([lo.Parameter([1.0], name="w")], way="up", table={1: 2})
