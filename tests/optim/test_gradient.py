@@ -229,7 +229,7 @@ def test_a_closure_computes_the_loss_and_step_returns_it():
 def test_repr_shows_the_resolved_choices_and_the_names():
     W, b = lo.Parameter(np.zeros((2, 3)), name="W"), lo.Parameter(np.zeros(3))
     text = repr(SGD([{"params": [W, b]}, {"params": [lo.Parameter(1.0)], "lr": 0.5}], lr=0.1, momentum=0.9))
-    rest = "momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True"
+    rest = "momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True, l1=0.0"
     assert text == (f"SGD(\n  group 0: lr=0.1, {rest}  [W, 3]\n  group 1: lr=0.5, {rest}  [scalar]\n)")
 
 
@@ -320,3 +320,35 @@ def test_a_rule_of_a_users_own_replaces_that_of_sgd():
     w.grad = [10.0, -0.1]
     Sign([w], lr=0.5).step()
     np.testing.assert_array_equal(w.data, [0.5, -1.5])
+
+
+def test_the_proximal_step_makes_useless_weights_exactly_zero():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 20))
+    y = X[:, :3] @ [2.0, -1.0, 0.5]
+    w = lo.Parameter(0.1 * rng.standard_normal(20), name="w")
+    opt = SGD([w], lr=0.1, l1=0.2)
+    step = lo.compile(lambda X, y: lo.losses.mse(X @ w, y), optimizer=opt)
+    for _ in range(400):
+        step(X, y)
+    assert np.count_nonzero(w.data) == 3
+    assert (w.data[3:] == 0.0).all()
+    # The least of mse + 0.2 · Σ|w|: there, the slope of mse is −0.2 sign(w), and at most 0.2 where w is 0.
+    slope = lo.value_and_grad(lambda v: lo.losses.mse(X @ v, y))(w.data)[1]
+    assert slope[:3] == pytest.approx(-0.2 * np.sign(w.data[:3]), abs=1e-6)
+    assert (abs(slope[3:]) <= 0.2).all()
+
+
+def test_the_soft_threshold_by_hand():
+    w = lo.Parameter(np.array([1.0, -1.0, 0.04, -0.06], np.float32))
+    opt = SGD([w, s := lo.Parameter(-0.5)], lr=0.1, l1=0.5)
+    w.grad, s.grad = np.zeros(4, np.float32), np.float64(0.0)
+    opt.step()
+    assert w.data.tolist() == pytest.approx([0.95, -0.95, 0.0, -0.01])
+    assert w.data[2] == 0.0
+    assert (w.dtype, s.item()) == (np.float32, -0.45)
+    assert "w ← sign(w) · max(abs(w) − 0.1 · 0.5, 0)" in opt.formula()
+    with pytest.raises(lo.errors.OptionError, match="l1 must be finite and >= 0, got -1"):
+        SGD([w], lr=0.1, l1=-1)
+    with pytest.raises(lo.errors.OptionError, match="l1 needs momentum 0"):
+        SGD([w], lr=0.1, momentum=0.9, l1=0.1)

@@ -7,7 +7,7 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from numpy import array, copy, empty_like, multiply, ndarray, subtract
+from numpy import array, clip, copy, empty_like, multiply, ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
@@ -25,17 +25,26 @@ def descend(w: Array, g: Array, _: Any, lr: Any) -> Array:
     return subtract(w, move, move) if type(move) is ndarray else w - move
 
 
+def soft_threshold(w: Array, amount: float) -> Array:
+    """Each element nearer to 0 by an amount, and 0 where it is no further: the proximal step of L1."""
+    near = clip(w, -amount, amount)
+    return subtract(w, near, near) if type(near) is ndarray else w - near
+
+
 class SGD(Optimizer):
-    """Gradient descent, with momentum, Nesterov's look-ahead and weight decay.
+    """Gradient descent, with momentum, Nesterov's look-ahead, weight decay and L1.
 
     The first step ignores dampening: v ← lr · g, or v ← g with lr_in_velocity=False. With a constant
     learning rate both forms of the velocity are equal; when it changes, the lectures' form keeps old
-    steps as they were, PyTorch's rescales them. Nesterov needs momentum, and no dampening.
+    steps as they were, PyTorch's rescales them. Nesterov needs momentum, and no dampening. With l1, each
+    step ends with the soft threshold: weights that the loss does not need become exactly 0, where the
+    gradient of `lo.losses.l1` only lets them swing about 0; it goes without momentum.
 
         {rule}
 
     Source:   lectures 000 and 003 (v ← γv + η∇f, θ ← θ − v: γ is momentum, η lr, θ w); Sutskever et al.
-              2013 for Nesterov. PyTorch is lr_in_velocity=False.
+              2013 for Nesterov; Parikh and Boyd 2014, Proximal algorithms, for l1. PyTorch is
+              lr_in_velocity=False.
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
@@ -65,16 +74,22 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         lr_in_velocity: bool = True,
+        l1: float = 0.0,
     ) -> None:
         self._begin(locals())
 
     @staticmethod
     def conflict(options: Mapping[str, Any], /) -> str | None:
-        """Nesterov's form has no meaning without momentum, or with dampening."""
+        """Nesterov's form has no meaning without momentum, or with dampening; L1 another one with it."""
         if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
             return (
                 f"nesterov needs momentum > 0 and dampening 0, got "
                 f"momentum={options['momentum']}, dampening={options['dampening']}"
+            )
+        if options["l1"] and options["momentum"]:
+            return (
+                f"l1 needs momentum 0, got momentum={options['momentum']}: as a velocity adds up gradients, "
+                f"the soft threshold would count for 1 − momentum of what it says"
             )
         return None
 
@@ -82,10 +97,12 @@ class SGD(Optimizer):
         g = decayed(w, g, group)
         lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
         if not momentum:
-            return descend(w, g, None, lr)
+            new = descend(w, g, None, lr)
+            del g  # with weight decay it is an array of its own, and another one is needed
+            return soft_threshold(new, lr * group["l1"]) if group["l1"] else new
         ours = group["lr_in_velocity"]
         pull = multiply(g, lr, empty_like(w)) if ours else g
-        del g  # with weight decay it is an array of its own, and another one is needed
+        del g
         v = state.get("v")
         if v is None:
             v = state["v"] = copy(pull)
@@ -107,7 +124,7 @@ class SGD(Optimizer):
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
-        if group["momentum"] or group["weight_decay"] or type(self).rule is not SGD.rule:
+        if group["momentum"] or group["weight_decay"] or group["l1"] or type(self).rule is not SGD.rule:
             super().update(params, grads, group)
             return
         lr = group["lr"]
@@ -118,7 +135,8 @@ class SGD(Optimizer):
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         lr, momentum = group["lr"], group["momentum"]
         if not momentum:
-            return [gradient_line(group), f"w ← w − {lr} · g"]
+            last = [f"w ← sign(w) · max(abs(w) − {lr} · {group['l1']}, 0)"] if group["l1"] else []
+            return [gradient_line(group), f"w ← w − {lr} · g", *last]
         damped = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
         if group["lr_in_velocity"]:
             pull, move, ahead = f"{lr} · g", "v", f"({lr} · g + {momentum} · v)"

@@ -135,7 +135,10 @@ class Optimizer:
             if name is not None and name in names:
                 first = names[name]
                 where = f"groups {first} and {new.number}" if first != new.number else "the same group"
-                raise OptionError(f"{self}: {name!r} names two parameters, in {where}")
+                raise OptionError(
+                    f"{self}: {name!r} names two parameters, in {where}, and state is saved by name; pass a "
+                    f"Module that holds both layers, or pairs such as ('a.{name}', p)"
+                )
             names[name] = new.number
 
     def zero_grad(self, **foreign: Any) -> None:

@@ -118,7 +118,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.amax: reductions.max, np.amin: reductions.min, np.ravel: shapes.flatten, np.clip: np_clip,
     np.real: unchanged, np.real_if_close: unchanged,
     np.fft.fftshift: compositions.fftshift, np.fft.ifftshift: compositions.ifftshift,
-    np.linalg.inv: linear.inv, np.linalg.solve: linear.solve,
+    np.linalg.inv: linear.inv,
+    np.linalg.solve: lambda a, b: linear.solve(a, b),  # noqa: PLW0108 (says the names)
     np.linalg.det: linear.det, np.linalg.slogdet: linear.slogdet,
     np.linalg.norm: np_norm, np.lib.stride_tricks.sliding_window_view: np_windows,
     np.where: lambda condition, x, y: elementwise.where(condition, x, y),  # noqa: PLW0108 (checks how many)
