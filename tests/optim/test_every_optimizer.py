@@ -82,6 +82,7 @@ def same(xs, ys):
 # -------------------------------------------------------------------------------------- the checks
 
 
+FUNCTIONS = {"sqrt": np.sqrt, "sign": np.sign, "max": np.maximum}
 SIGNS = {"←": "=", "−": "-", "·": "*", "^": "**", "²": "**2", "½": "0.5", "∇f(w)": "gradient", "μ'": "next_μ"}
 
 
@@ -102,7 +103,7 @@ def the_printed_formula_is_the_rule(kind):
         title, header, *lines = opt.formula().splitlines()
         assert (title, header) == (kind.__name__, "  group 0  [w]")
         run(opt, gradients(1))
-        space = {"sqrt": np.sqrt, "sign": np.sign, "max": np.maximum, "w": w.data}
+        space = {**FUNCTIONS, "w": w.data}
         space |= {{"product": "Π"}.get(k, k): np.copy(x) for k, x in opt.state[w].items()}
         for t, g in enumerate(gradients(7), 2):
             run(opt, [g])
@@ -117,14 +118,8 @@ def the_first_step_starts_from_zeros(kind):
             continue  # not of the first gradient
         w = parameter()
         opt = kind(w, **options)
-        space = dict.fromkeys(kind.state_kinds, 0.0) | {
-            "sqrt": np.sqrt,
-            "sign": np.sign,
-            "max": np.maximum,
-            "Π": 1.0,
-            "t": 1,
-        }
-        space |= {"w": w.data, "gradient": gradients(1)[0]}
+        space = dict.fromkeys(kind.state_kinds, 0.0) | FUNCTIONS
+        space |= {"w": w.data, "gradient": gradients(1)[0], "Π": 1.0, "t": 1}
         perform(opt.formula().splitlines()[2:], space)
         run(opt, gradients(1))
         np.testing.assert_allclose(w.data, space["w"], rtol=1e-12, atol=1e-14, err_msg=str(options))
