@@ -25,9 +25,6 @@ def optimizers():
     return [thing for thing in things if isinstance(thing, type) and issubclass(thing, Optimizer)]
 
 
-# --------------------------------------------------------------------------- options, from the signature
-
-
 def defaults(kind):
     """All options; those that have to be said get a value."""
     return {k: 0.1 if p.default is p.empty else p.default for k, p in options_of(kind).items()}
