@@ -25,7 +25,8 @@ def main(folder: Path) -> list[str]:
     figure, (axes,) = panels()
     lines = []
     for method, color, at in (
-        ("forward", ORANGE, (1e-12, 3e-2)), ("central", BLUE, (2e-4, 2e-12)), ("complex", GREEN, (3e-6, 3e-16)),
+        ("forward", ORANGE, (1e-12, 3e-2)), ("central", BLUE, (2e-4, 2e-12)),
+        ("complex", GREEN, (3e-6, 3e-16)),
     ):  # fmt: skip
         if method == "complex":  # Im f(x + ih) / h: nothing is subtracted
             slopes = [np.imag(f(POINT + 1j * h)) / h for h in steps]
