@@ -90,6 +90,7 @@ def perform(lines, space):
     for line in lines:
         for sign, code in SIGNS.items():
             line = line.replace(sign, code)
+        line = re.sub(r"\|(\w+)\|", r"abs(\1)", line)
         line = re.sub(r"√([^\s()]+)", r"sqrt(\1)", line).replace("√(", "sqrt(")
         exec(line.strip(), {}, space)
 
@@ -102,7 +103,7 @@ def the_printed_formula_is_the_rule(kind):
         title, header, *lines = opt.formula().splitlines()
         assert (title, header) == (kind.__name__, "  group 0  [w]")
         run(opt, gradients(1))
-        space = {"sqrt": np.sqrt, "max": np.maximum, "w": w.data}
+        space = {"sqrt": np.sqrt, "max": np.maximum, "sign": np.sign, "w": w.data}
         space |= {{"product": "Π"}.get(k, k): np.copy(x) for k, x in opt.state[w].items()}
         for t, g in enumerate(gradients(7), 2):
             run(opt, [g])
@@ -118,7 +119,7 @@ def the_first_step_starts_from_zeros(kind):
         w = parameter()
         opt = kind(w, **options)
         space = dict.fromkeys(kind.state_kinds, 0.0) | {"sqrt": np.sqrt, "max": np.maximum, "Π": 1.0, "t": 1}
-        space |= {"w": w.data, "gradient": gradients(1)[0]}
+        space |= {"sign": np.sign, "w": w.data, "gradient": gradients(1)[0]}
         perform(opt.formula().splitlines()[2:], space)
         run(opt, gradients(1))
         np.testing.assert_allclose(w.data, space["w"], rtol=1e-12, atol=1e-14, err_msg=str(options))

@@ -158,6 +158,107 @@ def test_zero_grad_forgets():
     assert w.grad is None
 
 
+# ------------------------------------------------------------------------------- the soft threshold
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 4)])
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_l1_shrinks_every_weight_and_stops_at_zero(momentum, shape, dtype):
+    rng = np.random.default_rng(3)
+    start = rng.standard_normal(shape).astype(dtype)[()]
+    w = lo.Parameter(start)
+    w.grad = np.zeros(shape, dtype)[()]
+    SGD(w, lr=0.5, l1=1.0, momentum=momentum).step()
+    expected = np.sign(start) * np.maximum(abs(start) - dtype(0.5), 0)
+    np.testing.assert_array_equal(w.data, expected)
+    assert type(w.data) is (np.ndarray if shape else dtype)
+    assert w.dtype == dtype
+    assert not np.signbit(np.asarray(w.data)[np.asarray(w.data) == 0]).any()  # zeros are +0
+
+
+def test_l1_begins_at_the_edge_of_the_threshold():
+    w = lo.Parameter([0.25, np.nextafter(0.25, 1), -0.25, 0.0, -0.0])
+    w.grad = np.zeros(5)
+    SGD(w, lr=0.25, l1=1.0).step()
+    assert (w.data == 0).tolist() == [True, False, True, True, True]
+
+
+def lasso(rng, compiled=False, steps=3000, l1=0.1, **options):
+    """½ mean (Xw − y)² + l1 Σ|w|, with two weights of ten that matter; returns X, y, w."""
+    X = rng.standard_normal((50, 10))
+    y = X[:, 0] * 2.0 - X[:, 3] + 0.1 * rng.standard_normal(50)
+    w = lo.Parameter(np.full(10, 0.3))
+    opt = SGD(w, lr=0.1, l1=l1, **options)
+
+    def loss_of():
+        return lo.losses.mse(X @ w, y) * 0.5
+
+    step = lo.compile(loss_of, optimizer=opt) if compiled else None
+    for _ in range(steps):
+        if step is not None:
+            step()
+            continue
+        opt.zero_grad()
+        loss_of().backward()
+        opt.step()
+    return X, y, w.data
+
+
+@pytest.mark.parametrize(
+    ("options", "longer"),
+    [
+        ({}, 1),
+        ({"momentum": 0.9}, 10),
+        ({"momentum": 0.5, "nesterov": True}, 2),
+        ({"momentum": 0.8, "dampening": 0.2, "lr_in_velocity": False}, 4),
+    ],
+    ids=str,
+)
+def test_l1_ends_where_the_lasso_is_smallest(options, longer, rng):
+    """At the minimum, the data's slope is −0.1 sign(w) of the weights that are left, and within ±0.1 else.
+
+    Momentum makes steps along the gradient longer, and not the threshold.
+    """
+    X, y, w = lasso(rng, compiled=True, l1=0.1 * longer, **options)
+    slope = X.T @ (X @ w - y) / len(y)
+    left = w != 0
+    assert left.tolist() == [True, False, False, True] + [False] * 6
+    np.testing.assert_allclose(slope[left], -0.1 * np.sign(w[left]), atol=1e-9)
+    assert (abs(slope[~left]) < 0.1).all()
+
+
+def test_l1_in_a_compiled_step_gives_the_same_bits():
+    ends = [lasso(np.random.default_rng(0), compiled, 60, momentum=0.9)[2] for compiled in (False, True)]
+    np.testing.assert_array_equal(*ends)
+
+
+def test_plain_descent_on_the_penalty_only_oscillates_about_zero():
+    """What `losses.l1` warns of: the penalty as a term of the loss never gives a zero; the threshold does."""
+    w = lo.Parameter([1.03])
+    opt = SGD(w, lr=0.1)
+    for _ in range(100):
+        opt.zero_grad()
+        lo.losses.l1(w).backward()
+        opt.step()
+    assert 0 < abs(w.item()) < 0.1
+
+
+def test_l1_is_an_option_of_a_group_that_may_change():
+    W, b = lo.Parameter([0.05], name="W"), lo.Parameter([0.05], name="b")
+    opt = SGD([{"params": W, "l1": 1.0}, {"params": b}], lr=0.1)
+    assert "w ← sign(w) · max(|w| − 0.1 · 1.0, 0)" in opt.formula()
+    for p in (W, b):
+        p.grad = np.zeros(1)
+    opt.step()
+    assert (W.item(), b.item()) == (0.0, 0.05)
+    opt.param_groups[1]["l1"] = 0.2
+    opt.step()
+    assert b.item() == pytest.approx(0.03)
+    with pytest.raises(lo.errors.OptionError, match="group 1: l1 must be"):
+        opt.param_groups[1]["l1"] = -0.1
+
+
 # --------------------------------------------------------------------------- forgotten zero_grad
 
 
@@ -229,7 +330,7 @@ def test_a_closure_computes_the_loss_and_step_returns_it():
 def test_repr_shows_the_resolved_choices_and_the_names():
     W, b = lo.Parameter(np.zeros((2, 3)), name="W"), lo.Parameter(np.zeros(3))
     text = repr(SGD([{"params": [W, b]}, {"params": [lo.Parameter(1.0)], "lr": 0.5}], lr=0.1, momentum=0.9))
-    rest = "momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True"
+    rest = "momentum=0.9, dampening=0.0, nesterov=False, weight_decay=0.0, lr_in_velocity=True, l1=0.0"
     assert text == (f"SGD(\n  group 0: lr=0.1, {rest}  [W, 3]\n  group 1: lr=0.5, {rest}  [scalar]\n)")
 
 

@@ -13,6 +13,8 @@ RULES = {
     "SGD": ("SGD", {"lr": 0.05}),
     "momentum": ("SGD", {"lr": 0.05, "momentum": 0.9, "dampening": 0.1, "lr_in_velocity": False}),
     "nesterov": ("SGD", {"lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    "soft threshold": ("SGD", {"lr": 0.05, "l1": 0.5}),
+    "soft threshold, momentum": ("SGD", {"lr": 0.05, "l1": 0.5, "momentum": 0.9, "weight_decay": 0.01}),
     "Adagrad": ("Adagrad", {}),
     "Adadelta": ("Adadelta", {}),
     "RMSprop": ("RMSprop", {"centered": True, "momentum": 0.5}),

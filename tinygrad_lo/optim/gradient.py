@@ -7,7 +7,7 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar
 
-from numpy import array, copy, empty_like, multiply, ndarray, subtract
+from numpy import array, copy, empty_like, maximum, minimum, multiply, ndarray, subtract
 
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import stepped
@@ -25,17 +25,31 @@ def descend(w: Array, g: Array, _: Any, lr: Any) -> Array:
     return subtract(w, move, move) if type(move) is ndarray else w - move
 
 
+def soften(w: Array, threshold: float) -> Array:
+    """sign(w) · max(|w| − threshold, 0), written into `w` if it is an array: a small weight becomes +0.0."""
+    if type(w) is not ndarray:
+        return w - type(w)(min(max(w, -threshold), threshold))
+    near = maximum(w, -threshold)
+    return subtract(w, minimum(near, threshold, out=near), w)
+
+
 class SGD(Optimizer):
-    """Gradient descent, with momentum, Nesterov's look-ahead and weight decay.
+    """Gradient descent, with momentum, Nesterov's look-ahead, weight decay and weights that become exactly 0.
 
     The first step ignores dampening: v ← lr · g, or v ← g with lr_in_velocity=False. With a constant
     learning rate both forms of the velocity are equal; when it changes, the lectures' form keeps old
     steps as they were, PyTorch's rescales them. Nesterov needs momentum, and no dampening.
 
+    l1 adds l1 · Σ |w| to what is minimized, by a soft threshold after the step (proximal gradient, ISTA):
+    weights within lr · l1 of 0 become exactly 0. With 0, the default, the last line is left out. The
+    velocity does not hold it: with momentum, steps along the gradient are longer, the threshold is not, and
+    the penalty that is minimized is (1 − momentum) / (1 − dampening) · l1 · Σ |w|.
+
         {rule}
 
     Source:   lectures 000 and 003 (v ← γv + η∇f, θ ← θ − v: γ is momentum, η lr, θ w); Sutskever et al.
-              2013 for Nesterov. PyTorch is lr_in_velocity=False.
+              2013 for Nesterov. PyTorch is lr_in_velocity=False. l1: Parikh and Boyd 2014, "Proximal
+              Algorithms", sections 4.2 and 6.5.2; ISTA is Daubechies, Defrise, De Mol 2004.
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
@@ -48,6 +62,11 @@ class SGD(Optimizer):
           group 1  [b]
             g ← ∇f(w)
             w ← w − 0.1 · g
+        >>> few = lo.Parameter([0.5, -0.5, 0.01])
+        >>> few.grad = [0.0, 0.0, 0.0]
+        >>> SGD(few, lr=0.1, l1=1.0).step()
+        >>> print(few.data.round(6))
+        [ 0.4 -0.4  0. ]
     """
 
     state_kinds: ClassVar[dict[str, str]] = {"v": "array?"}
@@ -65,6 +84,7 @@ class SGD(Optimizer):
         nesterov: bool = False,
         weight_decay: float = 0.0,
         lr_in_velocity: bool = True,
+        l1: float = 0.0,
     ) -> None:
         self._begin(locals())
 
@@ -79,6 +99,11 @@ class SGD(Optimizer):
         return None
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
+        new = self._moved(w, g, state, group)
+        return soften(new, group["lr"] * group["l1"]) if group["l1"] else new
+
+    def _moved(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
+        """The new value before the soft threshold."""
         g = decayed(w, g, group)
         lr, momentum, dampening = group["lr"], group["momentum"], group["dampening"]
         if not momentum:
@@ -107,7 +132,7 @@ class SGD(Optimizer):
 
     def update(self, params: list[Any], grads: list[Array], group: ParamGroup) -> None:
         """Plain descent remembers nothing, and skips what only a state needs: a third of its time."""
-        if group["momentum"] or group["weight_decay"] or type(self).rule is not SGD.rule:
+        if group["momentum"] or group["weight_decay"] or group["l1"] or type(self).rule is not SGD.rule:
             super().update(params, grads, group)
             return
         lr = group["lr"]
@@ -117,12 +142,13 @@ class SGD(Optimizer):
 
     def equations(self, group: Mapping[str, Any]) -> list[str]:
         lr, momentum = group["lr"], group["momentum"]
+        soft = [f"w ← sign(w) · max(|w| − {lr} · {group['l1']}, 0)"] if group["l1"] else []
         if not momentum:
-            return [gradient_line(group), f"w ← w − {lr} · g"]
+            return [gradient_line(group), f"w ← w − {lr} · g", *soft]
         damped = f"(1 − {group['dampening']}) · " if group["dampening"] else ""
         if group["lr_in_velocity"]:
             pull, move, ahead = f"{lr} · g", "v", f"({lr} · g + {momentum} · v)"
         else:
             pull, move, ahead = "g", f"{lr} · v", f"{lr} · (g + {momentum} · v)"
         velocity = f"v ← {momentum} · v + {damped}{pull}"
-        return [gradient_line(group), velocity, f"w ← w − {ahead if group['nesterov'] else move}"]
+        return [gradient_line(group), velocity, f"w ← w − {ahead if group['nesterov'] else move}", *soft]

@@ -14,7 +14,9 @@ from tinygrad_lo.names import named_leaves
 from tinygrad_lo.options import OptionReader, flag, number, pair, public, unknown, whole
 
 READERS: dict[str, OptionReader] = {
-    **dict.fromkeys(("lr", "weight_decay", "dampening", "momentum_decay"), partial(number, at_least=0.0)),
+    **dict.fromkeys(
+        ("lr", "weight_decay", "dampening", "momentum_decay", "l1"), partial(number, at_least=0.0)
+    ),
     **dict.fromkeys(("momentum", "decay", "rho"), partial(number, at_least=0.0, below=1.0)),
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
