@@ -1,8 +1,8 @@
 """What happens to the two losses when one score of an image is jiggled a bit?
 
 The three images of the slide, right class first. The hinge loss of the first and the last is 0 and stays 0:
-"happy". (10, 9, 9) stands exactly at the margin: a little more costs, a little less does not. The softmax loss
-moves with every score, though by almost nothing where the right class is far ahead.
+"happy". (10, 9, 9) stands exactly at the margin: a little more costs, a little less does not. The softmax
+loss moves with every score, though by almost nothing where the right class is far ahead.
 """
 
 from pathlib import Path

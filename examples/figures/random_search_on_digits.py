@@ -3,6 +3,7 @@
 The lecture's loop on real digits, next to gradient descent with as many looks at the data. Try number n is a
 record with probability 1/n, so 1 000 tries bring about 7.5. With the slide's size 0.0001 all losses are near
 C − 1 = 9; larger W change that a bit, and none comes near what following the slope finds.
+(Both searches draw the same directions, only longer: their records are much the same.)
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from sklearn.model_selection import train_test_split
 from style import BLACK, BLUE, GREEN, ORANGE, label, panels, run, save
 
 import tinygrad_lo as lo
+from tinygrad_lo.optim.search import SearchResult
 
 SLIDES = {
     "002": ["strategy #1, random search: 1000 tries, 15.5 % accuracy", "strategy #2: follow the slope"],
@@ -28,7 +30,7 @@ def digits() -> Data:
     return train_test_split(X, labels, test_size=0.25, stratify=labels, random_state=0)
 
 
-def search(data: Data, size: float, tries: int = 1000) -> tuple[float, lo.optim.SearchResult]:
+def search(data: Data, size: float, tries: int = 1000) -> tuple[float, SearchResult]:
     """The slide's loop: the test accuracy of the best W, and the search."""
     X, X_test, y, y_test = data
     result = lo.optim.random_search(

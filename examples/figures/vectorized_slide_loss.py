@@ -19,7 +19,7 @@ SLIDES = {
 }
 
 
-def L_i_vectorized(x, y, W):  # noqa: N802 (the slide's name)
+def L_i_vectorized(x, y, W):
     """The slide's code, line by line. Its fourth is `margins[y] = 0`."""
     scores = W.dot(x)
     margins = np.maximum(0, scores - scores[y] + 1)
