@@ -34,7 +34,7 @@ def main(folder: Path) -> list[str]:
     table = lo.data.lectures.softmax_against_svm
     jiggle = np.linspace(-1.5, 1.5, 301)
     figure, axes = panels(2)
-    places = {"SVM": ((-0.5, 1.2), (-1.4, 0.13), None), "softmax": ((-1.4, 1.4), (-1.4, 0.006), (-1.4, 1e-7))}
+    places = {"SVM": ((-0.5, 1.2), (-1.4, 0.22), None), "softmax": ((-1.4, 1.4), (-1.4, 0.006), (-1.4, 1e-7))}
     words = ("(10, 9, 9)", "(10, −2, 3)", "(10, −100, −100)")
     for panel, (name, at) in zip(axes, places.items(), strict=True):
         far, near, farther = jiggled(name, jiggle)
@@ -45,7 +45,7 @@ def main(folder: Path) -> list[str]:
             if place:
                 label(panel, text, place, color)
         panel.set(xlabel="change of the last score", ylabel=f"{name} loss")
-    axes[0].texts[1].set_text("(10, −2, 3), (10, −100, −100)")
+    axes[0].texts[1].set_text("(10, −2, 3)\n(10, −100, −100)")
     axes[0].set_ylim(-0.1, 2.6)
     axes[1].set(yscale="log", ylim=(4e-9, 10))
     label(axes[1], "below 0.0000001,\ntoo small to draw", (-1.4, 1.2e-6), GREEN, fontsize=11)
@@ -55,12 +55,10 @@ def main(folder: Path) -> list[str]:
     lines = []
     for name, loss in LOSSES.items():
         values = np.asarray(loss(table.scores, table.labels, reduction="none"))
-        lines.append(f"{name} of the three images " + " ".join(f"{x:.4f}" for x in values))
+        lines.append(f"{name} of the three images " + " ".join(f"{abs(x):.4f}" for x in values))
         scores = lo.Tensor(table.scores, requires_grad=True)
         slope = lo.grad(loss(scores, table.labels, reduction="sum"), scores)
-        lines.append(
-            f"{name}, slope by the last score " + " ".join(f"{x:.4f}" for x in np.asarray(slope)[:, 2])
-        )
+        lines.append(f"{name}, slopes " + " ".join(f"{x:.4f}" for x in np.asarray(slope)[:, 2]))
     return lines
 
 

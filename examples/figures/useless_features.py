@@ -1,9 +1,8 @@
 """Which weights do L1 and L2 leave when 17 of 20 features are useless?
 
-L1 leaves exactly the three that matter: a proximal step, lo.optim.SGD(..., l1=λ), makes all others exactly
-0. L2 makes the useless ones small, and none of them 0. Both shrink the three that matter below the truth.
-With L1 as a term of the loss, plain gradient descent only oscillates about 0: no weight is exactly 0 (see
-losses.l1).
+L1 leaves exactly the three that matter: a proximal step, lo.optim.SGD(..., l1=λ), makes all others exactly 0.
+L2 makes the useless ones small, and none of them 0. Both shrink the three that matter below the truth. With
+L1 as a term of the loss, plain gradient descent only oscillates about 0: no weight is exactly 0 (see losses.l1).
 """
 
 from pathlib import Path
@@ -57,12 +56,8 @@ def main(folder: Path) -> list[str]:
         axis.plot(number[w == 0], w[w == 0], "o", color=color, markerfacecolor="white")
         axis.axhline(0, color=BLACK, linewidth=0.8)
         zeros = int((w == 0).sum())
-        label(
-            axis,
-            f"{name}: {zeros or 'none'} of 20 weights {'are' if zeros else 'is'} exactly 0",
-            (6, 1.5),
-            color,
-        )
+        words = f"{name}: {zeros or 'none'} of 20 weights {'are' if zeros else 'is'} exactly 0"
+        label(axis, words, (6, 1.5), color)
         axis.set(ylabel="weight", ylim=(-1.9, 2.3))
     label(axes[0], "black: the truth", (3.6, -1.45), BLACK)
     label(axes[1], "4 to 20: useless features", (6, -1.45), BLACK)

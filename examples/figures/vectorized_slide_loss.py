@@ -44,9 +44,8 @@ def main(folder: Path) -> list[str]:
     figure.set_layout_engine("constrained", h_pad=0.1)
     axes[0].imshow(x.reshape(8, 8), cmap="gray_r")
     axes[0].set_title(f"the image: a {y}", fontsize=14)
-    largest = abs(gradient).max()
     for k, axis in enumerate([*axes[1:6], *axes[7:]]):
-        axis.imshow(gradient[k].reshape(8, 8), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        axis.imshow(gradient[k].reshape(8, 8), cmap="RdBu_r", vmin=-2, vmax=2)
         times = gradient[k].sum() / x.sum()
         word = f"{times:+.0f} · x".replace("-", "−") if times else "0"
         axis.set_title(f"class {k}:  {word}", fontsize=14, color="#0072B2" if k == y else "black")

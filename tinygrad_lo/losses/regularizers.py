@@ -40,8 +40,9 @@ def l1(params: Any) -> Any:
         R(W) = Σ |W|
 
     Units:    the weight's. Leave the biases out of the list, as the lectures do.
-    At the edges: its slope at a weight of 0 is 0; everywhere else −1 or 1, however small the weight. Gradient
-              descent hovers around 0; a proximal step, W ← sign(W) · max(0, |W| − lr · λ), reaches it.
+    At the edges: its slope at a weight of 0 is 0; everywhere else −1 or 1, however small the weight. Plain
+              gradient descent only oscillates about 0, by lr · λ. Weights become exactly 0 with a proximal
+              step, W ← sign(W) · max(0, |W| − lr · λ), in place of this term: `lo.optim.SGD(..., l1=λ)`.
     Source:   lectures 000 and 002.
     Example:
         >>> import tinygrad_lo as lo

@@ -42,7 +42,9 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
     At the edges: p = 0, or training=False: x unchanged; p = 1: zeros. The mask does not depend on the
               dtype: one seed drops the same values in float32 and in float64.
     Raises:   OptionError: p is not in [0, 1], or rng is no generator.
-    Source:   lectures 000 and 002; p is the probability of dropping (PyTorch, Keras), not of keeping.
+    Source:   lectures 000 and 002; p is the probability of dropping (PyTorch, Keras), not of keeping. The
+              lectures name two relatives that are not here: stochastic depth drops whole layers (Huang et al.
+              2016), fractional pooling draws where the windows lie (Graham 2014, "Fractional Max-Pooling").
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> np.unique(lo.nn.dropout(np.ones(1000), 0.75, rng=0))
