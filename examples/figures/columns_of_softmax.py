@@ -1,7 +1,7 @@
 """How do scores become a loss? exp, normalize, −log: the three columns of both slides, computed anew.
 
-The minus makes a price of the logarithm of a probability, which is never positive. Lecture 002 prints 0.89 for
-a cat of probability 0.13: that is the logarithm to base 10; in nats, as in lecture 000, it is 2.04.
+The minus makes a price of the logarithm of a probability, which is never positive. Lecture 002 prints 0.89
+for a cat of probability 0.13: that is the logarithm to base 10; in nats, as in lecture 000, it is 2.04.
 """
 
 from pathlib import Path

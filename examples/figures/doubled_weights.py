@@ -1,8 +1,8 @@
 """Suppose that W has hinge loss 0. Is it the only one, and have we done anything useful by doubling it?
 
-A linear classifier of real wines (13 measurements, 3 growers) is trained until its hinge loss is 0; then all
-its weights are multiplied by k. From k = 1 on the hinge loss stays 0 and the margins grow with k: W is not
-unique. The softmax loss falls towards 0 though not one decision changes: nothing useful was done.
+A linear classifier of real wines (13 measurements, 3 growers) is trained until its hinge loss is 0; then
+all its weights are multiplied by k. From k = 1 on the hinge loss stays 0 and the margins grow with k: W is
+not unique. The softmax loss falls towards 0 though not one decision changes: nothing useful was done.
 """
 
 from pathlib import Path

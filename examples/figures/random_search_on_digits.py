@@ -1,9 +1,9 @@
 """How far does "a very bad idea" get: 1 000 random W, and keep the best? And how often is there a new best?
 
-The lecture's loop on real digits, next to gradient descent with as many looks at the data. Try number n is a
-record with probability 1/n, so 1 000 tries bring about 7.5. With the slide's size 0.0001 all losses are near
-C − 1 = 9; larger W change that a bit, and none comes near what following the slope finds.
-(Both searches draw the same directions, only longer: their records are much the same.)
+The lecture's loop on real digits, next to gradient descent with as many looks at the data. Try number n is
+a record with probability 1/n, so 1 000 tries bring about 7.5. With the slide's size 0.0001 all losses are
+near C − 1 = 9; larger W change that a bit, and none comes near what following the slope finds. (Both
+searches draw the same directions, only longer: their records are much the same.)
 """
 
 from pathlib import Path

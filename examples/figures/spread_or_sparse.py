@@ -1,8 +1,8 @@
 """Two weights give the same score: which of them do L1 and L2 prefer, the spread or the sparse one?
 
-x = (1, 1, 1, 1): (1, 0, 0, 0) and (¼, ¼, ¼, ¼) both give wᵀx = 1. On the way from one to the other L2 falls from
-1 to 0.25; L1 stays 1, so it has no preference here. Left, with two weights: the smallest circle touches the
-line of equal scores in the middle, the smallest diamond lies along it.
+x = (1, 1, 1, 1): (1, 0, 0, 0) and (¼, ¼, ¼, ¼) both give wᵀx = 1. On the way from one to the other L2 falls
+from 1 to 0.25; L1 stays 1, so it has no preference here. Left, with two weights: the smallest circle
+touches the line of equal scores in the middle, the smallest diamond lies along it.
 """
 
 from pathlib import Path

@@ -1,7 +1,8 @@
 """What has a linear classifier learned of ten digits? Each row of its weights is an image: a template.
 
 Red pixels speak for the digit, blue ones against it; the score is how well an image fits. Both losses find
-much the same templates: the 0 has a hole where ink speaks against it. One template a class is all that it has.
+much the same templates: the 0 has a hole where ink speaks against it. One template a class is all that it
+has.
 """
 
 from pathlib import Path

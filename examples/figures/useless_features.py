@@ -1,8 +1,9 @@
 """Which weights do L1 and L2 leave when 17 of 20 features are useless?
 
-L1 leaves exactly the three that matter: a proximal step, lo.optim.SGD(..., l1=λ), makes all others exactly 0.
-L2 makes the useless ones small, and none of them 0. Both shrink the three that matter below the truth. With
-L1 as a term of the loss, plain gradient descent only oscillates about 0: no weight is exactly 0 (see losses.l1).
+L1 leaves exactly the three that matter: a proximal step, lo.optim.SGD(..., l1=λ), makes all others exactly
+0. L2 makes the useless ones small, and none of them 0. Both shrink the three that matter below the truth.
+With L1 as a term of the loss, plain gradient descent only oscillates about 0: no weight is exactly 0 (see
+losses.l1).
 """
 
 from pathlib import Path
