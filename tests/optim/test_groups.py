@@ -1,5 +1,6 @@
 """lo.optim.parameter_groups, LambdaLR, and what ReduceOnPlateau and SequentialLR can besides."""
 
+import numpy as np
 import pytest
 
 import tinygrad_lo as lo
@@ -64,6 +65,28 @@ def test_a_factor_of_the_step():
     assert bad.t == 0
 
 
+def test_a_factor_for_each_group():
+    opt = lo.optim.SGD([{"params": lo.Parameter([1.0])}, {"params": lo.Parameter([1.0])}], lr=0.5)
+    schedule = lo.optim.LambdaLR(opt, [lambda t: 1 / (1 + t), lambda t: 0.1**t])
+    schedule.step()
+    assert [group["lr"] for group in opt.param_groups] == [0.25, 0.05]
+    for factors in ([lambda t: 1.0], [], [lambda t: 1.0] * 3):
+        with pytest.raises(lo.errors.OptionError, match=f"{len(factors)} factors for 2 groups"):
+            lo.optim.LambdaLR(opt, factors)
+    with pytest.raises(lo.errors.OptionError, match="a function of the step, or a list, got"):
+        lo.optim.LambdaLR(opt, [lambda t: 1.0, 0.5])
+
+
+def test_a_group_that_joins_a_plateau_stays_above_the_minimum_or_where_it_began():
+    opt = sgd()
+    schedule = lo.optim.ReduceOnPlateau(opt, factor=0.1, patience=0, minimum=0.2)
+    for lr in (0.3, 0.05):
+        opt.add_param_group({"params": [lo.Parameter([1.0])], "lr": lr})
+    for _ in range(4):
+        schedule.step(1.0)
+    assert schedule.last == [0.2, 0.2, 0.05]
+
+
 def test_parts_of_no_steps_are_left_out():
     opt = sgd(0.8)
     parts = [
@@ -93,6 +116,11 @@ def test_later_patterns_win_and_equal_options_are_one_group():
     ]
 
 
+def test_equal_numbers_of_other_types_are_equal_options():
+    patterns = {"*.weight": {"lr": 1}, "*.bias": {"lr": np.float64(1.0)}}
+    assert len(lo.optim.parameter_groups(model(), patterns)) == 1
+
+
 def test_what_matches_nothing_keeps_the_optimizers_options():
     opt = lo.optim.Adam(lo.optim.parameter_groups(model(), {"0.*": {"lr": 0.5}}), lr=0.1)
     assert [(len(group["params"]), group["lr"]) for group in opt.param_groups] == [(2, 0.5), (2, 0.1)]
@@ -114,6 +142,8 @@ def test_pairs_and_dicts_are_named_as_they_say():
         ({"*.biass": {"lr": 0.1}}, r"'\*.biass' matches none of \['0.weight', '0.bias'.*did you mean"),
         ({"*.bias": 0.1}, "patterns is a dict such as"),
         (["*.bias"], "patterns is a dict such as"),
+        ({3: {"lr": 0.1}}, "a pattern gives options to names, got 3"),
+        ({"*": {"params": []}}, "a pattern gives options to names"),
     ],
 )
 def test_patterns_that_are_refused(patterns, message):
@@ -136,3 +166,31 @@ def test_an_optimizer_of_ones_own_may_have_options_of_any_type():
 
     opt = Odd([lo.Parameter([1.0], name="w")], way="up", table={1: 2})
     assert (opt.param_groups[0]["way"], opt.param_groups[0]["table"]) == ("up", {1: 2})
+
+
+def test_the_docstring_of_an_option_that_only_the_rule_knows():
+    class Odd(Optimizer):
+        """Goes its own way.
+
+            {rule}
+
+        Source:   nobody.
+        """
+
+        def __init__(self, params, lr: float = 0.1, *, way: str = "down"):
+            self._begin(locals())
+
+        def equations(self, group):
+            return [f"w ← w − {group['lr']} · g"]
+
+    assert "way is of a type that only the rule knows" in " ".join(Odd.__doc__.split())
+
+
+def test_a_default_that_is_a_number_says_that_the_option_is_one():
+    class Loud(Optimizer):
+        def __init__(self, params, lr=0.1, *, gain=1.0, twice=False):
+            self._begin(locals())
+
+    for options in ({"gain": np.nan}, {"gain": "x"}, {"twice": 2}):
+        with pytest.raises(lo.errors.OptionError, match=f"{next(iter(options))} must be"):
+            Loud([lo.Parameter([1.0])], **options)

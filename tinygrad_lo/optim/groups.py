@@ -12,7 +12,7 @@ from tinygrad_lo.engine.naming import name_of, named, quoted
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import first_of, named_leaves
-from tinygrad_lo.options import OptionReader, flag, guess, number, pair, public, unknown, whole
+from tinygrad_lo.options import OptionReader, flag, guess, is_finite, number, pair, public, unknown, whole
 
 READERS: dict[str, OptionReader] = {
     **dict.fromkeys(
@@ -31,9 +31,16 @@ def options_of(kind: type) -> dict[str, inspect.Parameter]:
 
 
 def reader(option: inspect.Parameter) -> OptionReader:
-    """What reads an option: the one of its name, else of its type; of another type, the rule's own."""
-    kind = getattr(option.annotation, "__name__", option.annotation)
-    return READERS.get(option.name) or BY_TYPE.get(kind) or (lambda _, __, value: value)
+    """What reads an option: the one of its name, else of its type, which a default may tell."""
+    kind = option.annotation
+    if kind is option.empty and isinstance(option.default, (bool, float)):
+        kind = type(option.default)
+    return READERS.get(option.name) or BY_TYPE.get(getattr(kind, "__name__", kind)) or as_given
+
+
+def as_given(who: str, name: str, value: Any) -> Any:
+    """Of a type that only the rule knows."""
+    return value
 
 
 class ParamGroup(dict[str, Any]):
@@ -125,7 +132,7 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
     none keeps the optimizer's own. Parameters with the same options are one group. In a pattern * stands for
     anything, ? for a character, [ab] for one of several.
 
-    Raises:   OptionError: a pattern that matches no name; patterns is no dict of dicts.
+    Raises:   OptionError: a pattern matches no name; patterns is no dict of dicts, or names "params".
     Source:   the standard library's fnmatch.
     Example:
         >>> import tinygrad_lo as lo
@@ -146,7 +153,9 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
         )
     pairs = params_of(who, {"params": model})
     names = [str(i) if name is None else name for i, (name, _) in enumerate(pairs)]
-    for pattern in patterns:
+    for pattern, chosen in patterns.items():
+        if not isinstance(pattern, str) or "params" in chosen:
+            raise OptionError(f"{who}: a pattern gives options to names, got {pattern!r}: {chosen!r}")
         if not any(fnmatchcase(name, pattern) for name in names):
             raise OptionError(f"{who}: {pattern!r} matches none of {first_of(names)}{guess(pattern, names)}")
     groups: dict[str, dict[str, Any]] = {}
@@ -154,7 +163,8 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
         options: dict[str, Any] = {}
         for pattern, chosen in patterns.items():
             options |= chosen if fnmatchcase(name, pattern) else {}
-        group = groups.setdefault(repr(sorted(options.items())), {"params": [], **options})
+        same = repr(sorted((k, float(x) if is_finite(x) else x) for k, x in options.items()))  # 1 is 1.0
+        group = groups.setdefault(same, {"params": [], **options})
         group["params"].append(entry(own, p))
     return list(groups.values())
 

@@ -68,6 +68,11 @@ class ReduceOnPlateau(Schedule):
     def lr(self, _: int, i: int) -> float:
         return max(self.minimum, self.initial[i] * self.factor**self.cuts)
 
+    def lr_of_group(self, t: int, i: int) -> float:
+        """Of a group that joined later too not below the minimum, unless it began there."""
+        begun = [*self.initial, *(lr for lr, _ in self.joined)]
+        return max(min(self.minimum, begun[i]), super().lr_of_group(t, i))
+
     def is_better(self, value: float) -> bool:
         """Whether this is better than the best by more than the threshold."""
         if self.best is None:

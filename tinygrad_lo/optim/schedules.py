@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy import ndarray
@@ -248,9 +248,10 @@ class LambdaLR(Schedule):
 
         lr(t) = lr₀ · factor(t)
 
-    The function is no part of a saved state: load into a schedule that was made with the same one.
+    `factor` is one function, or a list with one for each group. It is no part of a saved state: load into a
+    schedule that was made with the same one.
 
-    Raises:   OptionError: factor is no function, or gives no finite number >= 0.
+    Raises:   OptionError: factor is no function, is missing for a group, or gives no finite number >= 0.
     Source:   torch.optim.lr_scheduler.LambdaLR.
     Example:
         >>> import tinygrad_lo as lo
@@ -260,14 +261,24 @@ class LambdaLR(Schedule):
     """
 
     @public
-    def __init__(self, opt: Optimizer, factor: Callable[[int], float]) -> None:
-        if not callable(factor):
-            raise OptionError(f"LambdaLR: factor must be a function of the step, got {factor!r}")
+    def __init__(
+        self, opt: Optimizer, factor: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
+        self.factors = list(factor) if isinstance(factor, (list, tuple)) else [factor]
+        if not all(map(callable, self.factors)):
+            raise OptionError(f"LambdaLR: factor must be a function of the step, or a list, got {factor!r}")
         self.factor = factor
         super().__init__(opt)
 
+    def _check_initial(self) -> None:
+        if not callable(self.factor) and len(self.factors) != len(self.initial):
+            raise OptionError(
+                f"LambdaLR: {len(self.factors)} factors for {len(self.initial)} groups; give one for all"
+            )
+
     def lr(self, t: int, i: int) -> float:
-        return self.initial[i] * number("LambdaLR", f"factor({t})", self.factor(t), at_least=0.0)
+        factor: Any = self.factors[i % len(self.factors)]
+        return self.initial[i] * number("LambdaLR", f"factor({t})", factor(t), at_least=0.0)
 
     def options(self) -> dict[str, Any]:
         """None that can be saved."""
@@ -275,12 +286,13 @@ class LambdaLR(Schedule):
 
 
 class SequentialLR(Schedule):
-    """One schedule after the other, each for its number of steps (0: it is left out); the last goes on.
+    """One schedule after the other, each for its number of steps; the last one goes on.
 
         lr(t) = lr of the first schedule at t                      for t < its steps
                 lr of the second at t − (steps of the first)       after that, and so on
 
-    Step this one, never the schedules in it. Each starts from the groups' own learning rates.
+    One of 0 steps before the last is left out. Step this one, never the schedules in it. Each starts from
+    the groups' own learning rates.
 
     Raises:   OptionError: there are no schedules, one is of another optimizer, has stepped already or needs
               the loss; steps are not ints >= 0.
