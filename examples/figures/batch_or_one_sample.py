@@ -1,7 +1,7 @@
 """All data, a batch, or one sample a step? After the same number of samples seen, small batches are further.
 
-Each epoch shows every digit once, without replacement. One sample a step zig-zags, the whole set goes straight and makes
-few steps.
+Each epoch shows every digit once, without replacement. One sample a step zig-zags, the whole set goes
+straight and makes few steps.
 """
 
 from pathlib import Path
@@ -26,7 +26,9 @@ def main(folder: Path) -> list[str]:
     X, y = (X / 16)[:1024], y[:1024]
     figure, (axes,) = panels()
     lines = []
-    for size, rate, color, at in ((1, 0.03, ORANGE, (350, 0.02)), (32, 0.5, BLUE, (1500, 0.17)), (1024, 1.0, GREEN, (2500, 1.9))):
+    for size, rate, color, at in (
+        (1, 0.03, ORANGE, (350, 0.02)), (32, 0.5, BLUE, (1500, 0.17)), (1024, 1.0, GREEN, (2500, 3.6)),
+    ):  # fmt: skip
         model = lo.nn.Linear(64, 10, rng=0)
         step = lo.compile(
             lambda rows, labels: lo.losses.cross_entropy(model(rows), labels),  # noqa: B023
@@ -41,7 +43,9 @@ def main(folder: Path) -> list[str]:
         seen = size * np.arange(1, len(losses) + 1)
         width = max(1, 64 // size)
         smooth = np.convolve(losses, np.ones(width) / width, "valid")
-        axes.plot(seen, losses, color=color, alpha=0.15 if size == 1 else 0.9, linewidth=0.6 if size == 1 else 2)
+        axes.plot(
+            seen, losses, color=color, alpha=0.15 if size == 1 else 0.9, linewidth=0.6 if size == 1 else 2
+        )
         axes.plot(seen[width - 1 :], smooth, color=color)
         words = {1: "one sample a step (and the mean of 64)", 32: "32 a step", 1024: "all 1 024 a step"}[size]
         label(axes, words, at, color)

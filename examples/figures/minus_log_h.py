@@ -1,7 +1,7 @@
 """What does the cross-entropy ask of one output? −ln h where it should be 1, −ln(1 − h) where it should be 0.
 
-Being right costs little, being sure and wrong costs without end: the price doubles with every squaring of the chance.
-(A slide of lecture 004 drops the minus, and sums over the samples.)
+Being right costs little, being sure and wrong costs without end: the price doubles with every squaring of
+the chance. (A slide of lecture 004 drops the minus, and sums over the samples.)
 """
 
 from pathlib import Path
@@ -23,7 +23,9 @@ def main(folder: Path) -> list[str]:
     h = np.linspace(0.002, 0.998, 499)
     figure, (axes,) = panels()
     lines = []
-    for y, color, at, words in ((1.0, BLUE, (0.06, 3.0), "y = 1: −ln h"), (0.0, ORANGE, (0.94, 3.0), "y = 0: −ln(1 − h)")):
+    for y, color, at, words in (
+        (1.0, BLUE, (0.09, 3.0), "y = 1: −ln h"), (0.0, ORANGE, (0.91, 3.0), "y = 0: −ln(1 − h)"),
+    ):  # fmt: skip
         loss = lo.losses.binary_cross_entropy(h, np.full_like(h, y), reduction="none")
         axes.plot(h, loss, color=color)
         label(axes, words, at, color, ha="left" if y else "right")

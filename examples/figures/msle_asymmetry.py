@@ -1,7 +1,8 @@
 """What does the logarithmic error care about? Ratios: it forgives being too high more than too low.
 
-True 30, predicted 20, and true 30 000, predicted 20 000: the squared error is 100 and 1e8, the logarithmic one nearly
-the same. The slides' numbers are logarithms to base 10 (0.02861; the slide's 0.03100 is 0.03101).
+True 30, predicted 20, and true 30 000, predicted 20 000: the squared error is 100 and 1e8, the logarithmic
+one nearly the same. The slides' numbers are logarithms to base 10 (0.02861; the slide's 0.03100 is
+0.03101).
 """
 
 from pathlib import Path
@@ -25,7 +26,7 @@ def main(folder: Path) -> list[str]:
     axes.plot(p, logarithmic / logarithmic[50], color=BLUE)
     axes.axvline(20, color=GRAY, linewidth=1)
     axes.plot([10, 30], [1, (logarithmic / logarithmic[50])[150]], "o", color=BLUE)
-    label(axes, "squared error", (31, 3.6), ORANGE)
+    label(axes, "squared error", (39.5, 3.6), ORANGE)
     label(axes, "squared logarithmic error", (38, 0.75), BLUE)
     label(axes, "the truth, 20", (20.5, 4.6), GRAY)
     axes.set(xlabel="prediction", ylabel="loss, 1 at a prediction of 10", ylim=(-0.05, 5))

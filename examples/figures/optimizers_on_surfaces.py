@@ -1,9 +1,10 @@
-"""Which optimizer is best? On a bowl, in a ravine, at a saddle and between two minima: not always the same one.
+"""Which optimizer is best? On a bowl, in a ravine, at a saddle, between two minima: not always the same one.
 
-Every method starts at the same point of a surface, each with the best of a small grid of rates for that surface. At a
-saddle they leave after different numbers of steps; with other rates the order is another one.
+Every method starts at the same point of a surface, each with the best of a small grid of rates for that
+surface. At a saddle they leave after different numbers of steps; with other rates the order is another one.
 """
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,10 @@ def path(surface, start, method, rate) -> np.ndarray:
     w = lo.Parameter(np.array(start), name="w")
     step = lo.compile(lambda: surface(w[0], w[1]), optimizer=METHODS[method](w, float(rate)))
     places = [w.data]
-    for _ in range(STEPS):
-        step()
-        places.append(w.data)
+    with np.errstate(all="ignore"), contextlib.suppress(lo.errors.NonFiniteError):  # too large a rate bursts
+        for _ in range(STEPS):
+            step()
+            places.append(w.data)
     return np.array(places)
 
 
@@ -53,10 +55,12 @@ def main(folder: Path) -> list[str]:
     for panel, (name, (surface, start)) in zip(axes, SURFACES.items(), strict=True):
         x, y = np.meshgrid(np.linspace(-3, 3, 121), np.linspace(-2.4, 2.4, 97))
         z = surface(x, y)
-        panel.contour(x, y, z, levels=np.quantile(z, np.linspace(0.02, 0.9, 12)), colors="#cccccc", linewidths=0.8)
+        panel.contour(
+            x, y, z, levels=np.quantile(z, np.linspace(0.02, 0.9, 12)), colors="#cccccc", linewidths=0.8
+        )
         for method, color in zip(METHODS, COLORS, strict=False):
             paths = [path(surface, start, method, rate) for rate in RATES]
-            ends = [surface(*p[-1]) if np.isfinite(p).all() and abs(p).max() < 3 else np.inf for p in paths]
+            ends = [surface(*p[-1]) if len(p) > STEPS and abs(p).max() < 3 else np.inf for p in paths]
             best = paths[int(np.argmin(ends))]
             panel.plot(*best.T, color=color, linewidth=1.6, label=method)
             if name == "saddle":

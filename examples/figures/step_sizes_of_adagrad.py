@@ -1,7 +1,7 @@
 """Why does Adagrad come to a stop? It divides by all gradients ever seen; RMSprop forgets the old ones.
 
-One parameter gets gradients of about the same size for ever. Adagrad's effective step lr / √(G + ε) falls like 1/√t,
-RMSprop's stays; Adam's is the same after its bias is corrected.
+One parameter gets gradients of about the same size for ever. Adagrad's effective step lr / √(G + ε) falls
+like 1/√t, RMSprop's stays; Adam's is the same after its bias is corrected.
 """
 
 from pathlib import Path
