@@ -1,0 +1,55 @@
+"""What figures claim, asserted on smaller runs."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+FIGURES = Path(__file__).resolve().parents[2] / "examples" / "figures"
+
+
+@pytest.fixture(autouse=True)
+def _importable(monkeypatch):
+    for needed in ("matplotlib", "sklearn"):
+        pytest.importorskip(needed, reason="needs the extra 'examples'")
+    monkeypatch.syspath_prepend(str(FIGURES))
+
+
+def figure(name):
+    return importlib.import_module(name)
+
+
+@pytest.mark.slow
+def test_cross_entropy_is_ahead_of_the_squared_error_under_a_softmax():
+    module = figure("cross_entropy_against_squares")
+    ours, theirs = (module.accuracies(loss, 0) for loss in ("cross-entropy", "squared error"))
+    assert ours[0] > theirs[0] + 0.05
+    assert ours[1] > theirs[1]
+    assert min(ours[2], theirs[2]) > 0.94
+
+
+def test_a_sure_and_wrong_sigmoid_learns_ten_times_slower_from_the_squared_error():
+    training = figure("sigmoid_learns_slowly").training
+    steps = [int(np.argmax(training(loss) < 0.5)) for loss in ("squared error", "cross-entropy")]
+    assert steps[0] > 10 * steps[1] > 0
+
+
+def test_momentum_weighs_old_gradients_by_its_powers():
+    weights = figure("fading_weights").weights(0.9)
+    assert weights[:3] == pytest.approx([1.0, 0.9, 0.81])
+
+
+@pytest.mark.slow
+def test_dead_relus_stay_dead_and_leaky_ones_come_back():
+    module = figure("relus_that_die")
+    relu, leaky = (
+        module.training(f)[0][-1] for f in (module.lo.nn.ReLU(), module.lo.nn.LeakyReLU(slope=0.3))
+    )
+    assert relu >= 0.5 > 0.35 > leaky
+
+
+def test_adagrads_steps_fade_like_one_over_the_root():
+    module = figure("step_sizes_of_adagrad")
+    moves = module.steps(lambda w: module.lo.optim.Adagrad(w, lr=0.1))
+    assert moves[99] == pytest.approx(0.1 / 10, rel=1e-3)
