@@ -1,7 +1,7 @@
 """How small should h be? Forward and central differences have a best h; the complex step has none.
 
-Forward errs by about h, central by about h². Below the best h rounding takes over: the difference of two nearly
-equal losses has few digits left. A complex step subtracts nothing, and is exact however small h is.
+Forward errs by about h, central by about h². Below the best h rounding takes over: the difference of two
+nearly equal losses has few digits left. A complex step subtracts nothing, and any small h is good.
 The loss is the log loss of a linear classifier; calculus (backprop) says what is right.
 """
 
@@ -48,7 +48,7 @@ def main(folder: Path) -> list[str]:
     axes.axvline(1e-4, color="#cccccc", linewidth=1)
     label(axes, "the slides' h", (1.3e-4, 1e-13), "#777777")
     axes.set(xlabel="h", ylabel="largest error of the gradient", ylim=(3e-18, 10))
-    axes.set_title("Too small an h is as bad as too large: except where nothing is subtracted")
+    axes.set_title("Too small an h is as bad as too large, except where nothing is subtracted")
     save(figure, folder)
     return lines
 

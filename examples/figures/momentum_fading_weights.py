@@ -34,7 +34,7 @@ def main(folder: Path) -> list[str]:
     """The weights of 30 gradients in the last step, for two γ."""
     figure, (axes,) = panels()
     age = np.arange(30)[::-1]
-    for gamma, color, shift, at in ((0.9, BLUE, -0.2, (9, 0.5)), (0.5, ORANGE, 0.2, (3.6, 0.13))):
+    for gamma, color, shift, at in ((0.9, BLUE, -0.2, (9, 0.62)), (0.5, ORANGE, 0.2, (9, 0.72))):
         w = weights(30, gamma)
         axes.bar(age + shift, w, 0.4, color=color)
         label(axes, f"γ = {gamma}: together {w.sum():.1f}", at, color)
