@@ -1,42 +1,48 @@
-"""What does an exponentially weighted average remember? About the last 1/α values, and it comes late.
+"""How much should an average trust the newest value? α of it, and 1 − α of the old average.
 
-EWMA ← α x + (1 − α) EWMA, as the slide has it: α weights the new value. (RMSprop's γ weights the old one: γ
-= 1 − α.) A small α is smooth and late, a large one quick and noisy.
+A large α follows the noise, a small one is smooth and late. It looks back on about 1/α values. Note which
+one α weights: here, as on the slide, the NEW value; RMSprop's γ and Adam's β weight the old one.
 """
 
 from pathlib import Path
 
 import numpy as np
-from style import BLUE, GRAY, GREEN, ORANGE, label, panels, run, save
+from style import BLACK, BLUE, GRAY, GREEN, ORANGE, label, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"003": ["EWMA, αx + (1 − α) EWMA", "the exponential decay of old gradients"]}
-PAGE = "optimizers.md"
+SLIDES = {"003": ["EWMA αx + (1−α)EWMA, moving average"]}
+
+
+def ewma(series: np.ndarray, alpha: float) -> np.ndarray:
+    """The exponentially weighted moving average, begun at the first value."""
+    x = lo.Parameter(series[0], name="x")
+    average = lo.optim.Average([x], alpha=alpha)
+    values = [series[0]]
+    for one in series[1:]:
+        x.data = one
+        average.update()
+        values.append(float(average.values["x"]))
+    return np.array(values)
 
 
 def main(folder: Path) -> list[str]:
-    """One noisy series that jumps, and three averages of it."""
+    """A step in a noisy series, and three averages of it."""
     rng = np.random.default_rng(0)
-    truth = np.where(np.arange(200) < 100, 0.0, 1.0)
-    series = truth + 0.35 * rng.standard_normal(200)
+    true = np.where(np.arange(200) < 80, 0.0, 1.0) + 0.3 * np.sin(np.arange(200) / 40)
+    series = true + 0.35 * rng.standard_normal(200)
     figure, (axes,) = panels()
     axes.plot(series, ".", color=GRAY, markersize=5)
-    lines = []
-    for alpha, color, at in ((0.5, GREEN, (2, 1.9)), (0.1, BLUE, (2, 1.6)), (0.02, ORANGE, (2, 1.3))):
-        x = lo.Parameter(series[0], name="x")
-        average = lo.optim.Average(x, alpha=alpha)
-        values = []
-        for value in series:
-            x.data = value
-            average.update()
-            values.append(float(average.values["x"]))
-        axes.plot(values, color=color)
-        label(axes, f"α = {alpha:g}: about {1 / alpha:.0f} values", at, color)
-        late = int(np.argmax(np.array(values[100:]) > 0.5))
-        lines.append(f"steps until half of the jump is seen, alpha {alpha:g} {late}")
-    axes.set(xlabel="step", ylabel="value", ylim=(-1.2, 2.2))
-    axes.set_title("A smooth average is a late one")
+    axes.plot(true, "--", color=BLACK, linewidth=1.4)
+    lines = [f"error of the raw series {np.sqrt(np.mean((series - true) ** 2)):.3f}"]
+    for alpha, color, at in ((0.5, ORANGE, (84, 1.68)), (0.1, BLUE, (60, 0.9)), (0.02, GREEN, (98, 0.45))):
+        values = ewma(series, alpha)
+        axes.plot(values, color=color, linewidth=2.0)
+        label(axes, f"α = {alpha}", at, color)
+        lines.append(f"error with α {alpha} {np.sqrt(np.mean((values - true) ** 2)):.3f}")
+    label(axes, "dashed: without the noise", (5, 1.6), BLACK)
+    axes.set(xlabel="time", ylabel="value", xlim=(0, 200))
+    axes.set_title("A small α is smooth and late, a large one is quick and noisy")
     save(figure, folder)
     return lines
 

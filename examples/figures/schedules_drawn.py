@@ -1,54 +1,64 @@
-"""How does the learning rate go down? The schedules of the library, drawn over a hundred steps.
+"""How can the learning rate change during training? In steps, smoothly, up and down, or when the loss stalls.
 
-A staircase, a smooth fall, a warm-up before it, one cycle: each starts from the optimizer's rate 0.1 and is
-a formula of the step.
+Each panel is one schedule of lo.optim over 100 epochs, from 0.1. All but the last depend on time only;
+ReduceOnPlateau watches a loss, here one that falls and then stays, twice. SequentialLR joins others.
 """
 
 from pathlib import Path
 
+import numpy as np
 from style import BLUE, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"003": ["learning-rate schedules"]}
-PAGE = "optimizers.md"
+SLIDES = {"000": ["learning rate over time"], "003": ["learning-rate schedules"]}
 STEPS = 100
+
+
 SCHEDULES = {
-    "StepLR": lambda opt: lo.optim.StepLR(opt, 25, factor=0.5),
-    "MultiStepLR": lambda opt: lo.optim.MultiStepLR(opt, [50, 80], factor=0.2),
-    "ExponentialLR": lambda opt: lo.optim.ExponentialLR(opt, 0.96),
-    "InverseLR": lambda opt: lo.optim.InverseLR(opt, 0.1),
-    "CosineLR": lambda opt: lo.optim.CosineLR(opt, STEPS),
-    "WarmupLR": lambda opt: lo.optim.WarmupLR(opt, 20),
-    "OneCycleLR": lambda opt: lo.optim.OneCycleLR(opt, 0.3, STEPS),
-    "SequentialLR": lambda opt: lo.optim.SequentialLR(
-        opt, [(lo.optim.WarmupLR(opt, 20), 20), (lo.optim.CosineLR(opt, 80), 80)]
+    "StepLR(every=30)": lambda opt: lo.optim.StepLR(opt, every=30),
+    "MultiStepLR(at=[50, 80])": lambda opt: lo.optim.MultiStepLR(opt, at=[50, 80]),
+    "ExponentialLR(0.96)": lambda opt: lo.optim.ExponentialLR(opt, 0.96),
+    "InverseLR(0.1)": lambda opt: lo.optim.InverseLR(opt, 0.1),
+    "CosineLR(100)": lambda opt: lo.optim.CosineLR(opt, 100),
+    "WarmupLR(15)": lambda opt: lo.optim.WarmupLR(opt, 15),
+    "OneCycleLR(peak=0.3)": lambda opt: lo.optim.OneCycleLR(opt, peak=0.3, steps=100),
+    "SequentialLR(warm-up, cosine)": lambda opt: lo.optim.SequentialLR(
+        opt, [(lo.optim.WarmupLR(opt, 15), 15), (lo.optim.CosineLR(opt, 85), 85)]
     ),
-    "LambdaLR, 1/√(1 + t)": lambda opt: lo.optim.LambdaLR(opt, lambda t: (1 + t) ** -0.5),
+    "ReduceOnPlateau(patience=10)": lambda opt: lo.optim.ReduceOnPlateau(opt, patience=10),
 }
 
 
-def main(folder: Path) -> list[str]:
-    """Nine panels."""
-    figure, axes = panels(3, 3, sharex=True)
-    last = {}
-    for panel, (name, make) in zip(axes, SCHEDULES.items(), strict=True):
-        opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.1)
-        schedule = make(opt)
-        rates = [opt.param_groups[0]["lr"]]
-        for _ in range(STEPS):
+def rates(name: str) -> np.ndarray:
+    """The learning rate of 100 steps, read from the optimizer."""
+    opt = lo.optim.SGD([lo.Parameter(1.0)], lr=0.1)
+    schedule = SCHEDULES[name](opt)
+    values = []
+    for t in range(STEPS):
+        values.append(opt.param_groups[0]["lr"])
+        if isinstance(schedule, lo.optim.ReduceOnPlateau):
+            schedule.step(max(2.0 - 0.05 * t, 1.0) if t < 50 else max(1.0 - 0.05 * (t - 50), 0.5))
+        else:
             schedule.step()
-            rates.append(opt.param_groups[0]["lr"])
-        panel.plot(rates, color=BLUE)
-        panel.set_title(name, fontsize=12)
-        panel.set_ylim(0, max(rates) * 1.1)
-        panel.tick_params(labelsize=10)
-        last[name] = rates[-1]
-    figure.supxlabel("step")
-    figure.supylabel("learning rate")
-    figure.suptitle("Large steps first, small ones at the end", fontsize=16)
+    return np.array(values)
+
+
+def main(folder: Path) -> list[str]:
+    """Nine small panels."""
+    figure, all_axes = panels(3, 3, sharex=True, sharey=True)
+    lines = []
+    for axes, name in zip(all_axes, SCHEDULES, strict=True):
+        values = rates(name)
+        axes.step(np.arange(STEPS), values, where="post", color=BLUE)
+        axes.set_title(name, fontsize=13)
+        axes.set(ylim=(0, 0.31), yticks=[0, 0.1, 0.2, 0.3])
+        lines.append(f"{name.split('(')[0]} at 99 {values[-1]:.3g}")
+    for axes in all_axes[6:]:
+        axes.set_xlabel("epoch")
+    figure.supylabel("learning rate", fontsize=14)
     save(figure, folder)
-    return [f"last rate of {name} {last[name]:.4f}" for name in ("StepLR", "CosineLR", "OneCycleLR")]
+    return lines
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""What is the crucial parameter of gradient descent? The learning rate η: too small, right, too large.
+
+The loss is w² with its slope 2w, so a step multiplies w by 1 − 2η. Below η = 1 this shrinks, at 0.5 one step
+is enough, and above 1 every step lands higher on the other side. The bound is 2 divided by the curvature.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from style import BLUE, GRAY, panels, run, save
+
+import tinygrad_lo as lo
+
+SLIDES = {
+    "000": [
+        "gradient descent, too small and too large η",
+        "what is the crucial parameter of gradient descent",
+    ],
+    "003": ["problem in selecting the learning rate"],
+}
+RATES = {0.02: "too small", 0.3: "right", 1.04: "too large"}
+
+
+def path(rate: float, steps: int = 12) -> np.ndarray:
+    """Where gradient descent goes on w², from −1."""
+    w = lo.Parameter(-1.0)
+    step = lo.compile(lambda: w**2, optimizer=lo.optim.SGD([w], lr=rate))
+    places = [float(w.data)]
+    for _ in range(steps):
+        step()
+        places.append(float(w.data))
+    return np.array(places)
+
+
+def main(folder: Path) -> list[str]:
+    """Twelve steps with each of three rates."""
+    figure, all_axes = panels(3, sharey=True)
+    curve = np.linspace(-1.75, 1.75, 200)
+    lines = []
+    for axes, (rate, word) in zip(all_axes, RATES.items(), strict=True):
+        places = path(rate)
+        axes.plot(curve, curve**2, color=GRAY, linewidth=1.6)
+        axes.plot(places, places**2, "o-", color=BLUE, linewidth=1.4)
+        axes.set(xlabel="w", xlim=(-1.8, 1.8), ylim=(-0.15, 3.0))
+        axes.set_title(f"η = {rate}: {word}\nloss in 12 steps: 1 → {places[-1] ** 2:.2g}", fontsize=14)
+        lines.append(f"loss after 12 steps, η {rate} {places[-1] ** 2:.3g}")
+    all_axes[0].set_ylabel("loss  w²")
+    figure.suptitle("Too small crawls, too large climbs out of the valley", fontsize=16)
+    save(figure, folder)
+    return lines
+
+
+if __name__ == "__main__":
+    run(main)
