@@ -1,8 +1,9 @@
 """Is it better to step after all samples, after a few, or after each one? It depends on what is counted.
 
-Left: softmax on the digits, the loss of all of them against samples SEEN: small batches make many more steps
-of the same data. Right: a line fitted to 40 noisy points; the full batch walks straight, single samples
-zig-zag, and do not come to rest. Each step of the full batch is better, but it has seen all the data for it.
+Left: softmax on the digits, the loss of all of them against samples SEEN: small batches make many more
+steps of the same data. Right: a line fitted to 40 noisy points; the full batch walks straight, single
+samples zig-zag, and do not come to rest. Each step of the full batch is better, but it has seen all the
+data for it.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """What does a small convolutional network see? Its filters, and the digits that it still gets wrong.
 
-Two convolutions with relus and pooling and one linear layer, trained in seconds on half-inch handwriting of 8 × 8
-pixels: median accuracy of five splits.
+Two convolutions with relus and pooling and one linear layer, trained in seconds on half-inch handwriting of
+8 × 8 pixels: median accuracy of five splits.
 """
 
 from pathlib import Path
@@ -38,7 +38,16 @@ def training(seed: int, epochs: int = EPOCHS):
     net = network(seed)
     opt = lo.optim.Adam(net, lr=0.004)
     schedule = lo.optim.CosineLR(opt, epochs)
-    lo.fit(net, lo.losses.cross_entropy, (X, y), optimizer=opt, schedule=schedule, epochs=epochs, progress=False, rng=seed)
+    lo.fit(
+        net,
+        lo.losses.cross_entropy,
+        (X, y),
+        optimizer=opt,
+        schedule=schedule,
+        epochs=epochs,
+        progress=False,
+        rng=seed,
+    )
     return net, X_test, y_test
 
 

@@ -1,8 +1,8 @@
 """How could you evaluate the gradient without calculus? Move one number of W at a time by h = 0.0001.
 
 Seven numbers cost seven more losses: "this is terrible". It could still be used for checking the calculus.
-The slides do not give the function; here it is L(W + d) = 2.94834 + g · d with their g. The last quotient of
-the slides is misprinted: it repeats the loss 2.94842, which would give 0.8; the −5.2 needs 2.94782.
+The slides do not give the function; here it is L(W + d) = 2.94834 + g · d with their g. The last quotient
+of the slides is misprinted: it repeats the loss 2.94842, which would give 0.8; the −5.2 needs 2.94782.
 """
 
 from pathlib import Path

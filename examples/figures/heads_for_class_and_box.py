@@ -1,7 +1,7 @@
-"""One trunk, two heads: what and where? A class, and the box of a digit that lies anywhere on a larger canvas.
+"""One trunk, two heads: what and where? A class, and the box of a digit that lies anywhere on a canvas.
 
-The loss is the cross-entropy of the class plus the Huber loss of the box in R⁴ (left, top, right, bottom). The error of
-the box is told beside that of always answering with the mean box.
+The loss is the cross-entropy of the class plus the Huber loss of the box in R⁴ (left, top, right, bottom).
+The error of the box is told beside that of always answering with the mean box.
 """
 
 from pathlib import Path
@@ -65,7 +65,17 @@ def training(copies: int = 8, epochs: int = EPOCHS):
     net = Heads()
     opt = lo.optim.Adam(net, lr=0.003)
     schedule = lo.optim.CosineLR(opt, epochs)
-    lo.fit(net, both, (X, (y, boxes)), optimizer=opt, schedule=schedule, epochs=epochs, batch_size=64, progress=False, rng=0)
+    lo.fit(
+        net,
+        both,
+        (X, (y, boxes)),
+        optimizer=opt,
+        schedule=schedule,
+        epochs=epochs,
+        batch_size=64,
+        progress=False,
+        rng=0,
+    )
     scores, found = net(fresh[0])
     return fresh, scores.numpy(), found.numpy(), boxes.mean(axis=0)
 

@@ -1,8 +1,9 @@
 """What does the loss of a real network look like? A slope with a valley, in the two directions of the paths.
 
-A network of 2 410 numbers on the digits; SGD, momentum and Adam start at the same weights. The plane holds the
-start and the two principal components of all three paths. What lies beside the plane is not drawn: how much of
-each path the plane holds is printed. Right: random, filter-normalized directions around Adam's end (Li et al.).
+A network of 2 410 numbers on the digits; SGD, momentum and Adam start at the same weights. The plane holds
+the start and the two principal components of all three paths. What lies beside the plane is not drawn: how
+much of each path the plane holds is printed. Right: random, filter-normalized directions around Adam's end
+(Li et al.).
 """
 
 import sys

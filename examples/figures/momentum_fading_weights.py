@@ -1,8 +1,9 @@
 """How much does momentum remember? Each old gradient with a weight of 0.9, 0.81, 0.729, ... and so on.
 
-With v ← γv + g the third velocity is 0.81 G₁ + 0.9 G₂ + G₃. The slide carries v = −G and slips a sign inside:
-−0.9 · (0.9 G₁ − G₂) would make G₂ count against itself; the bracket must be (0.9 G₁ + G₂), as its result has
-it. All weights together are at most 1 / (1 − γ) = 10: momentum 0.9 makes steps up to ten times as long.
+With v ← γv + g the third velocity is 0.81 G₁ + 0.9 G₂ + G₃. The slide carries v = −G and slips a sign
+inside: −0.9 · (0.9 G₁ − G₂) would make G₂ count against itself; the bracket must be (0.9 G₁ + G₂), as its
+result has it. All weights together are at most 1 / (1 − γ) = 10: momentum 0.9 makes steps up to ten times
+as long.
 """
 
 from pathlib import Path

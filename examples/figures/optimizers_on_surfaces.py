@@ -1,8 +1,8 @@
-"""Which optimizer is best? It depends on the surface, and on the rate: here each has its best of a small grid.
+"""Which optimizer is best? It depends on the surface, and on the rate; each has its best of a small grid.
 
-The grid is 0.003, 0.01, 0.03, 0.1, 0.3, 1; the best rate has the lowest loss after 60 steps. In a bowl most are
-as good as each other; in the ravine plain SGD is slowest; the saddle is left by all; which of the two minima is
-found is luck of rate and path, not a virtue: the deeper one is the left one.
+The grid is 0.003, 0.01, 0.03, 0.1, 0.3, 1; the best rate has the lowest loss after 60 steps. In a bowl most
+are as good as each other; in the ravine plain SGD is slowest; the saddle is left by all; which of the two
+minima is found is luck of rate and path, not a virtue: the deeper one is the left one.
 """
 
 import sys
@@ -23,7 +23,8 @@ SLIDES = {
         "the optimizers: SGD, momentum, Adagrad, RMSprop, Adam",
     ]
 }
-SURFACES: dict[str, tuple[Callable[[lo.Tensor], lo.Tensor], list[float], tuple[float, float, float, float]]] = {
+Surface = tuple[Callable[[lo.Tensor], lo.Tensor], list[float], tuple[float, float, float, float]]
+SURFACES: dict[str, Surface] = {
     "a bowl": (lambda w: w[0] ** 2 + w[1] ** 2, [-1.6, 1.0], (-2, 2, -1.5, 1.5)),
     "a ravine": (lambda w: 0.05 * w[0] ** 2 + 5 * w[1] ** 2, [-1.8, 0.8], (-2, 2, -1.5, 1.5)),
     "a saddle": (lambda w: w[0] ** 2 - w[1] ** 2 + 0.5 * w[1] ** 4, [-1.6, 0.01], (-2, 2, -1.5, 1.5)),

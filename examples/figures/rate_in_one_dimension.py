@@ -1,7 +1,8 @@
 """What is the crucial parameter of gradient descent? The learning rate η: too small, right, too large.
 
-The loss is w² with its slope 2w, so a step multiplies w by 1 − 2η. Below η = 1 this shrinks, at 0.5 one step
-is enough, and above 1 every step lands higher on the other side. The bound is 2 divided by the curvature.
+The loss is w² with its slope 2w, so a step multiplies w by 1 − 2η. Below η = 1 this shrinks, at 0.5 one
+step is enough, and above 1 every step lands higher on the other side. The bound is 2 divided by the
+curvature.
 """
 
 from pathlib import Path

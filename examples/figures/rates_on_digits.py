@@ -1,8 +1,8 @@
 """How does a loss curve tell whether the learning rate is good? By its slope, and by where it stops.
 
-The same small network on the digits, the same start and the same batches, four rates of plain SGD. A low rate
-is a slow slope, the right one falls fast and goes on. The highest one kills the network: its loss stays at
-ln 10, that of guessing.
+The same small network on the digits, the same start and the same batches, four rates of plain SGD. A low
+rate is a slow slope, the right one falls fast and goes on. The highest one kills the network: its loss
+stays at ln 10, that of guessing.
 """
 
 from pathlib import Path

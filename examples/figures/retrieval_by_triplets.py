@@ -1,8 +1,8 @@
 """Can a network learn what is alike? Digits in eight dimensions, where the nearest ones are the same digit.
 
-A triplet pulls an anchor to one of its class and pushes one of another away, after five epochs one of the nearest wrong
-ones (mining). Recall@1: is the nearest neighbour of the
-same class; mean average precision: do all of the same class come first. Held-out digits, before and after.
+A triplet pulls an anchor to one of its class and pushes one of another away, after five epochs one of the
+nearest wrong ones (mining). Recall@1: is the nearest neighbour of the same class; mean average precision:
+do all of the same class come first. Held-out digits, before and after.
 """
 
 from pathlib import Path
@@ -85,7 +85,11 @@ def main(folder: Path) -> list[str]:
     raw, raw_precision, _ = quality(X, y)
     figure.suptitle("A query (left) and its nearest seven: green is the same digit", fontsize=16)
     save(figure, folder)
-    return [*lines, f"recall@1, raw pixels {raw:.3f}", f"mean average precision, raw pixels {raw_precision:.3f}"]
+    return [
+        *lines,
+        f"recall@1, raw pixels {raw:.3f}",
+        f"mean average precision, raw pixels {raw_precision:.3f}",
+    ]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How steep is the loss in any direction? The unit vector of the direction times the gradient.
 
 Dots are slopes measured by a small step (central difference); the line is u · ∇L. They agree all around: a
-circle through the middle, longest along the gradient, 0 at right angles, negative (orange) on the other side.
+circle through the middle, longest along the gradient, 0 at right angles, negative (orange) on the other
+side.
 """
 
 from pathlib import Path

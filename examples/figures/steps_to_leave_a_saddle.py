@@ -1,8 +1,9 @@
 """Who leaves a saddle first? Everybody, at some rate; dividing by the gradient's size is what makes it quick.
 
-The surface is x² − y² + y⁴/2, the start beside the ridge with y = 0.0001. Drawn is the step after which |y| > 0.5,
-against the rate. Plain SGD grows y by 1 + 2η a step, so small rates take for ever; momentum is about ten times
-as fast at the same rate. Adam, RMSprop and Adagrad divide the tiny slope by itself, and hardly notice the saddle.
+The surface is x² − y² + y⁴/2, the start beside the ridge with y = 0.0001. Drawn is the step after which |y|
+> 0.5, against the rate. Plain SGD grows y by 1 + 2η a step, so small rates take for ever; momentum is about
+ten times as fast at the same rate. Adam, RMSprop and Adagrad divide the tiny slope by itself, and hardly
+notice the saddle.
 """
 
 from pathlib import Path

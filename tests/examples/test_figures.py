@@ -1,6 +1,7 @@
 """Every figure of the lectures is made by its script, on its own, and says its numbers."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,3 +45,15 @@ def test_a_lecture_is_made_without_a_warning(lecture, tmp_path):
         if lecture in importlib.import_module(name).SLIDES:
             assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
             assert f'src="{name}.png"' in page
+
+
+def test_the_index_of_slides_has_sixty_rows_and_no_empty_cell():
+    lines = (ROOT / "docs" / "slides.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| slide")]
+    assert len(rows) >= 60
+    for row in rows:
+        slide, command, shown, page = (cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+        assert slide
+        assert shown.partition("`: ")[2]
+        assert (FIGURES / re.search(r"figures/(\w+\.py)", command)[1]).is_file()
+        assert (ROOT / "docs" / re.search(r"\((.+)\)", page)[1]).is_file()

@@ -35,11 +35,6 @@ def test_a_sure_and_wrong_sigmoid_learns_ten_times_slower_from_the_squared_error
     assert steps[0] > 10 * steps[1] > 0
 
 
-def test_momentum_weighs_old_gradients_by_its_powers():
-    weights = figure("fading_weights").weights(0.9)
-    assert weights[:3] == pytest.approx([1.0, 0.9, 0.81])
-
-
 @pytest.mark.slow
 def test_dead_relus_stay_dead_and_leaky_ones_come_back():
     module = figure("relus_that_die")
@@ -47,9 +42,3 @@ def test_dead_relus_stay_dead_and_leaky_ones_come_back():
         module.training(f)[0][-1] for f in (module.lo.nn.ReLU(), module.lo.nn.LeakyReLU(slope=0.3))
     )
     assert relu >= 0.5 > 0.35 > leaky
-
-
-def test_adagrads_steps_fade_like_one_over_the_root():
-    module = figure("step_sizes_of_adagrad")
-    moves = module.steps(lambda w: module.lo.optim.Adagrad(w, lr=0.1))
-    assert moves[99] == pytest.approx(0.1 / 10, rel=1e-3)
