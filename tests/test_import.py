@@ -12,7 +12,7 @@ LATE = {
     "tinygrad_lo.checking", "tinygrad_lo.compiling", "tinygrad_lo.drawing", "tinygrad_lo.engine",
     "tinygrad_lo.explaining", "tinygrad_lo.losses", "tinygrad_lo.nn", "tinygrad_lo.optim",
     "tinygrad_lo.checkpoint", "numpy.random", "webbrowser", "socket", "importlib.metadata", "zipfile",
-    "graphviz", "dask", "torch", "jax",
+    "graphviz", "dask", "torch", "jax", "scipy",
 }  # fmt: skip
 
 

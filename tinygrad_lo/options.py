@@ -165,7 +165,9 @@ delta: beta
 factor: gamma decay_rate
 every: step_size period
 at: milestones
-steps: T_max total_steps warmup_steps num_steps max_iter
+steps: T_max total_steps warmup_steps num_steps max_iter maxiter
+tolerance: tol gtol ftol xtol
+L-BFGS-B: lbfgs LBFGS L-BFGS l-bfgs
 minimum: eta_min min_lr
 peak: max_lr
 lr: learning_rate eta alpha step_size

@@ -66,3 +66,15 @@ def placed(leaves: Iterable[Any]) -> Iterator[list[Array]]:
     finally:
         for leaf, data in before:
             leaf.value = data
+
+
+@contextmanager
+def untouched(leaves: list[Any]) -> Iterator[None]:
+    """Leave the leaves with the values and the gradients that they have now, whatever happens meanwhile."""
+    before = [(leaf, leaf.arrived, leaf.spent) for leaf in leaves]
+    with placed(leaves):
+        try:
+            yield
+        finally:
+            for leaf, gradient, spent in before:
+                leaf.arrived, leaf.spent = gradient, spent

@@ -34,7 +34,7 @@ class Rows:
             raise OptionError(
                 f"{who}: data is a pair (X, y) of inputs and targets, each an array or a tuple, got {got}"
             )
-        inputs, targets = map(listed, data)
+        inputs, targets = map(arrays_in, data)
         self.names = numbered("X", len(inputs)) + numbered("y", len(targets))
         self.columns = [as_column(who, *pair) for pair in zip(self.names, inputs + targets, strict=True)]
         self.inputs = len(inputs)
@@ -56,7 +56,7 @@ class Rows:
         return inputs, targets[0] if self.one_target else targets
 
 
-def listed(part: Any) -> list[Any]:
+def arrays_in(part: Any) -> list[Any]:
     """The arrays of a tuple of arrays; anything else is one array."""
     return [*part] if isinstance(part, tuple) and all(map(np.ndim, part)) else [part]
 
