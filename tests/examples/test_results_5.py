@@ -42,3 +42,18 @@ def test_dead_relus_stay_dead_and_leaky_ones_come_back():
         module.training(f)[0][-1] for f in (module.lo.nn.ReLU(), module.lo.nn.LeakyReLU(slope=0.3))
     )
     assert relu >= 0.5 > 0.35 > leaky
+
+
+@pytest.mark.slow
+def test_a_network_of_convolutions_reads_digits():
+    net, X, y = figure("cnn_on_digits").training(1, epochs=12)
+    assert (net(X).numpy().argmax(axis=1) == y).mean() >= 0.975
+
+
+@pytest.mark.slow
+def test_triplets_put_the_same_digit_first():
+    module = figure("retrieval_by_triplets")
+    _, y, before, after = module.training(epochs=20)
+    recall, precision, _ = module.quality(after, y)
+    assert recall >= 0.97
+    assert precision >= 0.92 > module.quality(before, y)[1]
