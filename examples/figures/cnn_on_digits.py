@@ -1,6 +1,6 @@
 """What does a small convolutional network see? Its filters, and the digits that it still gets wrong.
 
-Two convolutions with relus and pooling and one linear layer, trained in seconds on half-inch handwriting of
+Two convolutions with relus and pooling and one linear layer, trained in seconds on handwritten digits of
 8 × 8 pixels: median accuracy of five splits.
 """
 

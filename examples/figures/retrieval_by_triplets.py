@@ -16,7 +16,7 @@ from style import GREEN, ORANGE, panels, run, save
 import tinygrad_lo as lo
 
 SLIDES = {
-    "001": ["triplet loss [‖a−p‖² + α − ‖a−n‖²]⁺", "embedding before and after triplet training"],
+    "001": ["triplet loss [‖a−p‖² + α − ‖a−n‖²]⁺"],
     "003": ["triplet ranking and retrieval", "negative mining", "ranked neighbours before and after"],
 }
 PAGE = "training.md"
