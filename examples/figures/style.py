@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bits on every machine of a kind
-
 import matplotlib as mpl
+from threadpoolctl import threadpool_limits
+
+# One thread: the bits must not depend on how many cores there are. NumPy is here already and is told directly;
+# what scikit-learn brings later reads the environment.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+threadpool_limits(1)
 
 mpl.use("Agg")  # draws into files, without a screen
 
