@@ -44,8 +44,16 @@ def main(folder: Path) -> list[str]:
         axis.set_title(title, fontsize=13)
         axis.spines[:].set_visible(False)
         if len(table) == 1:
-            axis.text(3.5, 2.5, "the sums of the columns" if k > 2 else "used in all five rows", ha="center", color=GRAY)
-    figure.suptitle("L = ½ Σ (A + B)²: a row added to five rows gets back the sum of five gradients", fontsize=16)
+            axis.text(
+                3.5,
+                2.5,
+                "the sums of the columns" if k > 2 else "used in all five rows",
+                ha="center",
+                color=GRAY,
+            )
+    figure.suptitle(
+        "L = ½ Σ (A + B)²: a row added to five rows gets back the sum of five gradients", fontsize=16
+    )
     save(figure, folder)
     gap = abs(B.grad - A.grad.sum(axis=0, keepdims=True)).max()
     return [

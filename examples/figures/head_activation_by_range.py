@@ -80,12 +80,14 @@ def main(folder: Path) -> list[str]:
     axes.set_yticks(range(4), names, fontsize=12)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="activation of the head")
-    axes.set_title("A head must reach its target's whole range (error / variance, held out)")
+    axes.set(xlabel="activation of the head (bold: lowest error / variance on held-out rows)")
+    axes.set_title("The error is lowest where head and target have the same range")
     save(figure, folder)
     lines = []
     for name, row in zip(names, found, strict=True):
-        cells = ", ".join(f"{head} {e:.2f} ({o:.0%} outside)" for head, (e, o) in zip(HEADS, row, strict=True))
+        cells = ", ".join(
+            f"{head} {e:.2f} ({o:.0%} outside)" for head, (e, o) in zip(HEADS, row, strict=True)
+        )
         lines.append(f"{name.replace(chr(10), ' ')}: {cells}")
     return lines
 

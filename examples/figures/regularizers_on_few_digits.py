@@ -1,7 +1,10 @@
-"""What do dropout, L2, L1 and batch normalization change when there are only 150 digits to learn from?
+"""Which of dropout, L2, L1 and batch normalization keep a network from learning mistakes by heart?
 
-Train (gray) and test (colored) accuracy, epoch by epoch: the median of five draws of the 150. All five
-networks have the same 64 → 128 → 128 → 10 units.
+There are 300 digits to learn from, and a fifth of their labels is wrong. Train (gray) and test accuracy, epoch
+by epoch: the median of three draws. Without help the network learns the wrong labels, too, and the test falls.
+Dropout, L2 and L1 stop that. Batch normalization does not: it learns faster, wrong labels as well. With all
+labels right no kind helps by more than half a point, and L1 costs one (printed).
+The strengths were chosen from a few, looking at these curves.
 """
 
 from pathlib import Path
@@ -15,7 +18,10 @@ import tinygrad_lo as lo
 SLIDES = {
     "000": ["dropout, batch normalization", "regularization: test against training data"],
     "002": ["regularization: dropout, batch normalization"],
-    "004": ["train and test curves with dropout, L2, L1, batch normalization", "regularization against overfitting"],
+    "004": [
+        "train and test curves with dropout, L2, L1, batch normalization",
+        "regularization against overfitting",
+    ],
 }
 PAGE = "training.md"
 SAMPLES, WRONG, EPOCHS, SEEDS = 300, 0.2, 40, 3
@@ -34,14 +40,14 @@ def network(kind: str, rng: np.random.Generator) -> lo.nn.Sequential:
     return lo.nn.Sequential(*layers, lo.nn.Linear(128, 10, dtype="float32", rng=rng))
 
 
-def curves(kind: str, seed: int, epochs: int = EPOCHS) -> np.ndarray:
+def curves(kind: str, seed: int, epochs: int = EPOCHS, share: float = WRONG) -> np.ndarray:
     """(3, epochs): accuracy on the training digits and on the others, and the loss on the others."""
     images, labels = load_digits(return_X_y=True)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(labels))
     train, test = order[:SAMPLES], order[SAMPLES:]
     X, y = (images / 16).astype(np.float32), labels.copy()
-    wrong = train[: round(WRONG * SAMPLES)]
+    wrong = train[: round(share * SAMPLES)]
     y[wrong] = (y[wrong] + rng.integers(1, 10, len(wrong))) % 10
     net = network(kind, rng)
     weights = [net[i].weight for i, layer in enumerate(net) if isinstance(layer, lo.nn.Linear)]
@@ -55,16 +61,16 @@ def curves(kind: str, seed: int, epochs: int = EPOCHS) -> np.ndarray:
     return np.array([history[name] for name in ("accuracy", "validation accuracy", "validation loss")])
 
 
-def medians(epochs: int = EPOCHS, seeds: int = SEEDS) -> dict[str, np.ndarray]:
-    """The median curves of each kind."""
+def medians(share: float, seeds: int = SEEDS) -> dict[str, np.ndarray]:
+    """The median curves of each kind, with such a share of wrong labels."""
     return {
-        kind: np.median([curves(kind, seed, epochs) for seed in range(seeds)], axis=0) for kind in KINDS
+        kind: np.median([curves(kind, seed, share=share) for seed in range(seeds)], axis=0) for kind in KINDS
     }
 
 
 def main(folder: Path) -> list[str]:
     """A panel for each kind, with the test curve of no regularization in all of them."""
-    found = medians()
+    found, clean = medians(WRONG), medians(0.0)
     figure, axes = panels(3, 2, sharex=True, sharey=True)
     lines = []
     for axis, (kind, (train, test, loss)) in zip(axes, found.items(), strict=False):
@@ -75,14 +81,21 @@ def main(folder: Path) -> list[str]:
         axis.set_title(f"{kind}: {test[-1]:.1%}", color=color)
         axis.set(ylim=(0.6, 1.02), yticks=[0.6, 0.8, 1.0])
         lines.append(
-            f"{kind}: test accuracy {test[-1]:.3f}, train {train[-1]:.3f}, test loss {loss[-1]:.3f}, "
-            f"lowest {loss.min():.3f}"
+            f"{kind}: test accuracy {test[-1]:.3f}, train {train[-1]:.3f}, test loss {loss[-1]:.3f}; "
+            f"with right labels test accuracy {clean[kind][1, -1]:.3f}"
         )
     axes[5].axis("off")
-    label(axes[5], "gray: training digits\ncolor: the other 1 647\ndashed: test of “none”", (0, 0.8), fontsize=15)
+    label(
+        axes[5],
+        "gray: training digits\nwith the wrong labels\n\ncolor: the other 1 497,\nall labels right\n\ndashed: test of “none”",
+        (0.05, 0.8),
+        fontsize=14,
+    )
     figure.supxlabel("epoch")
     figure.supylabel("accuracy")
-    figure.suptitle("150 digits", fontsize=16)
+    figure.suptitle(
+        "A fifth of 300 labels is wrong: dropout, L2 and L1 do not learn them by heart", fontsize=16
+    )
     save(figure, folder)
     return lines
 

@@ -15,7 +15,10 @@ import tinygrad_lo as lo
 
 SLIDES = {
     "000": ["softmax: in practice subtract the largest score"],
-    "001": ["log-softmax for numerical robustness", "log-sum-exp form J = 1/m Σ ln Σ exp z − z_y, finite at ±1e4"],
+    "001": [
+        "log-softmax for numerical robustness",
+        "log-sum-exp form J = 1/m Σ ln Σ exp z − z_y, finite at ±1e4",
+    ],
 }
 STRENGTHS = (1.0, 100.0, 372.0, 373.0, 1e4)
 
@@ -51,9 +54,11 @@ def main(folder: Path) -> list[str]:
                 axis.semilogx(s, values, color=color, linewidth=width)
     axes[0].set(title="loss", xlabel="s, where the scores are (s, −s)", yscale="symlog", ylim=(-0.4, 1e5))
     axes[0].set_yticks([0, 1, 100, 10_000], ["0", "1", "100", "10 000"])
-    axes[1].set(title="slope along the right score", xlabel="s, where the scores are (s, −s)", ylim=(-1.2, 0.3))
+    axes[1].set(
+        title="slope along the right score", xlabel="s, where the scores are (s, −s)", ylim=(-1.2, 0.3)
+    )
     label(axes[0], "low score right: 2s", (1.1, 30_000), BLUE)
-    label(axes[0], "no number after 372", (1.1, 6_000), ORANGE)
+    label(axes[0], "∞ after 372", (1.1, 6_000), ORANGE)
     label(axes[0], f"high score right: 0, nan after {ends[0]}", (9, 1.3), ORANGE, fontsize=12)
     label(axes[1], f"high score right: nan after {ends[0]}", (8, -0.07), ORANGE, fontsize=12)
     label(axes[1], f"low score right: nan after {ends[1]}", (8, -0.93), ORANGE, fontsize=12)

@@ -15,7 +15,10 @@ import tinygrad_lo as lo
 
 SLIDES = {
     "000": ["L2 regularization Σ W²"],
-    "001": ["weight decay λ/2m Σ Θ² next to λ and λ/2: one table", "parameter groups: the bias without decay"],
+    "001": [
+        "weight decay λ/2m Σ Θ² next to λ and λ/2: one table",
+        "parameter groups: the bias without decay",
+    ],
     "002": ["L2 regularization λ Σ W²"],
     "004": ["L2 ½‖W‖²: the same thing with another factor"],
 }
@@ -65,7 +68,7 @@ def main(folder: Path) -> list[str]:
     for axis, decay, title in zip(
         axes, (None, 2 * LAMBDA), ("the same λ: three fits", "the same weight_decay: one fit"), strict=True
     ):
-        rows = zip(fits(decay).items(), (ORANGE, GREEN, BLUE), (14, 9, 4), (-0.42, -0.5, -0.58), strict=True)
+        rows = zip(fits(decay).items(), (ORANGE, GREEN, BLUE), (14, 9, 4), (-0.57, -0.66, -0.75), strict=True)
         for (name, (lam, wd, penalty, by_decay, bias)), color, size, y in rows:
             axis.plot(range(10), by_decay, "o", color=color, markersize=size if decay else 8)
             text = f"{name}:  λ = {lam:.3g},  decay {wd:.2g}"
@@ -77,7 +80,7 @@ def main(folder: Path) -> list[str]:
                 f"gap between penalty and decay {gap:.0e}"
             )
         axis.axhline(0, color=BLACK, linewidth=1)
-        axis.set(title=title, xlabel="feature", xticks=range(10), ylim=(-0.64, 0.44))
+        axis.set(title=title, xlabel="feature", xticks=range(10), ylim=(-0.82, 0.62))
     axes[0].set_ylabel("weight")
     figure.suptitle("λ is a matter of convention: compare weight decays instead", fontsize=16)
     save(figure, folder)
