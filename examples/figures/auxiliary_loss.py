@@ -1,10 +1,10 @@
 """Does an auxiliary loss help? Where the main loss does not reach the first layers: very much. Else hardly.
 
-A second loss is added to the main one while training, and its head is thrown away afterwards. Left: six layers
-of sigmoids pass almost no gradient to the first ones; a small classifier on each hidden layer gives them one
-(as in GoogLeNet). Relus pass it anyway, and
-the median does not move. Right: 60 labeled digits, and a head that must paint the image again from the hidden layer:
-no gain, with 60 images or with 900. Each point is a start and a draw of the digits, the bar is their median.
+A second loss is added to the main one while training, and its head is thrown away afterwards. Left: six
+layers of sigmoids pass almost no gradient to the first ones; a small classifier on each hidden layer gives
+them one (as in GoogLeNet). Relus pass it anyway, and the median does not move. Right: 60 labeled digits,
+and a head that must paint the image again from the hidden layer: no gain, with 60 images or with 900. Each
+point is a start and a draw of the digits, the bar is their median.
 """
 
 from pathlib import Path
@@ -42,25 +42,21 @@ def deep(activation, weight: float, seed: int, steps: int = 600) -> float:
     layers = lo.nn.Sequential(*[linear(64 if k == 0 else 32, 32, rng) for k in range(6)])
     heads = lo.nn.Sequential(*[linear(32, 10, rng) for _ in range(6)])  # the last one is the main one
 
-    def hidden(x):
-        values = []
-        for layer in layers:
+    def scores(x):
+        for layer, head in zip(layers, heads, strict=True):
             x = activation(layer(x))
-            values.append(x)
-        return values
+            yield head(x)
 
     def loss(x, labels):
-        scores = [head(h) for head, h in zip(heads, hidden(x), strict=True)]
-        main, others = lo.losses.cross_entropy(scores[-1], labels), scores[:-1]
-        return main + weight * sum(lo.losses.cross_entropy(s, labels) for s in others)
+        *others, main = (lo.losses.cross_entropy(s, labels) for s in scores(x))
+        return main + weight * sum(others)
 
-    opt = lo.optim.Adam(lo.nn.Sequential(layers, heads), lr=0.003)
-    step = lo.compile(loss, optimizer=opt)
+    step = lo.compile(loss, optimizer=lo.optim.Adam(lo.nn.Sequential(layers, heads), lr=0.003))
     for _ in range(steps):
         rows = rng.choice(900, 64)
         step(X[rows], y[rows])
-    guess = heads[-1](hidden(X[900:])[-1]).numpy().argmax(axis=1)
-    return float((guess == y[900:]).mean())
+    *_, main = scores(X[900:])
+    return float((main.numpy().argmax(axis=1) == y[900:]).mean())
 
 
 def painter(painted: int, seed: int, labeled: int = 60, steps: int = 400) -> float:
@@ -70,8 +66,7 @@ def painter(painted: int, seed: int, labeled: int = 60, steps: int = 400) -> flo
     main, paint = linear(64, 10, rng), linear(64, 64, rng)
 
     def loss(seen):
-        scores = main(trunk(X[:labeled]))
-        total = lo.losses.cross_entropy(scores, y[:labeled])
+        total = lo.losses.cross_entropy(main(trunk(X[:labeled])), y[:labeled])
         return total + 5 * lo.losses.mse(paint(trunk(seen)), seen) if painted else total
 
     modules = [trunk, main, paint] if painted else [trunk, main]
@@ -83,24 +78,14 @@ def painter(painted: int, seed: int, labeled: int = 60, steps: int = 400) -> flo
 
 def table(seeds: int = SEEDS) -> dict[str, dict[str, list[float]]]:
     """Held-out accuracies: experiment, kind, a number for each seed."""
-    runs = {
-        "six layers of sigmoids": {
-            "main loss\nonly": lambda s: deep(lo.nn.sigmoid, 0.0, s),
-            "+ a head on\neach layer": lambda s: deep(lo.nn.sigmoid, 1.0, s),
-        },
-        "six layers of relus": {
-            "main loss\nonly": lambda s: deep(lo.nn.relu, 0.0, s),
-            "+ a head on\neach layer": lambda s: deep(lo.nn.relu, 1.0, s),
-        },
-        "60 labels, one layer": {
-            "main loss\nonly": lambda s: painter(0, s),
-            "+ paint\nthe 60": lambda s: painter(60, s),
-            "+ paint\n900": lambda s: painter(900, s),
-        },
-    }
+    sigmoid, relu = (lambda weight, seed, f=f: deep(f, weight, seed) for f in (lo.nn.sigmoid, lo.nn.relu))
+    heads = {"main loss\nonly": 0.0, "+ a head on\neach layer": 1.0}
+    images = {"main loss\nonly": 0, "+ paint\nthe 60": 60, "+ paint\n900": 900}
+    runs = {"six layers of sigmoids": (sigmoid, heads), "six layers of relus": (relu, heads),
+            "60 labels, one layer": (painter, images)}  # fmt: skip
     return {
-        name: {kind: [run(seed) for seed in range(seeds)] for kind, run in kinds.items()}
-        for name, kinds in runs.items()
+        name: {kind: [run(option, seed) for seed in range(seeds)] for kind, option in kinds.items()}
+        for name, (run, kinds) in runs.items()
     }
 
 
@@ -116,8 +101,8 @@ def main(folder: Path) -> list[str]:
             axis.text(i, 0.57, f"{median:.1%}", ha="center", color=BLACK)
             lines.append(f"{name}, {kind.replace(chr(10), ' ')}: median accuracy {median:.3f}")
         axis.set_xticks(range(len(kinds)), kinds, fontsize=11.5)
-        axis.set(xlim=(-0.55, len(kinds) - 0.45), ylim=(0.55, 1.0))
         axis.set_title(name, fontsize=14)
+        axis.set(xlim=(-0.55, len(kinds) - 0.45), ylim=(0.55, 1.0))
         axis.grid(axis="y", color=GRAY, alpha=0.3)
     axes[0].set_ylabel("accuracy on digits held out")
     figure.suptitle("An auxiliary loss helps most where the main one hardly arrives", fontsize=16)

@@ -1,10 +1,10 @@
 """Which activation should a regression head have? One whose range is that of the target, and not more.
 
-The same network with five heads, on four targets of real data with the mean squared error. Cells show the error
-on held-out rows as a share of the target's variance, and how many answers lie outside of the target's range.
-Sigmoid and tanh cannot reach most of a target that is not scaled. A relu may die, and with it what it should
-have learned; softplus is the smooth one. A head without an activation is never far off, but may answer with
-what cannot be.
+The same network with five heads, on four targets of real data with the mean squared error. Cells show the
+error on held-out rows as a share of the target's variance, and how many answers lie outside of the target's
+range. Sigmoid and tanh cannot reach most of a target that is not scaled. A relu may die, and with it what
+it should have learned; softplus is the smooth one. A head without an activation is never far off, but may
+answer with what cannot be.
 """
 
 import warnings

@@ -1,10 +1,10 @@
 """Which of dropout, L2, L1 and batch normalization keep a network from learning mistakes by heart?
 
-There are 300 digits to learn from, and a fifth of their labels is wrong. Train (gray) and test accuracy, epoch
-by epoch: the median of three draws. Without help the network learns the wrong labels, too, and the test falls.
-Dropout, L2 and L1 stop that. Batch normalization does not: it learns faster, wrong labels as well. With all
-labels right no kind helps by more than half a point, and L1 costs one (printed).
-The strengths were chosen from a few, looking at these curves.
+There are 300 digits to learn from, and a fifth of their labels is wrong. Train (gray) and test accuracy,
+epoch by epoch: the median of three draws. Without help the network learns the wrong labels, too, and the
+test falls. Dropout, L2 and L1 stop that. Batch normalization does not: it learns faster, wrong labels as
+well. With all labels right no kind helps by more than half a point, and L1 costs one (printed). The
+strengths were chosen from a few, looking at these curves.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ def curves(kind: str, seed: int, epochs: int = EPOCHS, share: float = WRONG) -> 
     wrong = train[: round(share * SAMPLES)]
     y[wrong] = (y[wrong] + rng.integers(1, 10, len(wrong))) % 10
     net = network(kind, rng)
-    weights = [net[i].weight for i, layer in enumerate(net) if isinstance(layer, lo.nn.Linear)]
+    weights = [layer.weight for layer in net if isinstance(layer, lo.nn.Linear)]
     strength, norm = STRENGTHS.get(kind, (0.0, None))
     history = lo.fit(
         net, lo.losses.cross_entropy, (X[train], y[train]), optimizer=lo.optim.Adam(net, lr=0.003),
@@ -85,17 +85,12 @@ def main(folder: Path) -> list[str]:
             f"with right labels test accuracy {clean[kind][1, -1]:.3f}"
         )
     axes[5].axis("off")
-    label(
-        axes[5],
-        "gray: training digits\nwith the wrong labels\n\ncolor: the other 1 497,\nall labels right\n\ndashed: test of “none”",
-        (0.05, 0.8),
-        fontsize=14,
-    )
+    words = "gray: training digits\nwith the wrong labels\n\ncolor: the other 1 497,\nall labels right"
+    label(axes[5], words + "\n\ndashed: test of “none”", (0.05, 0.8))
     figure.supxlabel("epoch")
     figure.supylabel("accuracy")
-    figure.suptitle(
-        "A fifth of 300 labels is wrong: dropout, L2 and L1 do not learn them by heart", fontsize=16
-    )
+    title = "A fifth of 300 labels is wrong: dropout, L2 and L1 do not learn them by heart"
+    figure.suptitle(title, fontsize=16)
     save(figure, folder)
     return lines
 

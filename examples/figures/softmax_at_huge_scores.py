@@ -1,9 +1,9 @@
 """Why is the softmax loss computed as log Σ exp z − z_y, and not as −log of a softmax? Because e⁷¹⁰ is ∞.
 
-Two classes have the scores s and −s. If the low one is right, the loss is 2s. Exp, normalize, −log has no slope
-from s = 355 on (1 / e⁻⁷¹⁰ is ∞) and is ∞ from 373 on (e⁻⁷⁴⁶ is rounded to 0). If the high one is right, the
-loss is nearly 0, but ∞ / ∞ = nan from 710 on. `lo.losses.cross_entropy` takes the largest score out before exp, and is
-right at ±10 000.
+Two classes have the scores s and −s. If the low one is right, the loss is 2s. Exp, normalize, −log has no
+slope from s = 355 on (1 / e⁻⁷¹⁰ is ∞) and is ∞ from 373 on (e⁻⁷⁴⁶ is rounded to 0). If the high one is
+right, the loss is nearly 0, but ∞ / ∞ = nan from 710 on. `lo.losses.cross_entropy` takes the largest score
+out before exp, and is right at ±10 000.
 """
 
 from pathlib import Path
@@ -52,11 +52,9 @@ def main(folder: Path) -> list[str]:
             both[~np.isfinite(both).all(axis=1)] = np.nan
             for axis, values in zip(axes, both.T, strict=True):
                 axis.semilogx(s, values, color=color, linewidth=width)
-    axes[0].set(title="loss", xlabel="s, where the scores are (s, −s)", yscale="symlog", ylim=(-0.4, 1e5))
+    axes[0].set(title="loss", xlabel="s, scores are (s, −s)", yscale="symlog", ylim=(-0.4, 1e5))
     axes[0].set_yticks([0, 1, 100, 10_000], ["0", "1", "100", "10 000"])
-    axes[1].set(
-        title="slope along the right score", xlabel="s, where the scores are (s, −s)", ylim=(-1.2, 0.3)
-    )
+    axes[1].set(title="slope along the right score", xlabel="s, scores are (s, −s)", ylim=(-1.2, 0.3))
     label(axes[0], "low score right: 2s", (1.1, 30_000), BLUE)
     label(axes[0], "∞ after 372", (1.1, 6_000), ORANGE)
     label(axes[0], f"high score right: 0, nan after {ends[0]}", (9, 1.3), ORANGE, fontsize=12)

@@ -7,18 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib as mpl
-from threadpoolctl import threadpool_limits
-
-# One thread: the bits must not depend on how many cores there are. NumPy is here already and is told directly;
-# what scikit-learn brings later reads the environment.
-os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-threadpool_limits(1)
 
 mpl.use("Agg")  # draws into files, without a screen
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+# One thread, so that the bits do not depend on how many there could be: NumPy's, which is here already, is
+# told so; what scikit-learn loads later reads the environment.
+threadpool_limits(1)
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 # Okabe and Ito's colors, which everybody can tell apart; each is a meaning, not a decoration.
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK, GRAY = (
