@@ -11,14 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
-from style import BLACK, BLUE, GRAY, ORANGE, panels, run, save
+from style import BLACK, BLUE, ORANGE, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {
-    "003": ["an auxiliary loss that helps, and one that does not"],
-    "004": ["auxiliary functions as a form of regularization", "an auxiliary loss that helps"],
-}
+SLIDES = {"003": ["an auxiliary loss that helps"], "004": ["auxiliary functions as a form of regularization"]}
 PAGE = "training.md"
 SEEDS = 5
 
@@ -69,8 +66,8 @@ def painter(painted: int, seed: int, labeled: int = 60, steps: int = 400) -> flo
         total = lo.losses.cross_entropy(main(trunk(X[:labeled])), y[:labeled])
         return total + 5 * lo.losses.mse(paint(trunk(seen)), seen) if painted else total
 
-    modules = [trunk, main, paint] if painted else [trunk, main]
-    step = lo.compile(loss, optimizer=lo.optim.Adam(lo.nn.Sequential(*modules), lr=0.003))
+    net = lo.nn.Sequential(trunk, main, *[paint] * bool(painted))
+    step = lo.compile(loss, optimizer=lo.optim.Adam(net, lr=0.003))
     for _ in range(steps):
         step(X[rng.choice(max(painted, 1), 64)])
     return float((main(trunk(X[900:])).numpy().argmax(axis=1) == y[900:]).mean())
@@ -84,7 +81,7 @@ def table(seeds: int = SEEDS) -> dict[str, dict[str, list[float]]]:
     runs = {"six layers of sigmoids": (sigmoid, heads), "six layers of relus": (relu, heads),
             "60 labels, one layer": (painter, images)}  # fmt: skip
     return {
-        name: {kind: [run(option, seed) for seed in range(seeds)] for kind, option in kinds.items()}
+        name: {kind: [run(option, s) for s in range(seeds)] for kind, option in kinds.items()}
         for name, (run, kinds) in runs.items()
     }
 
@@ -96,14 +93,12 @@ def main(folder: Path) -> list[str]:
     for axis, (name, kinds) in zip(axes, table().items(), strict=True):
         for i, (kind, values) in enumerate(kinds.items()):
             color, median = (BLUE if i else ORANGE), float(np.median(values))
-            axis.plot(np.full(len(values), i), values, "o", color=color, alpha=0.6)
+            axis.plot([i] * len(values), values, "o", color=color, alpha=0.6)
             axis.plot([i - 0.3, i + 0.3], [median, median], color=color, linewidth=4)
             axis.text(i, 0.57, f"{median:.1%}", ha="center", color=BLACK)
             lines.append(f"{name}, {kind.replace(chr(10), ' ')}: median accuracy {median:.3f}")
         axis.set_xticks(range(len(kinds)), kinds, fontsize=11.5)
-        axis.set_title(name, fontsize=14)
-        axis.set(xlim=(-0.55, len(kinds) - 0.45), ylim=(0.55, 1.0))
-        axis.grid(axis="y", color=GRAY, alpha=0.3)
+        axis.set(title=name, xlim=(-0.55, len(kinds) - 0.45), ylim=(0.55, 1.0))
     axes[0].set_ylabel("accuracy on digits held out")
     figure.suptitle("An auxiliary loss helps most where the main one hardly arrives", fontsize=16)
     save(figure, folder)

@@ -11,7 +11,10 @@ from style import COLORS, GRAY, label, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"004": ["maximum likelihood of a Gaussian is the least squares", "Gaussian NLL with fixed σ"]}
+SLIDES = {
+    "003": ["MSE without the half"],
+    "004": ["maximum likelihood of a Gaussian is the least squares", "Gaussian NLL with fixed σ"],
+}
 MEASURED = np.array([1.0, 2.0, 2.5, 4.0])
 
 

@@ -11,7 +11,10 @@ from style import BLUE, ORANGE, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"002": ["three images and ten classes: define a loss that says how unhappy we are with the scores"]}
+SLIDES = {
+    "000": ["multiclass SVM hinge and cross-entropy of the same scores"],
+    "002": ["three images and ten classes: define a loss that says how unhappy we are with the scores"],
+}
 
 
 def losses() -> tuple[np.ndarray, np.ndarray]:

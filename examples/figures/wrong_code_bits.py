@@ -11,7 +11,10 @@ from style import BLUE, GRAY, ORANGE, label, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"004": ["cross-entropy H(p, q) = H(p) + KL(p, q)", "bits of a wrong code", "KL divergence"]}
+SLIDES = {
+    "003": ["KL divergence as a loss"],
+    "004": ["cross-entropy H(p, q) = H(p) + KL(p, q)", "bits of a wrong code", "KL divergence"],
+}
 TRUE = np.array([0.5, 0.25, 0.125, 0.125])
 
 
