@@ -16,6 +16,7 @@ import tinygrad_lo as lo
 SLIDES = {
     "000": ["analytic gradient of the multiclass SVM loss"],
     "002": ["example numpy code: L_i_vectorized", "scores = X.dot(W)  # (N,D)*(D,C)=(N,C)"],
+    "003": ["multi-class hinge with a margin"],
 }
 
 
