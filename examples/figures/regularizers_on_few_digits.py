@@ -89,7 +89,7 @@ def main(folder: Path) -> list[str]:
     label(axes[5], words + "\n\ndashed: test of “none”", (0.05, 0.8))
     figure.supxlabel("epoch")
     figure.supylabel("accuracy")
-    title = "A fifth of 300 labels is wrong: dropout, L2 and L1 do not learn them by heart"
+    title = "A fifth of 300 labels is wrong; dropout, L2 and L1 keep them from being learned"
     figure.suptitle(title, fontsize=16)
     save(figure, folder)
     return lines

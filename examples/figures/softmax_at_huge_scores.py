@@ -49,7 +49,7 @@ def main(folder: Path) -> list[str]:
     for loss, color, width in ((lo.losses.cross_entropy, BLUE, 7.0), (naive, ORANGE, 2.4)):
         for right in (0, 1):
             both = np.array([at(loss, x, right) for x in s])
-            both[~np.isfinite(both).all(axis=1)] = np.nan
+            both[~np.isfinite(both)] = np.nan
             for axis, values in zip(axes, both.T, strict=True):
                 axis.semilogx(s, values, color=color, linewidth=width)
     axes[0].set(title="loss", xlabel="s, scores are (s, −s)", yscale="symlog", ylim=(-0.4, 1e5))
