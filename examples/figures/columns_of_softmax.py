@@ -12,9 +12,9 @@ from style import BLACK, BLUE, GREEN, ORANGE, panels, run, save
 import tinygrad_lo as lo
 
 SLIDES = {
-    "003": ["multi-class and sparse multi-class cross-entropy"],
     "000": ["softmax: exp, normalize, −log", "why the minus before the log?"],
     "002": ["softmax classifier: exp, normalize, −log (the slide's 0.89 is in base 10)"],
+    "003": ["multi-class and sparse multi-class cross-entropy"],
 }
 IMAGES = {  # lecture: (its table, which image of it)
     "000": (lo.data.lectures.car_boat_tree_first, [4.1, 2.1, -0.5]),
