@@ -1,7 +1,8 @@
 """One trunk, two heads: what and where? A class, and the box of a digit that lies anywhere on a canvas.
 
 The loss is the cross-entropy of the class plus the Huber loss of the box in R⁴ (left, top, right, bottom).
-The error of the box is told beside that of always answering with the mean box.
+The error of the box is told beside that of always answering with the mean box. The true box leaves out
+pixels paler than a fifth of black.
 """
 
 from pathlib import Path
@@ -96,6 +97,8 @@ def main(folder: Path) -> list[str]:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
         axis.set_title(f"read {guess[i]}", fontsize=12)
+    words = f"class right: {accuracy:.1%}; box {error:.2f} pixels off, the mean box {of_mean:.2f}"
+    figure.supxlabel(f"images held back: {words}", fontsize=14)
     figure.suptitle("What and where from one trunk (blue: the truth, orange: the head)", fontsize=16)
     save(figure, folder)
     return [

@@ -21,6 +21,16 @@ SLIDES = {
 }
 RATES = {0.02: "too small", 0.3: "right", 1.04: "too large"}
 
+TOP = 3.0
+
+
+def short(loss: float) -> str:
+    """6.3, or 3 · 10⁻¹⁰."""
+    if loss > 0.01:
+        return f"{loss:.2g}"
+    digit, power = f"{loss:.0e}".split("e")
+    return rf"${digit} \cdot 10^{{{int(power)}}}$"
+
 
 def path(rate: float, steps: int = 12) -> np.ndarray:
     """Where gradient descent goes on w², from −1."""
@@ -42,8 +52,17 @@ def main(folder: Path) -> list[str]:
         places = path(rate)
         axes.plot(curve, curve**2, color=GRAY, linewidth=1.6)
         axes.plot(places, places**2, "o-", color=BLUE, linewidth=1.4)
-        axes.set(xlabel="w", xlim=(-1.8, 1.8), ylim=(-0.15, 3.0))
-        axes.set_title(f"η = {rate}: {word}\nloss in 12 steps: 1 → {places[-1] ** 2:.2g}", fontsize=14)
+        axes.set(xlabel="w", xlim=(-1.8, 1.8), ylim=(-0.15, TOP))
+        outside = int(np.argmax(places**2 > TOP)) or None
+        if outside:  # an arrow where the path leaves the picture
+            start, step = places[outside - 1], places[outside] - places[outside - 1]
+            rise = places[outside] ** 2 - start**2
+            share = (TOP - start**2) / rise
+            tip = (start + share * step, start**2 + share * rise)
+            axes.annotate("", tip, (start, start**2), arrowprops={"color": BLUE, "width": 1, "headwidth": 9})
+        axes.set_title(
+            f"rate η = {rate}: {word}\nloss in 12 steps: 1 → {short(places[-1] ** 2)}", fontsize=14
+        )
         lines.append(f"loss after 12 steps, η {rate} {places[-1] ** 2:.3g}")
     all_axes[0].set_ylabel("loss  w²")
     figure.suptitle("Too small crawls, too large climbs out of the valley", fontsize=16)

@@ -44,10 +44,10 @@ def main(folder: Path) -> list[str]:
     ):  # fmt: skip
         silent, accuracy = training(activation)
         axes.plot(silent, color=color)
-        label(axes, f"{name}: accuracy {accuracy:.3f}", (500, silent[500] + at), color)
+        label(axes, f"{name}: accuracy {accuracy:.3f} on the training data", (310, silent[500] + at), color)
         lines += [f"silent units, {name} {silent[-1]:.3f}", f"accuracy, {name} {accuracy:.3f}"]
     axes.set(xlabel="step", ylabel="share of units below 0 for all samples", ylim=(-0.02, 0.7))
-    axes.set_title("A relu that is dead stays dead; a leaky one comes back")
+    axes.set_title("A relu that is dead stays dead; leaky ones come back, in part")
     save(figure, folder)
     return lines
 
