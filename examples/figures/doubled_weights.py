@@ -2,7 +2,8 @@
 
 A linear classifier of real wines (13 measurements, 3 growers) is trained until its hinge loss is 0; then
 all its weights are multiplied by k. From where the smallest margin is 1 (k = 0.85) the hinge loss stays 0,
-and the margins grow with k: W is not unique. The softmax loss falls towards 0 though not one decision changes: nothing useful was done.
+and the margins grow with k: W is not unique. The softmax loss falls towards 0 though not one decision
+changes: nothing useful was done.
 """
 
 from pathlib import Path

@@ -29,7 +29,7 @@ def main(folder: Path) -> list[str]:
     moved = [loss(W + H * one) for one in np.eye(W.size)]
     figure, (axes,) = panels()
     axes.axis("off")
-    columns = {"W": 0.08, "with h = 0.0001": 0.3, "its loss": 0.54, "(loss − 2.94834) / h": 0.85}
+    columns = {"W": 0.08, "plus h = 0.0001": 0.3, "its loss": 0.54, "(loss − 2.94834) / h": 0.85}
     for title, x in columns.items():
         axes.text(x, 0.95, title, ha="center", weight="bold")
     for i in range(W.size):

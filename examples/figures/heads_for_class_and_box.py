@@ -66,18 +66,8 @@ def training(copies: int = 14, epochs: int = EPOCHS):
     fresh = scenes(1, 1, slice(1300, None))
     net = Heads()
     opt = lo.optim.Adam(net, lr=0.002)
-    schedule = lo.optim.CosineLR(opt, epochs)
-    lo.fit(
-        net,
-        both,
-        (X, (y, boxes)),
-        optimizer=opt,
-        schedule=schedule,
-        epochs=epochs,
-        batch_size=64,
-        progress=False,
-        rng=0,
-    )
+    options = {"schedule": lo.optim.CosineLR(opt, epochs), "epochs": epochs, "batch_size": 64}
+    lo.fit(net, both, (X, (y, boxes)), optimizer=opt, progress=False, rng=0, **options)
     scores, found = net(fresh[0])
     return fresh, scores.numpy(), found.numpy(), boxes.mean(axis=0)
 

@@ -2,8 +2,8 @@
 
 A network of 2 410 numbers on the digits; SGD, momentum and Adam start at the same weights. The plane holds
 the start and the two principal components of all three paths. Each walks down, momentum and Adam into the
-valley. What lies beside the plane is not drawn: how much of each path that is, is printed. Right: random, filter-normalized directions around Adam's end
-(Li et al.).
+valley. What lies beside the plane is not drawn: how much of each path that is, is printed. Right: random,
+filter-normalized directions around Adam's end (Li et al.).
 """
 
 import sys

@@ -20,7 +20,7 @@ KINDS = {
     "momentum 0.6": ("momentum", 0.038, {"momentum": 0.6}),
     "Nesterov 0.8": ("Nesterov", 0.02, {"momentum": 0.8, "nesterov": True}),
 }
-PLACES = {"plain": (60, 0.35), "momentum 0.6": (50, 0.02), "Nesterov 0.8": (-6, 4e-4)}
+PLACES = {"plain": (60, 0.35), "momentum 0.6": (50, 0.02), "Nesterov 0.8": (70, 1.6e-3)}
 
 
 def path(options: dict[str, object], rate: float, steps: int = 100) -> np.ndarray:

@@ -21,7 +21,7 @@ SLIDES = {
 }
 RATES = {0.02: "too small", 0.3: "right", 1.04: "too large"}
 
-TOP = 3.0
+TOP = 3.3
 
 
 def short(loss: float) -> str:
@@ -46,13 +46,13 @@ def path(rate: float, steps: int = 12) -> np.ndarray:
 def main(folder: Path) -> list[str]:
     """Twelve steps with each of three rates."""
     figure, all_axes = panels(3, sharey=True)
-    curve = np.linspace(-1.75, 1.75, 200)
+    curve = np.linspace(-1.85, 1.85, 200)
     lines = []
     for axes, (rate, word) in zip(all_axes, RATES.items(), strict=True):
         places = path(rate)
         axes.plot(curve, curve**2, color=GRAY, linewidth=1.6)
         axes.plot(places, places**2, "o-", color=BLUE, linewidth=1.4)
-        axes.set(xlabel="w", xlim=(-1.8, 1.8), ylim=(-0.15, TOP))
+        axes.set(xlabel="w", xlim=(-1.9, 1.9), ylim=(-0.15, TOP))
         outside = int(np.argmax(places**2 > TOP)) or None
         if outside:  # an arrow where the path leaves the picture
             start, step = places[outside - 1], places[outside] - places[outside - 1]

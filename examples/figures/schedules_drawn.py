@@ -60,7 +60,7 @@ def main(folder: Path) -> list[str]:
         axes.set(ylim=(0, 0.31), yticks=[0, 0.1, 0.2, 0.3])
         lines.append(f"{name.split('(')[0]} at 99 {values[-1]:.3g}")
     all_axes[8].plot([watched(t) / 10 for t in range(STEPS)], color=GRAY, linewidth=1.4)
-    label(all_axes[8], "gray: the loss / 10", (30, 0.2), "#666666", fontsize=12)
+    label(all_axes[8], "gray: the loss it\nwatches, / 10", (30, 0.2), "#666666", fontsize=12)
     for axes in all_axes[6:]:
         axes.set_xlabel("epoch")
     figure.supylabel("learning rate", fontsize=14)

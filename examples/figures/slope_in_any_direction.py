@@ -50,7 +50,7 @@ def main(folder: Path) -> list[str]:
     axes.plot([], [], color=GREEN, label="the gradient")
     axes.plot([], [], "o", color="#555555", label="measured: a central\ndifference")
     axes.plot([], [], " ", label="radius: the slope's size")
-    axes.set_rlabel_position(45)
+    axes.set_rlabel_position(63)
     axes.tick_params(labelsize=12)
     axes.legend(loc="center left", bbox_to_anchor=(1.12, 0.5))
     figure.suptitle("The slope in any direction is the unit vector · the gradient (dot product)", fontsize=16)

@@ -1,7 +1,7 @@
 """How unhappy are we with the ten scores of each of the three images? The first table of lecture 002.
 
-The automobile's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is not 0.
-The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
+The automobile's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is
+not 0. The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
 """
 
 from pathlib import Path
