@@ -52,7 +52,7 @@ def main(folder: Path) -> list[str]:
                 axis.text(x, y, text, ha="center", color=color, weight=weight, fontsize=17)
         axis.text(8.2, 2.5, f"{nats:.2f} nats", ha="center", color=ORANGE, weight="bold", fontsize=17)
         printed = ",\nas the slide prints" if lecture == "002" else ""
-        axis.text(8.2, 1.3, f"{tens:.2f} in base 10{printed}", ha="center", va="center", color=ORANGE)
+        axis.text(8.2, 1.4, f"{tens:.2f} in base 10{printed}", ha="center", va="center", color=ORANGE)
         axis.text(8.2, 0.1, "bold: the right class", ha="center", color="0.4")
         lines += [
             f"{lecture}: exp " + " ".join(f"{x:.2f}" for x in powers),
