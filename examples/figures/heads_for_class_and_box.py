@@ -87,7 +87,7 @@ def main(folder: Path) -> list[str]:
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(True)
         axis.set_title(f"read {guess[i]}", fontsize=12)
-    words = f"class right: {accuracy:.1%}; box {error:.2f} pixels off, the mean box {of_mean:.2f}"
+    words = f"class right: {accuracy:.1%}; box {error:.2f} pixels off, always the mean box {of_mean:.2f}"
     figure.supxlabel(f"images held back: {words}", fontsize=14)
     figure.suptitle("What and where from one trunk (blue: the truth, orange: the head)", fontsize=16)
     save(figure, folder)
