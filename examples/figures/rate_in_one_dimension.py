@@ -8,7 +8,7 @@ curvature.
 from pathlib import Path
 
 import numpy as np
-from style import BLUE, GRAY, panels, run, save
+from style import GRAY, OPTIMIZER_COLORS, panels, run, save
 
 import tinygrad_lo as lo
 
@@ -22,6 +22,7 @@ SLIDES = {
 RATES = {0.02: "too small", 0.3: "right", 1.04: "too large"}
 
 TOP = 3.3
+SGD = OPTIMIZER_COLORS["SGD"]
 
 
 def short(loss: float) -> str:
@@ -51,7 +52,7 @@ def main(folder: Path) -> list[str]:
     for axes, (rate, word) in zip(all_axes, RATES.items(), strict=True):
         places = path(rate)
         axes.plot(curve, curve**2, color=GRAY, linewidth=1.6)
-        axes.plot(places, places**2, "o-", color=BLUE, linewidth=1.4)
+        axes.plot(places, places**2, "o-", color=SGD, linewidth=1.4)
         axes.set(xlabel="w", xlim=(-1.9, 1.9), ylim=(-0.15, TOP))
         outside = int(np.argmax(places**2 > TOP)) or None
         if outside:  # an arrow where the path leaves the picture
@@ -59,7 +60,7 @@ def main(folder: Path) -> list[str]:
             rise = places[outside] ** 2 - start**2
             share = (TOP - start**2) / rise
             tip = (start + share * step, start**2 + share * rise)
-            axes.annotate("", tip, (start, start**2), arrowprops={"color": BLUE, "width": 1, "headwidth": 9})
+            axes.annotate("", tip, (start, start**2), arrowprops={"color": SGD, "width": 1, "headwidth": 9})
         axes.set_title(
             f"rate η = {rate}: {word}\nloss in 12 steps: 1 → {short(places[-1] ** 2)}", fontsize=14
         )
