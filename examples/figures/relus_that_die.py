@@ -1,7 +1,7 @@
 """When does a relu die? When its input is below 0 for every sample: then no gradient passes.
 
 One step that is too large can do it. Here the biases of half of the hidden units are pushed to −2, as such
-a step would, and then the network is trained on digits: relus stay dead, leaky ones come back.
+a step would, and then the network is trained on digits: relus stay dead, leaky ones come back in part.
 """
 
 from pathlib import Path
