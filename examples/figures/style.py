@@ -66,3 +66,9 @@ def run(main: Main) -> None:
     for line in main(folder):
         print(line)
     print(f"the figure is {folder / Path(sys.argv[0]).stem}.png")
+
+
+# An optimizer has the same color in all figures.
+OPTIMIZER_COLORS = {
+    "SGD": ORANGE, "momentum": BLUE, "Nesterov": SKY, "Adagrad": BLACK, "RMSprop": PINK, "Adam": GREEN,
+}  # fmt: skip

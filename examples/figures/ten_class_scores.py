@@ -1,7 +1,7 @@
 """How unhappy are we with the ten scores of each of the three images? The first table of lecture 002.
 
-The car's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is not 0.
-The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
+The automobile's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is
+not 0. The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
 """
 
 from pathlib import Path
@@ -46,7 +46,8 @@ def main(folder: Path) -> list[str]:
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("Even the car, which wins, costs something: the bird is too close", pad=12)
+    axes.set_title("Even the automobile, which wins, costs something: the bird is too close", pad=12)
+    axes.set_xlabel("each column is an image")
     save(figure, folder)
     return [
         *(f"{name}: SVM {a:.2f}, softmax {b:.4f}" for name, a, b in zip(names, svm, softmax, strict=True)),
