@@ -294,10 +294,13 @@ def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Pi
     return {"g": gradient, "y": Piece(names.of(node)), **inputs}
 
 
-def local_expression(node: Any, i: int, slope: bool = False, summed: bool = True) -> Expression:
+def local_expression(
+    node: Any, i: int, slope: bool = False, summed: bool = True, arriving: Array = None
+) -> Expression:
     """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ..."""
     with symbols() as known:
-        g = node.value.dtype.type(1) if slope else known.give("g", np.ones_like(node.value)[()])
+        ones = np.ones_like(node.value)[()] if arriving is None else arriving
+        g = node.value.dtype.type(1) if slope else known.give("g", ones)
         y = known.give("y", node.value)
         inputs = list(node.inputs)
         for k, parent in enumerate(node.parents):

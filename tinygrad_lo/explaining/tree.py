@@ -28,7 +28,7 @@ def tree(loss: Any) -> str:
         >>> import tinygrad_lo as lo
         >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
         >>> print(lo.tree((x * w - 1.0) ** 2))
-        v3 = v2² = 25
+        L = v2² = 25
         v2 = v1 − 1 = 5
         v1 = x × w = 6
         ├─ x = 3  data

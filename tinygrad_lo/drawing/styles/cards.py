@@ -13,7 +13,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import moments, number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
@@ -96,9 +96,7 @@ def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> nda
     known = None if data is None else concrete(data)
     if known is None or not look.summarizes(shape):
         return known
-    wide = known.astype(float)
-    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
-        return np.array([wide.mean(), wide.std(), wide.min(), wide.max()]) if wide.size else None
+    return np.array([*moments(known), known.min(), known.max()], float) if known.size else None
 
 
 def figures(data: Array, look: Look) -> list[str]:

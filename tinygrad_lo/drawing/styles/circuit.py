@@ -12,7 +12,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, norm_text, row, table, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import moments, number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
 GATE_POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
@@ -169,8 +169,7 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
     above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
     if shape:
         x = concrete(value.data)
-        with np.errstate(all="ignore"):
-            mean = number(x.astype(float).mean(), look.digits) if x is not None and x.size else DASH
+        mean = number(moments(x)[0], look.digits) if x is not None and x.size else DASH
         above = f"{size(shape)} · μ {mean}"
     for numeric in value.numeric:
         mark = numeric.mark
