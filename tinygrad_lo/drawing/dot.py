@@ -26,7 +26,7 @@ THINNEST = 0.8  # of edges, in points
 HURRY = 800
 LONG_TITLE = 44  # characters of a title that gets a line of its own
 LONGEST_TITLE = 90
-FILLER = 24  # columns
+LONG_LEGEND = 112  # characters of a line of the legend, about
 # What stands before a number, and what it means.
 SIGNS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
 
@@ -130,14 +130,18 @@ def legend(style: Style, title: str, verdict: str, body: str) -> str:
     notes = [note for note in (*left_out(style.contents), verdict) if note]
     first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
-    cells = [cell(mark, align="LEFT") for mark in marks(style, body)]
-    if len(title) + sum(map(len, notes)) > LONG_TITLE and cells:
-        # Graphviz widens all columns alike; the empty ones take what a long title needs.
-        rows = [row(cell(first, align="LEFT", colspan=len(cells) + FILLER))]
-        rows.append(row(*cells, *[cell("", cellpadding=0)] * FILLER))
-    else:
-        rows = [row(cell(first, align="LEFT"), *cells)]
-    return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=6)
+    alone = len(title) + sum(map(len, notes)) > LONG_TITLE
+    lines, wide = [[first]], LONG_LEGEND if alone else len(title)
+    for mark in marks(style, body):
+        long = len(re.sub("<[^>]*>|&#160;", "", mark)) + 4
+        if wide + long > LONG_LEGEND:
+            lines.append([])
+            wide = 0
+        lines[-1].append(mark)
+        wide += long
+    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
+    rows = [table(row(*(cell(mark, align="LEFT") for mark in line)), **plain, cellpadding=6) for line in lines]
+    return table(*(row(cell(each, align="LEFT")) for each in rows), **plain, cellpadding=0)
 
 
 def left_out(contents: Contents) -> list[str]:
@@ -179,7 +183,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
     slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
     verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
     stopped = any(edge.strength == 0 for edge in contents.edges)
-    widths = {edge.strength for edge in contents.edges if edge.strength}
+    wide = [edge.strength for edge in contents.edges if edge.strength and math.isfinite(edge.strength)] or [0]
     missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (
         (True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"),
@@ -188,7 +192,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
         ("✓" in verdicts, "<B>✓</B>", red, "&#160;finite differences agree"),
         ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
         ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
-        (len(widths) > 1, "━", colors.edge, "&#160;the wider, the more gradient"),
+        (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
         (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
         (missing, "", "", "–&#160;&#160;not reached"),
     ):

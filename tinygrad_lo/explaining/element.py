@@ -1,8 +1,8 @@
 """One element of an array step, worked out: `S[0,1] − s_y[0] = 5.1 − 3.2`.
 
 From which elements of its inputs an element was made, the op itself says. One that moves is run on places in
-place of numbers; one that works element by element gives the same for inputs that are this element everywhere;
-of any other, the rule is asked for the gradient of this element alone.
+place of numbers; one that works element by element gives the same where all inputs are this element; of any
+other, the rule is asked for the gradient of this element alone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ MOST_TERMS = 6  # of a sum; of more, the first are shown and the others counted
 SHOWN_TERMS = 3
 MOST_LINES = 40  # of a rule; a longer one takes longer than its example is worth
 MOST_OPS = 8  # of the ops before a sum, those that its terms are written with
-LONGEST = 90  # characters; what is longer is shown with fewer ops, or by its number
+LONGEST = 80  # characters; what is longer is shown with fewer ops, or by its number
 LARGEST = 100_000  # elements; a larger array takes longer than its example is worth
 VARIABLE, CONSTANT = "x", "c"  # what stands for an input that needs a gradient, and for one that does not
 
@@ -180,7 +180,7 @@ class Element:
             return next((some[0] for some in pieces.values()), constant_text(0.0))
         if source.factors is not None:
             first = next(iter(pieces))
-            return as_sum(pieces[first], source.factors, len(source.places[first]))
+            return as_sum(pieces[first], source, len(source.places[first]))
         if max(map(len, pieces.values())) > MOST_TERMS:
             return single
         texts = {k: Piece(", ".join(piece.text for piece in some), LOOSE) for k, some in pieces.items()}
@@ -210,25 +210,27 @@ def options_of(line: Line) -> list[Piece]:
     return [Piece(option_text(x)) for x in line.inputs[count_of(line.op, line.inputs) :]]
 
 
-def as_sum(pieces: list[Piece], factors: ndarray[Any, Any], count: int) -> Piece:
+def as_sum(pieces: list[Piece], source: Origin, count: int) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
-    terms = list(pieces)
-    if not (factors == 1).all():
-        factors = factors[: len(pieces)]
+    terms, factors = pieces, np.ravel(source.factors)[: len(pieces)]
+    if len(source.places) > 1 or not (factors == 1).all():
         terms = [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=True)]
-    gap = []
-    if count > MOST_TERMS:
-        terms, gap = terms[:SHOWN_TERMS], [f"… ({count - SHOWN_TERMS} more)"]
-    else:
+    if count <= MOST_TERMS:
         terms = [each for each in terms if each.value != 0] or terms[:1]
-        if len(terms) == 1:
-            return terms[0]
-    texts = [nested_text(each, PRODUCT if i else SUM) for i, each in enumerate(terms)]
-    return Piece(" + ".join(texts + gap), SUM, "+")
+        text = added(terms)
+        if len(terms) == 1 or len(text) <= LONGEST:
+            return terms[0] if len(terms) == 1 else Piece(text, SUM, "+")
+        count = len(terms)
+    return Piece(f"{added(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+
+
+def added(terms: list[Piece]) -> str:
+    """A sum as text."""
+    return " + ".join(nested_text(each, PRODUCT if i else SUM) for i, each in enumerate(terms))
 
 
 def together(line: Line, j: int, args: list[Piece], source: Origin) -> Piece:
-    """An op over several elements: `log Σ exp(3.2, 5.1, −1.7)`; of as many results, with the place of this one."""
+    """An op over several elements: `log Σ exp(3.2, 5.1, −1.7)`; of as many results, with this one's place."""
     piece = written(line.op, line.inputs, [*args, *options_of(line)], ())
     k, own = next(iter(source.places.items()))
     if len(source.places) > 1 or np.shape(line.inputs[k]) != line.shape or len(own) == 1:
@@ -306,7 +308,8 @@ def is_inner(node: Any) -> bool:
     if node is None or node.op is None or not node.needs or node.op is MINUS:
         return False
     op = node.op
-    return (op.elementwise or not op.samples) and op.arity is not None and all(map(is_plain, node.inputs[: op.arity]))
+    by_element = op.elementwise or not (op.samples or op.arity is None)
+    return by_element and all(map(is_plain, node.inputs[: op.arity]))
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:

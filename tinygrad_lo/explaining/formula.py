@@ -36,15 +36,20 @@ class Names:
     """
 
     def __init__(self, roots: Iterable[Node], digits: int = 3) -> None:
+        roots = list(roots)
         self.nodes = reachable(roots)
         self.digits = digits
         self.arrays: dict[str, Array] = {}
         self._array_names: dict[tuple[Any, ...], str] = {}
         names = {node.birth: name_of(node) for node in self.nodes}
         taken = Taken(*(name for name in names.values() if name is not None))
-        root = self.nodes[-1]
-        if names[root.birth] is None and LOSS not in taken.names and is_loss(root):
-            names[root.birth] = taken.fresh(LOSS)
+        if (
+            len(roots) == 1
+            and names[roots[0].birth] is None
+            and LOSS not in taken.names
+            and is_loss(roots[0])
+        ):
+            names[roots[0].birth] = taken.fresh(LOSS)
         for node in self.nodes:
             if names[node.birth] is None:
                 names[node.birth] = taken.numbered("v" if node.op is not None else "w" if node.needs else "x")
@@ -99,7 +104,7 @@ class Names:
 
 def is_loss(node: Node) -> bool:
     """Whether a backward pass can start at this computed value."""
-    return node.op is not None and bool(node.needs) and np.size(node.value) == 1
+    return node.op is not None and bool(node.needs) and node.value.size == 1
 
 
 def is_drawn(node: Node, value: Array) -> bool:
@@ -167,7 +172,7 @@ def moments(x: ndarray[Any, Any], dtype: Any = None) -> tuple[float, float]:
         mean, std = float(wide.mean()), float(wide.std())
         unit = np.finfo(kind if kind.kind == "f" else float).eps
         noise = float(unit * np.abs(wide).max() * (1 + np.log2(x.size)))
-    return 0.0 if abs(mean) <= noise else mean, 0.0 if std <= noise else std
+    return 0.0 if abs(mean) <= noise < np.inf else mean, 0.0 if std <= noise < np.inf else std
 
 
 def size(shape: tuple[int, ...]) -> str:
