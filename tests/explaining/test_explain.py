@@ -38,7 +38,7 @@ def test_a_shared_value_word_for_word():
         "    ∂L/∂v1 = 1 · ∂L/∂loss = 1 · 1 = 1",
         "    ∂L/∂v2 = 1 · ∂L/∂loss = 1 · 1 = 1",
         "  v2 = max(0, c)  (relu routes: the gradient passes where v2 > 0, and stops elsewhere)",
-        "    ∂L/∂c = (v2 > 0) · ∂L/∂v2 = (0 > 0) · 1 = 0   (c is used more than once: more will be added; stopped: the local derivative is 0 here)",  # noqa: E501
+        "    ∂L/∂c = (v2 > 0) · ∂L/∂v2 = (0 > 0) · 1 = 0   (c is used more than once: more will be added; stopped: the local derivative is 0 here)",
         "  v1 = c × x  (× swaps: each input gets the gradient times the other input)",
         "    ∂L/∂c += x · ∂L/∂v1 = 4 · 1 = 4, in all 0 + 4 = 4   (now ∂L/∂c is complete)",
         "  c = a × b  (× swaps: each input gets the gradient times the other input)",

@@ -26,6 +26,7 @@ THINNEST = 0.8  # of edges, in points
 HURRY = 800
 LONG_TITLE = 44  # characters of a title that gets a line of its own
 LONGEST_TITLE = 90
+FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
 # What stands before a number, and what it means.
 SIGNS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
@@ -140,8 +141,10 @@ def legend(style: Style, title: str, verdict: str, body: str) -> str:
         lines[-1].append(mark)
         wide += long
     plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
-    rows = [table(row(*(cell(mark, align="LEFT") for mark in line)), **plain, cellpadding=6) for line in lines]
-    return table(*(row(cell(each, align="LEFT")) for each in rows), **plain, cellpadding=0)
+    # Graphviz widens all columns alike; the empty ones take what a longer line needs.
+    filler = [cell("", cellpadding=0)] * FILLER
+    rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
+    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
 
 
 def left_out(contents: Contents) -> list[str]:
