@@ -196,6 +196,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
         ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
         ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
         (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
+        ("≠" in verdicts, "<B>≠</B>", colors.ink, "&#160;another number in the other graph"),
         (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
         (missing, "", "", "–&#160;&#160;not reached"),
     ):

@@ -49,7 +49,7 @@ class Origin(NamedTuple):
 
     kind: str  # "element": one of each input; "moved": one of all; "linear" or "mixed": several
     places: dict[int, ndarray[Any, Any]]  # of each input, its elements
-    factors: ndarray[Any, Any] | None = None  # of a linear op, by which those of the first are multiplied
+    factors: Array = None  # of a linear op, by which the elements of its first input are multiplied
 
 
 def count_of(op: Op, inputs: tuple[Any, ...]) -> int:
@@ -178,9 +178,8 @@ class Element:
             return by_element(line, j, [pieces[k][0] for k in sorted(pieces)])
         if source.kind == "moved":
             return next((some[0] for some in pieces.values()), constant_text(0.0))
-        if source.factors is not None:
-            first = next(iter(pieces))
-            return as_sum(pieces[first], source, len(source.places[first]))
+        if source.kind == "linear":
+            return as_sum(next(iter(pieces.values())), source)
         if max(map(len, pieces.values())) > MOST_TERMS:
             return single
         texts = {k: Piece(", ".join(piece.text for piece in some), LOOSE) for k, some in pieces.items()}
@@ -210,9 +209,9 @@ def options_of(line: Line) -> list[Piece]:
     return [Piece(option_text(x)) for x in line.inputs[count_of(line.op, line.inputs) :]]
 
 
-def as_sum(pieces: list[Piece], source: Origin, count: int) -> Piece:
+def as_sum(pieces: list[Piece], source: Origin) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
-    terms, factors = pieces, np.ravel(source.factors)[: len(pieces)]
+    count, terms, factors = len(source.factors), pieces, source.factors[: len(pieces)]
     if len(source.places) > 1 or not (factors == 1).all():
         terms = [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=True)]
     if count <= MOST_TERMS:

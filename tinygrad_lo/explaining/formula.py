@@ -27,6 +27,15 @@ DIGITS = 4  # of numbers in text
 LOSS = "L"  # what a loss without a name is called
 
 
+class Text(str):
+    """Text that a notebook prints line by line; of a str it shows the quotes and one long line."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(str(self))
+
+
 class Names:
     """Names for the values of a graph, and the formulas between them.
 

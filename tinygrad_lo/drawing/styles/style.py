@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
+from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
@@ -178,8 +178,10 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     for kind, word, ink, content in figures:
         words = font(f"<I>{word}</I>", ink, 9) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
-    failed = sum(numeric.failed for numeric in group.numeric)
+    failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
+    differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
     alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
+    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = bool(differ)
     lines += [
         cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
         for line in filter(alarms.get, alarms)
