@@ -29,7 +29,7 @@ LONGEST_TITLE = 90
 FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
 # What stands before a number, and what it means.
-SIGNS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
+STATISTICS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
 
 
 def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
@@ -173,7 +173,7 @@ def marks(style: Style, body: str) -> Iterator[str]:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
     if contents.differentiated:
         yield from gradient_marks(style)
-    for sign, meaning in SIGNS.items():
+    for sign, meaning in STATISTICS.items():
         if re.search(rf"{sign} −?[\d∞n]", body):
             yield font(f"<B>{sign}</B>", colors.ink) + font(f"&#160;{meaning}", colors.muted)
 

@@ -31,7 +31,7 @@ from tinygrad_lo.explaining.expression import (
     write,
     written,
 )
-from tinygrad_lo.explaining.formula import Names, Text, option_text, size
+from tinygrad_lo.explaining.formula import Names, Printed, option_text, size
 from tinygrad_lo.options import guess, public
 
 FEW_OPS = 12  # ops; a larger expression is shown by its last op
@@ -41,7 +41,7 @@ TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 
 
 @public
-def formula(op_or_tensor: Any) -> Text:
+def formula(op_or_tensor: Any) -> Printed:
     """The derivative of an op, or of a small expression, as text.
 
     The rules run on named symbols, so it is what the engine computes, for ops of your own (`lo.define_op`)
@@ -66,9 +66,9 @@ def formula(op_or_tensor: Any) -> Text:
         ∂loss/∂w = 2 × (x × w − 1) × x
     """
     if isinstance(op_or_tensor, Node):
-        return Text(of_tensor(op_or_tensor))
+        return Printed(of_tensor(op_or_tensor))
     entry = find(op_or_tensor)
-    return Text(of_op(entry) if isinstance(entry, Op) else of_composed(entry))
+    return Printed(of_op(entry) if isinstance(entry, Op) else of_composed(entry))
 
 
 def find(wanted: Any) -> Op | Composed:

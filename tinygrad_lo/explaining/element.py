@@ -35,115 +35,111 @@ from tinygrad_lo.explaining.expression import (
 )
 from tinygrad_lo.explaining.formula import DIGITS, POWER, Names, number, option_text
 
-MOST_TERMS = 6  # of a sum; of more, the first are shown and the others counted
-SHOWN_TERMS = 3
+MOST_TERMS, SHOWN_TERMS = 6, 3  # of a longer sum, the first are shown and the others counted
+MOST_OPS = 8  # before a sum, with which its terms are written
 MOST_LINES = 40  # of a rule; a longer one takes longer than its example is worth
-MOST_OPS = 8  # of the ops before a sum, those that its terms are written with
-LONGEST = 80  # characters; what is longer is shown with fewer ops, or by its number
-LARGEST = 100_000  # elements; a larger array takes longer than its example is worth
-VARIABLE, CONSTANT = "x", "c"  # what stands for an input that needs a gradient, and for one that does not
+LARGEST = 100_000  # elements; so does a larger array
+LONGEST = 84  # characters; what is longer is shown with fewer ops or terms, or by its number
+# What stands for inputs: of the terms of a sum, those without a gradient are known to be constant.
+VARIABLE, CONSTANT = "x", "c"
 
 
 class Origin(NamedTuple):
     """From where an element came."""
 
-    kind: str  # "element": one of each input; "moved": one of all; "linear" or "mixed": several
+    kind: str  # "element": one of each input; "moved": one of all, or none; "linear" or "mixed": several
     places: dict[int, ndarray[Any, Any]]  # of each input, its elements
     factors: Array = None  # of a linear op, by which the elements of its first input are multiplied
 
 
-def count_of(op: Op, inputs: tuple[Any, ...]) -> int:
-    """How many of the inputs are no options."""
-    return len(inputs) - 1 if op.arity is None else op.arity
+def operands(line: Line) -> tuple[Any, ...]:
+    """The inputs that are no options."""
+    return line.inputs[: -1 if line.op.arity is None else line.op.arity]
 
 
-def is_plain(x: Any) -> bool:
-    """Whether these are numbers that are here, and not too many."""
+def is_here(x: Any) -> bool:
+    """Whether these are numbers that are known, and not too many."""
     return isinstance(x, (ndarray, np.generic, int, float)) and 0 < np.size(x) <= LARGEST
+
+
+def carries(op: Op, k: int, x: Any) -> bool:
+    """Whether a gradient flows to this input, an array of numbers."""
+    return op.rules[k if op.arity else 0] is not None and np.asarray(x).dtype.kind == "f"
 
 
 def origin(line: Line, j: int) -> Origin:
     """From where element j came."""
-    op, inputs = line.op, line.inputs
-    shapes = [np.shape(x) for x in inputs[: count_of(op, inputs)]]
-    if op.kind == "moves":
+    if line.op.kind == "moves":
         return moved(line, j)
-    if op.kind != "mixes" and broadcasts(shapes, line.shape):
+    shapes = list(map(np.shape, operands(line)))
+    if line.op.kind != "mixes" and broadcasts(shapes, line.shape):
         at = np.unravel_index(j, line.shape)
-        places = {k: np.array([place_in(shape, at)]) for k, shape in enumerate(shapes)}
-        if op.elementwise or is_by_element(line, j, places):
-            return Origin("element", places)
+        places = [stretched_place(shape, at) for shape in shapes]
+        if line.op.elementwise or stays(line, j, places):
+            return Origin("element", {k: np.array([place]) for k, place in enumerate(places)})
     return mixed(line, j)
 
 
-def place_in(shape: tuple[int, ...], at: tuple[Any, ...]) -> int:
+def stretched_place(shape: tuple[int, ...], at: tuple[Any, ...]) -> int:
     """Which element of an array stands at a place of what it was broadcast to."""
-    own = at[len(at) - len(shape) :]
-    index = tuple(int(i) if n > 1 else 0 for i, n in zip(own, shape, strict=True))
-    return int(np.ravel_multi_index(index, shape)) if shape else 0
+    own = np.minimum(at[len(at) - len(shape) :], np.subtract(shape, 1)).astype(int)
+    return int(np.ravel_multi_index(tuple(own), shape)) if shape else 0
 
 
-def is_by_element(line: Line, j: int, places: dict[int, ndarray[Any, Any]]) -> bool:
+def stays(line: Line, j: int, places: list[int]) -> bool:
     """Whether element j stays when all others become equal to it, and when they become larger."""
     equal, larger = list(line.inputs), list(line.inputs)
-    for k, place in places.items():
+    for k, place in enumerate(places):
         x = np.asarray(line.inputs[k])
-        if x.dtype.kind == "f" and x.ndim:
-            equal[k] = np.full_like(x, x.flat[place[0]])
-            larger[k] = x + 1
-            larger[k].flat[place[0]] = x.flat[place[0]]
+        if x.dtype.kind == "f":
+            equal[k] = np.full_like(x, x.flat[place])[()]
+            larger[k] = np.where(np.arange(x.size).reshape(x.shape) == place, x, x + 1)[()]
     y, *others = (np.ravel(line.op.forward(*some))[j] for some in (line.inputs, equal, larger))
     return all(np.array_equal(y, other, equal_nan=True) for other in others)
 
 
 def moved(line: Line, j: int) -> Origin:
-    """The element that a moving op took; without places, a constant that it put there.
+    """The element that a moving op took; no place for a constant that it put there.
 
-    A sum of places is no place: they begin above half of the largest.
+    Places begin above half of the largest, so that a sum of them is none.
     """
-    op, inputs = line.op, list(line.inputs)
-    starts = {}
-    first = start = 1 + sum(np.size(x) for x in inputs if isinstance(x, ndarray))
-    for k, x in enumerate(inputs[: count_of(op, line.inputs)]):
-        if op.rules[k if op.arity else 0] is not None and isinstance(x, ndarray) and x.dtype.kind == "f":
-            starts[k] = start
-            inputs[k] = np.arange(start, start + x.size, dtype=float).reshape(x.shape)
-            start += x.size
-    label = int(np.ravel(op.forward(*inputs))[j])
-    if label and not first <= label < start:
-        raise ValueError(f"{op.name} adds")
-    k = max((k for k, begin in starts.items() if begin <= label), default=0)
+    inputs = operands(line)
+    sizes = [np.size(x) * carries(line.op, k, x) for k, x in enumerate(inputs)]
+    starts = np.cumsum([1 + sum(sizes), *sizes])
+    labels = [
+        np.arange(start, start + np.size(x), dtype=float).reshape(np.shape(x)) if count else x
+        for x, start, count in zip(inputs, starts, sizes, strict=False)
+    ]
+    label = int(np.ravel(line.op.forward(*labels, *line.inputs[len(inputs) :]))[j])
+    if label >= starts[-1]:
+        return Origin("mixed", {})
+    k = int(np.searchsorted(starts, label, "right")) - 1
     return Origin("moved", {k: np.array([label - starts[k]])} if label else {})
 
 
 def mixed(line: Line, j: int) -> Origin:
     """The elements that a change of which changes element j: at equal numbers, those with a slope."""
-    op, inputs = line.op, line.inputs
-    floats = [k for k in range(count_of(op, inputs)) if np.asarray(inputs[k]).dtype.kind in "fb"]
+    inputs = list(line.inputs)
+    floats = [k for k, x in enumerate(operands(line)) if carries(line.op, k, x)]
     ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(inputs)]
-    places = {k: np.flatnonzero(slopes(line, k, j, ones)) for k in floats if has_rule(op, k)}
-    k = next(iter(places))
-    probes = [list(inputs), list(inputs), list(inputs)]
-    probes[1][k] = np.ones_like(inputs[k])
-    probes[2][k] = np.arange(1, np.size(inputs[k]) + 1).reshape(np.shape(inputs[k])).astype(float)
-    found = [slopes(line, k, j, some) for some in probes]
-    linear = all(np.array_equal(found[0], other) for other in found[1:])
-    return Origin("linear", places, found[0][places[k]]) if linear else Origin("mixed", places)
+    places = {k: np.flatnonzero(jacobian_row(line, k, j, ones)) for k in floats}
+    k, x = floats[0], np.asarray(inputs[floats[0]])
+    ramp = np.arange(1.0, x.size + 1).reshape(x.shape)
+    rows = [jacobian_row(line, k, j, [*inputs[:k], probe, *inputs[k + 1 :]]) for probe in (x, ones[k], ramp)]
+    linear = all(np.array_equal(rows[0], row) for row in rows[1:])
+    return Origin("linear", places, rows[0][places[k]]) if linear else Origin("mixed", places)
 
 
-def has_rule(op: Op, k: int) -> bool:
-    """Whether a gradient flows to an input."""
-    return op.rules[k if op.arity else 0] is not None
-
-
-def slopes(line: Line, k: int, j: int, inputs: list[Any]) -> ndarray[Any, Any]:
+def jacobian_row(line: Line, k: int, j: int, inputs: list[Any]) -> ndarray[Any, Any]:
     """The derivative of element j by each element of an input, at these inputs."""
-    y = line.op.forward(*inputs)
     g = np.zeros(line.shape)
     g.flat[j] = 1
-    part = ruled(line.op, k, g[()], y, inputs)
+    part = ruled(line.op, k, g[()], line.op.forward(*inputs), inputs)
     axes = stretched(np.shape(part), np.shape(inputs[k]))
     return np.ravel(total(part, axes) if axes else part)
+
+
+# --------------------------------------------------------------------------------------- as numbers
 
 
 class Element:
@@ -159,84 +155,92 @@ class Element:
         if not isinstance(arg, int):
             return single
         if (arg, j) not in self._pieces:
-            attempts = (self._worked(self.lines[arg], j, single, deep=deep) for deep in (True, False))
-            short = (piece for piece in attempts if len(piece.text) <= LONGEST)
+            attempts = (self._worked(self.lines[arg], j, deep=deep) for deep in (True, False))
+            short = (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
             self._pieces[arg, j] = next(short, single)
         return self._pieces[arg, j]
 
-    def _worked(self, line: Line, j: int, single: Piece, *, deep: bool) -> Piece:
+    def _worked(self, line: Line, j: int, *, deep: bool) -> Piece | None:
         """Element j of a line; unless deep, from the numbers of its inputs."""
         source = origin(line, j)
-        pieces = {
-            k: [
-                self.piece(line.args[k] if deep else VARIABLE, line.inputs[k], i)
-                for i in some[: MOST_TERMS + 1].tolist()
-            ]
-            for k, some in source.places.items()
-        }
-        if source.kind == "element":
-            return by_element(line, j, [pieces[k][0] for k in sorted(pieces)])
-        if source.kind == "moved":
-            return next((some[0] for some in pieces.values()), constant_text(0.0))
-        if source.kind == "linear":
-            return as_sum(next(iter(pieces.values())), source)
-        if max(map(len, pieces.values())) > MOST_TERMS:
-            return single
-        texts = {k: Piece(", ".join(piece.text for piece in some), LOOSE) for k, some in pieces.items()}
-        return together(line, j, list(texts.values()), source)
+        pieces = []
+        for k, some in source.places.items():
+            arg, x = line.args[k] if deep else VARIABLE, line.inputs[k]
+            pieces.append([self.piece(arg, x, i) for i in some[:MOST_TERMS].tolist()])
+        return WRITERS[source.kind](line, j, source, pieces)
 
 
-def by_element(line: Line, j: int, pieces: list[Piece]) -> Piece:
+def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piece:
     """An op over the numbers of one element."""
+    args = [one for (one,) in pieces]
     if line.op is WHERE:
-        return pieces[1] if np.broadcast_to(line.inputs[0], line.shape).flat[j] else pieces[2]
-    if line.op is MULTIPLY and any(piece.value == 0 for piece in pieces):
+        return args[1] if np.broadcast_to(line.inputs[0], line.shape).flat[j] else args[2]
+    if line.op is MULTIPLY and 0 in [each.value for each in args]:
         return constant_text(0.0)  # masked out
-    if line.op is MINUS and pieces[0].text == "0":
-        return pieces[0]
-    return written(line.op, line.inputs, [*pieces, *options_of(line)], ())
+    if line.op is MINUS and args[0].text == "0":
+        return args[0]
+    return written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+
+
+def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
+    """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
+    terms, factors, count = pieces[0], source.factors[:MOST_TERMS], len(source.factors)
+    if len(operands(line)) > 1 or not (factors == 1).all():
+        terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, factors), strict=True)]
+    if count <= MOST_TERMS:
+        terms = [each for each in terms if each.value != 0] or terms[:1]
+        count = len(terms)
+    whole = joined_terms(terms) if count <= MOST_TERMS else ""
+    if len(terms) == 1 == count:
+        return terms[0]
+    if 0 < len(whole) <= LONGEST:
+        return Piece(whole, SUM, "+")
+    return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+
+
+def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
+    """`log Σ exp(3.2, 5.1, −1.7)`; nothing for too many."""
+    if not pieces or max(map(len, source.places.values())) > MOST_TERMS:
+        return None
+    return together(line, j, source, [Piece(", ".join(one.text for one in some), LOOSE) for some in pieces])
+
+
+WRITERS = {
+    "element": by_element,
+    "moved": lambda _line, _j, _source, pieces: pieces[0][0] if pieces else constant_text(0.0),
+    "linear": as_sum,
+    "mixed": over_several,
+}
 
 
 def leaf(value: Any, *, constant: bool = False) -> Piece:
     """A number. Without its value, a factor of 1 is not taken for one that a reader can do without."""
     piece = constant_text(value)
-    signed = piece._replace(level=SUM) if piece.text.startswith("−") else piece  # −1.7 − 3.2
-    return signed if constant else signed._replace(value=None)
+    level = SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
+    return piece._replace(level=level, value=piece.value if constant else None)
 
 
-def options_of(line: Line) -> list[Piece]:
+def texts_of_options(line: Line) -> list[str]:
     """The options of an op as text."""
-    return [Piece(option_text(x)) for x in line.inputs[count_of(line.op, line.inputs) :]]
+    return [option_text(x) for x in line.inputs[len(operands(line)) :]]
 
 
-def as_sum(pieces: list[Piece], source: Origin) -> Piece:
-    """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
-    count, terms, factors = len(source.factors), pieces, source.factors[: len(pieces)]
-    if len(source.places) > 1 or not (factors == 1).all():
-        terms = [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=True)]
-    if count <= MOST_TERMS:
-        terms = [each for each in terms if each.value != 0] or terms[:1]
-        text = added(terms)
-        if len(terms) == 1 or len(text) <= LONGEST:
-            return terms[0] if len(terms) == 1 else Piece(text, SUM, "+")
-        count = len(terms)
-    return Piece(f"{added(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
-
-
-def added(terms: list[Piece]) -> str:
+def joined_terms(terms: list[Piece]) -> str:
     """A sum as text."""
     return " + ".join(nested_text(each, PRODUCT if i else SUM) for i, each in enumerate(terms))
 
 
-def together(line: Line, j: int, args: list[Piece], source: Origin) -> Piece:
-    """An op over several elements: `log Σ exp(3.2, 5.1, −1.7)`; of as many results, with this one's place."""
-    piece = written(line.op, line.inputs, [*args, *options_of(line)], ())
-    k, own = next(iter(source.places.items()))
-    if len(source.places) > 1 or np.shape(line.inputs[k]) != line.shape or len(own) == 1:
+def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
+    """An op over parts of its inputs; of as many results as elements, with the place of this one."""
+    piece = written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+    own, *others = source.places.values()
+    if others or len(own) == 1 or np.shape(line.inputs[next(iter(source.places))]) != line.shape:
         return piece
-    whole = len(own) == np.size(line.inputs[k]) or not part_text(own, line.shape)
-    place = index_text(j, line.shape) if whole else f"[{int(np.searchsorted(own, j))}]"
-    return piece._replace(text=nested_text(piece, ATOM) + place, level=ATOM)
+    place = f"[{int(np.searchsorted(own, j))}]" if part_text(own, line.shape) else place_text(j, line.shape)
+    return Piece(nested_text(piece, ATOM) + place)
+
+
+# ------------------------------------------------------------------------------ in the words of a graph
 
 
 def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, str]:
@@ -244,27 +248,26 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
 
     It is the first with the largest gradient that is not 0 itself; without a gradient, the largest.
     """
-    inputs = node.inputs[: count_of(node.op, node.inputs)]
-    if not all(map(is_plain, [node.value, *inputs])):
+    lines = lines_of(node)
+    if not all(map(is_here, [node.value, *operands(lines[-1])])):
         return "", ""
     j = chosen(node.value if gradient is None else gradient, node.value)
-    lines = lines_of(node)
     piece = Element(lines).piece(len(lines) - 1, node.value, j)
     formula = with_places(names, node, lines[-1], j)
-    return index_text(j, np.shape(node.value)), told(formula, piece.text, node.value, j)
+    return place_text(j, np.shape(node.value)), sides(formula, piece.text, node.value, j)
 
 
 def product_worked(expression: Expression, part: Array) -> tuple[str, str]:
     """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
-    inputs = [x for line in expression.lines for x in line.inputs[: count_of(line.op, line.inputs)]]
-    if not all(map(is_plain, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
+    inputs = [x for line in expression.lines for x in operands(line)]
+    if not all(map(is_here, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
         return "", ""
     j = chosen(part, part)
     piece = Element(expression.lines).piece(expression.result, part, j)
-    return index_text(j, np.shape(part)), told("", piece.text, part, j)
+    return place_text(j, np.shape(part)), sides("", piece.text, part, j)
 
 
-def told(formula: str, numbers: str, value: Array, j: int) -> str:
+def sides(formula: str, numbers: str, value: Array, j: int) -> str:
     """The sides of an equation that say something new."""
     shown = number(np.ravel(value)[j], DIGITS)
     return " = ".join(dict.fromkeys(filter(None, (formula, numbers if numbers != shown else "", shown))))
@@ -272,8 +275,8 @@ def told(formula: str, numbers: str, value: Array, j: int) -> str:
 
 def chosen(sizes: Array, values: Array) -> int:
     """The first of the largest elements, if it can be one whose value is not 0; or the first nan."""
-    x = np.abs(np.ravel(sizes).astype(float))
-    largest = np.isnan(x) if np.isnan(x).any() else x == x.max()
+    x = np.nan_to_num(np.abs(np.ravel(sizes).astype(float)), nan=np.inf, posinf=np.finfo(float).max)
+    largest = x == x.max()
     visible = largest & (np.ravel(values) != 0)
     return int(np.argmax(visible if visible.any() else largest))
 
@@ -283,51 +286,44 @@ def lines_of(node: Any) -> list[Line]:
     inside: dict[int, Any] = {node.birth: node}
     waiting = [node] if node.op.kind == "mixes" else []
     for one in waiting:
-        for parent in one.parents:
-            if len(inside) < MOST_OPS and is_inner(parent) and parent.birth not in inside:
+        for parent in filter(is_inner, one.parents):
+            if len(inside) < MOST_OPS and parent.birth not in inside:
                 inside[parent.birth] = parent
                 waiting.append(parent)
     places = {birth: place for place, birth in enumerate(sorted(inside, reverse=True))}
+    fixed = CONSTANT if len(places) > 1 else VARIABLE
 
     def arg(parent: Node | None) -> Arg:
-        if len(places) > 1 and (parent is None or not parent.needs):
-            return CONSTANT
-        if parent is None:
-            return VARIABLE
-        return places.get(parent.birth, VARIABLE)
+        return fixed if parent is None or not parent.needs else places.get(parent.birth, VARIABLE)
 
-    return [
-        Line(one.op, tuple(map(arg, one.parents)), one.inputs, np.shape(one.value))
-        for one in (inside[birth] for birth in places)
-    ]
+    nodes = (inside[birth] for birth in places)
+    return [Line(one.op, tuple(map(arg, one.parents)), one.inputs, np.shape(one.value)) for one in nodes]
 
 
 def is_inner(node: Any) -> bool:
     """Whether a sum's terms are clearer when they show how this was made."""
-    if node is None or node.op is None or not node.needs or node.op is MINUS:
+    op = None if node is None else node.op
+    if op is None or op is MINUS or op.arity is None or not node.needs:
         return False
-    op = node.op
-    by_element = op.elementwise or not (op.samples or op.arity is None)
-    return by_element and all(map(is_plain, node.inputs[: op.arity]))
+    return (op.elementwise or not op.samples) and all(map(is_here, node.inputs[: op.arity]))
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:
     """What made an element, with the names of its inputs and the places in them: `X[0,:] @ W[:,1]`."""
-    source = origin(line, j)
-    texts = names.operands(node)
+    source, texts = origin(line, j), names.operands(node)
     for k, some in source.places.items():
         texts[k] += part_text(some, np.shape(node.inputs[k]))
-    pieces = list(map(Piece, texts))
-    if source.kind == "moved":
+    if source.kind == "moved" or not source.places:
         return next((texts[k] for k in source.places), "")
-    if node.op is POWER and node.parents[1] is None and not np.ndim(node.inputs[1]):
+    pieces = list(map(Piece, texts))
+    if source.kind != "element":
+        return together(line, j, source, pieces[: len(source.places)]).text
+    if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
-    if source.kind == "element":
-        return written(node.op, node.inputs, pieces, ()).text
-    return together(line, j, pieces[: len(source.places)], source).text
+    return written(node.op, node.inputs, pieces, ()).text
 
 
-def index_text(j: int, shape: tuple[int, ...]) -> str:
+def place_text(j: int, shape: tuple[int, ...]) -> str:
     """`[0,1]`; nothing for one number. Axes of one element at the end go without saying."""
     while len(shape) > 1 and shape[-1] == 1:
         shape = shape[:-1]
@@ -337,10 +333,8 @@ def index_text(j: int, shape: tuple[int, ...]) -> str:
 def part_text(some: ndarray[Any, Any], shape: tuple[int, ...]) -> str:
     """Where in an array these elements are: `[0,1]`, `[0,:]`; nothing for all, and where no slices say it."""
     if len(some) == 1:
-        return index_text(int(some[0]), shape)
+        return place_text(int(some[0]), shape)
     axes = [np.unique(axis) for axis in np.unravel_index(some, shape)]
-    if len(some) == np.prod(shape) or len(some) != np.prod([len(axis) for axis in axes]):
-        return ""
-    if any(len(axis) not in (1, n) for axis, n in zip(axes, shape, strict=True)):
-        return ""
-    return f"[{','.join(':' if len(axis) > 1 else str(axis[0]) for axis in axes)}]"
+    texts = [":" if len(axis) == n else str(axis[0]) for axis, n in zip(axes, shape, strict=True)]
+    covered = np.prod(np.where(np.array(texts) == ":", shape, 1))
+    return f"[{','.join(texts)}]" if covered == len(some) < np.prod(shape) else ""

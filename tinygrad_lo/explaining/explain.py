@@ -12,7 +12,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.explaining.expression import term
-from tinygrad_lo.explaining.formula import DIGITS, LOSS, Names, Text, must_be_tensor, number, shown, size
+from tinygrad_lo.explaining.formula import DIGITS, LOSS, Names, Printed, must_be_tensor, number, shown, size
 from tinygrad_lo.explaining.paths import LIMIT, WIDE, Path, Paths, paths
 from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.options import public
@@ -25,7 +25,7 @@ LINKS = 12  # a longer path is shown by its two ends
 
 
 @public
-def explain(loss: Any, of: Any = None) -> Text:
+def explain(loss: Any, of: Any = None) -> Printed:
     """Backprop told step by step: every value, every product of the chain rule, in the engine's order.
 
     Each gate hands to each of its inputs the gradient that arrived, times its local derivative; where a value
@@ -53,11 +53,11 @@ def explain(loss: Any, of: Any = None) -> Text:
     """
     must_be_tensor("explain", loss)
     if of is None:
-        return Text("\n".join(whole_story(steps(loss, "explain"))))
+        return Printed("\n".join(whole_story(steps(loss, "explain"))))
     must_be_tensor("explain", of, "of= to be a tensor")
     leave("lo.explain", loss)
     with np.errstate(all="ignore"), mode("watch", None):
-        return Text("\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of)))
+        return Printed("\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of)))
 
 
 def whole_story(story: Steps) -> list[str]:

@@ -27,7 +27,7 @@ DIGITS = 4  # of numbers in text
 LOSS = "L"  # what a loss without a name is called
 
 
-class Text(str):
+class Printed(str):
     """Text that a notebook prints line by line; of a str it shows the quotes and one long line."""
 
     __slots__ = ()
@@ -176,12 +176,16 @@ def moments(x: ndarray[Any, Any], dtype: Any = None) -> tuple[float, float]:
     The mean of n numbers that are known to a unit in their last place is known to (1 + log₂ n) ε max |x|, as
     NumPy adds them in pairs (Higham 1993). dtype: that the numbers were computed in, if not their own.
     """
-    wide, kind = x.astype(float), np.dtype(dtype or x.dtype)
+    wide = x.astype(float)
     with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
         mean, std = float(wide.mean()), float(wide.std())
-        unit = np.finfo(kind if kind.kind == "f" else float).eps
-        noise = float(unit * np.abs(wide).max() * (1 + np.log2(x.size)))
+        noise = unit_of(dtype or x.dtype) * float(np.abs(wide).max()) * (1 + np.log2(x.size))
     return 0.0 if abs(mean) <= noise < np.inf else mean, 0.0 if std <= noise < np.inf else std
+
+
+def unit_of(dtype: Any) -> float:
+    """A unit in the last place of 1, in the precision of these numbers."""
+    return float(np.finfo(dtype if np.dtype(dtype).kind == "f" else float).eps)
 
 
 def size(shape: tuple[int, ...]) -> str:

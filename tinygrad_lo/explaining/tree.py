@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
-from tinygrad_lo.explaining.formula import Names, Text, equation, must_be_tensor
+from tinygrad_lo.explaining.formula import Names, Printed, equation, must_be_tensor
 from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
@@ -15,7 +15,7 @@ LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 
 
 @public
-def tree(loss: Any) -> Text:
+def tree(loss: Any) -> Printed:
     """The graph of a value as indented text: what it was made from, down to the leaves.
 
     Each line is `name = formula = value`, or the shape where the value is no single number. What made a value
@@ -58,7 +58,7 @@ def tree(loss: Any) -> Text:
     left = len(names.nodes) - len(seen)
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")
-    return Text("\n".join(lines))
+    return Printed("\n".join(lines))
 
 
 def opened(path: tuple[Any, ...], outer: tuple[Any, ...]) -> str:

@@ -2,87 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue
-from tinygrad_lo.drawing.passes.flow import concrete, flow_back
+from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.errors import OptionError
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import Names, number, size
+from tinygrad_lo.explaining.formula import Names, number, size, unit_of
 
 # Two ways to compute one number differ by some units in the last place; what is more is a difference.
 UNITS = 4096
-
-
-class Largest(NamedTuple):
-    """The largest difference that was met."""
-
-    share: float = 0.0  # of the larger of both arrays' largest elements
-    by: float = 0.0
-    what: str = ""
+KINDS = ("value", "gradient")
 
 
 def lay_beside(contents: Contents, names: Names, other: Any) -> str:
     """Lay another graph's values and gradients over the picture; the sentence for the title."""
     if not isinstance(other, Node):
         raise OptionError(f"draw: compared_with is a tensor, got {type(other).__name__}: {other!r}")
-    pairs = matched(names, other)
+    twins = twins_of(names, other)
+    graphs = names.nodes, [twins[node.birth] for node in names.nodes]
+    by_gradients = contents.differentiated and bool(other.needs)
+    pairs = zip(*(figures_of(nodes, by_gradients) for nodes in graphs), strict=True)
+    found = [(place, each) for place, both in enumerate(pairs) for each in differences(*both)]
     drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
     parts = {part.id: part for part in drawn}
-    values = [seen(names.nodes), seen(pairs.values())]
-    gradients: list[dict[int, Array]] = [{}, {}]
-    if contents.differentiated:
-        for side, nodes in zip(gradients, (names.nodes, list(pairs.values())), strict=True):
-            root = names.nodes[-1] if side is gradients[0] else other
-            side |= flow_back(root, {node.birth for node in nodes}).gradients if root.needs else {}
-    counts, largest = {"value": 0, "gradient": 0}, Largest()
-    for place, node in enumerate(names.nodes):
-        twin = pairs[node.birth]
-        for kind, (here, there) in (("value", values), ("gradient", gradients)):
-            found = different(kind, here.get(node.birth), there.get(twin.birth))
-            if found is None:
-                continue
-            counts[kind] += 1
-            what = names.of(node) if kind == "value" else f"∂L/∂{names.of(node)}"
-            largest = max(largest, Largest(found.share, found.by, what))
-            if place in contents.shown:
-                parts[contents.shown[place]].numeric.append(found)
-    if not largest.what:
+    for place, each in found:
+        if place in contents.shown:
+            parts[contents.shown[place]].numeric.append(each)
+    return sentence(names, found)
+
+
+def sentence(names: Names, found: list[tuple[int, Different]]) -> str:
+    """How many values and gradients differ, and the largest difference."""
+    if not found:
         return "= no number differs from the other graph's"
-    some = " and ".join(counted(n, kind) for kind, n in counts.items() if n)
-    share = f" ({number(100 * largest.share, 2)} %)" if np.isfinite(largest.share) else ""
-    return f"≠ {some} differ, most {largest.what}: by {number(largest.by)}{share}"
+    counts = [sum(each.kind == kind for _, each in found) for kind in KINDS]
+    some = " and ".join(counted(n, kind) for n, kind in zip(counts, KINDS, strict=True) if n)
+    place, most = max(found, key=lambda pair: (pair[1].share, pair[1].by))
+    what = names.of(names.nodes[place])
+    what = what if most.kind == KINDS[0] else f"∂{names.of(names.nodes[-1])}/∂{what}"
+    share = f" ({number(100 * most.share, 2)} %)" if np.isfinite(most.share) else ""
+    return f"≠ {some} differ, most {what}: by {number(most.by)}{share}"
 
 
-def seen(nodes: Iterable[Node]) -> dict[int, Array]:
-    """What each value was when it was used: .data may have been replaced since."""
-    nodes = list(nodes)
-    found = {node.birth: node.value for node in nodes}
-    for node in nodes:
+def figures_of(nodes: list[Node], by_gradients: bool) -> list[tuple[Array, Array]]:
+    """Each value as it was when it was used, and the gradient by it; the last is the root."""
+    seen = {node.birth: node.value for node in nodes}
+    for node in nodes:  # .data may have been replaced since
         inputs = zip(node.parents, node.inputs, strict=False)
-        found |= {parent.birth: x for parent, x in inputs if parent is not None}
-    return found
+        seen |= {parent.birth: x for parent, x in inputs if parent is not None}
+    flow = flow_back(nodes[-1], seen) if by_gradients else Flow()
+    return [(seen[node.birth], flow.gradients.get(node.birth)) for node in nodes]
 
 
-def matched(names: Names, other: Node) -> dict[int, Node]:
+def twins_of(names: Names, other: Node) -> dict[int, Node]:
     """For each value of the graph its twin in the other one, by birth: from the roots on, input by input."""
     twins: dict[int, Node] = {}
-    partners: dict[int, int] = {}  # the same the other way round
-    waiting: list[tuple[Node, Node]] = [(names.nodes[-1], other)]
-    while waiting:
-        here, there = waiting.pop()
-        if here.birth in twins or there.birth in partners:
-            if twins.get(here.birth) is not there or partners.get(there.birth) != here.birth:
-                raise other_form(names, here, "one of both is used in more places than the other")
-            continue
-        must_be_alike(names, here, there)
-        twins[here.birth], partners[there.birth] = there, here.birth
-        waiting += zip(tensors_of(here), tensors_of(there), strict=True)
+    taken: dict[int, Node] = {}  # the same the other way round
+    waiting = [(names.nodes[-1], other)]
+    for here, there in waiting:
+        if here.birth not in twins and there.birth not in taken:
+            must_be_alike(names, here, there)
+            twins[here.birth], taken[there.birth] = there, here
+            waiting += zip(tensors_of(here), tensors_of(there), strict=True)
+        elif twins.get(here.birth) is not there:
+            raise other_form(names, here, "it is used in more places of one graph than of the other")
     return twins
 
 
@@ -93,11 +81,11 @@ def tensors_of(node: Node) -> list[Node]:
 
 def must_be_alike(names: Names, here: Node, there: Node) -> None:
     """Refuse two values that are not in the same place of the same graph."""
-    a, b = name_of(here), name_of(there)
+    titles = [name_of(node) for node in (here, there)]
     shapes = [size(np.shape(node.value)) or "one number" for node in (here, there)]
     made = [node.op.name if node.op else "a leaf" for node in (here, there)]
-    if a is not None and b is not None and a != b:
-        raise other_form(names, here, f"in its place stands {b!r}")
+    if None not in titles and titles[0] != titles[1]:
+        raise other_form(names, here, f"in its place stands {titles[1]!r}")
     if shapes[0] != shapes[1]:
         raise other_form(names, here, f"it is {shapes[0]} here and {shapes[1]} there")
     if len(tensors_of(here)) != len(tensors_of(there)):
@@ -112,23 +100,28 @@ def other_form(names: Names, node: Node, why: str) -> OptionError:
     )
 
 
-def different(kind: str, here: Array, there: Array) -> Different | None:
-    """What differs between two arrays of one shape; None where nothing does, or one is lazy."""
-    if here is None or there is None:
-        if here is there:
-            return None
-        here, there = (np.zeros_like(there), there) if here is None else (here, np.zeros_like(here))
-    a, b = concrete(here), concrete(there)
-    if a is None or b is None or not a.size:
+def differences(here: tuple[Array, Array], there: tuple[Array, Array]) -> list[Different]:
+    """What differs between two values, and between the gradients by them; one that never arrived counts as 0."""
+    found = []
+    for kind, a, b in zip(KINDS, here, there, strict=True):
+        if a is not None or b is not None:
+            a, b = (concrete(np.zeros_like(y) if x is None else x) for x, y in ((a, b), (b, a)))
+            found.append(None if a is None or b is None else different(kind, a, b))
+    return [each for each in found if each is not None]
+
+
+def different(kind: str, a: Array, b: Array) -> Different | None:
+    """What differs between two arrays of one shape, if anything does."""
+    here, there = a.astype(float), b.astype(float)
+    sizes = np.abs([here, there])
+    top = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
+    slack = UNITS * max(unit_of(a.dtype), unit_of(b.dtype)) * top
+    wrong = ~np.isclose(here, there, rtol=0, atol=slack, equal_nan=True)
+    if not wrong.any():
         return None
-    wide, other = a.astype(float), b.astype(float)
-    unit = max(np.finfo(x.dtype).eps if x.dtype.kind == "f" else 0.0 for x in (a, b))
     with np.errstate(all="ignore"):
-        gap = np.abs(wide - other)
-        top = float(np.max(np.abs([wide, other])))
-        marked = ~(gap <= UNITS * unit * top) & ~((wide == other) | (np.isnan(wide) & np.isnan(other)))
-        by = float(np.max(gap, where=marked, initial=0.0)) if marked.any() else 0.0
-    if not marked.any():
-        return None
-    share = by / top if np.isfinite(top) and top else np.inf
-    return Different(other, a.size, int(marked.sum()), 0, marked, kind=kind, by=by, share=share)
+        gaps = np.nan_to_num(np.abs(here - there), nan=np.inf, posinf=np.inf)
+    by = float(np.max(gaps, where=wrong, initial=0.0))
+    return Different(
+        there, a.size, int(wrong.sum()), 0, wrong, kind, "other", by, by / top if top else np.inf
+    )
