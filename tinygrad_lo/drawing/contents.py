@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +126,12 @@ class Contents:
     shown: dict[int, str] = field(default_factory=dict)
     # By the place of its head and which input it is, the edge that an edge of the graph is drawn as.
     wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
+
+    @property
+    def strengths(self) -> list[float]:
+        """Of the edges along which a finite gradient flows, the largest |gradient|."""
+        strengths = [edge.strength or 0.0 for edge in self.edges]
+        return [strength for strength in strengths if 0 < strength < math.inf]
 
     @property
     def boxed(self) -> int:

@@ -91,8 +91,7 @@ def edge_lines(style: Style) -> list[str]:
     names = {value.id: value.name for value in contents.values}
     names |= {group.id: group.title for group in contents.groups}
     tails, heads = style.ports()
-    strengths = [edge.strength for edge in contents.edges if edge.strength is not None]
-    top = max(filter(math.isfinite, strengths), default=0.0)
+    top = max(contents.strengths, default=0.0)
     lines = []
     for edge in contents.edges:
         between = f"{text(names.get(edge.tail, '…'))} → {text(names[edge.head])}"
@@ -186,7 +185,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
     slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
     verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
     stopped = any(edge.strength == 0 for edge in contents.edges)
-    wide = [edge.strength for edge in contents.edges if edge.strength and math.isfinite(edge.strength)] or [0]
+    wide = contents.strengths or [0.0]
     missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (
         (True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"),

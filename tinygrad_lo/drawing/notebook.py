@@ -13,10 +13,9 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import DASH, shown_name
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.explaining.formula import moments, number, size
+from tinygrad_lo.explaining.formula import DIGITS, moments, number, size
 
 ROWS, COLUMNS = 8, 10  # that a table shows; of more, the first
-DIGITS = 4
 
 
 def html_of(tensor: Any) -> str:

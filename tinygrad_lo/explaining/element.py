@@ -35,11 +35,12 @@ from tinygrad_lo.explaining.expression import (
 )
 from tinygrad_lo.explaining.formula import DIGITS, POWER, Names, number, option_text
 
-MOST_TERMS, SHOWN_TERMS = 6, 3  # of a longer sum, the first are shown and the others counted
+# Of a sum of more numbers, or of more products, the first terms are shown and the others counted.
+MOST_TERMS, MOST_PRODUCTS, SHOWN_TERMS = 6, 4, 3
 MOST_OPS = 8  # before a sum, with which its terms are written
 MOST_LINES = 40  # of a rule; a longer one takes longer than its example is worth
 LARGEST = 100_000  # elements; so does a larger array
-LONGEST = 84  # characters; what is longer is shown with fewer ops or terms, or by its number
+LONGEST = 84  # characters; what is longer is shown with fewer ops, or by its number
 # What stands for inputs: of the terms of a sum, those without a gradient are known to be constant.
 VARIABLE, CONSTANT = "x", "c"
 
@@ -52,7 +53,7 @@ class Origin(NamedTuple):
     factors: Array = None  # of a linear op, by which the elements of its first input are multiplied
 
 
-def operands(line: Line) -> tuple[Any, ...]:
+def inputs_of(line: Line) -> tuple[Any, ...]:
     """The inputs that are no options."""
     return line.inputs[: -1 if line.op.arity is None else line.op.arity]
 
@@ -71,7 +72,7 @@ def origin(line: Line, j: int) -> Origin:
     """From where element j came."""
     if line.op.kind == "moves":
         return moved(line, j)
-    shapes = list(map(np.shape, operands(line)))
+    shapes = list(map(np.shape, inputs_of(line)))
     if line.op.kind != "mixes" and broadcasts(shapes, line.shape):
         at = np.unravel_index(j, line.shape)
         places = [stretched_place(shape, at) for shape in shapes]
@@ -103,7 +104,7 @@ def moved(line: Line, j: int) -> Origin:
 
     Places begin above half of the largest, so that a sum of them is none.
     """
-    inputs = operands(line)
+    inputs = inputs_of(line)
     sizes = [np.size(x) * carries(line.op, k, x) for k, x in enumerate(inputs)]
     starts = np.cumsum([1 + sum(sizes), *sizes])
     labels = [
@@ -120,7 +121,7 @@ def moved(line: Line, j: int) -> Origin:
 def mixed(line: Line, j: int) -> Origin:
     """The elements that a change of which changes element j: at equal numbers, those with a slope."""
     inputs = list(line.inputs)
-    floats = [k for k, x in enumerate(operands(line)) if carries(line.op, k, x)]
+    floats = [k for k, x in enumerate(inputs_of(line)) if carries(line.op, k, x)]
     ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(inputs)]
     places = {k: np.flatnonzero(jacobian_row(line, k, j, ones)) for k in floats}
     k, x = floats[0], np.asarray(inputs[floats[0]])
@@ -185,17 +186,14 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
 def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
     terms, factors, count = pieces[0], source.factors[:MOST_TERMS], len(source.factors)
-    if len(operands(line)) > 1 or not (factors == 1).all():
+    most = MOST_TERMS
+    if len(inputs_of(line)) > 1 or not (factors == 1).all():
         terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, factors), strict=True)]
-    if count <= MOST_TERMS:
-        terms = [each for each in terms if each.value != 0] or terms[:1]
-        count = len(terms)
-    whole = joined_terms(terms) if count <= MOST_TERMS else ""
-    if len(terms) == 1 == count:
-        return terms[0]
-    if 0 < len(whole) <= LONGEST:
-        return Piece(whole, SUM, "+")
-    return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+        most = MOST_PRODUCTS
+    if count > most:
+        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+    terms = [each for each in terms if each.value != 0] or terms[:1]
+    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), SUM, "+")
 
 
 def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
@@ -222,7 +220,7 @@ def leaf(value: Any, *, constant: bool = False) -> Piece:
 
 def texts_of_options(line: Line) -> list[str]:
     """The options of an op as text."""
-    return [option_text(x) for x in line.inputs[len(operands(line)) :]]
+    return [option_text(x) for x in line.inputs[len(inputs_of(line)) :]]
 
 
 def joined_terms(terms: list[Piece]) -> str:
@@ -249,25 +247,25 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
     It is the first with the largest gradient that is not 0 itself; without a gradient, the largest.
     """
     lines = lines_of(node)
-    if not all(map(is_here, [node.value, *operands(lines[-1])])):
+    if not all(map(is_here, [node.value, *inputs_of(lines[-1])])):
         return "", ""
     j = chosen(node.value if gradient is None else gradient, node.value)
     piece = Element(lines).piece(len(lines) - 1, node.value, j)
     formula = with_places(names, node, lines[-1], j)
-    return place_text(j, np.shape(node.value)), sides(formula, piece.text, node.value, j)
+    return place_text(j, np.shape(node.value)), equal_sides(formula, piece.text, node.value, j)
 
 
 def product_worked(expression: Expression, part: Array) -> tuple[str, str]:
     """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
-    inputs = [x for line in expression.lines for x in operands(line)]
+    inputs = [x for line in expression.lines for x in inputs_of(line)]
     if not all(map(is_here, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
         return "", ""
     j = chosen(part, part)
     piece = Element(expression.lines).piece(expression.result, part, j)
-    return place_text(j, np.shape(part)), sides("", piece.text, part, j)
+    return place_text(j, np.shape(part)), equal_sides("", piece.text, part, j)
 
 
-def sides(formula: str, numbers: str, value: Array, j: int) -> str:
+def equal_sides(formula: str, numbers: str, value: Array, j: int) -> str:
     """The sides of an equation that say something new."""
     shown = number(np.ravel(value)[j], DIGITS)
     return " = ".join(dict.fromkeys(filter(None, (formula, numbers if numbers != shown else "", shown))))

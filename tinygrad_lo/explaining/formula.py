@@ -142,13 +142,15 @@ def is_range(x: ndarray[Any, Any]) -> bool:
     return x.dtype.kind in "iu" and np.array_equal(x, np.arange(x.size))
 
 
+def names_labels(index: tuple[Any, ...]) -> bool:
+    """Whether this takes from each row the element at a label."""
+    return len(index) == 2 and all(isinstance(part, ndarray) for part in index) and is_range(index[0])
+
+
 def option_text(value: Any) -> str:
     """An index, an axis or a shape as a reader writes it; a label for each row as `i, yᵢ`."""
     if isinstance(value, tuple):
-        arrays = [part for part in value if isinstance(part, ndarray) and part.dtype.kind in "iu"]
-        if len(arrays) == 2 == len(value) and is_range(arrays[0]):
-            return "i, yᵢ"
-        return ", ".join(map(option_text, value))
+        return "i, yᵢ" if names_labels(value) else ", ".join(map(option_text, value))
     if isinstance(value, slice):
         parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
         return ":".join(parts[:2] if value.step is None else parts)

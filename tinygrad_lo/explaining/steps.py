@@ -157,7 +157,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
                     sentence=rules.sentence(names, node, i),
-                    example=partial(tried, product_of, node, i, g, part),
+                    example=partial(or_nothing, product_of, node, i, g, part),
                 )
             )  # fmt: skip
             yield i, parent, part
@@ -181,14 +181,14 @@ def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})
     return [
         Computed(
             place, names.of(node), names.formula(node), put_in(node), node.value,
-            example=partial(tried, worked_out, node),
+            example=partial(or_nothing, worked_out, node),
         )
         for place, node in enumerate(names.nodes)
         if node.op is not None
     ]  # fmt: skip
 
 
-def tried(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, str]:
+def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, str]:
     """The example, or none where an op or a rule fails on other numbers than it was given."""
     try:
         with np.errstate(all="ignore"):

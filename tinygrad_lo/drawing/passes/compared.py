@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -27,21 +28,23 @@ def lay_beside(contents: Contents, names: Names, other: Any) -> str:
     graphs = names.nodes, [twins[node.birth] for node in names.nodes]
     by_gradients = contents.differentiated and bool(other.needs)
     pairs = zip(*(figures_of(nodes, by_gradients) for nodes in graphs), strict=True)
-    found = [(place, each) for place, both in enumerate(pairs) for each in differences(*both)]
+    found = [
+        (place, each) for place, both in enumerate(pairs) for each in map(different, KINDS, *both) if each
+    ]
     drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
     parts = {part.id: part for part in drawn}
     for place, each in found:
         if place in contents.shown:
             parts[contents.shown[place]].numeric.append(each)
-    return sentence(names, found)
+    return in_words(names, found)
 
 
-def sentence(names: Names, found: list[tuple[int, Different]]) -> str:
+def in_words(names: Names, found: list[tuple[int, Different]]) -> str:
     """How many values and gradients differ, and the largest difference."""
     if not found:
         return "= no number differs from the other graph's"
-    counts = [sum(each.kind == kind for _, each in found) for kind in KINDS]
-    some = " and ".join(counted(n, kind) for n, kind in zip(counts, KINDS, strict=True) if n)
+    counts = Counter(each.kind for _, each in found)
+    some = " and ".join(counted(counts[kind], kind) for kind in KINDS if counts[kind])
     place, most = max(found, key=lambda pair: (pair[1].share, pair[1].by))
     what = names.of(names.nodes[place])
     what = what if most.kind == KINDS[0] else f"∂{names.of(names.nodes[-1])}/∂{what}"
@@ -50,13 +53,13 @@ def sentence(names: Names, found: list[tuple[int, Different]]) -> str:
 
 
 def figures_of(nodes: list[Node], by_gradients: bool) -> list[tuple[Array, Array]]:
-    """Each value as it was when it was used, and the gradient by it; the last is the root."""
+    """Each value as it was when it was used, and the gradient by it, 0 where none arrived; last the root."""
     seen = {node.birth: node.value for node in nodes}
     for node in nodes:  # .data may have been replaced since
         inputs = zip(node.parents, node.inputs, strict=False)
         seen |= {parent.birth: x for parent, x in inputs if parent is not None}
     flow = flow_back(nodes[-1], seen) if by_gradients else Flow()
-    return [(seen[node.birth], flow.gradients.get(node.birth)) for node in nodes]
+    return [(seen[node.birth], flow.gradients.get(node.birth, 0.0)) for node in nodes]
 
 
 def twins_of(names: Names, other: Node) -> dict[int, Node]:
@@ -79,17 +82,19 @@ def tensors_of(node: Node) -> list[Node]:
     return [parent for parent in node.parents if parent is not None]
 
 
+def form_of(node: Node) -> str:
+    """What must be the same of two values: the shape, and how many tensors they were made from."""
+    inputs = len(tensors_of(node))
+    text = size(np.shape(node.value)) or "one number"
+    return f"{text} from {counted(inputs, 'tensor')}" if inputs else text
+
+
 def must_be_alike(names: Names, here: Node, there: Node) -> None:
     """Refuse two values that are not in the same place of the same graph."""
-    titles = [name_of(node) for node in (here, there)]
-    shapes = [size(np.shape(node.value)) or "one number" for node in (here, there)]
-    made = [node.op.name if node.op else "a leaf" for node in (here, there)]
-    if None not in titles and titles[0] != titles[1]:
-        raise other_form(names, here, f"in its place stands {titles[1]!r}")
-    if shapes[0] != shapes[1]:
-        raise other_form(names, here, f"it is {shapes[0]} here and {shapes[1]} there")
-    if len(tensors_of(here)) != len(tensors_of(there)):
-        raise other_form(names, here, f"it is {made[0]} here and {made[1]} there, of other inputs")
+    if None not in (name_of(here), name_of(there)) and name_of(here) != name_of(there):
+        raise other_form(names, here, f"in its place stands {name_of(there)!r}")
+    if form_of(here) != form_of(there):
+        raise other_form(names, here, f"it is {form_of(here)} here and {form_of(there)} there")
 
 
 def other_form(names: Names, node: Node, why: str) -> OptionError:
@@ -100,28 +105,19 @@ def other_form(names: Names, node: Node, why: str) -> OptionError:
     )
 
 
-def differences(here: tuple[Array, Array], there: tuple[Array, Array]) -> list[Different]:
-    """What differs between two values, and between the gradients by them; one that never arrived counts as 0."""
-    found = []
-    for kind, a, b in zip(KINDS, here, there, strict=True):
-        if a is not None or b is not None:
-            a, b = (concrete(np.zeros_like(y) if x is None else x) for x, y in ((a, b), (b, a)))
-            found.append(None if a is None or b is None else different(kind, a, b))
-    return [each for each in found if each is not None]
-
-
-def different(kind: str, a: Array, b: Array) -> Different | None:
-    """What differs between two arrays of one shape, if anything does."""
-    here, there = a.astype(float), b.astype(float)
+def different(kind: str, mine: Array, other: Array) -> Different | None:
+    """What differs between two arrays, if anything does; nothing is known of lazy ones."""
+    known = [x for x in map(concrete, (mine, other)) if x is not None and x.size]
+    if len(known) < 2:
+        return None
+    here, there = np.broadcast_arrays(*(x.astype(float) for x in known))
     sizes = np.abs([here, there])
     top = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0))
-    slack = UNITS * max(unit_of(a.dtype), unit_of(b.dtype)) * top
+    slack = UNITS * max(unit_of(x.dtype) for x in known) * top
     wrong = ~np.isclose(here, there, rtol=0, atol=slack, equal_nan=True)
-    if not wrong.any():
-        return None
     with np.errstate(all="ignore"):
         gaps = np.nan_to_num(np.abs(here - there), nan=np.inf, posinf=np.inf)
-    by = float(np.max(gaps, where=wrong, initial=0.0))
-    return Different(
-        there, a.size, int(wrong.sum()), 0, wrong, kind, "other", by, by / top if top else np.inf
-    )
+        by = np.max(gaps, where=wrong, initial=0.0)
+        share = float(by / np.float64(top))
+    count = int(wrong.sum())
+    return Different(there, there.size, count, 0, wrong, kind, "other", float(by), share) if count else None
