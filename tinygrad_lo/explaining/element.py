@@ -333,6 +333,6 @@ def part_text(some: ndarray[Any, Any], shape: tuple[int, ...]) -> str:
     if len(some) == 1:
         return place_text(int(some[0]), shape)
     axes = [np.unique(axis) for axis in np.unravel_index(some, shape)]
-    texts = [":" if len(axis) == n else str(axis[0]) for axis, n in zip(axes, shape, strict=True)]
+    texts = [":" if len(axis) > 1 else str(axis[0]) for axis in axes]
     covered = np.prod(np.where(np.array(texts) == ":", shape, 1))
     return f"[{','.join(texts)}]" if covered == len(some) < np.prod(shape) else ""
