@@ -59,8 +59,11 @@ def test_every_sign_is_explained_where_it_occurs_and_nowhere_else():
     loss = (np.tanh(x @ w) * w).sum()
     meanings = {"μ mean", "‖·‖ length", "━ wide: much gradient", "σ standard deviation"}
 
+    def legend_of(picture):
+        return " ".join(rows(picture.source)).replace("&#160;", " ")
+
     def legend(**options):
-        return {meaning for meaning in meanings if meaning in " ".join(rows(lo.draw(loss, **options).source))}
+        return {meaning for meaning in meanings if meaning in legend_of(lo.draw(loss, **options))}
 
     assert "mean" not in lo.draw(lo.Parameter(1.0, name="μ") * 2.0).source
     assert legend(style="cards") == {"━ wide: much gradient"}
