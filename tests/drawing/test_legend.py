@@ -60,7 +60,8 @@ def test_every_sign_is_explained_where_it_occurs_and_nowhere_else():
     meanings = {"μ mean", "‖·‖ length", "━ wide: much gradient", "σ standard deviation"}
 
     def legend_of(picture):
-        return " ".join(rows(picture.source)).replace("&#160;", " ")
+        (line,) = (line for line in picture.source.splitlines() if line.startswith("graph [tooltip"))
+        return re.sub(r"<[^<>]*>", "", line).replace("&#160;", " ")
 
     def legend(**options):
         return {meaning for meaning in meanings if meaning in legend_of(lo.draw(loss, **options))}
