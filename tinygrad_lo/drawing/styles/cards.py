@@ -13,7 +13,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import moments, number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
@@ -42,17 +42,22 @@ def card(value: DrawnValue, look: Look) -> str:
     colors, shape = look.colors, np.shape(value.data)
     captions = [caption("value", colors.value)]
     cells = [data_cell("value", value.data, shape, look, f"value-{value.id}")]
+
+    def add_numeric(kind: str) -> None:
+        for numeric in (each for each in value.numeric if each.kind == kind):
+            known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+            ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+            captions.append(caption(numeric.word, ink, ground, numeric.mark))
+            cells.append(data_cell(kind, known, shape, look, f"{numeric.word}-{value.id}", numeric.failures))
+
+    add_numeric("value")
     if value.also is not None:
         captions.append(caption(text(value.also[0]), colors.value))
         cells.append(data_cell("value", value.also[1], shape, look))
     if value.expects:
         captions.append(caption("grad", colors.gradient))
         cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
-    for numeric in value.numeric:
-        known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-        ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-        captions.append(caption("numeric", ink, ground, numeric.mark))
-        cells.append(data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures))
+    add_numeric("gradient")
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
@@ -96,9 +101,7 @@ def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> nda
     known = None if data is None else concrete(data)
     if known is None or not look.summarizes(shape):
         return known
-    wide = known.astype(float)
-    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
-        return np.array([wide.mean(), wide.std(), wide.min(), wide.max()]) if wide.size else None
+    return np.array([*moments(known), known.min(), known.max()], float) if known.size else None
 
 
 def figures(data: Array, look: Look) -> list[str]:

@@ -12,7 +12,7 @@ from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, norm_text, row, table, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import moments, number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
 GATE_POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
@@ -38,7 +38,7 @@ class Circuit(Style):
         """Its number on the wire, its gradient under it, and its name."""
         above, below, mark = texts(value, self.look)
         ink, ground = self.colors.gradient, ""
-        if any(numeric.failed for numeric in value.numeric):
+        if any(numeric.failed for numeric in value.numeric if numeric.kind == "gradient"):
             ink, ground = self.colors.alarm_ink, self.colors.alarm
         over, under = self.number(value, above, self.colors.value), self.number(value, below, ink)
         under += font(f"&#160;<B>{text(mark)}</B>", ink, 10) if mark else ""
@@ -169,13 +169,16 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
     above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
     if shape:
         x = concrete(value.data)
-        with np.errstate(all="ignore"):
-            mean = number(x.astype(float).mean(), look.digits) if x is not None and x.size else DASH
+        mean = number(moments(x)[0], look.digits) if x is not None and x.size else DASH
         above = f"{size(shape)} · μ {mean}"
     for numeric in value.numeric:
-        mark = numeric.mark
+        note = numeric.mark
         if not shape and np.isfinite(numeric.values):
-            mark += f" {number(numeric.values, look.digits + 1)}"
+            note += f" {number(numeric.values, look.digits + 1)}"
+        if numeric.kind == "value":
+            above += f" {note}"
+        else:
+            mark = note
     return above, gradient_text(value.gradient, look) if value.expects else "", mark
 
 
