@@ -31,6 +31,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
+from tinygrad_lo.explaining.traced import ran
 
 if TYPE_CHECKING:
     from graphviz import Source
@@ -41,7 +42,7 @@ OVERVIEW_CELLS = 5  # the longest side of a table in an overview
 @options.public
 def draw(
     loss: Any,
-    *,
+    *args: Any,
     style: str = "auto",
     theme: str = "light",
     palette: str = "cs231n",
@@ -61,6 +62,8 @@ def draw(
     frame around what was made in it. An edge is as wide as the root of the largest gradient sent back
     along it, and dashed where that is exactly 0; between scalars it has the local derivative.
     docs/drawing.md shows every style. `lo.tree` prints the same graph as text.
+
+    `lo.draw(f, X, y)` draws what f(X, y) computes; on its page labels can be edited, too, and masks follow.
 
     style: "cards", one card for each value with its formula and its tables, from top to bottom;
         "circuit", gates with the value above the wire and the gradient below, from left to right;
@@ -88,8 +91,13 @@ def draw(
         >>> lo.draw((w * w).named("loss"), style="cards").source.count("n0 -> n1")
         2
     """
-    if not isinstance(loss, Node):
+    recording = None
+    if not isinstance(loss, Node) and callable(loss):
+        loss, recording = ran(loss, args)
+    elif not isinstance(loss, Node):
         raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
+    elif args:
+        raise OptionError("draw: a tensor takes no arguments; pass the function that makes it, and these")
     style = options.choice("draw", "style", style, ("auto", *STYLES))
     theme = options.choice("draw", "theme", theme, THEMES)
     palette = options.choice("draw", "palette", palette, PALETTES)
@@ -112,7 +120,7 @@ def draw(
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
     look = Look(COLORS[theme, palette], cells, digits)
-    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
+    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, recording))
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:

@@ -20,12 +20,14 @@ import numpy as np
 
 from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
 from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
-from tinygrad_lo.drawing.styles.cards import figures
-from tinygrad_lo.drawing.styles.circuit import gradient_text
+from tinygrad_lo.drawing.styles.cards import Cards, figures
+from tinygrad_lo.drawing.styles.circuit import Circuit, gradient_text
 from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import DrawingError
 from tinygrad_lo.explaining.explain import counted, finite, remark
 from tinygrad_lo.explaining.formula import Names
@@ -60,8 +62,18 @@ class Page:
         )
 
 
-def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Contents, style: str) -> Page:
-    """The page that steps through a graph; `paint` draws the picture as DOT text in other colours."""
+def page(
+    loss: Node,
+    look: Look,
+    paint: Callable[[Look], str],
+    contents: Contents,
+    style: str,
+    recording: Recording | None = None,
+) -> Page:
+    """The page that steps through a graph; `paint` draws the picture as DOT text in other colours.
+
+    recording: of the function whose result the loss is; then labels and masks follow what is edited.
+    """
     if contents.total > MOST_VALUES:
         raise DrawingError(
             f"the graph has {contents.total:,} values, a page steps through {MOST_VALUES:,} at most; "
@@ -73,8 +85,13 @@ def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Content
     looks = (replace(look, colors=colors, handles=True) for colors in themes)
     light, dark = (render(paint(each), "svg", name).decode() for each in looks)
     svg, pairs = recolored(light, dark)
-    data = Story(loss, look, contents, is_circuit=style == "circuit").data()
+    story = Story(loss, look, contents, is_circuit=style == "circuit")
+    story.live, why = live_of(story.names, contents, look, recording)
+    data = story.data()
+    if why:
+        data["note"] = f"{data['note']} Its numbers cannot be edited: {why}.".strip()
     parts = {
+        "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
         "title": html.escape(name),
         "colors": stylesheet(themes, pairs, theme),
         "picture": svg.replace("<svg ", f'<svg role="img" aria-label="The graph of {html.escape(name)}" ', 1),
@@ -86,7 +103,9 @@ def page(loss: Node, look: Look, paint: Callable[[Look], str], contents: Content
 def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
-    template = template.replace("{colors}", parts["colors"])
+    live = resources.files("tinygrad_lo.drawing").joinpath("live.js").read_text(encoding="utf-8")
+    for name, text in (("colors", parts["colors"]), ("program", parts["program"]), ("live", live)):
+        template = template.replace(f"{{{name}}}", text)
     policy = "default-src 'none'"
     for tag in ("style", "script"):
         texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
@@ -95,6 +114,11 @@ def filled_page(parts: dict[str, str]) -> str:
     parts = parts | {"policy": f"{policy}; base-uri 'none'; form-action 'none'"}
     # In one pass, so that a brace in somebody's name stays one.
     return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
+
+
+def in_a_scope(script: str) -> str:
+    """The program where none of its names is the page's."""
+    return f"const liveProgram = (() => {{\n{script}\nreturn live_program;\n}})();"
 
 
 def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
@@ -131,6 +155,7 @@ class Story:
 
     def __init__(self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool) -> None:
         self.loss, self.look, self.is_circuit = loss, look, is_circuit
+        self.live: Live | None = None
         self.shown, self.wires = contents.shown, contents.wires
         self.is_boxed = bool(contents.groups)
         self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
@@ -167,7 +192,16 @@ class Story:
             "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
             "note": " ".join(self.notes()),
             "pace": PACE,
+            "live": self.live_data(),
         }
+
+    def live_data(self) -> Step | None:
+        """What the page computes with, if it can."""
+        if self.live is None:
+            return None
+        style = Circuit if self.is_circuit else Cards
+        name = self.names.of(self.loss)
+        return self.live.data() | {"circuit": self.is_circuit, "widest": style.widest, "name": name}
 
     def notes(self) -> Iterator[str]:
         """What the page leaves out."""
@@ -191,7 +225,8 @@ class Story:
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
                 sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
-                yield step_of("forward", step.text, sentence, node=self.id_of(step.place))
+                more: Step = {"live": self.live.computed(step)} if self.live else {}
+                yield step_of("forward", step.text, sentence, node=self.id_of(step.place), **more)
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
@@ -202,6 +237,7 @@ class Story:
         yield step_of("backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
         shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
+        earlier = earlier_parts(self.products, self.live) if self.live else {}
         for step in shortened_line(self.products, len(self.computed)):
             if isinstance(step, list):
                 totals = {id: text for one in step for id, text in self.total(one).items()}
@@ -218,6 +254,7 @@ class Story:
                 totals=self.total(step),
                 remark=words + " This is the first gradient that is not finite." * (step is odd),
                 **self.question(step),
+                **self.moving(step, step.target_place in shared, earlier),
             )
 
     def end(self) -> Step:
@@ -269,6 +306,18 @@ class Story:
         if step.before is not None:
             ask["sum"] = repr(float(np.ravel(step.total)[j]))
         return ask
+
+    def moving(self, step: Product, shared: bool, before: dict[tuple[int, int], list[int]]) -> Step:
+        """What the page needs to tell the step of other numbers."""
+        if self.live is None:
+            return {}
+        earlier = before[step.gate_place, step.operand]
+        one, zero = np.ones(1), np.zeros(1)
+        cases = [(one, one), (zero, zero), (one, zero)]  # what arrives, and what is handed on
+        remarks = [remark(replace(step, arriving=g, part=part), shared).strip(" ()") for g, part in cases]
+        more = {"earlier": earlier, "remarks": [*map(sentence_of, remarks)], "target": step.target}
+        more |= {"formula": step.formula, "shape": list(np.shape(step.part))}
+        return {"live": self.live.product(step, earlier) | more}
 
     def is_summarized(self, place: int) -> bool:
         """Whether a card shows mean, std, min and max in place of elements."""

@@ -403,5 +403,5 @@ def must_be_double(value: Value) -> None:
 
 
 def in_quotes(text: str) -> str:
-    """A text as JavaScript has it."""
-    return json.dumps(text, ensure_ascii=False)
+    """A text as JavaScript has it, also inside of a page."""
+    return json.dumps(text, ensure_ascii=False).replace("<", "\\u003c")

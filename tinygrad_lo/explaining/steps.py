@@ -209,12 +209,12 @@ def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[i
     return stretched(wide, narrow)
 
 
-def put_in(node: Node) -> str:
-    """What made a scalar, with the numbers of its inputs: `(−2) + 6`."""
+def put_in(node: Node, pieces: dict[str, Piece] | None = None) -> str:
+    """What made a scalar, with the numbers of its inputs, or with what stands for them: `(−2) + 6`."""
     op: Any = node.op
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
-    pieces = pieces_of_numbers(node)
+    pieces = pieces_of_numbers(node) if pieces is None else pieces
     args = [pieces[str(i)] if i < op.arity else Piece(option_text(x)) for i, x in enumerate(node.inputs)]
     if op is POWER and node.parents[1] is None:
         args[1] = constant_text(node.inputs[1])
@@ -336,8 +336,13 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     formula, numbers = quotient, term(slope)
     if rule is not None:
         formula = as_factor(write(rule, pieces, times="·"))
-        numbers = as_factor(write(rule, pieces_of_numbers(node), times="·"))
+        numbers = slope_text(rule, pieces_of_numbers(node))
     return slope, f"{formula} · {arriving}", f"{numbers} · {term(g)}"
+
+
+def slope_text(rule: Expression, pieces: dict[str, Piece]) -> str:
+    """A local derivative between scalars, as the first factor of a product."""
+    return as_factor(write(rule, pieces, times="·"))
 
 
 def shares(node: Node, g: Array | None = None) -> dict[int, Array]:

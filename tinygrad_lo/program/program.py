@@ -42,6 +42,7 @@ class Program:
         failed: whether an op or a check raised in it.
         parts: of a `whole` program, which keeps every value and gradient, what each gate hands to each of
             its inputs: by (birth of the node, number of the input).
+        locals: of a whole program, the same between numbers where 1 arrives: local derivatives.
         slopes: of a whole program, the gradient by each value: by its birth.
     """
 
@@ -58,6 +59,7 @@ class Program:
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
         self._whole = whole
         self.parts: dict[tuple[int, int], Value] = {}
+        self.locals: dict[tuple[int, int], Value] = {}
         self.slopes: dict[int, Value] = {}
         self._scope: ScopePath = ()
         self._backward = False
@@ -76,7 +78,8 @@ class Program:
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         if whole:
             values = [self.value_of(row.node) for row in rows]
-            self.outputs += [*values, *self.slopes.values(), *self.parts.values()]
+            kept = (self.slopes, self.parts, self.locals)
+            self.outputs += [*values, *(value for some in kept for value in some.values())]
         self.lines = self._needed(runs_again)
         self._divide(deciding)
         used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
@@ -121,6 +124,8 @@ class Program:
         inputs = {row.birth: row.inputs for row in forward}
         marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
         sent: dict[tuple[int, int], Any] = {}
+        local: dict[tuple[int, int], Any] = {}
+        seed = self._seed(loss)
 
         def work(node: Node, g: Any) -> Iterable[Part]:
             marks.append((tick(), node.birth))
@@ -128,22 +133,25 @@ class Program:
                 if self._whole:
                     sent[node.birth, part[0]] = part[2]
                 yield part
+            numbers = (node, *(parent for parent in node.parents if parent is not None))
+            if self._whole and seed.value.shape == () and all(x.value.shape == () for x in numbers):
+                for i, _, part in contributions(node, seed, node, inputs[node.birth]):
+                    local[node.birth, i] = part
 
-        leaves, arrived, kept = sweep(loss, self._seed(loss), work, inputs if self._whole else names)
+        leaves, arrived, kept = sweep(loss, seed, work, inputs if self._whole else names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
-        self._add_backward(kept | grads, marks, names, sent)
+        self._add_backward(kept | grads, marks, names, [*sent.values(), *local.values()])
         self.parts = {key: self.value_of(part) for key, part in sent.items()}
+        self.locals = {key: self.value_of(part) for key, part in local.items()}
         self.slopes = {birth: self.value_of(g) for birth, g in (kept | grads).items() if self._whole}
         self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _add_backward(
-        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str], sent: dict[Any, Any]
+        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str], sent: list[Any]
     ) -> None:
         """Write down what gradients were computed by, in the scopes of their forward nodes."""
-        rows = [
-            row for row in self.recording.history([*grads.values(), *sent.values()]) if row.op is not None
-        ]
+        rows = [row for row in self.recording.history([*grads.values(), *sent]) if row.op is not None]
         for row, owner in zip(rows, owners([row.birth for row in rows], marks), strict=True):
             if row.birth not in self._values:
                 self._scope = self._paths.get(owner, ())
