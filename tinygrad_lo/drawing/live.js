@@ -104,7 +104,7 @@ function recompute() {
   for (const [id, {v, g}] of Object.entries(live.nodes)) repaint(id, output(v), output(g));
   redrawEdges();
   retell();
-  show(now);
+  show(now || end);  // at the start, nothing of what changes would be seen
   return true;
 }
 
@@ -207,6 +207,7 @@ function remember() {
   chart();
 }
 function chart() {
+  for (const id of ["curve", "past"]) by(id).style.display = past.length > 1 ? "" : "none";
   by("past").max = past.length - 1;
   by("past").value = at;
   const finite = past.map(one => one.worth).filter(Number.isFinite);

@@ -15,7 +15,6 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.styles.style import Look
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.recording import Recording
-from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.explaining.expression import Piece, constant_text
 from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number
@@ -58,6 +57,7 @@ class Live:
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
+        self.paths = {value.id: value.path for value in contents.values}
 
     def place_of(self, value: Value | None) -> int | None:
         """Which output a value is."""
@@ -87,13 +87,14 @@ class Live:
         """One argument of the program."""
         leaf = value.ref
         places = [place for place, node in enumerate(self.names.nodes) if node is leaf]
-        # In a finished graph, what a loss made of its data would not follow; its own leaves stay.
-        own = leaf.needs or not scopes(self.names.nodes).get(leaf.birth)
+        shown = self.contents.shown[places[0]] if places else ""
+        # In a finished graph, what a loss made of its data would not follow: what stands inside of it stays.
+        own = leaf.needs or not self.paths.get(shown)
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
-        editable = bool(places) and own and (kind == "float" or (kind == "int" and self.follows))
+        editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
         return {
             "name": value.name or "",
-            "node": self.contents.shown[places[0]] if places else "",
+            "node": shown,
             "shape": list(value.shape),
             "kind": kind,
             "parameter": leaf.needs is True,

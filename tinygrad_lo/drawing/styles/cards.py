@@ -53,7 +53,7 @@ def card(value: DrawnValue, look: Look) -> str:
     add_numeric("value")
     if value.also is not None:
         captions.append(caption(text(value.also[0]), colors.value))
-        cells.append(data_cell("value", value.also[1], shape, look))
+        cells.append(data_cell("value", value.also[1], shape, look, f"also-{value.id}"))
     if value.expects:
         captions.append(caption("grad", colors.gradient))
         cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
