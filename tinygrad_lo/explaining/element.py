@@ -184,12 +184,17 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
     """An op over the numbers of one element."""
     args = [one for (one,) in pieces]
     if line.op is WHERE:
-        return args[1] if np.broadcast_to(line.inputs[0], line.shape).flat[j] else args[2]
+        return args[branch_of(line, j)]
     if line.op is MULTIPLY and 0 in [each.value for each in args]:
         return constant_text(0.0)  # masked out
     if line.op is MINUS and args[0].text == "0":
         return args[0]
     return written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+
+
+def branch_of(line: Line, j: int) -> int:
+    """Which input of a choice an element is."""
+    return 1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2
 
 
 def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
@@ -318,9 +323,14 @@ def with_inner(node: Any) -> dict[int, Any]:
 def is_inner(node: Any) -> bool:
     """Whether a sum's terms are clearer when they show how this was made."""
     op = None if node is None else node.op
-    if op is None or op is MINUS or op.arity is None or not node.needs:
+    if op is None or op is MINUS or not node.needs:
         return False
-    return (op.elementwise or not op.samples) and all(map(is_here, node.inputs[: op.arity]))
+    return works_by_element(op) and all(map(is_here, node.inputs[: op.arity]))
+
+
+def works_by_element(op: Op) -> bool:
+    """Whether this seems to be an op that works element by element; of a user's own, `stays` finds out."""
+    return op.elementwise or not (op.samples or op.arity is None)
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:
@@ -330,12 +340,17 @@ def with_places(names: Names, node: Any, line: Line, j: int) -> str:
         texts[k] += part_text(some, np.shape(node.inputs[k]))
     if source.kind == "moved" or not source.places:
         return next((texts[k] for k in source.places), "")
-    pieces = list(map(Piece, texts))
     if source.kind != "element":
-        return together(line, j, source, pieces[: len(source.places)]).text
+        return together(line, j, source, list(map(Piece, texts[: len(source.places)]))).text
+    return written(node.op, node.inputs, named_pieces(node, texts), ()).text
+
+
+def named_pieces(node: Node, texts: list[str]) -> list[Piece]:
+    """The names of inputs as pieces; a constant exponent is known by its number."""
+    pieces = list(map(Piece, texts))
     if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
-    return written(node.op, node.inputs, pieces, ()).text
+    return pieces
 
 
 def place_text(j: int, shape: tuple[int, ...]) -> str:

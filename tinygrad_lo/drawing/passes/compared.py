@@ -54,8 +54,13 @@ def in_words(names: Names, found: list[tuple[int, Different]]) -> str:
     place, most = max(found, key=lambda pair: (pair[1].share, pair[1].by))
     what = names.of(names.nodes[place])
     what = what if most.kind == KINDS[0] else f"∂{names.of(names.nodes[-1])}/∂{what}"
+    return f"≠ {some} differ, most {what}: by {amount(most)}"
+
+
+def amount(most: Different) -> str:
+    """A difference, and what share of the largest element it is."""
     share = f" ({number(100 * most.share, 2)} %)" if np.isfinite(most.share) else ""
-    return f"≠ {some} differ, most {what}: by {number(most.by)}{share}"
+    return number(most.by) + share
 
 
 def figures_of(nodes: list[Node], by_gradients: bool) -> list[tuple[Array, Array]]:
