@@ -42,7 +42,7 @@ def texts(w):
     report = lo.gradcheck(lambda w: (w * w).sum(), w)
     homework = lo.check_gradient(lambda x: (float((x * x).sum()), 3 * x), np.ones(3))
     return [lo.tree(loss), lo.explain(loss), lo.explain(loss, of=w), lo.formula("exp"), lo.formula(loss),
-            lo.source(loss), report, homework]  # fmt: skip
+            lo.source(loss), lo.javascript(loss), report, homework]  # fmt: skip
 
 
 def test_texts_and_reports_print_as_they_read(w):
@@ -53,7 +53,7 @@ def test_texts_and_reports_print_as_they_read(w):
 
 
 def test_texts_stay_strings(w):
-    for value in texts(w)[:6]:
+    for value in texts(w)[:7]:
         assert isinstance(value, str)
         assert repr(value).startswith(("'", '"'))
         assert (value + "!").endswith("!")

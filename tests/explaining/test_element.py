@@ -100,7 +100,7 @@ def test_an_element_depends_on_its_sources_and_on_nothing_else(op, sample, rng):
         if not source.places and source.kind != "moved":
             continue
         changed = list(inputs)
-        for k, x in enumerate(inputs[: len(element.inputs_of(line))]):
+        for k, x in enumerate(inputs[: len(element.tensors_in(line))]):
             if np.asarray(x).dtype.kind == "f" and (op.arity is None or op.rules[k] is not None):
                 other = np.asarray(np.asarray(x) * 0.9 + 0.05)
                 kept = source.places.get(k, np.array([], int))

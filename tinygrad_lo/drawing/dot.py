@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, Edge
+from tinygrad_lo.drawing.contents import Contents, Different, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Look, Style, cell, font, row, table, text
@@ -131,19 +131,25 @@ def legend(style: Style, title: str, verdict: str, body: str) -> str:
     first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
     alone = len(title) + sum(map(len, notes)) > LONG_TITLE
-    lines, wide = [[first]], LONG_LEGEND if alone else len(title)
-    for mark in marks(style, body):
+    lines = in_lines(first, marks(style, body), LONG_LEGEND if alone else len(title))
+    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
+    # Graphviz widens all columns alike; the empty ones take what a longer line needs.
+    filler = [cell("", cellpadding=0)] * FILLER
+    rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
+    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
+
+
+def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:
+    """Cells in lines that are not too long; wide: about how many characters the first cell has."""
+    lines = [[first]]
+    for mark in others:
         long = len(re.sub("<[^>]*>|&#160;", "", mark)) + 4
         if wide + long > LONG_LEGEND:
             lines.append([])
             wide = 0
         lines[-1].append(mark)
         wide += long
-    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
-    # Graphviz widens all columns alike; the empty ones take what a longer line needs.
-    filler = [cell("", cellpadding=0)] * FILLER
-    rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
-    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
+    return lines
 
 
 def left_out(contents: Contents) -> list[str]:
@@ -172,6 +178,8 @@ def marks(style: Style, body: str) -> Iterator[str]:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
     if contents.differentiated:
         yield from gradient_marks(style)
+    if any(isinstance(numeric, Different) for value in contents.values for numeric in value.numeric):
+        yield font("<B>≠</B>", colors.ink) + font("&#160;another number in the other graph", colors.muted)
     for sign, meaning in STATISTICS.items():
         if re.search(rf"{sign} −?[\d∞n]", body):
             yield font(f"<B>{sign}</B>", colors.ink) + font(f"&#160;{meaning}", colors.muted)
@@ -195,7 +203,6 @@ def gradient_marks(style: Style) -> Iterator[str]:
         ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
         ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
         (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
-        ("≠" in verdicts, "<B>≠</B>", colors.ink, "&#160;another number in the other graph"),
         (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
         (missing, "", "", "–&#160;&#160;not reached"),
     ):

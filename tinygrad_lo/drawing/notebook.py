@@ -21,10 +21,8 @@ ROWS, COLUMNS = 8, 10  # that a table shows; of more, the first
 def html_of(tensor: Any) -> str:
     """The table; it computes nothing: no lazy array, no gradient."""
     name, kind = name_of(tensor), type(tensor).__name__
-    facts = [size(np.shape(tensor.value)), str(tensor.value.dtype)]
-    facts.append("no gradient" if not tensor.needs else f"made by {tensor.op.name}" if tensor.op else "")
     title = html.escape(kind if name is None else shown_name(name))
-    about = html.escape(" · ".join(filter(None, facts if name is None else [kind, *facts])))
+    about = html.escape(" · ".join(filter(None, [kind * (name is not None), *facts_of(tensor)])))
     tables = [table_of("value", tensor.value)]
     if keeps_gradient(tensor):
         tables.append(table_of("gradient", tensor.arrived))
@@ -32,6 +30,12 @@ def html_of(tensor: Any) -> str:
         f'<div style="color:{LIGHT.ink};background:{LIGHT.card};display:inline-block;padding:4px 8px">'
         f'<b>{title}</b> <span style="color:{LIGHT.muted}">{about}</span><br>{"".join(tables)}</div>'
     )
+
+
+def facts_of(tensor: Node) -> list[str]:
+    """Shape and dtype, and what made it."""
+    made = "" if tensor.op is None else f"made by {tensor.op.name}"
+    return [size(np.shape(tensor.value)), str(tensor.value.dtype), made if tensor.needs else "no gradient"]
 
 
 def keeps_gradient(node: Node) -> bool:
@@ -45,19 +49,22 @@ def table_of(kind: str, data: Array) -> str:
     if known is None or not known.size or known.ndim > 2:
         rows = [f'<td style="color:{LIGHT.muted}">{summary(known)}</td>']
     else:
-        grid = np.atleast_2d(known)
-        sizes = np.abs(grid.astype(float))
-        top = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
-        more = "<td>…</td>" * (grid.shape[1] > COLUMNS)
-        rows = [
-            "".join(heat_cell(kind, x, top) for x in line[:COLUMNS].tolist()) + more for line in grid[:ROWS]
-        ]
-        rows += ["<td>…</td>"] * (len(grid) > ROWS)
+        rows = heat_rows(kind, np.atleast_2d(known))
     ink, lines = getattr(LIGHT, kind), "".join(f"<tr>{line}</tr>" for line in rows)
     return (
         f'<table style="display:inline-table;margin-right:12px;color:{ink};border-collapse:collapse">'
         f'<caption style="color:{ink};text-align:left"><i>{kind}</i></caption>{lines}</table>'
     )
+
+
+def heat_rows(kind: str, grid: ndarray[Any, Any]) -> list[str]:
+    """The first elements, tinted by their share of the largest."""
+    sizes = np.abs(grid.astype(float))
+    top = float(np.max(sizes, where=np.isfinite(sizes), initial=0.0)) or 1.0
+    more = "<td>…</td>" * (grid.shape[1] > COLUMNS)
+    lines = grid[:ROWS, :COLUMNS].tolist()
+    rows = ["".join(heat_cell(kind, x, top) for x in line) + more for line in lines]
+    return rows + ["<td>…</td>"] * (len(grid) > ROWS)
 
 
 def heat_cell(kind: str, x: float, top: float) -> str:

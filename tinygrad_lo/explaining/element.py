@@ -7,6 +7,7 @@ other, the rule is asked for the gradient of this element alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +54,7 @@ class Origin(NamedTuple):
     factors: Array = None  # of a linear op, by which the elements of its first input are multiplied
 
 
-def inputs_of(line: Line) -> tuple[Any, ...]:
+def tensors_in(line: Line) -> tuple[Any, ...]:
     """The inputs that are no options."""
     return line.inputs[: -1 if line.op.arity is None else line.op.arity]
 
@@ -72,7 +73,7 @@ def origin(line: Line, j: int) -> Origin:
     """From where element j came."""
     if line.op.kind == "moves":
         return moved(line, j)
-    shapes = list(map(np.shape, inputs_of(line)))
+    shapes = list(map(np.shape, tensors_in(line)))
     if line.op.kind != "mixes" and broadcasts(shapes, line.shape):
         at = np.unravel_index(j, line.shape)
         places = [stretched_place(shape, at) for shape in shapes]
@@ -104,7 +105,7 @@ def moved(line: Line, j: int) -> Origin:
 
     Places begin above half of the largest, so that a sum of them is none.
     """
-    inputs = inputs_of(line)
+    inputs = tensors_in(line)
     sizes = [np.size(x) * carries(line.op, k, x) for k, x in enumerate(inputs)]
     starts = np.cumsum([1 + sum(sizes), *sizes])
     labels = [
@@ -120,15 +121,20 @@ def moved(line: Line, j: int) -> Origin:
 
 def mixed(line: Line, j: int) -> Origin:
     """The elements that a change of which changes element j: at equal numbers, those with a slope."""
-    inputs = list(line.inputs)
-    floats = [k for k, x in enumerate(inputs_of(line)) if carries(line.op, k, x)]
-    ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(inputs)]
+    floats = [k for k, x in enumerate(tensors_in(line)) if carries(line.op, k, x)]
+    ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(line.inputs)]
     places = {k: np.flatnonzero(jacobian_row(line, k, j, ones)) for k in floats}
-    k, x = floats[0], np.asarray(inputs[floats[0]])
-    ramp = np.arange(1.0, x.size + 1).reshape(x.shape)
-    rows = [jacobian_row(line, k, j, [*inputs[:k], probe, *inputs[k + 1 :]]) for probe in (x, ones[k], ramp)]
-    linear = all(np.array_equal(rows[0], row) for row in rows[1:])
-    return Origin("linear", places, rows[0][places[k]]) if linear else Origin("mixed", places)
+    row, *others = rows_of_probes(line, floats[0], j)
+    if all(np.array_equal(row, other) for other in others):
+        return Origin("linear", places, row[places[floats[0]]])
+    return Origin("mixed", places)
+
+
+def rows_of_probes(line: Line, k: int, j: int) -> list[ndarray[Any, Any]]:
+    """The derivative of element j by an input as it is, at ones, and at a ramp: of a linear op, the same."""
+    x = np.asarray(line.inputs[k])
+    probes = x, np.ones_like(x), np.arange(1.0, x.size + 1).reshape(x.shape)
+    return [jacobian_row(line, k, j, [*line.inputs[:k], probe, *line.inputs[k + 1 :]]) for probe in probes]
 
 
 def jacobian_row(line: Line, k: int, j: int, inputs: list[Any]) -> ndarray[Any, Any]:
@@ -156,10 +162,13 @@ class Element:
         if not isinstance(arg, int):
             return single
         if (arg, j) not in self._pieces:
-            attempts = (self._worked(self.lines[arg], j, deep=deep) for deep in (True, False))
-            short = (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
-            self._pieces[arg, j] = next(short, single)
+            self._pieces[arg, j] = next(self._short(self.lines[arg], j), single)
         return self._pieces[arg, j]
+
+    def _short(self, line: Line, j: int) -> Iterator[Piece]:
+        """Element j of a line in ways that are not too long, the fullest first."""
+        attempts = (self._worked(line, j, deep=deep) for deep in (True, False))
+        return (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
 
     def _worked(self, line: Line, j: int, *, deep: bool) -> Piece | None:
         """Element j of a line; unless deep, from the numbers of its inputs."""
@@ -175,7 +184,7 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
     """An op over the numbers of one element."""
     args = [one for (one,) in pieces]
     if line.op is WHERE:
-        return args[1] if np.broadcast_to(line.inputs[0], line.shape).flat[j] else args[2]
+        return args[branch_of(line, j)]
     if line.op is MULTIPLY and 0 in [each.value for each in args]:
         return constant_text(0.0)  # masked out
     if line.op is MINUS and args[0].text == "0":
@@ -183,17 +192,24 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
     return written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
 
 
+def branch_of(line: Line, j: int) -> int:
+    """Which input of a choice an element is."""
+    return 1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2
+
+
 def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
-    terms, factors, count = pieces[0], source.factors[:MOST_TERMS], len(source.factors)
-    most = MOST_TERMS
-    if len(inputs_of(line)) > 1 or not (factors == 1).all():
-        terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, factors), strict=True)]
-        most = MOST_PRODUCTS
-    if count > most:
+    plain = len(tensors_in(line)) == 1 and (source.factors == 1).all()
+    terms, count = pieces[0] if plain else products(pieces[0], source.factors), len(source.factors)
+    if count > (MOST_TERMS if plain else MOST_PRODUCTS):
         return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
     terms = [each for each in terms if each.value != 0] or terms[:1]
     return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), SUM, "+")
+
+
+def products(pieces: list[Piece], factors: Array) -> list[Piece]:
+    """Each piece times its factor."""
+    return [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=False)]
 
 
 def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
@@ -220,7 +236,7 @@ def leaf(value: Any, *, constant: bool = False) -> Piece:
 
 def texts_of_options(line: Line) -> list[str]:
     """The options of an op as text."""
-    return [option_text(x) for x in line.inputs[len(inputs_of(line)) :]]
+    return [option_text(x) for x in line.inputs[len(tensors_in(line)) :]]
 
 
 def joined_terms(terms: list[Piece]) -> str:
@@ -247,7 +263,7 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
     It is the first with the largest gradient that is not 0 itself; without a gradient, the largest.
     """
     lines = lines_of(node)
-    if not all(map(is_here, [node.value, *inputs_of(lines[-1])])):
+    if not all(map(is_here, [node.value, *tensors_in(lines[-1])])):
         return "", ""
     j = chosen(node.value if gradient is None else gradient, node.value)
     piece = Element(lines).piece(len(lines) - 1, node.value, j)
@@ -257,7 +273,7 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
 
 def product_worked(expression: Expression, part: Array) -> tuple[str, str]:
     """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
-    inputs = [x for line in expression.lines for x in inputs_of(line)]
+    inputs = [x for line in expression.lines for x in tensors_in(line)]
     if not all(map(is_here, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
         return "", ""
     j = chosen(part, part)
@@ -281,13 +297,7 @@ def chosen(sizes: Array, values: Array) -> int:
 
 def lines_of(node: Any) -> list[Line]:
     """The op of a value as an expression; of a sum, with what was made element by element before it."""
-    inside: dict[int, Any] = {node.birth: node}
-    waiting = [node] if node.op.kind == "mixes" else []
-    for one in waiting:
-        for parent in filter(is_inner, one.parents):
-            if len(inside) < MOST_OPS and parent.birth not in inside:
-                inside[parent.birth] = parent
-                waiting.append(parent)
+    inside = with_inner(node) if node.op.kind == "mixes" else {node.birth: node}
     places = {birth: place for place, birth in enumerate(sorted(inside, reverse=True))}
     fixed = CONSTANT if len(places) > 1 else VARIABLE
 
@@ -298,12 +308,29 @@ def lines_of(node: Any) -> list[Line]:
     return [Line(one.op, tuple(map(arg, one.parents)), one.inputs, np.shape(one.value)) for one in nodes]
 
 
+def with_inner(node: Any) -> dict[int, Any]:
+    """A value and some of what it was made from, element by element, by birth."""
+    inside = {node.birth: node}
+    waiting = [node]
+    for one in waiting:
+        for parent in filter(is_inner, one.parents):
+            if len(inside) < MOST_OPS and parent.birth not in inside:
+                inside[parent.birth] = parent
+                waiting.append(parent)
+    return inside
+
+
 def is_inner(node: Any) -> bool:
     """Whether a sum's terms are clearer when they show how this was made."""
     op = None if node is None else node.op
-    if op is None or op is MINUS or op.arity is None or not node.needs:
+    if op is None or op is MINUS or not node.needs:
         return False
-    return (op.elementwise or not op.samples) and all(map(is_here, node.inputs[: op.arity]))
+    return works_by_element(op) and all(map(is_here, node.inputs[: op.arity]))
+
+
+def works_by_element(op: Op) -> bool:
+    """Whether this seems to be an op that works element by element; of a user's own, `stays` finds out."""
+    return op.elementwise or not (op.samples or op.arity is None)
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:
@@ -313,12 +340,17 @@ def with_places(names: Names, node: Any, line: Line, j: int) -> str:
         texts[k] += part_text(some, np.shape(node.inputs[k]))
     if source.kind == "moved" or not source.places:
         return next((texts[k] for k in source.places), "")
-    pieces = list(map(Piece, texts))
     if source.kind != "element":
-        return together(line, j, source, pieces[: len(source.places)]).text
+        return together(line, j, source, list(map(Piece, texts[: len(source.places)]))).text
+    return written(node.op, node.inputs, named_pieces(node, texts), ()).text
+
+
+def named_pieces(node: Node, texts: list[str]) -> list[Piece]:
+    """The names of inputs as pieces; a constant exponent is known by its number."""
+    pieces = list(map(Piece, texts))
     if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
-    return written(node.op, node.inputs, pieces, ()).text
+    return pieces
 
 
 def place_text(j: int, shape: tuple[int, ...]) -> str:

@@ -5,7 +5,7 @@ Text and pictures use the same names, so a learner finds `v3` of the one in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -52,12 +52,7 @@ class Names:
         self._array_names: dict[tuple[Any, ...], str] = {}
         names = {node.birth: name_of(node) for node in self.nodes}
         taken = Taken(*(name for name in names.values() if name is not None))
-        if (
-            len(roots) == 1
-            and names[roots[0].birth] is None
-            and LOSS not in taken.names
-            and is_loss(roots[0])
-        ):
+        if len(roots) == 1 and LOSS not in taken.names and is_loss(*roots):
             names[roots[0].birth] = taken.fresh(LOSS)
         for node in self.nodes:
             if names[node.birth] is None:
@@ -67,14 +62,12 @@ class Names:
 
     def _name_arrays(self, taken: Taken) -> None:
         """Name the plain arrays that formulas show, each once."""
-        for node in self.nodes:
-            for parent, x in zip(node.parents, node.inputs, strict=False):
-                if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):
-                    key = memory(x)
-                    if key not in self._array_names:
-                        name = taken.fresh("i") if is_range(x) else taken.numbered("x")
-                        self._array_names[key] = name
-                        self.arrays[name] = x
+        for x in plain_arrays(self.nodes):
+            key = memory(x)
+            if key not in self._array_names:
+                name = taken.fresh("i") if is_range(x) else taken.numbered("x")
+                self._array_names[key] = name
+                self.arrays[name] = x
 
     def of(self, node: Node) -> str:
         """The name of a value: the user's, L, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
@@ -111,9 +104,17 @@ class Names:
         return op.symbol.format(*texts) if "{" in op.symbol else f" {op.symbol} ".join(texts[:2])
 
 
+def plain_arrays(nodes: Iterable[Node]) -> Iterator[Array]:
+    """The arrays that enter an op without a tensor around them, where a formula shows them."""
+    for node in nodes:
+        for parent, x in zip(node.parents, node.inputs, strict=False):
+            if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):
+                yield x
+
+
 def is_loss(node: Node) -> bool:
-    """Whether a backward pass can start at this computed value."""
-    return node.op is not None and bool(node.needs) and node.value.size == 1
+    """Whether this is a value without a name, computed, at which a backward pass can start."""
+    return name_of(node) is None and node.op is not None and bool(node.needs) and node.value.size == 1
 
 
 def is_drawn(node: Node, value: Array) -> bool:
@@ -152,11 +153,16 @@ def option_text(value: Any) -> str:
     if isinstance(value, tuple):
         return "i, yᵢ" if names_labels(value) else ", ".join(map(option_text, value))
     if isinstance(value, slice):
-        parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
-        return ":".join(parts[:2] if value.step is None else parts)
+        return slice_text(value)
     if isinstance(value, ndarray):
         return "mask" if value.dtype == bool else "indices"
     return "…" if value is Ellipsis else str(value)
+
+
+def slice_text(value: slice) -> str:
+    """A slice as Python writes it in an index."""
+    parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
+    return ":".join(parts[:2] if value.step is None else parts)
 
 
 def number(value: Any, digits: int = 3) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,24 +41,19 @@ class Cards(Overview):
 def card(value: DrawnValue, look: Look) -> str:
     """The label of one value's node."""
     colors, shape = look.colors, np.shape(value.data)
-    captions = [caption("value", colors.value)]
-    cells = [data_cell("value", value.data, shape, look, f"value-{value.id}")]
-
-    def add_numeric(kind: str) -> None:
-        for numeric in (each for each in value.numeric if each.kind == kind):
-            known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-            ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-            captions.append(caption(numeric.word, ink, ground, numeric.mark))
-            cells.append(data_cell(kind, known, shape, look, f"{numeric.word}-{value.id}", numeric.failures))
-
-    add_numeric("value")
+    columns = [
+        (caption("value", colors.value), data_cell("value", value.data, shape, look, f"value-{value.id}"))
+    ]
+    columns += beside(value, "value", look)
     if value.also is not None:
-        captions.append(caption(text(value.also[0]), colors.value))
-        cells.append(data_cell("value", value.also[1], shape, look, f"also-{value.id}"))
+        word, also = value.also
+        columns.append(
+            (caption(text(word), colors.value), data_cell("value", also, shape, look, f"also-{value.id}"))
+        )
     if value.expects:
-        captions.append(caption("grad", colors.gradient))
-        cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
-    add_numeric("gradient")
+        own = data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}")
+        columns.append((caption("grad", colors.gradient), own))
+    captions, cells = zip(*columns, *beside(value, "gradient", look), strict=True)
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
@@ -68,6 +64,18 @@ def card(value: DrawnValue, look: Look) -> str:
         *rows, row(*cells),
         border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
     )  # fmt: skip
+
+
+def beside(value: DrawnValue, kind: str, look: Look) -> Iterator[tuple[str, str]]:
+    """Caption and cell of what a check or another graph says of the value, or of its gradient."""
+    shape, colors = np.shape(value.data), look.colors
+    for numeric in value.numeric:
+        if numeric.kind == kind:
+            known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+            ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+            id = f"{numeric.word}-{value.id}"
+            title = caption(numeric.word, ink, ground, numeric.mark)
+            yield title, data_cell(kind, known, shape, look, id, numeric.failures)
 
 
 def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
