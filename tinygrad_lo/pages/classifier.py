@@ -1,0 +1,300 @@
+"""The page of lecture 002's demo: a linear classifier of points in the plane, every number live.
+
+Losses and gradients are the library's own: each loss of one point is recorded and printed as JavaScript.
+The page sums over the points, adds λR(W), and takes the steps.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.data import lectures
+from tinygrad_lo.data.toy import blobs
+from tinygrad_lo.drawing.colors import COLORS, THEMES
+from tinygrad_lo.drawing.stepper import stylesheet
+from tinygrad_lo.engine.derivatives import grad
+from tinygrad_lo.engine.graph import Node, reachable
+from tinygrad_lo.engine.naming import name_of
+from tinygrad_lo.engine.ops.indexing import pick
+from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.tensor import Parameter
+from tinygrad_lo.explaining.formula import Names
+from tinygrad_lo.explaining.javascript import javascript
+from tinygrad_lo.losses.binary import binary_cross_entropy_with_logits
+from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge
+from tinygrad_lo.losses.regularizers import l1, l2
+from tinygrad_lo.nn.activations import softmax
+
+CLASSES = 3
+MARGINS = (0.5, 1.0, 2.0)
+# In this order: each uses only what stands before it.
+SCRIPTS = "numbers state model history plane equation graph table share lesson question main"
+PICK = record(pick)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A loss that the page offers.
+
+    Attributes:
+        formula: of one point, with Δ for the margin.
+        one_hot: whether the target is a 0 or 1 for each class.
+    """
+
+    title: str
+    function: Callable[..., Any]
+    formula: str
+    options: dict[str, Any] = field(default_factory=dict)
+    has_margin: bool = False
+    one_hot: bool = False
+
+    def of(self, scores: Any, y: Any, margin: float | None) -> Any:
+        """The loss of the scores (3,) of one point of class y."""
+        target = np.where(y[..., None] == np.arange(CLASSES), 1.0, 0.0) if self.one_hot else y
+        options = self.options if margin is None else self.options | {"margin": margin}
+        return self.function(scores, target, **options | {"reduction": "sum"})
+
+    @property
+    def margins(self) -> tuple[float | None, ...]:
+        """The margins that programs are printed for."""
+        return MARGINS if self.has_margin else (None,)
+
+    @property
+    def python(self) -> str:
+        """The call as a script writes it; {margin} stands for Δ."""
+        options = {name: repr(value) for name, value in self.options.items()}
+        options |= {"margin": "{margin}"} if self.has_margin else {}
+        target = f"np.where(y[:, None] == np.arange({CLASSES}), 1.0, 0.0)" if self.one_hot else "y"
+        words = ", ".join(["S", target, *(f"{name}={value}" for name, value in options.items())])
+        return f"lo.losses.{self.function.__name__}({words})"
+
+
+LOSSES = {
+    "svm": Choice(
+        title="SVM", function=multiclass_hinge, formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)", has_margin=True
+    ),
+    "squared": Choice(
+        title="squared hinge",
+        function=multiclass_hinge,
+        formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)²",
+        options={"power": 2},
+        has_margin=True,
+    ),
+    "worst": Choice(
+        title="worst class",
+        function=multiclass_hinge,
+        formula="maxⱼ≠y max(0, sⱼ − s_y + Δ)",
+        options={"combine": "max"},
+        has_margin=True,
+    ),
+    "softmax": Choice(title="softmax", function=cross_entropy, formula="−log (e^s_y / Σⱼ e^sⱼ)"),
+    "rest": Choice(
+        title="one vs rest",
+        function=binary_cross_entropy_with_logits,
+        formula="−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
+        options={"reduction": "batchmean"},
+        one_hot=True,
+    ),
+}
+REGULARIZERS = {"l2": (l2, "Σ W²"), "l1": (l1, "Σ |W|")}
+
+
+@functools.cache
+def classifier() -> str:
+    """The page, as one file that needs no network."""
+    template, css = part("classifier.html"), part("classifier.css")
+    colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
+    script = "\n".join([programs(), *(part(f"classifier/{name}.js") for name in SCRIPTS.split())])
+    parts = {
+        "style": f"{colors}\n{css}",
+        "script": f'"use strict";\n{script}',
+        "data": json.dumps(data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
+    for name in ("style", "script"):
+        digest = base64.b64encode(hashlib.sha256(parts[name].encode()).digest()).decode()
+        policy += f"; {name}-src 'sha256-{digest}'"
+    parts["policy"] = policy
+    return re.sub(r"\{(policy|style|script|data)\}", lambda match: parts[match[1]], template)
+
+
+def part(name: str) -> str:
+    """A file of this room."""
+    return resources.files("tinygrad_lo.pages").joinpath(name).read_text(encoding="utf-8")
+
+
+def data() -> dict[str, Any]:
+    """What the script must know beside the programs."""
+    return {
+        "losses": {
+            key: {
+                "title": choice.title,
+                "formula": choice.formula,
+                "python": choice.python,
+                "graphs": [rows(choice, margin) for margin in choice.margins],
+                "margin": choice.has_margin,
+            }
+            for key, choice in LOSSES.items()
+        },
+        "regularizers": {key: formula for key, (_, formula) in REGULARIZERS.items()},
+        "margins": MARGINS,
+        "datasets": datasets(),
+        "tables": {"slide": lectures.cat_car_frog.scores.tolist()},
+    }
+
+
+# ------------------------------------------------------------------------------------- programs
+
+
+def programs() -> str:
+    """Every program by loss and margin, each in a scope of its own."""
+    entries = []
+    for key, choice in LOSSES.items():
+        for margin in choice.margins:
+            name = json.dumps([key] if margin is None else [key, margin])
+            entries += [scoped(f"POINT[{name}]", point_program(choice, margin))]
+            entries += [scoped(f"GRAPH[{name}]", graph_program(choice, margin))]
+    for key, (penalty, _) in REGULARIZERS.items():
+        W = Parameter(np.ones((CLASSES, 2)), name="W")
+        entries.append(scoped(f"PENALTY.{key}", javascript(functools.partial(penalized, penalty, W))))
+    head = "// Printed by tinygrad_lo from the recorded programs of one point.\n"
+    return head + "const POINT = {}, GRAPH = {}, PENALTY = {};\n" + "\n".join(entries)
+
+
+def penalized(penalty: Callable[[Any], Any], W: Parameter) -> Any:
+    """R(W)."""
+    return penalty(W)
+
+
+def scoped(name: str, text: str) -> str:
+    """A program where no other name can meet its own."""
+    return f"{name} = (() => {{\n{text}\nreturn loss_and_gradients;\n}})();"
+
+
+def point_program(choice: Choice, margin: float | None) -> str:
+    """The loss of one point, with its gradients by W, b and the point."""
+    W = Parameter(np.eye(CLASSES, 2), name="W")
+    b = Parameter(np.arange(float(CLASSES)), name="b")
+    x = Parameter(np.array([0.5, -0.5]), name="x")
+
+    def loss(y: Any) -> Any:
+        return choice.of((W @ x + b).named("s"), y, margin)
+
+    return javascript(loss, np.array(0))
+
+
+def graph_program(choice: Choice, margin: float | None) -> str:
+    """Every value and gradient of the loss's graph as gradients of a sum: ∂(v · p)/∂p is v."""
+    s = Parameter(np.arange(float(CLASSES)), name="s")
+
+    def probed(y: Any) -> Any:
+        loss = choice.of(s, y, margin)
+        nodes = shown(loss)
+        arrived = grad(loss, nodes, create_graph=True)
+        pairs = [("p", softmax(s))]
+        for k, (node, g) in enumerate(zip(nodes, arrived, strict=True)):
+            pairs += [(f"value{k}", node), (f"gradient{k}", g)]
+        return sum((value * Parameter(np.zeros(value.shape), name=name)).sum() for name, value in pairs)
+
+    return javascript(probed, np.array(0))
+
+
+# ------------------------------------------------------------------- the graph of the chosen point
+
+
+def shown(loss: Node) -> list[Any]:
+    """The values of a loss that the page draws, oldest first: those with a name, and what enters a kink."""
+    nodes = [node for node in reachable([loss]) if node.needs]
+    bends = {
+        parent.birth
+        for node in nodes
+        if node.op is not None and node.op.kink is not None
+        for parent in node.parents
+        if parent is not None
+    }
+    kept = [node for node in nodes if node is loss or name_of(node) is not None or node.birth in bends]
+    return kept[:-1] if np.size(kept[-2].value) == 1 else kept  # the sum of one number is that number
+
+
+def rows(choice: Choice, margin: float | None) -> list[dict[str, Any]]:
+    """The graph as rows of cells: a formula, how many cells, the rows it was made of, how it uses them."""
+    loss = choice.of(Parameter(np.arange(float(CLASSES)), name="s"), np.array(0), margin)
+    drawn = shown(loss)
+    names = Names([loss])
+    place = {node.birth: k for k, node in enumerate(drawn)}
+    titles = {node.birth: names.of(node) if name_of(node) is not None else "m" for node in drawn}
+    titles[drawn[-1].birth] = "Lᵢ"
+    found = []
+    for node in drawn:
+        text, inputs = written(node, names, titles)
+        found.append(
+            {
+                "name": titles[node.birth],
+                "formula": text,
+                "cells": np.size(node.value),
+                "from": sorted({place[birth] for birth in inputs}),
+                "picks": node.op is PICK,
+                "mixes": node.op is not None and node.op.kind == "mixes",
+            }
+        )
+    return found
+
+
+def written(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[int]]:
+    """The formula of a value in terms of values that are drawn (none where data has no name), and these."""
+    text, inputs, unnamed = names.formula(node), [], False
+    for parent in (node for node in node.parents if node is not None):
+        name = inner = names.of(parent)
+        if parent.birth in titles:
+            inner = titles[parent.birth]
+            inputs.append(parent.birth)
+        elif parent.op is not None and name_of(parent) is None:
+            inner, more = written(parent, names, titles)
+            inputs += more
+            if re.fullmatch(r".+ [×−+] .+", inner) and re.search("[²×]", text):
+                inner = f"({inner})"
+        elif parent.op is None and name_of(parent) is None:
+            unnamed = True
+        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", lambda _, t=inner: t, text)
+    return "" if unnamed else text, inputs
+
+
+# --------------------------------------------------------------------------------------- datasets
+
+
+def datasets() -> dict[str, dict[str, Any]]:
+    """Points to begin with: [x₁, x₂, class], and what the classes are called."""
+    table = lectures.cat_car_frog
+    corners = [[0.0, 0.0, 0], [1.0, 0.0, 1], [0.0, 1.0, 2]]
+    return {
+        "blobs": {"title": "three blobs", "points": list(scattered(20, 0.25))},
+        "overlap": {"title": "overlapping", "points": list(scattered(60, 0.42))},
+        "ring": {"title": "rings, not linear", "points": list(ringed(60))},
+        "slide": {"title": "the slide's three images", "points": corners, "names": table.classes},
+    }
+
+
+def scattered(count: int, spread: float) -> Iterator[list[float]]:
+    """Blobs around three centres, a class each."""
+    X, y = blobs(count, classes=CLASSES, spread=spread, rng=np.random.default_rng(3))
+    for (a, b), label in zip(np.asarray(X), np.asarray(y), strict=True):
+        yield [round(float(a), 2), round(float(b), 2), int(label)]
+
+
+def ringed(count: int) -> Iterator[list[float]]:
+    """Rings around each other: no line parts them."""
+    rng = np.random.default_rng(4)
+    for k in range(count):
+        label, angle = k % CLASSES, rng.uniform(0, 2 * np.pi)
+        radius = (0.25, 0.9, 1.6)[label] + 0.08 * rng.normal()
+        yield [round(float(radius * np.cos(angle)), 2), round(float(radius * np.sin(angle)), 2), label]

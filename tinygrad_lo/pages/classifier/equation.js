@@ -1,0 +1,122 @@
+// W x + b = s, each number in its place and its gradient below it; the loss of all points under it.
+
+const matrix = (parent, label, columns) =>
+  html(parent, "div", {class: "matrix", role: "group", "aria-label": label, "data-columns": columns});
+const sign = (parent, text) => html(parent, "span", {class: "sign", "aria-hidden": "true"}, text);
+const AXES = ["x₁", "x₂"];
+const fields = [];
+
+// A number that can be typed over; get and set are what it stands for, slope is its gradient.
+function field(parent, label, classes, get, set, slope) {
+  const cell = html(parent, "div", {class: `cell ${classes}`});
+  const input = html(cell, "input", {inputmode: "decimal", autocomplete: "off", spellcheck: "false"});
+  const gradient = html(cell, "span", {class: "gradient secret"});
+  const put = v => { if (set(v) === false) return; fields.typing = input; };
+  input.oninput = () => {
+    const v = readNumber(input.value), bad = v === null || Math.abs(v) > LIMITS.weight;
+    setAll(input, {"aria-invalid": bad});
+    if (!bad) put(v);
+  };
+  input.onfocus = () => { input.value = brief(get(), 6); };
+  input.onblur = () => {
+    if (input.getAttribute("aria-invalid") === "true") say(`${quoted(input.value)} is no number up to a million; ${brief(get())} stays.`);
+    setAll(input, {"aria-invalid": false});
+    fields.typing = null;
+    refresh("look");
+  };
+  input.onkeydown = event => {
+    const d = {ArrowUp: 0.1, ArrowDown: -0.1}[event.key];
+    if (!d || event.ctrlKey || event.altKey) return;
+    event.preventDefault();
+    const v = tidy(get() + d * (event.shiftKey ? 10 : 1), 9);
+    if (Math.abs(v) > LIMITS.weight) return;
+    put(v);
+    fields.typing = null;
+    refresh("look");
+  };
+  fields.push({input, gradient, label, get, slope});
+}
+
+function buildEquation() {
+  const root = by("equation"), W = matrix(root, "W", 2);
+  for (const k of KS) for (const j of [0, 1])
+    field(W, () => `W, ${state.names[k]}, ${AXES[j]}`, `k${k}`, () => state.W[k][j], v => { state.W[k][j] = v; schedule("model", `edit of W`); }, e => e.gW[k][j]);
+  const x = matrix(root, "x, the chosen point", 1);
+  for (const j of [0, 1])
+    field(x, () => `${AXES[j]} of the chosen point`, "data", () => state.points[state.chosen]?.[j] ?? 0, v => {
+      if (!state.points.length || Math.abs(v) > LIMITS.coordinate) return false;
+      state.points[state.chosen][j] = v;
+      schedule("problem");
+    }, e => e.each[state.chosen]?.gradients.x[j]);
+  sign(root, "+");
+  const b = matrix(root, "b", 1);
+  for (const k of KS)
+    field(b, () => `b, ${state.names[k]}`, `k${k}`, () => state.b[k], v => { state.b[k] = v; schedule("model", `edit of b`); }, e => e.gb[k]);
+  sign(root, "=");
+  const s = matrix(root, "s, the scores", 1);
+  for (const k of KS) {
+    const cell = html(s, "div", {class: `cell k${k}`});
+    fields.push({output: html(cell, "output", {}), gradient: html(cell, "span", {class: "gradient secret"}), k});
+  }
+}
+
+function paintEquation(e) {
+  const point = state.points[state.chosen], s = point ? scores(point) : null, won = s ? best(s) : -1;
+  const biggest = Math.max(...e.gW.flat().map(Math.abs), ...e.gb.map(Math.abs), 1e-12);
+  for (const {input, output, gradient, label, get, slope, k} of fields) {
+    if (input) {
+      const text = brief(get(), input === document.activeElement ? 6 : 3);
+      if (input !== fields.typing && input.value !== text) input.value = text;
+      setAll(input, {"aria-label": label()});
+    } else {
+      setText(output, s ? show(s[k]) : "–");
+      setAll(output, {class: k === won ? "won" : "", "aria-label": `score of ${state.names[k]}`});
+    }
+    const g = output ? e.each[state.chosen]?.gradients.b[k] : slope(e);
+    setText(gradient, g === undefined ? "–" : show(g, 3));
+    const heat = input && !input.parentNode.classList.contains("data") ? 28 * Math.abs(g) / biggest : 0;
+    gradient.style.setProperty("--heat", `${heat.toFixed(0)}%`);
+  }
+  setText(by("whose"), point ? `x is point ${state.chosen + 1}, ${state.names[point[2]]}. Under W and b: ∂L; under x and s: ∂Lᵢ.` : "There is no point.");
+}
+
+// ------------------------------------------------------------------------------- L = data + λR(W)
+
+let shownTotal = null;
+
+function paintLoss(e) {
+  const right = state.points.filter(point => best(scores(point)) === point[2]).length;
+  setText(by("total"), show(e.total, 3));
+  setText(by("sum"), `= ${show(e.data, 3)} + ${show(e.penalty, 3)}`);
+  const change = shownTotal === null ? 0 : e.total - shownTotal;
+  setText(by("change"), change ? `${change > 0 ? "▲" : "▼"} ${show(Math.abs(change), 3)}` : "");
+  setAll(by("change"), {class: `secret ${change > 0 ? "up" : "down"}`});
+  shownTotal = e.total;
+  const scale = Math.max(...past.map(one => one.total).filter(Number.isFinite), e.total, 1e-9);
+  by("bar_data").style.setProperty("--share", `${(100 * e.data / scale).toFixed(2)}%`);
+  by("bar_penalty").style.setProperty("--share", `${(100 * e.penalty / scale).toFixed(2)}%`);
+  setText(by("right"), `${right} of ${counted(state.points.length, "point")} right`);
+  setText(by("formula"), `Lᵢ = ${DATA.losses[state.loss].formula}`);
+}
+
+// --------------------------------------------------------------------------------------- controls
+
+// λ and η on a scale of powers of ten; the left end of λ is 0.
+const SCALES = {lambda: [-3, 1], eta: [-3, 1]};
+function readSlider(key) {
+  const v = Number(by(key).value);
+  return key === "lambda" && v <= SCALES[key][0] ? 0 : tidy(clamp(10 ** v, ...LIMITS[key]), 2);
+}
+function paintControls() {
+  for (const key of ["lambda", "eta"]) {
+    const slider = by(key), v = state[key];
+    const at = clamp(v > 0 ? Math.log10(v) : -Infinity, ...SCALES[key]);
+    if (readSlider(key) !== v) slider.value = at;
+    setAll(slider, {"aria-valuetext": brief(v)});
+    setText(by(`${key}_out`), brief(v));
+  }
+  for (const loss of Object.keys(DATA.losses)) setAll(by(`loss_${loss}`), {"aria-pressed": loss === state.loss});
+  by("reg").value = state.reg;
+  by("margin").value = String(state.margin);
+  by("margin").disabled = !DATA.losses[state.loss].margin;
+}
