@@ -22,24 +22,22 @@ from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
 from tinygrad_lo.drawing.colors import COLORS, THEMES
 from tinygrad_lo.drawing.stepper import stylesheet
-from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.engine.ops.indexing import pick
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.naming import name_of, named
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.formula import Names
-from tinygrad_lo.explaining.javascript import javascript
+from tinygrad_lo.explaining.javascript import Script, javascript
+from tinygrad_lo.explaining.source import Source
+from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.binary import binary_cross_entropy_with_logits
 from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge
 from tinygrad_lo.losses.regularizers import l1, l2
-from tinygrad_lo.nn.activations import softmax
 
 CLASSES = 3
 MARGINS = (0.5, 1.0, 2.0)
 # In this order: each uses only what stands before it.
 SCRIPTS = "numbers state model history plane equation graph table share lesson question main"
-PICK = record(pick)
+INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as it was recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +58,7 @@ class Choice:
 
     def of(self, scores: Any, y: Any, margin: float | None) -> Any:
         """The loss of the scores (3,) of one point of class y."""
-        target = np.where(y[..., None] == np.arange(CLASSES), 1.0, 0.0) if self.one_hot else y
+        target = named(np.where(y[..., None] == np.arange(CLASSES), 1.0, 0.0), "j=y") if self.one_hot else y
         options = self.options if margin is None else self.options | {"margin": margin}
         return self.function(scores, target, **options | {"reduction": "sum"})
 
@@ -141,7 +139,7 @@ def data() -> dict[str, Any]:
                 "title": choice.title,
                 "formula": choice.formula,
                 "python": choice.python,
-                "graphs": [rows(choice, margin) for margin in choice.margins],
+                "graphs": [graph(key, margin).rows for margin in choice.margins],
                 "margin": choice.has_margin,
             }
             for key, choice in LOSSES.items()
@@ -157,18 +155,29 @@ def data() -> dict[str, Any]:
 
 
 def programs() -> str:
-    """Every program by loss and margin, each in a scope of its own."""
+    """Every program by loss and margin: each in a scope of its own, and once what they call."""
+    helpers: dict[str, None] = {}
     entries = []
-    for key, choice in LOSSES.items():
-        for margin in choice.margins:
-            name = json.dumps([key] if margin is None else [key, margin])
-            entries += [scoped(f"POINT[{name}]", point_program(choice, margin))]
-            entries += [scoped(f"GRAPH[{name}]", graph_program(choice, margin))]
     for key, (penalty, _) in REGULARIZERS.items():
         W = Parameter(np.ones((CLASSES, 2)), name="W")
-        entries.append(scoped(f"PENALTY.{key}", javascript(functools.partial(penalized, penalty, W))))
-    head = "// Printed by tinygrad_lo from the recorded programs of one point.\n"
-    return head + "const POINT = {}, GRAPH = {}, PENALTY = {};\n" + "\n".join(entries)
+        text = javascript(functools.partial(penalized, penalty, W))
+        entries.append(scoped(f"PENALTY.{key}", text, by_name(text), helpers))
+    for key, choice in LOSSES.items():
+        for margin in choice.margins:
+            name = json.dumps(key if margin is None else f"{key},{margin:g}")
+            point, inner = point_program(choice, margin), graph(key, margin).program
+            entries.append(scoped(f"POINT[{name}]", point, by_name(point), helpers))
+            entries.append(scoped(f"GRAPH[{name}]", inner, by_place(inner), helpers))
+    tables = "{POINT, GRAPH, PENALTY}"
+    return "\n".join(
+        [
+            "// Printed by tinygrad_lo from the recorded programs of one point.",
+            f"const {tables} = (() => {{\nconst POINT = {{}}, GRAPH = {{}}, PENALTY = {{}};",
+            *helpers,
+            *entries,
+            f"return {tables};\n}})();",
+        ]
+    )
 
 
 def penalized(penalty: Callable[[Any], Any], W: Parameter) -> Any:
@@ -176,12 +185,29 @@ def penalized(penalty: Callable[[Any], Any], W: Parameter) -> Any:
     return penalty(W)
 
 
-def scoped(name: str, text: str) -> str:
-    """A program where no other name can meet its own."""
-    return f"{name} = (() => {{\n{text}\nreturn loss_and_gradients;\n}})();"
+def scoped(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:
+    """A program where no other name can meet its own; the functions that it needs go to the helpers."""
+    start = re.search(r"^(const |function loss_and_gradients)", text, re.MULTILINE)
+    assert start is not None
+    helpers.update(dict.fromkeys(re.split(r"\n\n(?=//|function )", text[: start.start()].strip())))
+    return f"{name} = (() => {{\n{text[start.start() :]}return {call};\n}})();"
 
 
-def point_program(choice: Choice, margin: float | None) -> str:
+def by_name(text: Source) -> str:
+    """A call of a program that takes its arguments by name; those that the page does not have are fixed."""
+    fixed = {key: np.asarray(value).tolist() for key, value in text.arguments.items() if key not in INPUTS}
+    return f"inputs => loss_and_gradients({{...{json.dumps(fixed)}, ...inputs}})" if fixed else "loss_and_gradients"
+
+
+def by_place(text: Source) -> str:
+    """The same of one that takes arrays of its runtime, and returns a list of them."""
+    arrays = {key: np.asarray(value) for key, value in text.arguments.items()}
+    texts = {key: key if key in INPUTS else json.dumps(array.tolist()) for key, array in arrays.items()}
+    reads = [f"read({texts[key]}, {json.dumps(key)}, {list(array.shape)})" for key, array in arrays.items()]
+    return f"({{y, s}}) => loss_and_gradients({', '.join(reads)}).map(x => nested(x))"
+
+
+def point_program(choice: Choice, margin: float | None) -> Source:
     """The loss of one point, with its gradients by W, b and the point."""
     W = Parameter(np.eye(CLASSES, 2), name="W")
     b = Parameter(np.arange(float(CLASSES)), name="b")
@@ -193,23 +219,48 @@ def point_program(choice: Choice, margin: float | None) -> str:
     return javascript(loss, np.array(0))
 
 
-def graph_program(choice: Choice, margin: float | None) -> str:
-    """Every value and gradient of the loss's graph as gradients of a sum: ∂(v · p)/∂p is v."""
+# ------------------------------------------------------------------- the graph of the chosen point
+
+
+@dataclass
+class Graph:
+    """A loss of one point, recorded from its scores on.
+
+    Attributes:
+        program: prints what `rows` name: a function of s and y that returns a list of numbers and lists.
+        rows: cells side by side: a name, a formula, how many cells, and the wires from earlier rows.
+    """
+
+    program: Source
+    rows: list[dict[str, Any]]
+
+
+@functools.cache
+def graph(key: str, margin: float | None) -> Graph:
+    """The graph of a loss."""
+    made: list[Any] = []
     s = Parameter(np.arange(float(CLASSES)), name="s")
 
-    def probed(y: Any) -> Any:
-        loss = choice.of(s, y, margin)
-        nodes = shown(loss)
-        arrived = grad(loss, nodes, create_graph=True)
-        pairs = [("p", softmax(s))]
-        for k, (node, g) in enumerate(zip(nodes, arrived, strict=True)):
-            pairs += [(f"value{k}", node), (f"gradient{k}", g)]
-        return sum((value * Parameter(np.zeros(value.shape), name=name)).sum() for name, value in pairs)
+    def loss(y: Any) -> Any:
+        made.append(LOSSES[key].of(s, y, margin))
+        return made[-1]
 
-    return javascript(probed, np.array(0))
-
-
-# ------------------------------------------------------------------- the graph of the chosen point
+    program = program_of(loss, (np.array(0),), whole=True)
+    drawn, names = shown(made[-1]), Names(made)
+    titles = {node.birth: names.of(node) if name_of(node) is not None else "m" for node in drawn}
+    titles[drawn[-1].birth] = "Lᵢ"
+    place = {birth: k for k, birth in enumerate(titles)}
+    outputs = [program.value_of(node) for node in drawn] + [program.slopes[node.birth] for node in drawn]
+    rows = []
+    for node in drawn:
+        text, wires = written(node, names, titles)
+        rows.append({"name": titles[node.birth], "formula": text, "cells": np.size(node.value), "wires": []})
+        for gate, i, parent in wires:
+            wire = {"from": place[parent], "product": len(outputs), "mixes": gate.op.kind == "mixes"}
+            rows[-1]["wires"].append(wire)
+            outputs.append(program.parts[gate.birth, i])
+    program.outputs = outputs
+    return Graph(Script(program).results("loss_and_gradients"), rows)
 
 
 def shown(loss: Node) -> list[Any]:
@@ -226,47 +277,28 @@ def shown(loss: Node) -> list[Any]:
     return kept[:-1] if np.size(kept[-2].value) == 1 else kept  # the sum of one number is that number
 
 
-def rows(choice: Choice, margin: float | None) -> list[dict[str, Any]]:
-    """The graph as rows of cells: a formula, how many cells, the rows it was made of, how it uses them."""
-    loss = choice.of(Parameter(np.arange(float(CLASSES)), name="s"), np.array(0), margin)
-    drawn = shown(loss)
-    names = Names([loss])
-    place = {node.birth: k for k, node in enumerate(drawn)}
-    titles = {node.birth: names.of(node) if name_of(node) is not None else "m" for node in drawn}
-    titles[drawn[-1].birth] = "Lᵢ"
-    found = []
-    for node in drawn:
-        text, inputs = written(node, names, titles)
-        found.append(
-            {
-                "name": titles[node.birth],
-                "formula": text,
-                "cells": np.size(node.value),
-                "from": sorted({place[birth] for birth in inputs}),
-                "picks": node.op is PICK,
-                "mixes": node.op is not None and node.op.kind == "mixes",
-            }
-        )
-    return found
+def written(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[tuple[Any, int, int]]]:
+    """The formula of a value in terms of values that are drawn (none where data has no name).
 
-
-def written(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[int]]:
-    """The formula of a value in terms of values that are drawn (none where data has no name), and these."""
-    text, inputs, unnamed = names.formula(node), [], False
-    for parent in (node for node in node.parents if node is not None):
+    And where these come in: the gate, the number of its input, the value's birth.
+    """
+    text, wires, unnamed = names.formula(node), [], False
+    for i, parent in enumerate(node.parents):
+        if parent is None:
+            continue
         name = inner = names.of(parent)
         if parent.birth in titles:
             inner = titles[parent.birth]
-            inputs.append(parent.birth)
+            wires.append((node, i, parent.birth))
         elif parent.op is not None and name_of(parent) is None:
             inner, more = written(parent, names, titles)
-            inputs += more
+            wires += more
             if re.fullmatch(r".+ [×−+] .+", inner) and re.search("[²×]", text):
                 inner = f"({inner})"
         elif parent.op is None and name_of(parent) is None:
             unnamed = True
         text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", lambda _, t=inner: t, text)
-    return "" if unnamed else text, inputs
+    return "" if unnamed else text, wires
 
 
 # --------------------------------------------------------------------------------------- datasets

@@ -65,7 +65,7 @@ function paintEquation(e) {
   const biggest = Math.max(...e.gW.flat().map(Math.abs), ...e.gb.map(Math.abs), 1e-12);
   for (const {input, output, gradient, label, get, slope, k} of fields) {
     if (input) {
-      const text = brief(get(), input === document.activeElement ? 6 : 3);
+      const text = input === document.activeElement ? brief(get(), 6) : shortly(get());
       if (input !== fields.typing && input.value !== text) input.value = text;
       setAll(input, {"aria-label": label()});
     } else {

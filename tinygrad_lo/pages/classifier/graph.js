@@ -3,7 +3,7 @@
 const CELL = {width: 56, height: 32, gap: 4}, ROW = 66, TITLE = 16;
 const GRAPH_WIDTH = 3 * CELL.width + 2 * CELL.gap;
 const columnX = (lane, cells) => cells === 1 ? GRAPH_WIDTH / 2 : lane * (CELL.width + CELL.gap) + CELL.width / 2;
-const laneOf = (row, lane) => row.cells === 1 ? 0 : lane;
+const LONGEST_FORMULA = 30;
 
 // One drawing of one loss; the loss may change, and is then drawn anew.
 function makeGraph(id) {
@@ -19,13 +19,16 @@ function buildGraph(graph, loss) {
   const root = svg(graph.box, "svg", {viewBox: `-2 0 ${GRAPH_WIDTH + 4} ${tall}`, role: "img"});
   const below = svg(root, "g"), above = svg(root, "g", {class: "cells"});
   const top = k => k * ROW + TITLE;
-  graph.wires = graph.rows.flatMap((row, k) => row.from.flatMap(from => joined(graph.rows[from], row).map(([p, q]) => {
-    const x = columnX(p, graph.rows[from].cells), to = columnX(q, row.cells), y0 = top(from) + CELL.height, y1 = top(k);
-    const bend = (y1 - y0) * 0.6;
-    return {from, p, k, q, path: svg(below, "path", {d: `M${x} ${y0}C${x} ${y0 + bend} ${to} ${y1 - bend} ${to} ${y1}`})};
-  })));
+  graph.wires = graph.rows.flatMap((row, k) => row.wires.flatMap(({from, product, mixes}) => {
+    const before = graph.rows[from], y0 = top(from) + CELL.height, y1 = top(k), bend = (y1 - y0) * 0.6;
+    return joined(before.cells, row.cells, mixes).map(([p, q]) => {
+      const x = columnX(p, before.cells), to = columnX(q, row.cells);
+      const path = svg(below, "path", {d: `M${x} ${y0}C${x} ${y0 + bend} ${to} ${y1 - bend} ${to} ${y1}`});
+      return {k, p, q, product, path};
+    });
+  }));
   graph.boxes = graph.rows.map((row, k) => {
-    const words = [row.name, row.formula].filter(Boolean).join(" = ");
+    const full = [row.name, row.formula].filter(Boolean).join(" = "), words = full.length > LONGEST_FORMULA ? row.name : full;
     const wide = 6.4 * words.length + 4;
     svg(below, "rect", {x: (GRAPH_WIDTH - wide) / 2, y: top(k) - 15, width: wide, height: 13, class: "ground"});
     svg(below, "text", {x: GRAPH_WIDTH / 2, y: top(k) - 5, class: "formula"}, words);
@@ -39,19 +42,16 @@ function buildGraph(graph, loss) {
   graph.root = root;
 }
 
-// Which lanes of one row go into which of another: one to one, one to all, or all to one.
-function joined(from, row) {
-  if (from.cells === row.cells && !row.mixes) return Array.from({length: row.cells}, (_, k) => [k, k]);
-  return Array.from({length: from.cells}, (_, p) => Array.from({length: row.cells}, (_, q) => [p, q])).flat();
+// Which cells of one row go into which of another: one to one, or each to each.
+function joined(before, after, mixes) {
+  const all = n => Array.from({length: n}, (_, k) => k);
+  return before === after && !mixes ? all(after).map(k => [k, k]) : all(before).flatMap(p => all(after).map(q => [p, q]));
 }
 
-// What arrives through a wire is 0 where nothing arrives at its gate, where the gate does not look, or
-// where a value with one use has no gradient.
-function flows({from, p, k, q}, graph, gradients, y) {
-  const uses = graph.rows.filter(row => row.from.includes(from)).length;
-  if (graph.rows[k].picks) return p === y && gradients[k][q] !== 0;
-  const single = uses === 1 && graph.rows[from].cells >= graph.rows[k].cells && !graph.rows[k].mixes;
-  return gradients[k][q] !== 0 && (!single && !(uses === 1 && graph.rows[k].cells === 1) || gradients[from][p] !== 0);
+// What a gate hands back through a wire; 0 where no gradient arrives at the gate.
+function handed({k, p, q, product}, results, slopes) {
+  const parts = results[product];
+  return slopes[k][q] === 0 ? 0 : parts.length === 1 ? parts[0] : parts[p];
 }
 
 function paintGraph(graph, loss) {
@@ -62,32 +62,30 @@ function paintGraph(graph, loss) {
   }
   graph.box.classList.toggle("trained", loss === state.loss);
   graph.root.style.visibility = point ? "" : "hidden";
-  if (!point) return null;
-  const y = point[2], {gradients: all} = GRAPH[key]({s: scores(point), y, ...graph.probes ?? (graph.probes = {})});
-  const rowOf = (kind, k) => [all[`${kind}${k}`]].flat();
-  const values = graph.rows.map((_, k) => rowOf("value", k)), slopes = graph.rows.map((_, k) => rowOf("gradient", k));
+  if (!point) return;
+  const y = point[2], n = graph.rows.length;
+  const results = GRAPH[key]({s: scores(point), y}).map(one => [one].flat());
+  const values = results.slice(0, n), slopes = results.slice(n, 2 * n);
   graph.boxes.forEach((row, k) => row.forEach((box, lane) => {
     setText(box.value, show(values[k][lane]));
     setText(box.gradient, show(slopes[k][lane]));
     box.cell.classList.toggle("off", slopes[k][lane] === 0);
     box.cell.classList.toggle("target", row.length > 1 && lane === y);
   }));
-  const strongest = Math.max(...slopes.flat().map(Math.abs), 1e-12);
+  const strongest = Math.max(...results.slice(n).flat().map(Math.abs), 1e-12);
   for (const wire of graph.wires) {
-    const open = flows(wire, graph, slopes, y);
-    const width = open ? 1 + 2 * Math.sqrt(Math.abs(slopes[wire.k][wire.q]) / strongest) : 1;
-    setAll(wire.path, {class: open ? "" : "closed", "stroke-width": width.toFixed(2)});
+    const size = Math.abs(handed(wire, results, slopes));
+    setAll(wire.path, {class: size ? "" : "closed", "stroke-width": (1 + 2 * Math.sqrt(size / strongest)).toFixed(2)});
   }
   const words = slopes[0].map((g, k) => `${state.names[k]} ${show(g)}`).join(", ");
   setAll(graph.root, {"aria-label": `${DATA.losses[loss].title} of point ${state.chosen + 1}: ${show(values.at(-1)[0])}; gradient by the scores: ${words}`});
-  return all;
 }
 
 function paintGraphs(e) {
   beside().forEach((loss, i) => {
-    const all = paintGraph(graphs[i], loss), mean = loss === state.loss ? e.data : e.other.data;
+    const mean = loss === state.loss ? e.data : evaluate(loss).data;
+    paintGraph(graphs[i], loss);
     setText(by(`graph_title${i}`), DATA.losses[loss].title);
     setText(by(`graph_mean${i}`), `mean ${show(mean, 3)}`);
-    if (loss === "softmax") setText(by("softmax_note"), all ? `p = softmax(s) = (${all.p.map(v => show(v)).join(", ")}), and ∂Lᵢ/∂s is p, less 1 at the right class.` : "");
   });
 }

@@ -42,6 +42,7 @@ function paintHistory() {
   setAll(slider, {max: past.length - 1, "aria-valuetext": `${here} of ${past.length - 1}, ${past[here].what}, loss ${show(past[here].total, 3)}`});
   slider.value = here;
   setText(by("scrubbed"), `${here} of ${past.length - 1} · ${past[here].what}`);
+  by("hint").hidden = past.length > 1;
   by("back").setAttribute("aria-disabled", here === 0);
   by("forth").setAttribute("aria-disabled", here === past.length - 1);
 }

@@ -19,10 +19,12 @@ function measure() {
 }
 
 function walk(steps) {
+  let e = whole();
+  restart(e);
   for (let k = 0; k < steps; k++) {
-    const next = stepped(evaluate());
-    if (!fits(next)) return;
-    Object.assign(state, next);
+    Object.assign(state, stepped(e));
+    e = whole();
+    remember(e, "step");
   }
 }
 
@@ -132,7 +134,7 @@ const LESSON = [
     told: (a, b) => `Data ${told(a.data)} → ${told(b.data)}, λR ${told(a.penalty)} → ${told(b.penalty)}, L ${told(a.total)} → ${told(b.total)}. Of all W with no data loss, the regularizer picks small ones.`,
   },
   {
-    title: "Who still pulls?",
+    title: "Who still pulls?", walks: true,
     text: "Overlapping points; 200 steps down the SVM's loss. Some points have met their margins by then. At how many points is ∂Lᵢ/∂s not 0?",
     start: () => useBlobs("overlap", {lambda: 0.01, eta: 0.2}),
     ask: [["Under the SVM", MANY], ["With the same W, under softmax", MANY]],
@@ -141,7 +143,7 @@ const LESSON = [
     told: (a, b) => `SVM: ${b.pulls.svm} of ${state.points.length}, the support vectors; softmax: ${b.pulls.softmax}. Walk through the points: behind the bands the hinge is off.`,
   },
   {
-    title: "Too large a step",
+    title: "Too large a step", walks: true,
     text: "The dashed lines show where the next step takes the borders. λ = 0.1. One step with η = 10, and instead of it one with η = 0.01: what does L do?",
     start: () => { useBlobs("overlap", {lambda: 0.1, eta: 10}); state.eta = 0.2; walk(60); state.eta = 10; },
     ask: [["With η = 10 it", MOVED], ["With η = 0.01 it", MOVED]],
@@ -158,7 +160,7 @@ const LESSON = [
     told: (a, b) => `L = ${show(a.total, 3)}; after η = 10 it is ${show(b.total, 3)}, after η = 0.01 ${show(b.small, 4)}. The gradient only knows the slope here: far away it promises nothing.`,
   },
   {
-    title: "ΣW² or Σ|W|?",
+    title: "ΣW² or Σ|W|?", walks: true,
     text: "300 steps with λ = 0.1. How many of the six weights are then exactly 0?",
     start: () => useBlobs("blobs", {loss: "softmax", lambda: 0.1, eta: 0.2}),
     ask: [["With R = ΣW²", MANY], ["With R = Σ|W|", MANY]],

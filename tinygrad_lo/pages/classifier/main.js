@@ -54,7 +54,7 @@ function restore(hash) {
 
 function step() {
   const some = batch(Number(by("batch").value));
-  const next = stepped(some === state.points ? current : evaluate(state.loss, some));
+  const next = stepped(some === state.points ? current : whole(some));
   if (!fits(next)) {
     run(false);
     say(`This step would take a weight beyond a million: η = ${brief(state.eta)} is too large here. Take a smaller one, or go back.`);

@@ -7,8 +7,8 @@ const scores = (point, model = state) => KS.map(k => score(k, point, model));
 const best = s => s.indexOf(Math.max(...s));
 
 // Of one loss: its mean over the points, the gradients of that by W and b, and what each point gives to it.
-function evaluate(loss = state.loss, points = state.points, model = state) {
-  const program = POINT[keyed(loss)], {W, b} = model, n = points.length || 1;
+function evaluate(loss = state.loss, points = state.points) {
+  const program = POINT[keyed(loss)], {W, b} = state, n = points.length || 1;
   const dW = KS.map(() => [0, 0]), db = [0, 0, 0];
   const each = points.map(([x1, x2, y]) => program({W, b, x: [x1, x2], y}));
   for (const {gradients} of each) {
@@ -21,23 +21,23 @@ function evaluate(loss = state.loss, points = state.points, model = state) {
   return {data: sumOver(each, one => one.loss) / n, dW, db, each};
 }
 
-function penalty(model = state) {
-  const {loss, gradients} = PENALTY[state.reg]({W: model.W});
+function penalty() {
+  const {loss, gradients} = PENALTY[state.reg]({W: state.W});
   return {value: state.lambda * loss, dW: gradients.W.map(row => row.map(v => state.lambda * v))};
 }
 
-// Everything that the page shows of the whole: L = data + λR.
-function whole() {
-  const own = evaluate(), other = evaluate(beside().find(loss => loss !== state.loss) ?? "svm"), R = penalty();
-  return {...own, other, penalty: R.value, total: own.data + R.value, gW: pairwise(own.dW, R.dW, (a, b) => a + b), gb: own.db};
+// L = data + λR, with its gradients.
+function whole(points = state.points) {
+  const own = evaluate(state.loss, points), R = penalty();
+  return {...own, penalty: R.value, total: own.data + R.value, gW: pairwise(own.dW, R.dW, (a, b) => a + b), gb: own.db};
 }
 
 // Where one step takes W and b. The kink of Σ|W| is met exactly: first the data's step, then all weights
 // shrink by ηλ and stop at 0, as lo.optim.SGD(l1=...) does it.
-function stepped(e, R = penalty(), {eta, lambda, reg} = state) {
+function stepped(e, {eta, lambda, reg} = state) {
   const shrink = v => Math.sign(v) * Math.max(0, Math.abs(v) - eta * lambda);
   const W = reg === "l1" ? pairwise(state.W, e.dW, (w, g) => shrink(w - eta * g))
-    : pairwise(state.W, pairwise(e.dW, R.dW, (a, b) => a + b), (w, g) => w - eta * g);
+    : pairwise(state.W, e.gW, (w, g) => w - eta * g);
   return {W, b: state.b.map((v, k) => v - eta * e.db[k])};
 }
 

@@ -21,6 +21,9 @@ function show(v, digits = 2) {
 // As few digits as say it: 0.1, 3, 1.25.
 const brief = (v, digits = 4) => String(tidy(v, digits)).replace("-", "−");
 
+// At most three decimals, or as much as a large number needs.
+const shortly = v => Math.abs(v) < 1e4 ? String(Number(v.toFixed(3))).replace("-", "−") : brief(v, 3);
+
 // A number as people type it, or null: −2, 0,5, 2e-3.
 function readNumber(text, comma = true) {
   const plain = text.trim().replace(/[−–]/g, "-").replace(comma ? "," : "\0", ".");

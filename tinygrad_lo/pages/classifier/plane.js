@@ -96,7 +96,8 @@ function buildPoints() {
 }
 
 function paintPoints(e) {
-  if (marks.length !== state.points.length) buildPoints();
+  const anew = marks.length !== state.points.length;
+  if (anew) buildPoints();
   state.points.forEach(([a, b, y], i) => {
     const {group, mark, cross} = marks[i], wrong = best(scores([a, b])) !== y;
     setAll(group, {transform: `translate(${toX(a).toFixed(2)} ${toY(b).toFixed(2)})`, class: `k${y}${i === state.chosen ? " chosen" : ""}`});
@@ -111,7 +112,8 @@ function paintPoints(e) {
     const [a, b, y] = state.points[one[1]];
     setAll(halo, {cx: toX(a).toFixed(1), cy: toY(b).toFixed(1), r: Math.min(60, 11 + 7 * Math.sqrt(one[0])).toFixed(1), class: `k${y}`});
   });
-  later("describe", describe);
+  if (anew) describe();
+  else later("describe", describe);
 }
 
 // What a screen reader hears of each point; not at every move, which would cost more than the picture.

@@ -63,7 +63,7 @@ function see() {
   }
   document.body.classList.remove("asking");
   const extra = asked.act();
-  refresh("problem");
+  refresh(asked.walks ? "look" : "problem");  // where it went down step by step, these can be gone back to
   const after = {...measure(), ...extra}, right = asked.right(before, after);
   by("asks").querySelectorAll("fieldset").forEach((set, i) => {
     const options = asked.ask[i][1], numeric = options === "number", good = numeric ? agrees(given[i], right[i]) : given[i] === right[i];

@@ -2,7 +2,7 @@
 
 function python() {
   const rows = table => `[${table.map(row => Array.isArray(row) ? `[${row.join(", ")}]` : row).join(", ")}]`;
-  const {python: call} = DATA.losses[state.loss], exact = v => tidy(v, 17);
+  const {python: call} = DATA.losses[state.loss], exact = v => Number.isInteger(v) ? v.toFixed(1) : String(v);
   const names = state.names.map(name => JSON.stringify(name)).join(", ");
   const step = state.reg === "l1" ? `lo.optim.SGD([{"params": [W], "l1": ${state.lambda}}, {"params": [b]}], lr=${state.eta})  # proximal: minimize data_loss alone with it`
     : `lo.optim.SGD([W, b], lr=${state.eta})`;
