@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from classifier_pages import EVERY
 
 import tinygrad_lo as lo
 from tinygrad_lo.pages import classifier
@@ -54,10 +55,14 @@ def test_without_a_browser_it_says_so(capsys, monkeypatch):
 
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path, capsys):
     assert write_page(["classifier", "--save", str(tmp_path / "no" / "such.html")]) == 2
-    assert capsys.readouterr().err.endswith("cannot be written: No such file or directory; name another with --save\n")
+    assert capsys.readouterr().err.endswith(
+        "cannot be written: No such file or directory; name another with --save\n"
+    )
 
 
-@pytest.mark.parametrize(("argv", "words"), [([], "required: PAGE"), (["clasifier"], "invalid choice: 'clasifier'")])
+@pytest.mark.parametrize(
+    ("argv", "words"), [([], "required: PAGE"), (["clasifier"], "invalid choice: 'clasifier'")]
+)
 def test_an_unknown_page_is_refused(argv, words, capsys):
     assert write_page(argv) == 2
     assert words in capsys.readouterr().err
@@ -87,7 +92,15 @@ def test_only_its_own_script_and_style_run(page):
 def test_nothing_is_fetched_and_no_text_becomes_code(page):
     addresses = set(re.findall(r"https?://[^\"'`\s)]+", page))
     assert addresses == {"http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg"}
-    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "srcdoc"):
+    for word in (
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "srcdoc",
+    ):
         assert word not in page
     assert not re.search(r"\son\w+=\"| style=\"", page.partition("<script")[0])
 
@@ -98,7 +111,10 @@ def test_every_script_is_in_the_page_and_short(page):
     for path in [*(ROOM / "classifier").glob("*.js"), ROOM / "classifier.html", ROOM / "classifier.css"]:
         assert len(path.read_text(encoding="utf-8").splitlines()) < 400
     for name in files:
-        assert resources.files("tinygrad_lo.pages").joinpath(f"classifier/{name}.js").read_text(encoding="utf-8") in page
+        assert (
+            resources.files("tinygrad_lo.pages").joinpath(f"classifier/{name}.js").read_text(encoding="utf-8")
+            in page
+        )
 
 
 def test_the_page_is_small(page):
@@ -106,8 +122,6 @@ def test_the_page_is_small(page):
 
 
 # ------------------------------------------------------------------------------------- its losses
-
-EVERY = [(key, margin) for key, choice in classifier.LOSSES.items() for margin in choice.margins]
 
 
 @pytest.mark.parametrize(("key", "margin"), EVERY)

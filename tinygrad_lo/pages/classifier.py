@@ -41,7 +41,7 @@ INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class Offer:
     """A loss that the page offers.
 
     Attributes:
@@ -78,25 +78,25 @@ class Choice:
 
 
 LOSSES = {
-    "svm": Choice(
+    "svm": Offer(
         title="SVM", function=multiclass_hinge, formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)", has_margin=True
     ),
-    "squared": Choice(
+    "squared": Offer(
         title="squared hinge",
         function=multiclass_hinge,
         formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)²",
         options={"power": 2},
         has_margin=True,
     ),
-    "worst": Choice(
+    "worst": Offer(
         title="worst class",
         function=multiclass_hinge,
         formula="maxⱼ≠y max(0, sⱼ − s_y + Δ)",
         options={"combine": "max"},
         has_margin=True,
     ),
-    "softmax": Choice(title="softmax", function=cross_entropy, formula="−log (e^s_y / Σⱼ e^sⱼ)"),
-    "rest": Choice(
+    "softmax": Offer(title="softmax", function=cross_entropy, formula="−log (e^s_y / Σⱼ e^sⱼ)"),
+    "rest": Offer(
         title="one vs rest",
         function=binary_cross_entropy_with_logits,
         formula="−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
@@ -136,13 +136,13 @@ def data() -> dict[str, Any]:
     return {
         "losses": {
             key: {
-                "title": choice.title,
-                "formula": choice.formula,
-                "python": choice.python,
-                "graphs": [graph(key, margin).rows for margin in choice.margins],
-                "margin": choice.has_margin,
+                "title": offer.title,
+                "formula": offer.formula,
+                "python": offer.python,
+                "graphs": [graph(key, margin).rows for margin in offer.margins],
+                "margin": offer.has_margin,
             }
-            for key, choice in LOSSES.items()
+            for key, offer in LOSSES.items()
         },
         "regularizers": {key: formula for key, (_, formula) in REGULARIZERS.items()},
         "margins": MARGINS,
@@ -160,14 +160,14 @@ def programs() -> str:
     entries = []
     for key, (penalty, _) in REGULARIZERS.items():
         W = Parameter(np.ones((CLASSES, 2)), name="W")
-        text = javascript(functools.partial(penalized, penalty, W))
-        entries.append(scoped(f"PENALTY.{key}", text, by_name(text), helpers))
-    for key, choice in LOSSES.items():
-        for margin in choice.margins:
+        text = javascript(functools.partial(of_weights, penalty, W))
+        entries.append(in_own_scope(f"PENALTY.{key}", text, called_by_name(text), helpers))
+    for key, offer in LOSSES.items():
+        for margin in offer.margins:
             name = json.dumps(key if margin is None else f"{key},{margin:g}")
-            point, inner = point_program(choice, margin), graph(key, margin).program
-            entries.append(scoped(f"POINT[{name}]", point, by_name(point), helpers))
-            entries.append(scoped(f"GRAPH[{name}]", inner, by_place(inner), helpers))
+            point, inner = point_program(offer, margin), graph(key, margin).program
+            entries.append(in_own_scope(f"POINT[{name}]", point, called_by_name(point), helpers))
+            entries.append(in_own_scope(f"GRAPH[{name}]", inner, called_by_place(inner), helpers))
     tables = "{POINT, GRAPH, PENALTY}"
     return "\n".join(
         [
@@ -180,12 +180,12 @@ def programs() -> str:
     )
 
 
-def penalized(penalty: Callable[[Any], Any], W: Parameter) -> Any:
+def of_weights(penalty: Callable[[Any], Any], W: Parameter) -> Any:
     """R(W)."""
     return penalty(W)
 
 
-def scoped(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:
+def in_own_scope(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:
     """A program where no other name can meet its own; the functions that it needs go to the helpers."""
     start = re.search(r"^(const |function loss_and_gradients)", text, re.MULTILINE)
     assert start is not None
@@ -193,13 +193,17 @@ def scoped(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:
     return f"{name} = (() => {{\n{text[start.start() :]}return {call};\n}})();"
 
 
-def by_name(text: Source) -> str:
+def called_by_name(text: Source) -> str:
     """A call of a program that takes its arguments by name; those that the page does not have are fixed."""
     fixed = {key: np.asarray(value).tolist() for key, value in text.arguments.items() if key not in INPUTS}
-    return f"inputs => loss_and_gradients({{...{json.dumps(fixed)}, ...inputs}})" if fixed else "loss_and_gradients"
+    return (
+        f"inputs => loss_and_gradients({{...{json.dumps(fixed)}, ...inputs}})"
+        if fixed
+        else "loss_and_gradients"
+    )
 
 
-def by_place(text: Source) -> str:
+def called_by_place(text: Source) -> str:
     """The same of one that takes arrays of its runtime, and returns a list of them."""
     arrays = {key: np.asarray(value) for key, value in text.arguments.items()}
     texts = {key: key if key in INPUTS else json.dumps(array.tolist()) for key, array in arrays.items()}
@@ -207,14 +211,14 @@ def by_place(text: Source) -> str:
     return f"({{y, s}}) => loss_and_gradients({', '.join(reads)}).map(x => nested(x))"
 
 
-def point_program(choice: Choice, margin: float | None) -> Source:
+def point_program(offer: Offer, margin: float | None) -> Source:
     """The loss of one point, with its gradients by W, b and the point."""
     W = Parameter(np.eye(CLASSES, 2), name="W")
     b = Parameter(np.arange(float(CLASSES)), name="b")
     x = Parameter(np.array([0.5, -0.5]), name="x")
 
     def loss(y: Any) -> Any:
-        return choice.of((W @ x + b).named("s"), y, margin)
+        return offer.of((W @ x + b).named("s"), y, margin)
 
     return javascript(loss, np.array(0))
 
@@ -246,14 +250,14 @@ def graph(key: str, margin: float | None) -> Graph:
         return made[-1]
 
     program = program_of(loss, (np.array(0),), whole=True)
-    drawn, names = shown(made[-1]), Names(made)
+    drawn, names = drawn_values(made[-1]), Names(made)
     titles = {node.birth: names.of(node) if name_of(node) is not None else "m" for node in drawn}
     titles[drawn[-1].birth] = "Lᵢ"
     place = {birth: k for k, birth in enumerate(titles)}
     outputs = [program.value_of(node) for node in drawn] + [program.slopes[node.birth] for node in drawn]
     rows = []
     for node in drawn:
-        text, wires = written(node, names, titles)
+        text, wires = told(node, names, titles)
         rows.append({"name": titles[node.birth], "formula": text, "cells": np.size(node.value), "wires": []})
         for gate, i, parent in wires:
             wire = {"from": place[parent], "product": len(outputs), "mixes": gate.op.kind == "mixes"}
@@ -263,7 +267,7 @@ def graph(key: str, margin: float | None) -> Graph:
     return Graph(Script(program).results("loss_and_gradients"), rows)
 
 
-def shown(loss: Node) -> list[Any]:
+def drawn_values(loss: Node) -> list[Any]:
     """The values of a loss that the page draws, oldest first: those with a name, and what enters a kink."""
     nodes = [node for node in reachable([loss]) if node.needs]
     bends = {
@@ -277,7 +281,7 @@ def shown(loss: Node) -> list[Any]:
     return kept[:-1] if np.size(kept[-2].value) == 1 else kept  # the sum of one number is that number
 
 
-def written(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[tuple[Any, int, int]]]:
+def told(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[tuple[Any, int, int]]]:
     """The formula of a value in terms of values that are drawn (none where data has no name).
 
     And where these come in: the gate, the number of its input, the value's birth.
@@ -291,7 +295,7 @@ def written(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list
             inner = titles[parent.birth]
             wires.append((node, i, parent.birth))
         elif parent.op is not None and name_of(parent) is None:
-            inner, more = written(parent, names, titles)
+            inner, more = told(parent, names, titles)
             wires += more
             if re.fullmatch(r".+ [×−+] .+", inner) and re.search("[²×]", text):
                 inner = f"({inner})"

@@ -57,9 +57,9 @@ function table(text, rows, count, most) {
 }
 const isPoint = ([, , y]) => KS.includes(y);
 const READERS = {
-  loss: [text => Object.hasOwn(DATA.losses, text) ? text : null, () => Object.keys(DATA.losses).join(", ")],
-  margin: [text => DATA.margins.find(one => one === readNumber(text)) ?? null, () => DATA.margins.join(", ")],
-  reg: [text => Object.hasOwn(DATA.regularizers, text) ? text : null, () => Object.keys(DATA.regularizers).join(", ")],
+  loss: [text => Object.hasOwn(DATA.losses, text) ? text : null, () => `one of ${Object.keys(DATA.losses).join(", ")}`],
+  margin: [text => DATA.margins.find(one => one === readNumber(text)) ?? null, () => `one of ${DATA.margins.join(", ")}`],
+  reg: [text => Object.hasOwn(DATA.regularizers, text) ? text : null, () => `one of ${Object.keys(DATA.regularizers).join(", ")}`],
   lambda: [within(LIMITS.lambda), () => "a number from 0 to 10"],
   eta: [within(LIMITS.eta), () => "a number from 0.001 to 10"],
   W: [text => table(text, n => n === CLASSES, 2, LIMITS.weight), () => "3 rows of 2 numbers up to a million, like 1,2;2,-4;3,-1"],
