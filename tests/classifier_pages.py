@@ -50,6 +50,6 @@ def answer(browser, given, wrong):
             const [i, answer, wrong] = arguments, set = by("asks").children[i];
             const field = set.querySelector("[inputmode]"), labels = [...set.querySelectorAll("label")];
             if (field) field.value = wrong ? "77" : String(answer);
-            else labels.find(label => (label.textContent === answer) !== wrong).querySelector("input").click();""",
+            else labels.find(one => (one.textContent === answer) !== wrong).control.click();""",
             i, one, wrong,
         )  # fmt: skip

@@ -136,7 +136,7 @@ def test_the_call_in_the_script_is_the_mean_of_the_points(key, margin):
 
 
 def test_the_graph_of_the_hinge_has_the_slide_s_values():
-    rows = classifier.graph("svm", 1.0).rows
+    rows = classifier.graph_of("svm", 1.0).rows
     assert [f"{row['name']} = {row['formula']}" for row in rows[1:]] == [
         "s_y = s[i, yᵢ]", "m = s − s_y + 1", "margins = max(0, m) × j≠y", "Lᵢ = Σ margins",
     ]  # fmt: skip
@@ -146,7 +146,7 @@ def test_the_graph_of_the_hinge_has_the_slide_s_values():
 
 @pytest.mark.parametrize(("key", "margin"), EVERY)
 def test_every_graph_goes_from_the_scores_to_the_loss(key, margin):
-    rows = classifier.graph(key, margin).rows
+    rows = classifier.graph_of(key, margin).rows
     assert rows[0]["name"] == "s"
     assert (rows[-1]["name"], rows[-1]["cells"]) == ("Lᵢ", 1)
     used = {wire["from"] for row in rows for wire in row["wires"]}

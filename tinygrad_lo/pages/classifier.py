@@ -22,16 +22,14 @@ from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
 from tinygrad_lo.drawing.colors import COLORS, THEMES
 from tinygrad_lo.drawing.stepper import stylesheet
-from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.engine.naming import name_of, named
+from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.tensor import Parameter
-from tinygrad_lo.explaining.formula import Names
-from tinygrad_lo.explaining.javascript import Script, javascript
+from tinygrad_lo.explaining.javascript import javascript
 from tinygrad_lo.explaining.source import Source
-from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.binary import binary_cross_entropy_with_logits
 from tinygrad_lo.losses.classification import cross_entropy, multiclass_hinge
 from tinygrad_lo.losses.regularizers import l1, l2
+from tinygrad_lo.pages.graph import Graph, graph
 
 CLASSES = 3
 MARGINS = (0.5, 1.0, 2.0)
@@ -139,7 +137,7 @@ def data() -> dict[str, Any]:
                 "title": offer.title,
                 "formula": offer.formula,
                 "python": offer.python,
-                "graphs": [graph(key, margin).rows for margin in offer.margins],
+                "graphs": [graph_of(key, margin).rows for margin in offer.margins],
                 "margin": offer.has_margin,
             }
             for key, offer in LOSSES.items()
@@ -165,7 +163,7 @@ def programs() -> str:
     for key, offer in LOSSES.items():
         for margin in offer.margins:
             name = json.dumps(key if margin is None else f"{key},{margin:g}")
-            point, inner = point_program(offer, margin), graph(key, margin).program
+            point, inner = point_program(offer, margin), graph_of(key, margin).program
             entries.append(in_own_scope(f"POINT[{name}]", point, called_by_name(point), helpers))
             entries.append(in_own_scope(f"GRAPH[{name}]", inner, called_by_place(inner), helpers))
     tables = "{POINT, GRAPH, PENALTY}"
@@ -196,11 +194,7 @@ def in_own_scope(name: str, text: Source, call: str, helpers: dict[str, None]) -
 def called_by_name(text: Source) -> str:
     """A call of a program that takes its arguments by name; those that the page does not have are fixed."""
     fixed = {key: np.asarray(value).tolist() for key, value in text.arguments.items() if key not in INPUTS}
-    return (
-        f"inputs => loss_and_gradients({{...{json.dumps(fixed)}, ...inputs}})"
-        if fixed
-        else "loss_and_gradients"
-    )
+    return f"inputs => loss_and_gradients({{...{json.dumps(fixed)}, ...inputs}})"
 
 
 def called_by_place(text: Source) -> str:
@@ -209,6 +203,12 @@ def called_by_place(text: Source) -> str:
     texts = {key: key if key in INPUTS else json.dumps(array.tolist()) for key, array in arrays.items()}
     reads = [f"read({texts[key]}, {json.dumps(key)}, {list(array.shape)})" for key, array in arrays.items()]
     return f"({{y, s}}) => loss_and_gradients({', '.join(reads)}).map(x => nested(x))"
+
+
+@functools.cache
+def graph_of(key: str, margin: float | None) -> Graph:
+    """The graph of a loss, from the scores of one point on."""
+    return graph(functools.partial(LOSSES[key].of, margin=margin), np.arange(float(CLASSES)))
 
 
 def point_program(offer: Offer, margin: float | None) -> Source:
@@ -221,88 +221,6 @@ def point_program(offer: Offer, margin: float | None) -> Source:
         return offer.of((W @ x + b).named("s"), y, margin)
 
     return javascript(loss, np.array(0))
-
-
-# ------------------------------------------------------------------- the graph of the chosen point
-
-
-@dataclass
-class Graph:
-    """A loss of one point, recorded from its scores on.
-
-    Attributes:
-        program: prints what `rows` name: a function of s and y that returns a list of numbers and lists.
-        rows: cells side by side: a name, a formula, how many cells, and the wires from earlier rows.
-    """
-
-    program: Source
-    rows: list[dict[str, Any]]
-
-
-@functools.cache
-def graph(key: str, margin: float | None) -> Graph:
-    """The graph of a loss."""
-    made: list[Any] = []
-    s = Parameter(np.arange(float(CLASSES)), name="s")
-
-    def loss(y: Any) -> Any:
-        made.append(LOSSES[key].of(s, y, margin))
-        return made[-1]
-
-    program = program_of(loss, (np.array(0),), whole=True)
-    drawn, names = drawn_values(made[-1]), Names(made)
-    titles = {node.birth: names.of(node) if name_of(node) is not None else "m" for node in drawn}
-    titles[drawn[-1].birth] = "Lᵢ"
-    place = {birth: k for k, birth in enumerate(titles)}
-    outputs = [program.value_of(node) for node in drawn] + [program.slopes[node.birth] for node in drawn]
-    rows = []
-    for node in drawn:
-        text, wires = told(node, names, titles)
-        rows.append({"name": titles[node.birth], "formula": text, "cells": np.size(node.value), "wires": []})
-        for gate, i, parent in wires:
-            wire = {"from": place[parent], "product": len(outputs), "mixes": gate.op.kind == "mixes"}
-            rows[-1]["wires"].append(wire)
-            outputs.append(program.parts[gate.birth, i])
-    program.outputs = outputs
-    return Graph(Script(program).results("loss_and_gradients"), rows)
-
-
-def drawn_values(loss: Node) -> list[Any]:
-    """The values of a loss that the page draws, oldest first: those with a name, and what enters a kink."""
-    nodes = [node for node in reachable([loss]) if node.needs]
-    bends = {
-        parent.birth
-        for node in nodes
-        if node.op is not None and node.op.kink is not None
-        for parent in node.parents
-        if parent is not None
-    }
-    kept = [node for node in nodes if node is loss or name_of(node) is not None or node.birth in bends]
-    return kept[:-1] if np.size(kept[-2].value) == 1 else kept  # the sum of one number is that number
-
-
-def told(node: Node, names: Names, titles: dict[int, str]) -> tuple[str, list[tuple[Any, int, int]]]:
-    """The formula of a value in terms of values that are drawn (none where data has no name).
-
-    And where these come in: the gate, the number of its input, the value's birth.
-    """
-    text, wires, unnamed = names.formula(node), [], False
-    for i, parent in enumerate(node.parents):
-        if parent is None:
-            continue
-        name = inner = names.of(parent)
-        if parent.birth in titles:
-            inner = titles[parent.birth]
-            wires.append((node, i, parent.birth))
-        elif parent.op is not None and name_of(parent) is None:
-            inner, more = told(parent, names, titles)
-            wires += more
-            if re.fullmatch(r".+ [×−+] .+", inner) and re.search("[²×]", text):
-                inner = f"({inner})"
-        elif parent.op is None and name_of(parent) is None:
-            unnamed = True
-        text = re.sub(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", lambda _, t=inner: t, text)
-    return "" if unnamed else text, wires
 
 
 # --------------------------------------------------------------------------------------- datasets

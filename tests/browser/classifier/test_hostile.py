@@ -6,11 +6,13 @@ import pytest
 from classifier_pages import Link
 
 NASTY = [
-    "constructor", "__proto__", "toString", "<img src=x onerror=alert(1)>", 
-    "</script><script>alert(2)</script>",     "javascript:alert(3)", "NaN", "Infinity", "-5", "1e999", "1e9", "0x10", "", " ", "=1+1", "null",
-    "%E0%A4%A", "משקל", "١٢", "1,2;3", ";;;", "\u2028", "{lone}", "9" * 400, "-0", "1e-320", "${alert(4)}", "0,0,0",
-    "0,0,7", "\0",
+    "constructor", "__proto__", "toString", "<img src=x onerror=alert(1)>", "javascript:alert(3)", "NaN",
+    "</script><script>alert(2)</script>", "Infinity", "-5", "1e999", "1e9", "0x10", "", " ", "=1+1", "null",
+    "%E0%A4%A", "משקל", "١٢", "1,2;3", ";;;", "\u2028", "{lone}", "9" * 400, "-0", "1e-320", "${alert(4)}",
+    "0,0,0", "0,0,7", "\0",
 ]  # fmt: skip
+ALL = "svm, squared, worst, softmax, rest"
+WANTED = "a point is two numbers up to 1000 and a class, like"
 ROWS = "3 rows of 2 numbers up to a million, like 1,2;2,-4;3,-1"
 KEYS = [
     "loss",
@@ -67,9 +69,10 @@ TRY = """
         const {loss, margin, reg, lambda, eta, W, b, points, chosen} = state;
         const range = (v, low, high) => fine(v) && v >= low && v <= high, model = [...W.flat(), ...b];
         const ok = [
-          Object.hasOwn(DATA.losses, loss), DATA.margins.includes(margin), Object.hasOwn(DATA.regularizers, reg),
-          range(lambda, 0, 10), range(eta, 0.001, 10), model.length === 9, model.every(fine), fine(current.total),
-          points.every(([x, y, k]) => fine(x) && fine(y) && [0, 1, 2].includes(k)), marks.length === points.length,
+          Object.hasOwn(DATA.losses, loss), DATA.margins.includes(margin),
+          Object.hasOwn(DATA.regularizers, reg), range(lambda, 0, 10), range(eta, 0.001, 10),
+          model.length === 9, model.every(fine), fine(current.total), marks.length === points.length,
+          points.every(([x, y, k]) => fine(x) && fine(y) && [0, 1, 2].includes(k)),
           range(chosen, 0, Math.max(0, points.length - 1)), said === "" || said.startsWith("Left out: "),
           told.length > 5, document.querySelectorAll("script, img, iframe").length === elements,
         ];
@@ -97,7 +100,7 @@ def test_two_thousand_of_them(page):
 @pytest.mark.parametrize(
     ("hash", "said"),
     [
-        ("loss=constructor", "Left out: loss in the address is “constructor”; it must be one of svm, squared, worst, softmax, rest."),
+        ("loss=constructor", f"Left out: loss in the address is “constructor”; it must be one of {ALL}."),
         ("lambda=-5", "Left out: lambda in the address is “-5”; it must be a number from 0 to 10."),
         ("eta=1e9", "Left out: eta in the address is “1e9”; it must be a number from 0.001 to 10."),
         ("speed=3", "Left out: the address has an entry “speed”, which this page does not know."),
@@ -116,9 +119,9 @@ def test_a_broken_link_says_what_it_left_out(browser, file, hash, said):
     ("csv", "told"),
     [
         ("", "There are no lines; write a point on each: x₁, x₂, class."),
-        ("1,2,0\n1,2", "Line 2 is “1,2”; a point is two numbers up to 1000 and a class, like 0.5,1.2,0."),
-        ("1 2 a\n\n1 e b", "Line 3 is “1 e b”; a point is two numbers up to 1000 and a class, like 0.5 1.2 0."),
-        ("1;2e3;b", "Line 1 is “1;2e3;b”; a point is two numbers up to 1000 and a class, like 0.5;1.2;0."),
+        ("1,2,0\n1,2", f"Line 2 is “1,2”; {WANTED} 0.5,1.2,0."),
+        ("1 2 a\n\n1 e b", f"Line 3 is “1 e b”; {WANTED} 0.5 1.2 0."),
+        ("1;2e3;b", f"Line 1 is “1;2e3;b”; {WANTED} 0.5;1.2;0."),
         ("1,2,a\n1,2,b\n1,2,c\n1,2,d", "Line 4 has a fourth class, “d”; there can be 3."),
         ("x,y,z", "There is only a line of titles; write a point on each line: x₁, x₂, class."),
         ("0,5;1,5;a\n1;2;b", "2 points read."),

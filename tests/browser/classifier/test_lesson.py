@@ -53,3 +53,14 @@ def test_a_question_of_its_own(page, key):
     assert page.run("return by('card').hidden")
     if key == "tie":
         assert page.run("return scores(state.points[0])") == pytest.approx([10, 9, 9])
+
+
+def test_a_question_in_the_lesson_leaves_it(page):
+    before = page.run("return address()")
+    page.click("lesson")
+    assert page.run("return address()") != before
+    page.click("question_jiggle")
+    assert page.text("card_step") == "Predict first"
+    assert page.run("return address()") == before
+    page.press("Escape")
+    assert page.run("return by('card').hidden")

@@ -8,6 +8,7 @@ from classifier_pages import EVERY, near
 
 import tinygrad_lo as lo
 from tinygrad_lo.pages import classifier
+from tinygrad_lo.pages.graph import drawn_values
 
 
 def states(count, seed):
@@ -88,12 +89,12 @@ def test_the_graph_is_the_library_s(page, key, margin):
     choice = classifier.LOSSES[key]
     rng = np.random.default_rng(3)
     name = key if margin is None else f"{key},{margin:g}"
-    rows = classifier.graph(key, margin).rows
+    rows = classifier.graph_of(key, margin).rows
     for y in range(3):
         values = rng.normal(size=3)
         s = lo.Parameter(values, name="s")
         loss = choice.of(s, np.array(y), margin)
-        nodes = classifier.drawn_values(loss)
+        nodes = drawn_values(loss)
         results = page.run(
             "return GRAPH[arguments[0]]({s: arguments[1], y: arguments[2]})", name, values.tolist(), y
         )

@@ -54,7 +54,8 @@ def test_ghosts_show_where_the_next_step_goes(page):
     def lines(name):
         return page.run(
             """
-            const ends = line => ["x1", "y1", "x2", "y2"].map(key => Number(line.getAttribute(key)).toFixed(4));
+            const number = (line, key) => Number(line.getAttribute(key)).toFixed(4);
+            const ends = line => ["x1", "y1", "x2", "y2"].map(key => number(line, key));
             return [...document.querySelectorAll(`.${arguments[0]} line`)]
               .filter(line => line.style.display !== "none").map(ends);""",
             name,
@@ -120,3 +121,24 @@ def test_numbers_are_edited_in_place(page):
     page.press("ArrowUp")
     page.until("waiting === 0")
     assert page.run("return state.W[0][1]") == 2.1
+
+
+def test_a_click_adds_a_point_of_the_chosen_class(page):
+    page.click("class2")
+    x, y = middle(page, "#plane")
+    for kind in ("mousePressed", "mouseReleased"):
+        mouse(page, kind, x + 102.5, y + 41)
+    count, point, chosen, half = page.run("return [state.points.length, state.points.at(-1), state.chosen, half]")
+    assert (count, chosen, half) == (21, 20, 2)
+    assert point == pytest.approx([1, -0.4, 2], abs=0.011)
+    page.click("remove")
+    assert page.run("return state.points.length") == 20
+    mouse(page, "mousePressed", *middle(page, ".points g.chosen .mark"))
+    mouse(page, "mouseReleased", *middle(page, ".points g.chosen .mark"))
+    assert page.run("return state.points.length") == 20, "a click on a point adds none"
+    page.run("state.points = []; refresh('problem')")
+    assert page.text("right") == "0 of 0 points right"
+    page.click("remove")
+    assert page.text("said") == "There is no point to remove."
+    page.run("useCSV('1,2,0\\n'.repeat(300)); addPoint()")
+    assert page.text("said") == "There can be 300 points; remove one first."

@@ -20,11 +20,10 @@ function buildGraph(graph, loss) {
   const below = svg(root, "g"), above = svg(root, "g", {class: "cells"});
   const top = k => k * ROW + TITLE;
   graph.wires = graph.rows.flatMap((row, k) => row.wires.flatMap(({from, product, mixes}) => {
-    const before = graph.rows[from], y0 = top(from) + CELL.height, y1 = top(k), bend = (y1 - y0) * 0.6;
+    const before = graph.rows[from];
     return joined(before.cells, row.cells, mixes).map(([p, q]) => {
-      const x = columnX(p, before.cells), to = columnX(q, row.cells);
-      const path = svg(below, "path", {d: `M${x} ${y0}C${x} ${y0 + bend} ${to} ${y1 - bend} ${to} ${y1}`});
-      return {k, p, q, product, path};
+      const ends = [columnX(p, before.cells), top(from) + CELL.height, columnX(q, row.cells), top(k)];
+      return {k, p, q, product, path: svg(below, "path", {d: curve(...ends, k - from > 1)})};
     });
   }));
   graph.boxes = graph.rows.map((row, k) => {
@@ -40,6 +39,13 @@ function buildGraph(graph, loss) {
   });
   graph.boxes.at(-1)[0].cell.classList.add("loss");
   graph.root = root;
+}
+
+// A wire from above to below; past the rows between them, not behind their cells.
+function curve(x0, y0, x1, y1, aside) {
+  const bend = (Math.min(y1 - y0, ROW - CELL.height)) * 0.6, x = aside ? x0 - CELL.width / 2 - CELL.gap / 2 : x0;
+  const past = aside ? `C${x0} ${y0 + bend} ${x} ${y0 + bend / 2} ${x} ${y0 + 2 * bend}V${y1 - 2 * bend}` : "";
+  return `M${x0} ${y0}${past}C${x} ${aside ? y1 - bend / 2 : y0 + bend} ${x1} ${y1 - bend} ${x1} ${y1}`;
 }
 
 // Which cells of one row go into which of another: one to one, or each to each.

@@ -197,4 +197,5 @@ LAYERS.points.onkeydown = event => {
   else return;
   event.preventDefault();
 };
-by("plane").onpointerdown = event => { if (!event.button) { event.preventDefault(); addPoint(under(event)); } };
+// A click, not a press, so that a finger can scroll the page here.
+by("plane").onclick = event => { if (!LAYERS.points.contains(event.target)) addPoint(under(event)); };

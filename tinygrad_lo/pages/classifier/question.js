@@ -4,7 +4,6 @@ let asked = null;    // the question in the card
 let number = -1;     // of the lesson's step; -1 outside of the lesson
 let judged = [];     // of the lesson, for each prediction whether it was right
 let kept = "";       // the address from before the lesson
-let before = null;
 
 function pose(question, k = -1) {
   run(false);
@@ -12,7 +11,6 @@ function pose(question, k = -1) {
   number = k;
   question.start?.();
   refresh("problem");
-  before = measure();
   document.body.classList.toggle("asking", Boolean(question.hides));
   const card = by("card");
   card.hidden = false;
@@ -62,7 +60,7 @@ function see() {
     return;
   }
   document.body.classList.remove("asking");
-  const extra = asked.act();
+  const before = measure(), extra = asked.act();
   refresh(asked.walks ? "look" : "problem");  // where it went down step by step, these can be gone back to
   const after = {...measure(), ...extra}, right = asked.right(before, after);
   by("asks").querySelectorAll("fieldset").forEach((set, i) => {
@@ -106,4 +104,7 @@ by("lesson").onclick = startLesson;
 by("card_form").onsubmit = event => { event.preventDefault(); forward(); };
 by("card_close").onclick = () => shut();
 for (const [key, question] of Object.entries(QUESTIONS))
-  html(by("questions"), "button", {type: "button", id: `question_${key}`}, question.title).onclick = () => pose(question);
+  html(by("questions"), "button", {type: "button", id: `question_${key}`}, question.title).onclick = () => {
+    if (number >= 0) shut();  // leaves the lesson, and brings back what was there before
+    pose(question);
+  };
