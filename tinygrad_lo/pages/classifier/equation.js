@@ -19,7 +19,8 @@ function field(parent, label, classes, get, set, slope) {
   };
   input.onfocus = () => { input.value = brief(get(), 6); };
   input.onblur = () => {
-    if (input.getAttribute("aria-invalid") === "true") say(`${quoted(input.value)} is no number up to a million; ${brief(get())} stays.`);
+    if (input.getAttribute("aria-invalid") === "true")
+      say(`${quoted(input.value)} is no number up to a million; ${brief(get())} stays.`);
     setAll(input, {"aria-invalid": false});
     fields.typing = null;
     refresh("look");
@@ -39,19 +40,27 @@ function field(parent, label, classes, get, set, slope) {
 
 function buildEquation() {
   const root = by("equation"), W = matrix(root, "W", 2);
-  for (const k of KS) for (const j of [0, 1])
-    field(W, () => `W, ${state.names[k]}, ${AXES[j]}`, `k${k}`, () => state.W[k][j], v => { state.W[k][j] = v; schedule("model", `edit of W`); }, e => e.gW[k][j]);
-  const x = matrix(root, "x, the chosen point", 1);
-  for (const j of [0, 1])
-    field(x, () => `${AXES[j]} of the chosen point`, "data", () => state.points[state.chosen]?.[j] ?? 0, v => {
-      if (!state.points.length || Math.abs(v) > LIMITS.coordinate) return false;
-      state.points[state.chosen][j] = v;
-      schedule("problem");
-    }, e => e.each[state.chosen]?.gradients.x[j]);
+  const edited = (name, change) => v => { change(v); schedule("model", `edit of ${name}`); };
+  for (const k of KS) for (const j of [0, 1]) {
+    const set = edited("W", v => { state.W[k][j] = v; });
+    field(W, () => `W, ${state.names[k]}, ${AXES[j]}`, `k${k}`, () => state.W[k][j], set, e => e.gW[k][j]);
+  }
+  const x = matrix(root, "x, the chosen point", 1), chosen = () => state.points[state.chosen];
+  for (const j of [0, 1]) {
+    const set = v => {
+      if (!chosen() || Math.abs(v) > LIMITS.coordinate) return false;
+      chosen()[j] = v;
+      return schedule("problem");
+    };
+    const slope = e => e.each[state.chosen]?.gradients.x[j];
+    field(x, () => `${AXES[j]} of the chosen point`, "data", () => chosen()?.[j] ?? 0, set, slope);
+  }
   sign(root, "+");
   const b = matrix(root, "b", 1);
-  for (const k of KS)
-    field(b, () => `b, ${state.names[k]}`, `k${k}`, () => state.b[k], v => { state.b[k] = v; schedule("model", `edit of b`); }, e => e.gb[k]);
+  for (const k of KS) {
+    const set = edited("b", v => { state.b[k] = v; });
+    field(b, () => `b, ${state.names[k]}`, `k${k}`, () => state.b[k], set, e => e.gb[k]);
+  }
   sign(root, "=");
   const s = matrix(root, "s, the scores", 1);
   for (const k of KS) {
@@ -77,7 +86,8 @@ function paintEquation(e) {
     const heat = input && !input.parentNode.classList.contains("data") ? 28 * Math.abs(g) / biggest : 0;
     gradient.style.setProperty("--heat", `${heat.toFixed(0)}%`);
   }
-  setText(by("whose"), point ? `x is point ${state.chosen + 1}, ${state.names[point[2]]}. Under W and b: ∂L; under x and s: ∂Lᵢ.` : "There is no point.");
+  const whose = point && `x is point ${state.chosen + 1}, ${state.names[point[2]]}.`;
+  setText(by("whose"), whose ? `${whose} Under W and b: ∂L; under x and s: ∂Lᵢ.` : "There is no point.");
 }
 
 // ------------------------------------------------------------------------------- L = data + λR(W)

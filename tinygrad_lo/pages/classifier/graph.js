@@ -27,14 +27,15 @@ function buildGraph(graph, loss) {
     });
   }));
   graph.boxes = graph.rows.map((row, k) => {
-    const full = [row.name, row.formula].filter(Boolean).join(" = "), words = full.length > LONGEST_FORMULA ? row.name : full;
-    const wide = 6.4 * words.length + 4;
+    const full = [row.name, row.formula].filter(Boolean).join(" = ");
+    const words = full.length > LONGEST_FORMULA ? row.name : full, wide = 6.4 * words.length + 4;
     svg(below, "rect", {x: (GRAPH_WIDTH - wide) / 2, y: top(k) - 15, width: wide, height: 13, class: "ground"});
     svg(below, "text", {x: GRAPH_WIDTH / 2, y: top(k) - 5, class: "formula"}, words);
     return Array.from({length: row.cells}, (_, lane) => {
       const x = columnX(lane, row.cells), cell = svg(above, "g", {class: row.cells === 1 ? "" : `k${lane}`});
       svg(cell, "rect", {x: x - CELL.width / 2, y: top(k), width: CELL.width, height: CELL.height, rx: 5});
-      return {cell, value: svg(cell, "text", {x, y: top(k) + 13, class: k ? "value secret" : "value"}), gradient: svg(cell, "text", {x, y: top(k) + 27, class: "gradient secret"})};
+      const value = svg(cell, "text", {x, y: top(k) + 13, class: k ? "value secret" : "value"});
+      return {cell, value, gradient: svg(cell, "text", {x, y: top(k) + 27, class: "gradient secret"})};
     });
   });
   graph.boxes.at(-1)[0].cell.classList.add("loss");
@@ -51,7 +52,8 @@ function curve(x0, y0, x1, y1, aside) {
 // Which cells of one row go into which of another: one to one, or each to each.
 function joined(before, after, mixes) {
   const all = n => Array.from({length: n}, (_, k) => k);
-  return before === after && !mixes ? all(after).map(k => [k, k]) : all(before).flatMap(p => all(after).map(q => [p, q]));
+  if (before === after && !mixes) return all(after).map(k => [k, k]);
+  return all(before).flatMap(p => all(after).map(q => [p, q]));
 }
 
 // What a gate hands back through a wire; 0 where no gradient arrives at the gate.
@@ -84,7 +86,8 @@ function paintGraph(graph, loss) {
     setAll(wire.path, {class: size ? "" : "closed", "stroke-width": (1 + 2 * Math.sqrt(size / strongest)).toFixed(2)});
   }
   const words = slopes[0].map((g, k) => `${state.names[k]} ${show(g)}`).join(", ");
-  setAll(graph.root, {"aria-label": `${DATA.losses[loss].title} of point ${state.chosen + 1}: ${show(values.at(-1)[0])}; gradient by the scores: ${words}`});
+  const title = `${DATA.losses[loss].title} of point ${state.chosen + 1}`;
+  setAll(graph.root, {"aria-label": `${title}: ${show(values.at(-1)[0])}; gradient by the scores: ${words}`});
 }
 
 function paintGraphs(e) {

@@ -39,9 +39,10 @@ function paintHistory() {
   setAll(by("curve_here"), {x1: x, x2: x});
   setText(by("curve_top"), show(top));
   const slider = by("scrub");
-  setAll(slider, {max: past.length - 1, "aria-valuetext": `${here} of ${past.length - 1}, ${past[here].what}, loss ${show(past[here].total, 3)}`});
+  const {what, total} = past[here], end = past.length - 1;
+  setAll(slider, {max: end, "aria-valuetext": `${here} of ${end}, ${what}, loss ${show(total, 3)}`});
   slider.value = here;
-  setText(by("scrubbed"), `${here} of ${past.length - 1} · ${past[here].what}`);
+  setText(by("scrubbed"), `${here} of ${end} · ${what}`);
   by("hint").hidden = past.length > 1;
   by("back").setAttribute("aria-disabled", here === 0);
   by("forth").setAttribute("aria-disabled", here === past.length - 1);

@@ -3,7 +3,8 @@
 const SIDE = 480, NEAR = 0.05, FAR = 0.5, WORST = 10;
 const PATHS = ["M0-8a8 8 0 1 0 .01 0z", "M-7-7h14v14h-14z", "M0-9.5L9 6.5h-18z"];
 const layer = name => svg(by("plane"), "g", {class: name});
-const LAYERS = Object.fromEntries(["regions", "grid", "bands", "zeros", "ghosts", "borders", "halos", "points"].map(name => [name, layer(name)]));
+const ORDER = ["regions", "grid", "bands", "zeros", "ghosts", "borders", "halos", "points"];
+const LAYERS = Object.fromEntries(ORDER.map(name => [name, layer(name)]));
 setAll(LAYERS.points, {role: "group", "aria-label": "The points"});
 
 // How far the plane reaches in each direction: 2, 5, 10, 20, … as the points need it.
@@ -13,7 +14,8 @@ function reach(points = state.points) {
 }
 let half = 2;
 const toX = a => SIDE / 2 * (1 + a / half), toY = b => SIDE / 2 * (1 - b / half);
-const pathOf = corners => corners.length ? "M" + corners.map(([a, b]) => `${toX(a).toFixed(1)} ${toY(b).toFixed(1)}`).join("L") + "Z" : "";
+const corner = ([a, b]) => `${toX(a).toFixed(1)} ${toY(b).toFixed(1)}`;
+const pathOf = corners => corners.length ? `M${corners.map(corner).join("L")}Z` : "";
 
 const regions = KS.map(k => svg(LAYERS.regions, "path", {class: `k${k}`}));
 const bands = PAIRS.map(() => svg(LAYERS.bands, "path"));
@@ -22,8 +24,9 @@ const arrows = KS.map(k => svg(LAYERS.zeros, "line", {class: `k${k} arrow`, "mar
 const edges = PAIRS.map(() => svg(LAYERS.borders, "line"));
 const ghosts = PAIRS.map(() => svg(LAYERS.ghosts, "line"));
 const halos = Array.from({length: WORST}, () => svg(LAYERS.halos, "circle"));
+const BESIDE = {x: {y: SIDE - 6, "text-anchor": "middle"}, y: {x: 6}};
 const ticks = [-1, 0, 1].flatMap(k => ["x", "y"].map(axis => ({
-  k, axis, line: svg(LAYERS.grid, "line"), text: k ? svg(LAYERS.grid, "text", axis === "x" ? {y: SIDE - 6, "text-anchor": "middle"} : {x: 6}) : null,
+  k, axis, line: svg(LAYERS.grid, "line"), text: k ? svg(LAYERS.grid, "text", BESIDE[axis]) : null,
 })));
 
 svg(LAYERS.grid, "text", {x: SIDE - 6, y: SIDE / 2 - 6, "text-anchor": "end"}, "x₁");
@@ -100,7 +103,8 @@ function paintPoints(e) {
   if (anew) buildPoints();
   state.points.forEach(([a, b, y], i) => {
     const {group, mark, cross} = marks[i], wrong = best(scores([a, b])) !== y;
-    setAll(group, {transform: `translate(${toX(a).toFixed(2)} ${toY(b).toFixed(2)})`, class: `k${y}${i === state.chosen ? " chosen" : ""}`});
+    setAll(group, {class: `k${y}${i === state.chosen ? " chosen" : ""}`});
+    setAll(group, {transform: `translate(${toX(a).toFixed(2)} ${toY(b).toFixed(2)})`});
     setAll(mark, {d: PATHS[y]});
     cross.style.display = wrong ? "" : "none";
   });
@@ -110,7 +114,8 @@ function paintPoints(e) {
     halo.style.display = one ? "" : "none";
     if (!one) return;
     const [a, b, y] = state.points[one[1]];
-    setAll(halo, {cx: toX(a).toFixed(1), cy: toY(b).toFixed(1), r: Math.min(60, 11 + 7 * Math.sqrt(one[0])).toFixed(1), class: `k${y}`});
+    const r = Math.min(60, 11 + 7 * Math.sqrt(one[0]));
+    setAll(halo, {cx: toX(a).toFixed(1), cy: toY(b).toFixed(1), r: r.toFixed(1), class: `k${y}`});
   });
   if (anew) describe();
   else later("describe", describe);

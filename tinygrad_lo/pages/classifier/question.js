@@ -64,10 +64,12 @@ function see() {
   refresh(asked.walks ? "look" : "problem");  // where it went down step by step, these can be gone back to
   const after = {...measure(), ...extra}, right = asked.right(before, after);
   by("asks").querySelectorAll("fieldset").forEach((set, i) => {
-    const options = asked.ask[i][1], numeric = options === "number", good = numeric ? agrees(given[i], right[i]) : given[i] === right[i];
+    const options = asked.ask[i][1], numeric = options === "number";
+    const good = numeric ? agrees(given[i], right[i]) : given[i] === right[i];
     if (number >= 0) judged.push(good);
     setAll(set, {class: good ? "good" : "bad", disabled: ""});
-    setText(set.querySelector("output"), good ? "✓ right" : `✗ it ${numeric ? `is ${brief(right[i])}` : `was: ${options[right[i]]}`}`);
+    const truth = numeric ? `is ${brief(right[i])}` : `was: ${options[right[i]]}`;
+    setText(set.querySelector("output"), good ? "✓ right" : `✗ it ${truth}`);
   });
   setText(by("card_told"), asked.told(before, after));
   by("card").classList.add("seen");

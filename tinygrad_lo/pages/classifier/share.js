@@ -4,8 +4,8 @@ function python() {
   const rows = table => `[${table.map(row => Array.isArray(row) ? `[${row.join(", ")}]` : row).join(", ")}]`;
   const {python: call} = DATA.losses[state.loss], exact = v => Number.isInteger(v) ? v.toFixed(1) : String(v);
   const names = state.names.map(name => JSON.stringify(name)).join(", ");
-  const step = state.reg === "l1" ? `lo.optim.SGD([{"params": [W], "l1": ${state.lambda}}, {"params": [b]}], lr=${state.eta})  # proximal: minimize data_loss alone with it`
-    : `lo.optim.SGD([W, b], lr=${state.eta})`;
+  const groups = state.reg === "l1" ? `[{"params": [W], "l1": ${state.lambda}}, {"params": [b]}]` : "[W, b]";
+  const word = state.reg === "l1" ? "  # proximal: it minimizes data_loss.backward() with l1" : "";
   return `import numpy as np
 import tinygrad_lo as lo
 
@@ -21,7 +21,7 @@ print(lo.tree(loss))
 
 loss.backward()
 print(W.grad, b.grad)
-optimizer = ${step}
+optimizer = lo.optim.SGD(${groups}, lr=${state.eta})${word}
 `;
 }
 
@@ -38,7 +38,8 @@ async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     say(`${what} is in the clipboard.`);
   } catch {
-    say(`The browser does not let this page use the clipboard; ${what === "The link" ? "copy the address of the page" : "select the text and copy it"}.`);
+    const instead = what === "The link" ? "copy the address of the page" : "select the text and copy it";
+    say(`The browser does not let this page use the clipboard; ${instead}.`);
   }
 }
 
@@ -67,7 +68,8 @@ by("csv_save").onclick = () => download("points.csv", writeCSV(), "text/csv");
 by("csv_file").onchange = async () => {
   const [file] = by("csv_file").files;
   if (!file) return;
-  if (file.size > 1e6) return say(`${quoted(file.name)} has ${Math.round(file.size / 1e6)} MB; ${LIMITS.points} points are a few kilobytes.`);
+  if (file.size > 1e6)
+    return say(`${quoted(file.name)} has ${Math.round(file.size / 1e6)} MB; ${LIMITS.points} points are a few kilobytes.`);
   by("csv").value = await file.text();
   by("csv_file").value = "";
   useCSV(by("csv").value);

@@ -128,7 +128,8 @@ function readCSV(text) {
     const row = cells(line, separator);
     const at = row?.slice(0, 2).map(part => readNumber(part, separator !== ","));
     if (number === lines[0][1] && row?.length === 3 && at.every(v => v === null)) continue;  // titles
-    const wanted = `Line ${number} is ${quoted(line)}; a point is two numbers up to ${LIMITS.coordinate} and a class, like 0.5${separator === "," ? "," : separator}1.2${separator}0.`;
+    const like = ["0.5", "1.2", "0"].join(separator);
+    const wanted = `Line ${number} is ${quoted(line)}; a point is two numbers up to ${LIMITS.coordinate} and a class, like ${like}.`;
     if (row?.length !== 3 || !at.every(v => v !== null && Math.abs(v) <= LIMITS.coordinate)) return {problem: wanted};
     const name = named(row[2]);
     if (!name) return {problem: wanted};
