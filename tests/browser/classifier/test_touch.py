@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from classifier_pages import Link, middle, mouse
 
+from tinygrad_lo.pages import classifier
+
 
 def test_dragging_a_point_updates_everything_fifty_times_a_second(page):
     page.run("useDataset('overlap'); state.chosen = 59; refresh('problem')")  # the last lies on top
@@ -48,6 +50,20 @@ def test_the_hinge_switches_off_under_the_finger(page):
     page.until("waiting === 0")
     assert page.run(f"return {open_ones}") > 0
     assert page.run("return graphs[0].boxes[4][0].value.textContent") != "0"
+
+
+def test_wires_are_open_where_a_gradient_flows(page):
+    """The cat of the slide: of its two margins one pulls, and only what leads to it carries a gradient."""
+    page.run("useSlide(); refresh('problem')")
+    opened = page.run("""
+        const open = graphs[0].wires.filter(wire => !wire.path.classList.contains("closed"));
+        return open.map(({k, p, q}) => `row ${k}: ${p} to ${q}`).sort();""")
+    names = [row["name"] for row in classifier.graph_of("svm", 1.0).rows]
+    assert names == ["s", "s_y", "m", "margins", "Lᵢ"]
+    assert opened == [
+        "row 1: 0 to 0", "row 2: 0 to 1", "row 2: 1 to 1", "row 3: 1 to 1",
+        "row 4: 0 to 0", "row 4: 1 to 0", "row 4: 2 to 0",
+    ]  # fmt: skip
 
 
 def test_ghosts_show_where_the_next_step_goes(page):
@@ -128,7 +144,9 @@ def test_a_click_adds_a_point_of_the_chosen_class(page):
     x, y = middle(page, "#plane")
     for kind in ("mousePressed", "mouseReleased"):
         mouse(page, kind, x + 102.5, y + 41)
-    count, point, chosen, half = page.run("return [state.points.length, state.points.at(-1), state.chosen, half]")
+    count, point, chosen, half = page.run(
+        "return [state.points.length, state.points.at(-1), state.chosen, half]"
+    )
     assert (count, chosen, half) == (21, 20, 2)
     assert point == pytest.approx([1, -0.4, 2], abs=0.011)
     page.click("remove")
