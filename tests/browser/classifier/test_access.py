@@ -39,7 +39,11 @@ def test_by_keyboard_alone(page):
     tab_to(page, "document.activeElement.id === 'step'")
     page.press("Enter", "Enter")
     assert page.run("return past.length") == 3
+    W = page.run("return state.W")
     page.run("by('skip').focus()")
+    page.press("Enter")
+    time.sleep(0.1)
+    assert page.run("return [state.W, document.activeElement.id]") == [W, "after_plane"]
     tab_to(page, "document.activeElement.id === 'scrub'")
     page.press("ArrowLeft")
     assert page.run("return here") == 1

@@ -137,3 +137,27 @@ def test_own_points(page, csv, told):
             [[0.5, 1.5, 0], [1, 2, 1]],
             ["a", "b", "class 2"],
         ]
+
+
+def test_long_names_are_cut_and_stay_apart(page):
+    page.run("useCSV(['0,0,' + 'a'.repeat(40) + '1', '1,1,' + 'a'.repeat(40) + '2'].join('\\n'))")
+    assert page.run("return [state.points.map(p => p[2]), state.names]") == [
+        [0, 1],
+        ["a" * 20, "a" * 20, "class 2"],
+    ]
+
+
+def test_a_file_is_read_and_written(page, tmp_path):
+    path = tmp_path / "<b>points.csv"
+    path.write_text("x1;x2;class\n0,25;1;cat\n-1;2;dog\n", encoding="utf-8")
+    page.run("by('share').open = true")
+    page.driver.find_element("id", "csv_file").send_keys(str(path))
+    page.until("state.points.length === 2")
+    assert page.run("return [state.points, state.names]") == [
+        [[0.25, 1, 0], [-1, 2, 1]], ["cat", "dog", "class 2"],
+    ]  # fmt: skip
+    assert page.run("return writeCSV()") == "x1,x2,class\n0.25,1,cat\n-1,2,dog\n"
+    for control in ("csv_save", "python_save", "python_copy", "copy_link"):
+        page.run("by(arguments[0]).click()", control)
+    page.until("by('said').textContent !== ''")
+    assert "clipboard" in page.text("said")

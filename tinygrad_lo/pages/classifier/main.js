@@ -116,6 +116,7 @@ by("remove").onclick = removePoint;
 by("scrub").oninput = () => { run(false); goTo(Number(by("scrub").value)); };
 by("back").onclick = () => { run(false); goTo(here - 1); };
 by("forth").onclick = () => { run(false); goTo(here + 1); };
+by("skip").onclick = event => { event.preventDefault(); by("after_plane").focus(); };  // the address is the state's
 by("notice_close").onclick = () => { say(""); by("losses").querySelector("button").focus(); };
 addEventListener("hashchange", () => restore(location.hash));
 document.addEventListener("keydown", event => { if (event.key === "Escape" && !by("card").hidden) shut(); });

@@ -21,10 +21,8 @@ function useDataset(key) {
   Object.assign(state, {points: structuredClone(points), names: [...names ?? NAMES], chosen: 0});
 }
 
-function named(text) {
-  const clean = text.replace(/\s+/g, " ").trim();
-  return [...clean].slice(0, LIMITS.name).join("");
-}
+const oneLine = text => text.replace(/\s+/g, " ").trim();
+const named = text => [...oneLine(text)].slice(0, LIMITS.name).join("");
 
 // ------------------------------------------------------------------------------------ the address
 
@@ -131,7 +129,7 @@ function readCSV(text) {
     const like = ["0.5", "1.2", "0"].join(separator);
     const wanted = `Line ${number} is ${quoted(line)}; a point is two numbers up to ${LIMITS.coordinate} and a class, like ${like}.`;
     if (row?.length !== 3 || !at.every(v => v !== null && Math.abs(v) <= LIMITS.coordinate)) return {problem: wanted};
-    const name = named(row[2]);
+    const name = oneLine(row[2]);
     if (!name) return {problem: wanted};
     if (!classes.includes(name)) classes.push(name);
     if (classes.length > CLASSES) return {problem: `Line ${number} has a fourth class, ${quoted(name)}; there can be ${CLASSES}.`};
@@ -139,7 +137,7 @@ function readCSV(text) {
     if (points.length > LIMITS.points) return {problem: `There are more than ${LIMITS.points} points; leave some out.`};
   }
   if (!points.length) return {problem: "There is only a line of titles; write a point on each line: x₁, x₂, class."};
-  const byNumber = classes.every(name => /^[012]$/.test(name)), own = NAMES.map((name, k) => classes[k] ?? name);
+  const byNumber = classes.every(name => /^[012]$/.test(name)), own = NAMES.map((name, k) => named(classes[k] ?? name));
   const place = name => byNumber ? Number(name) : classes.indexOf(name);
   return {points: points.map(([a, b, name]) => [a, b, place(name)]), names: byNumber ? [...NAMES] : own};
 }
