@@ -33,12 +33,12 @@ from tinygrad_lo.pages.graph import Graph, graph
 
 CLASSES = 3
 MARGINS = (0.5, 1.0, 2.0)
-# In this order: each uses only what stands before it.
+# In the order in which they are loaded.
 SCRIPTS = "numbers state model history plane equation graph table share lesson question main"
 INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as it was recorded
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Offer:
     """A loss that the page offers.
 
@@ -76,32 +76,19 @@ class Offer:
 
 
 LOSSES = {
-    "svm": Offer(
-        title="SVM", function=multiclass_hinge, formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)", has_margin=True
-    ),
+    "svm": Offer("SVM", multiclass_hinge, "Σⱼ≠y max(0, sⱼ − s_y + Δ)", has_margin=True),
     "squared": Offer(
-        title="squared hinge",
-        function=multiclass_hinge,
-        formula="Σⱼ≠y max(0, sⱼ − s_y + Δ)²",
-        options={"power": 2},
-        has_margin=True,
+        "squared hinge", multiclass_hinge, "Σⱼ≠y max(0, sⱼ − s_y + Δ)²", {"power": 2}, has_margin=True
     ),
     "worst": Offer(
-        title="worst class",
-        function=multiclass_hinge,
-        formula="maxⱼ≠y max(0, sⱼ − s_y + Δ)",
-        options={"combine": "max"},
-        has_margin=True,
+        "worst class", multiclass_hinge, "maxⱼ≠y max(0, sⱼ − s_y + Δ)", {"combine": "max"}, has_margin=True
     ),
-    "softmax": Offer(title="softmax", function=cross_entropy, formula="−log (e^s_y / Σⱼ e^sⱼ)"),
+    "softmax": Offer("softmax", cross_entropy, "−log (e^s_y / Σⱼ e^sⱼ)"),
     "rest": Offer(
-        title="one vs rest",
-        function=binary_cross_entropy_with_logits,
-        formula="−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
-        options={"reduction": "batchmean"},
-        one_hot=True,
+        "one vs rest", binary_cross_entropy_with_logits, "−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
+        {"reduction": "batchmean"}, one_hot=True,
     ),
-}
+}  # fmt: skip
 REGULARIZERS = {"l2": (l2, "Σ W²"), "l1": (l1, "Σ |W|")}
 
 

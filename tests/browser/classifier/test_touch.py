@@ -1,5 +1,6 @@
 """What is dragged, typed and clicked, and what is seen of it."""
 
+import re
 import time
 
 import numpy as np
@@ -133,7 +134,7 @@ def test_numbers_are_edited_in_place(page):
     assert page.run("return document.activeElement.getAttribute('aria-invalid')") == "true"
     assert page.run("return state.W[0][0]") == -0.5
     page.press("Tab")
-    assert page.text("said") == "“−,5x” is no number up to a million; −0.5 stays."
+    assert page.text("said") == "“−,5x” is no number up to 1000000; −0.5 stays."
     page.press("ArrowUp")
     page.until("waiting === 0")
     assert page.run("return state.W[0][1]") == 2.1
@@ -160,3 +161,16 @@ def test_a_click_adds_a_point_of_the_chosen_class(page):
     assert page.text("said") == "There is no point to remove."
     page.run("useCSV('1,2,0\\n'.repeat(300)); addPoint()")
     assert page.text("said") == "There can be 300 points; remove one first."
+
+
+def test_the_number_under_the_cursor_is_checked_by_differences(page):
+    for place in range(9):
+        page.run("document.querySelectorAll('#equation input')[arguments[0]].focus()", place)
+        state = page.run("return address()")
+        text = page.text("whose").replace("−", "-")
+        kind, exact, by_differences = re.match(
+            r"(∂L|∂Lᵢ) is (\S+); by differences, h = 1e-5: (\S+)\.$", text
+        ).groups()
+        assert (kind == "∂Lᵢ") == (place in {6, 7})
+        assert float(by_differences) == pytest.approx(float(exact), rel=1e-6, abs=1e-8)
+        assert page.run("return address()") == state

@@ -6,21 +6,24 @@ const sign = (parent, text) => html(parent, "span", {class: "sign", "aria-hidden
 const AXES = ["x₁", "x₂"];
 const fields = [];
 
-// A number that can be typed over; get and set are what it stands for, slope is its gradient.
-function field(parent, label, classes, get, set, slope) {
+// A number that can be typed over. Of it: its name, how it is read and written, what follows, its gradient,
+// and what that is the gradient of.
+function field(parent, classes, number) {
   const cell = html(parent, "div", {class: `cell ${classes}`});
   const input = html(cell, "input", {inputmode: "decimal", autocomplete: "off", spellcheck: "false"});
-  const gradient = html(cell, "span", {class: "gradient secret"});
-  const put = v => { if (set(v) === false) return; fields.typing = input; };
+  const {get, put, changed, most} = number;
   input.oninput = () => {
-    const v = readNumber(input.value), bad = v === null || Math.abs(v) > LIMITS.weight;
+    const v = readNumber(input.value), bad = v === null || Math.abs(v) > most;
     setAll(input, {"aria-invalid": bad});
-    if (!bad) put(v);
+    if (bad) return;
+    fields.typing = input;
+    put(v);
+    changed();
   };
-  input.onfocus = () => { input.value = brief(get(), 6); };
+  input.onfocus = () => { input.value = brief(get(), 6); refresh("look"); };
   input.onblur = () => {
     if (input.getAttribute("aria-invalid") === "true")
-      say(`${quoted(input.value)} is no number up to a million; ${brief(get())} stays.`);
+      say(`${quoted(input.value)} is no number up to ${most}; ${brief(get())} stays.`);
     setAll(input, {"aria-invalid": false});
     fields.typing = null;
     refresh("look");
@@ -29,44 +32,52 @@ function field(parent, label, classes, get, set, slope) {
     const d = {ArrowUp: 0.1, ArrowDown: -0.1}[event.key];
     if (!d || event.ctrlKey || event.altKey) return;
     event.preventDefault();
-    const v = tidy(get() + d * (event.shiftKey ? 10 : 1), 9);
-    if (Math.abs(v) > LIMITS.weight) return;
-    put(v);
     fields.typing = null;
-    refresh("look");
+    put(clamp(tidy(get() + d * (event.shiftKey ? 10 : 1), 9), -most, most));
+    changed();
   };
-  fields.push({input, gradient, label, get, slope});
+  fields.push({...number, input, gradient: html(cell, "span", {class: "gradient secret"})});
 }
 
 function buildEquation() {
-  const root = by("equation"), W = matrix(root, "W", 2);
-  const edited = (name, change) => v => { change(v); schedule("model", `edit of ${name}`); };
-  for (const k of KS) for (const j of [0, 1]) {
-    const set = edited("W", v => { state.W[k][j] = v; });
-    field(W, () => `W, ${state.names[k]}, ${AXES[j]}`, `k${k}`, () => state.W[k][j], set, e => e.gW[k][j]);
-  }
+  const root = by("equation"), most = LIMITS.weight;
+  const edited = name => () => schedule("model", `edit of ${name}`);
+  const W = matrix(root, "W", 2);
+  for (const k of KS) for (const j of [0, 1]) field(W, `k${k}`, {
+    label: () => `W, ${state.names[k]}, ${AXES[j]}`, get: () => state.W[k][j], put: v => { state.W[k][j] = v; },
+    changed: edited("W"), most, slope: e => e.gW[k][j], of: e => e.total, kind: "∂L",
+  });
   const x = matrix(root, "x, the chosen point", 1), chosen = () => state.points[state.chosen];
-  for (const j of [0, 1]) {
-    const set = v => {
-      if (!chosen() || Math.abs(v) > LIMITS.coordinate) return false;
-      chosen()[j] = v;
-      return schedule("problem");
-    };
-    const slope = e => e.each[state.chosen]?.gradients.x[j];
-    field(x, () => `${AXES[j]} of the chosen point`, "data", () => chosen()?.[j] ?? 0, set, slope);
-  }
+  for (const j of [0, 1]) field(x, "data", {
+    label: () => `${AXES[j]} of the chosen point`, get: () => chosen()?.[j] ?? 0,
+    put: v => { if (chosen()) chosen()[j] = v; }, changed: () => schedule("problem"), most: LIMITS.coordinate,
+    slope: e => e.each[state.chosen]?.gradients.x[j], of: e => e.each[state.chosen]?.loss, kind: "∂Lᵢ",
+  });
   sign(root, "+");
   const b = matrix(root, "b", 1);
-  for (const k of KS) {
-    const set = edited("b", v => { state.b[k] = v; });
-    field(b, () => `b, ${state.names[k]}`, `k${k}`, () => state.b[k], set, e => e.gb[k]);
-  }
+  for (const k of KS) field(b, `k${k}`, {
+    label: () => `b, ${state.names[k]}`, get: () => state.b[k], put: v => { state.b[k] = v; },
+    changed: edited("b"), most, slope: e => e.gb[k], of: e => e.total, kind: "∂L",
+  });
   sign(root, "=");
   const s = matrix(root, "s, the scores", 1);
   for (const k of KS) {
     const cell = html(s, "div", {class: `cell k${k}`});
     fields.push({output: html(cell, "output", {}), gradient: html(cell, "span", {class: "gradient secret"}), k});
   }
+}
+
+// The gradient check of the number that has the focus: its gradient, and the same by central differences.
+const STEP = 1e-5;
+function checked({get, put, slope, of, kind}, e) {
+  const v = get();
+  put(v + STEP);
+  const up = of(whole());
+  put(v - STEP);
+  const down = of(whole());
+  put(v);
+  const digits = g => g.toPrecision(7).replace("-", "−");
+  return up === undefined ? "" : `${kind} is ${digits(slope(e))}; by differences, h = 1e−5: ${digits((up - down) / (2 * STEP))}.`;
 }
 
 function paintEquation(e) {
@@ -86,8 +97,9 @@ function paintEquation(e) {
     const heat = input && !input.parentNode.classList.contains("data") ? 28 * Math.abs(g) / biggest : 0;
     gradient.style.setProperty("--heat", `${heat.toFixed(0)}%`);
   }
-  const whose = point && `x is point ${state.chosen + 1}, ${state.names[point[2]]}.`;
-  setText(by("whose"), whose ? `${whose} Under W and b: ∂L; under x and s: ∂Lᵢ.` : "There is no point.");
+  const here = fields.find(({input}) => input && input === document.activeElement);
+  const whose = point && `x is point ${state.chosen + 1}, ${state.names[point[2]]}. Under W and b: ∂L; under x and s: ∂Lᵢ.`;
+  setText(by("whose"), here ? checked(here, e) : whose ?? "There is no point.");
 }
 
 // ------------------------------------------------------------------------------- L = data + λR(W)
