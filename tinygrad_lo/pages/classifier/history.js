@@ -36,7 +36,7 @@ function paintHistory() {
   setAll(by("curve_total"), {points: lineFor(past.map(one => one.total), top)});
   setAll(by("curve_penalty"), {points: lineFor(past.map(one => one.penalty), top)});
   const x = WIDTH * here / Math.max(1, past.length - 1);
-  setAll(by("curve_here"), {x1: x, x2: x});
+  setAll(by("curve_here"), {x1: x, x2: x, visibility: past.length > 1 ? "visible" : "hidden"});
   setText(by("curve_top"), show(top));
   const slider = by("scrub");
   const {what, total} = past[here], end = past.length - 1;
