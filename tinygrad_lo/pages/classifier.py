@@ -78,14 +78,14 @@ class Offer:
 LOSSES = {
     "svm": Offer("SVM", multiclass_hinge, "Σⱼ≠y max(0, sⱼ − s_y + Δ)", has_margin=True),
     "squared": Offer(
-        "squared hinge", multiclass_hinge, "Σⱼ≠y max(0, sⱼ − s_y + Δ)²", {"power": 2}, has_margin=True
+        "Squared hinge", multiclass_hinge, "Σⱼ≠y max(0, sⱼ − s_y + Δ)²", {"power": 2}, has_margin=True
     ),
     "worst": Offer(
-        "worst class", multiclass_hinge, "maxⱼ≠y max(0, sⱼ − s_y + Δ)", {"combine": "max"}, has_margin=True
+        "Worst class", multiclass_hinge, "maxⱼ≠y max(0, sⱼ − s_y + Δ)", {"combine": "max"}, has_margin=True
     ),
-    "softmax": Offer("softmax", cross_entropy, "−log (e^s_y / Σⱼ e^sⱼ)"),
+    "cross_entropy": Offer("Softmax", cross_entropy, "−log (e^s_y / Σⱼ e^sⱼ)"),
     "rest": Offer(
-        "one vs rest", binary_cross_entropy_with_logits, "−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
+        "One vs rest", binary_cross_entropy_with_logits, "−log σ(s_y) − Σⱼ≠y log(1 − σ(sⱼ))",
         {"reduction": "batchmean"}, one_hot=True,
     ),
 }  # fmt: skip

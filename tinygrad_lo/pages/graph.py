@@ -70,16 +70,15 @@ def graph(loss_of: Callable[[Any, Any], Any], scores: np.ndarray[Any, Any]) -> G
 def drawn_values(loss: Node) -> list[Any]:
     """The values that the page draws, oldest first: those with a name, and what enters a kink."""
     nodes = [node for node in reachable([loss]) if node.needs]
-    bends = {
-        parent.birth for node in filter(has_kink, nodes) for parent in node.parents if parent is not None
-    }
-    kept = [node for node in nodes if node is loss or name_of(node) is not None or node.birth in bends]
+    bends = entering_kinks(nodes)
+    kept = [node for node in nodes if name_of(node) is not None or node.birth in bends or node is loss]
     return kept[:-1] if np.size(kept[-2].value) == 1 else kept  # the sum of one number is that number
 
 
-def has_kink(node: Node) -> bool:
-    """Whether the slope of what made the value jumps."""
-    return node.op is not None and node.op.kink is not None
+def entering_kinks(nodes: list[Node]) -> set[int]:
+    """The births of values from which something is made whose slope jumps."""
+    kinked = [node for node in nodes if node.op is not None and node.op.kink is not None]
+    return {parent.birth for node in kinked for parent in node.parents if parent is not None}
 
 
 def in_terms_of(titles: dict[int, str], names: Names) -> tuple[dict[int, str], dict[int, list[Wire]]]:
@@ -93,12 +92,12 @@ def in_terms_of(titles: dict[int, str], names: Names) -> tuple[dict[int, str], d
                 continue
             inner = titles.get(parent.birth) or name_of(parent) or formulas[parent.birth]
             entering += [(node, i, parent.birth)] if parent.birth in titles else wires[parent.birth]
-            text = put_in(text, names.of(parent), inner)
+            text = substituted(text, names.of(parent), inner)
         formulas[node.birth], wires[node.birth] = text, entering
     return formulas, wires
 
 
-def put_in(text: str, name: str, inner: str) -> str:
+def substituted(text: str, name: str, inner: str) -> str:
     """A formula with another in the place of a name, in parentheses where it needs them."""
     if re.fullmatch(r".+ [×−+] .+", inner) and re.search("[²×]", text):
         inner = f"({inner})"

@@ -20,9 +20,9 @@ def tab_to(browser, condition, most=150):
 
 def test_by_keyboard_alone(page):
     """A loss, a point moved, turned, removed and added, a step, the way back, a question: without a mouse."""
-    tab_to(page, "document.activeElement.id === 'loss_softmax'")
+    tab_to(page, "document.activeElement.id === 'loss_cross_entropy'")
     page.press("Enter")
-    assert page.run("return state.loss") == "softmax"
+    assert page.run("return state.loss") == "cross_entropy"
     tab_to(page, "document.activeElement === marks[1].group")
     assert page.run("return state.chosen") == 1
     x, y, label = page.run("return state.points[1]")
@@ -108,7 +108,7 @@ def test_axe_finds_nothing(browser, file, width, scheme):
     if not os.environ.get("TINYGRAD_LO_AXE"):
         pytest.skip("TINYGRAD_LO_AXE names no axe.min.js")
     axe = Path(os.environ["TINYGRAD_LO_AXE"]).read_text(encoding="utf-8")
-    browser.open(Link(file, "#loss=softmax"), width=width, height=900, scheme=scheme)
+    browser.open(Link(file, "#loss=cross_entropy"), width=width, height=900, scheme=scheme)
     browser.run(axe)
     for prepare in (
         "",

@@ -11,7 +11,7 @@ NASTY = [
     "%E0%A4%A", "משקל", "١٢", "1,2;3", ";;;", "\u2028", "{lone}", "9" * 400, "-0", "1e-320", "${alert(4)}",
     "0,0,0", "0,0,7", "\0",
 ]  # fmt: skip
-ALL = "svm, squared, worst, softmax, rest"
+ALL = "svm, squared, worst, cross_entropy, rest"
 WANTED = "a point is two numbers up to 1000 and a class, like"
 ROWS = "3 rows of 2 numbers up to a million, like 1,2;2,-4;3,-1"
 KEYS = [
@@ -35,7 +35,7 @@ def hostile(count, seed):
     """Addresses, files and names by chance: whole ones with one thing broken, and nonsense."""
     rng = random.Random(seed)
     good = {
-        "loss": "softmax", "margin": "2", "reg": "l1", "lambda": "0.5", "eta": "1", "W": "1,2;3,4;5,6",
+        "loss": "cross_entropy", "margin": "2", "reg": "l1", "lambda": "0.5", "eta": "1", "W": "1,2;3,4;5,6",
         "b": "1,2,3", "points": "1,2,0;3,4,1", "point": "2", "name": "a",
     }  # fmt: skip
     for _ in range(count):
@@ -106,7 +106,7 @@ def test_two_thousand_of_them(page):
         ("speed=3", "Left out: the address has an entry “speed”, which this page does not know."),
         ("W=1,2&b=x", "Left out: W in the address is “1,2”; it must be " + ROWS + " (and 1 more)."),
         ("name=a", "Left out: the address names 1 class; it must be 3, none of them empty."),
-        ("loss=softmax&lambda=10&points=", ""),
+        ("loss=cross_entropy&lambda=10&points=", ""),
     ],
 )  # fmt: skip
 def test_a_broken_link_says_what_it_left_out(browser, file, hash, said):

@@ -51,7 +51,7 @@ def test_losses_and_gradients_are_the_library_s(page, key, margin):
 
 
 @pytest.mark.parametrize("reg", classifier.REGULARIZERS)
-@pytest.mark.parametrize("loss", ["svm", "softmax"])
+@pytest.mark.parametrize("loss", ["svm", "cross_entropy"])
 def test_a_step_is_the_optimizer_s(page, loss, reg):
     """SGD on data + λΣW², and SGD with its proximal l1 on the data alone."""
     (one,) = states(1, 2)
@@ -63,7 +63,7 @@ def test_a_step_is_the_optimizer_s(page, loss, reg):
         S = one["X"] @ W.T + b
         data = (
             lo.losses.cross_entropy(S, one["y"])
-            if loss == "softmax"
+            if loss == "cross_entropy"
             else lo.losses.multiclass_hinge(S, one["y"])
         )
         total = data + 0.3 * lo.losses.l2(W) if reg == "l2" else data

@@ -113,12 +113,12 @@ def test_controls_mean_what_they_say(page):
     assert page.run("return state.lambda") == 10
     page.run("by('reg').value = 'l1'; by('reg').dispatchEvent(new Event('change'))")
     assert page.run("return current.penalty") == 10 * (1 + 2 + 2 + 4 + 3 + 1)
-    page.click("loss_softmax")
+    page.click("loss_cross_entropy")
     assert page.run("return by('margin').disabled")
     assert page.text("graph_title0") == "SVM"
-    assert page.text("graph_title1") == "softmax"
+    assert page.text("graph_title1") == "Softmax"
     page.click("loss_rest")
-    assert page.text("graph_title0") == "one vs rest"
+    assert page.text("graph_title0") == "One vs rest"
     page.run("Object.assign(state, {eta: 10, loss: 'squared', reg: 'l2'}); refresh('problem')")
     page.run("for (let k = 0; k < 40; k++) by('step').click()")
     assert "too large here" in page.text("said")

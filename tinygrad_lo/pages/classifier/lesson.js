@@ -8,7 +8,7 @@ const share = (some, of) => some === of ? 0 : some ? 1 : 2;
 
 // What a question may be judged by.
 function measure() {
-  const svm = evaluate("svm"), softmax = evaluate("softmax"), own = evaluate(), R = penalty(), i = state.chosen;
+  const svm = evaluate("svm"), softmax = evaluate(SOFTMAX), own = evaluate(), R = penalty(), i = state.chosen;
   const at = e => e.each[i]?.loss ?? 0, pulls = e => e.each.filter(one => one.gradients.b.some(g => g !== 0)).length;
   return {
     svm: svm.data, softmax: softmax.data, data: own.data, penalty: R.value, total: own.data + R.value,
@@ -162,7 +162,7 @@ const LESSON = [
   {
     title: "ΣW² or Σ|W|?", walks: true,
     text: "300 steps with λ = 0.1. How many of the six weights are then exactly 0?",
-    start: () => useBlobs("blobs", {loss: "softmax", lambda: 0.1, eta: 0.2}),
+    start: () => useBlobs("blobs", {loss: SOFTMAX, lambda: 0.1, eta: 0.2}),
     ask: [["With R = ΣW²", MANY], ["With R = Σ|W|", MANY]],
     act() {
       const from = {W: structuredClone(state.W), b: [...state.b]};

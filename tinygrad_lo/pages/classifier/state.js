@@ -2,6 +2,7 @@
 
 const LIMITS = {lambda: [0, 10], eta: [0.001, 10], weight: 1e6, coordinate: 1000, points: 300, name: 20};
 const START = {W: [[1, 2], [2, -4], [3, -1]], b: [0, 0.5, -0.5]};
+const SOFTMAX = "cross_entropy";
 const NAMES = ["class 0", "class 1", "class 2"];
 
 function fresh() {
@@ -14,7 +15,7 @@ let state = fresh();
 
 const keyed = loss => DATA.losses[loss].margin ? `${loss},${state.margin}` : loss;
 // What the chosen loss is shown beside: softmax, and softmax beside the SVM.
-const beside = () => state.loss === "softmax" ? ["svm", "softmax"] : [state.loss, "softmax"];
+const beside = () => state.loss === SOFTMAX ? ["svm", SOFTMAX] : [state.loss, SOFTMAX];
 
 function useDataset(key) {
   const {points, names} = DATA.datasets[key];
