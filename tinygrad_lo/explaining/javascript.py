@@ -68,7 +68,9 @@ def javascript(loss: Any, *args: Any) -> Source:
           w = read(w, "w", []);
           const v1 = w * x;
           const loss = v1 ** 2;
-          const dw = x * (2 * v1);
+        <BLANKLINE>
+          // backward
+          const dw = 2 * v1 * x;
           return {loss: nested(loss), gradients: {"w": nested(dw)}};
         }
         <BLANKLINE>
@@ -80,7 +82,7 @@ class Script(Printer):
     """A program as JavaScript. Expressions are Python's until they are written out."""
 
     def __init__(self, program: Program) -> None:
-        for value in [*program.lines, *program.leaves]:
+        for value in [*program.leaves, *program.lines]:
             must_be_double(value)
         super().__init__(program)
         self.inputs = {value: self.texts[value] for value in self._read() if value in self.texts}
@@ -222,14 +224,10 @@ class Script(Printer):
         """A function of numbers over arrays; numbers that have a name are seen from inside."""
         if line.shape == () and all(arg.shape == () for arg in line.inputs):
             return template.format(*(f"({self._operand(arg)})" for arg in line.args))
-        parts = [
-            self._element(arg, line.shape, once=template.count(f"{{{i}}}") == 1)
-            if isinstance(arg, Value)
-            else literals(arg)
-            for i, arg in enumerate(line.args)
-        ]
-        body = self.bodies[line] = template.format(*(f"({part})" for part in parts))
-        tokens = list(dict.fromkeys(re.findall(r"_\d+_", body)))
+        body, tokens = self._joined(line, template, fused=True)
+        if len(tokens) > MOST_ARRAYS:
+            body, tokens = self._joined(line, template, fused=False)
+        self.bodies[line] = body
         names = re.findall(r"\w+", body)
         letters = iter(letter for letter in string.ascii_lowercase if letter not in names)
         inside = dict(zip(tokens, letters, strict=False))
@@ -237,14 +235,24 @@ class Script(Printer):
         arrays = ", ".join(self.elements[int(token[1:-1])] for token in tokens)
         return f"each(lambda {', '.join(inside.values())}: {body}, {arrays})"
 
-    def _element(self, value: Value, shape: tuple[int, ...], *, once: bool) -> str:
-        """A number, or a token for the element of an array; the text of one that is computed on the way."""
+    def _joined(self, line: Value, template: str, *, fused: bool) -> tuple[str, list[str]]:
+        """The template with tokens for the elements of arrays, and these; fused, with what makes them."""
+        parts = [
+            self._element(arg, line.shape, fused=fused and template.count(f"{{{i}}}") == 1)
+            if isinstance(arg, Value)
+            else literals(arg)
+            for i, arg in enumerate(line.args)
+        ]
+        body = template.format(*(f"({part})" for part in parts))
+        return body, list(dict.fromkeys(re.findall(r"_\d+_", body)))
+
+    def _element(self, value: Value, shape: tuple[int, ...], *, fused: bool) -> str:
+        """A number, or a token for the element of an array; or the text of one that is made on the way."""
         text = self.name_or_expression(value)
         if value.kind == "constant" or (value.shape == () and text.isidentifier()):
             return text
-        body = self.bodies.get(value, "") if value in self.inlined and once and value.shape == shape else ""
-        if body and len(set(re.findall(r"_\d+_", body))) < MOST_ARRAYS:
-            return body
+        if fused and value in self.inlined and value in self.bodies and value.shape == shape:
+            return self.bodies[value]
         if text not in self.elements:
             self.elements.append(text)
         return f"_{self.elements.index(text)}_"

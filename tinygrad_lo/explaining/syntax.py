@@ -46,7 +46,7 @@ def translated(node: Any) -> tuple[str, int]:
     """The text of a node, and how tightly it binds in JavaScript."""
     sides = sides_of(node)
     if sides is not None:
-        return between(*sides)
+        return joined_by(*sides)
     match node:
         case ast.Constant() | ast.Name():
             return atom(node), ATOM
@@ -75,7 +75,7 @@ def atom(node: Any) -> str:
     return SPELLED.get(text, text)
 
 
-def between(operator: ast.AST, first: Any, *others: Any) -> tuple[str, int]:
+def joined_by(operator: ast.AST, first: Any, *others: Any) -> tuple[str, int]:
     """An operator between what it joins."""
     sign, level = OPERATORS[type(operator)]
     if sign == "**":  # which binds to the right, and takes no sign on its left
