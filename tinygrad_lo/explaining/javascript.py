@@ -63,7 +63,7 @@ def javascript(loss: Any, *args: Any) -> Source:
         >>> import tinygrad_lo as lo
         >>> w, x = lo.Parameter(3.0, name="w"), lo.Tensor(2.0, name="x")
         >>> print(lo.javascript((w * x) ** 2).partition("function loss_and")[2])
-        _and_gradients({x, w}) {
+        _gradients({x, w}) {
           x = read(x, "x", []);
           w = read(w, "w", []);
           const v1 = w * x;
