@@ -1,0 +1,11 @@
+"""Examples in docstrings take `import numpy as np, tinygrad_lo as lo` as done, as NumPy's own do."""
+
+import numpy as np
+import pytest
+
+import tinygrad_lo as lo
+
+
+@pytest.fixture(autouse=True)
+def _imported_in_examples(doctest_namespace: dict) -> None:
+    doctest_namespace |= {"np": np, "lo": lo}
