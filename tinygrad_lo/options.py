@@ -38,15 +38,9 @@ def is_whole(value: Any) -> bool:
 
 
 def number(
-    who: str,
-    name: str,
-    value: Any,
-    *,
-    at_least: float = -math.inf,
-    above: float = -math.inf,
-    at_most: float = math.inf,
-    below: float = math.inf,
-) -> float:
+    who: str, name: str, value: Any, *, at_least: float = -math.inf, above: float = -math.inf,
+    at_most: float = math.inf, below: float = math.inf,
+) -> float:  # fmt: skip
     """A finite number within bounds, as a Python float."""
     if is_finite(value) and at_least <= value <= at_most and above < value < below:
         return float(value)

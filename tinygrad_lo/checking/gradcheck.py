@@ -44,14 +44,9 @@ Entry = tuple[Row, Any, Array]  # a row, and the leaf and direction that it is a
 
 @options.public
 def gradcheck(
-    f: Callable[..., Any],
-    *inputs: Any,
-    params: Any = (),
-    order: int = 1,
-    rtol: float = 1e-4,
-    points: int = 1,
-    seed: int = 0,
-) -> Report:
+    f: Callable[..., Any], *inputs: Any, params: Any = (), order: int = 1, rtol: float = 1e-4,
+    points: int = 1, seed: int = 0,
+) -> Report:  # fmt: skip
     """Compare the engine's gradient of f with differences; the report is true or false.
 
     `f(*inputs)` returns a tensor; an array is summed with random weights. Checked are its derivatives by

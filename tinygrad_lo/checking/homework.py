@@ -158,13 +158,9 @@ UNUSUAL = {
 
 
 def gradient_gaps(
-    work: Homework,
-    student: Student,
-    leaves: Leaves,
-    loss: float,
-    gradient: Leaves,
+    work: Homework, student: Student, leaves: Leaves, loss: float, gradient: Leaves,
     reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
-) -> None:
+) -> None:  # fmt: skip
     """Compare a gradient with finite differences, array by array; `reason` may know better what is wrong."""
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)

@@ -83,16 +83,9 @@ def label_or_none(who: str, name: str, value: Any) -> Any:
 
 @loss(scores_and_labels, column=True, label_smoothing=SHARE, ignore_index=label_or_none, base=base_of)
 def cross_entropy(
-    scores: Any,
-    target: Any,
-    *,
-    label_smoothing: float = 0.0,
-    class_weights: Any = None,
-    ignore_index: int | None = None,
-    base: float = math.e,
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    scores: Any, target: Any, *, label_smoothing: float = 0.0, class_weights: Any = None,
+    ignore_index: int | None = None, base: float = math.e, weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """Softmax and negative log-likelihood in one: the loss of the softmax classifier.
 
     Takes scores (logits), not probabilities, and is finite at any finite scores. The target is a label for
@@ -214,16 +207,9 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
 
 @loss(scores_and_labels, margin=number, power=POWERS, over=OVER, combine=COMBINE)
 def multiclass_hinge(
-    scores: Any,
-    labels: Any,
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-    over: str = "others",
-    combine: str = "sum",
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    scores: Any, labels: Any, *, margin: float = 1.0, power: int = 1, over: str = "others",
+    combine: str = "sum", weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """The multiclass SVM loss: every wrong class should score lower than the right one, by a margin.
 
         L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^power
@@ -258,14 +244,9 @@ def multiclass_hinge(
 
 @loss(scores_and_labels, column=True, ignore_index=label_or_none)
 def nll(
-    log_probabilities: Any,
-    labels: Any,
-    *,
-    class_weights: Any = None,
-    ignore_index: int | None = None,
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    log_probabilities: Any, labels: Any, *, class_weights: Any = None, ignore_index: int | None = None,
+    weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """Negative log-likelihood of the right classes, given log-probabilities.
 
         L_i = −w_y log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y), with class_weights w, too
@@ -295,14 +276,9 @@ def nll(
 
 @loss(scores_and_labels, column=True, gamma=functools.partial(number, at_least=0.0))
 def focal(
-    scores: Any,
-    labels: Any,
-    *,
-    gamma: float = 2.0,
-    class_weights: Any = None,
-    weights: Any = None,
+    scores: Any, labels: Any, *, gamma: float = 2.0, class_weights: Any = None, weights: Any = None,
     reduction: str = "mean",
-) -> Any:
+) -> Any:  # fmt: skip
     """Cross-entropy that all but forgets what is classified well: for rare classes among many easy samples.
 
         L_i = −w_y (1 − p_y)^γ log p_y,  p_y = σ(m),  m = s_y − log Σ_{j≠y} e^(s_j)

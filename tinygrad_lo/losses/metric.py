@@ -64,15 +64,9 @@ def distance_of(who: str, name: str, distance: Any) -> Any:
 
 @loss(inputs_of("anchor", "positive", "negative", last="features"), margin=MARGIN, distance=distance_of)
 def triplet(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    *,
-    margin: float = 1.0,
-    distance: str | Callable[[Any, Any], Any] = "squared",
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    anchor: Any, positive: Any, negative: Any, *, margin: float = 1.0,
+    distance: str | Callable[[Any, Any], Any] = "squared", weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
 
     Anchor and positive show the same thing, the negative another. The distance is "squared" (the sum of

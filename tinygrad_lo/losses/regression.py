@@ -151,14 +151,9 @@ def quantile(
 
 @loss(PAIR, full=flag)
 def gaussian_nll(
-    prediction: Any,
-    target: Any,
-    *,
-    variance: Any = 1.0,
-    full: bool = True,
-    weights: Any = None,
+    prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, weights: Any = None,
     reduction: str = "mean",
-) -> Any:
+) -> Any:  # fmt: skip
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 
         L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance

@@ -69,16 +69,9 @@ random_mask = Op("random_mask", draw_mask, (), "mask", "mask", "0 with probabili
 
 @layer
 def batch_norm(
-    x: Any,
-    weight: Any = None,
-    bias: Any = None,
-    *,
-    running_mean: Any = None,
-    running_var: Any = None,
-    training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Any:
+    x: Any, weight: Any = None, bias: Any = None, *, running_mean: Any = None, running_var: Any = None,
+    training: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:  # fmt: skip
     """Each channel shifted and scaled to mean 0 and variance 1, then to a learned mean and scale.
 
     In training the statistics are the batch's own, and gradients flow through them. The running ones,

@@ -64,17 +64,9 @@ class SGD(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float,
-        *,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        lr_in_velocity: bool = True,
-        l1: float = 0.0,
-    ) -> None:
+        self, params: Any, lr: float, *, momentum: float = 0.0, dampening: float = 0.0,
+        nesterov: bool = False, weight_decay: float = 0.0, lr_in_velocity: bool = True, l1: float = 0.0,
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     @staticmethod

@@ -36,23 +36,12 @@ NOT_COMPILED = (GraphError, OptionError, StaleError, UnsupportedError)  # how a 
 
 @public
 def fit(
-    model: Any,
-    loss: Callable[[Any, Any], Any],
-    data: tuple[Any, Any],
-    *,
-    optimizer: Any,
-    epochs: int,
-    batch_size: int | None = 32,
-    validation: tuple[Any, Any] | None = None,
-    metrics: dict[str, Callable[[Any, Any], Any]] | None = None,
-    penalty: Callable[..., Any] | None = None,
-    schedule: Any = None,
-    clip_norm: float | None = None,
-    stop: EarlyStop | None = None,
-    compiled: bool | str = "auto",
-    progress: bool | str = "auto",
-    rng: Any = None,
-) -> History:
+    model: Any, loss: Callable[[Any, Any], Any], data: tuple[Any, Any], *, optimizer: Any, epochs: int,
+    batch_size: int | None = 32, validation: tuple[Any, Any] | None = None,
+    metrics: dict[str, Callable[[Any, Any], Any]] | None = None, penalty: Callable[..., Any] | None = None,
+    schedule: Any = None, clip_norm: float | None = None, stop: EarlyStop | None = None,
+    compiled: bool | str = "auto", progress: bool | str = "auto", rng: Any = None,
+) -> History:  # fmt: skip
     """Train a model: epochs of shuffled mini-batches, each a whole step of the optimizer.
 
         for each epoch, for each batch (X, y) of shuffled rows:

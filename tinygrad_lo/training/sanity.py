@@ -193,17 +193,9 @@ DIVERGED = 2.0  # times the largest loss of the first tenth
 
 @public
 def learning_rate_range(
-    model: Any,
-    loss: Callable[[Any, Any], Any],
-    data: tuple[Any, Any],
-    *,
-    low: float = 1e-6,
-    high: float = 1.0,
-    steps: int = 100,
-    optimizer: Any = SGD,
-    batch_size: int = 32,
-    rng: Any = None,
-) -> RateRange:
+    model: Any, loss: Callable[[Any, Any], Any], data: tuple[Any, Any], *, low: float = 1e-6,
+    high: float = 1.0, steps: int = 100, optimizer: Any = SGD, batch_size: int = 32, rng: Any = None,
+) -> RateRange:  # fmt: skip
     """Train a little with a rate that grows at each step, and see where the loss falls and where it bursts.
 
         lr(t) = low · (high / low)^(t / (steps − 1))

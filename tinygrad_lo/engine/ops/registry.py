@@ -48,13 +48,9 @@ COMPOSED: dict[str, Composed] = {}
 
 
 def op(
-    name: str,
-    forward: Callable[..., Array],
-    rules: tuple[Rule | None, ...],
-    *,
-    options: bool = False,
+    name: str, forward: Callable[..., Array], rules: tuple[Rule | None, ...], *, options: bool = False,
     **facts: Any,
-) -> Callable[..., Any]:
+) -> Callable[..., Any]:  # fmt: skip
     """Enter an op into the table, its facts as `Op` names them; returns the function that calls it.
 
     `options=True` is for ops of arity 1 that are called with options after the input.
@@ -128,14 +124,9 @@ def must_be_rules(name: str, rules: Any) -> None:
 
 @public
 def define_op(
-    name: str,
-    forward: Callable[..., Array],
-    rules: tuple[Rule | None, ...] | list[Rule | None],
-    *,
-    spelling: str | None = None,
-    symbol: str | None = None,
-    domain: tuple[Any, ...] = (-2.0, 2.0),
-) -> Callable[..., Any]:
+    name: str, forward: Callable[..., Array], rules: tuple[Rule | None, ...] | list[Rule | None], *,
+    spelling: str | None = None, symbol: str | None = None, domain: tuple[Any, ...] = (-2.0, 2.0),
+) -> Callable[..., Any]:  # fmt: skip
     """Add an op of your own to the table and get the function that calls it.
 
     `forward(*inputs, **options)` computes on plain arrays. There is one rule for each input, called
