@@ -1,4 +1,4 @@
-"""Examples in docstrings take `import numpy as np, tinygrad_lo as lo` as done, as NumPy's own do."""
+"""Examples in docstrings take `import numpy as np, tinygrad_lo as lo` as done, as NumPy's do; pages do not."""
 
 import numpy as np
 import pytest
@@ -7,5 +7,7 @@ import tinygrad_lo as lo
 
 
 @pytest.fixture(autouse=True)
-def _imported_in_examples(doctest_namespace: dict) -> None:
-    doctest_namespace |= {"np": np, "lo": lo}
+def _imported_in_examples(request: pytest.FixtureRequest, doctest_namespace: dict) -> None:
+    doctest_namespace.clear()
+    if request.path.suffix == ".py":
+        doctest_namespace |= {"np": np, "lo": lo}
