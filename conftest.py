@@ -1,4 +1,4 @@
-"""Examples in docstrings take `import numpy as np, tinygrad_lo as lo` as done, as NumPy's do; pages do not."""
+"""Docstrings take `import numpy as np, tinygrad_lo as lo` as done, as NumPy's do; pages say what they use."""
 
 import numpy as np
 import pytest

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import attempt
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import GRADIENTS, START, WALKED, StepVariant
-from tinygrad_lo.checking.student import identical, must_be_finite, numbers_of, titled_function, wide_enough
+from tinygrad_lo.checking.student import attempt, must_be_finite, numbers_of, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.options import MEANS
@@ -53,7 +52,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     passed = passed_on(fn, right.options)
     lr, own_rate = right.options["lr"], "lr" not in passed.values()
     rates = [lr * (1.0 if own_rate or t < WALKED // 2 else 0.1) for t in range(WALKED)]
-    work = Homework(f"{titled_function(WHO, fn)} as {name}")
+    work = Homework.of(WHO, fn, f" as {name}")
     places = right.path(rates)  # impossible options raise here
     yours = walked(fn, right.options, rates, passed)
     if walks_agree(yours, places):
@@ -133,7 +132,7 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
             runs = [walk(step_by_weight, heard=False) for _ in range(2)]
         except Exception as other:
             raise (other if isinstance(other, LoError) else problem) from None
-    if not identical(*runs):
+    if not np.array_equal(*runs, equal_nan=True):
         raise GraphError(
             f"{WHO}: started again with an empty state, the function goes another way; what a step must "
             f"remember belongs into state, not into globals, and randomness must be seeded inside"
