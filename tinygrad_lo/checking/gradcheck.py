@@ -16,14 +16,7 @@ import numpy as np
 from tinygrad_lo import options
 from tinygrad_lo.checking.culprit import kinked, wrong_elsewhere, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
-from tinygrad_lo.checking.measured import (
-    Measured,
-    direction_of,
-    directions,
-    index_of,
-    unless_outside,
-    wrong_ones,
-)
+from tinygrad_lo.checking.measured import Measured, direction_of, directions, index_of, or_else, wrong_ones
 from tinygrad_lo.checking.numerical import Keys, each
 from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, made_from, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
@@ -220,7 +213,7 @@ class Point(Measured):
     def terms(self, name: Any, direction: Array, x: float) -> float:
         """The largest term that a slope is a sum of: what each number of the graph moves."""
         h, subject = 1e-5 * max(1.0, x), self.subject
-        return unless_outside(
+        return or_else(
             lambda ahead: subject.moved(ahead, lambda: self.tape.largest_change(subject.call(), h)),
             {name: self.leaves[name] + h * direction},
             0.0,

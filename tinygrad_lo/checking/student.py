@@ -231,7 +231,7 @@ def must_repeat(who: str, what: str, first: Any, second: Any) -> None:
     if not np.array_equal(first, second, equal_nan=True):
         raise GraphError(
             f"{who}: the function gives another {what} when it is called again with the same input; is a "
-            f"gradient kept between the calls and added to, or something random? Start from zeros, seed inside"
+            f"gradient kept between calls and added to, or is something random? Start from zeros, seed inside"
         )
 
 

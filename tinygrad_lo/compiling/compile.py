@@ -18,15 +18,7 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.lanes import on_arrays
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import (
-    REFUSED,
-    Recorded,
-    difference,
-    evaluated,
-    is_input,
-    loss_number,
-    prints,
-)
+from tinygrad_lo.compiling.recorded import REFUSED, Recorded, difference, is_input, number_in, prints, says
 from tinygrad_lo.compiling.update import Landing, Update
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
@@ -243,7 +235,7 @@ class Compiler:
             raise recording.refused  # f has caught it, and went on without the number
         if isinstance(out, Data):
             raise GraphError(f"compile: {self.who} computes with its array arguments alone, without a tensor")
-        number = loss_number(self.who, out)
+        number = number_in(self.who, out)
         start(out, None, "compile")  # refuses what needs no gradient
         recording.copies = False
         with recording:
@@ -263,10 +255,8 @@ class Compiler:
         questions = recorded.guards.questions if first else {}
         if changed:
             self.changes = IN_A_ROW
-        elif questions and not evaluated(" and ".join(questions), recorded.names, args):
-            changed = [
-                words for asked, words in questions.items() if not evaluated(asked, recorded.names, args)
-            ]
+        elif questions and not says(" and ".join(questions), recorded.names, args):
+            changed = [words for asked, words in questions.items() if not says(asked, recorded.names, args)]
             self.changes += 1
         if changed and self.changes >= IN_A_ROW:
             what = changed[0]
@@ -306,7 +296,7 @@ class Compiler:
     def engine(self, args: tuple[Any, ...]) -> Answer:
         """What a program stands for: f, and the backward pass from its result."""
         out = self.f(*args)
-        number = loss_number(self.who, out)
+        number = number_in(self.who, out)
         leaves, grads, _ = sweep(out, start(out, None, "compile"))
         return number, leaves, grads
 

@@ -327,14 +327,14 @@ class Recorded:
 
 def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
     """What tells whether arrays have changed, by the expressions that read them; of large ones a sample."""
-    found = {reading: evaluated(reading, names, args) for reading in readings}
+    found = {reading: says(reading, names, args) for reading in readings}
     return {
         reading: checksum(x.flat[:: 1 + x.size // LOOKED_AT] if type(x) is ndarray else x)
         for reading, x in found.items()
     }
 
 
-def evaluated(expression: str, names: Mapping[str, Any], args: tuple[Any, ...]) -> Any:
+def says(expression: str, names: Mapping[str, Any], args: tuple[Any, ...]) -> Any:
     """The value of an expression over names and arguments; None where what it reads is gone."""
     try:
         return eval(expression, {**names, **{f"x{i}": value for i, value in enumerate(args)}})
@@ -383,7 +383,7 @@ def may_stop(line: Value) -> bool:
     return not draws(line) and (own or line.op in INDEXED)
 
 
-def loss_number(who: str, out: Any) -> Any:
+def number_in(who: str, out: Any) -> Any:
     """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
     if not isinstance(out, Node):
         raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")

@@ -11,15 +11,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine.disguise import without_items
 from tinygrad_lo.engine.graph import Array, Node, active, tick
 from tinygrad_lo.engine.machine import fast, numpy_names
-from tinygrad_lo.engine.machine.arguments import (
-    REAL,
-    as_data,
-    closed,
-    fitting,
-    left,
-    must_be_float,
-    number_of,
-)
+from tinygrad_lo.engine.machine.arguments import REAL, as_data, closed, fitting, left, need_float, number_of
 from tinygrad_lo.engine.machine.hooks import branch, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
@@ -59,7 +51,7 @@ class Tensor(Node):
             raise OptionError(f"requires_grad is True or False, got {requires_grad!r}; a name is name=...")
         self.needs = requires_grad
         if requires_grad:
-            must_be_float(data, self.value)
+            need_float(data, self.value)
         self.op = self.label = self.arrived = self.from_a = None
         self.stamp = self.spent = 0
         if name is not None:
@@ -129,7 +121,7 @@ class Tensor(Node):
                 f"{self.op.name}; use t.detach()"
             )
         if value:
-            must_be_float(self.value, self.value)
+            need_float(self.value, self.value)
         if value != bool(self.needs):
             # Graphs older than this moment have edges for the leaf as it was: they refuse to run.
             self.stamp = tick()
@@ -305,13 +297,9 @@ class Tensor(Node):
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
         """The root of the sum of squares along the axes, all by default; other orders as `np.linalg.norm`."""
         if axis is None and self.ndim > 1 and ord not in (None, "fro"):
-            t = spelled(self, "t")
-            write = (
-                f"np.linalg.norm({t}, {ord!r}), np.linalg.norm({t}.ravel(), {ord!r}) or {t}.norm(axis=...)"
-            )
-            raise UnsupportedError(
-                f"norm: ord={ord!r} of {self.ndim} axes means several things; write {write}"
-            )
+            t, what = spelled(self, "t"), f"norm: ord={ord!r} of {self.ndim} axes means several things"
+            either = f"np.linalg.norm({t}, {ord!r}), np.linalg.norm({t}.ravel(), {ord!r})"
+            raise UnsupportedError(f"{what}; write {either} or {t}.norm(axis=...)")
         return numpy_names.np_norm(self, ord, axis, keepdims)
 
     sum = reductions.sum

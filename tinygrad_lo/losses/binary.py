@@ -10,11 +10,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import in_single, relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
-from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require, weights_in
+from tinygrad_lo.losses.loss import inputs_of, loss, require, weights_in
 from tinygrad_lo.losses.probabilities import log_odds_of, probabilities, saturated
 from tinygrad_lo.options import number
 

@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, in_single, relu, softplus, where
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.indexing import columns_of, pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
@@ -24,16 +24,7 @@ from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
-from tinygrad_lo.losses.loss import (
-    base_of,
-    data_of,
-    entering,
-    first_place,
-    in_single,
-    loss,
-    require,
-    weights_in,
-)
+from tinygrad_lo.losses.loss import base_of, data_of, entering, first_place, loss, require, weights_in
 from tinygrad_lo.losses.probabilities import distribution, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 

@@ -20,7 +20,7 @@ from tinygrad_lo.engine.graph import Array, Node, tick
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import name_of, named, scoped
-from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats
+from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats, in_single
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
@@ -81,9 +81,7 @@ def loss(
     return decorate
 
 
-def by_place(
-    formula: Callable[..., Any], inputs: Any, options: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def by_place(formula: Callable[..., Any], inputs: Any, options: Any) -> tuple[Any, dict[str, Any]]:
     """The inputs in their places, also those that were given by name; and the options."""
     if misspelt := misnamed(formula, (), options):
         raise misspelt
@@ -204,11 +202,6 @@ def mismatch(who: str, names: tuple[str, ...], shapes: list[tuple[int, ...]]) ->
 def data_of(who: str, x: Any) -> Any:
     """A tensor, or an array of another library, as it is; all else as an array."""
     return x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))
-
-
-def in_single(x: Any) -> Any:
-    """float16 as float32, in which losses compute: float16 holds neither their squares nor their sums."""
-    return astype(x, np.float32) if x.dtype is HALF else x
 
 
 def entering(x: Any, name: str, beside: Any) -> Any:

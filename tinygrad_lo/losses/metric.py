@@ -13,7 +13,7 @@ from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import check, leave
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, floats, relu, where
+from tinygrad_lo.engine.ops.elementwise import HALF, floats, in_single, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -27,7 +27,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require
+from tinygrad_lo.losses.loss import inputs_of, loss, require
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")

@@ -12,11 +12,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, relu, sqrt
+from tinygrad_lo.engine.ops.elementwise import as_float, in_single, log, log1p, relu, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.ops.losses import log_cosh as log_cosh_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, require
+from tinygrad_lo.losses.loss import base_of, data_of, in_base, inputs_of, loss, require
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)

@@ -114,7 +114,7 @@ def memory(value: Array) -> tuple[Any, ...]:
     return (value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype))
 
 
-def must_be_float(given: Any, data: Array) -> None:
+def need_float(given: Any, data: Array) -> None:
     """Raise unless the data can carry a gradient, saying how to write what was given."""
     if data.dtype.kind == "f":
         return
