@@ -250,9 +250,8 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
     if count := nans(array):
-        raise NonFiniteError(
-            f"save: {who} holds {count} nan; nothing was written. lo.anomaly() names where nan began"
-        )
+        cure = "lo.anomaly() names where nan began"
+        raise NonFiniteError(f"save: {who} holds {count} nan; nothing was written. {cure}")
     return array
 
 

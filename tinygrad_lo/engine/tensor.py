@@ -116,10 +116,8 @@ class Tensor(Node):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if self.op is not None:
-            raise GraphError(
-                f"only leaves can be frozen, and {quoted(self, 'this tensor')} was computed by "
-                f"{self.op.name}; use t.detach()"
-            )
+            computed = f"{quoted(self, 'this tensor')} was computed by {self.op.name}"
+            raise GraphError(f"only leaves can be frozen, and {computed}; use t.detach()")
         if value:
             need_float(self.value, self.value)
         if value != bool(self.needs):
@@ -242,10 +240,8 @@ class Tensor(Node):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None and self.needs:
-            raise GraphError(
-                f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
-                f"by {self.op.name}; use y.detach()"
-            )
+            computed = f"{quoted(self, 'this tensor')} was computed by {self.op.name}"
+            raise GraphError(f"only leaf tensors can be copied or pickled, and {computed}; use y.detach()")
         return rebuild, (type(self), self.value, self.requires_grad, name_of(self), self.grad)
 
     backward = fast.run_backward

@@ -83,9 +83,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         w = weights_in(who, "pos_weight", plain_number(who, "pos_weight", pos_weight), z.dtype)
         if w.ndim and w.shape != z.shape[-1:]:
-            raise ShapeError(
-                f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
-            )
+            raise ShapeError(f"{who}: pos_weight has shape {w.shape}, the scores have {z.shape[-1:]} outputs")
         positive = positive * w
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
@@ -127,9 +125,6 @@ def squared_hinge(
 
 def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
     """max(0, Δ − y s), the labels checked."""
-    y = require(
-        y,
-        lambda x: np.abs(x) == 1,
-        lambda v, place: LabelError(f"{who}: label {v:g}{place}; allowed -1 and +1; use 2*y - 1 for 0/1"),
-    )
+    allowed = "allowed -1 and +1; use 2*y - 1 for 0/1"
+    y = require(y, lambda x: np.abs(x) == 1, lambda v, at: LabelError(f"{who}: label {v:g}{at}; {allowed}"))
     return relu(margin - y * score)

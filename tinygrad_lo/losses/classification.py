@@ -254,14 +254,8 @@ def nll(
     """
     w = None if class_weights is None else class_weights_of("nll", class_weights, log_probabilities)
     log_p, labels, weight, _ = labelled("nll", log_probabilities, labels, w, ignore_index)
-    log_p = require(
-        log_p,
-        lambda x: ~(x > 1e-6),
-        lambda v, place: DomainError(
-            f"nll: log-probability {v:g}{place} is above 0; pass log_softmax(scores), "
-            f"or scores to cross_entropy"
-        ),
-    )
+    text = "nll: log-probability {:g}{} is above 0; pass log_softmax(scores), or scores to cross_entropy"
+    log_p = require(log_p, lambda x: ~(x > 1e-6), lambda v, at: DomainError(text.format(v, at)))
     return terms(-named(pick(log_p, labels), "log p_y"), weight, weight)
 
 
@@ -326,10 +320,8 @@ def refuse_labels(who: str, wanted: tuple[int, ...], labels: Array) -> None:
     if labels.dtype.kind == "b":
         raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
     if labels.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{who}: labels must be integers, got {labels.dtype}; use .astype(int); "
-            f"for probabilities pass shape {wanted}"
-        )
+        cure = f"use .astype(int); for probabilities pass shape {wanted}"
+        raise DTypeError(f"{who}: labels must be integers, got {labels.dtype}; {cure}")
     if shape == (*rows, 1):
         cure = "labels[:, 0]" if len(rows) == 1 else "labels[..., 0]"
         raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use {cure}")
@@ -370,9 +362,7 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
             f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
         )
     w = weights_in(who, "class_weights", plain_number(who, "class_weights", weights), scores.dtype)
-    if w.shape != scores.shape[-1:]:
-        raise ShapeError(
-            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
-        )
+    if w.shape != (classes := scores.shape[-1:]):
+        raise ShapeError(f"{who}: class_weights must have shape {classes}, one a class, got {w.shape}")
     value = scores.value if isinstance(scores, Node) else scores
     return np.asarray(w, like=value) if foreign(value) else w

@@ -229,11 +229,8 @@ def weights_in(who: str, name: str, weights: Any, dtype: Any = float) -> Any:
     if w.dtype != dtype:
         with np.errstate(over="ignore"):
             w = astype(w, dtype)
-    return require(
-        w,
-        lambda w: (w >= 0) & (w < math.inf),
-        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {v}{place}"),
-    )
+    text = f"{who}: {name} must be finite and >= 0 in {dtype}, got"
+    return require(w, lambda w: (w >= 0) & (w < math.inf), lambda v, at: OptionError(f"{text} {v}{at}"))
 
 
 class Place(tuple[int, ...]):

@@ -46,10 +46,8 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
         if len(x.shape) != 2:
             raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
     if A.shape[1] != B.shape[1]:
-        raise ShapeError(
-            f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
-            f"have no distance, give both one length"
-        )
+        rows = f"rows of {A.shape[1]} and {B.shape[1]} numbers have no distance"
+        raise ShapeError(f"{who}: A {A.shape} vs B {B.shape}; {rows}, give both one length")
     return (in_single(A), in_single(B)), A.dtype is HALF
 
 
@@ -57,9 +55,8 @@ def distance_of(who: str, name: str, distance: Any) -> Any:
     """'squared', 'euclidean' or a function of two inputs."""
     if callable(distance) or distance in DISTANCES:
         return distance
-    raise OptionError(
-        f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
-    )
+    known = "'squared', 'euclidean' or a function of two inputs"
+    raise OptionError(f"{who}: distance must be {known}, got {distance!r}")
 
 
 @loss(inputs_of("anchor", "positive", "negative", last="features"), margin=MARGIN, distance=distance_of)
@@ -224,9 +221,7 @@ def semi_hard_negatives(
     p = require(
         chosen_from(integers(who, "positives", positives, y.shape, "rows")),
         lambda p: (p >= 0) & (p < len(x)),
-        lambda v, place: IndexingError(
-            f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
-        ),
+        lambda v, at: IndexingError(f"{who}: positives[{at[0]}] is {v}, but the rows are 0..{len(x) - 1}"),
     )
     p = require(
         p,
@@ -278,11 +273,8 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     if x.shape[0] == 0:
         raise ShapeError(f"{who}: no samples: the embeddings have shape {x.shape}")
     y = chosen_from(integers(who, "labels", labels, x.shape[:1], "rows"))
-    x = require(
-        x,
-        np.isfinite,
-        lambda v, place: NonFiniteError(f"{who}: the embeddings hold {v}{place}; distances need numbers"),
-    )
+    text = f"{who}: the embeddings hold {{}}{{}}; distances need numbers"
+    x = require(x, np.isfinite, lambda v, at: NonFiniteError(text.format(v, at)))
     y = check(
         y,
         lambda y: bool((y != y[0]).any()),
@@ -308,11 +300,9 @@ def apart(distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
         return norm(a - b, -1)
     assert callable(distance)
     d = distance(a, b)
-    if shape_of(d) != a.shape[:-1]:
-        raise ShapeError(
-            f"triplet: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
-            f"expected {a.shape[:-1]}, one number for each row"
-        )
+    if shape_of(d) != (rows := a.shape[:-1]):
+        returned = f"returned shape {shape_of(d)} for inputs of shape {a.shape}"
+        raise ShapeError(f"triplet: distance {returned}; expected {rows}, one number for each row")
     if not isinstance(d, Node) and any(isinstance(x, Node) and x.needs for x in (a, b)):
         raise GraphError(
             f"triplet: distance returned {type(d).__name__} for tensors that require gradients: it left "

@@ -61,11 +61,8 @@ def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "
 
 def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
     """Where log(1 + x) is finite; nan is not."""
-    return require(
-        x,
-        lambda x: x > -1,
-        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{place} of the {name}"),
-    )
+    text = f"{who}: log(1 + x) needs x > -1, got"
+    return require(x, lambda x: x > -1, lambda v, at: DomainError(f"{text} {v}{at} of the {name}"))
 
 
 @loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
@@ -186,13 +183,9 @@ def gaussian_nll(
 
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
-    v = data_of(who, variance)
+    v, text = data_of(who, variance), f"{who}: variance must be finite and > 0, got"
     if v.shape not in ((), r.shape):
-        raise ShapeError(
-            f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
-        )
-    return require(
-        as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
-        lambda x: (x > 0) & (x < math.inf),
-        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place}"),
-    )
+        expected = f"expected one number, or the prediction's shape {r.shape}"
+        raise ShapeError(f"{who}: variance has shape {v.shape}; {expected}")
+    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    return require(v, lambda x: (x > 0) & (x < math.inf), lambda v, at: DomainError(f"{text} {v}{at}"))

@@ -20,9 +20,7 @@ from tinygrad_lo.training.task import Rows, Task, as_arrays, held, still
 
 LOOKED_THROUGH = 256  # rows whose graph is looked at
 MOST_DEAD = 0.4  # share of a layer's units; of few units, some are dead by chance
-TOO_LARGE = (
-    3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
-)
+TOO_LARGE = 3.0  # an untrained loss beside that of scores of 0; the large weights of a good init give up to 2
 USUAL_RATIO = (1e-5, 0.3)  # about 1e-3, says CS231n; small models on little data take larger steps
 DISTINCT = 0.95  # share of different rows among those of training, or rows repeat by chance
 GREW = 10.0  # times the loss of the first epoch

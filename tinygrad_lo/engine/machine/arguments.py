@@ -73,11 +73,9 @@ def fitting(t: Node, value: Any, what: str) -> Array:
     who = quoted(t, "the tensor")
     if data.shape != t.value.shape:
         raise ShapeError(f"{what} shape {data.shape} != {t.value.shape} of {who}")
-    if data.dtype != t.value.dtype:
-        raise DTypeError(
-            f"{what} of dtype {data.dtype} for {who} of dtype {t.value.dtype}; "
-            f"convert with .astype('{t.value.dtype}')"
-        )
+    if data.dtype != (wanted := t.value.dtype):
+        cure = f"convert with .astype('{wanted}')"
+        raise DTypeError(f"{what} of dtype {data.dtype} for {who} of dtype {wanted}; {cure}")
     return data
 
 
@@ -140,12 +138,8 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 def foreign(value: Any) -> bool:
     """Whether this is an array of another library that speaks both of NumPy's protocols."""
-    kind = type(value)
-    return (
-        hasattr(kind, "__array_function__")
-        and hasattr(kind, "__array_ufunc__")
-        and not isinstance(value, (Node, ndarray, np.generic))
-    )
+    speaks = hasattr(type(value), "__array_function__") and hasattr(type(value), "__array_ufunc__")
+    return speaks and not isinstance(value, (Node, ndarray, np.generic))
 
 
 def from_nested(value: Any, who: str) -> Array:

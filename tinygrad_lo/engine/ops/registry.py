@@ -117,9 +117,7 @@ def must_be_rules(name: str, rules: Any) -> None:
     """One rule for each input, of one at least."""
     several = isinstance(rules, (list, tuple)) and len(rules) > 0
     if not several or not all(rule is None or callable(rule) for rule in rules):
-        raise OptionError(
-            f"define_op: {name} needs one rule (function or None) for each input, got {rules!r}"
-        )
+        raise OptionError(f"define_op: {name} needs one rule (function or None) an input, got {rules!r}")
 
 
 @public
