@@ -207,7 +207,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes of tensordot as two lists of ints from 0 up, whose sizes agree pair by pair."""
     if is_whole(axes):
-        if not 0 <= axes <= (most := min(len(m), len(n))):
+        most = min(len(m), len(n))
+        if not 0 <= axes <= most:
             raise ShapeError(f"tensordot: axes={axes} must be between 0 and {most} for shapes {m} and {n}")
         left, right = tuple(range(len(m) - axes, len(m))), tuple(range(axes))
     elif isinstance(axes, (tuple, list)) and len(axes) == 2:
@@ -221,7 +222,8 @@ def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list
         raise ShapeError(f"tensordot: {counts}; every axis needs a partner")
     for i, k in zip(left, right, strict=True):
         if m[i] != n[k]:  # also a size of 1, which einsum would stretch
-            raise ShapeError(f"tensordot: {m}, {n}: axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}")
+            sizes = f"axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}"
+            raise ShapeError(f"tensordot: {m} and {n}: {sizes}")
     return [i % len(m) for i in left], [k % len(n) for k in right]
 
 
