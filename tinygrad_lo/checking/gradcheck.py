@@ -80,9 +80,8 @@ def gradcheck(
     each(lambda part, keys: arrays.append(part), args)
     leaves = list(dict.fromkeys([*filter(is_leaf, arrays), *parameters]))
     if not leaves:
-        raise DTypeError(
-            f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
-        )
+        nothing = "nothing to differentiate by: no floating-point input and no params"
+        raise DTypeError(f"gradcheck: {nothing}{kinds(inputs)}")
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted_sum(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
@@ -276,10 +275,8 @@ class Comparison:
         for row, leaf, direction in failed:
             if point.right_aside(leaf, direction):  # any other mistake is one a step aside, too
                 row.verdict = "MEET"
-                row.note = (
-                    f"kinks meet: the slope is {row.numeric:.4g}, the engine gives {row.analytic:.4g}; "
-                    f"every rule is right"
-                )
+                slopes = f"the slope is {row.numeric:.4g}, the engine gives {row.analytic:.4g}"
+                row.note = f"kinks meet: {slopes}; every rule is right"
 
     def search(self, point: Point, verdicts: list[str]) -> list[Fault]:
         """The wrong rules of this graph."""
@@ -320,9 +317,8 @@ class Comparison:
                 f"no gradient reaches {op}, called at {line}, at this point: an untaken branch? try points=3"
                 for op, line, _ in [place for place, alive in self.reached.items() if not alive][-3:]
             ]
-        return notes + [
-            f"{text}, which shows large mistakes only; use float64" for text in [*self.narrow][:1]
-        ]
+        coarse = "which shows large mistakes only; use float64"
+        return notes + [f"{text}, {coarse}" for text in [*self.narrow][:1]]
 
 
 def parameters_of(params: Any) -> list[Any]:

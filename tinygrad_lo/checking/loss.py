@@ -280,10 +280,8 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: B
         for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
             bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
             if bad.size and work:
-                work.fail(
-                    "overflow",
-                    f"at {next(iter(batch))} of {size} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}",
-                )
+                at = f"at {next(iter(batch))} of {size}"
+                work.fail("overflow", f"{at} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}")
 
 
 def slopes(

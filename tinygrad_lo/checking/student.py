@@ -107,9 +107,8 @@ def numbers_of(who: str, what: str, value: Any, *, finite: bool = True) -> Array
     if value is None:
         raise DTypeError(f"{who}: {what} is None; does the function end with return?")
     if isinstance(value, Node):
-        raise DTypeError(
-            f"{who}: {what} is a Tensor; this checks NumPy functions, lo.gradcheck checks those of tensors"
-        )
+        instead = "this checks NumPy functions, lo.gradcheck checks those of tensors"
+        raise DTypeError(f"{who}: {what} is a Tensor; {instead}")
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{who}: {what} is a masked array, of which some elements have no value; fill them")
     try:
@@ -179,9 +178,8 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
         what = f"the gradient by {name}"
         g = numbers_of(who, what, value)
         if g.shape != data.shape:
-            raise ShapeError(
-                f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{shape_hint(data, g)}"
-            )
+            hint = shape_hint(data, g)
+            raise ShapeError(f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{hint}")
         slopes[name] = g
     return slopes
 
@@ -245,10 +243,8 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
         for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
             unchanged(who, name, before, after)
         if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
-            raise ShapeError(
-                f"{who}: the first thing returned has the shape of x, the second is one number; "
-                f"return (loss, gradient) in this order"
-            )
+            got = "the first thing returned has the shape of x, the second is one number"
+            raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
         value = position_of(who, "the loss", loss)
         wide_enough(who, "the loss", loss)
         results.append((value, gradient_of(who, x, leaves, gradient)))

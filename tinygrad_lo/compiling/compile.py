@@ -101,10 +101,8 @@ def positional(f: Callable[..., Any], who: str) -> inspect.Signature:
         raise OptionError(f"compile: {who} is built in and does not say what it takes") from error
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.kind is p.KEYWORD_ONLY and p.default is p.empty):
-            raise OptionError(
-                f"compile: {who} takes {p}, but a program has a fixed number of positional arguments; "
-                f"write them out"
-            )
+            fixed = "a program has a fixed number of positional arguments; write them out"
+            raise OptionError(f"compile: {who} takes {p}, but {fixed}")
     return inspect.Signature([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
 
 
@@ -205,9 +203,8 @@ class Compiler:
         with collector_off():
             number, program = self.program(wrapped)
             first, begun = program.first, program.recording.begun
-            recorded = Recorded(
-                program, guards, args, wrapped, self.due if self.check else None, self.run_engine, self.update
-            )
+            due = self.due if self.check else None
+            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine, self.update)
         leaves, grads = [leaf for leaf, _ in first], [g.copy() for _, g in first]
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
@@ -220,9 +217,8 @@ class Compiler:
     def finish(self, number: Any, leaves: list[Any], grads: list[Any], landing: Landing | None = None) -> Any:
         """Add the gradients; or with an optimizer, step."""
         if self.update is not None:
-            return (
-                landing.checked(number, grads) if landing else Landing(self.update, leaves).run(number, grads)
-            )
+            landing, known = landing or Landing(self.update, leaves), landing is not None
+            return landing.checked(number, grads) if known else landing.run(number, grads)
         births = [leaf.birth for leaf in leaves]
         deposit(dict(zip(births, leaves, strict=True)), dict(zip(births, grads, strict=True)))
         return number
@@ -287,10 +283,8 @@ class Compiler:
             )
         nested = isinstance(value, (list, tuple, dict))
         if nested and any(isinstance(part, (ndarray, Node)) for part in contents_of(value)):
-            raise OptionError(
-                f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
-                f"argument of its own"
-            )
+            what = f"the argument {name} is a {type(value).__name__} of arrays"
+            raise OptionError(f"compile: {what}; pass each array as an argument of its own")
         return value
 
     def engine(self, args: tuple[Any, ...]) -> Answer:
