@@ -74,9 +74,8 @@ class Optimizer:
             defaults = {name: option.default for name, option in options.items()}
             _, shared, raises = cleandoc(Optimizer.__doc__ or "").split("\n\n")
             rule = f"{rule_in_words(cls, defaults)}\n\n{shared}\n"
-            cls.__doc__ = completed(
-                cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule), raises, cls.options
-            )
+            text = cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule)
+            cls.__doc__ = completed(text, raises, cls.options)
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""

@@ -72,10 +72,8 @@ def parameters(task: Task, optimizer: Optimizer, total: Any) -> Iterator[str]:
     stepped = dict.fromkeys(held(optimizer))
     for p in dict.fromkeys([*mine, *reached]):
         if p not in stepped:
-            yield (
-                f"no group of {optimizer} holds {quoted(p, 'a parameter')}, so it stays as it is; give it to "
-                f"the optimizer, or freeze it"
-            )
+            outside = f"no group of {optimizer} holds {quoted(p, 'a parameter')}"
+            yield f"{outside}, so it stays as it is; give it to the optimizer, or freeze it"
     for p in stepped:
         if p.needs and p not in reached:
             yield (
@@ -144,10 +142,8 @@ def unusual_ratio(ratio: float, *, learned: bool) -> Iterator[str]:
     low, high = USUAL_RATIO
     if ratio > high or (ratio < low and not learned):
         way = "lower" if ratio > high else "raise"
-        yield (
-            f"after the first epoch a step changes the weights by {ratio:.2g} of their size; about 1e-3 is "
-            f"usual: {way} the learning rate"
-        )
+        what = f"after the first epoch a step changes the weights by {ratio:.2g} of their size"
+        yield f"{what}; about 1e-3 is usual: {way} the learning rate"
 
 
 def shared_rows(training: Rows, validation: Rows) -> Iterator[str]:

@@ -119,9 +119,8 @@ class Task:
         """The loss of a batch, penalty included, if it is a tensor."""
         loss = self.total(*batch)
         if not isinstance(loss, Node):
-            raise GraphError(
-                f"{self.who}: the loss is no tensor but {type(loss).__name__}: no parameter is in it"
-            )
+            kind = type(loss).__name__
+            raise GraphError(f"{self.who}: the loss is no tensor but {kind}: no parameter is in it")
         return loss
 
     def parameters(self, loss: Any) -> list[Any]:

@@ -145,10 +145,8 @@ def foreign(value: Any) -> bool:
 def from_nested(value: Any, who: str) -> Array:
     """A list or tuple of numbers as an array; ragged lists are refused with the two lengths."""
     if holds_tensor(value):
-        raise GraphError(
-            f"{who}: the list holds tensors, and an array made of it would leave the graph; "
-            f"use np.stack(...) or np.concatenate(...)"
-        )
+        why = "an array made of it would leave the graph; use np.stack(...) or np.concatenate(...)"
+        raise GraphError(f"{who}: the list holds tensors, and {why}")
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -349,9 +349,8 @@ def floats(who: str, *inputs: Any) -> list[Any]:
     Plain arrays take the dtype of the first tensor, or of the first input when there is none, so that
     float64 data beside float32 weights does not make everything float64. Integers would wrap.
     """
-    ready = (x is None or isinstance(x, Node) or foreign(x) for x in inputs)
     data = [
-        x if is_ready else np.asarray(plain(x, who))[()] for x, is_ready in zip(inputs, ready, strict=True)
+        x if x is None or isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))[()] for x in inputs
     ]
     firm = [x.value.dtype for x in data if isinstance(x, Node) and not x.plain]
     if not isinstance(data[0], Node) or data[0].plain:
