@@ -284,9 +284,7 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: B
                 work.fail("overflow", f"{at} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}")
 
 
-def slopes(
-    work: Homework, fn: Callable[..., Any], right: LossVariant, trials: list[Trial], judged: bool
-) -> None:
+def slopes(work: Homework, fn: Any, right: LossVariant, trials: list[Trial], judged: bool) -> None:
     """Check the gradient that the function returns against differences of its own loss."""
     batch, (gradient,) = trials[-1].batch, trials[-1].beside
     count = len(gradient) if isinstance(gradient, (list, tuple)) else 1

@@ -61,7 +61,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     elif (yours == START).all():
         work.fail("disconnected", f"your {name} does not move w: what it returns is w as it was")
     else:
-        explain_step(work, right, rates, yours, own_rate=own_rate)
+        explain_step(work, right, rates, yours, own_rate)
     return work
 
 
@@ -157,13 +157,11 @@ def multiple(yours: Array, right: Array) -> float | None:
     return ratio if other and walks_agree(yours, right, ratio) else None
 
 
-def explain_step(
-    work: Homework, right: StepVariant, rates: list[float], yours: Array, *, own_rate: bool
-) -> None:
+def explain_step(work: Homework, right: StepVariant, rates: list[float], yours: Array, own: bool) -> None:
     """Find the convention that the student's steps follow, and note it."""
     name, lr = right.name, right.options["lr"]
     matches, scaled = searched(right, rates, yours)
-    scaled = scaled if own_rate else []
+    scaled = scaled if own else []  # where the function has a learning rate of its own
     if matches:
         others = [f"it {' and '.join(variant.said)}" for variant in matches[1:2]]
         others += [

@@ -238,9 +238,7 @@ class Compiler:
             lanes = on_arrays(out, recording)
         return number, Program(out if lanes is None else lanes, recording)
 
-    def only_reads(
-        self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], first: bool = True
-    ) -> bool:
+    def only_reads(self, recorded: Recorded, before: Any, args: tuple[Any, ...], first: bool = True) -> bool:
         """Whether f has left alone what it reads. If not, again and again, it stays on the engine.
 
         What f fills at its first call only, such as a table of results, does not matter; an array is written

@@ -237,7 +237,5 @@ def no_derivative(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
 
 
 # Not in the table: it stands for a derivative that does not exist.
-THE_SAME = "The same values; the derivative is nan."
-undefined = quickest(
-    Op("undefined", lambda x, *_: +x, (no_derivative,), "+{0}", "{0}", THE_SAME), options=True
-)
+NAN = Op("undefined", lambda x, *_: +x, (no_derivative,), "+{0}", "{0}", "The same; its derivative is nan.")
+undefined = quickest(NAN, options=True)

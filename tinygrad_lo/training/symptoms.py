@@ -26,13 +26,9 @@ DISTINCT = 0.95  # share of different rows among those of training, or rows repe
 GREW = 10.0  # times the loss of the first epoch
 RELU = record(relu)
 # Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
-OF_SCORES = {
-    f.__name__
-    for f in (
-        losses.cross_entropy, losses.multiclass_hinge, losses.binary_cross_entropy_with_logits,
-        losses.hinge, losses.squared_hinge,
-    )
-}  # fmt: skip
+ENTROPIES = (losses.cross_entropy, losses.binary_cross_entropy_with_logits)
+MARGINS = (losses.multiclass_hinge, losses.hinge, losses.squared_hinge)
+OF_SCORES = {loss.__name__ for loss in (*ENTROPIES, *MARGINS)}
 
 
 def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
