@@ -19,7 +19,6 @@ from tinygrad_lo.options import is_whole, number, public, whole
 # OneCycleLR: the share of the steps that rise, and last rate / first rate; as PyTorch's defaults.
 RISING = 0.3
 LAST = 1e-4
-Factor = Callable[[int], float]  # of a step
 
 
 def glide(start: float, end: float, fraction: float) -> float:
@@ -254,7 +253,9 @@ class LambdaLR(Schedule):
     """
 
     @public
-    def __init__(self, opt: Optimizer, factor: Factor | Sequence[Factor]) -> None:
+    def __init__(
+        self, opt: Optimizer, factor: Callable[[int], float] | Sequence[Callable[[int], float]]
+    ) -> None:
         self.factors = list(factor) if isinstance(factor, (list, tuple)) else [factor]
         if not all(map(callable, self.factors)):
             raise OptionError(f"LambdaLR: factor must be a function of the step, or a list, got {factor!r}")
