@@ -28,14 +28,9 @@ DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than
 
 @public
 def save(
-    path: Any,
-    *,
-    model: Any = None,
-    optimizer: Any = None,
-    schedule: Any = None,
-    rng: np.random.Generator | None = None,
-    extra: Any = None,
-) -> None:
+    path: Any, *, model: Any = None, optimizer: Any = None, schedule: Any = None,
+    rng: np.random.Generator | None = None, extra: Any = None,
+) -> None:  # fmt: skip
     """Write a run to one safetensors file, from which `lo.load` continues to the same bits.
 
     `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose next
@@ -48,7 +43,7 @@ def save(
               array of a kind that safetensors lacks.  NonFiniteError: nan in a parameter or in a state.
               OSError: the folder is missing or cannot be written. The old file stays in every case.
     Example:
-        >>> import tempfile, tinygrad_lo as lo
+        >>> import tempfile
         >>> W = lo.Parameter([1.0, 2.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     lo.save(f"{folder}/run.safetensors", model=[W], extra={"epoch": 3})
@@ -70,13 +65,9 @@ def save(
 
 @public
 def load(
-    path: Any,
-    *,
-    model: Any = None,
-    optimizer: Any = None,
-    schedule: Any = None,
+    path: Any, *, model: Any = None, optimizer: Any = None, schedule: Any = None,
     rng: np.random.Generator | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Bring model, optimizer, schedule and generator to where `lo.save` found them; returns `extra`.
 
     All or nothing: if anything in the file is damaged or does not fit, all stays as it was. What is asked
@@ -87,7 +78,7 @@ def load(
               of another version; it lacks what is asked for; names, shapes, dtypes, classes or groups
               differ; a value is nan. Nothing was changed.  OptionError: as `lo.save`.
     Example:
-        >>> import tempfile, tinygrad_lo as lo
+        >>> import tempfile
         >>> W = lo.Parameter([1.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     lo.save(f"{folder}/run.safetensors", model=W, extra="the first")
@@ -259,9 +250,8 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
     if count := nans(array):
-        raise NonFiniteError(
-            f"save: {who} holds {count} nan; nothing was written. lo.anomaly() names where nan began"
-        )
+        cure = "lo.anomaly() names where nan began"
+        raise NonFiniteError(f"save: {who} holds {count} nan; nothing was written. {cure}")
     return array
 
 

@@ -41,7 +41,6 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
     Example:
-        >>> import tinygrad_lo as lo
         >>> x = lo.Parameter(2.0)
         >>> slope = lo.grad(x**3, x, create_graph=True)
         >>> float(lo.grad(slope, x))  # 6 x
@@ -81,10 +80,8 @@ def fitted(output: Node, target: Node, arrived: Births, allow_unused: bool) -> A
             return None
         # A derivative of what did reach it is constant as far as the target goes.
         if not any(node is target for node in behind(output)):
-            raise GraphError(
-                f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
-                f"allow_unused=True gives None"
-            )
+            names = quoted(target, "a tensor in wrt"), quoted(output, "the output")
+            raise GraphError("{} is not reached from {}; allow_unused=True gives None".format(*names))
         return np.zeros(target.value.shape, target.value.dtype)[()]
     if g.dtype != target.value.dtype:
         g = g.astype(target.value.dtype)
@@ -199,7 +196,6 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     Shapes:   f returns one number; the gradient has the argument's shape, or is a tuple of them.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
         >>> value, slope = lo.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
         >>> float(value), slope
         (5.0, array([2., 4.]))
@@ -220,7 +216,6 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     Shapes:   f: (*in) -> (*out); the result is (*out, *in).
     Raises:   GraphError: f's result does not depend on the argument.  OptionError: argnums is no int.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
         array([[2., 0.],
                [0., 4.]])
@@ -253,7 +248,6 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     At the edges: at a kink, see `grad`.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.hessian(lambda x: x[0] * x[0] * x[1])(np.array([1.0, 3.0]))
         array([[6., 2.],
                [2., 0.]])
@@ -274,7 +268,6 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     At the edges: at a kink, see `grad`.
     Raises:   ShapeError: v has another shape than x.
     Example:
-        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
         array([ 6., 12.])
     """

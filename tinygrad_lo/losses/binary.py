@@ -10,11 +10,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import in_single, relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
-from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require, weights_in
+from tinygrad_lo.losses.loss import inputs_of, loss, require, weights_in
 from tinygrad_lo.losses.probabilities import log_odds_of, probabilities, saturated
 from tinygrad_lo.options import number
 
@@ -34,7 +34,6 @@ def binary_cross_entropy(p: Any, y: Any, *, weights: Any = None, reduction: str 
     Raises:   DomainError: p or y is outside [0, 1].
     Source:   lectures 001 (reduction="batchmean") and 003; lecture 004 drops the minus sign, and sums.
     Example:
-        >>> import tinygrad_lo as lo
         >>> round(float(lo.losses.binary_cross_entropy([0.5], [1.0])), 4)  # ln 2
         0.6931
     """
@@ -69,7 +68,6 @@ def binary_cross_entropy_with_logits(
     Raises:   DomainError: y is outside [0, 1].  OptionError: unless pos_weight is finite and >= 0.
     Source:   lectures 001 (reduction="batchmean") and 004; as in PyTorch.
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.binary_cross_entropy_with_logits([0.0, 1e4], [1.0, 0.0], reduction="none").round(4)
         array([6.931e-01, 1.000e+04])
     """
@@ -85,9 +83,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         w = weights_in(who, "pos_weight", plain_number(who, "pos_weight", pos_weight), z.dtype)
         if w.ndim and w.shape != z.shape[-1:]:
-            raise ShapeError(
-                f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
-            )
+            raise ShapeError(f"{who}: pos_weight has shape {w.shape}, the scores have {z.shape[-1:]} outputs")
         positive = positive * w
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
@@ -103,7 +99,6 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduc
     Raises:   LabelError: y is not −1 or +1.
     Source:   lecture 003. Keras maps labels 0/1; optax takes them silently and wrongly.
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none")
         array([0.7, 0. , 1.8, 0. ])
     """
@@ -122,7 +117,6 @@ def squared_hinge(
     Raises:   LabelError: y is not −1 or +1.
     Source:   lecture 003.
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.squared_hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none").round(2)
         array([0.49, 0.  , 3.24, 0.  ])
     """
@@ -131,9 +125,6 @@ def squared_hinge(
 
 def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
     """max(0, Δ − y s), the labels checked."""
-    y = require(
-        y,
-        lambda x: np.abs(x) == 1,
-        lambda v, place: LabelError(f"{who}: label {v:g}{place}; allowed -1 and +1; use 2*y - 1 for 0/1"),
-    )
+    allowed = "allowed -1 and +1; use 2*y - 1 for 0/1"
+    y = require(y, lambda x: np.abs(x) == 1, lambda v, at: LabelError(f"{who}: label {v:g}{at}; {allowed}"))
     return relu(margin - y * score)

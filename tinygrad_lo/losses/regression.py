@@ -12,11 +12,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, relu, sqrt
+from tinygrad_lo.engine.ops.elementwise import as_float, in_single, log, log1p, relu, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.ops.losses import log_cosh as log_cosh_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, require
+from tinygrad_lo.losses.loss import base_of, data_of, in_base, inputs_of, loss, require
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -36,7 +36,6 @@ def mse(
     Source:   lecture 003 (its Σ from 0 to N means from 1). Lecture 001, 1/2m Σ‖h − y‖², is half=True,
               reduction="batchmean"; lecture 004 is reduction="batchmean". PyTorch and Keras have no half.
     Example:
-        >>> import tinygrad_lo as lo
         >>> float(lo.losses.mse([1.0, 2.0, 6.0], [1.0, 4.0, 5.0], reduction="sum"))
         5.0
     """
@@ -54,7 +53,6 @@ def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "
     At the edges: its slope at r = 0 is 0; everywhere else it is −1 or 1, however small r is.
     Source:   lecture 003; PyTorch's l1_loss.
     Example:
-        >>> import tinygrad_lo as lo
         >>> float(lo.losses.mae([1.0, 2.0, 6.0], [1.0, 4.0, 5.0]))
         1.0
     """
@@ -63,11 +61,8 @@ def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "
 
 def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
     """Where log(1 + x) is finite; nan is not."""
-    return require(
-        x,
-        lambda x: x > -1,
-        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{place} of the {name}"),
-    )
+    text = f"{who}: log(1 + x) needs x > -1, got"
+    return require(x, lambda x: x > -1, lambda v, at: DomainError(f"{text} {v}{at} of the {name}"))
 
 
 @loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
@@ -86,7 +81,6 @@ def msle(
     Raises:   DomainError: a value is not above −1.
     Source:   lecture 003, whose worked numbers are in base 10; Keras clips what is below 0 instead.
     Example:
-        >>> import tinygrad_lo as lo
         >>> [round(float(lo.losses.msle([20.0], [t], base=10)), 5) for t in (30.0, 10.0)]
         [0.02861, 0.07886]
     """
@@ -108,7 +102,6 @@ def huber(
               one of the inside. No overflow at |r| = 1e30 in float32.
     Source:   lecture 003; Huber 1964; PyTorch's huber_loss (its smooth_l1_loss is this divided by δ).
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.huber([1.0, 5.0], [0.0, 0.0], delta=2.0, reduction="none").tolist()
         [0.5, 8.0]
     """
@@ -125,7 +118,6 @@ def log_cosh(prediction: Any, target: Any, *, weights: Any = None, reduction: st
     At the edges: ½ r² near 0, to the last digits; |r| − log 2 far off, without overflow.
     Source:   as in Keras.
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.log_cosh([0.01, 1e4], [0.0, 0.0], reduction="none").round(7).tolist()
         [5e-05, 9999.3068528]
     """
@@ -146,7 +138,6 @@ def quantile(
     At the edges: its slope at r = 0 is 0, as that of mae; elsewhere 1 − q or −q.
     Source:   Koenker and Bassett 1978; scikit-learn's mean_pinball_loss(target, prediction, alpha=q).
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.quantile([1.0, 3.0], [2.0, 2.0], q=0.75, reduction="none").tolist()
         [0.75, 0.25]
     """
@@ -157,14 +148,9 @@ def quantile(
 
 @loss(PAIR, full=flag)
 def gaussian_nll(
-    prediction: Any,
-    target: Any,
-    *,
-    variance: Any = 1.0,
-    full: bool = True,
-    weights: Any = None,
+    prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, weights: Any = None,
     reduction: str = "mean",
-) -> Any:
+) -> Any:  # fmt: skip
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 
         L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance
@@ -178,7 +164,6 @@ def gaussian_nll(
     Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
               full=False by default and raises variances below 1e-6 to it.
     Example:
-        >>> import tinygrad_lo as lo
         >>> lo.losses.gaussian_nll([0.0, 1.0], [1.0, 1.0], variance=0.5, reduction="none").round(6)
         array([1.572365, 0.572365])
     """
@@ -198,13 +183,9 @@ def gaussian_nll(
 
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
-    v = data_of(who, variance)
+    v, text = data_of(who, variance), f"{who}: variance must be finite and > 0, got"
     if v.shape not in ((), r.shape):
-        raise ShapeError(
-            f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
-        )
-    return require(
-        as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
-        lambda x: (x > 0) & (x < math.inf),
-        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place}"),
-    )
+        expected = f"expected one number, or the prediction's shape {r.shape}"
+        raise ShapeError(f"{who}: variance has shape {v.shape}; {expected}")
+    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    return require(v, lambda x: (x > 0) & (x < math.inf), lambda v, at: DomainError(f"{text} {v}{at}"))

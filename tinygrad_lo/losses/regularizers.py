@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, in_single
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.errors import OptionError
-from tinygrad_lo.losses.loss import data_of, in_single, loss
+from tinygrad_lo.losses.loss import data_of, loss
 from tinygrad_lo.names import named_values
 from tinygrad_lo.options import flag, number
 
@@ -45,7 +45,6 @@ def l1(params: Any) -> Any:
               step, W ← sign(W) · max(0, |W| − lr · λ), in place of this term: `lo.optim.SGD(..., l1=λ)`.
     Source:   lectures 000 and 002.
     Example:
-        >>> import tinygrad_lo as lo
         >>> float(lo.losses.l1([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l1([[1.0, 0.0, 0.0, 0.0]]))
         (1.0, 1.0)
     """
@@ -63,7 +62,6 @@ def l2(params: Any, *, half: bool = False) -> Any:
     Units:    the weight's unit squared. Leave the biases out of the list, as the lectures do.
     Source:   lectures 000 and 002; half=True is lecture 004.
     Example:
-        >>> import tinygrad_lo as lo
         >>> float(lo.losses.l2([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l2([[0.0, 1.0, 0.0, 0.0]]))
         (0.25, 1.0)
     """
@@ -84,7 +82,6 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
     Source:   lectures 000 and 002; Zou and Hastie 2005. scikit-learn puts a ½ before its Σ W².
     Example:
-        >>> import tinygrad_lo as lo
         >>> float(lo.losses.elastic_net([[3.0, -4.0]], l1=10.0, l2=1.0))
         95.0
     """

@@ -49,7 +49,6 @@ class Module:
     Raises:   OptionError: a parameter in a set, which has no order, or on the class, whose instances
               would share it; two parameters of one dotted name.  UnsupportedError: no forward.
     Example:
-        >>> import tinygrad_lo as lo
         >>> class Scale(lo.nn.Module):
         ...     def __init__(self):
         ...         self.slope = lo.Parameter(2.0)
@@ -134,7 +133,6 @@ class Module:
 
         Raises:   OptionError: a tensor that is no `lo.Parameter`: frozen, it would not be listed any more.
         Example:
-            >>> import tinygrad_lo as lo
             >>> net = lo.nn.Sequential(lo.nn.Linear(2, 3).freeze(), lo.nn.Linear(3, 1))
             >>> [name for name, p in net.named_parameters() if p.requires_grad]
             ['1.weight', '1.bias']
@@ -282,9 +280,7 @@ def naming(begin: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
-NAMED_LEVELS = (
-    8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
-)
+NAMED_LEVELS = 8  # named at once; what lies deeper when it is asked: all at once would be quadratic
 
 
 def dotted(path: Route) -> str:

@@ -14,10 +14,9 @@ from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import first_of, named_leaves
 from tinygrad_lo.options import OptionReader, flag, guess, is_finite, number, pair, public, unknown, whole
 
+NOT_NEGATIVE = ("lr", "weight_decay", "dampening", "momentum_decay", "l1")
 READERS: dict[str, OptionReader] = {
-    **dict.fromkeys(
-        ("lr", "weight_decay", "dampening", "momentum_decay", "l1"), partial(number, at_least=0.0)
-    ),
+    **dict.fromkeys(NOT_NEGATIVE, partial(number, at_least=0.0)),
     **dict.fromkeys(("momentum", "decay", "rho"), partial(number, at_least=0.0, below=1.0)),
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
@@ -116,9 +115,8 @@ def params_of(who: str, group: Any) -> list[tuple[str | None, Any]]:
     pairs = named_leaves(who, group["params"])
     for i, (name, p) in enumerate(pairs):
         if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
-            raise OptionError(
-                f"{who}: entry {i}, {quoted(p, 'a parameter')}, does not require grad; use lo.Parameter"
-            )
+            which = f"entry {i}, {quoted(p, 'a parameter')},"
+            raise OptionError(f"{who}: {which} does not require grad; use lo.Parameter")
         if name is not None and name_of(p) is None:
             named(p, name)
     return pairs
@@ -135,7 +133,6 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
     Raises:   OptionError: a pattern matches no name; patterns is no dict of dicts, or names "params".
     Source:   the standard library's fnmatch.
     Example:
-        >>> import tinygrad_lo as lo
         >>> model = lo.nn.Sequential(lo.nn.Linear(2, 3), lo.nn.Linear(3, 1))
         >>> groups = lo.optim.parameter_groups(model, {"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}})
         >>> lo.optim.AdamW(groups, lr=1e-3)
@@ -148,9 +145,8 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
     """
     who = "parameter_groups"
     if not isinstance(patterns, Mapping) or not all(isinstance(x, Mapping) for x in patterns.values()):
-        raise OptionError(
-            f'{who}: patterns is a dict such as {{"*.bias": {{"weight_decay": 0.0}}}}, got {patterns!r}'
-        )
+        such = '{"*.bias": {"weight_decay": 0.0}}'
+        raise OptionError(f"{who}: patterns is a dict such as {such}, got {patterns!r}")
     pairs = params_of(who, {"params": model})
     names = [str(i) if name is None else name for i, (name, _) in enumerate(pairs)]
     for pattern, chosen in patterns.items():
@@ -184,7 +180,6 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     Raises:   OptionError: weight_decay is not finite and >= 0, or there are no parameters.
     Source:   lecture 001: regularize the weights W, not the offsets b.
     Example:
-        >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([[1.0, 2.0]], name="W"), lo.Parameter([0.0], name="b")
         >>> [(group["params"][0].name, group["weight_decay"]) for group in split_decay([W, b], 0.01)]
         [('W', 0.01), ('b', 0.0)]

@@ -139,7 +139,6 @@ def minimize(
               NonFiniteError: nan or inf at the start, or a loss of −inf.  UnsupportedError: without SciPy.
     Source:   Nocedal and Wright 2006, chapters 4 to 7; scipy.optimize.minimize.
     Example:
-        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([-1.0, 1.0])
         >>> result = lo.optim.minimize(lambda: ((w - 3.0) ** 2).sum(), w)
         >>> w.data, result.converged
@@ -164,9 +163,8 @@ def minimize(
     products = problem.curvature if method in CURVED else None
     try:
         with untouched(leaves):
-            found = optimize.minimize(
-                problem, problem.at, method=method, jac=True, hessp=products, tol=tolerance, options=limits
-            )
+            settings = {"method": method, "hessp": products, "tol": tolerance, "options": limits}
+            found = optimize.minimize(problem, problem.at, jac=True, **settings)
             loss = problem.lowest
             if any(x.dtype != float64 for x in problem.before):  # rounded, the loss is another one
                 problem.put(problem.best)

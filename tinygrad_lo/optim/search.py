@@ -34,12 +34,9 @@ class SearchResult:
 
 @public
 def random_search(
-    loss_of: Callable[[Any], Any],
-    sample: Callable[[np.random.Generator], Any],
-    steps: int,
-    *,
+    loss_of: Callable[[Any], Any], sample: Callable[[np.random.Generator], Any], steps: int, *,
     rng: Any = None,
-) -> SearchResult:
+) -> SearchResult:  # fmt: skip
     """Try `steps` random candidates and keep the best: strategy number one, a very bad idea.
 
     `sample(rng)` draws a candidate with the generator it is given, `loss_of(candidate)` is its loss, a
@@ -53,7 +50,6 @@ def random_search(
               number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample is not callable.
     Source:   lecture 002: 1000 random W for the linear classifier, 15.5 % accuracy.
     Example:
-        >>> import tinygrad_lo as lo
         >>> candidates = iter([3.0, 1.0, 2.0, 0.5])
         >>> result = lo.optim.random_search(lambda w: w**2, lambda rng: next(candidates), steps=4)
         >>> result.best, result.loss, result.history
