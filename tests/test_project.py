@@ -91,7 +91,7 @@ def test_the_top_level_is_tidy():
     ).stdout.split()
     if not tracked:
         pytest.skip("not a git checkout")
-    allowed = {"pyproject.toml", "conftest.py", "README.md", "tinygrad_lo", "tests", "examples", "docs"}
+    allowed = {"pyproject.toml", "README.md", "tinygrad_lo", "tests", "examples", "docs"}
     top = {name.split("/")[0] for name in tracked}
     assert {name for name in top if not name.startswith(".")} <= allowed
     assert not [name for name in tracked if Path(name).name == "utils.py"]
