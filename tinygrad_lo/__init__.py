@@ -2,7 +2,6 @@
 
 Tensors build a graph, losses are formulas on it, `backward()` brings the gradients, optimizers use
 them; `tree` and `draw` show the graph, `gradcheck` doubts it. Not related to the tinygrad project.
-Examples in docstrings take this import, and `import numpy as np`, as done.
 """
 
 import importlib

@@ -43,7 +43,7 @@ def save(
               array of a kind that safetensors lacks.  NonFiniteError: nan in a parameter or in a state.
               OSError: the folder is missing or cannot be written. The old file stays in every case.
     Example:
-        >>> import tempfile
+        >>> import tempfile, tinygrad_lo as lo
         >>> W = lo.Parameter([1.0, 2.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     lo.save(f"{folder}/run.safetensors", model=[W], extra={"epoch": 3})
@@ -78,7 +78,7 @@ def load(
               of another version; it lacks what is asked for; names, shapes, dtypes, classes or groups
               differ; a value is nan. Nothing was changed.  OptionError: as `lo.save`.
     Example:
-        >>> import tempfile
+        >>> import tempfile, tinygrad_lo as lo
         >>> W = lo.Parameter([1.0], name="W")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     lo.save(f"{folder}/run.safetensors", model=W, extra="the first")

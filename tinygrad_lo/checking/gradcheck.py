@@ -64,6 +64,7 @@ def gradcheck(
               NonFiniteError: f is nan or inf here.  GradcheckError: a rule raises.
     Source:   lecture 000: what finite differences are good for.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> print(lo.gradcheck(lambda x: (x**3).sum(), np.array([1.0, 2.0])))
         gradcheck passed: of 2 derivatives 2 agree, known to 1e-08 or better
           derivative by  analytic  numeric  rel. error  known to  verdict

@@ -117,6 +117,7 @@ def check_gradient(
               NonFiniteError: nan or inf.
     Source:   lecture 000: finite differences are there to check the calculus.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> def squares(x):
         ...     return np.mean(x**2), 2.0 * x
         >>> report = lo.check_gradient(squares, np.array([1.0, -2.0, 0.5, 3.0]))
@@ -305,6 +306,7 @@ def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str]
     filled in yet. A hint is looked up by the report's cause, or by words of what was said.
 
     Example:
+        >>> import tinygrad_lo as lo
         >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
         >>> grade("Square.", lambda: lo.check_gradient(lambda x: (x**2, x), 3.0), hints=hints)
         check_gradient FAILED

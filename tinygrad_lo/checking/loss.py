@@ -52,6 +52,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
               GraphError, NonFiniteError: as check_gradient, of the function.
     Source:   the conventions are those of lectures 000 to 004, of PyTorch and of Keras.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> report = lo.check_loss(lambda p, t: np.sum((p - t) ** 2), "mse")
         >>> print(report)
         check_loss as mse FAILED

@@ -38,6 +38,7 @@ def numerical_gradient(
               imaginary part (np.abs, comparisons, tensors).
     Source:   lecture 000, the finite-difference table with h = 1e-4.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.numerical_gradient(lambda w: (w * w).sum(), np.array([1.0, -2.0])).round(6)
         array([ 2., -4.])
     """

@@ -38,6 +38,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
               GraphError: started again, it goes another way.  NonFiniteError: nan or inf.
     Source:   the conventions are those of lecture 003, of PyTorch, Keras and optax.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> def rmsprop(w, g, state, t):
         ...     state["v"] = 0.9 * state.get("v", 0.0) + 0.1 * g**2
         ...     return w - 0.01 * g / np.sqrt(state["v"] + 1e-8)

@@ -80,6 +80,7 @@ def compile(
               or a value leaves the graph inside f (float(t), t.item(), .data), which could not be run again.
               StaleError: program and engine disagree, because f reads something that is not seen.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 2.0])
         >>> step = lo.compile(lambda x: ((w * x) ** 2).sum())
         >>> float(step(np.array([1.0, 0.5]))), w.grad

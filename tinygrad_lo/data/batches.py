@@ -27,6 +27,7 @@ def minibatches(*arrays: Any, batch_size: int, rng: Any = None, drop_last: bool 
               with drop_last.  OptionError: batch_size < 1.
     Source:   lecture 000: sample mini-batches without replacement; a pass over all data is an epoch.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> X, y = np.arange(6).reshape(3, 2), np.array([0, 1, 2])
         >>> for rows, labels in lo.data.minibatches(X, y, batch_size=2, rng=0):
         ...     print(rows.tolist(), labels)

@@ -1,6 +1,7 @@
 """The score tables of the slides: one image a row, one class a column, as losses take them.
 
 Example:
+    >>> import tinygrad_lo as lo
     >>> table = lo.data.lectures.cat_car_frog
     >>> lo.losses.multiclass_hinge(table.scores, table.labels, reduction="none").round(1)
     array([ 2.9,  0. , 12.9])

@@ -24,6 +24,7 @@ def pairs(labels: Any, *, rng: Any = None) -> tuple[Array, Array, Array]:
               integers.  ShapeError: other shapes, or no samples.  OptionError: rng is no generator.
     Source:   lecture 003.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> labels = np.array([5, 5, 7, 7])
         >>> i, j, y = lo.data.pairs(labels, rng=0)
         >>> len(y), bool(((labels[i] != labels[j]) == (y == 1)).all())
@@ -48,6 +49,7 @@ def triplets(labels: Any, *, rng: Any = None) -> tuple[Array, Array, Array]:
     Raises:   as pairs.
     Source:   lectures 001 and 003; FaceNet (Schroff et al. 2015) then takes the semi-hard among them.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> labels = np.array([5, 5, 7, 7])
         >>> anchor, positive, negative = lo.data.triplets(labels, rng=0)
         >>> bool((labels[anchor] == labels[positive]).all()), bool((labels[anchor] == labels[negative]).any())

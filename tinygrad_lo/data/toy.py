@@ -23,6 +23,7 @@ def two_moons(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Ar
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_moons, whose angles are evenly spaced; here drawn.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> np.bincount(lo.data.two_moons(100, noise=0.0, rng=0)[1])
         array([50, 50])
     """
@@ -43,6 +44,7 @@ def spirals(n: int, *, classes: int = 2, noise: float = 0.03, rng: Any = None) -
 
     Raises:   OptionError: classes < 2, n < classes, noise negative or not finite, rng no generator.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> np.bincount(lo.data.spirals(90, classes=3)[1])
         array([30, 30, 30])
     """
@@ -65,6 +67,7 @@ def circles(n: int, *, noise: float = 0.05, rng: Any = None) -> tuple[Array, Arr
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Source:   the shape of scikit-learn's make_circles with factor 1/2.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> X, y = lo.data.circles(100, noise=0.0)
         >>> bool(np.allclose(np.hypot(*X.T), np.where(y == 0, 1.0, 0.5)))
         True
@@ -86,6 +89,7 @@ def blobs(n: int, *, classes: int = 3, spread: float = 0.3, rng: Any = None) -> 
 
     Raises:   OptionError: classes < 2, n < classes, spread negative or not finite, rng no generator.
     Example:
+        >>> import tinygrad_lo as lo
         >>> X, y = lo.data.blobs(4, classes=2, spread=0.0, rng=0)
         >>> X[y == 0].round(9).tolist()
         [[1.0, 0.0], [1.0, 0.0]]
@@ -109,6 +113,7 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
 
     Raises:   OptionError: n < 2, noise negative or not finite, rng no generator.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> X, y = lo.data.xor(100, noise=0.0, rng=0)
         >>> bool(np.all((X[:, 0] * X[:, 1] < 0) == (y == 1)))
         True
@@ -135,6 +140,7 @@ def noisy_curve(
     Raises:   OptionError: n < 1, noise negative or not finite, interval not rising, rng no generator.
               ShapeError: the function gives another shape than it is given.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> x, y = lo.data.noisy_curve(5, function=np.square, noise=0.0, rng=0)
         >>> y.shape, bool((y == x * x).all())
         ((5, 1), True)

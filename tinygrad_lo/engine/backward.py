@@ -69,6 +69,7 @@ def backward(root: Node, seed: Any = None) -> None:
               ShapeError: the seed has another shape than the tensor.
               MutationError: a leaf was changed in place since the forward pass.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter(3.0)
         >>> y = w * w
         >>> y.backward()

@@ -41,6 +41,7 @@ def grad(output: Any, wrt: Any, create_graph: bool = False, allow_unused: bool =
               has several elements or needs no gradient.
               MutationError: a leaf's data is no longer what the forward pass saw.
     Example:
+        >>> import tinygrad_lo as lo
         >>> x = lo.Parameter(2.0)
         >>> slope = lo.grad(x**3, x, create_graph=True)
         >>> float(lo.grad(slope, x))  # 6 x
@@ -196,6 +197,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     Shapes:   f returns one number; the gradient has the argument's shape, or is a tuple of them.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> value, slope = lo.value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 2.0]))
         >>> float(value), slope
         (5.0, array([2., 4.]))
@@ -216,6 +218,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
     Shapes:   f: (*in) -> (*out); the result is (*out, *in).
     Raises:   GraphError: f's result does not depend on the argument.  OptionError: argnums is no int.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.jacobian(lambda x: x * x)(np.array([1.0, 2.0]))
         array([[2., 0.],
                [0., 4.]])
@@ -248,6 +251,7 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
     At the edges: at a kink, see `grad`.
     Raises:   GraphError: f's result does not depend on the argument, or has several elements.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.hessian(lambda x: x[0] * x[0] * x[1])(np.array([1.0, 3.0]))
         array([[6., 2.],
                [2., 0.]])
@@ -268,6 +272,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
     At the edges: at a kink, see `grad`.
     Raises:   ShapeError: v has another shape than x.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
         array([ 6., 12.])
     """

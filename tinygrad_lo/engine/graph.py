@@ -329,6 +329,7 @@ def no_grad() -> mode:
     by hand. Works as a decorator, too: `@lo.no_grad()`.
 
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter(3.0)
         >>> with lo.no_grad():
         ...     y = w * w

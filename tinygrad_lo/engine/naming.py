@@ -78,6 +78,7 @@ def named(x: T, name: str) -> T:
 
     Raises:   UnsupportedError: the name is not text.
     Example:
+        >>> import tinygrad_lo as lo
         >>> S = lo.named(lo.Parameter([1.0, 2.0]) * 3.0, "S")
         >>> S.name
         'S'
@@ -108,6 +109,7 @@ class scope(mode):
 
     Raises:   UnsupportedError: the name is not text.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter(2.0, name="w")
         >>> with lo.scope("regularization"):
         ...     loss = w * w

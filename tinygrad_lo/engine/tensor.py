@@ -30,6 +30,7 @@ class Tensor(Node):
     Raises:   DTypeError: text, objects, complex numbers; integers that should require a gradient.
               ShapeError: a ragged list.
     Example:
+        >>> import tinygrad_lo as lo
         >>> x = lo.Tensor([1.0, 2.0, 3.0], requires_grad=True)
         >>> (x * x).sum().backward()
         >>> x.grad
@@ -379,6 +380,7 @@ class Parameter(Tensor):
 
     Raises:   DTypeError: integers or booleans, which cannot carry a gradient.
     Example:
+        >>> import tinygrad_lo as lo
         >>> W = lo.Parameter([[1.0, 2.0], [3.0, 4.0]], name="W")
         >>> W.shape, W.requires_grad
         ((2, 2), True)

@@ -34,6 +34,7 @@ def binary_cross_entropy(p: Any, y: Any, *, weights: Any = None, reduction: str 
     Raises:   DomainError: p or y is outside [0, 1].
     Source:   lectures 001 (reduction="batchmean") and 003; lecture 004 drops the minus sign, and sums.
     Example:
+        >>> import tinygrad_lo as lo
         >>> round(float(lo.losses.binary_cross_entropy([0.5], [1.0])), 4)  # ln 2
         0.6931
     """
@@ -68,6 +69,7 @@ def binary_cross_entropy_with_logits(
     Raises:   DomainError: y is outside [0, 1].  OptionError: unless pos_weight is finite and >= 0.
     Source:   lectures 001 (reduction="batchmean") and 004; as in PyTorch.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.binary_cross_entropy_with_logits([0.0, 1e4], [1.0, 0.0], reduction="none").round(4)
         array([6.931e-01, 1.000e+04])
     """
@@ -99,6 +101,7 @@ def hinge(score: Any, y: Any, *, margin: float = 1.0, weights: Any = None, reduc
     Raises:   LabelError: y is not −1 or +1.
     Source:   lecture 003. Keras maps labels 0/1; optax takes them silently and wrongly.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none")
         array([0.7, 0. , 1.8, 0. ])
     """
@@ -117,6 +120,7 @@ def squared_hinge(
     Raises:   LabelError: y is not −1 or +1.
     Source:   lecture 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.squared_hinge([0.3, -2.0, 0.8, 1.5], [1, -1, -1, 1], reduction="none").round(2)
         array([0.49, 0.  , 3.24, 0.  ])
     """

@@ -96,6 +96,7 @@ def cross_entropy(
     Source:   lecture 000, whose 0.14 is in nats (its P(Y = k) means y); lecture 002, whose 0.89 is in base
               10, and 2.04 in nats; as in PyTorch.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.cross_entropy(np.array([[3.2, 5.1, -1.7]]), [0], base=10)), 2)
         0.89
     """
@@ -213,6 +214,7 @@ def multiclass_hinge(
               the loss is Δ (C − 1) with power=1 and combine="sum".
     Source:   lectures 000 (its Σ over i ≠ y means j) and 002; Weston and Watkins 1999. PyTorch divides by C.
     Example:
+        >>> import tinygrad_lo as lo
         >>> table = lo.data.lectures.cat_car_frog
         >>> lo.losses.multiclass_hinge(table.scores, table.labels, reduction="none").round(1)
         array([ 2.9,  0. , 12.9])
@@ -249,6 +251,7 @@ def nll(
               unless class_weights are finite and >= 0.
     Source:   lectures 001 and 004; as in PyTorch.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> round(float(lo.losses.nll(np.log([[0.25, 0.75]]), [0])), 4)  # ln 4
         1.3863
     """
@@ -278,6 +281,7 @@ def focal(
     Source:   Lin et al. 2017, eq. 5, of several classes. The paper divides the sum by the number of its
               positives. Torchvision takes a sigmoid for each class, with α = 0.25.
     Example:
+        >>> import tinygrad_lo as lo
         >>> round(float(lo.losses.focal([[0.0, 0.0]], [0])), 4)  # ¼ ln 2
         0.1733
     """

@@ -41,6 +41,7 @@ def information(p: Any, *, base: float = math.e) -> Any:
     Raises:   DomainError: a value is outside [0, 1].
     Source:   lecture 004 (its I ∝ 1/p means log 1/p); Shannon 1948.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.information([1.0, 0.5, 0.125], base=2).tolist()
         [0.0, 1.0, 3.0]
     """
@@ -61,6 +62,7 @@ def entropy(p: Any, *, base: float = math.e) -> Any:
     Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lecture 004; Shannon 1948. scipy.stats.entropy divides p by its sum instead of raising.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.entropy([0.5, 0.25, 0.25, 0.0], base=2))
         1.5
     """
@@ -83,6 +85,7 @@ def distribution_cross_entropy(p: Any, q: Any, *, base: float = math.e) -> Any:
     Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lecture 004.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.distribution_cross_entropy([0.5, 0.5, 0.0], [0.25, 0.5, 0.25], base=2))
         1.5
     """
@@ -107,6 +110,7 @@ def kl_divergence(
     Source:   lectures 003 and 004; Kullback and Leibler 1951. PyTorch's kl_div(log q, p) takes them in
               the other order and averages over all elements; its "batchmean" is this mean.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.kl_divergence([1.0, 0.0], [0.5, 0.5], base=2))
         1.0
     """
@@ -131,6 +135,7 @@ def kl_divergence_with_logits(
     Raises:   DomainError: a value is outside [0, 1], or a row does not sum to 1.
     Source:   lectures 003 and 004. PyTorch: kl_div(log_softmax(scores), p, reduction="batchmean").
     Example:
+        >>> import tinygrad_lo as lo
         >>> round(float(lo.losses.kl_divergence_with_logits([0.5, 0.5], [0.0, 800.0])), 3)  # 400 − log 2
         399.307
     """

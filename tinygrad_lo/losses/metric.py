@@ -78,6 +78,7 @@ def triplet(
     Source:   lecture 001 and FaceNet (Schroff et al. 2015, eq. 3): squared. Lecture 003 takes any D, with a
               margin g. PyTorch and optax are "euclidean"; PyTorch adds 1e-6 to each difference.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.triplet([[0.0, 0.0]], [[0.0, 1.0]], [[0.0, 1.5]], distance="euclidean"))
         0.5
     """
@@ -102,6 +103,7 @@ def contrastive(
     Raises:   LabelError: a label is not 0 or 1.  DTypeError: the labels are not integers.
     Source:   lecture 003; Hadsell, Chopra, LeCun 2006, eq. 4. Chainer has y = 1 for similar pairs.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.contrastive([[0.0]] * 2, [[0.5]] * 2, [0, 1], margin=2.0, reduction="none")
         array([0.125, 1.125])
     """
@@ -146,6 +148,7 @@ def cosine_similarity(a: Any, b: Any) -> Any:
               vectors, whose lengths are no numbers of the dtype.
     Source:   lecture 003. PyTorch divides by at least 1e-8 and so gives a zero vector a gradient of 1e8.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.cosine_similarity([[1.0, 0.0]] * 3, [[3.0, 4.0], [0.0, 2.0], [-5.0, 0.0]])
         array([ 0.6,  0. , -1. ])
     """
@@ -164,6 +167,7 @@ def pairwise_distance(A: Any, B: Any, *, distance: str = "euclidean") -> Any:
     At the edges: the slope at distance 0 is 0.
     Source:   lecture 003; torch.cdist(compute_mode="donot_use_mm_for_euclid_dist").
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.pairwise_distance([[0.0, 0.0]], [[3.0, 4.0], [0.0, 0.0]])
         array([[5., 0.]])
     """
@@ -183,6 +187,7 @@ def hard_negatives(embeddings: Any, labels: Any) -> Array:
               among the embeddings.  DTypeError: the labels are not integers.  ShapeError: other shapes.
     Source:   lecture 003 (the most similar of the wrong ones).
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.hard_negatives([[0.0], [1.0], [3.0], [9.0]], [0, 0, 1, 1])
         array([2, 2, 1, 1])
     """
@@ -210,6 +215,7 @@ def semi_hard_negatives(
     Source:   FaceNet (Schroff et al. 2015, section 3.2, squared distances). TensorFlow Addons ignores
               the margin here and falls back to the farthest negative.
     Example:
+        >>> import tinygrad_lo as lo
         >>> points = [[0.0], [1.0], [0.5], [1.2]]  # 0.5 is nearer to 0 than its positive 1
         >>> lo.losses.semi_hard_negatives(points, [0, 0, 1, 1], [1, 0, 3, 2], margin=1.0)
         array([3, 3, 0, 0])

@@ -36,6 +36,7 @@ def mse(
     Source:   lecture 003 (its Σ from 0 to N means from 1). Lecture 001, 1/2m Σ‖h − y‖², is half=True,
               reduction="batchmean"; lecture 004 is reduction="batchmean". PyTorch and Keras have no half.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.mse([1.0, 2.0, 6.0], [1.0, 4.0, 5.0], reduction="sum"))
         5.0
     """
@@ -53,6 +54,7 @@ def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "
     At the edges: its slope at r = 0 is 0; everywhere else it is −1 or 1, however small r is.
     Source:   lecture 003; PyTorch's l1_loss.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.mae([1.0, 2.0, 6.0], [1.0, 4.0, 5.0]))
         1.0
     """
@@ -81,6 +83,7 @@ def msle(
     Raises:   DomainError: a value is not above −1.
     Source:   lecture 003, whose worked numbers are in base 10; Keras clips what is below 0 instead.
     Example:
+        >>> import tinygrad_lo as lo
         >>> [round(float(lo.losses.msle([20.0], [t], base=10)), 5) for t in (30.0, 10.0)]
         [0.02861, 0.07886]
     """
@@ -102,6 +105,7 @@ def huber(
               one of the inside. No overflow at |r| = 1e30 in float32.
     Source:   lecture 003; Huber 1964; PyTorch's huber_loss (its smooth_l1_loss is this divided by δ).
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.huber([1.0, 5.0], [0.0, 0.0], delta=2.0, reduction="none").tolist()
         [0.5, 8.0]
     """
@@ -118,6 +122,7 @@ def log_cosh(prediction: Any, target: Any, *, weights: Any = None, reduction: st
     At the edges: ½ r² near 0, to the last digits; |r| − log 2 far off, without overflow.
     Source:   as in Keras.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.log_cosh([0.01, 1e4], [0.0, 0.0], reduction="none").round(7).tolist()
         [5e-05, 9999.3068528]
     """
@@ -138,6 +143,7 @@ def quantile(
     At the edges: its slope at r = 0 is 0, as that of mae; elsewhere 1 − q or −q.
     Source:   Koenker and Bassett 1978; scikit-learn's mean_pinball_loss(target, prediction, alpha=q).
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.quantile([1.0, 3.0], [2.0, 2.0], q=0.75, reduction="none").tolist()
         [0.75, 0.25]
     """
@@ -164,6 +170,7 @@ def gaussian_nll(
     Source:   lecture 004, a sum over the samples: reduction="sum". PyTorch's gaussian_nll_loss has
               full=False by default and raises variances below 1e-6 to it.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.losses.gaussian_nll([0.0, 1.0], [1.0, 1.0], variance=0.5, reduction="none").round(6)
         array([1.572365, 0.572365])
     """

@@ -45,6 +45,7 @@ def l1(params: Any) -> Any:
               step, W ← sign(W) · max(0, |W| − lr · λ), in place of this term: `lo.optim.SGD(..., l1=λ)`.
     Source:   lectures 000 and 002.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.l1([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l1([[1.0, 0.0, 0.0, 0.0]]))
         (1.0, 1.0)
     """
@@ -62,6 +63,7 @@ def l2(params: Any, *, half: bool = False) -> Any:
     Units:    the weight's unit squared. Leave the biases out of the list, as the lectures do.
     Source:   lectures 000 and 002; half=True is lecture 004.
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.l2([[0.25, 0.25, 0.25, 0.25]])), float(lo.losses.l2([[0.0, 1.0, 0.0, 0.0]]))
         (0.25, 1.0)
     """
@@ -82,6 +84,7 @@ def elastic_net(params: Any, *, l1: float, l2: float) -> Any:
     At the edges: the slope of l1 at a weight of 0 is 0. A strength of 0 leaves its sum out.
     Source:   lectures 000 and 002; Zou and Hastie 2005. scikit-learn puts a ½ before its Σ W².
     Example:
+        >>> import tinygrad_lo as lo
         >>> float(lo.losses.elastic_net([[3.0, -4.0]], l1=10.0, l2=1.0))
         95.0
     """

@@ -58,6 +58,7 @@ def relu(x: Any) -> Any:
     At the edges: the slope at 0 is 0; nan stays nan. A unit whose inputs are all negative is dead.
     Source:   lecture 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.relu([-2.0, 0.0, 3.0])
         array([0., 0., 3.])
     """
@@ -73,6 +74,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Any:
     Raises:   OptionError: a slope that is no finite number; for a learned one there is prelu.
     Source:   lecture 003; as in PyTorch.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.leaky_relu([-2.0, 0.0, 3.0], slope=0.25)
         array([-0.5,  0. ,  3. ])
     """
@@ -90,6 +92,7 @@ def prelu(x: Any, slope: Any) -> Any:
     Raises:   ShapeError: a slope that is neither one number nor one for each channel.
     Source:   lecture 003; He et al., Delving Deep into Rectifiers, 2015, eq. 1; as in PyTorch.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.prelu([[-2.0, -6.0]], lo.Parameter([0.25, 0.5])).numpy()
         array([[-0.5, -3. ]])
     """
@@ -114,6 +117,7 @@ def relu6(x: Any) -> Any:
     At the edges: the slope is 0 at 0 and at 6; nan stays nan.
     Source:   lecture 003; as in PyTorch, whose slopes at both bounds are 0, too.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.relu6([-2.0, 3.0, 8.0])
         array([0., 3., 6.])
     """
@@ -132,6 +136,7 @@ def crelu(x: Any, axis: int = -1) -> Any:
     Raises:   ShapeError: there is no such axis.
     Source:   lecture 003; Shang et al., Understanding and Improving CNNs via Concatenated ReLU, 2016.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.crelu([[-2.0, 3.0]])
         array([[0., 3., 2., 0.]])
     """
@@ -149,6 +154,7 @@ def elu(x: Any) -> Any:
     At the edges: the slope at 0 is 1, from both sides; the second derivative there is the left one, 1.
     Source:   Clevert et al., Fast and Accurate Deep Network Learning by ELUs, 2016, with α = 1.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.elu([-1000.0, 0.0, 3.0])
         array([-1.,  0.,  3.])
     """
@@ -166,6 +172,7 @@ def sigmoid(x: Any) -> Any:
     At the edges: exact in both tails; it only becomes 1 where no float is closer to the true value.
     Source:   lecture 003: it is monotonic, its gradient is not (1/4 at 0, nothing in the tails).
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.sigmoid([-1e4, 0.0, 1e4])
         array([0. , 0.5, 1. ])
     """
@@ -179,6 +186,7 @@ def tanh(x: Any) -> Any:
 
     Source:   lecture 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.tanh([-1e4, 0.0, 1e4])
         array([-1.,  0.,  1.])
     """
@@ -193,6 +201,7 @@ def softplus(x: Any) -> Any:
     At the edges: no overflow: x itself far to the right, e^x far to the left.
     Source:   lecture 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.softplus([-1e4, 0.0, 1e4]).round(3)
         array([0.00e+00, 6.93e-01, 1.00e+04])
     """
@@ -207,6 +216,7 @@ def softminus(x: Any) -> Any:
     At the edges: computed in the second form: the first is exactly 0 above x = 37.
     Source:   lecture 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> f"{lo.nn.softminus(40.0):.6g}"  # −e^(−40)
         '-4.24835e-18'
     """
@@ -225,6 +235,7 @@ def softmax(x: Any, axis: Any = -1) -> Any:
     Raises:   ShapeError: there is no such axis, or it is empty.
     Source:   lectures 000, 002 and 003; as exp(log_softmax(x)), as cross_entropy has it.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.softmax([3.2, 5.1, -1.7]).round(2)
         array([0.13, 0.87, 0.  ])
     """
@@ -243,6 +254,7 @@ def log_softmax(x: Any, axis: Any = -1) -> Any:
     Raises:   ShapeError: there is no such axis, or it is empty.
     Source:   lectures 000, 002 and 003.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.log_softmax([1e4, 0.0])
         array([     0., -10000.])
     """

@@ -49,6 +49,7 @@ class Module:
     Raises:   OptionError: a parameter in a set, which has no order, or on the class, whose instances
               would share it; two parameters of one dotted name.  UnsupportedError: no forward.
     Example:
+        >>> import tinygrad_lo as lo
         >>> class Scale(lo.nn.Module):
         ...     def __init__(self):
         ...         self.slope = lo.Parameter(2.0)
@@ -133,6 +134,7 @@ class Module:
 
         Raises:   OptionError: a tensor that is no `lo.Parameter`: frozen, it would not be listed any more.
         Example:
+            >>> import tinygrad_lo as lo
             >>> net = lo.nn.Sequential(lo.nn.Linear(2, 3).freeze(), lo.nn.Linear(3, 1))
             >>> [name for name, p in net.named_parameters() if p.requires_grad]
             ['1.weight', '1.bias']

@@ -27,6 +27,7 @@ class Conv2d(Module):
     Raises:   OptionError: as lo.nn.conv2d, and as Linear.  ShapeError: another layout, other channels.
     Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> net = lo.nn.Sequential(
         ...     lo.nn.Conv2d(1, 4, 3, padding="same", rng=0), lo.nn.ReLU(), lo.nn.MaxPool2d(2),
         ...     lo.nn.Flatten(), lo.nn.Linear(4 * 3 * 3, 2, rng=1),
@@ -120,6 +121,7 @@ class BatchNorm1d(BatchNorm):
               layout, other features; one value for each in training.
     Source:   as lo.nn.batch_norm.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.BatchNorm1d(1)([[1.0], [3.0]]).numpy().round(2).tolist()
         [[-1.0], [1.0]]
     """
@@ -136,6 +138,7 @@ class BatchNorm2d(BatchNorm):
     Raises:   as BatchNorm1d.
     Source:   as lo.nn.batch_norm.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.BatchNorm2d(3)(np.ones((2, 3, 4, 4))).shape
         (2, 3, 4, 4)
     """

@@ -46,6 +46,7 @@ def dropout(x: Any, p: float, *, training: bool = True, rng: Any = None) -> Any:
               lectures name two relatives that are not here: stochastic depth drops whole layers (Huang et al.
               2016), fractional pooling draws where the windows lie (Graham 2014, "Fractional Max-Pooling").
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> np.unique(lo.nn.dropout(np.ones(1000), 0.75, rng=0))
         array([0., 4.])
     """
@@ -89,6 +90,7 @@ def batch_norm(
     Source:   Ioffe and Szegedy 2015, algorithm 1; lectures 000 and 002. As in PyTorch σ² divides by n,
               the running variance by n − 1, and momentum is the weight of the new batch (Keras: of the old).
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.batch_norm([[1.0], [3.0]], weight=[2.0], bias=[5.0]).round(2).tolist()
         [[3.0], [7.0]]
     """
@@ -200,6 +202,7 @@ def conv2d(
               UnsupportedError: lazy arrays.
     Source:   LeCun et al., Gradient-Based Learning Applied to Document Recognition, 1998; as in PyTorch.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.conv2d(np.arange(6.0).reshape(1, 1, 2, 3), np.ones((1, 1, 2, 2)))
         array([[[[ 8., 12.]]]])
     """
@@ -252,6 +255,7 @@ def max_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
               UnsupportedError: lazy arrays.
     Source:   as in PyTorch, ties excepted.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.max_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
         array([[[[5., 7.]]]])
     """
@@ -269,6 +273,7 @@ def avg_pool2d(x: Any, size: Any, *, stride: Any = None, padding: Any = 0) -> An
     Raises:   as max_pool2d.
     Source:   LeCun et al. 1998 (subsampling); PyTorch, whose count_include_pad=False leaves padding out.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.avg_pool2d(np.arange(8.0).reshape(1, 1, 2, 4), 2)
         array([[[[2.5, 4.5]]]])
     """

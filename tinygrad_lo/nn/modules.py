@@ -84,6 +84,7 @@ class Linear(Module):
     Raises:   OptionError: sizes below 1, an unknown init, no float dtype.  ShapeError: other inputs.
     Source:   lectures 000 and 002 (there W x + b, columns); PyTorch keeps the weight transposed.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.Linear(2, 1, init=lambda shape, rng: [[3.0], [4.0]])([[1.0, 10.0]]).numpy()
         array([[43.]])
     """
@@ -132,6 +133,7 @@ class Sequential(Module):
     Raises:   OptionError: nothing to do; a class where an instance is meant; a function that brings
               parameters along unseen.  ShapeError: an index outside.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.ReLU(), lo.nn.Linear(16, 1))
         Sequential(
           (0) Linear 2 -> 16: 48 parameters
@@ -208,6 +210,7 @@ class Flatten(Module):
     Shapes:   x (N, ...); result (N, the product of the rest).
     Raises:   ShapeError: a single number, which has no samples.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.Flatten()(np.zeros((5, 3, 4, 4))).shape
         (5, 48)
     """
@@ -226,6 +229,7 @@ class Dropout(Module):
     Raises:   OptionError: p, the probability of dropping, is not in [0, 1]; rng is no generator.
     Source:   lectures 000 and 002.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> lo.nn.Dropout(0.75, rng=0).eval()(np.ones(3))
         array([1., 1., 1.])
     """
@@ -341,6 +345,7 @@ class PReLU(Module):
     Shapes:   x: any, or (N, channels, ...); slope () or (channels,).
     Raises:   OptionError: channels below 1, a slope that is no finite number, a dtype that is no float.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.nn.PReLU(slope=0.5)([-2.0, 3.0]).numpy()
         array([-1.,  3.])
     """

@@ -24,6 +24,7 @@ class Adam(Optimizer):
     Source:   lecture 003; Kingma and Ba 2015, algorithm 1; Reddi et al. 2018 for amsgrad, as in PyTorch
               (optax takes the maximum of v̂). Keras has √v + eps before the correction.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 1.0])
         >>> w.grad = [1000.0, -0.1]
         >>> Adam(w, lr=0.1).step()  # m̂ / √v̂ is the sign of g
@@ -93,6 +94,7 @@ class AdamW(Adam):
     Source:   Loshchilov and Hutter 2019, algorithm 2, with the decay multiplied by lr as in PyTorch
               and optax. Lecture 004 has weight decay as shrinking.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [1.0]
         >>> AdamW(w, lr=0.1, weight_decay=0.5).step()  # (1 − 0.1 · 0.5) · 1 − 0.1
@@ -120,6 +122,7 @@ class NAdam(Optimizer):
     Source:   Dozat 2016, with the schedule of μ as in PyTorch, which keeps Π in its default dtype;
               here it is a Python float.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [5.0]
         >>> NAdam(w, lr=0.1, betas=(0.0, 0.0)).step()  # no memory at all: the sign of g

@@ -40,6 +40,7 @@ class Adagrad(Optimizer):
     Source:   lecture 003; Duchi, Hazan, Singer 2011. Keras and optax have eps inside the root as the
               lecture; PyTorch is eps_inside_sqrt=False, eps=1e-10.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 1.0])
         >>> w.grad = [3.0, 0.01]
         >>> Adagrad(w, lr=0.5).step()  # the first step is lr, whatever the gradient
@@ -85,6 +86,7 @@ class RMSprop(Optimizer):
               centered. PyTorch and the lecture have eps outside the root, Keras and optax inside: a factor
               40 in the first step of gradients near 1e-6. PyTorch's decay (alpha) is 0.99.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [3.0]
         >>> RMSprop(w, lr=0.1, decay=0.75).step()  # g / √(0.25 g²) = 2
@@ -147,6 +149,7 @@ class Adadelta(Optimizer):
     Units:    Δ has the unit of w, which no other rule here gives it; lr is a pure number, 1 in the paper.
     Source:   lecture 003 names it; Zeiler 2012, algorithm 1. The same everywhere.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [3.0**0.5]
         >>> Adadelta(w, rho=0.75, eps=0.25).step()  # v = 0.75, u = 0: Δ = 0.5 / 1 · √3

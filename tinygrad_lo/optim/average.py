@@ -31,6 +31,7 @@ class Average:
     Source:   lecture 003, EWMA ← αx + (1−α) EWMA. RMSprop's γ, and the decay of PyTorch's
               get_ema_multi_avg_fn, weight the old value: decay = 1 − alpha.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([0.0], name="w")
         >>> average = lo.optim.Average([w], alpha=0.5)
         >>> w.data = [4.0]

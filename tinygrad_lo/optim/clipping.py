@@ -79,6 +79,7 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
               OptionError: max_norm <= 0 or nan; a list that is empty or has no gradient in it.
     Source:   Pascanu, Mikolov and Bengio 2013, algorithm 1. PyTorch divides by norm + 1e-6.
     Example:
+        >>> import tinygrad_lo as lo
         >>> W = lo.Parameter([1.0, 1.0])
         >>> W.grad = [3.0, 4.0]
         >>> lo.optim.clip_grad_norm(W, max_norm=1.0), W.grad.tolist()
@@ -114,6 +115,7 @@ def clip_grad_value(params: Any, limit: float) -> None:
               OptionError: limit <= 0 or nan; a list that is empty or has no gradient in it.
     Source:   torch.nn.utils.clip_grad_value_, which lets nan through and cuts inf.
     Example:
+        >>> import tinygrad_lo as lo
         >>> W = lo.Parameter([1.0, 1.0])
         >>> W.grad = [3.0, -0.5]
         >>> lo.optim.clip_grad_value(W, limit=1.0)

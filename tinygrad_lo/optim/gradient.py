@@ -46,6 +46,7 @@ class SGD(Optimizer):
               2013 for Nesterov; Parikh and Boyd 2014, Proximal algorithms, for l1. PyTorch is
               lr_in_velocity=False.
     Example:
+        >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
         >>> opt = SGD([{"params": [W], "weight_decay": 0.5}, {"params": [b]}], lr=0.1)
         >>> print(opt.formula())

@@ -133,6 +133,7 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
     Raises:   OptionError: a pattern matches no name; patterns is no dict of dicts, or names "params".
     Source:   the standard library's fnmatch.
     Example:
+        >>> import tinygrad_lo as lo
         >>> model = lo.nn.Sequential(lo.nn.Linear(2, 3), lo.nn.Linear(3, 1))
         >>> groups = lo.optim.parameter_groups(model, {"*.bias": {"weight_decay": 0.0}, "0.*": {"lr": 1e-4}})
         >>> lo.optim.AdamW(groups, lr=1e-3)
@@ -180,6 +181,7 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     Raises:   OptionError: weight_decay is not finite and >= 0, or there are no parameters.
     Source:   lecture 001: regularize the weights W, not the offsets b.
     Example:
+        >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([[1.0, 2.0]], name="W"), lo.Parameter([0.0], name="b")
         >>> [(group["params"][0].name, group["weight_decay"]) for group in split_decay([W, b], 0.01)]
         [('W', 0.01), ('b', 0.0)]

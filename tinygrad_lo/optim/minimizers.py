@@ -139,6 +139,7 @@ def minimize(
               NonFiniteError: nan or inf at the start, or a loss of −inf.  UnsupportedError: without SciPy.
     Source:   Nocedal and Wright 2006, chapters 4 to 7; scipy.optimize.minimize.
     Example:
+        >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([-1.0, 1.0])
         >>> result = lo.optim.minimize(lambda: ((w - 3.0) ** 2).sum(), w)
         >>> w.data, result.converged

@@ -33,6 +33,7 @@ class ReduceOnPlateau(Schedule):
               outside [0, 1], minimum above a group's lr, another mode.  NonFiniteError: a loss is nan or inf.
     Source:   torch.optim.lr_scheduler.ReduceLROnPlateau, whose threshold is wrong for losses below 0.
     Example:
+        >>> import tinygrad_lo as lo
         >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
         >>> schedule = lo.optim.ReduceOnPlateau(opt, factor=0.5, patience=1)
         >>> for loss in (3.0, 2.0, 2.0, 2.0):

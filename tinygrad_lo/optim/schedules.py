@@ -35,6 +35,7 @@ class StepLR(Schedule):
     Raises:   OptionError: every is not an int >= 1, factor is not finite or not > 0.
     Source:   the step decay of the field; torch.optim.lr_scheduler.StepLR (step_size, gamma).
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.StepLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), every=2, factor=0.5)
         >>> [schedule.lr(t, 0) for t in range(5)]
         [0.8, 0.8, 0.4, 0.4, 0.2]
@@ -67,6 +68,7 @@ class MultiStepLR(Schedule):
     Raises:   OptionError: at is not a rising list of ints >= 1, factor is not finite or not > 0.
     Source:   torch.optim.lr_scheduler.MultiStepLR (milestones, gamma).
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.MultiStepLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), at=[1, 3], factor=0.5)
         >>> [schedule.lr(t, 0) for t in range(4)]
         [0.8, 0.4, 0.4, 0.2]
@@ -94,6 +96,7 @@ class ExponentialLR(Schedule):
     Raises:   OptionError: factor is not finite or not > 0; the rate has outgrown the floats.
     Source:   torch.optim.lr_scheduler.ExponentialLR (gamma).
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.ExponentialLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), factor=0.5)
         >>> schedule.step()
         >>> schedule
@@ -117,6 +120,7 @@ class InverseLR(Schedule):
     Raises:   OptionError: rate is not finite or < 0.
     Source:   Keras' InverseTimeDecay; meets the conditions of Robbins and Monro 1951 (Σ lr = ∞, Σ lr² < ∞).
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.InverseLR(lo.optim.SGD(lo.Parameter(1.0), lr=1.0), rate=1.0)
         >>> [schedule.lr(t, 0) for t in (0, 1, 3)]
         [1.0, 0.5, 0.25]
@@ -139,6 +143,7 @@ class CosineLR(Schedule):
     Raises:   OptionError: steps is not an int >= 1; minimum is not finite, < 0, or above a group's lr.
     Source:   Loshchilov and Hutter 2017, eq. 5. PyTorch's CosineAnnealingLR climbs again after `steps`.
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.CosineLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=2)
         >>> [round(schedule.lr(t, 0), 12) for t in range(4)]
         [0.8, 0.4, 0.0, 0.0]
@@ -165,6 +170,7 @@ class WarmupLR(Schedule):
     Raises:   OptionError: steps is not an int >= 1.
     Source:   Goyal et al. 2017, gradual warm-up. PyTorch: LinearLR(opt, 1 / steps, total_iters=steps − 1).
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.WarmupLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), steps=4)
         >>> [round(schedule.lr(t, 0), 12) for t in range(5)]
         [0.2, 0.4, 0.6, 0.8, 0.8]
@@ -196,6 +202,7 @@ class OneCycleLR(Schedule):
     Source:   Smith and Topin 2018. PyTorch's OneCycleLR starts from peak / 25 instead of the group's
               lr, and moves the momentum unless cycle_momentum=False.
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.OneCycleLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.1), peak=0.5, steps=10)
         >>> [round(schedule.lr(t, 0), 12) for t in range(3)]
         [0.1, 0.3, 0.5]
@@ -247,6 +254,7 @@ class LambdaLR(Schedule):
     Raises:   OptionError: factor is no function, is missing for a group, or gives no finite number >= 0.
     Source:   torch.optim.lr_scheduler.LambdaLR.
     Example:
+        >>> import tinygrad_lo as lo
         >>> schedule = lo.optim.LambdaLR(lo.optim.SGD(lo.Parameter(1.0), lr=0.8), lambda t: 1 / (1 + t))
         >>> [schedule.lr(t, 0) for t in (0, 1, 3)]
         [0.8, 0.4, 0.2]
@@ -288,6 +296,7 @@ class SequentialLR(Schedule):
               the loss; steps are not ints >= 0.
     Source:   torch.optim.lr_scheduler.SequentialLR, which takes milestones (the sums of our steps).
     Example:
+        >>> import tinygrad_lo as lo
         >>> opt = lo.optim.SGD(lo.Parameter(1.0), lr=0.8)
         >>> warmup, halve = lo.optim.WarmupLR(opt, 2), lo.optim.ExponentialLR(opt, 0.5)
         >>> schedule = lo.optim.SequentialLR(opt, [(warmup, 2), (halve, 3)])

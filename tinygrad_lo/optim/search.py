@@ -50,6 +50,7 @@ def random_search(
               number.  OptionError: steps is not an int >= 1.  DTypeError: loss_of or sample is not callable.
     Source:   lecture 002: 1000 random W for the linear classifier, 15.5 % accuracy.
     Example:
+        >>> import tinygrad_lo as lo
         >>> candidates = iter([3.0, 1.0, 2.0, 0.5])
         >>> result = lo.optim.random_search(lambda w: w**2, lambda rng: next(candidates), steps=4)
         >>> result.best, result.loss, result.history

@@ -153,6 +153,7 @@ class EarlyStop:
     Raises:   OptionError: patience is no int >= 0, minimum_change < 0, no mode where it must be said.
     Source:   Prechelt 1998, "Early stopping, but when?".
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.training.EarlyStop("validation accuracy", patience=3, mode="max")
         EarlyStop('validation accuracy', patience=3, mode='max')
     """

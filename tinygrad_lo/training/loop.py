@@ -68,6 +68,7 @@ def fit(
               What model, loss and optimizer raise, with a note that tells epoch and batch.
     Source:   the loop of lecture 000; CS231n, "Babysitting the learning process"; Keras's fit.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.seed(0)
         >>> X, y = lo.data.two_moons(200, noise=0.1)
         >>> net = lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.Tanh(), lo.nn.Linear(16, 2))

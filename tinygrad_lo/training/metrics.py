@@ -31,6 +31,7 @@ def accuracy(scores: Any, labels: Any, *, threshold: float = 0.0) -> float:
     Warns:    all of single scores lie between 0 and 1, as probabilities do, and the threshold is 0.
     Source:   lecture 000: the fraction of correct predictions.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.training.accuracy([[3.0, 5.0], [2.0, 1.0]], [1, 1])
         0.5
     """

@@ -78,6 +78,7 @@ def check_setup(
     Raises:   OptionError, ShapeError: as lo.fit.
     Source:   CS231n, "Learning: sanity checks and babysitting the learning process".
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.seed(0)
         >>> net = lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.Tanh(), lo.nn.Linear(16, 2))
         >>> report = lo.training.check_setup(net, lo.losses.cross_entropy, lo.data.two_moons(100))
@@ -202,6 +203,7 @@ def learning_rate_range(
     Raises:   OptionError: low >= high, steps < 10, optimizer is no class of lo.optim; ShapeError as lo.fit.
     Source:   Smith 2017, "Cyclical learning rates", section 3.3.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.seed(0)
         >>> net = lo.nn.Sequential(lo.nn.Linear(2, 16), lo.nn.ReLU(), lo.nn.Linear(16, 2))
         >>> rates = lo.training.learning_rate_range(net, lo.losses.cross_entropy, lo.data.two_moons(200))

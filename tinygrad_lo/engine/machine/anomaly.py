@@ -35,6 +35,7 @@ def anomaly() -> mode:
               MutationError: (in backward) an array was written into after an op had used it.
 
     Example:
+        >>> import tinygrad_lo as lo
         >>> with lo.anomaly():
         ...     lo.Parameter([1.0, 0.0]).log()
         Traceback (most recent call last):

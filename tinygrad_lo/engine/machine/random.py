@@ -20,6 +20,7 @@ def seed(n: int) -> None:
 
     Raises:   OptionError: n is not an int >= 0.
     Example:
+        >>> import tinygrad_lo as lo
         >>> lo.seed(1)
         >>> [len(batch) for (batch,) in lo.data.minibatches([1, 2, 3], batch_size=2)]
         [2, 1]

@@ -140,6 +140,7 @@ def define_op(
               ShapeError, DTypeError: (when called) a rule returned a shape that does not fit its input,
               or the forward or a rule no numbers.
     Example:
+        >>> import numpy as np, tinygrad_lo as lo
         >>> cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * 3 * x**2])
         >>> w = lo.Parameter(2.0)
         >>> cube(w).backward()
