@@ -138,7 +138,7 @@ def test_the_call_in_the_script_is_the_mean_of_the_points(key, margin):
 def test_the_graph_of_the_hinge_has_the_slide_s_values():
     rows = classifier.graph_of("svm", 1.0).rows
     assert [f"{row['name']} = {row['formula']}" for row in rows[1:]] == [
-        "s_y = s[i, yᵢ]", "m = s − s_y + 1", "margins = max(0, m) × j≠y", "Lᵢ = Σ margins",
+        "s_y = s[i, yᵢ]", "m = s − s_y + 1", "margins = max(0, m) × (j ≠ y)", "Lᵢ = Σ margins",
     ]  # fmt: skip
     assert [row["cells"] for row in rows] == [3, 1, 3, 3, 1]
     assert [[wire["from"] for wire in row["wires"]] for row in rows] == [[], [0], [0, 1], [2], [3]]

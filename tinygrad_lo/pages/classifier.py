@@ -32,7 +32,7 @@ from tinygrad_lo.losses.regularizers import l1, l2
 from tinygrad_lo.pages.graph import Graph, graph
 
 CLASSES = 3
-MARGINS = (0.5, 1.0, 2.0)
+DELTAS = (0.5, 1.0, 2.0)
 # In the order in which they are loaded.
 SCRIPTS = "numbers state model history plane equation graph table share lesson question main"
 INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as it was recorded
@@ -63,7 +63,7 @@ class Offer:
     @property
     def margins(self) -> tuple[float | None, ...]:
         """The margins that programs are printed for."""
-        return MARGINS if self.has_margin else (None,)
+        return DELTAS if self.has_margin else (None,)
 
     @property
     def python(self) -> str:
@@ -130,7 +130,7 @@ def data() -> dict[str, Any]:
             for key, offer in LOSSES.items()
         },
         "regularizers": {key: formula for key, (_, formula) in REGULARIZERS.items()},
-        "margins": MARGINS,
+        "margins": DELTAS,
         "datasets": datasets(),
         "tables": {"slide": lectures.cat_car_frog.scores.tolist()},
     }
