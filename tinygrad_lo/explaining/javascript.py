@@ -319,7 +319,7 @@ class Script(Printer):
         if places == list(range(math.prod(first))) and shape and moved[0] != "[":
             return f"reshape({moved}, {shape})"
         more = f", {literals(filler)}" if filler else ""
-        return f"take({moved}, {self._index(places)}, {shape}{more})"
+        return f"taken({moved}, {self._index(places)}, {shape}{more})"
 
     def _at_indices(self, line: Value) -> str:
         """Elements at indices that are inputs, or put back to there."""
@@ -332,7 +332,7 @@ class Script(Printer):
         ]
         places = f"places({', '.join([self._index(base), *lists])})"
         args = f"({self._operand(x)}, {places}, {list(line.shape)})"
-        return f"take{args}" if line.op is GATHER else f"add_at{args}"
+        return f"taken{args}" if line.op is GATHER else f"add_at{args}"
 
     def _index(self, places: list[int]) -> str:
         """A list of places: short where it is used, long before the function."""

@@ -104,7 +104,7 @@ function reshape(x, shape) {
 }
 
 // Elements from their places; from place -1 comes the filler.
-function take(x, places, shape, filler = 0) {
+function taken(x, places, shape, filler = 0) {
   const parts = Array.isArray(x) ? x.flatMap(part => [...flat(part)]) : flat(x);
   return array(shape, Float64Array.from(places, place => place < 0 ? filler : parts[place]));
 }
