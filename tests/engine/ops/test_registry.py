@@ -194,7 +194,7 @@ def test_the_op_is_drawn_by_its_symbol_and_spelling(define):
     assert TABLE["plain_cube"].spelling == "plain_cube({0})"
     w = lo.Parameter(2.0, name="w")
     assert lo.tree(cube(w)).splitlines()[0] == "L = w³ = 8"
-    assert lo.tree(plain(w)).splitlines()[0] == "v1 = plain_cube(w) = 8"
+    assert lo.tree(plain(w)).splitlines()[0] == "L = plain_cube(w) = 8"
 
 
 def test_an_op_under_no_grad_scope_and_anomaly(define):
