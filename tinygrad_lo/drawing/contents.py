@@ -67,6 +67,10 @@ class DrawnBox:
     gradients: list[Array] = field(default_factory=list)  # by its parameters; without these, by its outputs
     numeric: list[Numeric] = field(default_factory=list)
     wrong: bool = False  # a gradient check found the rule of one of its ops wrong
+    formula: str = ""  # of a stack, as it stands in a circuit
+    given: bool = False  # whether the user or a loss named the values of a stack
+    lanes: int = 0  # of equal values drawn once, how many these are; 0: it is no stack
+    times: int = 1  # how many in each turn of the loops around it
 
 
 @dataclass(slots=True)
@@ -89,6 +93,7 @@ class Edge:
     slope: Array | None = None  # the local derivative, between scalars
     formula: str = ""  # what the head's gate sends back along it: `Xᵀ @ ∂L/∂S`
     count: int = 1  # how many edges of the graph it stands for
+    carried: bool = False  # to the next turn of a loop
 
 
 @dataclass(slots=True)
@@ -110,6 +115,11 @@ class Contents:
     shown: dict[int, str] = field(default_factory=dict)
     # By the place of its head and which input it is, the edge that an edge of the graph is drawn as.
     wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
+
+    @property
+    def folded(self) -> bool:
+        """Whether equal values are drawn once."""
+        return any(group.lanes for group in self.groups)
 
     @property
     def boxed(self) -> int:

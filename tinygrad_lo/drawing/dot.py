@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
-from tinygrad_lo.drawing.styles.cards import Cards, Overview
+from tinygrad_lo.drawing.styles.cards import Cards, Folded, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.style import Look, Style, cell, font, row, table, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
 
-STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview}
+STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview, "folded": Folded}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
 THINNEST = 0.8  # of edges, in points
@@ -94,7 +94,9 @@ def edge_lines(style: Style) -> list[str]:
         parts = [f'id="{edge.id}" tooltip="{between}{about_edge(edge, style.look.digits)}"']
         if contents.differentiated:
             parts.append(width(edge, top, style))
-        if edge.count > 1:
+        if edge.carried:
+            parts.append(f"constraint=false label=<{font('&#160;next turn', style.colors.muted)}>")
+        elif edge.count > 1 and not contents.folded:
             parts.append(f"label=<{font(f'&#160;{edge.count} edges', style.colors.muted)}>")
         elif edge.slope is not None and style.labelled:
             parts.append(f"label=<<I>&#160;×{number(edge.slope, style.look.digits)}</I>>")
@@ -147,7 +149,9 @@ def left_out(contents: Contents) -> list[str]:
         notes.append(f"the {boxed + alone} {near}of {total} values")
     elif boxed:
         notes.append(f"{total} values")
-    if boxed:
+    if contents.folded:
+        notes.append("equal parts drawn once")
+    elif boxed:
         boxes = len(contents.groups)
         notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
     return notes

@@ -20,8 +20,9 @@ from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
 from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.dot import STYLES, dot_text
-from tinygrad_lo.drawing.passes.collapse import related
+from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
+from tinygrad_lo.drawing.passes.fold import fold
 from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
@@ -104,20 +105,26 @@ def draw(
         return dot_text(contents, look, name if title is None else title, style, verdict)
 
     # An overview runs from left to right: wide tables would make it a scroll.
-    cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
+    cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
     look = Look(COLORS[theme, palette], cells, digits)
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
-    overview = style == "overview"
-    if style == "auto" and len(related(names.nodes, focus)) > limit:
-        overview = any(scopes(names.nodes).values())
-    contents = collect(names, gradient=gradient, max_nodes=limit, overview=overview, focus=focus)
+    nodes, paths = names.nodes, scopes(names.nodes)
+    is_large = style == "auto" and len(related(nodes, focus)) > limit
+    overview = style == "overview" or (is_large and any(paths.values()))
+    choice = choose(nodes, paths, limit, focus, overview=overview)
+    if style == "folded" or (is_large and choice.cut):
+        folded = fold(names, paths, limit, focus)
+        if style == "folded" or folded.boxes:
+            choice = folded
+    contents = collect(names, choice, gradient=gradient, focus=focus)
     if style == "auto":
         arrays = any(np.ndim(value.data) for value in contents.values)
-        style = "overview" if contents.groups else "cards" if arrays else "circuit"
+        plain = "overview" if contents.groups else "cards" if arrays else "circuit"
+        style = "folded" if contents.folded else plain
     return contents, style
 
 

@@ -68,11 +68,10 @@ def items_of(nodes: list[Node]) -> list[Item]:
     """One item for each value; the sums that are only the beginning of a longer one are members of that."""
     inner = sums_inside(nodes)
     items: dict[int, Item] = {}
-    begun: dict[int, tuple[list[Item], list[Node]]] = {}
+    begun: dict[int, tuple[list[Item | None], list[Node]]] = {}
     for node in nodes:
         inputs = [None if p is None else items.get(p.birth) for p in node.parents]
-        operands = inputs
-        members = [node]
+        operands, members = inputs, [node]
         first = node.parents[0] if node.op is ADD else None
         if first is not None and first.birth in begun:
             terms, members = begun.pop(first.birth)
@@ -186,16 +185,15 @@ class Trace:
             if at <= high and low < max(at, first) + period:
                 turns = (end - at) // period
                 lacks = max(first - at, 0)
-                choices.append((-turns, lacks, int(crossing[min(at + period, end)]), -at))
+                choices.append((-turns, lacks, int(crossing[min(at + period, end) - begin]), -at))
         turns, _, _, at = min(choices)
         return Span(-at, period, -turns, max(-at, first))
 
     def crossing(self, begin: int, end: int) -> Array:
         """How many values that are made in a stretch are used behind each place of it."""
-        change = np.zeros(len(self.steps) + 2, int)
-        places = np.arange(begin, end)
-        np.add.at(change, places + 1, 1)
-        np.add.at(change, np.minimum(self.last_use[begin:end], end) + 1, -1)
+        change = np.ones(end - begin + 2, int)
+        change[0] = change[-1] = 0
+        np.add.at(change, np.minimum(self.last_use[begin:end], end) - begin + 1, -1)
         return np.cumsum(change)
 
     def taken_before(self, at: int, period: int) -> list[int] | None:

@@ -32,6 +32,8 @@ class Unit:
     title: str = ""  # of a scope
     began: int = 0  # the birth at which the scope began
     outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
+    lanes: list[Node] = field(default_factory=list)  # of equal parts drawn once: what the members come to
+    times: int = 1  # how many these are in each turn of the loops around them
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Choice:
     boxes: list[Unit] = field(default_factory=list)
     drawn: dict[Unit, None] = field(default_factory=dict)  # the units that are drawn
     cut: bool = False  # units were left out because there were too many
+    carried: set[tuple[Unit, Unit]] = field(default_factory=set)  # edges to the next turn of a loop
 
     def of(self, node: Node) -> Unit | None:
         """The unit of a value, if it is drawn."""
@@ -94,8 +97,7 @@ def choose(
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
-    if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice.units, wanted, [root, *focus], limit), True
+    keep_nearest(choice, wanted, [root, *focus], limit)
     choice.find_outputs(nodes)
     return choice
 
@@ -170,6 +172,12 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     for (role, _), leaves in alike.items():
         if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
             choice.put(Unit(leaves, role=role))
+
+
+def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> None:
+    """Leave out what is too much."""
+    if len(choice.drawn) > limit:
+        choice.drawn, choice.cut = nearest_units(choice.units, nodes, ends, limit), True
 
 
 def nearest_units(units: dict[int, Unit], nodes: list[Node], ends: list[Node], most: int) -> dict[Unit, None]:

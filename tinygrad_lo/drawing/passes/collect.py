@@ -11,10 +11,11 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import Choice, Unit, choose, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import Choice, Unit, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.fold import title_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import ScopePath, name_of, scopes
+from tinygrad_lo.engine.naming import ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
@@ -24,11 +25,10 @@ MOST_INLINE = 6  # constants that the legend has room for; of more, each is draw
 
 
 def collect(
-    names: Names, *, gradient: bool, max_nodes: int, overview: bool = False, focus: Iterable[Node] = ()
+    names: Names, choice: Choice, *, gradient: bool = True, focus: Iterable[Node] = ()
 ) -> Contents:
-    """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
+    """What is shown of the values and boxes that are drawn, with the plain arrays that enter them."""
     nodes, focus = names.nodes, list(focus)
-    choice = choose(nodes, scopes(nodes), max_nodes, focus, overview=overview)
     root, flow = nodes[-1], Flow()
     if gradient and root.needs and root.value.size == 1:
         flow = flow_back(root, {birth for unit in choice.drawn for birth in unit.outputs})
@@ -101,11 +101,13 @@ class Sketch:
         else:
             self.uses[parent.birth] -= 1
             self.seen[parent.birth] = node.inputs[i]
-            if other is unit or parent.birth in self.inline:
+            carried = (other, unit) in self.choice.carried
+            if (other is unit and not carried) or parent.birth in self.inline:
                 return
             self.homes[other.id].append(unit.path)
             if unit.is_box or other.is_box:
                 edge = self.bundle(other.id, unit.id, strength)
+                edge.carried = carried
             else:
                 edge = self.edge(other.id, unit.id, strength)
                 if strength is not None and len(self.choice.drawn) <= WORDED:
@@ -166,25 +168,40 @@ class Sketch:
         between = ", " if len(leaves) == 2 else " … "
         return between.join(map(self.names.of, (leaves[0], leaves[-1])))
 
+    def formula_of(self, box: Unit) -> str:
+        """What makes the values of a stack."""
+        formula, inside = self.names.formula(box.lanes[0]), len(box.members) // len(box.lanes)
+        if inside > 1:
+            return f"Σ of {inside + 1} terms"
+        return formula + " …" * bool(formula)
+
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
         leaves = [node for node in box.members if node.op is None]
-        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
+        inside = [] if box.lanes else [node for node in box.members if node.op is not None]
+        gates = Counter(map(self.kinds.of_gate, inside))
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs = box.title, list(box.outputs.values())
-        if box.role != "value":
+        title, outputs, role = box.title, list(box.outputs.values()), box.role
+        if box.lanes:
+            title, outputs, parameters = title_of([*map(self.names.of, box.lanes)]), box.lanes, []
+            role = role_of(box.lanes[0], self.names.nodes[-1])
+        elif role != "value":
             title, outputs = self.title_of(leaves), leaves
         gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
         return DrawnBox(
             box.id,
             title,
-            box.role,
+            role,
             box.path,
             [f"n{self.places[node.birth]}" for node in box.members],
             gates.most_common(),
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
             [g for g in gradients if g is not None],
+            formula=self.formula_of(box) if box.lanes else "",
+            given=any(name_of(node) is not None for node in box.lanes),
+            lanes=len(box.lanes),
+            times=box.times,
         )
 
 

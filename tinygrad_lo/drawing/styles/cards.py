@@ -8,9 +8,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnValue
+from tinygrad_lo.drawing.contents import DrawnBox, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, spread, table, tag, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
@@ -35,6 +35,46 @@ class Cards(Overview):
     def is_too_long(self) -> bool:
         """Cards are wide: they always run from top to bottom."""
         return True
+
+
+class Folded(Cards):
+    """Cards, and stacks of equal values."""
+
+    def group_line(self, group: DrawnBox) -> str:
+        """The node of a stack."""
+        about = text(f"{group.title}: {counted(group.lanes, 'equal value')}", 200)
+        label = stack(group, self.look, differentiated=self.contents.differentiated)
+        return f'{group.id} [id="{group.id}" tooltip="{about}" label=<{label}>]'
+
+
+def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
+    """The label of equal values that are drawn once: what they are, and how values and gradients spread."""
+    colors, shape = look.colors, np.shape(group.outputs[0])
+    frame, ground, _ = colors.role(group.role)
+    emphasis = "B" if group.given else "I"
+    title = font(f"<{emphasis}>{text(group.title)}</{emphasis}>", colors.ink)
+    if group.formula:
+        title += font(f"&#160;= {text(group.formula, LONGEST_FORMULA)}", colors.muted)
+    around = group.lanes // group.times
+    counts = [f"{around:,}"] * (around > 1) + [f"{group.times:,}"] * (group.times > 1)
+    facts = font(f"<B>{' × '.join(['', *counts])}</B>", colors.ink, 11) if counts else ""
+    word = group.role if group.role in ("data", "parameter") else ""
+    facts += font("&#160;&#160;" + " · ".join(filter(None, [word, size(shape)])), colors.muted, 11)
+    rows = [row(cell(title, bgcolor=ground, colspan=2)), row(cell(facts, colspan=2, cellpadding=2))]
+    kinds = [("value", "value", group.outputs)]
+    if differentiated and group.gradients:
+        kinds.append(("gradient", "grad", group.gradients))
+    for kind, word, arrays in kinds:
+        ink = getattr(colors, kind)
+        middle, *ends = spread(arrays, look.digits)
+        at = look.handle(f"{kind}-{group.id}")
+        rows.append(row(cell(font(f"<I>{word}</I>", ink, 10)), cell(font(middle, ink, 11), align="LEFT", **at)))
+        rows += [row(cell(""), cell(font(line, colors.muted, 11), align="LEFT")) for line in ends]
+    face = table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2, bgcolor=colors.card)
+    if group.lanes == 1:
+        return table(row(cell(face)), border=1, color=frame, cellborder=0, cellspacing=0, cellpadding=0)
+    front = cell(face, border=1, color=frame)  # on a pile, of which the edges are seen
+    return table(row(front), border=3, sides="BR", color=frame, cellborder=0, cellspacing=0, cellpadding=0)
 
 
 def card(value: DrawnValue, look: Look) -> str:

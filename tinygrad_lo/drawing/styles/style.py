@@ -25,6 +25,7 @@ BOX = 200  # points that a box with the gap behind it takes, about
 DEEPEST, WIDE = 14, 1600  # ranks and points from left to right; a longer picture runs from top to bottom
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
+NOISE = 1e-12  # a spread below this share of the largest element is rounding
 DASH = "–"  # a gradient that was not computed; it is never 0
 
 
@@ -221,6 +222,20 @@ def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
         return number(every[0], digits + 1)
     with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
         return f"μ {number(every.mean(), digits)} · σ {number(every.std(), digits)}"
+
+
+def spread(arrays: Iterable[Array], digits: int) -> list[str]:
+    """Mean and standard deviation of all elements, and if they differ the ends of their range."""
+    every = flat(arrays)
+    if not every.size:
+        return [DASH]
+    with np.errstate(all="ignore"):
+        middle, around = every.mean(), every.std()
+    low, high = every.min(), every.max()
+    if not around > NOISE * max(abs(low), abs(high)):
+        return [number(middle, digits)]
+    ends = f"{number(low, digits)} to {number(high, digits)}"
+    return [f"{number(middle, digits)} ± {number(around, digits)}", ends]
 
 
 def norm_text(arrays: Iterable[Array], digits: int) -> str:
