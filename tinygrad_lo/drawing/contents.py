@@ -67,6 +67,7 @@ class DrawnBox:
     gradients: list[Array] = field(default_factory=list)  # by its parameters; without these, by its outputs
     numeric: list[Numeric] = field(default_factory=list)
     wrong: bool = False  # a gradient check found the rule of one of its ops wrong
+    named: list[str] = field(default_factory=list)  # names of outputs, if they are few or stand in formulas
     formula: str = ""  # of a stack, as it stands in a circuit
     given: bool = False  # whether the user or a loss named the values of a stack
     lanes: int = 0  # of equal values drawn once, how many these are; 0: it is no stack

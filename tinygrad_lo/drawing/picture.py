@@ -123,7 +123,7 @@ def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[N
     contents = collect(names, choice, gradient=gradient, focus=focus)
     if style == "auto":
         arrays = any(np.ndim(value.data) for value in contents.values)
-        plain = "overview" if contents.groups else "cards" if arrays else "circuit"
+        plain = "overview" if contents.groups and is_large else "cards" if arrays else "circuit"
         style = "folded" if contents.folded else plain
     return contents, style
 

@@ -27,6 +27,7 @@ class Label:
     where: str | None = None
     recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
     derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
+    source: Node | None = None  # of a constant that was made of the user's data: the data, for pictures
 
 
 def label(node: Node) -> Label:

@@ -1,6 +1,6 @@
 """Which values of a graph are drawn, which of them share a box, and which are left out.
 
-A large graph is collapsed by scope, the deepest scopes first; what is then still too much is cut to
+A large graph is collapsed by scope, from the inside outwards; what is then still too much is cut to
 what is nearest to the loss.
 """
 
@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.engine.naming import ScopePath
+from tinygrad_lo.engine.naming import Label, ScopePath
 
-BOXES = 10  # a picture of more boxes is no overview
+BOXES = 24  # a picture of more boxes is no overview
+MOST = 0.8  # a scope with a larger share of all ops is no box: that would be the whole picture
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
@@ -32,6 +33,7 @@ class Unit:
     title: str = ""  # of a scope
     began: int = 0  # the birth at which the scope began
     outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
+    takes: bool = True  # parameters of its own
     lanes: list[Node] = field(default_factory=list)  # of equal parts drawn once: what the members come to
     times: int = 1  # how many these are in each turn of the loops around them
 
@@ -45,6 +47,7 @@ class Choice:
     drawn: dict[Unit, None] = field(default_factory=dict)  # the units that are drawn
     cut: bool = False  # units were left out because there were too many
     carried: set[tuple[Unit, Unit]] = field(default_factory=set)  # edges to the next turn of a loop
+    makers: dict[int, Unit] = field(default_factory=dict)  # by birth: the box that a value has come out of
 
     def of(self, node: Node) -> Unit | None:
         """The unit of a value, if it is drawn."""
@@ -83,17 +86,22 @@ def choose(
     root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
+    ops = [paths[node.birth] for node in wanted if node.op is not None]
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    opened = every_scope(paths[node.birth] for node in focus)
-    scopes = every_scope((paths[node.birth] for node in wanted if node.op is not None), without=opened)
+    frames = {path[:n] for node in focus for path in [paths[node.birth]] for n in range(1, len(path) + 1)}
+    sizes = Counter(path[:n] for path in ops for n in range(1, len(path) + 1))
+    sealed = sealed_scopes(wanted, paths) - frames
+    if len(wanted) > limit or overview:
+        frames |= {path for path, size in sizes.items() if size > MOST * len(ops) and path not in sealed}
+    scopes = inside_out(sizes, without=frames)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
-    if overview and scopes:  # whole levels of depth, at least one
-        depths = [*map(len, scopes), 0]
-        counts = [n for n in counts[1:] if depths[n] < depths[n - 1]]
+    if overview and scopes:  # whole levels, at least one
+        levels = [*(heights(sizes)[path] for path in scopes), -1]
+        counts = [n for n in counts[1:] if levels[n] != levels[n - 1]]
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
-        return in_units(wanted, ids, paths, set(scopes[:n]), alone)
+        return in_units(wanted, ids, paths, set(scopes[:n]), sealed, alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
@@ -102,12 +110,31 @@ def choose(
     return choice
 
 
-def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
-    """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
-    every = dict.fromkeys(path[:n] for path in dict.fromkeys(paths) for n in range(1, len(path) + 1))
-    for path in without:
-        every.pop(path, None)
-    return sorted(every, key=lambda path: (-len(path), -path[-1][1]))
+def heights(scopes: Iterable[ScopePath]) -> dict[ScopePath, int]:
+    """How many levels of scopes are inside of each."""
+    height = dict.fromkeys(scopes, 0)
+    for path in sorted(height, key=len, reverse=True):
+        if len(path) > 1:
+            height[path[:-1]] = max(height[path[:-1]], height[path] + 1)
+    return height
+
+
+def inside_out(scopes: Iterable[ScopePath], *, without: Container[ScopePath] = ()) -> list[ScopePath]:
+    """Every scope before those around it, of equals the oldest first."""
+    height = heights(scopes)
+    return sorted((p for p in height if p not in without), key=lambda p: (height[p], -p[-1][1]))
+
+
+def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
+    """The functions of the library that mostly move numbers about, as a convolution does: nothing to learn."""
+    spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
+    moves: defaultdict[ScopePath, list[bool]] = defaultdict(list)
+    for node in nodes:
+        path, op = paths[node.birth], node.op
+        for n in range(1, len(path) + 1) if op is not None else ():
+            if path[n - 1] in spans:
+                moves[path[:n]].append(op is not None and op.kind == "moves")
+    return {path for path, moved in moves.items() if len(moved) > 1 and 2 * sum(moved) >= len(moved)}
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
@@ -125,20 +152,28 @@ def in_units(
     ids: dict[int, str],
     paths: dict[int, ScopePath],
     collapsed: set[ScopePath],
+    sealed: set[ScopePath],
     alone: set[int],
 ) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({})
     inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    closed, apart = collapsed | sealed, {}
     for node in nodes:
         birth, path = node.birth, paths[node.birth]
-        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in collapsed), path)
+        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in closed), path)
         choice.units[birth] = Unit([node], frames, ids[birth])
-        if node.op is not None and frames != path and birth not in alone:
-            inside[path[: len(frames) + 1]].append(node)
-    for (*around, (title, began)), members in inside.items():
+        if node.op is not None and frames != path:
+            if birth in alone:
+                apart[birth] = path[: len(frames) + 1]
+            else:
+                inside[path[: len(frames) + 1]].append(node)
+    for path, members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            choice.put(Unit(members, tuple(around), title=title, began=began))
+            *around, (title, began) = path
+            box = Unit(members, tuple(around), title=title, began=began, takes=path in collapsed)
+            choice.put(box)
+            choice.makers |= {birth: box for birth, of in apart.items() if of == path}
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
@@ -162,7 +197,7 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
         to = tuple(users.get(leaf.birth, ()))
-        if not to or not all(unit.is_box for unit in to):
+        if not to or not all(unit.is_box and unit.takes for unit in to):
             continue
         if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
             choice.units[leaf.birth] = to[0]

@@ -11,11 +11,11 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import Choice, Unit, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, count_hidden, edges_of
 from tinygrad_lo.drawing.passes.fold import title_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import ScopePath, name_of
+from tinygrad_lo.engine.naming import Label, ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
@@ -70,6 +70,8 @@ class Sketch:
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
         self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)  # the scopes of its users, by id
         self.arrays: dict[str, DrawnValue] = {}
+        drawn = [n for n in self.alone if n.birth not in choice.makers]
+        self.quoted = {tail.birth for _, tail in edges_of(drawn)}  # whose names stand in formulas
         self.stubs: dict[Unit, Stub] = {}
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
@@ -143,17 +145,20 @@ class Sketch:
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
+        source, data = source_of(node), self.seen.get(birth, node.value)
+        if source is not None:  # the constant is the library's own
+            name, node, data = name_of(source) or "x", source, source.value
         path = unit.path
         if node.op is None and unit.id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
-            path = tuple(step for step in common_path(self.homes[unit.id]) if birth < step[1])
+            path = tuple(step for step in common_path(self.homes[unit.id]) if node.birth < step[1])
         return DrawnValue(
             unit.id,
             name,
             name_of(node) is not None,
-            self.names.formula(node),
+            self.formula_of(node),
             role_of(node, self.names.nodes[-1]),
-            self.seen.get(birth, node.value),
+            data,
             path,
             expects=bool(self.flow.gradients and node.needs),
             gradient=self.flow.gradients.get(birth),
@@ -168,20 +173,34 @@ class Sketch:
         between = ", " if len(leaves) == 2 else " … "
         return between.join(map(self.names.of, (leaves[0], leaves[-1])))
 
-    def formula_of(self, box: Unit) -> str:
+    def formula_of(self, node: Node) -> str:
+        """What made a value: its op, or a box that it has come out of."""
+        maker = self.choice.makers.get(node.birth)
+        return self.names.formula(node) if maker is None else f"{maker.title}(…)"
+
+    def lanes_formula(self, box: Unit) -> str:
         """What makes the values of a stack."""
         formula, inside = self.names.formula(box.lanes[0]), len(box.members) // len(box.lanes)
         if inside > 1:
             return f"Σ of {inside + 1} terms"
         return formula + " …" * bool(formula)
 
+    def named_outputs(self, box: Unit, outputs: list[Node]) -> list[str]:
+        """The names of what leaves a box: all if they are few, else those that stand in formulas."""
+        if box.lanes or box.role != "value":
+            return []
+        if len(outputs) > FEW:
+            outputs = [node for node in outputs if node.birth in self.quoted]
+        return [*map(self.names.of, outputs)]
+
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
         leaves = [node for node in box.members if node.op is None]
-        inside = [] if box.lanes else [node for node in box.members if node.op is not None]
+        out = [node for node in self.alone if self.choice.makers.get(node.birth) is box]
+        inside = [] if box.lanes else [node for node in [*box.members, *out] if node.op is not None]
         gates = Counter(map(self.kinds.of_gate, inside))
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs, role = box.title, list(box.outputs.values()), box.role
+        title, outputs, role = box.title, out or list(box.outputs.values()), box.role
         if box.lanes:
             title, outputs, parameters = title_of([*map(self.names.of, box.lanes)]), box.lanes, []
             role = role_of(box.lanes[0], self.names.nodes[-1])
@@ -198,7 +217,8 @@ class Sketch:
             sum(leaf.value.size for leaf in parameters),
             [node.value for node in outputs],
             [g for g in gradients if g is not None],
-            formula=self.formula_of(box) if box.lanes else "",
+            formula=self.lanes_formula(box) if box.lanes else "",
+            named=self.named_outputs(box, outputs),
             given=any(name_of(node) is not None for node in box.lanes),
             lanes=len(box.lanes),
             times=box.times,
@@ -257,6 +277,11 @@ def second_view(node: Node, name: str) -> tuple[str, Array] | None:
         return None
     title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
     return title, np.exp(node.value)
+
+
+def source_of(node: Node) -> Node | None:
+    """The user's data that the library has made this constant of."""
+    return node.label.source if isinstance(node.label, Label) else None
 
 
 def role_of(node: Node, root: Node) -> str:

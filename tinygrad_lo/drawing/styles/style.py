@@ -172,6 +172,11 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     lines.append(cell(font(f"&#160;{facts(group)}&#160;", colors.muted, 11), cellpadding=2))
     if group.gates:
         lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
+    if group.named:
+        out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
+        shapes = {size(np.shape(x)) for x in group.outputs} - {""}
+        out += font(f"&#160;&#160;{shapes.pop()}", colors.muted, 11) if len(shapes) == 1 else ""
+        lines.append(cell(f"&#160;{font('→&#160;', colors.muted)}{out}&#160;", cellpadding=2))
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
     if differentiated and group.role != "data":
         of = " (parameters)" if group.parameters and group.role == "value" else ""
@@ -199,9 +204,7 @@ def facts(group: DrawnBox) -> str:
     parts = [counted(sum(count for _, count in group.gates), "op")]
     if group.parameters:
         parts.append(counted(group.parameters, "parameter"))
-    if len(group.outputs) == 1 and np.shape(group.outputs[0]):
-        parts.append(f"out {size(np.shape(group.outputs[0]))}")
-    elif group.outputs:
+    if group.outputs and not group.named:
         parts.append(f"{len(group.outputs)} out")
     return " · ".join(parts)
 
