@@ -90,10 +90,7 @@ def demo(samples=100):
     points, labels = lo.data.two_moons(samples, noise=0.1, rng=0)
     sizes = ((2, 16), (16, 16), (16, 1))
     layers = [
-        [
-            ([lo.Parameter(w) for w in rng.uniform(-1, 1, inputs)], lo.Parameter(0.0))
-            for _ in range(outputs)
-        ]
+        [([lo.Parameter(w) for w in rng.uniform(-1, 1, inputs)], lo.Parameter(0.0)) for _ in range(outputs)]
         for inputs, outputs in sizes
     ]
 

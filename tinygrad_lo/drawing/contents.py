@@ -111,6 +111,7 @@ class Contents:
     constants: list[tuple[str, Array]] = field(default_factory=list)  # named numbers that stand inside gates
     focus: tuple[str, ...] = ()  # the names of what the picture is about
     cut: bool = False  # values were left out to stay small
+    narrow: bool = False  # some tables are left out, because a page has no room for them
     gradients: dict[int, Array] = field(default_factory=dict)  # at leaves and at what is drawn, by birth
     # By its place in the graph, the id of the node that shows a value.
     shown: dict[int, str] = field(default_factory=dict)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Folded, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
-from tinygrad_lo.drawing.styles.style import Look, Style, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.style import PAGE, Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
 
 STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview, "folded": Folded}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
+LARGEST = 16  # cells of a side: who asks for more gets them, however wide the picture is
+WRAPPED = 8  # columns of a table where the page is narrow
 THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
 HURRY = 800
@@ -47,6 +51,19 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
         f'edge [{font_of(colors.gradient, 11)} color="{colors.edge}" arrowsize=0.7]',
     ]
     return "\n".join([*lines, *in_frames(placed, colors), *edge_lines(style), "}", ""])
+
+
+def fitted(contents: Contents, look: Look, style_name: str) -> Look:
+    """The look with which a page has room for the picture: tables that go on below, or have less cells."""
+    make, cells = STYLES[style_name], look.max_cells
+    if cells > LARGEST or make is Circuit:
+        return look
+    smaller = [replace(look, wrap=WRAPPED, max_cells=min(cells, n)) for n in (cells, 8, 5, 3, 0)]
+    for one in (look, *smaller):
+        style = make(contents, one)
+        if not style.turned or style.breadth() <= PAGE:
+            return one
+    return smaller[-1]
 
 
 def in_frames(placed: Iterable[tuple[ScopePath, list[str]]], colors: Colors) -> list[str]:
@@ -154,6 +171,8 @@ def left_out(contents: Contents) -> list[str]:
     elif boxed:
         boxes = len(contents.groups)
         notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
+    if contents.narrow:
+        notes.append("no room for some tables (max_cells=17 makes it)")
     return notes
 
 

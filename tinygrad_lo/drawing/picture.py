@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.dot import STYLES, dot_text
+from tinygrad_lo.drawing.dot import STYLES, dot_text, fitted
 from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.fold import fold
@@ -106,7 +106,10 @@ def draw(
 
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
-    look = Look(COLORS[theme, palette], cells, digits)
+    asked = Look(COLORS[theme, palette], cells, digits)
+    look = fitted(contents, asked, style)
+    shapes = [np.shape(value.data) for value in contents.values]
+    contents.narrow = any(look.summarizes(shape) and not asked.summarizes(shape) for shape in shapes)
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
 
 

@@ -8,7 +8,7 @@ from and in what it is used for is one class, in whatever order it was made.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,7 +45,9 @@ class Item:
     operands: list[Item | None] = field(default_factory=list)  # None where an input is no tensor
     loops: tuple[Loop, ...] = ()  # around it, outermost first
     carried: frozenset[int] = frozenset()  # which operands come from the turn before
-    others: list[tuple[int, Item | None]] = field(default_factory=list)  # operands of other turns, and which one
+    others: list[tuple[int, Item | None]] = field(
+        default_factory=list
+    )  # operands of other turns, and which one
 
     @property
     def is_sum(self) -> bool:
@@ -84,7 +86,7 @@ def items_of(nodes: list[Node]) -> list[Item]:
 
 
 def head_of(node: Node, operands: list[Item | None]) -> Hashable:
-    """What a value is, whatever it was made from: the numbers beside tensors may differ, exponents may not."""
+    """What a value is, whatever it is made from: numbers beside tensors may differ, exponents may not."""
     shape = np.shape(node.value)
     if node.op is None:
         return node.needs, shape

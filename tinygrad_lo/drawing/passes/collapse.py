@@ -126,7 +126,7 @@ def inside_out(scopes: Iterable[ScopePath], *, without: Container[ScopePath] = (
 
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
-    """The functions of the library that mostly move numbers about, as a convolution does: nothing to learn."""
+    """Functions of the library that mostly move numbers about, as a convolution does: they open when asked."""
     spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
     moves: defaultdict[ScopePath, list[bool]] = defaultdict(list)
     for node in nodes:

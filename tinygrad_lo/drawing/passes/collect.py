@@ -12,8 +12,8 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
 from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, count_hidden, edges_of
-from tinygrad_lo.drawing.passes.fold import title_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
+from tinygrad_lo.drawing.passes.fold import title_of
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import Label, ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
@@ -24,9 +24,7 @@ WORDED = 300  # values and boxes; edges of a larger picture do without rules and
 MOST_INLINE = 6  # constants that the legend has room for; of more, each is drawn
 
 
-def collect(
-    names: Names, choice: Choice, *, gradient: bool = True, focus: Iterable[Node] = ()
-) -> Contents:
+def collect(names: Names, choice: Choice, *, gradient: bool = True, focus: Iterable[Node] = ()) -> Contents:
     """What is shown of the values and boxes that are drawn, with the plain arrays that enter them."""
     nodes, focus = names.nodes, list(focus)
     root, flow = nodes[-1], Flow()

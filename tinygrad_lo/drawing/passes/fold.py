@@ -1,4 +1,4 @@
-"""Equal parts of a large graph drawn once: which values share a stack, and the frames of loops around them."""
+"""Equal parts of a large graph drawn once: which values share a stack, and loops as frames around them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from tinygrad_lo.drawing.passes.collapse import Choice, Unit, keep_nearest, related
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import ScopePath, name_of
+from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.program.repeats import Item, Loop, equal_parts
 

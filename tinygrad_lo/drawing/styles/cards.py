@@ -10,14 +10,18 @@ from numpy import ndarray
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import DrawnBox, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, spread, table, tag, text
+from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, images, is_image
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, spread, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
+ASIDE = 5  # columns of a table that has its gradient beside it
 NARROWEST = 18  # points; the columns of a table are equally wide
+FIGURE = 54  # points that a figure beside others takes
 FIGURES = ("mean", "std", "min", "max")
 
 
@@ -27,6 +31,10 @@ class Overview(Style):
     def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
         return card(value, self.look)
+
+    def breadths(self) -> dict[str, int]:
+        """About how many points cards take from left to right."""
+        return {value.id: card_breadth(value, self.look) for value in self.contents.values}
 
 
 class Cards(Overview):
@@ -39,6 +47,8 @@ class Cards(Overview):
 
 class Folded(Cards):
     """Cards, and stacks of equal values."""
+
+    gaps = "ranksep=0.35 nodesep=0.2"
 
     def group_line(self, group: DrawnBox) -> str:
         """The node of a stack."""
@@ -68,7 +78,9 @@ def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
         ink = getattr(colors, kind)
         middle, *ends = spread(arrays, look.digits)
         at = look.handle(f"{kind}-{group.id}")
-        rows.append(row(cell(font(f"<I>{word}</I>", ink, 10)), cell(font(middle, ink, 11), align="LEFT", **at)))
+        rows.append(
+            row(cell(font(f"<I>{word}</I>", ink, 10)), cell(font(middle, ink, 11), align="LEFT", **at))
+        )
         rows += [row(cell(""), cell(font(line, colors.muted, 11), align="LEFT")) for line in ends]
     face = table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2, bgcolor=colors.card)
     if group.lanes == 1:
@@ -79,36 +91,71 @@ def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
 
 def card(value: DrawnValue, look: Look) -> str:
     """The label of one value's node."""
-    colors, shape = look.colors, np.shape(value.data)
-    captions = [caption("value", colors.value)]
-    cells = [data_cell("value", value.data, shape, look, f"value-{value.id}")]
-    if value.also is not None:
-        captions.append(caption(text(value.also[0]), colors.value))
-        cells.append(data_cell("value", value.also[1], shape, look))
-    if value.expects:
-        captions.append(caption("grad", colors.gradient))
-        cells.append(data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}"))
-    for numeric in value.numeric:
-        known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-        ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-        captions.append(caption("numeric", ink, ground, numeric.mark))
-        cells.append(data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures))
+    colors, columns = look.colors, blocks(value, look)
+    columns = [[part for part in column if part] for column in columns]
+    if is_wide(np.shape(value.data), look):  # below each other, so that the columns of tables stay in line
+        lines, across = [[part] for column in columns for part in column], 1
+    else:
+        lines, across = [list(line) for line in zip(*columns, strict=True)], len(columns)
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
         frame, border = colors.ink, 3
-    rows = [row(cell(header(value, colors), colspan=len(cells), bgcolor=ground))]
-    rows += [row(*captions)] if len(captions) > 1 else []
     return table(
-        *rows, row(*cells),
+        row(cell(header(value, colors), colspan=across, bgcolor=ground)), *(row(*line) for line in lines),
         border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
     )  # fmt: skip
+
+
+def card_breadth(value: DrawnValue, look: Look) -> int:
+    """About how many points a card takes from left to right."""
+    shape, words = np.shape(value.data), len(value.name) + min(len(value.formula), LONGEST_FORMULA)
+    blocks = 1 + (value.also is not None) + value.expects + len(value.numeric)
+    if is_image(shape):
+        across = max(4 * FIGURE, min(ACROSS, max(shape[:2])) * (POINTS + 6))
+    else:
+        arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
+        columns = 1 if look.summarizes(shape) else min(look.wrap, *shape[-1:], 99)
+        longest = max(len(word) for data in arrays for word in figures(data, look))
+        across = columns * max(NARROWEST, DIGIT * longest + 3) + (40 if look.summarizes(shape) else 8)
+    return int(10 + max(8 * words + 60, across * (1 if is_wide(shape, look) else blocks)))
+
+
+def is_wide(shape: tuple[int, ...], look: Look) -> bool:
+    """Whether value and gradient stand below each other."""
+    return is_image(shape) or (not look.summarizes(shape) and shape[-1:] > (ASIDE,))
+
+
+def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
+    """Of the value, its other view, its gradient and its numeric gradients: caption, image and numbers."""
+    colors, shape = look.colors, np.shape(value.data)
+    alone = value.also is None and not value.expects and not value.numeric
+    title = "" if alone else caption("value", colors.value)
+    pictured = is_image(shape)
+
+    def block(title: str, kind: str, data: Array | None, name: str = "", wrong: Any = None) -> list[str]:
+        image = cell(images(kind, data, colors), cellpadding=2) if pictured else ""
+        words = cell(side_by_side([*FIGURES], look.colors.muted), cellpadding=0) if pictured else ""
+        return [title, image, words, data_cell(kind, data, shape, look, name and f"{name}-{value.id}", wrong)]
+
+    columns = [block(title, "value", value.data, "value")]
+    if value.also is not None:
+        columns.append(block(caption(text(value.also[0]), colors.value), "value", value.also[1]))
+    if value.expects:
+        columns.append(block(caption("grad", colors.gradient), "gradient", value.gradient, "gradient"))
+    for numeric in value.numeric:
+        known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+        ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+        title = caption("numeric", ink, ground, numeric.mark)
+        cells = data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures)
+        columns.append([title, cells])
+    return columns
 
 
 def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
     """The cell above a table that says what it holds; of a numeric gradient, what a check found."""
     found = f"&#160;<B>{mark}</B>" if mark else ""
-    return cell(font(f"<I>{word}</I>{found}", ink, 9), cellpadding=1, bgcolor=ground)
+    return cell(font(f"<I>{word}</I>{found}", ink, 10), cellpadding=1, bgcolor=ground)
 
 
 def header(value: DrawnValue, colors: Colors) -> str:
@@ -169,7 +216,7 @@ def data_cell(
     if 0 in shape:
         content = font("empty", look.colors.muted, 11)
     elif look.summarizes(shape):
-        content, ground = statistics(kind, numbers, look), ""
+        content, ground = statistics(kind, numbers, shape, look), ""
     elif numbers is None:
         content = font(DASH, look.colors.muted, 11 if shape else 0)
     elif shape:
@@ -207,11 +254,29 @@ def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[An
         return cell(font(word, ink), width=wide, bgcolor=ground)
 
     lines = zip(words, magnitudes.tolist(), marks.tolist(), strict=True)
-    return inner_table(*(row(*map(heat_cell, *line)) for line in lines))
+    cells = [[*map(heat_cell, *line)] for line in lines]
+    count = rows.shape[1]
+    if count <= look.wrap:
+        return inner_table(*(row(*line) for line in cells))
+    blocks = []
+    for begin in range(0, count, look.wrap):
+        end = min(begin + look.wrap, count)
+        place = font(f"columns {begin} to {end - 1}", colors.muted, 10)
+        blocks.append(row(cell(place, colspan=look.wrap, align="LEFT", cellpadding=1)))
+        blocks += [row(*line[begin:end]) for line in cells]
+    return inner_table(*blocks)
 
 
-def statistics(kind: str, numbers: ndarray[Any, Any] | None, look: Look) -> str:
+def side_by_side(words: list[str], ink: str) -> str:
+    """The four figures of an image, or what they are called."""
+    return inner_table(row(*(cell(font(word, ink), width=FIGURE) for word in words)))
+
+
+def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, ...], look: Look) -> str:
     """Mean, standard deviation, smallest and largest element of an array too large for a table."""
+    if is_image(shape):
+        words = [DASH] * len(FIGURES) if numbers is None else [number(x, look.digits) for x in numbers]
+        return side_by_side(words, getattr(look.colors, kind))
     rows = []
     for i, word in enumerate(FIGURES):
         ink, ground, content = look.colors.muted, look.ground, DASH

@@ -17,12 +17,16 @@ import numpy as np
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.images import images, is_image
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, one_line, size
 
-BOX = 200  # points that a box with the gap behind it takes, about
-DEEPEST, WIDE = 14, 1600  # ranks and points from left to right; a longer picture runs from top to bottom
+BOX, GAP = 180, 30  # points that a box and the gap behind a node take, about
+DEEPEST = 14  # ranks from left to right; a deeper picture runs from top to bottom
+PAGE = 1120  # points that a picture may be wide, about: fitted to 1240 pixels, 10 points are then 10 pixels
+LINES = 4  # of a table that goes on below
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
 NOISE = 1e-12  # a spread below this share of the largest element is rounding
@@ -36,11 +40,14 @@ class Look:
     colors: Colors
     max_cells: int  # the largest side of a table
     digits: int  # significant ones
+    wrap: int = 99  # columns, after which a table goes on below
     handles: bool = False  # numbers get ids, by which the page of steps finds them, and grounds to tint
 
     def summarizes(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
-        return len(shape) > 2 or max(shape, default=0) > self.max_cells
+        if len(shape) > 2 or max(shape, default=0) > self.max_cells:
+            return True
+        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > LINES
 
     def handle(self, id: str) -> dict[str, str]:
         """Graphviz keeps the id of a cell only beside a link; the page takes the link away."""
@@ -68,32 +75,6 @@ def text(written: str, longest: int = LONGEST_NAME) -> str:
     return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
 
 
-def tag(name: str, content: str, attributes: dict[str, object]) -> str:
-    """An element of a label, without the attributes that are empty."""
-    written = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items() if value != "")
-    return f"<{name}{written}>{content}</{name}>"
-
-
-def font(content: str, color: str, points: int = 0) -> str:
-    """Content in a colour, and in another size than the rest."""
-    return tag("FONT", content, {"color": color, "point-size": points or ""})
-
-
-def cell(content: str, **attributes: object) -> str:
-    """One cell of a table."""
-    return tag("TD", content, attributes)
-
-
-def row(*cells: str) -> str:
-    """Cells beside each other."""
-    return tag("TR", "".join(cells), {})
-
-
-def table(*rows: str, **attributes: object) -> str:
-    """Rows below each other."""
-    return tag("TABLE", "".join(rows), attributes)
-
-
 class Style:
     """A way to draw values. Cards, circuits and overviews say what is different about them."""
 
@@ -105,11 +86,23 @@ class Style:
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
+        self.wide = self.breadths() | {group.id: BOX for group in contents.groups}
         self.turned = self.is_too_long()
+
+    def breadth(self) -> int:
+        """About how many points a picture from top to bottom is wide: the widest rank."""
+        heights: defaultdict[str, int] = defaultdict(int)
+        for edge in reversed(self.contents.edges):
+            if not edge.carried:
+                heights[edge.tail] = max(heights[edge.tail], heights[edge.head] + 1)
+        ranks: defaultdict[int, int] = defaultdict(int)
+        for id, wide in self.wide.items():
+            ranks[heights[id]] += wide + GAP
+        return max(ranks.values(), default=0)
 
     def is_too_long(self) -> bool:
         """Whether the longest path is, from left to right, too deep or about too wide."""
-        wide = self.breadths() | {group.id: BOX for group in self.contents.groups}
+        wide = {id: points + GAP for id, points in self.wide.items()}
         ranks: defaultdict[str, int] = defaultdict(lambda: 1)
         ends = defaultdict(int, wide)  # where what leads to a node ends, and of a leaf the leaf itself
         reached: defaultdict[str, int] = defaultdict(int)
@@ -117,11 +110,11 @@ class Style:
             ranks[edge.head] = max(ranks[edge.head], ranks[edge.tail] + 1)
             end = ends[edge.tail] + wide.get(edge.head, 0) + self.gap
             ends[edge.head] = reached[edge.head] = max(reached[edge.head], end)
-        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > WIDE
+        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > PAGE
 
     def breadths(self) -> dict[str, int]:
-        """About how many points values take from left to right, where more than their rank counts."""
-        return {}
+        """About how many points values take from left to right."""
+        raise NotImplementedError
 
     def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
@@ -177,12 +170,14 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
         shapes = {size(np.shape(x)) for x in group.outputs} - {""}
         out += font(f"&#160;&#160;{shapes.pop()}", colors.muted, 11) if len(shapes) == 1 else ""
         lines.append(cell(f"&#160;{font('→&#160;', colors.muted)}{out}&#160;", cellpadding=2))
+    if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
+        lines.append(cell(images("value", group.outputs[0], colors), cellpadding=2))
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
     if differentiated and group.role != "data":
         of = " (parameters)" if group.parameters and group.role == "value" else ""
         figures.append(("gradient", "grad", colors.gradient, norm_text(group.gradients, look.digits) + of))
     for kind, word, ink, content in figures:
-        words = font(f"<I>{word}</I>", ink, 9) + font(f"&#160;&#160;{content}&#160;", ink, 11)
+        words = font(f"<I>{word}</I>", ink, 10) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
     failed = sum(numeric.failed for numeric in group.numeric)
     alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
