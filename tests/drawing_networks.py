@@ -3,7 +3,17 @@
 import numpy as np
 
 import tinygrad_lo as lo
+from tinygrad_lo.drawing.passes.collapse import choose
+from tinygrad_lo.drawing.passes.collect import collect
+from tinygrad_lo.engine.naming import scopes
 from tinygrad_lo.explaining.formula import Names
+
+
+def contents_of(loss, max_nodes=100, *, gradient=True, overview=False, focus=()):
+    """What a picture of cards, or an overview, shows."""
+    names = Names([loss])
+    choice = choose(names.nodes, scopes(names.nodes), max_nodes, [*focus], overview=overview)
+    return collect(names, choice, gradient=gradient, focus=focus)
 
 
 def added(terms):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, defaultdict, deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,7 +17,8 @@ from tinygrad_lo.engine.graph import Node, reachable
 from tinygrad_lo.engine.naming import Label, ScopePath
 
 BOXES = 24  # a picture of more boxes is no overview
-MOST = 0.8  # a scope with a larger share of all ops is no box: that would be the whole picture
+# A scope around scopes, or one by itself, with a larger share of all ops is no box: it is the whole picture.
+MOST, NEARLY_ALL = 0.8, 0.98
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
@@ -91,12 +92,14 @@ def choose(
     frames = {path[:n] for node in focus for path in [paths[node.birth]] for n in range(1, len(path) + 1)}
     sizes = Counter(path[:n] for path in ops for n in range(1, len(path) + 1))
     sealed = sealed_scopes(wanted, paths) - frames
+    height = heights(sizes)
     if len(wanted) > limit or overview:
-        frames |= {path for path, size in sizes.items() if size > MOST * len(ops) and path not in sealed}
-    scopes = inside_out(sizes, without=frames)
+        share = {path: MOST if height[path] else NEARLY_ALL for path in sizes.keys() - sealed}
+        frames |= {path for path in share if sizes[path] > share[path] * len(ops)}
+    scopes = sorted(sizes.keys() - frames, key=lambda path: (height[path], -path[-1][1]))
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
     if overview and scopes:  # whole levels, at least one
-        levels = [*(heights(sizes)[path] for path in scopes), -1]
+        levels = [*(height[path] for path in scopes), -1]
         counts = [n for n in counts[1:] if levels[n] != levels[n - 1]]
     target = min(BOXES, limit) if overview else limit
 
@@ -119,14 +122,8 @@ def heights(scopes: Iterable[ScopePath]) -> dict[ScopePath, int]:
     return height
 
 
-def inside_out(scopes: Iterable[ScopePath], *, without: Container[ScopePath] = ()) -> list[ScopePath]:
-    """Every scope before those around it, of equals the oldest first."""
-    height = heights(scopes)
-    return sorted((p for p in height if p not in without), key=lambda p: (height[p], -p[-1][1]))
-
-
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
-    """Functions of the library that mostly move numbers about, as a convolution does: they open when asked."""
+    """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
     spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
     moves: defaultdict[ScopePath, list[bool]] = defaultdict(list)
     for node in nodes:

@@ -26,7 +26,7 @@ def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node
     ids = {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {node.birth for node in ends}
     every = [(item, part) for group in groups for item in group for part in parts_of(item)]
-    opened = {turn for _, (turn, members) in every if members[-1] in focus} - {None}
+    opened = {turn for _, (turn, members) in every if members[-1].birth in alone} - {None}
     frames = Frames(groups, paths, names)
     for group in groups:
         for is_open, parts in split(group, opened).items():

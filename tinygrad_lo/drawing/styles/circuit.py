@@ -29,6 +29,7 @@ class Circuit(Style):
     gaps = "ranksep=0.22 nodesep=0.14"
     widest = 2.2
     nodes = 2
+    page = 1600  # its numbers are larger
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.labelled = len(contents.values) <= SMALL_CIRCUIT
@@ -115,7 +116,7 @@ class Circuit(Style):
         breadths = {}
         for value in self.contents.values:
             name = len(value.name) if value.given or not value.gate else 0
-            around = 35 + 5 * len(value.gate) if value.gate else 0
+            around = 62 + 5 * len(value.gate) if value.gate else 20
             numbers = character(value) * longest(value, self.look)
             breadths[value.id] = numbers + 6 * min(name, LONGEST_GATE) + around
         return breadths

@@ -81,7 +81,8 @@ class Style:
     gaps = "ranksep=0.4 nodesep=0.3"  # between ranks and between nodes
     widest = 2.8  # an edge, in points
     nodes = 1  # DOT nodes for one value
-    gap = 0  # points that the label of an edge takes
+    gap = GAP  # points between nodes, with the label of an edge
+    page = PAGE
     labelled = True  # edges have their local derivatives as labels
 
     def __init__(self, contents: Contents, look: Look) -> None:
@@ -102,7 +103,7 @@ class Style:
 
     def is_too_long(self) -> bool:
         """Whether the longest path is, from left to right, too deep or about too wide."""
-        wide = {id: points + GAP for id, points in self.wide.items()}
+        wide = self.wide
         ranks: defaultdict[str, int] = defaultdict(lambda: 1)
         ends = defaultdict(int, wide)  # where what leads to a node ends, and of a leaf the leaf itself
         reached: defaultdict[str, int] = defaultdict(int)
@@ -110,7 +111,7 @@ class Style:
             ranks[edge.head] = max(ranks[edge.head], ranks[edge.tail] + 1)
             end = ends[edge.tail] + wide.get(edge.head, 0) + self.gap
             ends[edge.head] = reached[edge.head] = max(reached[edge.head], end)
-        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > PAGE
+        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > self.page
 
     def breadths(self) -> dict[str, int]:
         """About how many points values take from left to right."""
