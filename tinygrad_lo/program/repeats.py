@@ -247,12 +247,17 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
     for item in items:
         lanes[same.get(item, item)].append(item)
     for item, every in lanes.items():
-        item.lanes = [node for one in every for node in one.lanes]
-        item.members = [node for one in every for node in one.members]
+        item.lanes = sorted((node for one in every for node in one.lanes), key=age)
+        item.members = sorted((node for one in every for node in one.members), key=age)
         item.operands = [same.get(x, x) if x else None for x in item.operands]
         others = dict.fromkeys(pair for one in every for pair in one.others)
         item.others = [(k, same.get(x, x)) for k, x in others if x]
     return [item for item in items if item in lanes]
+
+
+def age(node: Node) -> int:
+    """Sorts nodes oldest first."""
+    return -node.birth
 
 
 # ----------------------------------------------------------------------------------------------- classes

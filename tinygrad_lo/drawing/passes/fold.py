@@ -6,7 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
-from tinygrad_lo.drawing.passes.collapse import Choice, Unit, keep_nearest, related
+from tinygrad_lo.drawing.passes.collapse import Choice, Unit, edges_of, keep_nearest, related
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import Names
@@ -21,12 +21,12 @@ Part = tuple[Turn | None, list[Node]]  # one of the equal values, with the sums 
 def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node]) -> Choice:
     """At most `limit` values and stacks of equal values; the turn of a loop that has the focus is opened."""
     nodes = names.nodes
-    wanted, ends = related(nodes, focus), [nodes[-1], *focus]
-    choice, groups = Choice({}), equal_parts(wanted)
+    ends = [nodes[-1], *focus]
+    choice, groups = Choice({}), equal_parts(nodes)
     ids = {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {node.birth for node in ends}
     every = [(item, part) for group in groups for item in group for part in parts_of(item)]
-    opened = {turn for _, (turn, members) in every if members[-1].birth in alone} - {None}
+    opened = opened_births(nodes, every, focus)
     frames = Frames(groups, paths, names)
     for group in groups:
         for is_open, parts in split(group, opened).items():
@@ -39,8 +39,10 @@ def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node
                     unit.id = ids[unit.members[0].birth]
                     choice.units[unit.members[0].birth] = unit
     choice.carried = carried_between(every, choice)
-    choice.drawn = dict.fromkeys(choice.units[node.birth] for node in wanted)
-    keep_nearest(choice, wanted, ends, limit)
+    choice.drawn = dict.fromkeys(choice.units[node.birth] for node in related(nodes, focus))
+    feeding = [tail for head, tail in edges_of(nodes) if choice.of(head) and tail.op is None]
+    choice.drawn |= dict.fromkeys(choice.units[leaf.birth] for leaf in feeding)
+    keep_nearest(choice, nodes, ends, limit)
     choice.find_outputs(nodes)
     return choice
 
@@ -59,12 +61,38 @@ def parts_of(item: Item) -> Iterator[Part]:
             place, members = place + 1, []
 
 
-def split(group: list[Item], opened: set[Turn | None]) -> dict[bool, list[list[Node]]]:
-    """The parts of a class: of the turns that are opened, and of the others."""
+def opened_births(nodes: list[Node], every: list[tuple[Item, Part]], focus: list[Node]) -> set[int]:
+    """The values that are drawn apart: of the turns with the focus, and of those only these turns lead to.
+
+    The turn of one sample through a network leads to its turn through the loss; leaves that nothing else
+    uses come along.
+    """
+    of = {node.birth: turn for _, (turn, members) in every for node in members if turn}
+    opened, before = {node.birth for node in focus}, set[int]()
+    while focus and len(opened) > len(before):
+        before = opened
+        beside = defaultdict[Loop, set[Turn]](set)
+        users = defaultdict[int, set[int]](set)
+        for head, tail in edges_of(nodes):
+            for one, other in ((head, tail), (tail, head)):
+                if one.birth in opened and other.birth in of:
+                    beside[of[other.birth][0]].add(of[other.birth])
+            if tail.op is None:
+                users[tail.birth].add(head.birth)
+        turns = {of[birth] for birth in opened if birth in of}
+        known = {loop for loop, _ in turns}
+        turns |= {turn for loop, some in beside.items() if loop not in known and len(some) == 1 for turn in some}
+        opened = opened | {birth for birth, turn in of.items() if turn in turns}
+        opened |= {birth for birth, heads in users.items() if heads <= opened}
+    return opened
+
+
+def split(group: list[Item], opened: set[int]) -> dict[bool, list[list[Node]]]:
+    """The parts of a class: those that are opened, and the others."""
     sides: defaultdict[bool, list[list[Node]]] = defaultdict(list)
     for item in group:
-        for turn, members in parts_of(item):
-            sides[turn in opened].append(members)
+        for _, members in parts_of(item):
+            sides[members[-1].birth in opened].append(members)
     return sides
 
 

@@ -69,8 +69,10 @@ def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     counts = [f"{around:,}"] * (around > 1) + [f"{group.times:,}"] * (group.times > 1)
     facts = font(f"<B>{' × '.join(['', *counts])}</B>", colors.ink, 11) if counts else ""
     word = group.role if group.role in ("data", "parameter") else ""
-    facts += font("&#160;&#160;" + " · ".join(filter(None, [word, size(shape)])), colors.muted, 11)
-    rows = [row(cell(title, bgcolor=ground, colspan=2)), row(cell(facts, colspan=2, cellpadding=2))]
+    notes = " · ".join(filter(None, [word, size(shape)]))
+    facts += font(f"&#160;&#160;{notes}", colors.muted, 11) if notes else ""
+    rows = [row(cell(title, bgcolor=ground, colspan=2))]
+    rows += [row(cell(facts, colspan=2, cellpadding=2))] if facts else []
     kinds = [("value", "value", group.outputs)]
     if differentiated and group.gradients:
         kinds.append(("gradient", "grad", group.gradients))
