@@ -81,6 +81,7 @@ class Stub:
     id: str
     path: ScopePath
     behind: int = 0  # how many values stand behind it
+    names: dict[str, None] = field(default_factory=dict)  # of those that the drawn value's formula has
 
 
 @dataclass(slots=True)

@@ -63,15 +63,19 @@ def draw(
 
     style: "cards", one card for each value with its formula and its tables, from top to bottom;
         "circuit", gates with the value above the wire and the gradient below, from left to right;
-        "overview", one box for each scope. "auto" takes an overview of more than max_nodes values,
-        else cards if any value is an array, else a circuit.
+        "overview", one box for each scope; "folded", cards from top to bottom, equal parts drawn once:
+        time steps, samples, neurons. "auto" takes an overview of more than max_nodes values, or where
+        scopes do not make it small enough equal parts once; else cards if any value is an array, else
+        a circuit. What convolutions and pooling do inside is always one box.
     theme: "light" or "dark". palette: "cs231n" or "colorblind". title: in place of the loss's name.
     gradient: False draws values only. digits: significant ones in tables; numbers alone get one more.
-    max_nodes: a larger graph is collapsed by scope, the deepest first, and then cut to what is nearest
-        to the loss; the title says so.
+    max_nodes: a larger graph is collapsed by scope, from the inside outwards, and then cut to what is
+        nearest to the loss; the title says so.
     max_cells: arrays with a longer side (in an overview, longer than 5), or with more than two sides, show
-        mean, std, min and max.
-    focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn.
+        mean, std, min and max, and of four sides small images. Up to 16, a table that makes the picture
+        wider than a page goes on below, or is left out, which the title says.
+    focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn. Where
+        equal parts are drawn once, the one with the focus is opened.
     check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
 
     Shapes:   loss: any. Gradients are drawn when it has one element and needs a gradient.

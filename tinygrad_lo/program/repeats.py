@@ -169,6 +169,10 @@ class Trace:
                 if (end - begin) // period + 2 >= FEWEST:
                     yield self.best_begin(begin, end + period, period)
 
+    def follows(self, at: int) -> bool:
+        """Whether an op has the one before it as an operand."""
+        return at - 1 in self.operands[self.starts[at] : self.starts[at + 1]]
+
     def best_begin(self, begin: int, end: int, period: int) -> Span:
         """Where a turn begins: where there are most turns, and the fewest values pass from one to the next.
 
@@ -217,7 +221,9 @@ def rolled_up(items: list[Item]) -> list[Item]:
         around = {item.loops for item in trace.steps[stretch]}
         if span.turns >= FEWEST and not taken[stretch].any() and len(around) == 1:
             taken[stretch] = True
-            roll(trace.steps, span, same)
+            # One op beside its equals is no loop, only one behind them.
+            if span.period > 1 or trace.follows(span.end - 1):
+                roll(trace.steps, span, same)
     return merged(items, same) if same else items
 
 

@@ -98,6 +98,8 @@ class Sketch:
             stub = self.stubs.setdefault(unit, Stub(f"hidden_{unit.id}", unit.path))
             edge = self.bundle(stub.id, unit.id, strength)
             edge.count = 1
+            if not unit.is_box:
+                stub.names[self.names.of(parent)] = None
         else:
             self.uses[parent.birth] -= 1
             self.seen[parent.birth] = node.inputs[i]

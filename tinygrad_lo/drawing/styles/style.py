@@ -137,9 +137,11 @@ class Style:
     def stub_line(self, stub: Stub) -> str:
         """The node in place of what is not drawn."""
         count = counted(stub.behind, "more value")
+        upto = f" up to {', '.join(stub.names)}" if stub.names else ""
+        words = font(f"… {count}{text(upto)}" if upto else f"… {count}", self.colors.muted, 11)
         return (
             f'{stub.id} [shape=box style="rounded,dashed" color="{self.colors.faint}" margin="0.1,0.05"'
-            f' height=0 tooltip="{count}, not drawn" label=<{font(f"… {count}", self.colors.muted, 11)}>]'
+            f' height=0 tooltip="{count}, not drawn" label=<{words}>]'
         )
 
     def ports(self) -> tuple[dict[str, str], dict[str, str]]:
