@@ -71,7 +71,7 @@ class DrawnBox:
     formula: str = ""  # of a stack, as it stands in a circuit
     given: bool = False  # whether the user or a loss named the values of a stack
     lanes: int = 0  # of equal values drawn once, how many these are; 0: it is no stack
-    times: int = 1  # how many in each turn of the loops around it
+    counts: tuple[int, ...] = ()  # as a product: turns of the loops around it, and how many in each turn
 
 
 @dataclass(slots=True)

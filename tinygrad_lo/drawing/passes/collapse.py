@@ -36,7 +36,7 @@ class Unit:
     outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
     takes: bool = True  # parameters of its own
     lanes: list[Node] = field(default_factory=list)  # of equal parts drawn once: what the members come to
-    times: int = 1  # how many these are in each turn of the loops around them
+    counts: tuple[int, ...] = ()  # of lanes: turns of the loops around them, and how many in each turn
 
 
 @dataclass(slots=True)

@@ -221,7 +221,7 @@ class Sketch:
             named=self.named_outputs(box, outputs),
             given=any(name_of(node) is not None for node in box.lanes),
             lanes=len(box.lanes),
-            times=box.times,
+            counts=box.counts,
         )
 
 

@@ -33,7 +33,7 @@ def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node
             for unit in units_of(parts, alone):
                 unit.path = frames.path_of(group[0], unit.members[-1], is_open=is_open)
                 if unit.lanes:
-                    unit.times = math.ceil(len(unit.lanes) / frames.turns(unit.path))
+                    unit.counts = frames.counts(unit)
                     choice.put(unit)
                 else:
                     unit.id = ids[unit.members[0].birth]
@@ -81,7 +81,9 @@ def opened_births(nodes: list[Node], every: list[tuple[Item, Part]], focus: list
                 users[tail.birth].add(head.birth)
         turns = {of[birth] for birth in opened if birth in of}
         known = {loop for loop, _ in turns}
-        turns |= {turn for loop, some in beside.items() if loop not in known and len(some) == 1 for turn in some}
+        turns |= {
+            turn for loop, some in beside.items() if loop not in known and len(some) == 1 for turn in some
+        }
         opened = opened | {birth for birth, turn in of.items() if turn in turns}
         opened |= {birth for birth, heads in users.items() if heads <= opened}
     return opened
@@ -155,10 +157,13 @@ class Frames:
         outer = path[: len(self.around[loops[0]])] if loops else path
         return (*outer, *(self.keys[loop] for loop in loops), *path[len(outer) :])
 
-    def turns(self, path: ScopePath) -> int:
-        """How many turns all loops around a value make together."""
-        every = {key: loop.turns for loop, key in self.keys.items()}
-        return math.prod(every.get(key, 1) for key in path)
+    def counts(self, unit: Unit) -> tuple[int, ...]:
+        """How many a stack has, as a product with the turns of the loops around it."""
+        turns = {key: loop.turns for loop, key in self.keys.items()}
+        around = [turns[key] for key in unit.path if key in turns]
+        each, rest = divmod(len(unit.lanes), math.prod(around))
+        counts = [len(unit.lanes)] if rest else [*around, each]
+        return tuple(count for count in counts if count > 1)
 
 
 def alike(paths: Iterable[ScopePath]) -> ScopePath:

@@ -65,8 +65,7 @@ def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     title = font(f"<{emphasis}>{text(group.title)}</{emphasis}>", colors.ink)
     if group.formula:
         title += font(f"&#160;= {text(group.formula, LONGEST_FORMULA)}", colors.muted)
-    around = group.lanes // group.times
-    counts = [f"{around:,}"] * (around > 1) + [f"{group.times:,}"] * (group.times > 1)
+    counts = [f"{count:,}" for count in group.counts]
     facts = font(f"<B>× {' × '.join(counts)}</B>", colors.ink, 11) if counts else ""
     word = group.role if group.role in ("data", "parameter") else ""
     notes = " · ".join(filter(None, [word, size(shape)]))

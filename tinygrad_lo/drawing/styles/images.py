@@ -38,7 +38,8 @@ def images(kind: str, data: Array | None, palette: Colors) -> str:
         low, high, ink = 0.0, tiles.max(), palette.gradient
     shades = np.rint((tiles - low) * (SHADES / (high - low) if high > low else 0.0)).astype(int)
     colors = [mix(ink, palette.card, shade / SHADES) for shade in range(SHADES + 1)]
-    rows = [row(*(cell(tile(one, colors, palette.frame)) for one in line)) for line in shades]
+    side = max(2, min(8, POINTS // max(shades.shape[2:])))
+    rows = [row(*(cell(tile(one, colors, side, palette.frame)) for one in line)) for line in shades]
     shown, every = tiles.shape[0] * tiles.shape[1], x.shape[0] * x.shape[1]
     if shown < every:
         rows.append(row(cell(font(f"{shown} of {every}", palette.muted, 10), colspan=tiles.shape[1])))
@@ -58,14 +59,18 @@ def grid(x: ndarray[Any, Any]) -> ndarray[Any, Any]:
     return x
 
 
-def tile(shades: ndarray[Any, Any], colors: list[str], frame: str) -> str:
-    """One image."""
-    side = max(2, min(8, POINTS // max(shades.shape)))
-    rows = []
+def tile(shades: ndarray[Any, Any], colors: list[str], side: int, frame: str) -> str:
+    """One image. Its size is fixed: Graphviz would spread its pixels over a wider cell.
+
+    The first row, one point high, says how wide each column is: cells over several columns do not.
+    """
+    down, across = shades.shape
+    rows = [row(cell("", width=side, height=1, fixedsize="TRUE") * across)]
     for line in shades.tolist():
         runs = [(shade, len(list(run))) for shade, run in groupby(line)]
         rows.append(row(*(pixels(colors[shade], side, count) for shade, count in runs)))
-    return table(*rows, border=1, color=frame, cellborder=0, cellspacing=0, cellpadding=0)
+    size = {"width": side * across + 2, "height": side * down + 3, "fixedsize": "TRUE"}
+    return table(*rows, border=1, color=frame, cellborder=0, cellspacing=0, cellpadding=0, **size)
 
 
 def pixels(color: str, side: int, count: int) -> str:
