@@ -122,9 +122,15 @@ def random_graph(rng, size):
 def test_classes_hold_every_value_once_and_only_its_equals(seed):
     rng = np.random.default_rng(seed)
     nodes, groups = parts_of(random_graph(rng, int(rng.integers(1, 60))))
-    births = [node.birth for group in groups for item in group for node in item.members]
+    births = [node.birth for group in groups for item in group for copy in item.copies for node in copy]
     assert sorted(births) == sorted(node.birth for node in nodes)
-    number = {node.birth: n for n, group in enumerate(groups) for item in group for node in item.members}
+    number = {
+        node.birth: n
+        for n, group in enumerate(groups)
+        for item in group
+        for copy in item.copies
+        for node in copy
+    }
     for group in groups:
         lanes = [node for item in group for node in item.lanes]
         assert len({(node.op, node.value.shape, node.needs) for node in lanes}) == 1

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.classes import ADD, sums_inside
@@ -37,62 +37,80 @@ class Loop:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Item:
-    """One op, a sum of several terms, or a leaf, with all that loops have found to be the same."""
+    """One op, a sum of several terms, or a leaf, with all that loops have found to be the same.
 
-    head: Hashable  # what it does, to what sort of operands
-    lanes: list[Node]  # its values, oldest first
-    members: list[Node]  # the same, and the sums inside sums
-    operands: list[Item | None] = field(default_factory=list)  # None where an input is no tensor
-    loops: tuple[Loop, ...] = ()  # around it, outermost first
-    carried: frozenset[int] = frozenset()  # which operands come from the turn before
-    others: list[tuple[int, Item | None]] = field(
-        default_factory=list
-    )  # operands of other turns, and which one
+    Attributes:
+        head: what it does, to what sort of operands.
+        copies: its values, oldest first, each behind the sums inside it, if it is one.
+        operands: what it is made from; PLAIN where that is no tensor.
+        loops: around it, outermost first.
+        carried: which operands come from the turn before.
+        others: operands that it has in some turns only, and which one each is.
+    """
+
+    head: Hashable
+    copies: list[list[Node]]
+    operands: list[Item] = field(default_factory=list)
+    loops: tuple[Loop, ...] = ()
+    carried: frozenset[int] = frozenset()
+    others: dict[tuple[int, Item], None] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> list[Node]:
+        """Its values."""
+        return [copy[-1] for copy in self.copies]
+
+    @property
+    def op(self) -> Op | None:
+        """What it does last; None of a leaf."""
+        return self.copies[0][-1].op
 
     @property
     def is_sum(self) -> bool:
         """Whether the order of its operands says nothing."""
-        return self.lanes[0].op is ADD or (self.lanes[0].op is not None and self.lanes[0].op.arity is None)
+        return self.op is ADD or (self.op is not None and self.op.arity is None)
+
+    def before(self) -> set[Item]:
+        """The operands that it takes from the turn before, and not from its own as well."""
+        return {self.operands[k] for k in self.carried} - {
+            x for k, x in enumerate(self.operands) if k not in self.carried
+        }
+
+
+PLAIN = Item(("plain",), [])  # a number or an array without a tensor around it
 
 
 def equal_parts(nodes: list[Node]) -> list[list[Item]]:
     """The classes of a graph's values (oldest first), in the order of their births."""
     items = items_of(nodes)
     for _ in range(ROUNDS):
-        rolled = rolled_up(items)
-        if len(rolled) == len(items):
-            break
-        items = rolled
+        items = rolled_up(items)
     return classes_of(items)
 
 
 def items_of(nodes: list[Node]) -> list[Item]:
-    """One item for each value; the sums that are only the beginning of a longer one are members of that."""
+    """One item for each value; the sums that are only the beginning of a longer one are part of that."""
     inner = sums_inside(nodes)
     items: dict[int, Item] = {}
-    begun: dict[int, tuple[list[Item | None], list[Node]]] = {}
+    begun: dict[int, Item] = {}  # sums, by the birth of their beginning
     for node in nodes:
-        inputs = [None if p is None else items.get(p.birth) for p in node.parents]
-        operands, members = inputs, [node]
+        item = Item(None, [[node]], [PLAIN if p is None else items.get(p.birth, PLAIN) for p in node.parents])
         first = node.parents[0] if node.op is ADD else None
         if first is not None and first.birth in begun:
-            terms, members = begun.pop(first.birth)
-            operands, members = [*terms, *inputs[1:]], [*members, node]
-        if node.birth in inner:
-            begun[node.birth] = operands, members
-        else:
-            items[node.birth] = Item(head_of(node, operands), [node], members, operands)
+            head = begun.pop(first.birth)
+            item.operands, item.copies = [*head.operands, item.operands[1]], [[*head.copies[0], node]]
+        item.head = head_of(node, len(item.operands))
+        (begun if node.birth in inner else items)[node.birth] = item
     return list(items.values())
 
 
-def head_of(node: Node, operands: list[Item | None]) -> Hashable:
+def head_of(node: Node, count: int) -> Hashable:
     """What a value is, whatever it is made from: numbers beside tensors may differ, exponents may not."""
-    shape = np.shape(node.value)
     if node.op is None:
-        return node.needs, shape
-    rest = node.inputs[1 if node.op is POWER and node.parents[1] is None else len(node.parents) :]
+        return node.needs, np.shape(node.value)
+    rest = node.inputs[1 if node.op is POWER else len(node.parents) :]
     options = tuple(str(np.shape(x)) if isinstance(x, ndarray) else repr(x) for x in rest)
-    return node.op, shape, options, len(operands)
+    return node.op, np.shape(node.value), options, count
 
 
 # ------------------------------------------------------------------------------------------------- loops
@@ -116,19 +134,19 @@ class Trace:
     """The ops of a graph in order, as arrays of whole numbers."""
 
     def __init__(self, items: list[Item]) -> None:
-        self.leaves = [item for item in items if item.lanes[0].op is None]
-        self.steps = [item for item in items if item.lanes[0].op is not None]
-        place: dict[Item | None, int] = {item: i for i, item in enumerate(self.steps)}
+        self.steps = [item for item in items if item.op is not None]
         kinds: dict[Hashable, int] = {}
-        heads = [(item.head, item.loops, tuple(sorted(item.carried))) for item in self.steps]
+        heads = [(item.head, item.loops, *sorted(item.carried)) for item in self.steps]
         self.heads = np.array([kinds.setdefault(head, len(kinds)) for head in heads], int)
-        # Operands are places; of leaves, a negative number that tells their sort.
-        sort: dict[Item | None, int]
-        sort = {item: -2 - kinds.setdefault(item.head, len(kinds)) for item in self.leaves} | {None: -1}
-        self.starts = np.cumsum([0, *(len(item.operands) for item in self.steps)])
-        of = [place[x] if x in place else sort[x] for item in self.steps for x in item.operands]
-        self.operands = np.array(of, int)
-        self.owners = np.repeat(np.arange(len(self.steps)), np.diff(self.starts))
+        # Operands are places; of what is no op, a negative number that tells its sort.
+        places = {item: place for place, item in enumerate(self.steps)}
+        operands = [x for item in self.steps for x in item.operands]
+        for x in operands:
+            places.setdefault(x, -1 - kinds.setdefault(x.head, len(kinds)))
+        self.operands = np.array([places[x] for x in operands], int)
+        self.counts = np.array([len(item.operands) for item in self.steps], int)
+        self.starts = np.cumsum([0, *self.counts])
+        self.owners = np.repeat(np.arange(len(self.steps)), self.counts)
         self.last_use = np.arange(len(self.steps))
         inside = self.operands >= 0
         np.maximum.at(self.last_use, self.operands[inside], self.owners[inside])
@@ -149,9 +167,7 @@ class Trace:
     def repeats(self, period: int) -> Array:
         """For each op but the last ones, whether the op one period later does the same."""
         n = len(self.steps) - period
-        same = self.heads[:n] == self.heads[period:]
-        counts = np.diff(self.starts)
-        same &= counts[:n] == counts[period:]
+        same = (self.heads[:n] == self.heads[period:]) & (self.counts[:n] == self.counts[period:])
         edges = np.flatnonzero(same[self.owners[: self.starts[n]]])
         here = self.operands[edges]
         owners = self.owners[edges]
@@ -191,7 +207,7 @@ class Trace:
             if at <= high and low < max(at, first) + period:
                 turns = (end - at) // period
                 lacks = max(first - at, 0)
-                choices.append((-turns, lacks, int(crossing[min(at + period, end) - begin]), -at))
+                choices.append((-turns, lacks, int(crossing[max(0, min(at + period, end) - begin)]), -at))
         turns, _, _, at = min(choices)
         return Span(-at, period, -turns, max(-at, first))
 
@@ -230,40 +246,31 @@ def rolled_up(items: list[Item]) -> list[Item]:
 def roll(steps: list[Item], span: Span, same: dict[Item, Item]) -> None:
     """Note for each item of a loop the one that stands for it, which is of the second turn."""
     begin, period, turns, first = span
-    loop = Loop(turns)
-    places: dict[Item | None, int] = {steps[i]: i - begin for i in range(first, span.end)}
+    loop, second = Loop(turns), steps[begin + period : begin + 2 * period]
+    places = {steps[i]: i - begin for i in range(first, span.end)}
     carried: dict[Item, None] = {}
-    for rel in range(period):
-        item = steps[begin + period + rel]
-        before = {k for k, x in enumerate(item.operands) if places.get(x, period) < period}
-        for at in range(begin + rel, span.end, period):
-            if at >= first:
-                same[steps[at]] = item
-                other = enumerate(steps[at].operands)
-                item.others += [(k, x) for k, x in other if x not in places and x is not item.operands[k]]
-        item.loops += (loop,)
-        item.carried |= before
-        carried |= dict.fromkeys(steps[begin + period + places[item.operands[k]]] for k in sorted(before))
+    for at in range(first, span.end):
+        item = second[(at - begin) % period]
+        same[steps[at]] = item
+        item.others |= {(k, x): None for k, x in enumerate(steps[at].operands) if x not in places}
+    for item in second:
+        before = [k for k, x in enumerate(item.operands) if places.get(x, period) < period]
+        carried |= dict.fromkeys(second[places[item.operands[k]] % period] for k in before)
+        item.loops, item.carried = (*item.loops, loop), item.carried.union(before)
     loop.carried = list(carried)
 
 
 def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
     """One item for all that are the same."""
-    lanes: defaultdict[Item, list[Item]] = defaultdict(list)
+    every: defaultdict[Item, list[Item]] = defaultdict(list)
     for item in items:
-        lanes[same.get(item, item)].append(item)
-    for item, every in lanes.items():
-        item.lanes = sorted((node for one in every for node in one.lanes), key=age)
-        item.members = sorted((node for one in every for node in one.members), key=age)
-        item.operands = [same.get(x, x) if x else None for x in item.operands]
-        others = dict.fromkeys(pair for one in every for pair in one.others)
-        item.others = [(k, same.get(x, x)) for k, x in others if x]
-    return [item for item in items if item in lanes]
-
-
-def age(node: Node) -> int:
-    """Sorts nodes oldest first."""
-    return -node.birth
+        every[same.get(item, item)].append(item)
+    for item, equals in every.items():
+        item.copies = [copy for one in equals for copy in one.copies]
+        item.copies.sort(key=lambda copy: -copy[-1].birth)
+        item.operands = [same.get(x, x) for x in item.operands]
+        item.others = {(k, same.get(x, x)): None for one in equals for k, x in one.others}
+    return [item for item in items if item in every]
 
 
 # ----------------------------------------------------------------------------------------------- classes
@@ -271,23 +278,24 @@ def age(node: Node) -> int:
 
 def classes_of(items: list[Item]) -> list[list[Item]]:
     """Items that are made alike, and then used alike."""
-    made: dict[Item, int] = {}
-    numbers: dict[Hashable, int] = {}
-    items = sorted(items, key=lambda item: item.lanes[0].op is not None)  # what stands in a loop may be older
+    items = sorted(items, key=lambda item: item.op is not None)  # what a loop uses may be younger than its op
+    made: dict[Item, int] = {PLAIN: 0}
+    numbers: dict[Hashable, int] = {None: 0}
     for item in items:
-        below = [made[x] if x and k not in item.carried else -1 for k, x in enumerate(item.operands)]
-        key = (item.head, item.loops, tuple(sorted(below) if item.is_sum else below))
-        made[item] = numbers.setdefault(key, len(numbers))
-    uses: defaultdict[Item, set[Hashable]] = defaultdict(set)
-    used: dict[Item, int] = {}
+        below = [0 if k in item.carried else made[x] for k, x in enumerate(item.operands)]
+        made[item] = numbers.setdefault(
+            (item.head, item.loops, *(sorted(below) if item.is_sum else below)), len(numbers)
+        )
+    uses: defaultdict[Item, set[tuple[int, int]]] = defaultdict(set)
+    groups: list[list[Item]] = []
     numbers.clear()
     for item in reversed(items):
         # What is carried is used by an older item, whose class is not yet known.
-        used[item] = numbers.setdefault((made[item], frozenset(uses[item])), len(numbers))
+        number = numbers.setdefault((made[item], frozenset(uses[item])), len(groups))
+        if number == len(groups):
+            groups.append([])
+        groups[number].append(item)
         for k, operand in [*enumerate(item.operands), *item.others]:
-            if operand is not None:
-                uses[operand].add((used[item], None if item.is_sum else k))
-    groups: defaultdict[int, list[Item]] = defaultdict(list)
-    for item in items:
-        groups[used[item]].append(item)
-    return sorted(groups.values(), key=lambda group: -group[0].lanes[0].birth)
+            uses[operand].add((number, 0 if item.is_sum else k))
+    every = (group[::-1] for group in groups)
+    return sorted(every, key=lambda group: -group[0].copies[0][-1].birth)

@@ -7,6 +7,7 @@ what is nearest to the loss.
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -120,6 +121,12 @@ def heights(scopes: Iterable[ScopePath]) -> dict[ScopePath, int]:
         if len(path) > 1:
             height[path[:-1]] = max(height[path[:-1]], height[path] + 1)
     return height
+
+
+def common_path(paths: list[ScopePath]) -> ScopePath:
+    """The scopes that all these paths begin with."""
+    steps = zip(*paths, strict=False)
+    return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))
 
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:

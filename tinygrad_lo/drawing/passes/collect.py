@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable
@@ -11,9 +10,8 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
-from tinygrad_lo.drawing.passes.fold import title_of
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import Label, ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
@@ -169,9 +167,9 @@ class Sketch:
         )
 
     def title_of(self, leaves: list[Node]) -> str:
-        """The title of a box of leaves: the first and the last."""
-        between = ", " if len(leaves) == 2 else " … "
-        return between.join(map(self.names.of, (leaves[0], leaves[-1])))
+        """The title of a box of leaves, or of a stack: the first and the last."""
+        between = ", " if len(leaves) == 2 and leaves[0].op is None else " … "
+        return between.join(dict.fromkeys(map(self.names.of, (leaves[0], leaves[-1]))))
 
     def formula_of(self, node: Node) -> str:
         """What made a value: its op, or a box that it has come out of."""
@@ -202,7 +200,7 @@ class Sketch:
         parameters = [leaf for leaf in leaves if leaf.needs]
         title, outputs, role = box.title, out or list(box.outputs.values()), box.role
         if box.lanes:
-            title, outputs, parameters = title_of([*map(self.names.of, box.lanes)]), box.lanes, []
+            title, outputs, parameters = self.title_of(box.lanes), box.lanes, []
             role = role_of(box.lanes[0], self.names.nodes[-1])
         elif role != "value":
             title, outputs = self.title_of(leaves), leaves
@@ -291,9 +289,3 @@ def role_of(node: Node, root: Node) -> str:
     if node is not root:
         return "value"
     return "loss" if node.needs and node.value.size == 1 else "result"
-
-
-def common_path(paths: list[ScopePath]) -> ScopePath:
-    """The scopes that all these paths begin with."""
-    steps = zip(*paths, strict=False)
-    return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))
