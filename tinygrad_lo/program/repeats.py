@@ -7,10 +7,13 @@ from and in what it is used for is one class, in whatever order it was made.
 
 from __future__ import annotations
 
+import functools
+import itertools
+import operator
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -21,7 +24,7 @@ from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.program.classes import ADD, sums_inside
 
 POWER = record(power)
-FEWEST = 3  # turns of a loop
+LEAST_TURNS = 3  # turns of a loop
 PERIODS = 24  # lengths of a turn that are tried
 ROUNDS = 3  # loops in loops
 MISSING = 4  # a quarter of the first turn, its begin, may have been made of constants, and be no ops
@@ -61,20 +64,24 @@ class Item:
         return [copy[-1] for copy in self.copies]
 
     @property
+    def first(self) -> Node:
+        """Its oldest value."""
+        return self.copies[0][-1]
+
+    @property
     def op(self) -> Op | None:
         """What it does last; None of a leaf."""
-        return self.copies[0][-1].op
+        return self.first.op
 
     @property
     def is_sum(self) -> bool:
         """Whether the order of its operands says nothing."""
-        return self.op is ADD or (self.op is not None and self.op.arity is None)
+        return self.op is ADD or getattr(self.op, "arity", 0) is None
 
     def before(self) -> set[Item]:
         """The operands that it takes from the turn before, and not from its own as well."""
-        return {self.operands[k] for k in self.carried} - {
-            x for k, x in enumerate(self.operands) if k not in self.carried
-        }
+        inside = set(range(len(self.operands))) - self.carried
+        return set(map(self.operands.__getitem__, self.carried)) - set(map(self.operands.__getitem__, inside))
 
 
 PLAIN = Item(("plain",), [])  # a number or an array without a tensor around it
@@ -147,9 +154,17 @@ class Trace:
         self.counts = np.array([len(item.operands) for item in self.steps], int)
         self.starts = np.cumsum([0, *self.counts])
         self.owners = np.repeat(np.arange(len(self.steps)), self.counts)
-        self.last_use = np.arange(len(self.steps))
-        inside = self.operands >= 0
-        np.maximum.at(self.last_use, self.operands[inside], self.owners[inside])
+
+    @functools.cached_property
+    def last_use(self) -> Array:
+        """The place of the last op that uses each op; its own, where none does."""
+        last, inside = np.arange(len(self.steps)), self.operands >= 0
+        np.maximum.at(last, self.operands[inside], self.owners[inside])
+        return last
+
+    def operands_of(self, at: int) -> Array:
+        """The operands of one op."""
+        return self.operands[self.starts[at] : self.starts[at + 1]]
 
     def periods(self) -> list[int]:
         """After how many ops the same op on the same sort of operands comes again: the most telling first."""
@@ -159,9 +174,10 @@ class Trace:
         words, ends = ahead.tolist(), self.starts.tolist()
         for i, head in enumerate(self.heads.tolist()):
             key = (head, *words[ends[i] : ends[i + 1]])
-            if key in last:
-                found[i - last[key]] += i - last[key]
+            distance = i - last.get(key, i)
+            found[distance] += distance
             last[key] = i
+        del found[0]
         return [period for period, _ in found.most_common(PERIODS)]
 
     def repeats(self, period: int) -> Array:
@@ -172,8 +188,7 @@ class Trace:
         here = self.operands[edges]
         owners = self.owners[edges]
         there = self.operands[edges - self.starts[owners] + self.starts[owners + period]]
-        differs = (here != there) & ((here < 0) | (there - here != period))
-        same[owners[differs]] = False
+        same[owners[differs(here, there, period)]] = False
         return same
 
     def spans(self) -> Iterator[Span]:
@@ -182,12 +197,16 @@ class Trace:
             same = self.repeats(period)
             edges = np.flatnonzero(np.diff(np.concatenate([[0], same, [0]])))
             for begin, end in edges.reshape(-1, 2).tolist():
-                if (end - begin) // period + 2 >= FEWEST:
+                if (end - begin) // period + 2 >= LEAST_TURNS:
                     yield self.best_begin(begin, end + period, period)
+
+    def is_uneven(self, stretch: slice) -> bool:
+        """Whether a stretch has ops of loops and others."""
+        return len({item.loops for item in self.steps[stretch]}) > 1
 
     def follows(self, at: int) -> bool:
         """Whether an op has the one before it as an operand."""
-        return at - 1 in self.operands[self.starts[at] : self.starts[at + 1]]
+        return at - 1 in self.operands_of(at)
 
     def best_begin(self, begin: int, end: int, period: int) -> Span:
         """Where a turn begins: where there are most turns, and the fewest values pass from one to the next.
@@ -220,11 +239,16 @@ class Trace:
 
     def taken_before(self, at: int, period: int) -> list[int] | None:
         """Of an op of the first turn: where its successor has operands that differ from its own."""
-        here, there = (self.operands[self.starts[i] : self.starts[i + 1]] for i in (at, at + period))
         if self.heads[at] != self.heads[at + period]:
             return None
-        taken = there[(here != there) & ((here < 0) | (there - here != period))]
+        there = self.operands_of(at + period)
+        taken = there[differs(self.operands_of(at), there, period)]
         return taken.tolist() if (taken >= 0).all() else None
+
+
+def differs(here: Array, there: Array, period: int) -> Array:
+    """Which operands are not those of the op one period later: neither the same nor moved along."""
+    return (here != there) & ((here < 0) | (there - here != period))
 
 
 def rolled_up(items: list[Item]) -> list[Item]:
@@ -234,16 +258,16 @@ def rolled_up(items: list[Item]) -> list[Item]:
     same: dict[Item, Item] = {}
     for span in sorted(trace.spans(), key=lambda span: (span.first - span.end, span)):
         stretch = slice(span.first, span.end)
-        around = {item.loops for item in trace.steps[stretch]}
-        if span.turns >= FEWEST and not taken[stretch].any() and len(around) == 1:
-            taken[stretch] = True
-            # One op beside its equals is no loop, only one behind them.
-            if span.period > 1 or trace.follows(span.end - 1):
-                roll(trace.steps, span, same)
-    return merged(items, same) if same else items
+        if span.turns < LEAST_TURNS or taken[stretch].any() or trace.is_uneven(stretch):
+            continue
+        taken[stretch] = True
+        # One op beside its equals is no loop, only one behind them.
+        if span.period > 1 or trace.follows(span.end - 1):
+            roll_turns(trace.steps, span, same)
+    return merged(items, same)
 
 
-def roll(steps: list[Item], span: Span, same: dict[Item, Item]) -> None:
+def roll_turns(steps: list[Item], span: Span, same: dict[Item, Item]) -> None:
     """Note for each item of a loop the one that stands for it, which is of the second turn."""
     begin, period, turns, first = span
     loop, second = Loop(turns), steps[begin + period : begin + 2 * period]
@@ -266,11 +290,20 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
     for item in items:
         every[same.get(item, item)].append(item)
     for item, equals in every.items():
-        item.copies = [copy for one in equals for copy in one.copies]
-        item.copies.sort(key=lambda copy: -copy[-1].birth)
+        item.copies = sorted(each("copies", equals), key=born)
         item.operands = [same.get(x, x) for x in item.operands]
-        item.others = {(k, same.get(x, x)): None for one in equals for k, x in one.others}
+        item.others = {(k, same.get(x, x)): None for k, x in each("others", equals)}
     return [item for item in items if item in every]
+
+
+def each(what: str, items: list[Item]) -> Iterator[Any]:
+    """What all these items have of something."""
+    return itertools.chain.from_iterable(map(operator.attrgetter(what), items))
+
+
+def born(copy: list[Node]) -> int:
+    """Sorts copies oldest first."""
+    return -copy[-1].birth
 
 
 # ----------------------------------------------------------------------------------------------- classes
@@ -279,23 +312,27 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
 def classes_of(items: list[Item]) -> list[list[Item]]:
     """Items that are made alike, and then used alike."""
     items = sorted(items, key=lambda item: item.op is not None)  # what a loop uses may be younger than its op
-    made: dict[Item, int] = {PLAIN: 0}
-    numbers: dict[Hashable, int] = {None: 0}
-    for item in items:
-        below = [0 if k in item.carried else made[x] for k, x in enumerate(item.operands)]
-        made[item] = numbers.setdefault(
-            (item.head, item.loops, *(sorted(below) if item.is_sum else below)), len(numbers)
-        )
+    made, groups = made_alike(items), dict[Hashable, list[Item]]()
     uses: defaultdict[Item, set[tuple[int, int]]] = defaultdict(set)
-    groups: list[list[Item]] = []
-    numbers.clear()
+    numbers: dict[Hashable, int] = {}
     for item in reversed(items):
         # What is carried is used by an older item, whose class is not yet known.
-        number = numbers.setdefault((made[item], frozenset(uses[item])), len(groups))
-        if number == len(groups):
-            groups.append([])
-        groups[number].append(item)
+        key = made[item], frozenset(uses[item])
+        number = numbers.setdefault(key, len(numbers))
+        groups.setdefault(number, []).append(item)
         for k, operand in [*enumerate(item.operands), *item.others]:
             uses[operand].add((number, 0 if item.is_sum else k))
-    every = (group[::-1] for group in groups)
-    return sorted(every, key=lambda group: -group[0].copies[0][-1].birth)
+    every = (group[::-1] for group in groups.values())
+    return sorted(every, key=lambda group: -group[0].first.birth)
+
+
+def made_alike(items: list[Item]) -> dict[Item, int]:
+    """A number for each item, equal where they are made alike."""
+    made, numbers = {PLAIN: 0}, dict[Hashable, int]()
+    for item in items:
+        below = [*map(made.get, item.operands)]
+        for k in item.carried:
+            below[k] = 0
+        key = item.head, item.loops, *(sorted(below) if item.is_sum else below)  # type: ignore[type-var]
+        made[item] = numbers.setdefault(key, len(numbers) + 1)
+    return made
