@@ -88,20 +88,12 @@ def choose(
     root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
-    ops = [paths[node.birth] for node in wanted if node.op is not None]
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    frames = {path[:n] for node in focus for path in [paths[node.birth]] for n in range(1, len(path) + 1)}
-    sizes = Counter(path[:n] for path in ops for n in range(1, len(path) + 1))
-    sealed = sealed_scopes(wanted, paths) - frames
-    height = heights(sizes)
-    if len(wanted) > limit or overview:
-        share = {path: MOST if height[path] else NEARLY_ALL for path in sizes.keys() - sealed}
-        frames |= {path for path in share if sizes[path] > share[path] * len(ops)}
-    scopes = sorted(sizes.keys() - frames, key=lambda path: (height[path], -path[-1][1]))
+    sealed = sealed_scopes(wanted, paths) - set(around(paths, focus))
+    scopes, levels = inside_out(wanted, paths, focus, spare=overview or len(wanted) > limit)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
     if overview and scopes:  # whole levels, at least one
-        levels = [*(height[path] for path in scopes), -1]
-        counts = [n for n in counts[1:] if levels[n] != levels[n - 1]]
+        counts = levels
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
@@ -129,16 +121,38 @@ def common_path(paths: list[ScopePath]) -> ScopePath:
     return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))
 
 
+def around(paths: dict[int, ScopePath], nodes: Iterable[Node]) -> Iterator[ScopePath]:
+    """Every scope around each of these values."""
+    every = (paths[node.birth] for node in nodes)
+    return (path[:n] for path in every for n in range(1, len(path) + 1))
+
+
+def inside_out(
+    nodes: list[Node], paths: dict[int, ScopePath], focus: list[Node], *, spare: bool
+) -> tuple[list[ScopePath], list[int]]:
+    """The scopes that can be boxes, every one before those around it, of equals the oldest first.
+
+    Also, at which places of the list a level ends. spare: leave out scopes around nearly all ops, which as
+    boxes would say nothing.
+    """
+    ops = [node for node in nodes if node.op is not None]
+    sizes = Counter(around(paths, ops))
+    height = heights(sizes)
+    if spare:
+        most = {path: len(ops) * (MOST if height[path] else NEARLY_ALL) for path in sizes}
+        sizes = Counter({path: size for path, size in sizes.items() if size <= most[path]})
+    scopes = sorted(sizes.keys() - set(around(paths, focus)), key=lambda path: (height[path], -path[-1][1]))
+    ends = Counter(height[path] for path in scopes)
+    return scopes, [*itertools.accumulate(ends.values())]
+
+
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
     spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
-    moves: defaultdict[ScopePath, list[bool]] = defaultdict(list)
-    for node in nodes:
-        path, op = paths[node.birth], node.op
-        for n in range(1, len(path) + 1) if op is not None else ():
-            if path[n - 1] in spans:
-                moves[path[:n]].append(op is not None and op.kind == "moves")
-    return {path for path, moved in moves.items() if len(moved) > 1 and 2 * sum(moved) >= len(moved)}
+    ops = [node for node in nodes if node.op is not None]
+    moves = Counter(around(paths, (node for node in ops if getattr(node.op, "kind", "") == "moves")))
+    sizes = Counter(around(paths, ops))
+    return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
