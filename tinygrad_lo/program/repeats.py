@@ -87,7 +87,6 @@ class Item:
         return self.at(self.carried) - self.at(set(range(len(self.operands))) - self.carried)
 
 
-
 PLAIN = Item(("plain",), [])  # a number or an array without a tensor around it
 
 

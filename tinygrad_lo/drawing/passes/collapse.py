@@ -61,11 +61,12 @@ class Choice:
         unit = self.of(node)
         return unit is not None and not unit.is_box
 
-    def put(self, box: Unit) -> None:
-        """Add a box."""
-        box.id, box.is_box = f"b{len(self.boxes)}", True
-        self.boxes.append(box)
-        self.units |= dict.fromkeys((node.birth for node in box.members), box)
+    def put(self, unit: Unit) -> None:
+        """Add a unit: a box with a number of its own."""
+        if unit.is_box:
+            unit.id = f"b{len(self.boxes)}"
+            self.boxes.append(unit)
+        self.units |= dict.fromkeys((node.birth for node in unit.members), unit)
 
     def find_outputs(self, nodes: list[Node]) -> None:
         """Tell each drawn unit which of its values are used outside of it; the root always is."""
@@ -188,8 +189,9 @@ def in_units(
                 inside[path[: len(frames) + 1]].append(node)
     for path, members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            *around, (title, began) = path
-            box = Unit(members, tuple(around), title=title, began=began, takes=path in collapsed)
+            box = Unit(
+                members, path[:-1], is_box=True, title=path[-1][0], began=path[-1][1], takes=path in collapsed
+            )
             choice.put(box)
             choice.makers |= {birth: box for birth, of in apart.items() if of == path}
     fold_leaves(nodes, choice, alone)
@@ -224,7 +226,7 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
             alike["parameter" if leaf.needs else "data", to].append(leaf)
     for (role, _), leaves in alike.items():
         if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
-            choice.put(Unit(leaves, role=role))
+            choice.put(Unit(leaves, is_box=True, role=role))
 
 
 def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> None:
