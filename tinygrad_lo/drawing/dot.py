@@ -12,9 +12,10 @@ from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
-from tinygrad_lo.drawing.styles.cards import Cards, Folded, Overview
+from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.stacks import Folded
 from tinygrad_lo.drawing.styles.style import PAGE, Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
@@ -53,7 +54,7 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
     return "\n".join([*lines, *in_frames(placed, colors), *edge_lines(style), "}", ""])
 
 
-def fitted(contents: Contents, look: Look, style_name: str) -> Look:
+def look_for_page(contents: Contents, look: Look, style_name: str) -> Look:
     """The look with which a page has room for the picture: tables that go on below, or have less cells."""
     make, cells = STYLES[style_name], look.max_cells
     if cells > LARGEST or make is Circuit:

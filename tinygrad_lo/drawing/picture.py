@@ -19,7 +19,7 @@ import numpy as np
 from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.dot import STYLES, dot_text, fitted
+from tinygrad_lo.drawing.dot import STYLES, dot_text, look_for_page
 from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.fold import fold
@@ -111,7 +111,7 @@ def draw(
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
     asked = Look(COLORS[theme, palette], cells, digits)
-    look = fitted(contents, asked, style)
+    look = look_for_page(contents, asked, style)
     shapes = [np.shape(value.data) for value in contents.values]
     contents.narrow = any(look.summarizes(shape) and not asked.summarizes(shape) for shape in shapes)
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style))
@@ -119,20 +119,27 @@ def draw(
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
-    nodes, paths = names.nodes, scopes(names.nodes)
-    is_large = style == "auto" and len(related(nodes, focus)) > limit
+    paths = scopes(names.nodes)
+    is_large = style == "auto" and len(related(names.nodes, focus)) > limit
     overview = style == "overview" or (is_large and any(paths.values()))
-    choice = choose(nodes, paths, limit, focus, overview=overview)
-    if style == "folded" or (is_large and choice.cut):
+    if style == "folded":
+        choice = fold(names, paths, limit, focus)
+    else:
+        choice = choose(names.nodes, paths, limit, focus, overview=overview)
+    if is_large and choice.cut:
         folded = fold(names, paths, limit, focus)
-        if style == "folded" or folded.boxes:
-            choice = folded
+        choice = folded if folded.boxes else choice
     contents = collect(names, choice, gradient=gradient, focus=focus)
-    if style == "auto":
-        arrays = any(np.ndim(value.data) for value in contents.values)
-        plain = "overview" if contents.groups and is_large else "cards" if arrays else "circuit"
-        style = "folded" if contents.folded else plain
-    return contents, style
+    return contents, style_of(contents, is_large=is_large) if style == "auto" else style
+
+
+def style_of(contents: Contents, *, is_large: bool) -> str:
+    """The style that suits what is drawn."""
+    if contents.folded:
+        return "folded"
+    if contents.groups and is_large:
+        return "overview"
+    return "cards" if any(np.ndim(value.data) for value in contents.values) else "circuit"
 
 
 def focused(names: Names, focus: Any) -> list[Node]:

@@ -183,43 +183,50 @@ class Sketch:
             return f"Σ of {inside + 1} terms"
         return formula + " …" * bool(formula)
 
-    def named_outputs(self, box: Unit, outputs: list[Node]) -> list[str]:
+    def named_outputs(self, outputs: list[Node]) -> list[str]:
         """The names of what leaves a box: all if they are few, else those that stand in formulas."""
-        if box.lanes or box.role != "value":
-            return []
         if len(outputs) > FEW:
             outputs = [node for node in outputs if node.birth in self.quoted]
         return [*map(self.names.of, outputs)]
 
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
+        if box.lanes:
+            return self.stack(box)
         leaves = [node for node in box.members if node.op is None]
         out = [node for node in self.alone if self.choice.makers.get(node.birth) is box]
-        inside = [] if box.lanes else [node for node in [*box.members, *out] if node.op is not None]
-        gates = Counter(map(self.kinds.of_gate, inside))
+        gates = Counter(self.kinds.of_gate(node) for node in [*box.members, *out] if node.op is not None)
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs, role = box.title, out or list(box.outputs.values()), box.role
-        if box.lanes:
-            title, outputs, parameters = self.title_of(box.lanes), box.lanes, []
-            role = role_of(box.lanes[0], self.names.nodes[-1])
-        elif role != "value":
+        title, outputs = box.title, out or list(box.outputs.values())
+        if box.role != "value":
             title, outputs = self.title_of(leaves), leaves
-        gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
+        drawn = self.box(box, title, box.role, outputs, parameters or outputs)
+        drawn.gates, drawn.named = (
+            gates.most_common(),
+            self.named_outputs(outputs) if box.role == "value" else [],
+        )
+        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        return drawn
+
+    def stack(self, box: Unit) -> DrawnBox:
+        """What a stack says of its equal values."""
+        lanes, role = box.lanes, role_of(box.lanes[0], self.names.nodes[-1])
+        drawn = self.box(box, self.title_of(lanes), role, lanes, lanes)
+        drawn.lanes, drawn.counts, drawn.formula = len(lanes), box.counts, self.lanes_formula(box)
+        drawn.given = any(map(name_of, lanes))
+        return drawn
+
+    def box(self, box: Unit, title: str, role: str, outputs: list[Node], asked: list[Node]) -> DrawnBox:
+        """A box, with the gradients by these of its values."""
+        gradients = (self.flow.gradients.get(node.birth) for node in asked)
         return DrawnBox(
             box.id,
             title,
             role,
             box.path,
             [f"n{self.places[node.birth]}" for node in box.members],
-            gates.most_common(),
-            sum(leaf.value.size for leaf in parameters),
-            [node.value for node in outputs],
-            [g for g in gradients if g is not None],
-            formula=self.lanes_formula(box) if box.lanes else "",
-            named=self.named_outputs(box, outputs),
-            given=any(name_of(node) is not None for node in box.lanes),
-            lanes=len(box.lanes),
-            counts=box.counts,
+            outputs=[node.value for node in outputs],
+            gradients=[g for g in gradients if g is not None],
         )
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnBox, DrawnValue
+from tinygrad_lo.drawing.contents import DrawnValue, Numeric
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, images, is_image
+from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, image_of, is_image
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, spread, text
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
-ASIDE = 5  # columns of a table that has its gradient beside it
+BESIDE = 5  # columns of a table that has its gradient beside it
 NARROWEST = 18  # points; the columns of a table are equally wide
 FIGURE = 54  # points that a figure beside others takes
 FIGURES = ("mean", "std", "min", "max")
@@ -45,59 +47,13 @@ class Cards(Overview):
         return True
 
 
-class Folded(Cards):
-    """Cards, and stacks of equal values."""
-
-    gaps = "ranksep=0.35 nodesep=0.2"
-
-    def group_line(self, group: DrawnBox) -> str:
-        """The node of a stack."""
-        about = text(f"{group.title}: {counted(group.lanes, 'equal value')}", 200)
-        label = stack(group, self.look, differentiated=self.contents.differentiated)
-        return f'{group.id} [id="{group.id}" tooltip="{about}" label=<{label}>]'
-
-
-def stack(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
-    """The label of equal values that are drawn once: what they are, and how values and gradients spread."""
-    colors, shape = look.colors, np.shape(group.outputs[0])
-    frame, ground, _ = colors.role(group.role)
-    emphasis = "B" if group.given else "I"
-    title = font(f"<{emphasis}>{text(group.title)}</{emphasis}>", colors.ink)
-    if group.formula:
-        title += font(f"&#160;= {text(group.formula, LONGEST_FORMULA)}", colors.muted)
-    counts = [f"{count:,}" for count in group.counts]
-    facts = font(f"<B>× {' × '.join(counts)}</B>", colors.ink, 11) if counts else ""
-    word = group.role if group.role in ("data", "parameter") else ""
-    notes = " · ".join(filter(None, [word, size(shape)]))
-    facts += font(f"&#160;&#160;{notes}", colors.muted, 11) if notes else ""
-    rows = [row(cell(title, bgcolor=ground, colspan=2))]
-    rows += [row(cell(facts, colspan=2, cellpadding=2))] if facts else []
-    kinds = [("value", "value", group.outputs)]
-    if differentiated and group.gradients:
-        kinds.append(("gradient", "grad", group.gradients))
-    for kind, word, arrays in kinds:
-        ink = getattr(colors, kind)
-        middle, *ends = spread(arrays, look.digits)
-        at = look.handle(f"{kind}-{group.id}")
-        rows.append(
-            row(cell(font(f"<I>{word}</I>", ink, 10)), cell(font(middle, ink, 11), align="LEFT", **at))
-        )
-        rows += [row(cell(""), cell(font(line, colors.muted, 11), align="LEFT")) for line in ends]
-    face = table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2, bgcolor=colors.card)
-    if group.lanes == 1:
-        return table(row(cell(face)), border=1, color=frame, cellborder=0, cellspacing=0, cellpadding=0)
-    front = cell(face, border=1, color=frame)  # on a pile, of which the edges are seen
-    return table(row(front), border=3, sides="BR", color=frame, cellborder=0, cellspacing=0, cellpadding=0)
-
-
 def card(value: DrawnValue, look: Look) -> str:
     """The label of one value's node."""
     colors, columns = look.colors, blocks(value, look)
-    columns = [[part for part in column if part] for column in columns]
     if is_wide(np.shape(value.data), look):  # below each other, so that the columns of tables stay in line
-        lines, across = [[part] for column in columns for part in column], 1
+        lines, across = [*zip(itertools.chain(*columns), strict=True)], 1
     else:
-        lines, across = [list(line) for line in zip(*columns, strict=True)], len(columns)
+        lines, across = [*zip(*columns, strict=True)], len(columns)
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
@@ -111,46 +67,59 @@ def card(value: DrawnValue, look: Look) -> str:
 def card_breadth(value: DrawnValue, look: Look) -> int:
     """About how many points a card takes from left to right."""
     shape, words = np.shape(value.data), len(value.name) + min(len(value.formula), LONGEST_FORMULA)
-    blocks = 1 + (value.also is not None) + value.expects + len(value.numeric)
+    count = 1 + (value.also is not None) + value.expects + len(value.numeric)
+    across = numbers_breadth(value, look) * (1 if is_wide(shape, look) else count)
+    return 10 + max(8 * words + 60, across)
+
+
+def numbers_breadth(value: DrawnValue, look: Look) -> int:
+    """About how many points its table or its image takes."""
+    shape = np.shape(value.data)
     if is_image(shape):
-        across = max(4 * FIGURE, min(ACROSS, max(shape[:2])) * (POINTS + 6))
-    else:
-        arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
-        columns = 1 if look.summarizes(shape) else min(look.wrap, *shape[-1:], 99)
-        longest = max(len(word) for data in arrays for word in figures(data, look))
-        across = columns * max(NARROWEST, DIGIT * longest + 3) + (40 if look.summarizes(shape) else 8)
-    return int(10 + max(8 * words + 60, across * (1 if is_wide(shape, look) else blocks)))
+        return max(4 * FIGURE, min(ACROSS, max(shape[:2])) * (POINTS + 6))
+    arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
+    wide = max(NARROWEST, 3 + DIGIT * max(len(word) for data in arrays for word in figures(data, look)))
+    return wide + 40 if look.summarizes(shape) else 8 + wide * min(look.wrap, *shape[-1:], 99)
 
 
 def is_wide(shape: tuple[int, ...], look: Look) -> bool:
     """Whether value and gradient stand below each other."""
-    return is_image(shape) or (not look.summarizes(shape) and shape[-1:] > (ASIDE,))
+    return is_image(shape) or (not look.summarizes(shape) and shape[-1:] > (BESIDE,))
 
 
 def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
     """Of the value, its other view, its gradient and its numeric gradients: caption, image and numbers."""
-    colors, shape = look.colors, np.shape(value.data)
-    alone = value.also is None and not value.expects and not value.numeric
-    title = "" if alone else caption("value", colors.value)
-    pictured = is_image(shape)
-
-    def block(title: str, kind: str, data: Array | None, name: str = "", wrong: Any = None) -> list[str]:
-        image = cell(images(kind, data, colors), cellpadding=2) if pictured else ""
-        words = cell(side_by_side([*FIGURES], look.colors.muted), cellpadding=0) if pictured else ""
-        return [title, image, words, data_cell(kind, data, shape, look, name and f"{name}-{value.id}", wrong)]
-
-    columns = [block(title, "value", value.data, "value")]
+    colors = look.colors
+    columns = [block(value, "value", value.data, look, caption("value", colors.value), f"value-{value.id}")]
     if value.also is not None:
-        columns.append(block(caption(text(value.also[0]), colors.value), "value", value.also[1]))
+        title = caption(text(value.also[0]), colors.value)
+        columns.append(block(value, "value", value.also[1], look, title))
     if value.expects:
-        columns.append(block(caption("grad", colors.gradient), "gradient", value.gradient, "gradient"))
-    for numeric in value.numeric:
-        known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-        ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-        title = caption("numeric", ink, ground, numeric.mark)
-        cells = data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures)
-        columns.append([title, cells])
-    return columns
+        title = caption("grad", colors.gradient)
+        columns.append(block(value, "gradient", value.gradient, look, title, f"gradient-{value.id}"))
+    columns += [numeric_block(value, numeric, look) for numeric in value.numeric]
+    return columns if len(columns) > 1 else [columns[0][1:]]
+
+
+def block(
+    value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str = ""
+) -> list[str]:
+    """A caption, the image of filters and feature maps with the names of its figures, and the numbers."""
+    shape = np.shape(value.data)
+    parts = [title, data_cell(kind, data, shape, look, id)]
+    if is_image(shape):
+        words = cell(figure_row([*FIGURES], look.colors.muted), cellpadding=0)
+        parts[1:1] = [cell(image_of(kind, data, look.colors), cellpadding=2), words]
+    return parts
+
+
+def numeric_block(value: DrawnValue, numeric: Numeric, look: Look) -> list[str]:
+    """The gradient by finite differences, and what a check found."""
+    colors, shape = look.colors, np.shape(value.data)
+    known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+    ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+    numbers = data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures)
+    return [caption("numeric", ink, ground, numeric.mark), numbers]
 
 
 def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
@@ -256,19 +225,22 @@ def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[An
 
     lines = zip(words, magnitudes.tolist(), marks.tolist(), strict=True)
     cells = [[*map(heat_cell, *line)] for line in lines]
-    count = rows.shape[1]
-    if count <= look.wrap:
+    if rows.shape[1] <= look.wrap or look.handles:  # the page counts the numbers of a table
         return inner_table(*(row(*line) for line in cells))
-    blocks = []
+    return inner_table(*wrapped_rows(cells, look))
+
+
+def wrapped_rows(cells: list[list[str]], look: Look) -> Iterator[str]:
+    """The first columns of a table, and below them the next."""
+    count = len(cells[0])
     for begin in range(0, count, look.wrap):
         end = min(begin + look.wrap, count)
-        place = font(f"columns {begin} to {end - 1}", colors.muted, 10)
-        blocks.append(row(cell(place, colspan=look.wrap, align="LEFT", cellpadding=1)))
-        blocks += [row(*line[begin:end]) for line in cells]
-    return inner_table(*blocks)
+        place = font(f"columns {begin} to {end - 1}", look.colors.muted, 10)
+        yield row(cell(place, colspan=look.wrap, align="LEFT", cellpadding=1))
+        yield from (row(*line[begin:end]) for line in cells)
 
 
-def side_by_side(words: list[str], ink: str) -> str:
+def figure_row(words: list[str], ink: str) -> str:
     """The four figures of an image, or what they are called."""
     return inner_table(row(*(cell(font(word, ink), width=FIGURE) for word in words)))
 
@@ -277,7 +249,7 @@ def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, .
     """Mean, standard deviation, smallest and largest element of an array too large for a table."""
     if is_image(shape):
         words = [DASH] * len(FIGURES) if numbers is None else [number(x, look.digits) for x in numbers]
-        return side_by_side(words, getattr(look.colors, kind))
+        return figure_row(words, getattr(look.colors, kind))
     rows = []
     for i, word in enumerate(FIGURES):
         ink, ground, content = look.colors.muted, look.ground, DASH

@@ -24,7 +24,7 @@ def is_image(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and min(shape) > 0 and min(shape[2:]) > 1
 
 
-def images(kind: str, data: Array | None, palette: Colors) -> str:
+def image_of(kind: str, data: Array | None, palette: Colors) -> str:
     """The tiles: of values light is the smallest and dark the largest, of gradients light is 0."""
     x = None if data is None else concrete(data)
     if x is None or not np.isfinite(x).all():
@@ -39,7 +39,7 @@ def images(kind: str, data: Array | None, palette: Colors) -> str:
     shades = np.rint((tiles - low) * (SHADES / (high - low) if high > low else 0.0)).astype(int)
     colors = [mix(ink, palette.card, shade / SHADES) for shade in range(SHADES + 1)]
     side = max(2, min(8, POINTS // max(shades.shape[2:])))
-    rows = [row(*(cell(tile(one, colors, side, palette.frame)) for one in line)) for line in shades]
+    rows = [row(*(cell(one_tile(one, colors, side, palette.frame)) for one in line)) for line in shades]
     shown, every = tiles.shape[0] * tiles.shape[1], x.shape[0] * x.shape[1]
     if shown < every:
         rows.append(row(cell(font(f"{shown} of {every}", palette.muted, 10), colspan=tiles.shape[1])))
@@ -59,7 +59,7 @@ def grid(x: ndarray[Any, Any]) -> ndarray[Any, Any]:
     return x
 
 
-def tile(shades: ndarray[Any, Any], colors: list[str], side: int, frame: str) -> str:
+def one_tile(shades: ndarray[Any, Any], colors: list[str], side: int, frame: str) -> str:
     """One image. Its size is fixed: Graphviz would spread its pixels over a wider cell.
 
     The first row, one point high, says how wide each column is: cells over several columns do not.

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.images import images, is_image
+from tinygrad_lo.drawing.styles.images import image_of, is_image
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
@@ -26,7 +26,7 @@ from tinygrad_lo.explaining.formula import number, one_line, size
 BOX, GAP = 180, 30  # points that a box and the gap behind a node take, about
 DEEPEST = 14  # ranks from left to right; a deeper picture runs from top to bottom
 PAGE = 1120  # points that a picture may be wide, about: fitted to 1240 pixels, 10 points are then 10 pixels
-LINES = 4  # of a table that goes on below
+SHORT = 4  # of a table that goes on below
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
 NOISE = 1e-12  # a spread below this share of the largest element is rounding
@@ -47,7 +47,7 @@ class Look:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
         if len(shape) > 2 or max(shape, default=0) > self.max_cells:
             return True
-        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > LINES
+        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > SHORT
 
     def handle(self, id: str) -> dict[str, str]:
         """Graphviz keeps the id of a cell only beside a link; the page takes the link away."""
@@ -168,13 +168,7 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     lines.append(cell(font(f"&#160;{facts(group)}&#160;", colors.muted, 11), cellpadding=2))
     if group.gates:
         lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
-    if group.named:
-        out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
-        shapes = {size(np.shape(x)) for x in group.outputs} - {""}
-        out += font(f"&#160;&#160;{shapes.pop()}", colors.muted, 11) if len(shapes) == 1 else ""
-        lines.append(cell(f"&#160;{font('→&#160;', colors.muted)}{out}&#160;", cellpadding=2))
-    if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
-        lines.append(cell(images("value", group.outputs[0], colors), cellpadding=2))
+    lines += box_outputs(group, look)
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
     if differentiated and group.role != "data":
         of = " (parameters)" if group.parameters and group.role == "value" else ""
@@ -193,6 +187,20 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
         *map(row, lines),
         border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
     )  # fmt: skip
+
+
+def box_outputs(group: DrawnBox, look: Look) -> list[str]:
+    """The values that leave a box: names and shape, and the image of one that is."""
+    shapes = {size(np.shape(x)) for x in group.outputs}
+    out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
+    if len(shapes) == 1:
+        out += font(f"&#160;&#160;{shapes.pop()}&#160;", look.colors.muted, 11)
+    lines = (
+        [cell(f"&#160;{font('→&#160;', look.colors.muted)}{out}&#160;", cellpadding=2)] if group.named else []
+    )
+    if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
+        lines.append(cell(image_of("value", group.outputs[0], look.colors), cellpadding=2))
+    return lines
 
 
 def facts(group: DrawnBox) -> str:
@@ -225,7 +233,7 @@ def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
         return f"μ {number(every.mean(), digits)} · σ {number(every.std(), digits)}"
 
 
-def spread(arrays: Iterable[Array], digits: int) -> list[str]:
+def spread_of(arrays: Iterable[Array], digits: int) -> list[str]:
     """Mean and standard deviation of all elements, and if they differ the ends of their range."""
     every = flat(arrays)
     if not every.size:
