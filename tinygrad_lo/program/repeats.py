@@ -45,7 +45,7 @@ class Item:
     Attributes:
         head: what it does, to what sort of operands.
         copies: its values, oldest first, each behind the sums inside it, if it is one.
-        operands: what it is made from; PLAIN where that is no tensor.
+        operands: what it is made from; NO_TENSOR where that is no tensor.
         loops: around it, outermost first.
         carried: which operands come from the turn before.
         others: operands that it has in some turns only, and which one each is.
@@ -87,7 +87,7 @@ class Item:
         return self.at(self.carried) - self.at(set(range(len(self.operands))) - self.carried)
 
 
-PLAIN = Item(("plain",), [])  # a number or an array without a tensor around it
+NO_TENSOR = Item(("plain",), [])  # a number or an array without a tensor around it
 
 
 def equal_parts(nodes: list[Node]) -> list[list[Item]]:
@@ -104,7 +104,9 @@ def items_of(nodes: list[Node]) -> list[Item]:
     items: dict[int, Item] = {}
     begun: dict[int, Item] = {}  # sums, by the birth of their beginning
     for node in nodes:
-        item = Item(None, [[node]], [PLAIN if p is None else items.get(p.birth, PLAIN) for p in node.parents])
+        item = Item(
+            None, [[node]], [NO_TENSOR if p is None else items.get(p.birth, NO_TENSOR) for p in node.parents]
+        )
         first = node.parents[0] if node.op is ADD else None
         if first is not None and first.birth in begun:
             head = begun.pop(first.birth)
@@ -293,13 +295,13 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
     for item in items:
         every[same.get(item, item)].append(item)
     for item, equals in every.items():
-        item.copies = sorted(each("copies", equals), key=born)
+        item.copies = sorted(gathered("copies", equals), key=born)
         item.operands = [same.get(x, x) for x in item.operands]
-        item.others = {(k, same.get(x, x)): None for k, x in each("others", equals)}
+        item.others = {(k, same.get(x, x)): None for k, x in gathered("others", equals)}
     return [item for item in items if item in every]
 
 
-def each(what: str, items: list[Item]) -> Iterator[Any]:
+def gathered(what: str, items: list[Item]) -> Iterator[Any]:
     """What all these items have of something."""
     return itertools.chain.from_iterable(map(operator.attrgetter(what), items))
 
@@ -331,7 +333,7 @@ def classes_of(items: list[Item]) -> list[list[Item]]:
 
 def made_alike(items: list[Item]) -> dict[Item, int]:
     """A number for each item, equal where they are made alike."""
-    made, numbers = {PLAIN: 0}, dict[Hashable, int]()
+    made, numbers = {NO_TENSOR: 0}, dict[Hashable, int]()
     for item in items:
         below = [*map(made.get, item.operands)]
         for k in item.carried:

@@ -90,7 +90,7 @@ def choose(
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    sealed = sealed_scopes(wanted, paths) - set(around(paths, focus))
+    sealed = sealed_scopes(wanted, paths) - set(scopes_around(paths, focus))
     scopes, levels = inside_out(wanted, paths, focus, spare=overview or len(wanted) > limit)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
     if overview and scopes:  # whole levels, at least one
@@ -122,7 +122,7 @@ def common_path(paths: list[ScopePath]) -> ScopePath:
     return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))
 
 
-def around(paths: dict[int, ScopePath], nodes: Iterable[Node]) -> Iterator[ScopePath]:
+def scopes_around(paths: dict[int, ScopePath], nodes: Iterable[Node]) -> Iterator[ScopePath]:
     """Every scope around each of these values."""
     every = (paths[node.birth] for node in nodes)
     return (path[:n] for path in every for n in range(1, len(path) + 1))
@@ -137,12 +137,14 @@ def inside_out(
     boxes would say nothing.
     """
     ops = [node for node in nodes if node.op is not None]
-    sizes = Counter(around(paths, ops))
+    sizes = Counter(scopes_around(paths, ops))
     height = heights(sizes)
     if spare:
         most = {path: len(ops) * (MOST if height[path] else NEARLY_ALL) for path in sizes}
         sizes = Counter({path: size for path, size in sizes.items() if size <= most[path]})
-    scopes = sorted(sizes.keys() - set(around(paths, focus)), key=lambda path: (height[path], -path[-1][1]))
+    scopes = sorted(
+        sizes.keys() - set(scopes_around(paths, focus)), key=lambda path: (height[path], -path[-1][1])
+    )
     ends = Counter(height[path] for path in scopes)
     return scopes, [*itertools.accumulate(ends.values())]
 
@@ -151,8 +153,8 @@ def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePa
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
     spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
     ops = [node for node in nodes if node.op is not None]
-    moves = Counter(around(paths, (node for node in ops if getattr(node.op, "kind", "") == "moves")))
-    sizes = Counter(around(paths, ops))
+    moves = Counter(scopes_around(paths, (node for node in ops if getattr(node.op, "kind", "") == "moves")))
+    sizes = Counter(scopes_around(paths, ops))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 

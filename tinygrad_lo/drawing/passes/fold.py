@@ -84,7 +84,7 @@ def by_opening(group: list[Item], opened: set[int]) -> dict[bool, list[Copy]]:
 def units_of(copies: list[Copy], alone: set[int]) -> Iterator[Unit]:
     """A stack of equal values, and by themselves those that are to be seen, or that have no equals."""
     seen = [copy[-1] for copy in copies if copy[-1].birth in alone]
-    rest = [copy for copy in (without(copy, alone) for copy in copies) if copy]
+    rest = [copy for copy in (without_last(copy, alone) for copy in copies) if copy]
     if len(rest) == 1 and len(rest[0]) < FEW_TERMS:
         seen += rest.pop()
     yield from (Unit([node]) for node in seen)
@@ -92,7 +92,7 @@ def units_of(copies: list[Copy], alone: set[int]) -> Iterator[Unit]:
         yield Unit([*flat(rest)], lanes=[copy[-1] for copy in rest])
 
 
-def without(copy: Copy, alone: set[int]) -> Copy:
+def without_last(copy: Copy, alone: set[int]) -> Copy:
     """A copy, without its last value if that is drawn by itself."""
     return copy[:-1] if copy[-1].birth in alone else copy
 
@@ -118,7 +118,7 @@ class Frames:
         for item in flat(groups):
             for loop in item.loops:
                 lanes[loop] += item.lanes
-        # The scopes around each loop, and its own title. Leaves are older than its last op: they stand outside.
+        # The scopes around each loop, and its title, which is as old as its last op: leaves stand outside.
         self.around, self.keys = dict[Loop, ScopePath](), dict[Loop, tuple[str, int]]()
         for loop in (loop for loop, count in inside.items() if count > 1):
             self.around[loop] = common_path([paths[node.birth] for node in lanes[loop]])

@@ -74,9 +74,9 @@ def card_breadth(value: DrawnValue, look: Look) -> int:
 
 def numbers_breadth(value: DrawnValue, look: Look) -> int:
     """About how many points its table or its image takes."""
-    shape = np.shape(value.data)
+    shape: tuple[int, ...] = np.shape(value.data)
     if is_image(shape):
-        return max(4 * FIGURE, min(ACROSS, max(shape[:2])) * (POINTS + 6))
+        return max(4 * FIGURE, min(ACROSS, sorted(shape[:2])[1]) * (POINTS + 6))
     arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
     wide = max(NARROWEST, 3 + DIGIT * max(len(word) for data in arrays for word in figures(data, look)))
     return wide + 40 if look.summarizes(shape) else 8 + wide * min(look.wrap, *shape[-1:], 99)

@@ -24,9 +24,9 @@ from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import number, one_line, size
 
 BOX, GAP = 180, 30  # points that a box and the gap behind a node take, about
-DEEPEST = 14  # ranks from left to right; a deeper picture runs from top to bottom
+MOST_RANKS = 14  # ranks from left to right; a deeper picture runs from top to bottom
 PAGE = 1120  # points that a picture may be wide, about: fitted to 1240 pixels, 10 points are then 10 pixels
-SHORT = 4  # of a table that goes on below
+LOW = 4  # of a table that goes on below
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
 NOISE = 1e-12  # a spread below this share of the largest element is rounding
@@ -47,7 +47,7 @@ class Look:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
         if len(shape) > 2 or max(shape, default=0) > self.max_cells:
             return True
-        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > SHORT
+        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > LOW
 
     def handle(self, id: str) -> dict[str, str]:
         """Graphviz keeps the id of a cell only beside a link; the page takes the link away."""
@@ -111,7 +111,7 @@ class Style:
             ranks[edge.head] = max(ranks[edge.head], ranks[edge.tail] + 1)
             end = ends[edge.tail] + wide.get(edge.head, 0) + self.gap
             ends[edge.head] = reached[edge.head] = max(reached[edge.head], end)
-        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > self.page
+        return max(ranks.values(), default=1) > MOST_RANKS or max(reached.values(), default=0) > self.page
 
     def breadths(self) -> dict[str, int]:
         """About how many points values take from left to right."""
