@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of
     from tinygrad_lo.engine.tensor import Parameter, Tensor
     from tinygrad_lo.explaining.derivative import formula
     from tinygrad_lo.explaining.explain import explain
+    from tinygrad_lo.explaining.javascript import javascript
     from tinygrad_lo.explaining.source import source
     from tinygrad_lo.explaining.tree import tree
     from tinygrad_lo.training.loop import fit
@@ -46,7 +47,7 @@ __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
     "losses", "nn", "optim", "data", "compile", "fit", "training",
-    "draw", "tree", "explain", "formula", "source",
+    "draw", "tree", "explain", "formula", "source", "javascript",
     "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
     "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
@@ -72,6 +73,7 @@ HOMES = {
     "explaining.derivative": "formula",
     "explaining.explain": "explain",
     "explaining.source": "source",
+    "explaining.javascript": "javascript",
     "explaining.tree": "tree",
     "training.loop": "fit",
 }

@@ -22,7 +22,7 @@ CURVES = {
     "tanh": lo.nn.tanh,
     "relu": lo.nn.relu,
     "leaky relu, 0.1": lambda x: lo.nn.leaky_relu(x, slope=0.1),
-    "parametric relu, 0.3": lambda x: lo.nn.prelu(x, 0.3),
+    "parametric, 0.3": lambda x: lo.nn.prelu(x, 0.3),
     "relu6": lo.nn.relu6,
     "concatenated relu": lo.nn.crelu,
     "softplus": lo.nn.softplus,
@@ -47,10 +47,12 @@ def main(folder: Path) -> list[str]:
         panel.plot(x, slope, color=ORANGE, linewidth=2)
         panel.set_title(name, fontsize=11)
         panel.set_ylim(-2.2, 6.8)
-        panel.tick_params(labelsize=9)
+        panel.tick_params(labelsize=11)
         largest[name] = float(slope.max())
     axes[0].text(-3.9, 5.6, "value", color=BLUE, fontsize=12)
     axes[0].text(-3.9, 4.4, "slope", color=ORANGE, fontsize=12)
+    axes[6].text(-3.9, -1.9, "dotted:\nsecond output", color=BLUE, fontsize=11)
+    figure.supxlabel("x", fontsize=14)
     figure.suptitle("What goes forward, and what share comes back", fontsize=16)
     save(figure, folder)
     return [f"largest slope of the {name} {largest[name]:.3f}" for name in ("sigmoid", "tanh", "relu")]

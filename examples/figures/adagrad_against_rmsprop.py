@@ -7,7 +7,7 @@ never comes back. RMSprop's η / (√v + ε) stays, and recovers after gradients
 from pathlib import Path
 
 import numpy as np
-from style import BLUE, ORANGE, label, panels, run, save
+from style import OPTIMIZER_COLORS, label, panels, run, save
 
 import tinygrad_lo as lo
 
@@ -41,12 +41,12 @@ def main(folder: Path) -> list[str]:
     rmsprop = effective(lambda p: lo.optim.RMSprop(p, lr=0.01, decay=0.99), g)
     figure, (axes,) = panels()
     t = np.arange(1, len(g) + 1)
-    axes.loglog(t, adagrad, color=ORANGE)
-    axes.loglog(t, rmsprop, color=BLUE)
+    axes.loglog(t, adagrad, color=OPTIMIZER_COLORS["Adagrad"])
+    axes.loglog(t, rmsprop, color=OPTIMIZER_COLORS["RMSprop"])
     axes.axvspan(1000, 1100, color="#dddddd")
     label(axes, "gradients\n10 × larger", (950, 0.06), "#555555", ha="right")
-    label(axes, "Adagrad, η = 0.1: falls like 1/√t", (6, 0.06), ORANGE)
-    label(axes, "RMSprop, η = 0.01, γ = 0.99", (20, 0.006), BLUE, ha="left")
+    label(axes, "Adagrad, η = 0.1: falls like 1/√t", (2.2, 0.0025), OPTIMIZER_COLORS["Adagrad"])
+    label(axes, "RMSprop, η = 0.01, γ = 0.99", (60, 0.03), OPTIMIZER_COLORS["RMSprop"])
     axes.set(xlabel="step", ylabel="effective learning rate: step / gradient")
     axes.set_title("Adagrad never forgets a gradient; RMSprop's rate comes back")
     save(figure, folder)

@@ -14,6 +14,7 @@ import tinygrad_lo as lo
 SLIDES = {
     "000": ["softmax: exp, normalize, −log", "why the minus before the log?"],
     "002": ["softmax classifier: exp, normalize, −log (the slide's 0.89 is in base 10)"],
+    "003": ["multi-class and sparse multi-class cross-entropy"],
 }
 IMAGES = {  # lecture: (its table, which image of it)
     "000": (lo.data.lectures.car_boat_tree_first, [4.1, 2.1, -0.5]),
@@ -35,7 +36,7 @@ def main(folder: Path) -> list[str]:
     lines = []
     for axis, lecture in zip(axes, IMAGES, strict=True):
         scores, powers, probabilities, nats, tens = columns(lecture)
-        axis.set(xlim=(0, 10), ylim=(-0.6, 4.3))
+        axis.set(xlim=(-0.2, 10), ylim=(-0.6, 4.3))
         axis.axis("off")
         for x, head in ((0.0, f"lecture {lecture}"), (2.2, "scores"), (4.0, "exp"), (5.8, "normalize"),
                         (8.2, "−log of the right one")):  # fmt: skip
@@ -51,9 +52,9 @@ def main(folder: Path) -> list[str]:
                 text = f"{value:{form}}".replace("-", "−")
                 axis.text(x, y, text, ha="center", color=color, weight=weight, fontsize=17)
         axis.text(8.2, 2.5, f"{nats:.2f} nats", ha="center", color=ORANGE, weight="bold", fontsize=17)
-        axis.text(8.2, 1.3, f"{tens:.2f} in base 10", ha="center", color=ORANGE)
-        if lecture == "002":
-            axis.text(8.2, 0.3, "(which the slide prints)", ha="center", color=ORANGE)
+        printed = ",\nas the slide prints" if lecture == "002" else ""
+        axis.text(8.2, 1.4, f"{tens:.2f} in base 10{printed}", ha="center", va="center", color=ORANGE)
+        axis.text(8.2, 0.1, "bold: the right class", ha="center", color="0.4")
         lines += [
             f"{lecture}: exp " + " ".join(f"{x:.2f}" for x in powers),
             f"{lecture}: probabilities " + " ".join(f"{x:.2f}" for x in probabilities),

@@ -53,8 +53,8 @@ def main(folder: Path) -> list[str]:
         label(axes, loss, (-0.4, at), color)
         lines += [f"{loss} after {count} steps {x:.3f}" for count, x in zip(MARKS, median, strict=True)]
     axes.set(xticks=range(3), xticklabels=[f"{n} steps" for n in MARKS], ylim=(0.6, 1.02))
-    axes.set(ylabel="test accuracy")
-    axes.set_title("Cross-entropy learns faster; in the end both are close")
+    axes.set(ylabel="test accuracy (axis starts at 0.6)", xlabel="softmax of digits, median of five splits")
+    axes.set_title("Each at its best rate, cross-entropy learns faster; in the end both are close")
     save(figure, folder)
     return lines
 

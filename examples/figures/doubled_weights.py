@@ -1,8 +1,9 @@
 """Suppose that W has hinge loss 0. Is it the only one, and have we done anything useful by doubling it?
 
 A linear classifier of real wines (13 measurements, 3 growers) is trained until its hinge loss is 0; then
-all its weights are multiplied by k. From k = 1 on the hinge loss stays 0 and the margins grow with k: W is
-not unique. The softmax loss falls towards 0 though not one decision changes: nothing useful was done.
+all its weights are multiplied by k. From where the smallest margin is 1 (k = 0.85) the hinge loss stays 0,
+and the margins grow with k: W is not unique. The softmax loss falls towards 0 though not one decision
+changes: nothing useful was done.
 """
 
 from pathlib import Path
@@ -49,16 +50,16 @@ def main(folder: Path) -> list[str]:
     figure, (left, right) = panels(2)
     left.plot(factor, [loss or np.nan for loss in hinge], color=BLUE)  # a logarithmic axis has no 0
     left.plot(factor, softmax, color=ORANGE)
-    left.axvline(1, color="0.7", linestyle=":")
-    label(left, "SVM: exactly 0 from k = 1 on", (1.05, 0.2), BLUE)
+    enough = 1 / smallest_margin(scores, y)
+    for panel in (left, right):
+        panel.axvline(enough, color="0.7", linestyle=":")
+    label(left, f"SVM: 0 from k = {enough:.2f} on,\nwhere the margin reaches 1", (0.95, 0.25), BLUE)
     label(left, "softmax: never 0", (2.2, 0.004), ORANGE)
     left.set(xlabel="all weights times k", ylabel="loss of all wines", yscale="log", ylim=(1e-5, 3))
     right.plot(factor, [smallest_margin(k * scores, y) for k in factor], color=GREEN)
     accuracy = [lo.training.accuracy(k * scores, y) for k in factor[1:]]
-    right.plot(factor[1:], accuracy, color="0.3")
-    label(right, "smallest margin", (0.7, 3.0), GREEN)
-    label(right, "accuracy", (2.9, 0.75), "0.3")
-    right.set(xlabel="all weights times k", ylim=(0, 5))
+    label(right, f"accuracy {min(accuracy):.1f} for every k > 0", (1.2, 0.5), "0.3")
+    right.set(xlabel="all weights times k", ylabel="smallest margin of a wine", xlim=(0, 4.1), ylim=(0, 5))
     figure.suptitle(
         "Doubling W doubles the margins; the hinge loss stays 0, no decision changes", fontsize=16
     )

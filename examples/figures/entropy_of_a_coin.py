@@ -23,8 +23,9 @@ def main(folder: Path) -> list[str]:
     entropy = lo.losses.entropy(coins, base=2.0)
     figure, (left, right) = panels(2)
     left.plot(p, bits, color=BLUE)
-    label(left, "a sure event says nothing", (0.98, 1.3), GRAY, ha="right")
-    label(left, "a rare one says much", (0.12, 5.0), BLUE)
+    arrow = {"arrowstyle": "->", "color": GRAY}
+    label(left, "a sure event\nsays nothing", (1, 0), GRAY, xytext=(0.99, 2.3), ha="right", arrowprops=arrow)
+    label(left, "a rare event says much", (0.12, 5.0), BLUE)
     left.set(xlabel="probability p", ylabel="information −log₂ p, in bits", ylim=(0, 9))
     right.plot(p, entropy, color=ORANGE)
     right.plot([0.5], [1.0], "o", color=ORANGE)

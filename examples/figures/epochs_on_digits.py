@@ -55,9 +55,11 @@ def main(folder: Path) -> list[str]:
     axes.semilogy(best + 1, validation[best], "o", color=ORANGE, markersize=10)
     label(axes, f"validation: best in epoch {best + 1}", (17, 0.3), ORANGE)
     label(axes, "training", (40.4, training[-1]), BLUE)
-    label(axes, "gray: each mini-batch of 32", (4, 1.8), "#666666")
+    label(
+        axes, "gray: each mini-batch of 32 (it drops at the last, small one of an epoch)", (4, 1.8), "#666666"
+    )
     axes.set(xlabel="epochs", ylabel="cross-entropy", xlim=(0, 45.5), ylim=(1e-4, 4))
-    axes.set_title("Training loss falls for ever; the validation loss has stopped long before")
+    axes.set_title("Training loss keeps falling; the validation loss has stopped long before")
     save(figure, folder)
     return [
         f"best validation epoch {best + 1}, loss {validation[best]:.3f}",

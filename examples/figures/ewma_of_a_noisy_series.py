@@ -35,12 +35,14 @@ def main(folder: Path) -> list[str]:
     axes.plot(series, ".", color=GRAY, markersize=5)
     axes.plot(true, "--", color=BLACK, linewidth=1.4)
     lines = [f"error of the raw series {np.sqrt(np.mean((series - true) ** 2)):.3f}"]
-    for alpha, color, at in ((0.5, ORANGE, (84, 1.68)), (0.1, BLUE, (60, 0.9)), (0.02, GREEN, (98, 0.45))):
+    for alpha, color, at in ((0.5, ORANGE, (98, 1.7)), (0.1, BLUE, (60, 1.1)), (0.02, GREEN, (98, 0.45))):
         values = ewma(series, alpha)
         axes.plot(values, color=color, linewidth=2.0)
         label(axes, f"α = {alpha}", at, color)
         lines.append(f"error with α {alpha} {np.sqrt(np.mean((values - true) ** 2)):.3f}")
-    label(axes, "dashed: without the noise", (5, 1.6), BLACK)
+    label(
+        axes, "gray: the values\ndashed: without the noise\nα: weight of the newest value", (3, 1.62), BLACK
+    )
     axes.set(xlabel="time", ylabel="value", xlim=(0, 200))
     axes.set_title("A small α is smooth and late, a large one is quick and noisy")
     save(figure, folder)

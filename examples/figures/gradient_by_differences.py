@@ -29,19 +29,20 @@ def main(folder: Path) -> list[str]:
     moved = [loss(W + H * one) for one in np.eye(W.size)]
     figure, (axes,) = panels()
     axes.axis("off")
-    columns = {"W": 0.08, "W with h on this one": 0.3, "its loss": 0.54, "(loss − 2.94834) / h": 0.85}
+    columns = {"W": 0.08, "plus h = 0.0001": 0.3, "its loss": 0.54, "(loss − 2.94834) / h": 0.85}
     for title, x in columns.items():
         axes.text(x, 0.95, title, ha="center", weight="bold")
     for i in range(W.size):
         y = 0.82 - 0.115 * i
         last = i == W.size - 1
         cells = (f"{W[i]:.2f}", f"{W[i] + H:.4f}", f"{moved[i]:.5f}", f"{gradient[i]:.1f}")
+        cells = tuple(text.replace("-", "−") for text in cells)
         for text, x, color in zip(cells, columns.values(), (BLACK, BLACK, BLUE, ORANGE), strict=True):
             axes.text(x, y, text, ha="center", va="center", color=color, fontsize=17)
         if last:
-            axes.text(0.54, y - 0.075, "(misprinted 2.94842)", ha="center", va="center", color=BLUE)
+            axes.text(0.54, y - 0.075, "(the slide prints 2.94842)", ha="center", va="center", color=BLUE)
     axes.set(xlim=(-0.03, 1.03), ylim=(0, 1))
-    axes.set_title("One more loss for every number of W: the slope of each, without calculus")
+    axes.set_title("One more loss for every number of W: the slope of each, without calculus", pad=14)
     save(figure, folder)
     return [f"slope {i + 1} {slope:.1f}, loss {moved[i]:.5f}" for i, slope in enumerate(gradient)]
 

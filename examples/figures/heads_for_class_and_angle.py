@@ -86,13 +86,13 @@ def main(folder: Path) -> list[str]:
             x, up = 5.2 * np.sin(np.deg2rad(-angle)), 5.2 * np.cos(np.deg2rad(angle))
             axis.plot([5.5 - x, 5.5 + x], [5.5 + up, 5.5 - up], color=color, linewidth=2)
         axis.set(xticks=[], yticks=[])
-        answer, truth = (round(float(a[i])) for a in (found, angles))
-        axis.set_title(f"read {guess[i]}\n{answer:+d}° ({truth:+d}°)", fontsize=12)
+        answer, truth = (f"{round(float(a[i])):+d}°".replace("-", "−") for a in (found, angles))
+        axis.set_title(f"read {guess[i]}\nhead {answer}\ntruth {truth}", fontsize=13)
     plot = figure.add_subplot(grid[:, 4])
     plot.plot([-50, 50], [-50, 50], color=BLUE, linewidth=1.5)
     plot.plot([-50, 50], [mean, mean], color=GRAY, linewidth=1.5)
     plot.plot(angles, found, "o", color=ORANGE, markersize=3, alpha=0.7)
-    label(plot, f"the mean: {of_mean:.1f}° off", (4, mean - 5), GRAY)
+    label(plot, f"always the mean:\n{of_mean:.1f}° off", (10, mean - 8), GRAY)
     label(plot, f"the head: {error:.1f}° off", (-48, 42), ORANGE)
     plot.set(
         xlabel="turned by, degrees", ylabel="the head's answer", xticks=[-45, 0, 45], yticks=[-45, 0, 45]

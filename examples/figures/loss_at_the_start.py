@@ -44,7 +44,7 @@ def main(folder: Path) -> list[str]:
     axes.set_xticks(CLASSES, list(map(str, CLASSES)))
     axes.set_yticks([1, 10, 100], ["1", "10", "100"])
     axes.minorticks_off()
-    axes.set_title("Before learning, softmax costs ln C and the SVM C − 1: check yours (points)")
+    axes.set_title("Before learning, softmax costs ln C and the SVM C − 1 (points: measured)")
     save(figure, folder)
     ten = first_losses(10)
     return [f"softmax, 10 classes {ten[0]:.4f}", f"SVM, 10 classes {ten[1]:.4f}"]

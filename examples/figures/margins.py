@@ -33,7 +33,7 @@ def main(folder: Path) -> list[str]:
     for name, (values, color, at) in curves.items():
         axes.plot(margin, values, color=color)
         label(axes, name, at, color)
-    axes.set(ylim=(-0.1, 6), xlabel="margin  m = y · s", ylabel="loss")
+    axes.set(ylim=(-0.1, 6), xlabel="margin  m = y · s  (label y = ±1, score s)", ylabel="loss")
     axes.set_title("A margin of 1 satisfies the hinge; the log loss always wants more")
     save(figure, folder)
     return [

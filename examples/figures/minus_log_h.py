@@ -24,7 +24,7 @@ def main(folder: Path) -> list[str]:
     figure, (axes,) = panels()
     lines = []
     for y, color, at, words in (
-        (1.0, BLUE, (0.09, 3.0), "y = 1: −ln h"), (0.0, ORANGE, (0.91, 3.0), "y = 0: −ln(1 − h)"),
+        (1.0, BLUE, (0.09, 3.0), "label y = 1: −ln h"), (0.0, ORANGE, (0.91, 3.0), "label y = 0: −ln(1 − h)"),
     ):  # fmt: skip
         loss = lo.losses.binary_cross_entropy(h, np.full_like(h, y), reduction="none")
         axes.plot(h, loss, color=color)

@@ -38,7 +38,7 @@ def main(folder: Path) -> list[str]:
     for gamma, color, shift, at in ((0.9, BLUE, -0.2, (9, 0.62)), (0.5, ORANGE, 0.2, (9, 0.72))):
         w = weights(30, gamma)
         axes.bar(age + shift, w, 0.4, color=color)
-        label(axes, f"γ = {gamma}: together {w.sum():.1f}", at, color)
+        label(axes, f"γ = {gamma}: together {w.sum():.1f} of {1 / (1 - gamma):.0f} (30 shown)", at, color)
     three = weights(3)
     for i, w in enumerate(three[::-1]):
         axes.text(i + 0.1, w + 0.03, f"{w:.2f}", color=BLACK, fontsize=13)

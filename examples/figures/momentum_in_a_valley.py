@@ -1,27 +1,29 @@
 """What do old gradients do in a narrow valley? They cancel across it, and add up along it.
 
-The valley is 50 times as steep across as along. The rate must suit the steep walls, so plain descent crawls
-along the floor. Momentum and Nesterov's look-ahead take the same rate and run; Nesterov, which slows down
-before it has gone too far, swings less. Right: how far each of them still is from the minimum.
+The valley is 50 times as steep across as along. Nearly the largest rate makes plain descent zig-zag across,
+and yet crawl along the floor; momentum 0.6 at the same rate swings a third as far in 30 steps, and runs.
+With 0.9 it runs, too, but swings almost as far as without. Nesterov's look-ahead would fly off (its bound
+is 2 (1 + γ) / (1 + 2γ) by the steepness, here 0.028); with η = 0.02 it swings once. Right: how far each is.
 """
 
 from pathlib import Path
 
 import numpy as np
-from style import BLUE, GREEN, ORANGE, label, panels, run, save
+from style import OPTIMIZER_COLORS, label, panels, run, save
 
 import tinygrad_lo as lo
 
 SLIDES = {"003": ["momentum: faster convergence, less oscillation", "Nesterov"]}
 STEEP = np.array([1.0, 50.0])
 KINDS = {
-    "plain": ({}, ORANGE),
-    "momentum 0.9": ({"momentum": 0.9}, BLUE),
-    "Nesterov 0.9": ({"momentum": 0.9, "nesterov": True}, GREEN),
+    "plain": ("SGD", 0.038, {}),
+    "momentum 0.6": ("momentum", 0.038, {"momentum": 0.6}),
+    "Nesterov 0.8": ("Nesterov", 0.02, {"momentum": 0.8, "nesterov": True}),
 }
+PLACES = {"plain": (60, 0.35), "momentum 0.6": (50, 0.02), "Nesterov 0.8": (70, 1.6e-3)}
 
 
-def path(options: dict[str, object], steps: int = 150, rate: float = 0.02) -> np.ndarray:
+def path(options: dict[str, object], rate: float, steps: int = 100) -> np.ndarray:
     """The places of SGD in the valley ½(x² + 50 y²)."""
     w = lo.Parameter([-2.0, 0.3])
     step = lo.compile(lambda: 0.5 * (STEEP * w * w).sum(), optimizer=lo.optim.SGD([w], lr=rate, **options))
@@ -30,6 +32,11 @@ def path(options: dict[str, object], steps: int = 150, rate: float = 0.02) -> np
         step()
         places.append(w.data.copy())
     return np.array(places)
+
+
+def across(places: np.ndarray) -> float:
+    """The way made across the valley, to and fro."""
+    return float(abs(np.diff(places[:, 1])).sum())
 
 
 def main(folder: Path) -> list[str]:
@@ -45,24 +52,21 @@ def main(folder: Path) -> list[str]:
         linewidths=1,
     )
     lines = []
-    for name, (options, color) in KINDS.items():
-        places = path(options)
+    for i, (name, (kind, rate, options)) in enumerate(KINDS.items()):
+        places, color = path(options, rate), OPTIMIZER_COLORS[kind]
         far = np.linalg.norm(places, axis=1)
-        left.plot(*places[:31].T, ".-", color=color, linewidth=1.4, label=name)
+        left.plot(*places[:31].T, ".-", color=color, linewidth=1.4)
         right.semilogy(far, color=color)
+        label(left, f"{name}, η = {rate}", (-1.1, 0.575 - 0.06 * i), color)
+        label(right, name.split()[0], PLACES[name], color)
         settled = int(np.max(np.nonzero(far > 0.1)[0])) + 1
-        lines.append(
-            f"{name}: within 0.1 for good after step {settled}"
-            if settled < 151
-            else f"{name}: not within 0.1 in 150 steps, {far[-1]:.2f}"
-        )
+        lines.append(f"{name}, η {rate}: across in 30 steps {across(places[:31]):.2f}, near after {settled}")
     left.plot(0, 0, "k*", markersize=14)
-    left.set(xlabel="along the valley", ylabel="across", title="30 steps, η = 0.02")
-    right.set(xlabel="step", ylabel="distance from the minimum", ylim=(1e-5, 4), title="150 steps")
-    label(right, "plain", (100, 0.55), ORANGE)
-    label(right, "momentum 0.9", (75, 0.09), BLUE)
-    label(right, "Nesterov 0.9", (12, 2e-4), GREEN)
-    figure.suptitle("Momentum runs along the valley where plain descent crawls", fontsize=16)
+    left.set(xlabel="along the valley", ylabel="across", ylim=(-0.46, 0.62), title="30 steps; ★ minimum")
+    right.set(xlabel="step", ylabel="distance from the minimum", ylim=(1e-4, 4), title="100 steps")
+    figure.suptitle(
+        "Momentum swings less across the valley, and runs where plain descent crawls", fontsize=16
+    )
     save(figure, folder)
     return lines
 

@@ -11,7 +11,10 @@ from style import COLORS, GRAY, label, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"004": ["maximum likelihood of a Gaussian is the least squares", "Gaussian NLL with fixed σ"]}
+SLIDES = {
+    "003": ["MSE without the half"],
+    "004": ["maximum likelihood of a Gaussian is the least squares", "Gaussian NLL with fixed σ"],
+}
 MEASURED = np.array([1.0, 2.0, 2.5, 4.0])
 
 
@@ -24,15 +27,21 @@ def main(folder: Path) -> list[str]:
     axes.plot(guess, squared, color=GRAY, linestyle="--")
     label(axes, "mean squared error", (2.45, 0.75), GRAY)
     lowest = [guess[squared.argmin()]]
-    places = ((0.7, (5.0, 7.4)), (1.0, (5.75, 6.6)), (2.0, (5.3, 2.55)))
+    places = ((0.7, (3.2, 7.4)), (1.0, (5.75, 6.6)), (2.0, (5.3, 2.55)))
     for (sigma, at), color in zip(places, COLORS, strict=False):
         nll = np.array([lo.losses.gaussian_nll(c, MEASURED, variance=sigma**2) for c in each])
         axes.plot(guess, nll, color=color)
-        axes.plot(guess[nll.argmin()], nll.min(), "o", color=color)
+        axes.plot(guess[nll.argmin()], nll.min(), "o", color=color, markersize=5 / sigma + 5)
         label(axes, f"NLL, σ = {sigma:g}", at, color)
         lowest.append(guess[nll.argmin()])
+    axes.plot(MEASURED, np.full_like(MEASURED, 0.12), "^", color=GRAY)
     axes.axvline(MEASURED.mean(), color=GRAY, linewidth=0.8)
-    axes.set(xlabel="prediction for all four measurements", ylabel="loss", ylim=(0, 8), xlim=(-1, 7.4))
+    axes.set(
+        xlabel="prediction for all four measurements (▲)",
+        ylabel="loss (NLL: negative log-likelihood)",
+        ylim=(0, 8),
+        xlim=(-1, 7.4),
+    )
     axes.set_title("Other values, one minimum: the mean of the measurements")
     save(figure, folder)
     return [f"lowest points of all four {' '.join(f'{x:.2f}' for x in lowest)}"]

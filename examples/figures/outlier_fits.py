@@ -39,7 +39,7 @@ def main(folder: Path) -> list[str]:
         label(axes, f"{name}: slope {line.weight.item():.2f}", at, color)
         lines.append(f"slope under the {name} error {line.weight.item():.3f}")
     axes.set(xlabel="x", ylabel="y", ylim=(-10, 6))
-    axes.set_title("Five wild points turn the least-squares line; the others stay near 2")
+    axes.set_title("Five wild points (×) turn the least-squares line; the truth has slope 2")
     save(figure, folder)
     return lines
 

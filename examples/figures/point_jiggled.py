@@ -2,7 +2,8 @@
 
 The three images of the slide, right class first. The hinge loss of the first and the last is 0 and stays 0:
 "happy". (10, 9, 9) stands exactly at the margin: a little more costs, a little less does not. The softmax
-loss moves with every score, though by almost nothing where the right class is far ahead.
+loss moves with every score, though by almost nothing where the right class is far ahead: that of (10, −100,
+−100) is 3 · 10⁻⁴⁸, which rounds to 0 beside a score of 10.
 """
 
 from pathlib import Path
@@ -34,22 +35,21 @@ def main(folder: Path) -> list[str]:
     table = lo.data.lectures.softmax_against_svm
     jiggle = np.linspace(-1.5, 1.5, 301)
     figure, axes = panels(2)
-    places = {"SVM": ((-0.5, 1.2), (-1.4, 0.22), None), "softmax": ((-1.4, 1.4), (-1.4, 0.006), (-1.4, 1e-7))}
+    places = {
+        "SVM": ((-0.5, 1.2), (-1.4, 0.32), (-1.4, 0.14)),
+        "softmax": ((-1.4, 1.0), (-1.4, 0.003), (-1.4, 4e-6)),
+    }
     words = ("(10, 9, 9)", "(10, −2, 3)", "(10, −100, −100)")
     for panel, (name, at) in zip(axes, places.items(), strict=True):
         far, near, farther = jiggled(name, jiggle)
-        floor = 1e-8 if name == "softmax" else 0.0  # what a logarithmic axis can show
-        shown = (near, far, np.maximum(farther, floor))
+        shown = (near, far, farther)  # a logarithmic axis has no 0, and leaves the last one out
         for values, color, text, place in zip(shown, (ORANGE, BLUE, GREEN), words, at, strict=True):
             panel.plot(jiggle, values, color=color, linestyle=":" if color == GREEN else "-")
-            if place:
-                label(panel, text, place, color)
-        panel.set(xlabel="change of the last score", ylabel=f"{name} loss")
-    axes[0].texts[1].set_text("(10, −2, 3)\n(10, −100, −100)")
+            label(panel, text, place, color)
+        panel.set(xlabel="change of the last score (right class first)", ylabel=f"{name} loss")
     axes[0].set_ylim(-0.1, 2.6)
-    axes[1].set(yscale="log", ylim=(4e-9, 10))
-    label(axes[1], "below 0.0000001,\ntoo small to draw", (-1.4, 1.2e-6), GREEN, fontsize=11)
-    axes[1].texts[2].set_position((-1.4, 8e-8))
+    axes[1].set(yscale="log", ylim=(1e-6, 10))
+    axes[1].texts[2].set_text("(10, −100, −100): about 10⁻⁴⁸,\nfar below this axis")
     figure.suptitle("Jiggle a score: the SVM is content beyond its margin, softmax never is", fontsize=16)
     save(figure, folder)
     lines = []

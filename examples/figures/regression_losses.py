@@ -28,7 +28,7 @@ def main(folder: Path) -> list[str]:
             (-1.3, 4.1),
             (0.4, 2.3),
         ),
-        "absolute": (lambda p: lo.losses.mae(p, zero, reduction="none"), BLUE, (-2.95, 1.0), (-2.9, -0.7)),
+        "absolute": (lambda p: lo.losses.mae(p, zero, reduction="none"), BLUE, (0, 1.4), (-0.1, 0.75)),
         "Huber, δ = 1": (
             lambda p: lo.losses.huber(p, zero, reduction="none"),
             GREEN,
@@ -44,8 +44,8 @@ def main(folder: Path) -> list[str]:
         slope = lo.grad(values.sum(), p)
         left.plot(r, values.numpy(), color=color)
         right.plot(r, slope, color=color)
-        label(left, name, at, color)
-        label(right, name, beside, color)
+        label(left, name, at, color, ha="center" if at[0] == 0 else "left")
+        label(right, name, beside, color, ha="right" if beside[0] < 0 else "left")
         lines.append(f"pull of an error of 3, {name} {slope[-1]:.1f}")
     left.set(xlabel="error r", ylabel="loss", ylim=(0, 4.5))
     right.set(xlabel="error r", ylabel="slope: the pull of the point")

@@ -1,7 +1,7 @@
 """When does a relu die? When its input is below 0 for every sample: then no gradient passes.
 
 One step that is too large can do it. Here the biases of half of the hidden units are pushed to −2, as such
-a step would, and then the network is trained on digits: relus stay dead, leaky ones come back.
+a step would, and then the network is trained on digits: relus stay dead, leaky ones come back in part.
 """
 
 from pathlib import Path
@@ -44,10 +44,10 @@ def main(folder: Path) -> list[str]:
     ):  # fmt: skip
         silent, accuracy = training(activation)
         axes.plot(silent, color=color)
-        label(axes, f"{name}: accuracy {accuracy:.3f}", (500, silent[500] + at), color)
+        label(axes, f"{name}: accuracy {accuracy:.3f} on the training data", (310, silent[500] + at), color)
         lines += [f"silent units, {name} {silent[-1]:.3f}", f"accuracy, {name} {accuracy:.3f}"]
     axes.set(xlabel="step", ylabel="share of units below 0 for all samples", ylim=(-0.02, 0.7))
-    axes.set_title("A relu that is dead stays dead; a leaky one comes back")
+    axes.set_title("A relu that is dead stays dead; leaky ones come back, in part")
     save(figure, folder)
     return lines
 

@@ -55,7 +55,7 @@ def told_apart(same: np.ndarray, other: np.ndarray, threshold: float) -> float:
 def main(folder: Path) -> list[str]:
     """Histograms of both kinds of pairs."""
     y, before, after = training()
-    figure, axes = panels(2)
+    figure, axes = panels(2, sharex=True)
     lines = []
     for axis, name, embedding in zip(axes, ("untrained", "trained"), (before, after), strict=True):
         same, other = pairs_of(embedding, y)
@@ -65,7 +65,7 @@ def main(folder: Path) -> list[str]:
         for distance, color in ((same, BLUE), (other, ORANGE)):
             axis.hist(distance, bins, density=True, color=color, alpha=0.65)
         axis.axvline(threshold, color=BLACK, linewidth=1.5, linestyle="--")
-        axis.set(xlabel="distance D of a pair", yticks=[])
+        axis.set(xlabel="distance D of a pair", yticks=[], ylabel="share of pairs")
         axis.set_title(f"{name}: the threshold\n(dashed) is right for {right:.1%}")
         recall, precision, _ = quality(embedding, y)
         lines += [f"pairs told apart, {name} {right:.3f}", f"recall@1, {name} {recall:.3f}"]

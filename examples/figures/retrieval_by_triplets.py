@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score
 from sklearn.model_selection import train_test_split
-from style import GREEN, ORANGE, panels, run, save
+from style import BLACK, GREEN, ORANGE, panels, run, save
 
 import tinygrad_lo as lo
 
@@ -81,9 +81,10 @@ def main(folder: Path) -> list[str]:
                 axis.spines[:].set_visible(True)
                 axis.spines[:].set_color(GREEN if y[i] == y[query] else ORANGE)
                 axis.spines[:].set_linewidth(3)
+            line[0].spines[:].set_color(BLACK)
             line[0].set_ylabel(name, fontsize=11)
     raw, raw_precision, _ = quality(X, y)
-    figure.suptitle("A query (left) and its nearest seven: green is the same digit", fontsize=16)
+    figure.suptitle("A query (black) and its nearest seven: green is the same digit", fontsize=16)
     save(figure, folder)
     return [
         *lines,

@@ -42,7 +42,7 @@ def main(folder: Path, epochs: int = EPOCHS) -> list[str]:
         points, share = two_dimensions(embedding)
         for digit in range(10):
             x, up = points[y == digit].T
-            axis.plot(x, up, linestyle="", marker=f"${digit}$", color=colors[digit], markersize=6)
+            axis.plot(x, up, linestyle="", marker=f"${digit}$", color=colors[digit], markersize=9)
         axis.set(xticks=[], yticks=[], xlabel=f"two directions with {share:.0%} of the variance")
         inside = spread(embedding, y)
         axis.set_title(f"{name}: {inside:.0%} of the variance\nis inside the classes")

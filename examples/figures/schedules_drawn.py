@@ -7,12 +7,17 @@ ReduceOnPlateau watches a loss, here one that falls and then stays, twice. Seque
 from pathlib import Path
 
 import numpy as np
-from style import BLUE, panels, run, save
+from style import BLUE, GRAY, label, panels, run, save
 
 import tinygrad_lo as lo
 
 SLIDES = {"000": ["learning rate over time"], "003": ["learning-rate schedules"]}
 STEPS = 100
+
+
+def watched(t: int) -> float:
+    """The loss that ReduceOnPlateau sees: it falls and then stays, twice."""
+    return max(2.0 - 0.05 * t, 1.0) if t < 50 else max(1.0 - 0.05 * (t - 50), 0.5)
 
 
 SCHEDULES = {
@@ -38,7 +43,7 @@ def rates(name: str) -> np.ndarray:
     for t in range(STEPS):
         values.append(opt.param_groups[0]["lr"])
         if isinstance(schedule, lo.optim.ReduceOnPlateau):
-            schedule.step(max(2.0 - 0.05 * t, 1.0) if t < 50 else max(1.0 - 0.05 * (t - 50), 0.5))
+            schedule.step(watched(t))
         else:
             schedule.step()
     return np.array(values)
@@ -51,12 +56,17 @@ def main(folder: Path) -> list[str]:
     for axes, name in zip(all_axes, SCHEDULES, strict=True):
         values = rates(name)
         axes.step(np.arange(STEPS), values, where="post", color=BLUE)
-        axes.set_title(name, fontsize=13)
+        axes.set_title(name, fontsize=12)
         axes.set(ylim=(0, 0.31), yticks=[0, 0.1, 0.2, 0.3])
         lines.append(f"{name.split('(')[0]} at 99 {values[-1]:.3g}")
+    all_axes[8].plot([watched(t) / 10 for t in range(STEPS)], color=GRAY, linewidth=1.4)
+    label(all_axes[8], "gray: the loss it\nwatches, / 10", (30, 0.2), "#666666", fontsize=12)
     for axes in all_axes[6:]:
         axes.set_xlabel("epoch")
     figure.supylabel("learning rate", fontsize=14)
+    figure.suptitle(
+        "The rate can fall in steps or smoothly, rise first, or wait until the loss stalls", fontsize=16
+    )
     save(figure, folder)
     return lines
 

@@ -41,7 +41,7 @@ def main(folder: Path) -> list[str]:
         label(axes, name, at, color)
         half = int(np.argmax(outputs < 0.5)) if outputs.min() < 0.5 else STEPS
         lines.append(f"steps until the output is below 0.5, {name} {half}")
-    axes.set(xlabel="step", ylabel="output of the neuron (should be 0)", ylim=(0, 1.02))
+    axes.set(xlabel="step", ylabel="output of one sigmoid neuron (should be 0)", ylim=(0, 1.02))
     axes.set_title("Sure and wrong: the squared error hardly moves, cross-entropy does")
     save(figure, folder)
     return lines

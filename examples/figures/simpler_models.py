@@ -17,6 +17,7 @@ SLIDES = {
     "002": ["regularization: the model should be simple, so it works on test data", "Occam's razor"],
 }
 DEGREE = 12
+DISTANCE = "mean squared distance\n"
 STRENGTHS = (0.0, 1e-3, 1.0)
 
 
@@ -70,7 +71,7 @@ def main(folder: Path) -> list[str]:
         axis.plot(dense, powers(dense) @ w, color=BLUE)
         axis.plot(x, y, "o", color=BLACK)
         axis.set(title=f"λ = {strength:g}", xlabel="x", ylim=(-2.1, 2.1))
-        axis.text(0.97, 0.03, f"to the points {train:.3f}\nto the truth {test:.3f}", ha="right",
+        axis.text(0.97, 0.03, f"{DISTANCE}to the points {train:.3f}\nto the truth {test:.3f}", ha="right",
                   transform=axis.transAxes)  # fmt: skip
         lines += [
             f"squared error at λ={strength:g}: to the points {train:.4f}, to the truth {test:.4f}",

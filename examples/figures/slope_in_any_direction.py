@@ -1,4 +1,4 @@
-"""How steep is the loss in any direction? The unit vector of the direction times the gradient.
+"""How steep is the loss in any direction? The unit vector of the direction · the gradient.
 
 Dots are slopes measured by a small step (central difference); the line is u · ∇L. They agree all around: a
 circle through the middle, longest along the gradient, 0 at right angles, negative (orange) on the other
@@ -35,9 +35,9 @@ def main(folder: Path) -> list[str]:
     angles = np.linspace(0, 2 * np.pi, 361)
     measured, product, gradient = slopes(angles)
     figure, axes = plt.subplots(subplot_kw={"projection": "polar"})
-    for sign, color, word in ((1, BLUE, "uphill"), (-1, ORANGE, "downhill")):
+    for sign, color, word in ((1, BLUE, "uphill: u · ∇L"), (-1, ORANGE, "downhill: −u · ∇L")):
         side = sign * product > 0
-        axes.plot(angles, np.where(side, np.abs(product), np.nan), color=color, label=f"{word}: |u · ∇L|")
+        axes.plot(angles, np.where(side, np.abs(product), np.nan), color=color, label=word)
         dots = side & (np.arange(361) % 15 == 0)
         axes.plot(angles[dots], np.abs(measured[dots]), "o", color=color)
     direction = float(np.arctan2(gradient[1], gradient[0]))
@@ -48,11 +48,12 @@ def main(folder: Path) -> list[str]:
         arrowprops={"color": GREEN, "width": 2, "headwidth": 10},
     )
     axes.plot([], [], color=GREEN, label="the gradient")
-    axes.plot([], [], "o", color="#555555", label="measured with a step")
-    axes.set_rlabel_position(45)
+    axes.plot([], [], "o", color="#555555", label="measured: a central\ndifference")
+    axes.plot([], [], " ", label="radius: the slope's size")
+    axes.set_rlabel_position(63)
     axes.tick_params(labelsize=12)
     axes.legend(loc="center left", bbox_to_anchor=(1.12, 0.5))
-    axes.set_title("The slope in any direction is the unit vector times the gradient")
+    figure.suptitle("The slope in any direction is the unit vector · the gradient (dot product)", fontsize=16)
     save(figure, folder)
     return [
         f"steepest slope {np.abs(product).max():.3f}, length of the gradient {np.linalg.norm(gradient):.3f}",

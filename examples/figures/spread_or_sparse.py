@@ -46,7 +46,7 @@ def main(folder: Path) -> list[str]:
     label(right, "L1: always 1", (0.35, 1.06), BLUE)
     label(right, "L2: 1 to 0.25", (0.5, 0.55), ORANGE)
     right.set_xticks([0, 1], ["sparse\n(1, 0, 0, 0)", "spread\n(¼, ¼, ¼, ¼)"])
-    right.set(xlim=(-0.15, 1.15), ylim=(0, 1.2), ylabel="price of w, always with wᵀx = 1")
+    right.set(xlim=(-0.2, 1.25), ylim=(0, 1.2), ylabel="price of w; x = (1, 1, 1, 1), wᵀx = 1")
     figure.suptitle("The same score: L2 prefers weights that are spread, L1 does not care", fontsize=16)
     save(figure, folder)
     lines = []

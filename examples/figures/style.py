@@ -6,8 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same bits on every machine of a kind
-
 import matplotlib as mpl
 
 mpl.use("Agg")  # draws into files, without a screen
@@ -15,6 +13,12 @@ mpl.use("Agg")  # draws into files, without a screen
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+# One thread, so that the bits do not depend on how many there could be: NumPy's, which is here already, is
+# told so; what scikit-learn loads later reads the environment.
+threadpool_limits(1)
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 # Okabe and Ito's colors, which everybody can tell apart; each is a meaning, not a decoration.
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, BLACK, GRAY = (
@@ -62,3 +66,9 @@ def run(main: Main) -> None:
     for line in main(folder):
         print(line)
     print(f"the figure is {folder / Path(sys.argv[0]).stem}.png")
+
+
+# An optimizer has the same color in all figures.
+OPTIMIZER_COLORS = {
+    "SGD": ORANGE, "momentum": BLUE, "Nesterov": SKY, "Adagrad": BLACK, "RMSprop": PINK, "Adam": GREEN,
+}  # fmt: skip

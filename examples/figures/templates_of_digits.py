@@ -40,20 +40,26 @@ def templates(name: str, epochs: int = 40) -> tuple[np.ndarray, float]:
 
 
 def main(folder: Path) -> list[str]:
-    """Two rows of ten images."""
-    figure, axes = panels(10, 2)
+    """Two rows of five images for each loss, named beside them."""
+    figure, axes = panels(6, 5, width_ratios=(1.6, 1, 1, 1, 1, 1), height_ratios=(1, 1, 0.15, 1, 1))
     lines = []
     for row, name in enumerate(LOSSES):
         images, accuracy = templates(name)
         largest = abs(images).max()
-        for digit, axis in enumerate(axes[10 * row : 10 * row + 10]):
+        block = axes[18 * row : 18 * row + 12]
+        for digit, axis in enumerate(block[1:6] + block[7:]):
             axis.imshow(images[digit], cmap="RdBu_r", vmin=-largest, vmax=largest)
             axis.set(xticks=[], yticks=[])
-            axis.set_title(str(digit), fontsize=16)
-        axes[10 * row].set_ylabel(f"{name}\n{accuracy:.3f}", fontsize=14)
+            axis.set_ylabel(str(digit), fontsize=16, rotation=0, labelpad=12, va="center")
+        for axis in (block[0], block[6]):
+            axis.axis("off")
+        block[0].text(
+            0, 0, f"{name}:\n{accuracy:.1%} of images\nheld back are right", va="center", in_layout=False
+        )
         lines.append(f"test accuracy with {name} {accuracy:.3f}")
+    for axis in axes[12:18]:
+        axis.axis("off")
     figure.suptitle("One template a class: red ink speaks for the digit, blue against it", fontsize=16)
-    figure.supxlabel("left: the loss, and the accuracy on images held back", fontsize=14)
     save(figure, folder)
     return lines
 

@@ -1,7 +1,7 @@
 """How unhappy are we with the ten scores of each of the three images? The first table of lecture 002.
 
-The car's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is not 0.
-The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
+The automobile's score is the highest of its image, but the bird's is less than 1 below it: the SVM loss is
+not 0. The cat and the frog lose to other classes. The slide asks for the loss only; both are computed here.
 """
 
 from pathlib import Path
@@ -11,7 +11,10 @@ from style import BLUE, ORANGE, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"002": ["three images and ten classes: define a loss that says how unhappy we are with the scores"]}
+SLIDES = {
+    "000": ["multiclass SVM hinge and cross-entropy of the same scores"],
+    "002": ["three images and ten classes: define a loss that says how unhappy we are with the scores"],
+}
 
 
 def losses() -> tuple[np.ndarray, np.ndarray]:
@@ -43,7 +46,8 @@ def main(folder: Path) -> list[str]:
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title("Even the car, which wins, costs something: the bird is too close", pad=12)
+    axes.set_title("Even the automobile, which wins, costs something: the bird is too close", pad=12)
+    axes.set_xlabel("each column is an image")
     save(figure, folder)
     return [
         *(f"{name}: SVM {a:.2f}, softmax {b:.4f}" for name, a, b in zip(names, svm, softmax, strict=True)),

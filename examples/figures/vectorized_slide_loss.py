@@ -16,6 +16,7 @@ import tinygrad_lo as lo
 SLIDES = {
     "000": ["analytic gradient of the multiclass SVM loss"],
     "002": ["example numpy code: L_i_vectorized", "scores = X.dot(W)  # (N,D)*(D,C)=(N,C)"],
+    "003": ["multi-class hinge with a margin"],
 }
 
 
@@ -53,7 +54,9 @@ def main(folder: Path) -> list[str]:
     for axis in axes:
         axis.set(xticks=[], yticks=[])
     axes[6].axis("off")
-    axes[6].text(0.5, 0.5, "gradient\nby W:\none image\na class", ha="center", va="center", fontsize=14)
+    axes[6].text(
+        0.5, 0.5, "gradient\nby W:\none image\na class;\nmargin 1", ha="center", va="center", fontsize=14
+    )
     figure.suptitle(
         "The SVM's gradient: +x for each class too close, −x each time for the right one", fontsize=16
     )

@@ -11,7 +11,10 @@ from style import BLUE, GRAY, ORANGE, label, panels, run, save
 
 import tinygrad_lo as lo
 
-SLIDES = {"004": ["cross-entropy H(p, q) = H(p) + KL(p, q)", "bits of a wrong code", "KL divergence"]}
+SLIDES = {
+    "003": ["KL divergence as a loss"],
+    "004": ["cross-entropy H(p, q) = H(p) + KL(p, q)", "bits of a wrong code", "KL divergence"],
+}
 TRUE = np.array([0.5, 0.25, 0.125, 0.125])
 
 
@@ -27,8 +30,8 @@ def main(folder: Path) -> list[str]:
     axes.fill_between(share, entropy, cross, color=ORANGE, alpha=0.35)
     axes.plot(share, cross, color=BLUE)
     label(axes, f"H(p) = {entropy:.2f} bits: no code needs less", (0.3, entropy / 2))
-    label(axes, "KL(p, q): wasted by the wrong code", (0.55, entropy + 0.12), ORANGE)
-    label(axes, "H(p, q)", (0.62, 2.3), BLUE)
+    label(axes, "KL(p, q): wasted by the wrong code", (0.55, entropy + 0.12))
+    label(axes, "cross-entropy H(p, q)", (0.72, 2.3), BLUE, ha="right")
     axes.set(xlabel="how far the belief q is from the truth p (1: reversed)")
     axes.set(ylabel="bits a symbol", ylim=(0, 3))
     axes.set_title("A code for the wrong distribution costs KL(p, q) extra bits")

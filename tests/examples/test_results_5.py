@@ -57,3 +57,35 @@ def test_triplets_put_the_same_digit_first():
     recall, precision, _ = module.quality(after, y)
     assert recall >= 0.97
     assert precision >= 0.92 > module.quality(before, y)[1]
+
+
+def test_momentum_swings_less_across_the_valley_and_is_there_sooner():
+    module = figure("momentum_in_a_valley")
+    plain, momentum, nesterov = (module.path(options, rate, 30) for _, rate, options in module.KINDS.values())
+    assert module.across(momentum) < module.across(plain) / 2
+    assert module.across(nesterov) < module.across(momentum)
+    far, near, _ = (np.linalg.norm(places[-1]) for places in (plain, momentum, nesterov))
+    assert near < far / 5
+
+
+@pytest.mark.parametrize("size", [None, 32, 1])
+def test_each_kind_of_batch_sees_the_data_once_an_epoch(size):
+    seen, losses = figure("batches_by_samples_seen").by_samples(size, 0.1, epochs=1)
+    assert 1797 - 32 < seen[-1] <= 1797
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.03, 0.1])
+def test_rmsprop_and_adam_leave_the_saddle_soonest_at_the_same_rate(rate):
+    module = figure("steps_to_leave_a_saddle")
+    steps = {name: module.steps_to_leave(name, rate) for name in module.OPTIMIZERS}
+    assert max(steps.pop("RMSprop"), steps.pop("Adam")) < min(steps.values())
+
+
+def test_each_surface_with_one_lowest_loss_has_another_winner():
+    module = figure("optimizers_on_surfaces")
+    winners = {
+        min(module.OPTIMIZERS, key=lambda name, surface=surface: module.best(surface, name)[2])
+        for surface in ("a bowl", "a ravine", "two minima")
+    }
+    assert len(winners) == 3

@@ -103,7 +103,7 @@ CASES = [
     ("classes on axis 1 of sequences", lambda: multiclass_hinge(np.zeros((2, 3, 5)), np.zeros((2, 5), int)),
      errors.ShapeError, ValueError, ["np.moveaxis(scores, 1, -1)"]),
     ("distributions on axis 1", lambda: cross_entropy(np.zeros((2, 2, 3)), np.full((2, 2, 3), 0.5)),
-     errors.DomainError, ValueError, ["row 0 sums to 1.5", "np.moveaxis(..., 1, -1)"]),
+     errors.DomainError, ValueError, ["at (0, 0) sums to 1.5", "np.moveaxis(..., 1, -1)"]),
     ("samples in columns", lambda: cross_entropy(SCORES, [0, 1, 1]), errors.ShapeError, ValueError,
      ["2 rows of logits but 3 labels", "scores.T"]),
     ("margin nan", lambda: multiclass_hinge(SCORES, [0, 1], margin=np.nan), errors.OptionError, ValueError,

@@ -77,6 +77,7 @@ class Op:
         fresh: whether the result never shares memory with an input; of any other op, it may be a view.
         pole: whether it is infinite or undefined at some finite input.
         scalar: the op as text on Python floats, with functions of `math`; None where it needs arrays.
+        javascript: of a user's op, the same in JavaScript; those of the table are made from `scalar`.
         probability: "makes" one of scores, or "keeps" it one (moved, or 1 − p): see scores.py.
         kind: "compares", "moves" (numbers to other places) or "mixes" (elements): for explanations.
         apply: the quickest function that calls it.
@@ -100,6 +101,7 @@ class Op:
     fresh: bool = False
     pole: bool = False
     scalar: str | None = None
+    javascript: str | None = None
     kind: str = ""
     probability: str = ""
     apply: Callable[..., Any] = field(default=lambda: None, repr=False)

@@ -25,10 +25,11 @@ from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
 from tinygrad_lo.losses.loss import (
+    Complaint,
+    Place,
     base_of,
     data_of,
     entering,
-    first_place,
     in_single,
     loss,
     require,
@@ -354,7 +355,7 @@ def labels_of(who: str, scores: Any, labels: Any, ignore_index: int | None = Non
             f"np.moveaxis(scores, 1, -1); if they are on the last one, scores.reshape(-1, "
             f"{shape[-1]}) and labels.reshape(-1) say so",
         )
-    return check(labels, in_range, out_of_range, who, shape[-1], ignore_index)
+    return check(labels, in_range, Complaint(is_class, label_error), who, shape[-1], ignore_index)
 
 
 def refuse_labels(who: str, wanted: tuple[int, ...], labels: Array) -> None:
@@ -390,11 +391,14 @@ def in_range(y: Array, who: str, classes: int, ignore_index: int | None) -> bool
     return bool((y < classes).all() and (y >= 0).all())
 
 
-def out_of_range(y: Array, who: str, classes: int, ignore_index: int | None) -> LabelError:
-    """The error for the first label out of range."""
+def is_class(y: Array, who: str, classes: int, ignore_index: int | None) -> Array:
+    """For each label whether it is one of the classes, or the one to ignore."""
     valid = (y >= 0) & (y < classes)
-    place = first_place(~(valid if ignore_index is None else valid | (y == ignore_index)))
-    value = int(y[place])
+    return valid if ignore_index is None else valid | (y == ignore_index)
+
+
+def label_error(value: Any, place: Place, who: str, classes: int, ignore_index: int | None) -> LabelError:
+    """The error for a label out of range."""
     hint = f"; to leave such rows out, set ignore_index={value}" if value < 0 else ""
     return LabelError(f"{who}: label {value}{place}; allowed 0..{classes - 1}{hint}")
 

@@ -11,6 +11,7 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -250,15 +251,27 @@ class Place(tuple[int, ...]):
         return f" at row {self[0]}" if len(self) == 1 else f" at {tuple(self)}" if self else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """The error for the first element that a condition does not hold for, made of its value and place.
+
+    `of` makes of the data what is looked at. A page without Python has the condition and the words from here.
+    """
+
+    holds: Callable[..., Array]
+    error: Callable[..., Exception]
+    of: Callable[[Array], Array] = lambda data: data
+
+    def __call__(self, data: Array, *facts: Any) -> Exception:
+        """The error for this data."""
+        data = self.of(np.asarray(data))  # of a lazy array
+        place = first_place(np.logical_not(self.holds(data, *facts)))
+        return self.error(data[place], place, *facts)
+
+
 def require(x: Any, holds: Callable[[Array], Array], error: Callable[[Any, Place], Exception]) -> Any:
     """Check what must hold everywhere; `error` learns the first value for which it does not, and where."""
-
-    def first_error(data: Array) -> Exception:
-        data = np.asarray(data)  # of a lazy array
-        place = first_place(np.logical_not(holds(data)))
-        return error(data[place], place)
-
-    return check(x, lambda data: bool(holds(data).all()), first_error)
+    return check(x, lambda data: bool(holds(data).all()), Complaint(holds, error))
 
 
 def first_place(mask: Array) -> Place:

@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.losses import log_known, log_probability
 from tinygrad_lo.engine.ops.reductions import logsumexp
 from tinygrad_lo.engine.scores import Recipe, back, recipe
 from tinygrad_lo.errors import DomainError
-from tinygrad_lo.losses.loss import require
+from tinygrad_lo.losses.loss import Complaint, Place, require
 
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
@@ -37,22 +37,41 @@ def probability(who: str, name: str, p: Any, is_float16: bool) -> Any:
 
 def distribution(who: str, name: str, p: Any, is_float16: bool) -> Any:
     """Probabilities that sum to 1 along the last axis."""
-    return check(probability(who, name, p, is_float16), sums_to_one, wrong_sum, who, name, is_float16)
+    p = probability(who, name, p, is_float16)
+    facts = who, name, tolerance(p.value if isinstance(p, Node) else p, is_float16)
+    return check(p, sums_to_one, RowSums(is_one, sum_error, row_sums), *facts)
 
 
-def sums_to_one(p: Array, who: str, name: str, is_float16: bool) -> bool:
-    """Whether every row does, as far as the dtype that it came in can tell."""
-    return bool((np.abs(p.sum(-1) - 1.0) <= tolerance(p, is_float16)).all())
+def row_sums(p: Array) -> Array:
+    """Along the last axis."""
+    return np.sum(p, -1)
 
 
-def wrong_sum(p: Array, who: str, name: str, is_float16: bool) -> DomainError:
+def is_one(sums: Array, who: str, name: str, tolerance: float) -> Array:
+    """For each row whether it sums to 1, as far as the dtype that it came in can tell."""
+    return np.abs(sums - 1.0) <= tolerance
+
+
+def sums_to_one(p: Array, *facts: Any) -> bool:
+    """Whether every row does."""
+    return bool(is_one(p.sum(-1), *facts).all())
+
+
+def sum_error(total: Any, place: Place, who: str, name: str, tolerance: float) -> DomainError:
     """The error for the first row that does not."""
-    sums = np.reshape(p.sum(-1), -1)
-    row = int(np.argmax(np.abs(sums - 1.0) > tolerance(p, is_float16)))
-    hint = ""
-    if np.ndim(p) > 2 and sums_to_one(np.moveaxis(p, 1, -1), who, name, is_float16):
-        hint = " along the last axis, these do along axis 1: pass np.moveaxis(..., 1, -1) of both inputs"
-    return DomainError(f"{who}: {name} row {row} sums to {sums[row]:g}; probabilities sum to 1{hint}")
+    return DomainError(f"{who}: {name}{place} sums to {total:g}; probabilities sum to 1")
+
+
+class RowSums(Complaint):
+    """The error for a row of the wrong sum, and a hint where the classes stand on axis 1."""
+
+    def __call__(self, data: Array, *facts: Any) -> Exception:
+        """The error for this data."""
+        error = super().__call__(data, *facts)
+        if np.ndim(data) > 2 and sums_to_one(np.moveaxis(data, 1, -1), *facts):
+            hint = "along the last axis, these do along axis 1: pass np.moveaxis(..., 1, -1) of both inputs"
+            return DomainError(f"{error} {hint}")
+        return error
 
 
 def tolerance(p: Array, is_float16: bool) -> float:

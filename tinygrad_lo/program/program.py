@@ -40,9 +40,14 @@ class Program:
         first: (leaf, its gradient) as numbers, from the run that was recorded.
         recording: the recording it was made under.
         failed: whether an op or a check raised in it.
+        parts: of a `whole` program, which keeps every value and gradient, what each gate hands to each of
+            its inputs: by (birth of the node, number of the input).
+        slopes: of a whole program, the gradient by each value: by its birth.
     """
 
-    def __init__(self, loss: Node, recording: Recording | None = None) -> None:
+    def __init__(
+        self, loss: Node, recording: Recording | None = None, *, whole: bool = False, exact: bool = True
+    ) -> None:
         runs_again = recording is not None  # on other data, where it must decide as the engine does
         self.recording = recording or Recording()
         self.recording.copies = False
@@ -51,13 +56,16 @@ class Program:
         self.first: list[tuple[Node, Array]] = []
         self._values: dict[int, Value] = {}  # by birth of the node
         self._known: dict[Any, Value] = {}  # by what is computed, so that nothing is computed twice
+        self._whole = whole
+        self.parts: dict[tuple[int, int], Value] = {}
+        self.slopes: dict[int, Value] = {}
         self._scope: ScopePath = ()
         self._backward = False
         loss = self.recording.origin(loss)
         effects = self.recording.effects
         rows = self.recording.history([loss, *(effect.node for effect in effects), *self.recording.always])
         self._paths = scopes(row.node for row in rows)
-        deciding = deciding_nodes(rows, effects) if runs_again else []
+        deciding = deciding_nodes(rows, effects) if runs_again and exact else []
         with self.recording, mode("scope", None), mode("grad_off", False):
             self._forward(rows, effects, {node.birth for node in reachable(deciding)})
             self.loss = self.value_of(loss)
@@ -66,6 +74,9 @@ class Program:
                 self._gradients(loss, rows)
         self.failed = self.recording.failed
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
+        if whole:
+            values = [self.value_of(row.node) for row in rows]
+            self.outputs += [*values, *self.slopes.values(), *self.parts.values()]
         self.lines = self._needed(runs_again)
         self._divide(deciding)
         used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
@@ -109,22 +120,30 @@ class Program:
         names = {row.birth: row.name for row in forward if row.name is not None}
         inputs = {row.birth: row.inputs for row in forward}
         marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
+        sent: dict[tuple[int, int], Any] = {}
 
         def work(node: Node, g: Any) -> Iterable[Part]:
             marks.append((tick(), node.birth))
-            return contributions(node, g, node, inputs[node.birth])
+            for part in contributions(node, g, node, inputs[node.birth]):
+                if self._whole:
+                    sent[node.birth, part[0]] = part[2]
+                yield part
 
-        leaves, arrived, kept = sweep(loss, self._seed(loss), work, names)
+        leaves, arrived, kept = sweep(loss, self._seed(loss), work, inputs if self._whole else names)
         grads = {birth: like(g, leaves[birth]) for birth, g in arrived.items() if leaves[birth].needs}
-        self._add_backward(kept | grads, marks, names)
+        self._add_backward(kept | grads, marks, names, sent)
+        self.parts = {key: self.value_of(part) for key, part in sent.items()}
+        self.slopes = {birth: self.value_of(g) for birth, g in (kept | grads).items() if self._whole}
         self.first = [(leaves[birth], g.value) for birth, g in grads.items()]
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _add_backward(
-        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str]
+        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str], sent: dict[Any, Any]
     ) -> None:
         """Write down what gradients were computed by, in the scopes of their forward nodes."""
-        rows = [row for row in self.recording.history(grads.values()) if row.op is not None]
+        rows = [
+            row for row in self.recording.history([*grads.values(), *sent.values()]) if row.op is not None
+        ]
         for row, owner in zip(rows, owners([row.birth for row in rows], marks), strict=True):
             if row.birth not in self._values:
                 self._scope = self._paths.get(owner, ())

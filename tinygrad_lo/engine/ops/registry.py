@@ -134,6 +134,7 @@ def define_op(
     *,
     spelling: str | None = None,
     symbol: str | None = None,
+    javascript: str | None = None,
     domain: tuple[Any, ...] = (-2.0, 2.0),
 ) -> Callable[..., Any]:
     """Add an op of your own to the table and get the function that calls it.
@@ -142,7 +143,8 @@ def define_op(
     as `rule(g, y, *inputs, **options)` with the arriving gradient `g` and the output `y`; it returns
     the gradient by that input, written with operators and NumPy functions, so that it also runs on
     tensors and higher derivatives come for free. A rule `None` means: no gradient to that input.
-    Options are keyword arguments of `forward` and of every rule.
+    Options are keyword arguments of `forward` and of every rule. `javascript` is the op on numbers, such as
+    "Math.cbrt({0})", for `lo.javascript` and pages that recompute.
 
     Shapes:   a rule returns the shape of its input, or one broadcast from it, which is summed back.
     Raises:   OptionError: the name is taken, is no identifier, or there are no rules.
@@ -164,6 +166,7 @@ def define_op(
         symbol = f"{symbol}({holes})"
     inputs = [f"x{i}_" for i in range(len(rules))]
     with_inputs(name, symbol, inputs)
+    with_inputs(name, javascript, inputs)
     if spelling is not None:
         must_be_numpy(name, spelling, inputs)
     entry = TABLE[name] = Op(
@@ -173,6 +176,7 @@ def define_op(
         spelling=f"{name}({holes})" if spelling is None else spelling,
         symbol=f"{name}({holes})" if symbol is None else symbol,
         about=inspect.getdoc(forward) or "Defined by the user.",
+        javascript=javascript,
         arity=len(rules),
         domain=domain,
     )
