@@ -99,6 +99,16 @@ def test_the_users_images_are_the_leaf_and_a_convolution_is_one_box():
     assert (x.id, conv.id) in {(edge.tail, edge.head) for edge in contents.edges}
 
 
+def test_images_that_are_no_tensor_are_shown_as_well():
+    conv, images = lo.nn.Conv2d(1, 2, 3, rng=0), np.random.default_rng(0).normal(size=(2, 1, 6, 6))
+    contents = contents_of(conv(images).sum())
+    (x,) = (value for value in contents.values if value.role == "data")
+    np.testing.assert_array_equal(x.data, images)
+    assert x.name == "x"
+    assert not x.path  # it is older than the layer
+    assert isinstance(lo.nn.conv2d(images, conv.weight.data), np.ndarray)
+
+
 def test_a_convolution_opens_when_something_in_it_is_asked_for():
     loss = loss_of("convolutions")
     assert "2.MaxPool2d" in {group.title for group in contents_of(loss).groups}
@@ -230,6 +240,13 @@ def test_tables_that_have_no_room_go_on_below_and_what_is_left_out_is_said():
     assert "no room" not in wide
     names = [leaf.name for leaf in Names([loss_of("wide")]).nodes if leaf.op is None]
     assert {*names} <= {*words_of("wide")}
+
+
+def test_the_page_finds_every_number_of_a_wide_table():
+    html = lo.draw(loss_of("wide")).steps().html
+    assert "columns 8 to 15" not in html
+    b = html[html.index('id="a_gradient&#45;n1"') :]
+    assert len(re.findall("<text", b[: b.index("</g>")])) == 16
 
 
 def test_hostile_names_stay_text_in_stacks():
