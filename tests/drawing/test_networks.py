@@ -60,6 +60,13 @@ def test_no_wire_runs_through_a_box_or_a_title_that_is_not_its_own(name):
     assert [*drawing.through_titles()] == []
 
 
+def test_an_overview_can_be_read_as_well():
+    drawing = Drawing(lo.draw(loss_of("batch"), style="overview")._svg.decode())
+    assert drawing.smallest_text() >= 10
+    problems = drawing.cut(), drawing.covered(), drawing.through_nodes(), drawing.through_titles()
+    assert [*map(list, problems)] == [[], [], [], []]
+
+
 def test_the_geometry_is_seen():
     """Each of the checks above finds an error that is planted."""
     svg = svg_of("batch")
