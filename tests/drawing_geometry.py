@@ -8,7 +8,7 @@ import numpy as np
 
 SVG = "{http://www.w3.org/2000/svg}"
 PAGE = 1240  # pixels, to which a picture is fitted
-NARROW = set("ijlft.,:;'|()[]I²³⁴ᵢᵀ\xa0 ")
+NARROW = set("‖ijlft.,:;'|()[]I²³⁴ᵢᵀ\xa0 ")
 WIDE = set("mwMW@→←∂Σ")
 
 
