@@ -204,7 +204,7 @@ def test_a_focus_that_is_not_there_is_answered_with_the_names_that_the_user_gave
     )
     with pytest.raises(lo.errors.OptionError, match=r"focus is 'q', .* there are 'W', 'X', 'J'$"):
         lo.draw(loss, focus="q")
-    with pytest.raises(lo.errors.OptionError, match=r"there are 'w1', 'v1'$"):
+    with pytest.raises(lo.errors.OptionError, match=r"there are 'w1', 'L'$"):
         lo.draw(lo.Parameter(1.0) * 2.0, focus="q")
 
 

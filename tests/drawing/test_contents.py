@@ -187,7 +187,7 @@ def test_the_nearest_values_are_kept_and_the_rest_is_counted():
         v = v + 1.0
     contents = contents_of(v, max_nodes=5)
     assert (contents.total, contents.drawn) == (21, 5)
-    assert [value.name for value in contents.values] == ["v16", "v17", "v18", "v19", "v20"]
+    assert [value.name for value in contents.values] == ["v16", "v17", "v18", "v19", "L"]
     (stub,) = contents.stubs
     assert stub.behind == 16
     assert (contents.edges[0].tail, contents.edges[0].head) == (stub.id, contents.values[0].id)

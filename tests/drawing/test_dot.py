@@ -153,7 +153,7 @@ def test_edges_show_the_gradient_that_flows_along_them():
     assert edges["x → h"].count("×0<") == 1
     widths = {key: float(re.search(r"penwidth=([\d.]+)", line)[1]) for key, line in edges.items()}
     assert widths["a → v1"] == max(widths.values()) == 2.8  # 4
-    assert widths["b → v4"] == pytest.approx(0.8 + 2.0 * 0.5, abs=0.01)  # √(1/4)
+    assert widths["b → L"] == pytest.approx(0.8 + 2.0 * 0.5, abs=0.01)  # √(1/4)
     assert widths["data → v2"] == 0.8
     assert "×" not in edges["data → v2"]
 

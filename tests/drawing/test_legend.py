@@ -50,3 +50,35 @@ def test_a_circuit_says_where_its_numbers_stand():
         assert ("on the wire" in source) != turned
         for _ in range(20):
             v = v * 1.0
+
+
+def test_every_sign_is_explained_where_it_occurs_and_nowhere_else():
+    import numpy as np
+
+    x, w = lo.Tensor(np.eye(3), name="x"), lo.Parameter([5.0, 0.1, 0.1], name="w")
+    loss = (np.tanh(x @ w) * w).sum()
+    meanings = {"μ mean", "‖·‖ length", "━ wide: much gradient", "σ standard deviation"}
+
+    def legend_of(picture):
+        (line,) = (line for line in picture.source.splitlines() if line.startswith("graph [tooltip"))
+        return re.sub(r"<[^<>]*>", "", line).replace("&#160;", " ")
+
+    def legend(**options):
+        return {meaning for meaning in meanings if meaning in legend_of(lo.draw(loss, **options))}
+
+    assert "mean" not in lo.draw(lo.Parameter(1.0, name="μ") * 2.0).source
+    assert legend(style="cards") == {"━ wide: much gradient"}
+    assert legend(style="circuit") >= {"μ mean", "‖·‖ length"}
+    assert legend(style="circuit", gradient=False) == {"μ mean"}
+
+
+def test_a_wide_legend_takes_a_second_line():
+    def lines(value):
+        source = lo.draw(value, style="cards").source
+        line = next(line for line in source.splitlines() if line.startswith("graph [tooltip"))
+        return line.count("<TR><TD><TABLE")
+
+    w, x = lo.Parameter(2.0, name="w"), lo.Tensor(3.0, name="x")
+    assert lines(w * 1.0) == 1
+    loss = lo.nn.relu(w * x) * 5.0 + lo.nn.relu(-w) * lo.Tensor(0.3, name="λ")
+    assert lines(loss.named("loss")) == 2

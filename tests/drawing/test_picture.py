@@ -54,7 +54,7 @@ def test_impossible_options_are_refused(options, message):
 def test_there_are_these_options_and_no_more():
     assert list(inspect.signature(draw).parameters) == [
         "loss", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus", "title",
-        "check",
+        "check", "compared_with",
     ]  # fmt: skip
     with pytest.raises(TypeError, match="depth"):
         draw(lo.Parameter(1.0), depth=3)
@@ -202,3 +202,32 @@ def test_show_in_a_notebook_displays_below_the_cell(picture, monkeypatch):
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     picture.show()
     assert displayed == [picture]
+
+
+def png_size(path):
+    data = path.read_bytes()
+    return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+
+
+def test_a_png_takes_its_dots_per_inch(picture, tmp_path):
+    if shutil.which("dot") is None:
+        pytest.skip("no dot on the PATH")
+    wide = [png_size(picture.save(tmp_path / "p.png", dpi=dpi))[0] for dpi in (72, 300)]
+    assert wide[1] == pytest.approx(wide[0] * 300 / 72, abs=4)
+    assert png_size(picture.save(tmp_path / "p.png"))[0] == pytest.approx(2 * wide[0], abs=2)
+
+
+@pytest.mark.parametrize("name", ["p.svg", "p.dot", "p.html", "p.pdf"])
+def test_what_has_no_dots_takes_no_dpi(picture, tmp_path, name):
+    with pytest.raises(OptionError, match=rf"dpi=300 is for \.png; '{name}' has no dots"):
+        picture.save(tmp_path / name, dpi=300)
+    assert not (tmp_path / name).exists()
+
+
+def test_too_many_dots_are_refused_with_the_most_that_fit(picture, tmp_path):
+    with pytest.raises(OptionError, match=r"a side would have [\d,]+ pixels; \d+ is the most") as caught:
+        picture.save(tmp_path / "p.png", dpi=100_000)
+    most = int(re.search(r"(\d+) is the most", str(caught.value))[1])
+    assert most > 3000
+    with pytest.raises(OptionError, match="dpi must be an int >= 1, got 0"):
+        picture.save(tmp_path / "p.png", dpi=0)

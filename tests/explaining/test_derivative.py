@@ -48,7 +48,7 @@ def lines(what):
         ("sigmoid", ["y = σ(x)", "∂L/∂x = g × σ(x) × σ(−x)", "where g = ∂L/∂y"]),
         ("clip", ["y = clip(x, low, high)", "∂L/∂x = g × (x ≥ low) × (x ≤ high)", "where g = ∂L/∂y"]),
         ("matmul", ["y = a @ b", "∂L/∂a = g @ bᵀ", "∂L/∂b = aᵀ @ g", "where g = ∂L/∂y"]),
-        ("sum", ["y = Σ x", "∂L/∂x = fill g", "where g = ∂L/∂y"]),
+        ("sum", ["y = Σ x", "∂L/∂x = broadcast g", "where g = ∂L/∂y"]),
         ("max", ["y = max x", "∂L/∂x = g × (x = y) ÷ (Σ (x = y))", "where g = ∂L/∂y"]),
         ("logsumexp", ["y = log Σ exp(x)", "∂L/∂x = g × softmax x", "where g = ∂L/∂y"]),
         ("log_softmax", ["y = log softmax x", "∂L/∂x = g − exp(y) × Σ g", "where g = ∂L/∂y"]),
@@ -267,18 +267,18 @@ WEIGHTS = lo.Parameter(np.ones((3, 2)), name="W")
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (lambda: (w() * 3.0 - 1.0) ** 2, ["v3 = (w × 3 − 1)²", "∂v3/∂w = 2 × (w × 3 − 1) × 3"]),
+        (lambda: (w() * 3.0 - 1.0) ** 2, ["L = (w × 3 − 1)²", "∂L/∂w = 2 × (w × 3 − 1) × 3"]),
         (lambda: w("a") / (w("b") * w("c")), [
-            "v2 = a ÷ (b × c)", "∂v2/∂a = 1 ÷ (b × c)",
-            "∂v2/∂b = (−(a ÷ (b × c)) ÷ (b × c)) × c", "∂v2/∂c = (−(a ÷ (b × c)) ÷ (b × c)) × b",
+            "L = a ÷ (b × c)", "∂L/∂a = 1 ÷ (b × c)",
+            "∂L/∂b = (−(a ÷ (b × c)) ÷ (b × c)) × c", "∂L/∂c = (−(a ÷ (b × c)) ÷ (b × c)) × b",
         ]),
-        (lambda: w("a") - (w("b") - w("c")), ["v2 = a − (b − c)", "∂v2/∂a = 1", "∂v2/∂b = −1", "∂v2/∂c = 1"]),
-        (lambda: w() * -2.0, ["v1 = w × (−2)", "∂v1/∂w = −2"]),
-        (lambda: lo.losses.l2(WEIGHTS), ["v2 = Σ W²", "∂v2/∂W = 2 × W"]),
+        (lambda: w("a") - (w("b") - w("c")), ["L = a − (b − c)", "∂L/∂a = 1", "∂L/∂b = −1", "∂L/∂c = 1"]),
+        (lambda: w() * -2.0, ["L = w × (−2)", "∂L/∂w = −2"]),
+        (lambda: lo.losses.l2(WEIGHTS), ["L = Σ W²", "∂L/∂W = 2 × W"]),
         (lambda: MATRIX @ WEIGHTS, ["v1 = X @ W", "∂L/∂W = Xᵀ @ g", "where g = ∂L/∂v1"]),
         (lambda: (MATRIX @ WEIGHTS + lo.Parameter(np.zeros(2), name="b")).named("S"),
          ["S = X @ W + b", "∂L/∂W = Xᵀ @ g", "∂L/∂b = Σ g", "where g = ∂L/∂S"]),
-        ((WEIGHTS * np.arange(6.0).reshape(3, 2)).sum, ["v2 = Σ (W × x1)", "∂v2/∂W = x1"]),
+        ((WEIGHTS * np.arange(6.0).reshape(3, 2)).sum, ["L = Σ (W × x1)", "∂L/∂W = x1"]),
     ],
 )  # fmt: skip
 def test_small_expressions_in_their_leaves(value, text):

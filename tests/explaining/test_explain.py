@@ -1,5 +1,7 @@
 """lo.explain: the story of small graphs word for word, paths against brute force, size without end."""
 
+# ruff: noqa: E501  tables of expected texts
+
 import numpy as np
 import pytest
 
@@ -36,7 +38,7 @@ def test_a_shared_value_word_for_word():
         "    ∂L/∂v1 = 1 · ∂L/∂loss = 1 · 1 = 1",
         "    ∂L/∂v2 = 1 · ∂L/∂loss = 1 · 1 = 1",
         "  v2 = max(0, c)  (relu routes: the gradient passes where v2 > 0, and stops elsewhere)",
-        "    ∂L/∂c = (v2 > 0) · ∂L/∂v2 = (0 > 0) · 1 = 0   (c is used more than once: more will be added; stopped: the local derivative is 0 here)",  # noqa: E501
+        "    ∂L/∂c = (v2 > 0) · ∂L/∂v2 = (0 > 0) · 1 = 0   (c is used more than once: more will be added; stopped: the local derivative is 0 here)",
         "  v1 = c × x  (× swaps: each input gets the gradient times the other input)",
         "    ∂L/∂c += x · ∂L/∂v1 = 4 · 1 = 4, in all 0 + 4 = 4   (now ∂L/∂c is complete)",
         "  c = a × b  (× swaps: each input gets the gradient times the other input)",
@@ -57,14 +59,16 @@ def test_the_svm_loss_of_the_lecture():
         (lo.losses.multiclass_hinge(S, [0, 1, 2]).named("data_loss") + 0.1 * lo.losses.l2(W)).named("loss")
     )
     for line in (
-        "  S = X @ W  3×3",
-        "    ∂L/∂W = ∂L/∂v5 × 2 × W  3×3   (W is used more than once: more will be added)",
-        "    ∂L/∂v2 = ∂L/∂v3 × (v3 > 0)  3×3",
-        "    ∂L/∂s_y = Σ (−∂L/∂v1)  3×1   (summed over axis 1, along which s_y was repeated)",
-        "    ∂L/∂S += put ∂L/∂s_y at yᵢ  3×3   (now ∂L/∂S is complete)",
-        "    ∂L/∂W += Xᵀ @ ∂L/∂S  3×3   (now ∂L/∂W is complete)",
+        "  S = X @ W  3×3, e.g. S[2,2] = X[2,:] @ W[:,2] = (−2.8) · 0 + 8.1 · (−1) + 5 · 1 = −3.1",
+        "  v1 = S − s_y  3×3, e.g. v1[0,1] = S[0,1] − s_y[0] = 5.1 − 3.2 = 1.9",
+        "  L_i = Σ margins  3, e.g. L_i[0] = Σ margins[0,:] = max(0, 5.1 − 3.2 + 1) + max(0, −1.7 − 3.2 + 1) = 2.9",
+        "    ∂L/∂W = ∂L/∂v5 × 2 × W  3×3, e.g. ∂L/∂W[0,1] = 0.1 × 2 × 2 = 0.4   (W is used more than once: more will be added)",
+        "    ∂L/∂v2 = ∂L/∂v3 × (v3 > 0)  3×3, e.g. ∂L/∂v2[0,1] = 0.3333 × (2.9 > 0) = 0.3333",
+        "    ∂L/∂s_y = Σ (−∂L/∂v1)  3×1, e.g. ∂L/∂s_y[2] = −0.3333 + (−0.3333) + 0 = −0.6667   (summed over axis 1, along which s_y was repeated)",
+        "    ∂L/∂S += put ∂L/∂s_y at yᵢ  3×3, e.g. ∂L/∂S[2,2] += −0.6667   (now ∂L/∂S is complete)",
+        "    ∂L/∂W += Xᵀ @ ∂L/∂S  3×3, e.g. ∂L/∂W[1,2] += 4.7 · 0 + (−6.3) · 0 + 8.1 · (−0.6667) = −5.4   (now ∂L/∂W is complete)",
         "  ∂L/∂W = [[−0.8, −0.4667, 1.867], [1.133, 4.467, −5.6], [0.8667, 2.667, −3.133]]",
-        "X, j≠y need no gradient: nothing is handed to them.",
+        "X, (j ≠ y) need no gradient: nothing is handed to them.",
     ):
         assert line in text
 

@@ -56,16 +56,20 @@ def test_a_tensor_graph_step_by_step():
     loss = (S.relu() * S).sum().named("loss")
     found = steps(loss)
     assert [step.text for step in found.forward] == [
-        "v1 = X @ W  4×2", "S = v1 + b  4×2", "v2 = max(0, S)  4×2", "v3 = v2 × S  4×2", "loss = Σ v3 = 72",
+        "v1 = X @ W  4×2, e.g. v1[0,0] = X[0,:] @ W[:,0] = 1 · 1 + 1 · 1 + 1 · 1 = 3",
+        "S = v1 + b  4×2, e.g. S[0,0] = v1[0,0] + b[0] = 3 + 0 = 3",
+        "v2 = max(0, S)  4×2, e.g. v2[0,0] = max(0, S[0,0]) = max(0, 3) = 3",
+        "v3 = v2 × S  4×2, e.g. v3[0,0] = v2[0,0] × S[0,0] = 3 × 3 = 9",
+        "loss = Σ v3 = 9 + 9 + 9 + … (5 more) = 72",
     ]  # fmt: skip
     assert [step.text for step in found.backward] == [
-        "∂L/∂v3 = fill ∂L/∂loss  4×2",
-        "∂L/∂v2 = ∂L/∂v3 × S  4×2",
-        "∂L/∂S = ∂L/∂v3 × v2  4×2",
-        "∂L/∂S += ∂L/∂v2 × (v2 > 0)  4×2",
-        "∂L/∂v1 = ∂L/∂S  4×2",
-        "∂L/∂b = Σ ∂L/∂S  2",
-        "∂L/∂W = Xᵀ @ ∂L/∂v1  3×2",
+        "∂L/∂v3 = broadcast ∂L/∂loss  4×2, e.g. ∂L/∂v3[0,0] = 1",
+        "∂L/∂v2 = ∂L/∂v3 × S  4×2, e.g. ∂L/∂v2[0,0] = 1 × 3 = 3",
+        "∂L/∂S = ∂L/∂v3 × v2  4×2, e.g. ∂L/∂S[0,0] = 1 × 3 = 3",
+        "∂L/∂S += ∂L/∂v2 × (v2 > 0)  4×2, e.g. ∂L/∂S[0,0] += 3 × (3 > 0) = 3",
+        "∂L/∂v1 = ∂L/∂S  4×2, e.g. ∂L/∂v1[0,0] = 6",
+        "∂L/∂b = Σ ∂L/∂S  2, e.g. ∂L/∂b[0] = 6 + 6 + 6 + 6 = 24",
+        "∂L/∂W = Xᵀ @ ∂L/∂v1  3×2, e.g. ∂L/∂W[0,0] = 1 · 6 + 1 · 6 + 1 · 6 + 1 · 6 = 24",
     ]
     assert [step.summed for step in found.backward] == [(), (), (), (), (), (0,), ()]
 
@@ -73,17 +77,17 @@ def test_a_tensor_graph_step_by_step():
 @pytest.mark.parametrize(
     ("loss", "text"),
     [
-        (lambda a, b: a / b, ["∂L/∂a = (1 ÷ b) · ∂L/∂v1 = (1 ÷ (−2)) · 1 = −0.5",
-                              "∂L/∂b = (−v1 ÷ b) · ∂L/∂v1 = (−(−1.5) ÷ (−2)) · 1 = −0.75"]),
-        (lambda a, b: a - b, ["∂L/∂a = 1 · ∂L/∂v1 = 1 · 1 = 1", "∂L/∂b = (−1) · ∂L/∂v1 = (−1) · 1 = −1"]),
-        (lambda a, b: b * b, ["∂L/∂b = b · ∂L/∂v1 = (−2) · 1 = −2",
-                              "∂L/∂b += b · ∂L/∂v1 = (−2) · 1 = −2, in all (−2) + (−2) = −4"]),
-        (lambda a, b: b.relu(), ["∂L/∂b = (v1 > 0) · ∂L/∂v1 = (0 > 0) · 1 = 0"]),
+        (lambda a, b: a / b, ["∂L/∂a = (1 ÷ b) · ∂L/∂L = (1 ÷ (−2)) · 1 = −0.5",
+                              "∂L/∂b = (−L ÷ b) · ∂L/∂L = (−(−1.5) ÷ (−2)) · 1 = −0.75"]),
+        (lambda a, b: a - b, ["∂L/∂a = 1 · ∂L/∂L = 1 · 1 = 1", "∂L/∂b = (−1) · ∂L/∂L = (−1) · 1 = −1"]),
+        (lambda a, b: b * b, ["∂L/∂b = b · ∂L/∂L = (−2) · 1 = −2",
+                              "∂L/∂b += b · ∂L/∂L = (−2) · 1 = −2, in all (−2) + (−2) = −4"]),
+        (lambda a, b: b.relu(), ["∂L/∂b = (L > 0) · ∂L/∂L = (0 > 0) · 1 = 0"]),
         (lambda a, b: np.exp(b - b), None),
-        (lambda a, b: np.tanh(a * 0.0), ["∂L/∂v1 = (1 − tanh(v1)²) · ∂L/∂v2 = (1 − tanh(0)²) · 1 = 1",
+        (lambda a, b: np.tanh(a * 0.0), ["∂L/∂v1 = (1 − tanh(v1)²) · ∂L/∂L = (1 − tanh(0)²) · 1 = 1",
                                          "∂L/∂a = 0 · ∂L/∂v1 = 0 · 1 = 0"]),
-        (lambda a, b: np.log(a * 0.0), ["∂L/∂v1 = (1 ÷ v1) · ∂L/∂v2 = (1 ÷ 0) · 1 = ∞", "∂L/∂a = 0 · ∂L/∂v1 = 0 · ∞ = nan"]),
-        (lambda a, b: a * 1.0, ["∂L/∂a = 1 · ∂L/∂v1 = 1 · 1 = 1"]),
+        (lambda a, b: np.log(a * 0.0), ["∂L/∂v1 = (1 ÷ v1) · ∂L/∂L = (1 ÷ 0) · 1 = ∞", "∂L/∂a = 0 · ∂L/∂v1 = 0 · ∞ = nan"]),
+        (lambda a, b: a * 1.0, ["∂L/∂a = 1 · ∂L/∂L = 1 · 1 = 1"]),
     ],
 )  # fmt: skip
 def test_products_with_their_numbers(loss, text):
@@ -98,7 +102,7 @@ def test_forward_numbers():
     assert texts == [
         "v1 = −w = −(−2) = 2", "v2 = exp(v1) = exp(2) = 7.389", "v3 = w² = (−2)² = 4", "v4 = w × 1 = (−2) × 1 = −2",
         "v5 = v3 − v4 = 4 − (−2) = 6", "v6 = v2 + v5 = 7.389 + 6 = 13.39", "v7 = |w| = |−2| = 2",
-        "v8 = v6 + v7 = 13.39 + 2 = 15.39",
+        "L = v6 + v7 = 13.39 + 2 = 15.39",
     ]  # fmt: skip
 
 
@@ -109,8 +113,8 @@ def test_equal_ops_with_other_numbers_have_their_own_texts():
     assert backward_texts(w * 0.5 * 0.25)[1].startswith("∂L/∂w = 0.5 · ")
     assert "3 · v1² · " in backward_texts((w**2) ** 3)[0]
     assert backward_texts(np.concatenate([v[:1], v]).sum())[1:3] == [
-        "∂L/∂v1 = (∂L/∂v2)[0:1]  1",
-        "∂L/∂v = (∂L/∂v2)[1:4]  3",
+        "∂L/∂v1 = (∂L/∂v2)[0:1]  1, e.g. ∂L/∂v1[0] = 1",
+        "∂L/∂v = (∂L/∂v2)[1:4]  3, e.g. ∂L/∂v[0] = 1",
     ]
     narrow, wide = np.clip(v, 0.0, 1.0).sum(), np.clip(v, -2.0, 2.0).sum()
     assert [step.formula for step in steps(narrow * wide).backward if step.target == "v"] == [
@@ -130,7 +134,7 @@ def test_equal_ops_with_other_numbers_have_their_own_texts():
         (lambda v: (v - 1.0).sum(), [..., "− copies the gradient to its first input"]),
         (lambda v: (-v).sum(), [..., "negative turns the sign of the gradient"]),
         (lambda v: v.relu().sum(), [..., "relu routes: the gradient passes where v1 > 0, and stops elsewhere"]),
-        (lambda v: v.max(), ["max routes: the gradient passes where v = v1, and stops elsewhere; ties share it"]),
+        (lambda v: v.max(), ["max routes: the gradient passes where v = L, and stops elsewhere; ties share it"]),
         (lambda v: np.maximum(v, 1.0).sum(), [..., "maximum routes: the gradient passes where v > 1, and stops elsewhere; ties share it"]),
         (lambda v: np.where(np.array([True, False]), v, 0.0).sum(), [..., "where routes: the gradient passes where x1, and stops elsewhere"]),
         (lambda v: np.where(np.array([True, False]), 0.0, v).sum(), [..., "where routes: the gradient passes where not x1, and stops elsewhere"]),
@@ -343,7 +347,7 @@ def test_lazy_arrays_stay_lazy():
     x = array.ones((4, 3))
     W = p(np.ones((3, 2)), "W")
     found = steps((lo.Tensor(x, name="X") @ W).sum())
-    assert found.forward[-1].text == "v2 = Σ v1 = one number"
+    assert found.forward[-1].text == "L = Σ v1 = one number"
     assert isinstance(found.backward[-1].part, array.Array)
 
 

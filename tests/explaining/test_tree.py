@@ -31,11 +31,11 @@ def test_a_model_with_scopes_and_losses():
         scores = (X @ W + b).relu()
     loss = lo.losses.multiclass_hinge(scores, [0, 1, 0, 1]) + 0.5 * lo.losses.l2(W)
     assert lines(loss) == [
-        "v12 = v8 + v11 = 4",
+        "L = v8 + v11 = 4",
         "├─ v8 = v7 ÷ 4 = 1  ‹multiclass_hinge›",
         "│  v7 = Σ L_i = 4",
         "│  L_i = Σ margins  4",
-        "│  margins = v6 × j≠y  4×2",
+        "│  margins = v6 × (j ≠ y)  4×2",
         "│  ├─ v6 = max(0, v5)  4×2",
         "│  │  v5 = v4 + 1  4×2",
         "│  │  v4 = v3 − s_y  4×2",
@@ -47,7 +47,7 @@ def test_a_model_with_scopes_and_losses():
         "│  │  │  └─ w1  2  parameter",
         "│  │  └─ s_y = v3[i, yᵢ]  4×1",
         "│  │     v3 (above)",
-        "│  └─ j≠y  4×2  data",
+        "│  └─ (j ≠ y)  4×2  data",
         "└─ v11 = 0.5 × v10 = 3",
         "   v10 = Σ v9 = 6  ‹l2›",
         "   v9 = W²  3×2",
@@ -62,7 +62,7 @@ def test_nested_scopes_are_named_where_they_begin():
         with lo.scope("inner"):
             b = a * 2.0
     assert lines(b + 1.0) == [
-        "v3 = v2 + 1 = 9",
+        "L = v2 + 1 = 9",
         "v2 = v1 × 2 = 8  ‹outer›  ‹inner›",
         "v1 = w × 2 = 4",
         "w = 2  parameter",
@@ -73,7 +73,7 @@ def test_a_value_used_twice_is_written_once():
     w = lo.Parameter(3.0, name="w")
     square = (w * w).named("s")
     assert lines(square + square) == [
-        "v1 = s + s = 18",
+        "L = s + s = 18",
         "├─ s = w × w = 9",
         "│  ├─ w = 3  parameter",
         "│  └─ w (above)",
@@ -90,12 +90,12 @@ def test_a_leaf_alone():
 def test_numbers_are_short_and_loud():
     w = lo.Parameter(1.0, name="w")
     with np.errstate(all="ignore"):
-        assert lines(w * np.inf)[0] == "v1 = w × ∞ = ∞"
-        assert lines(w * np.nan)[0] == "v1 = w × nan = nan"
-    assert lines(w * -1.5e-7)[0] == "v1 = w × (−1.5e−7) = −1.5e−7"
-    assert lines(w * 123456.0)[0] == "v1 = w × 123456 = 123456"
-    assert lines(w / 3.0)[0] == "v1 = w ÷ 3 = 0.3333"
-    assert lines(w * -0.0)[0] == "v1 = w × 0 = 0"
+        assert lines(w * np.inf)[0] == "L = w × ∞ = ∞"
+        assert lines(w * np.nan)[0] == "L = w × nan = nan"
+    assert lines(w * -1.5e-7)[0] == "L = w × (−1.5e−7) = −1.5e−7"
+    assert lines(w * 123456.0)[0] == "L = w × 123456 = 123456"
+    assert lines(w / 3.0)[0] == "L = w ÷ 3 = 0.3333"
+    assert lines(w * -0.0)[0] == "L = w × 0 = 0"
 
 
 def test_a_long_chain_does_not_recurse_and_is_cut():
@@ -105,7 +105,7 @@ def test_a_long_chain_does_not_recurse_and_is_cut():
         y = y + 1.0
     text = lines(y)
     assert len(text) == LINES + 1
-    assert text[0] == "v100000 = v99999 + 1 = 100001"
+    assert text[0] == "L = v99999 + 1 = 100001"
     assert text[-1] == f"… and {100_001 - LINES} more values; lo.tree(value) shows a part"
 
 

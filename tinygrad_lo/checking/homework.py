@@ -83,6 +83,8 @@ class Homework:
             lines += ["", *(f"  {line}" for line in self.report.table())]
         return "\n".join(lines)
 
+    __repr__ = __str__  # what a cell or a prompt shows of its last line
+
 
 @public
 def check_gradient(

@@ -154,6 +154,8 @@ class Report:
             lines.append(f"  the result has shape {self.shape}: checked is its sum with random weights")
         return "\n".join([*lines, *(f"  {line}" for line in [*self.table(), *self.reasons()])])
 
+    __repr__ = __str__  # what a cell or a prompt shows of its last line
+
     def summary(self) -> str:
         """How many rows have which verdict, and how well they are known; or why nothing is."""
         if self.outcome == "UNDECIDED":

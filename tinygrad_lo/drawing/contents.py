@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ class Numeric:
     failed: int  # how many of these disagree
     doubtful: int  # how many could not be verified
     failures: ndarray[Any, Any]  # the elements that disagree
+    kind: str = "gradient"  # or value: what they stand beside
+    word: str = "numeric"  # the caption
 
     @property
     def mark(self) -> str:
@@ -29,6 +32,19 @@ class Numeric:
         if self.doubtful:
             return f"? {self.doubtful} of {self.checked} unverified" if self.checked > 1 else "?"
         return "✓" if self.checked == self.values.size else f"✓ {self.checked} checked"
+
+
+@dataclass(slots=True)
+class Different(Numeric):
+    """Another graph's value or gradient in the same place, where some of its elements are others."""
+
+    by: float = 0.0  # the largest difference
+    share: float = 0.0  # the same as a share of the largest element
+
+    @property
+    def mark(self) -> str:
+        """How many elements differ."""
+        return f"≠ {self.failed} of {self.checked}" if self.checked > 1 else "≠"
 
 
 @dataclass(slots=True)
@@ -47,7 +63,7 @@ class DrawnValue:
     unseen: int = 0  # how many of its uses are not drawn
     also: tuple[str, Array] | None = None  # a second view of it: probabilities beside their logarithms
     gate: str = ""  # the op as it stands in a circuit: `×`, `+ 1`
-    numeric: list[Numeric] = field(default_factory=list)  # what a gradient check found, if there was one
+    numeric: list[Numeric] = field(default_factory=list)  # of a gradient check, or of another graph
     wrong: bool = False  # a gradient check found the rule of its op wrong
     focus: bool = False  # the picture is about it
 
@@ -123,6 +139,12 @@ class Contents:
     def folded(self) -> bool:
         """Whether equal values are drawn once."""
         return any(group.lanes for group in self.groups)
+
+    @property
+    def strengths(self) -> list[float]:
+        """Of the edges along which a finite gradient flows, the largest |gradient|."""
+        strengths = [edge.strength or 0.0 for edge in self.edges]
+        return [strength for strength in strengths if 0 < strength < math.inf]
 
     @property
     def boxed(self) -> int:

@@ -7,11 +7,12 @@ edge number i of the picture `e<i>`; a circuit's gate and the wire behind it hav
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, Edge
+from tinygrad_lo.drawing.contents import Contents, Different, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
@@ -31,6 +32,9 @@ HURRY = 800
 LONG_TITLE = 44  # characters of a title that gets a line of its own
 LONGEST_TITLE = 90
 FILLER = 24  # columns
+LONG_LEGEND = 112  # characters of a line of the legend, about
+# What stands before a number, and what it means.
+STATISTICS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
 
 
 def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
@@ -40,6 +44,7 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
     placed += [(group.path, [style.group_line(group)]) for group in contents.groups]
     placed += [(stub.path, [style.stub_line(stub)]) for stub in contents.stubs]
     colors = look.colors
+    body = "\n".join([*in_frames(placed, colors), *edge_lines(style), "}", ""])
     hurry = " nslimit=1 nslimit1=1" if len(contents.values) * style.nodes > HURRY else ""
     font_of = f'fontname="{FONTS}" fontcolor="{{}}" fontsize={{}}'.format
     way = "TB" if style.turned else "LR"
@@ -47,11 +52,11 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
         "digraph {",
         f'graph [rankdir={way} {style.gaps} pad=0.25 bgcolor="{colors.paper}"{hurry}]',
         f"graph [{font_of(colors.ink, 12)} labelloc=b labeljust=l]",
-        f'graph [tooltip="{text(title)}" label=<{legend(style, title, verdict)}>]',
+        f'graph [tooltip="{text(title)}" label=<{legend(style, title, verdict, body)}>]',
         f"node [{font_of(colors.ink, 13)} shape=plain]",
         f'edge [{font_of(colors.gradient, 11)} color="{colors.edge}" arrowsize=0.7]',
     ]
-    return "\n".join([*lines, *in_frames(placed, colors), *edge_lines(style), "}", ""])
+    return "\n".join([*lines, body])
 
 
 def look_for_page(contents: Contents, look: Look, style_name: str) -> Look:
@@ -104,8 +109,7 @@ def edge_lines(style: Style) -> list[str]:
     names = {value.id: value.name for value in contents.values}
     names |= {group.id: group.title for group in contents.groups}
     tails, heads = style.ports()
-    strengths = [edge.strength for edge in contents.edges if edge.strength is not None]
-    top = max(filter(math.isfinite, strengths), default=0.0)
+    top = max(contents.strengths, default=0.0)
     lines = []
     for edge in contents.edges:
         between = f"{text(names.get(edge.tail, '…'))} → {text(names[edge.head])}"
@@ -140,20 +144,32 @@ def width(edge: Edge, top: float, style: Style) -> str:
     return f"penwidth={THINNEST + (style.widest - THINNEST) * math.sqrt(share):.2f}"
 
 
-def legend(style: Style, title: str, verdict: str) -> str:
+def legend(style: Style, title: str, verdict: str, body: str) -> str:
     """The picture's title, and in the same line what its marks mean: only those that occur."""
     ink = style.colors.ink
     notes = [note for note in (*left_out(style.contents), verdict) if note]
     first = font(f"<B>{text(title, LONGEST_TITLE)}</B>", ink, 14)
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
-    cells = [cell(mark, align="LEFT") for mark in marks(style)]
-    if len(title) + sum(map(len, notes)) > LONG_TITLE and cells:
-        # Graphviz widens all columns alike; the empty ones take what a long title needs.
-        rows = [row(cell(first, align="LEFT", colspan=len(cells) + FILLER))]
-        rows.append(row(*cells, *[cell("", cellpadding=0)] * FILLER))
-    else:
-        rows = [row(cell(first, align="LEFT"), *cells)]
-    return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=6)
+    alone = len(title) + sum(map(len, notes)) > LONG_TITLE
+    lines = in_lines(first, marks(style, body), LONG_LEGEND if alone else len(title))
+    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
+    # Graphviz widens all columns alike; the empty ones take what a longer line needs.
+    filler = [cell("", cellpadding=0)] * FILLER
+    rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
+    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
+
+
+def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:
+    """Cells in lines that are not too long; wide: about how many characters the first cell has."""
+    lines = [[first]]
+    for mark in others:
+        long = len(re.sub("<[^>]*>|&#160;", "", mark)) + 4
+        if wide + long > LONG_LEGEND:
+            lines.append([])
+            wide = 0
+        lines[-1].append(mark)
+        wide += long
+    return lines
 
 
 def left_out(contents: Contents) -> list[str]:
@@ -177,7 +193,7 @@ def left_out(contents: Contents) -> list[str]:
     return notes
 
 
-def marks(style: Style) -> Iterator[str]:
+def marks(style: Style, body: str) -> Iterator[str]:
     """One cell for each kind of mark that the picture has."""
     contents, colors = style.contents, style.colors
     roles = {value.role for value in contents.values} | {group.role for group in contents.groups}
@@ -186,6 +202,11 @@ def marks(style: Style) -> Iterator[str]:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
     if contents.differentiated:
         yield from gradient_marks(style)
+    if any(isinstance(numeric, Different) for value in contents.values for numeric in value.numeric):
+        yield font("<B>≠</B>", colors.ink) + font("&#160;another number in the other graph", colors.muted)
+    for sign, meaning in STATISTICS.items():
+        if re.search(rf"{sign} −?[\d∞n]", body):
+            yield font(f"<B>{sign}</B>", colors.ink) + font(f"&#160;{meaning}", colors.muted)
 
 
 def gradient_marks(style: Style) -> Iterator[str]:
@@ -196,6 +217,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
     slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
     verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
     stopped = any(edge.strength == 0 for edge in contents.edges)
+    wide = contents.strengths or [0.0]
     missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (
         (True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"),
@@ -204,6 +226,7 @@ def gradient_marks(style: Style) -> Iterator[str]:
         ("✓" in verdicts, "<B>✓</B>", red, "&#160;finite differences agree"),
         ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
         ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
+        (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
         (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
         (missing, "", "", "–&#160;&#160;not reached"),
     ):

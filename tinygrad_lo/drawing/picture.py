@@ -22,6 +22,7 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.dot import STYLES, dot_text, look_for_page
 from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
+from tinygrad_lo.drawing.passes.compared import lay_beside
 from tinygrad_lo.drawing.passes.fold import fold
 from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
@@ -52,6 +53,7 @@ def draw(
     focus: Any = None,
     title: str | None = None,
     check: Any = None,
+    compared_with: Any = None,
 ) -> Picture:
     """The graph of a value as a picture: names, formulas, values and gradients, from inputs to loss.
 
@@ -77,11 +79,13 @@ def draw(
     focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn. Where
         equal parts are drawn once, the one with the focus is opened.
     check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
+    compared_with: another result of the same function, before a step or with another rule: the numbers
+        that differ stand beside each other, and the title says how many and by how much.
 
     Shapes:   loss: any. Gradients are drawn when it has one element and needs a gradient.
     At the edges: a gradient that never arrived is a dash, not 0; nan and infinities are marked.
     Raises:   DTypeError: not a tensor.  OptionError: an option with an impossible value, a focus that
-              is not in the graph, a check of another loss.
+              is not in the graph, a check of another loss, a graph of another form to compare with.
               MutationError: a parameter was changed in place after the forward pass.
     Example:
         >>> import tinygrad_lo as lo
@@ -103,6 +107,8 @@ def draw(
     names = Names([loss], digits)
     contents, style = shown_as(names, style, gradient, max_nodes, focused(names, focus))
     verdict = "" if check is None else lay_over(contents, names.nodes, check)
+    if compared_with is not None:
+        verdict = " · ".join(filter(None, (verdict, lay_beside(contents, names, compared_with))))
     name = names.of(loss)
 
     def paint(look: Look) -> str:
@@ -208,19 +214,26 @@ class Picture:
         graph: Source = graphviz.Source(self._source)  # untyped where the package is
         return graph
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, dpi: int | None = None) -> Path:
         """Write the picture to a file: .svg, .png, .pdf, or .dot, which needs no Graphviz.
 
-        An .html file is the page that steps through the graph: see `steps`.
+        An .html file is the page that steps through the graph: see `steps`. dpi: the dots per inch of a
+        .png, 144 if nothing is said and fewer for a picture too large for that.
 
-        Raises:   OptionError: another suffix.  DrawingError: no Graphviz was found that works.
+        Raises:   OptionError: another suffix; a dpi where there are no dots, or with too many of them.
+                  DrawingError: no Graphviz was found that works.
         """
         path = Path(path)
         format = path.suffix.lower().removeprefix(".")
+        if dpi is not None:
+            dpi = options.whole("save", "dpi", dpi, 1)
+            if format != "png":
+                raise OptionError(f"save: dpi={dpi} is for .png; {path.name!r} has no dots to count")
         if format == "dot":
             path.write_text(self._source, encoding="utf-8", newline="\n")
         elif format in FORMATS:
-            path.write_bytes(self._svg if format == "svg" else render(self._source, format, self._name))
+            drawn = self._svg if format == "svg" else render(self._source, format, self._name, dpi)
+            path.write_bytes(drawn)
         elif format == "html":
             path.write_text(self.steps().html, encoding="utf-8", newline="\n")
         else:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
-from tinygrad_lo.errors import DrawingError
+from tinygrad_lo.errors import DrawingError, OptionError
 
 FORMATS = ("svg", "png", "pdf")
 DPI = 144
@@ -58,12 +58,12 @@ FRAME = re.compile(
 Backend = Callable[[str, str], bytes]  # from DOT text and a format to what is in the file
 
 
-def render(source: str, format: str, expected: str = "") -> bytes:
+def render(source: str, format: str, expected: str = "", dpi: int | None = None) -> bytes:
     """The picture as a file's content; `expected` is a text that it must contain."""
     failures = []
     for name, backend in backends().items():
         try:
-            return render_with(backend, source, format, expected)
+            return render_with(backend, source, format, expected, dpi)
         except DrawingError as error:
             failures.append(f"{name}: {error}")
     if not failures:
@@ -71,7 +71,7 @@ def render(source: str, format: str, expected: str = "") -> bytes:
     raise DrawingError("\n".join(["no Graphviz here could draw the picture.", *failures, ADVICE]))
 
 
-def render_with(backend: Backend, source: str, format: str, expected: str) -> bytes:
+def render_with(backend: Backend, source: str, format: str, expected: str, dpi: int | None = None) -> bytes:
     """Render by one backend, looking first at the SVG that it makes."""
     page = backend(source, "svg").decode("utf-8", "replace")
     moved = move_titles(source, page)
@@ -80,7 +80,7 @@ def render_with(backend: Backend, source: str, format: str, expected: str) -> by
     if squeezed(expected) not in squeezed(visible(page)):
         raise DrawingError(f"the SVG does not show {expected!r}, so this Graphviz cannot draw tables")
     if format == "png":
-        source = source.replace("{", f"{{ graph [dpi={resolution(page)}]", 1)
+        source = source.replace("{", f"{{ graph [dpi={resolution(page, dpi)}]", 1)
     return page.encode() if format == "svg" else backend(source, format)
 
 
@@ -139,11 +139,17 @@ def squeezed(written: str) -> str:
     return "".join(written.split())
 
 
-def resolution(svg: str) -> int:
-    """Dots per inch at which this picture fits into a PNG."""
+def resolution(svg: str, wanted: int | None = None) -> int:
+    """Dots per inch of a PNG: those that are wanted, or at which this picture fits into one."""
     found = re.search(r'<svg width="(\d+)pt" height="(\d+)pt"', svg)
     side = max(map(int, found.groups())) if found else 1
-    return max(1, min(DPI, LARGEST_SIDE * 72 // max(side, 1)))
+    most = max(1, LARGEST_SIDE * 72 // max(side, 1))
+    if wanted is not None and wanted > most:
+        pixels = f"{side * wanted // 72:,} pixels"
+        raise OptionError(
+            f"save: with dpi={wanted} a side would have {pixels}; {most} is the most that a .png holds"
+        )
+    return wanted or min(DPI, most)
 
 
 def backends() -> dict[str, Backend]:

@@ -127,7 +127,7 @@ class scope(mode):
         >>> with lo.scope("regularization"):
         ...     loss = w * w
         >>> print(lo.tree(loss))
-        v1 = w × w = 4  ‹regularization›
+        L = w × w = 4  ‹regularization›
         ├─ w = 2  parameter
         └─ w (above)
     """

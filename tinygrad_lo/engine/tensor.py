@@ -20,7 +20,7 @@ from tinygrad_lo.engine.machine.arguments import (
     must_be_float,
     number_of,
 )
-from tinygrad_lo.engine.machine.hooks import branch, leave
+from tinygrad_lo.engine.machine.hooks import branch, late, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
@@ -371,9 +371,10 @@ class Tensor(Node):
     def __format__(self, form: str) -> str:
         return format(self.item(), form) if self.value.size == 1 and form else str(self)
 
+    _repr_html_ = late("tinygrad_lo.drawing.notebook", "html_of")
+
     def __repr__(self) -> str:
-        kind = type(self).__name__
-        data = self.value
+        kind, data = type(self).__name__, self.value
         if isinstance(data, (ndarray, np.generic)):
             text = np.array2string(np.asarray(data), separator=", ", prefix=f"{kind}(")
         else:

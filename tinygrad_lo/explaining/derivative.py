@@ -31,7 +31,7 @@ from tinygrad_lo.explaining.expression import (
     write,
     written,
 )
-from tinygrad_lo.explaining.formula import Names, option_text, size
+from tinygrad_lo.explaining.formula import Names, Printed, option_text, size
 from tinygrad_lo.options import guess, public
 
 FEW_OPS = 12  # ops; a larger expression is shown by its last op
@@ -41,7 +41,7 @@ TELLING = (tuple, slice, np.dtype)  # options that are objects of their own
 
 
 @public
-def formula(op_or_tensor: Any) -> str:
+def formula(op_or_tensor: Any) -> Printed:
     """The derivative of an op, or of a small expression, as text.
 
     The rules run on named symbols, so it is what the engine computes, for ops of your own (`lo.define_op`)
@@ -66,9 +66,9 @@ def formula(op_or_tensor: Any) -> str:
         ∂loss/∂w = 2 × (x × w − 1) × x
     """
     if isinstance(op_or_tensor, Node):
-        return of_tensor(op_or_tensor)
+        return Printed(of_tensor(op_or_tensor))
     entry = find(op_or_tensor)
-    return of_op(entry) if isinstance(entry, Op) else of_composed(entry)
+    return Printed(of_op(entry) if isinstance(entry, Op) else of_composed(entry))
 
 
 def find(wanted: Any) -> Op | Composed:
@@ -294,10 +294,13 @@ def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Pi
     return {"g": gradient, "y": Piece(names.of(node)), **inputs}
 
 
-def local_expression(node: Any, i: int, slope: bool = False, summed: bool = True) -> Expression:
+def local_expression(
+    node: Any, i: int, slope: bool = False, summed: bool = True, arriving: Array = None
+) -> Expression:
     """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ..."""
     with symbols() as known:
-        g = node.value.dtype.type(1) if slope else known.give("g", np.ones_like(node.value)[()])
+        ones = np.ones_like(node.value)[()] if arriving is None else arriving
+        g = node.value.dtype.type(1) if slope else known.give("g", ones)
         y = known.give("y", node.value)
         inputs = list(node.inputs)
         for k, parent in enumerate(node.parents):

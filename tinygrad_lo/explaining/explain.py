@@ -12,7 +12,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, mode
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.explaining.expression import term
-from tinygrad_lo.explaining.formula import DIGITS, Names, must_be_tensor, number, shown, size
+from tinygrad_lo.explaining.formula import DIGITS, LOSS, Names, Printed, must_be_tensor, number, shown, size
 from tinygrad_lo.explaining.paths import LIMIT, WIDE, Path, Paths, paths
 from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.options import public
@@ -25,7 +25,7 @@ LINKS = 12  # a longer path is shown by its two ends
 
 
 @public
-def explain(loss: Any, of: Any = None) -> str:
+def explain(loss: Any, of: Any = None) -> Printed:
     """Backprop told step by step: every value, every product of the chain rule, in the engine's order.
 
     Each gate hands to each of its inputs the gradient that arrived, times its local derivative; where a value
@@ -43,21 +43,21 @@ def explain(loss: Any, of: Any = None) -> str:
         >>> import tinygrad_lo as lo
         >>> print(lo.explain(lo.Parameter(3.0, name="w") ** 2))
         Forward, 1 step: each value is computed from its inputs.
-          v1 = w² = 3² = 9
+          L = w² = 3² = 9
         Backward, 1 step: local derivative · arriving gradient, the newest value first.
-          ∂L/∂v1 = 1, the start (L is v1)
-          v1 = w²  (^ multiplies the gradient by its local derivative)
-            ∂L/∂w = 2 · w · ∂L/∂v1 = 2 · 3 · 1 = 6
+          ∂L/∂L = 1, the start
+          L = w²  (^ multiplies the gradient by its local derivative)
+            ∂L/∂w = 2 · w · ∂L/∂L = 2 · 3 · 1 = 6
         The gradients:
           ∂L/∂w = 6
     """
     must_be_tensor("explain", loss)
     if of is None:
-        return "\n".join(whole_story(steps(loss, "explain")))
+        return Printed("\n".join(whole_story(steps(loss, "explain"))))
     must_be_tensor("explain", of, "of= to be a tensor")
     leave("lo.explain", loss)
     with np.errstate(all="ignore"), mode("watch", None):
-        return "\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of))
+        return Printed("\n".join(told_by_path(paths(loss, of), Names([loss], DIGITS), of)))
 
 
 def whole_story(story: Steps) -> list[str]:
@@ -69,7 +69,8 @@ def whole_story(story: Steps) -> list[str]:
         lines.append(f"  {odd.name} is the first value that is not finite.")
     count = counted(len(story.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
-    lines.append(f"  ∂L/∂{story.loss} = 1, the start (L is {story.loss})")
+    which = "" if story.loss == LOSS else f" (L is {story.loss})"
+    lines.append(f"  ∂L/∂{story.loss} = 1, the start{which}")
     return [*lines, *gates_backward(story), *results(story)]
 
 
@@ -185,7 +186,7 @@ def told_by_path(story: Paths, names: Names, of: Node) -> list[str]:
     """A gradient as the sum over the paths to the loss."""
     w, top = names.of(of), names.of(names.nodes[-1])
     lead = "path leads" if story.count == 1 else "paths lead"
-    lines = [f"{with_commas(story.count)} {lead} from {w} to {top} (= L)."]
+    lines = [f"{with_commas(story.count)} {lead} from {w} to {top}{'' if top == LOSS else ' (= L)'}."]
     terms = "the products of local derivatives along each" if story.scalar else "what arrives along each"
     lines.append(f"∂L/∂{w} = {value(story.gradient)}: the sum of {terms}.")
     if not story.scalar:

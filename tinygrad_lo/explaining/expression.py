@@ -23,7 +23,7 @@ from tinygrad_lo.engine.ops.indexing import getitem
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import DIGITS, POWER, number, option_text, superscript
+from tinygrad_lo.explaining.formula import DIGITS, POWER, number, of_many_texts, option_text, superscript
 from tinygrad_lo.program.simplify import ASTYPE, SPREADING
 
 # How tightly a piece of text holds together.
@@ -232,11 +232,10 @@ def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bo
 
 def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
-    *operands, last = args
-    texts = ", ".join(nested_text(arg, NEGATIVE) for arg in operands)
+    texts = [nested_text(arg, NEGATIVE) for arg in args[:-1]]
     if isinstance(option, str):  # subscripts say which of many ops it is
-        return Piece(f"{op.name}('{last.text}', {texts})")
-    return Piece(op.symbol.format(texts, last.text), LOOSE)
+        return Piece(f"{op.name}('{args[-1].text}', {', '.join(texts)})")
+    return Piece(op.symbol.format(*of_many_texts(texts, option)), LOOSE)
 
 
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:

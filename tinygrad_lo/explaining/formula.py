@@ -5,7 +5,7 @@ Text and pictures use the same names, so a learner finds `v3` of the one in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.arithmetic import power
+from tinygrad_lo.engine.ops.indexing import Slot, filled_in
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError
 from tinygrad_lo.program.text import Taken
@@ -23,6 +24,16 @@ from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (dra
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 POWER = record(power)
 DIGITS = 4  # of numbers in text
+LOSS = "L"  # what a loss without a name is called
+
+
+class Printed(str):
+    """Text that a notebook prints line by line; of a str it shows the quotes and one long line."""
+
+    __slots__ = ()
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        printer.text(str(self))
 
 
 class Names:
@@ -34,12 +45,15 @@ class Names:
     """
 
     def __init__(self, roots: Iterable[Node], digits: int = 3) -> None:
+        roots = list(roots)
         self.nodes = reachable(roots)
         self.digits = digits
         self.arrays: dict[str, Array] = {}
         self._array_names: dict[tuple[Any, ...], str] = {}
         names = {node.birth: name_of(node) for node in self.nodes}
         taken = Taken(*(name for name in names.values() if name is not None))
+        if len(roots) == 1 and LOSS not in taken.names and is_loss(*roots):
+            names[roots[0].birth] = taken.fresh(LOSS)
         for node in self.nodes:
             if names[node.birth] is None:
                 names[node.birth] = taken.numbered("v" if node.op is not None else "w" if node.needs else "x")
@@ -48,16 +62,15 @@ class Names:
 
     def _name_arrays(self, taken: Taken) -> None:
         """Name the plain arrays that formulas show, each once."""
-        for node in self.nodes:
-            for parent, x in zip(node.parents, node.inputs, strict=False):
-                if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):
-                    key = memory(x)
-                    if key not in self._array_names:
-                        name = self._array_names[key] = taken.numbered("x")
-                        self.arrays[name] = x
+        for x in plain_arrays(self.nodes):
+            key = memory(x)
+            if key not in self._array_names:
+                name = taken.fresh("i") if is_range(x) else taken.numbered("x")
+                self._array_names[key] = name
+                self.arrays[name] = x
 
     def of(self, node: Node) -> str:
-        """The name of a value: the user's, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
+        """The name of a value: the user's, L, or v1, v2, ... (leaves: w1 with, x1 without a gradient)."""
         return self._names[node.birth]
 
     def of_array(self, value: Array) -> str:
@@ -85,10 +98,23 @@ class Names:
             return ""
         texts = self.operands(node)
         if op.arity is None:
-            return op.symbol.format(", ".join(texts[:-1]), texts[-1])
+            return op.symbol.format(*of_many_texts(texts[:-1], node.inputs[-1]))
         if op is POWER and node.parents[1] is None and superscript(node.inputs[1]):
             return texts[0] + superscript(node.inputs[1])
         return op.symbol.format(*texts) if "{" in op.symbol else f" {op.symbol} ".join(texts[:2])
+
+
+def plain_arrays(nodes: Iterable[Node]) -> Iterator[Array]:
+    """The arrays that enter an op without a tensor around them, where a formula shows them."""
+    for node in nodes:
+        for parent, x in zip(node.parents, node.inputs, strict=False):
+            if parent is None and isinstance(x, ndarray) and x.ndim and is_drawn(node, x):
+                yield x
+
+
+def is_loss(node: Node) -> bool:
+    """Whether this is a value without a name, computed, at which a backward pass can start."""
+    return name_of(node) is None and node.op is not None and bool(node.needs) and node.value.size == 1
 
 
 def is_drawn(node: Node, value: Array) -> bool:
@@ -104,16 +130,39 @@ def superscript(exponent: Any) -> str:
     return str(int(exponent)).translate(SUPERSCRIPTS) if whole else ""
 
 
+def of_many_texts(operands: list[str], option: Any) -> tuple[str, str]:
+    """The operands in a row, and the option; of an index with operands in it, the first and the index."""
+    pattern = option if isinstance(option, tuple) else ()
+    if any(isinstance(part, Slot) for part in pattern):
+        return operands[0], option_text(filled_in(pattern, tuple(operands[1:])))
+    return ", ".join(operands), option_text(option)
+
+
+def is_range(x: ndarray[Any, Any]) -> bool:
+    """Whether these are the places 0, 1, 2, ... of rows."""
+    return x.dtype.kind in "iu" and np.array_equal(x, np.arange(x.size))
+
+
+def names_labels(index: tuple[Any, ...]) -> bool:
+    """Whether this takes from each row the element at a label."""
+    return len(index) == 2 and all(isinstance(part, ndarray) for part in index) and is_range(index[0])
+
+
 def option_text(value: Any) -> str:
-    """An index, an axis or a shape as a reader writes it."""
+    """An index, an axis or a shape as a reader writes it; a label for each row as `i, yᵢ`."""
     if isinstance(value, tuple):
-        return ", ".join(map(option_text, value))
+        return "i, yᵢ" if names_labels(value) else ", ".join(map(option_text, value))
     if isinstance(value, slice):
-        parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
-        return ":".join(parts[:2] if value.step is None else parts)
+        return slice_text(value)
     if isinstance(value, ndarray):
         return "mask" if value.dtype == bool else "indices"
     return "…" if value is Ellipsis else str(value)
+
+
+def slice_text(value: slice) -> str:
+    """A slice as Python writes it in an index."""
+    parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
+    return ":".join(parts[:2] if value.step is None else parts)
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -127,6 +176,24 @@ def number(value: Any, digits: int = 3) -> str:
         near = abs(x) < 10 ** (digits + 2) and float(text).is_integer()
         text = f"{x:.0f}" if near else f"{mantissa}e{int(exponent)}"
     return "0" if text == "-0" else text.replace("-", "−").replace("inf", "∞")
+
+
+def moments(x: ndarray[Any, Any], dtype: Any = None) -> tuple[float, float]:
+    """Mean and standard deviation; what rounding alone leaves of either is 0.
+
+    The mean of n numbers that are known to a unit in their last place is known to (1 + log₂ n) ε max |x|, as
+    NumPy adds them in pairs (Higham 1993). dtype: that the numbers were computed in, if not their own.
+    """
+    wide = x.astype(float)
+    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
+        mean, std = float(wide.mean()), float(wide.std())
+        noise = unit_of(dtype or x.dtype) * float(np.abs(wide).max()) * (1 + np.log2(x.size))
+    return 0.0 if abs(mean) <= noise < np.inf else mean, 0.0 if std <= noise < np.inf else std
+
+
+def unit_of(dtype: Any) -> float:
+    """A unit in the last place of 1, in the precision of these numbers."""
+    return float(np.finfo(dtype if np.dtype(dtype).kind == "f" else float).eps)
 
 
 def size(shape: tuple[int, ...]) -> str:

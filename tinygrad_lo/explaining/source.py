@@ -12,6 +12,7 @@ from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.errors import GraphError
+from tinygrad_lo.explaining.formula import Printed
 from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.text import (
@@ -30,7 +31,7 @@ WIDTH = 76  # an expression that goes into another one is not longer than this
 LONG_ROW = 88  # a line, its shape not counted, is not longer if it can be helped
 
 
-class Source(str):
+class Source(Printed):
     """A program as text.
 
     Attributes:

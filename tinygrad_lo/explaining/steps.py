@@ -5,8 +5,10 @@ The numbers are the engine's: its own loop runs over its own rules, and what pas
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
+from tinygrad_lo.explaining.element import product_worked, value_worked
 from tinygrad_lo.explaining.expression import (
     DIVIDE,
     FILL,
@@ -57,6 +60,9 @@ EQUAL, MATMUL = record(equal), record(matmul)
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
+Example = Callable[[], tuple[str, str]]  # asked when a step is told: the place, and the equation there
+
+
 @dataclass(slots=True)
 class Computed:
     """One forward step: a value from its inputs."""
@@ -66,11 +72,16 @@ class Computed:
     formula: str
     numbers: str  # the formula with numbers put in, between scalars; else empty
     value: Array
+    example: Example  # one element of it worked out, where arrays are among the inputs
 
     @property
     def text(self) -> str:
-        """`v3 = v1 + v2 = (−2) + 6 = 4`, or the shape where the value is no single number."""
-        return equation(self.name, self.formula, self.numbers, value=self.value)
+        """`v3 = v1 + v2 = (−2) + 6 = 4`; of an array the shape, and one element worked out."""
+        text = equation(self.name, self.formula, self.numbers, value=self.value)
+        place, worked = ("", "") if self.numbers else self.example()
+        if not np.shape(self.value):
+            return f"{self.name} = {worked}" if worked else text
+        return f"{text}, e.g. {self.name}{place} = {worked}" if worked else text
 
 
 @dataclass(slots=True)
@@ -92,13 +103,19 @@ class Product:
     last: bool  # whether nothing more will arrive there
     summed: tuple[int, ...]  # axes of the gate along which the target was repeated: the part is a sum
     sentence: str  # what the gate does, in words
+    example: Example  # one element of it worked out, where arrays are among the factors
 
     @property
     def text(self) -> str:
         """`∂L/∂w += 2 · w · ∂L/∂v1 = 2 · 3 · 1 = 6, in all 4 + 6 = 10`."""
-        sign = "=" if self.before is None else "+="
-        text = equation(f"∂L/∂{self.target} {sign} {self.formula}", self.numbers, value=self.part)
-        if self.before is None or np.shape(self.part):
+        title, sign = f"∂L/∂{self.target}", "=" if self.before is None else "+="
+        place, worked = ("", "") if self.numbers else self.example()
+        if np.shape(self.part):
+            text = equation(f"{title} {sign} {self.formula}", value=self.part)
+            return f"{text}, e.g. {title}{place} {sign} {worked}" if worked else text
+        text = equation(f"{title} {sign} {self.formula}", self.numbers, value=self.part)
+        text = f"{title} {sign} {self.formula} = {worked}" if worked else text
+        if self.before is None:
             return text
         return f"{text}, in all {term(self.before)} + {term(self.part)} = {shown(self.total)}"
 
@@ -140,13 +157,14 @@ def steps(loss: Any, who: str = "steps") -> Steps:
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
                     sentence=rules.sentence(names, node, i),
+                    example=partial(or_nothing, product_of, node, i, g, part),
                 )
             )  # fmt: skip
             yield i, parent, part
 
     # Steps show nan and ∞; they need not warn of them as well.
     with mode("watch", None), np.errstate(all="ignore"):
-        story.forward = computed(names)
+        story.forward = computed(names, totals)
         leaves, grads, _ = sweep(loss, seed, watch)
     for step in {step.target_place: step for step in story.backward}.values():
         step.last = True
@@ -154,13 +172,34 @@ def steps(loss: Any, who: str = "steps") -> Steps:
     return story
 
 
-def computed(names: Names) -> list[Computed]:
-    """The forward pass of a graph: every value that was computed, oldest first."""
+def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})) -> list[Computed]:
+    """The forward pass of a graph: every value that was computed, oldest first; gradients: by birth."""
+
+    def worked_out(node: Node) -> tuple[str, str]:
+        return value_worked(names, node, gradients.get(node.birth))
+
     return [
-        Computed(place, names.of(node), names.formula(node), put_in(node), node.value)
+        Computed(
+            place, names.of(node), names.formula(node), put_in(node), node.value,
+            example=partial(or_nothing, worked_out, node),
+        )
         for place, node in enumerate(names.nodes)
         if node.op is not None
-    ]
+    ]  # fmt: skip
+
+
+def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, str]:
+    """The example, or none where an op or a rule fails on other numbers than it was given."""
+    try:
+        with np.errstate(all="ignore"):
+            return work(*args)
+    except Exception:  # a user's op may raise anything
+        return "", ""
+
+
+def product_of(node: Node, i: int, g: Array, part: Array) -> tuple[str, str]:
+    """One element of what a node hands to its input i."""
+    return product_worked(local_expression(node, i, arriving=g), part)
 
 
 def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[int, ...]:

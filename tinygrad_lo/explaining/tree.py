@@ -7,7 +7,7 @@ from typing import Any
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.naming import scopes
-from tinygrad_lo.explaining.formula import Names, equation, must_be_tensor
+from tinygrad_lo.explaining.formula import Names, Printed, equation, must_be_tensor
 from tinygrad_lo.options import public
 from tinygrad_lo.program.text import one_line
 
@@ -15,7 +15,7 @@ LINES = 1000  # a longer tree is not read by anyone; the rest is counted
 
 
 @public
-def tree(loss: Any) -> str:
+def tree(loss: Any) -> Printed:
     """The graph of a value as indented text: what it was made from, down to the leaves.
 
     Each line is `name = formula = value`, or the shape where the value is no single number. What made a value
@@ -28,7 +28,7 @@ def tree(loss: Any) -> str:
         >>> import tinygrad_lo as lo
         >>> x, w = lo.Tensor(3.0, name="x"), lo.Parameter(2.0, name="w")
         >>> print(lo.tree((x * w - 1.0) ** 2))
-        v3 = v2² = 25
+        L = v2² = 25
         v2 = v1 − 1 = 5
         v1 = x × w = 6
         ├─ x = 3  data
@@ -58,7 +58,7 @@ def tree(loss: Any) -> str:
     left = len(names.nodes) - len(seen)
     if left:
         lines.append(f"… and {left} more values; lo.tree(value) shows a part")
-    return "\n".join(lines)
+    return Printed("\n".join(lines))
 
 
 def opened(path: tuple[Any, ...], outer: tuple[Any, ...]) -> str:

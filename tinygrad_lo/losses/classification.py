@@ -250,7 +250,7 @@ def multiclass_hinge(
         columns = columns_of(labels.value if isinstance(labels, Node) else labels, scores.shape[-1])
         wrong = not_equal(expand_dims(labels, -1), columns)
         if isinstance(scores, Node):
-            wrong = entering(astype(wrong, scores.value.dtype), "j≠y", scores)
+            wrong = entering(astype(wrong, scores.value.dtype), "(j ≠ y)", scores)
         margins = margins * wrong
     margins = named(square(margins) if power == 2 else margins, "margins")
     if combine == "max":

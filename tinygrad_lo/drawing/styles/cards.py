@@ -10,14 +10,14 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnValue, Numeric
+from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, image_of, is_image
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, size
+from tinygrad_lo.explaining.formula import moments, number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
@@ -88,16 +88,17 @@ def is_wide(shape: tuple[int, ...], look: Look) -> bool:
 
 
 def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
-    """Of the value, its other view, its gradient and its numeric gradients: caption, image and numbers."""
+    """Of the value, its other view, its gradient and what is beside them: caption, image and numbers."""
     colors = look.colors
     columns = [block(value, "value", value.data, look, caption("value", colors.value), f"value-{value.id}")]
+    columns += beside(value, "value", look)
     if value.also is not None:
         title = caption(text(value.also[0]), colors.value)
         columns.append(block(value, "value", value.also[1], look, title))
     if value.expects:
         title = caption("grad", colors.gradient)
         columns.append(block(value, "gradient", value.gradient, look, title, f"gradient-{value.id}"))
-    columns += [numeric_block(value, numeric, look) for numeric in value.numeric]
+    columns += beside(value, "gradient", look)
     return columns if len(columns) > 1 else [columns[0][1:]]
 
 
@@ -113,13 +114,16 @@ def block(
     return parts
 
 
-def numeric_block(value: DrawnValue, numeric: Numeric, look: Look) -> list[str]:
-    """The gradient by finite differences, and what a check found."""
-    colors, shape = look.colors, np.shape(value.data)
-    known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
-    ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
-    numbers = data_cell("gradient", known, shape, look, f"numeric-{value.id}", numeric.failures)
-    return [caption("numeric", ink, ground, numeric.mark), numbers]
+def beside(value: DrawnValue, kind: str, look: Look) -> Iterator[list[str]]:
+    """Caption and cell of what a check or another graph says of the value, or of its gradient."""
+    shape, colors = np.shape(value.data), look.colors
+    for numeric in value.numeric:
+        if numeric.kind == kind:
+            known = numeric.values[np.isfinite(numeric.values)] if look.summarizes(shape) else numeric.values
+            ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
+            id = f"{numeric.word}-{value.id}"
+            title = caption(numeric.word, ink, ground, numeric.mark)
+            yield [title, data_cell(kind, known, shape, look, id, numeric.failures)]
 
 
 def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
@@ -153,9 +157,7 @@ def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> nda
     known = None if data is None else concrete(data)
     if known is None or not look.summarizes(shape):
         return known
-    wide = known.astype(float)
-    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
-        return np.array([wide.mean(), wide.std(), wide.min(), wide.max()]) if wide.size else None
+    return np.array([*moments(known), known.min(), known.max()], float) if known.size else None
 
 
 def figures(data: Array, look: Look) -> list[str]:

@@ -40,7 +40,7 @@ class Circuit(Style):
         """Its number on the wire, its gradient under it, and its name."""
         above, below, mark = texts(value, self.look)
         ink, ground = self.colors.gradient, ""
-        if any(numeric.failed for numeric in value.numeric):
+        if any(numeric.failed for numeric in value.numeric if numeric.kind == "gradient"):
             ink, ground = self.colors.alarm_ink, self.colors.alarm
         over, under = self.number(value, above, self.colors.value), self.number(value, below, ink)
         under += font(f"&#160;<B>{text(mark)}</B>", ink, 10) if mark else ""
@@ -172,9 +172,13 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
     if shape:
         above = f"{size(shape)} · {largest_text(value.data, look)}"
     for numeric in value.numeric:
-        mark = numeric.mark
+        note = numeric.mark
         if not shape and np.isfinite(numeric.values):
-            mark += f" {number(numeric.values, look.digits + 1)}"
+            note += f" {number(numeric.values, look.digits + 1)}"
+        if numeric.kind == "value":
+            above += f" {note}"
+        else:
+            mark = note
     return above, gradient_text(value.gradient, look) if value.expects else "", mark
 
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Stub
+from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import image_of, is_image
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import number, one_line, size
+from tinygrad_lo.explaining.formula import moments, number, one_line, size
 
 BOX, GAP = 180, 30  # points that a box and the gap behind a node take, about
 MOST_RANKS = 14  # ranks from left to right; a deeper picture runs from top to bottom
@@ -176,8 +176,10 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     for kind, word, ink, content in figures:
         words = font(f"<I>{word}</I>", ink, 10) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
-    failed = sum(numeric.failed for numeric in group.numeric)
+    failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
+    differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
     alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
+    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = bool(differ)
     lines += [
         cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
         for line in filter(alarms.get, alarms)
@@ -224,13 +226,13 @@ def ops(group: DrawnBox) -> str:
 
 def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
     """A single number, or mean and standard deviation of many."""
-    every = flat(arrays)
+    every = flat(arrays := list(arrays))
     if not every.size:
         return DASH
     if every.size == 1:
         return number(every[0], digits + 1)
-    with np.errstate(all="ignore"):  # the std of infinities is nan, and shown as such
-        return f"μ {number(every.mean(), digits)} · σ {number(every.std(), digits)}"
+    mean, std = moments(every, np.result_type(*(x.dtype for x in arrays)))
+    return f"μ {number(mean, digits)} · σ {number(std, digits)}"
 
 
 def spread_of(arrays: Iterable[Array], digits: int) -> list[str]:

@@ -5,6 +5,7 @@ A function that is recorded runs again without its Python: only ops are replayed
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,15 @@ def checked_block(data: Array, test: Check, facts: tuple[Any, ...], block_info: 
             error.add_note(f"(row 0 is row {block_info[0]['array-location'][0][0]} of the whole lazy array)")
         raise
     return data
+
+
+def late(module: str, name: str) -> Callable[[Node], Any]:
+    """A method whose function lives in a room below, which is loaded when a notebook asks for it."""
+
+    def method(self: Node) -> Any:
+        return getattr(importlib.import_module(module), name)(self)
+
+    return method
 
 
 def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:

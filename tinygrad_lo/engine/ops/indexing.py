@@ -151,7 +151,7 @@ ROWS, BOTH = (Slot(0),), (Slot(0), slice(None), Slot(1))
 gather: Call = op("gather", lambda x, *more: getitem_forward(x, filled_in(more[-1], more[:-1])), arity=None,
             refuse=lambda error, x, *more: refuse_index(error, x, filled_in(more[-1], more[:-1])),
             rules=(lambda i, g, y, x, *more: regather(g, *more[:-1], (x.shape, more[-1])),),
-            spelling="gather({0}, {1})", symbol="{0} at {1}", kind="moves",
+            spelling="gather({0}, {1})", symbol="{0}[{1}]", kind="moves",
             probability="keeps", about="Elements at indices that are inputs: other indices, other elements.",
             samples=((Shape(4, 3), np.array([0, 2, 2, -1]), ROWS), (Shape(5), np.array([[0, 4], [1, 1]]), ROWS),
                      (Shape(3, 2, 4), np.array([0, 2]), np.array([3, -1]), BOTH)))  # fmt: skip

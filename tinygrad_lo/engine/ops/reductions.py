@@ -59,7 +59,7 @@ def without(y: Array, shape: tuple[int, ...]) -> Array:
 
 
 _full = op("full", filled, options=True,
-           spelling="np.full({1}, {0})", symbol="fill {0}", scalar="{0}", fresh=True,
+           spelling="np.full({1}, {0})", symbol="broadcast {0}", scalar="{0}", fresh=True,
            about="The value in every place of a shape: what becomes of the gradient of a sum.",
            samples=((Shape(2, 1), (2, 3)), (Shape(), (2, 3)), (Shape(), ())),
            rules=(lambda g, y, x, shape: unbroadcast(g, x.shape),))  # fmt: skip
