@@ -34,7 +34,12 @@ LONGEST_TITLE = 90
 FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
 # What stands before a number, and what it means.
-STATISTICS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
+STATISTICS = {
+    "μ": "mean",
+    "σ": "standard deviation",
+    "±": "standard deviation",
+    "‖grad‖": "length of the gradient",
+}
 
 
 def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:

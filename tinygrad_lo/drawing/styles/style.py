@@ -29,7 +29,6 @@ PAGE = 1120  # points that a picture may be wide, about: fitted to 1240 pixels, 
 LOW = 4  # of a table that goes on below
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
-NOISE = 1e-12  # a spread below this share of the largest element is rounding
 DASH = "–"  # a gradient that was not computed; it is never 0
 
 
@@ -240,12 +239,10 @@ def spread_of(arrays: Iterable[Array], digits: int) -> list[str]:
     every = flat(arrays)
     if not every.size:
         return [DASH]
-    with np.errstate(all="ignore"):
-        middle, around = every.mean(), every.std()
-    low, high = every.min(), every.max()
-    if not around > NOISE * max(abs(low), abs(high)):
+    middle, around = moments(every)
+    if not around:
         return [number(middle, digits)]
-    ends = f"{number(low, digits)} to {number(high, digits)}"
+    ends = f"{number(every.min(), digits)} to {number(every.max(), digits)}"
     return [f"{number(middle, digits)} ± {number(around, digits)}", ends]
 
 
