@@ -24,7 +24,7 @@ from tinygrad_lo.explaining.formula import number
 STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview, "folded": Folded}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
-LARGEST = 16  # cells of a side: who asks for more gets them, however wide the picture is
+MOST_CELLS = 16  # cells of a side: who asks for more gets them, however wide the picture is
 WRAPPED = 8  # columns of a table where the page is narrow
 THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
@@ -67,7 +67,7 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
 def look_for_page(contents: Contents, look: Look, style_name: str) -> Look:
     """The look with which a page has room for the picture: tables that go on below, or have less cells."""
     make, cells = STYLES[style_name], look.max_cells
-    if cells > LARGEST or make is Circuit:
+    if cells > MOST_CELLS or make is Circuit:
         return look
     smaller = [replace(look, wrap=WRAPPED, max_cells=min(cells, n)) for n in (cells, 8, 5, 3, 0)]
     for one in (look, *smaller):

@@ -147,18 +147,22 @@ class Trace:
 
     def __init__(self, items: list[Item]) -> None:
         self.steps = [item for item in items if item.op is not None]
-        kinds: dict[Hashable, int] = {}
-        heads = [(item.head, item.loops, *sorted(item.carried)) for item in self.steps]
-        self.heads = np.array([kinds.setdefault(head, len(kinds)) for head in heads], int)
+        self.kinds: dict[Hashable, int] = {}
+        heads = ((item.head, item.loops, *sorted(item.carried)) for item in self.steps)
+        self.heads = np.array([*map(self.number, heads)], int)
         # Operands are places; of what is no op, a negative number that tells its sort.
-        places = {item: place for place, item in enumerate(self.steps)}
-        operands = [x for item in self.steps for x in item.operands]
+        places = dict(zip(self.steps, itertools.count(), strict=False))
+        operands = [*gathered("operands", self.steps)]
         for x in operands:
-            places.setdefault(x, -1 - kinds.setdefault(x.head, len(kinds)))
-        self.operands = np.array([places[x] for x in operands], int)
+            places.setdefault(x, -1 - self.number(x.head))
+        self.operands = np.array([*map(places.__getitem__, operands)], int)
         self.counts = np.array([len(item.operands) for item in self.steps], int)
         self.starts = np.cumsum([0, *self.counts])
         self.owners = np.repeat(np.arange(len(self.steps)), self.counts)
+
+    def number(self, head: Hashable) -> int:
+        """A number for a head, and for no other."""
+        return self.kinds.setdefault(head, len(self.kinds))
 
     @functools.cached_property
     def last_use(self) -> Array:

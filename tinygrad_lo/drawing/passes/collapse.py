@@ -151,11 +151,21 @@ def inside_out(
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
-    spans = {span for node in nodes if isinstance(node.label, Label) for span in node.label.spans}
+    spans = {span for node in nodes for span in spans_of(node)}
     ops = [node for node in nodes if node.op is not None]
-    moves = Counter(scopes_around(paths, (node for node in ops if getattr(node.op, "kind", "") == "moves")))
+    moves = Counter(scopes_around(paths, filter(is_move, ops)))
     sizes = Counter(scopes_around(paths, ops))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
+
+
+def spans_of(node: Node) -> tuple[tuple[str, int], ...]:
+    """The functions of the library that this is the result of."""
+    return node.label.spans if isinstance(node.label, Label) else ()
+
+
+def is_move(node: Node) -> bool:
+    """Whether its op brings numbers to other places."""
+    return node.op is not None and node.op.kind == "moves"
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:

@@ -84,12 +84,17 @@ def by_opening(group: list[Item], opened: set[int]) -> dict[bool, list[Copy]]:
 def units_of(copies: list[Copy], alone: set[int]) -> Iterator[Unit]:
     """A stack of equal values, and by themselves those that are to be seen, or that have no equals."""
     seen = [copy[-1] for copy in copies if copy[-1].birth in alone]
-    rest = [copy for copy in (without_last(copy, alone) for copy in copies) if copy]
+    rest = [*filter(None, (without_last(copy, alone) for copy in copies))]
     if len(rest) == 1 and len(rest[0]) < FEW_TERMS:
         seen += rest.pop()
-    yield from (Unit([node]) for node in seen)
+    yield from map(by_itself, seen)
     if rest:
         yield Unit([*flat(rest)], lanes=[copy[-1] for copy in rest])
+
+
+def by_itself(node: Node) -> Unit:
+    """A value that is drawn by itself."""
+    return Unit([node])
 
 
 def without_last(copy: Copy, alone: set[int]) -> Copy:
@@ -114,13 +119,10 @@ class Frames:
     def __init__(self, groups: list[list[Item]], paths: dict[int, ScopePath], names: Names) -> None:
         self.paths, self.names = paths, names
         inside = Counter(flat(group[0].loops for group in groups))
-        lanes: defaultdict[Loop, list[Node]] = defaultdict(list)
-        for item in flat(groups):
-            for loop in item.loops:
-                lanes[loop] += item.lanes
         # The scopes around each loop, and its title, which is as old as its last op: leaves stand outside.
         self.around, self.keys = dict[Loop, ScopePath](), dict[Loop, tuple[str, int]]()
-        for loop in (loop for loop, count in inside.items() if count > 1):
+        lanes = lanes_by_loop([*flat(groups)])
+        for loop in filter(lambda loop: inside[loop] > 1, lanes):
             self.around[loop] = common_path([paths[node.birth] for node in lanes[loop]])
             self.keys[loop] = self.title(loop), min(node.birth for node in lanes[loop])
 
@@ -153,6 +155,15 @@ class Frames:
         around = [loop.turns for loop, key in self.keys.items() if key in unit.path]
         each, rest = divmod(len(unit.lanes), math.prod(around))
         return tuple(count for count in ([len(unit.lanes)] if rest else [*around, each]) if count > 1)
+
+
+def lanes_by_loop(items: list[Item]) -> dict[Loop, list[Node]]:
+    """The values that each loop makes."""
+    lanes: defaultdict[Loop, list[Node]] = defaultdict(list)
+    for item in items:
+        for loop in item.loops:
+            lanes[loop] += item.lanes
+    return lanes
 
 
 def common_start(names: list[str]) -> str:

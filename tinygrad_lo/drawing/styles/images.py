@@ -29,14 +29,8 @@ def image_of(kind: str, data: Array | None, palette: Colors) -> str:
     x = None if data is None else concrete(data)
     if x is None or not np.isfinite(x).all():
         return ""
-    tiles = grid(x.astype(float))
-    if kind == "value":
-        low, high = tiles.min(), tiles.max()
-        ink = palette.ink
-    else:
-        tiles = np.abs(tiles)
-        low, high, ink = 0.0, tiles.max(), palette.gradient
-    shades = np.rint((tiles - low) * (SHADES / (high - low) if high > low else 0.0)).astype(int)
+    shades = shades_of(kind, tiles := grid(x.astype(float)))
+    ink = palette.ink if kind == "value" else palette.gradient
     colors = [mix(ink, palette.card, shade / SHADES) for shade in range(SHADES + 1)]
     side = max(2, min(8, POINTS // max(shades.shape[2:])))
     rows = [row(*(cell(one_tile(one, colors, side, palette.frame)) for one in line)) for line in shades]
@@ -44,6 +38,13 @@ def image_of(kind: str, data: Array | None, palette: Colors) -> str:
     if shown < every:
         rows.append(row(cell(font(f"{shown} of {every}", palette.muted, 10), colspan=tiles.shape[1])))
     return table(*rows, border=0, cellborder=0, cellspacing=2, cellpadding=0)
+
+
+def shades_of(kind: str, tiles: ndarray[Any, Any]) -> ndarray[Any, Any]:
+    """0 for what is light, SHADES for what is dark."""
+    x = tiles if kind == "value" else np.abs(tiles)
+    low, high = x.min() if kind == "value" else 0.0, x.max()
+    return np.rint((x - low) * (SHADES / (high - low) if high > low else 0.0)).astype(int)
 
 
 def grid(x: ndarray[Any, Any]) -> ndarray[Any, Any]:
