@@ -23,7 +23,7 @@ PACKAGE = ROOT / "tinygrad_lo"
 # in this list; inside a room the imports make no circle.
 ROOMS = """
 errors options engine names nn losses optim data safefile checkpoint program explaining compiling checking
-drawing training
+drawing training pages
 """.split()  # noqa: SIM905
 
 

@@ -28,14 +28,9 @@ DEEPEST = 50  # levels of nested JSON; a list that contains itself has more than
 
 @public
 def save(
-    path: Any,
-    *,
-    model: Any = None,
-    optimizer: Any = None,
-    schedule: Any = None,
-    rng: np.random.Generator | None = None,
-    extra: Any = None,
-) -> None:
+    path: Any, *, model: Any = None, optimizer: Any = None, schedule: Any = None,
+    rng: np.random.Generator | None = None, extra: Any = None,
+) -> None:  # fmt: skip
     """Write a run to one safetensors file, from which `lo.load` continues to the same bits.
 
     `model` is a module, or named parameters: one, a list, pairs, a dict; `rng` the generator whose next
@@ -70,13 +65,9 @@ def save(
 
 @public
 def load(
-    path: Any,
-    *,
-    model: Any = None,
-    optimizer: Any = None,
-    schedule: Any = None,
+    path: Any, *, model: Any = None, optimizer: Any = None, schedule: Any = None,
     rng: np.random.Generator | None = None,
-) -> Any:
+) -> Any:  # fmt: skip
     """Bring model, optimizer, schedule and generator to where `lo.save` found them; returns `extra`.
 
     All or nothing: if anything in the file is damaged or does not fit, all stays as it was. What is asked
@@ -259,9 +250,8 @@ def storable(who: str, value: Any) -> ndarray[Any, Any]:
     if array.dtype not in DTYPES:
         raise DTypeError(f"save: {who} is {array.dtype}; safetensors holds floats, ints, bool of <= 64 bits")
     if count := nans(array):
-        raise NonFiniteError(
-            f"save: {who} holds {count} nan; nothing was written. lo.anomaly() names where nan began"
-        )
+        cure = "lo.anomaly() names where nan began"
+        raise NonFiniteError(f"save: {who} holds {count} nan; nothing was written. {cure}")
     return array
 
 

@@ -22,6 +22,7 @@ from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+INF = math.inf
 OptionReader = Callable[[str, str, Any], Any]  # (who, name, value) -> the value as it is kept, or OptionError
 
 
@@ -38,27 +39,19 @@ def is_whole(value: Any) -> bool:
 
 
 def number(
-    who: str,
-    name: str,
-    value: Any,
-    *,
-    at_least: float = -math.inf,
-    above: float = -math.inf,
-    at_most: float = math.inf,
-    below: float = math.inf,
-) -> float:
+    who: str, name: str, value: Any, *, at_least: float = -INF, above: float = -INF,
+    at_most: float = INF, below: float = INF,
+) -> float:  # fmt: skip
     """A finite number within bounds, as a Python float."""
     if is_finite(value) and at_least <= value <= at_most and above < value < below:
         return float(value)
     raise OptionError(f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got {value!r}")
 
 
-def interval(
-    at_least: float = -math.inf, above: float = -math.inf, at_most: float = math.inf, below: float = math.inf
-) -> str:
+def interval(at_least: float = -INF, above: float = -INF, at_most: float = INF, below: float = INF) -> str:
     """The bounds of a number, as messages and docstrings say them."""
-    low = f">= {at_least:g}" if at_least > -math.inf else f"> {above:g}" if above > -math.inf else ""
-    high = f"<= {at_most:g}" if at_most < math.inf else f"< {below:g}" if below < math.inf else ""
+    low = f">= {at_least:g}" if at_least > -INF else f"> {above:g}" if above > -INF else ""
+    high = f"<= {at_most:g}" if at_most < INF else f"< {below:g}" if below < INF else ""
     if low and high:
         opened, closed = "[("[low[1] != "="], "])"[high[1] != "="]
         return f"in {opened}{low.split()[1]}, {high.split()[1]}{closed}"
@@ -292,9 +285,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
-def misnamed(
-    function: Callable[..., Any], args: tuple[Any, ...], options: Iterable[str]
-) -> UnknownOptionError | None:
+def misnamed(function: Callable[..., Any], args: Any, options: Iterable[str]) -> UnknownOptionError | None:
     """The error for an option that the function lacks, or for one by position that has to be named."""
     kind, by_kind = inspect.Parameter, defaultdict[Any, list[str]](list)
     for name, p in inspect.signature(function).parameters.items():

@@ -64,9 +64,8 @@ def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         body = json.loads((header.get("__metadata__") or {})[KEY])
     except SafetensorError as error:
-        raise CheckpointError(
-            f"not a tinygrad_lo checkpoint, or truncated or damaged: {error} (it has {len(data)} bytes)"
-        ) from error
+        what = f"not a tinygrad_lo checkpoint, or truncated or damaged: {error}"
+        raise CheckpointError(f"{what} (it has {len(data)} bytes)") from error
     except KeyError as error:
         raise CheckpointError("not a tinygrad_lo checkpoint: a safetensors file of something else") from error
     except (ValueError, RecursionError) as error:

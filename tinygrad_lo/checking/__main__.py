@@ -162,9 +162,8 @@ def example(module: Any, fn: Callable[..., Any]) -> tuple[Any, ...]:
         inspect.signature(fn).bind(*args)
     except TypeError as problem:
         count = f"{len(args)} argument{'s' * (len(args) != 1)}"
-        raise Usage(
-            f"{fn.__name__} cannot be called with what example() returns, {count}: {problem}"
-        ) from None
+        what = f"{fn.__name__} cannot be called with what example() returns"
+        raise Usage(f"{what}, {count}: {problem}") from None
     except ValueError:
         pass  # a function written in C does not say what it takes
     return args

@@ -4,70 +4,18 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import CLOSE, Cause, close
 from tinygrad_lo.checking.numerical import coordinates
-from tinygrad_lo.checking.student import (
-    Change,
-    Leaves,
-    calling,
-    gradient_of,
-    loss_and_gradient,
-    position_of,
-    reads,
-    rebuilt,
-    rewired,
-)
+from tinygrad_lo.checking.student import Leaves, Student, attempt, is_data, reads
 from tinygrad_lo.engine.graph import Array
 
 FIT = 1e-5  # how well gradients must agree to be the same, of the element and of 1 % of the largest
-Outcome = TypeVar("Outcome")
-
-
-def attempt(run: Callable[..., Outcome], *args: Any) -> Outcome | None:
-    """What an experiment comes to; None where it asks of a student's function what that cannot do."""
-    try:
-        return run(*args)
-    except Exception:
-        return None
-
-
-@dataclass(frozen=True)
-class Student:
-    """A student's function of the leaves of x, called quietly."""
-
-    who: str
-    fn: Callable[[Any], Any]
-    x: Any
-
-    def __call__(self, leaves: Leaves) -> tuple[float, Leaves]:
-        """The loss and its gradient."""
-        loss, gradient = self.pair(leaves)
-        return loss, gradient_of(self.who, self.x, leaves, gradient)
-
-    def loss(self, leaves: Leaves) -> float:
-        """The loss alone, which may be nan beyond its domain."""
-        return self.pair(leaves)[0]
-
-    def pair(self, leaves: Leaves) -> tuple[float, Any]:
-        """The loss, and what the function calls its gradient."""
-        with calling():
-            loss, gradient = loss_and_gradient(self.who, self.fn(rebuilt(self.x, leaves)))
-        return position_of(self.who, "the loss near x", loss, finite=False), gradient
-
-    def otherwise(self, change: Change) -> Student:
-        """The same function with change(a) for every array that it reads from outside."""
-        return replace(self, fn=rewired(self.fn, change))
-
-    def without_data(self) -> Student:
-        """The same function, its data 0: X, so that X @ W is 0. Labels stay, and weights of samples."""
-        least = 2 if any(a.ndim > 1 and is_data(a) for a in reads(self.fn)) else 1
-        return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) and a.ndim >= least else a)
 
 
 def nearby(student: Student, leaves: Leaves) -> Leaves | None:
@@ -109,11 +57,6 @@ def combination(g: Array, *parts: Array) -> Array | None:
     factors = np.linalg.lstsq(terms.reshape(-1, len(parts)), g.ravel(), rcond=None)[0]
     factors = np.where(np.abs(factors) <= 1e-6 * np.abs(factors).max(), 0.0, factors)
     return factors if fits(terms @ factors, g) or not g.any() else None
-
-
-def is_data(a: Array) -> bool:
-    """Whether an array that a function reads is data, not labels or a number."""
-    return bool(a.dtype.kind == "f" and a.ndim)
 
 
 def is_count(a: Array) -> bool:

@@ -67,9 +67,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
 
 
-def faults_of(
-    call: OpCall, rng: np.random.Generator, rtol: float, order: int = 1, singly: bool = False
-) -> list[Fault]:
+def faults_of(call: OpCall, rng: Any, rtol: float, order: int = 1, singly: bool = False) -> list[Fault]:
     """What is wrong with an op's rules."""
     claims = first_order(call, rng) if order == 1 else second_order(call, rng)
     return [fault for claim in claims if (fault := refuted(claim, rng, rtol, singly)) is not None]

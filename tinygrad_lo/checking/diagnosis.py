@@ -45,13 +45,9 @@ class Cause:
 
 
 def diagnose(
-    analytic: Array,
-    numeric: Array,
-    wrong: Array,
-    x: Array | None = None,
-    sizes: Collection[int] = (),
+    analytic: Array, numeric: Array, wrong: Array, x: Array | None = None, sizes: Collection[int] = (),
     what: str = "x",
-) -> Cause | None:
+) -> Cause | None:  # fmt: skip
     """The likely mistake in the gradient by x, or None.
 
     x, called `what`, is None if no penalty on it is thinkable; over `sizes` somebody may have averaged.

@@ -18,18 +18,15 @@ from tinygrad_lo.checking.case import (
     Case,
     Scores,
     Seen,
-    Student,
-    attempt,
     combination,
     fits,
     is_count,
-    is_data,
     measured,
     nearby,
     ratio,
 )
 from tinygrad_lo.checking.diagnosis import Cause, close, diagnose
-from tinygrad_lo.checking.student import Leaves
+from tinygrad_lo.checking.student import Leaves, Student, attempt, is_data
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.nn import sigmoid, softmax
 

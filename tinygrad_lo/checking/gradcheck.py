@@ -16,14 +16,7 @@ import numpy as np
 from tinygrad_lo import options
 from tinygrad_lo.checking.culprit import kinked, wrong_elsewhere, wrong_rules
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
-from tinygrad_lo.checking.measured import (
-    Measured,
-    direction_of,
-    directions,
-    index_of,
-    unless_outside,
-    wrong_ones,
-)
+from tinygrad_lo.checking.measured import Measured, direction_of, directions, index_of, or_else, wrong_ones
 from tinygrad_lo.checking.numerical import Keys, each
 from tinygrad_lo.checking.recording import OUTSIDE, Subject, Tape, made_from, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
@@ -44,14 +37,9 @@ Entry = tuple[Row, Any, Array]  # a row, and the leaf and direction that it is a
 
 @options.public
 def gradcheck(
-    f: Callable[..., Any],
-    *inputs: Any,
-    params: Any = (),
-    order: int = 1,
-    rtol: float = 1e-4,
-    points: int = 1,
-    seed: int = 0,
-) -> Report:
+    f: Callable[..., Any], *inputs: Any, params: Any = (), order: int = 1, rtol: float = 1e-4,
+    points: int = 1, seed: int = 0,
+) -> Report:  # fmt: skip
     """Compare the engine's gradient of f with differences; the report is true or false.
 
     `f(*inputs)` returns a tensor; an array is summed with random weights. Checked are its derivatives by
@@ -93,9 +81,8 @@ def gradcheck(
     each(lambda part, keys: arrays.append(part), args)
     leaves = list(dict.fromkeys([*filter(is_leaf, arrays), *parameters]))
     if not leaves:
-        raise DTypeError(
-            f"gradcheck: nothing to differentiate by: no floating-point input and no params{kinds(inputs)}"
-        )
+        nothing = "nothing to differentiate by: no floating-point input and no params"
+        raise DTypeError(f"gradcheck: {nothing}{kinds(inputs)}")
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted_sum(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
@@ -226,7 +213,7 @@ class Point(Measured):
     def terms(self, name: Any, direction: Array, x: float) -> float:
         """The largest term that a slope is a sum of: what each number of the graph moves."""
         h, subject = 1e-5 * max(1.0, x), self.subject
-        return unless_outside(
+        return or_else(
             lambda ahead: subject.moved(ahead, lambda: self.tape.largest_change(subject.call(), h)),
             {name: self.leaves[name] + h * direction},
             0.0,
@@ -289,10 +276,8 @@ class Comparison:
         for row, leaf, direction in failed:
             if point.right_aside(leaf, direction):  # any other mistake is one a step aside, too
                 row.verdict = "MEET"
-                row.note = (
-                    f"kinks meet: the slope is {row.numeric:.4g}, the engine gives {row.analytic:.4g}; "
-                    f"every rule is right"
-                )
+                slopes = f"the slope is {row.numeric:.4g}, the engine gives {row.analytic:.4g}"
+                row.note = f"kinks meet: {slopes}; every rule is right"
 
     def search(self, point: Point, verdicts: list[str]) -> list[Fault]:
         """The wrong rules of this graph."""
@@ -333,9 +318,8 @@ class Comparison:
                 f"no gradient reaches {op}, called at {line}, at this point: an untaken branch? try points=3"
                 for op, line, _ in [place for place, alive in self.reached.items() if not alive][-3:]
             ]
-        return notes + [
-            f"{text}, which shows large mistakes only; use float64" for text in [*self.narrow][:1]
-        ]
+        coarse = "which shows large mistakes only; use float64"
+        return notes + [f"{text}, {coarse}" for text in [*self.narrow][:1]]
 
 
 def parameters_of(params: Any) -> list[Any]:

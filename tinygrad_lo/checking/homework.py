@@ -7,11 +7,11 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Case, Seen, Student, attempt, nearby
+from tinygrad_lo.checking.case import Case, Seen, nearby
 from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
@@ -19,6 +19,8 @@ from tinygrad_lo.checking.recording import gradients_of
 from tinygrad_lo.checking.report import Report, Row
 from tinygrad_lo.checking.student import (
     Leaves,
+    Student,
+    attempt,
     leaves_of,
     name_of_function,
     numbers_of,
@@ -26,7 +28,6 @@ from tinygrad_lo.checking.student import (
     raised,
     rebuilt,
     structured,
-    titled_function,
     trusted,
 )
 from tinygrad_lo.engine.graph import Array, Node
@@ -56,6 +57,12 @@ class Homework:
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
     culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
+
+    @classmethod
+    def of(cls, who: str, fn: Any, compared: str = "") -> Self:
+        """The report of a check of this function: check_gradient of svm_loss."""
+        name = name_of_function(fn)
+        return cls((f"{who} of {name}" if name else who) + compared)
 
     @property
     def rows(self) -> list[Row]:
@@ -133,7 +140,7 @@ def check_gradient(
         )
     leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework(titled_function(who, loss_and_gradient))
+    work = Homework.of(who, loss_and_gradient)
     gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
@@ -161,13 +168,9 @@ UNUSUAL = {
 
 
 def gradient_gaps(
-    work: Homework,
-    student: Student,
-    leaves: Leaves,
-    loss: float,
-    gradient: Leaves,
+    work: Homework, student: Student, leaves: Leaves, loss: float, gradient: Leaves,
     reason: Callable[[str, Cause | None], Cause | None] = lambda name, cause: cause,
-) -> None:
+) -> None:  # fmt: skip
     """Compare a gradient with finite differences, array by array; `reason` may know better what is wrong."""
     rng = np.random.default_rng(0)
     work.report = Report(RTOL)

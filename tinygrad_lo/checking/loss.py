@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import Student, attempt, fits
+from tinygrad_lo.checking.case import fits
 from tinygrad_lo.checking.conventions import called
 from tinygrad_lo.checking.diagnosis import Cause, told
 from tinygrad_lo.checking.experiments import OVERFLOW
@@ -19,13 +19,13 @@ from tinygrad_lo.checking.homework import VALUE_RTOL, Homework, gradient_gaps, v
 from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
 from tinygrad_lo.checking.samples import Batch
 from tinygrad_lo.checking.student import (
-    again,
+    Student,
+    attempt,
     calling,
     copied,
-    identical,
     is_pair,
+    must_repeat,
     numbers_of,
-    titled_function,
     trusted,
 )
 from tinygrad_lo.engine.graph import Array
@@ -62,7 +62,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
     draw = KNOWN[name].draw
-    work = Homework(f"{titled_function(WHO, fn)} as {name}")
+    work = Homework.of(WHO, fn, f" as {name}")
     batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     for batch in batches:
         right(*batch.values())  # an impossible option raises here
@@ -141,8 +141,7 @@ def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard:
         result = called(WHO, fn, {f"the {what}": a for what, a in batch.items()}, heard=loud)
         loss, *beside = result if is_pair(result) else (result,)
         values.append(numbers_of(WHO, "the loss", loss))
-    if not identical(values[:1], values[1:]):
-        raise again(WHO, "loss")
+    must_repeat(WHO, "loss", *values)
     value, each, (what, first) = values[0], right.unreduced.of(batch), next(iter(batch.items()))
     if value.ndim and value.size > 1 and value.shape != each.shape:
         raise ShapeError(
@@ -282,15 +281,11 @@ def overflow_of_loss(work: Homework, fn: Callable[..., Any], name: str, batch: B
         for what, value in zip(("loss", "gradient"), result if is_pair(result) else (result,), strict=False):
             bad = np.ravel(value)[~np.isfinite(np.ravel(value))]
             if bad.size and work:
-                work.fail(
-                    "overflow",
-                    f"at {next(iter(batch))} of {size} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}",
-                )
+                at = f"at {next(iter(batch))} of {size}"
+                work.fail("overflow", f"{at} your {what} is {abs(bad[0])}: {OVERFLOW[kind]}")
 
 
-def slopes(
-    work: Homework, fn: Callable[..., Any], right: LossVariant, trials: list[Trial], judged: bool
-) -> None:
+def slopes(work: Homework, fn: Any, right: LossVariant, trials: list[Trial], judged: bool) -> None:
     """Check the gradient that the function returns against differences of its own loss."""
     batch, (gradient,) = trials[-1].batch, trials[-1].beside
     count = len(gradient) if isinstance(gradient, (list, tuple)) else 1

@@ -57,11 +57,8 @@ MEANINGS: dict[str, Values] = {
                   ("batchmean", "sums over the outputs and averages over the samples"),
                   ("none", "returns a loss for each sample, which is not reduced to one number")),
 }  # fmt: skip
-CAUSES = {
-    "has no factor ½": "factor 2",
-    "has the factor ½": "factor 0.5",
-    **{text: "mean or sum" for _, text in MEANINGS["reduction"]},
-}
+CAUSES = {"has no factor ½": "factor 2", "has the factor ½": "factor 0.5"}
+CAUSES |= {text: "mean or sum" for _, text in MEANINGS["reduction"]}
 NO_CLAMP = "does not clamp at 0: max(0, ·) is missing"
 COLUMNS = "takes softmax over axis 0, over the samples: it belongs over the classes of each"
 LABELS = tuple(

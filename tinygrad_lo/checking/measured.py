@@ -54,7 +54,7 @@ class Measured:
     @cached_property
     def spread(self) -> ByLeaf:
         """How far rounding moves the claimed gradient."""
-        again = partial(unless_outside, self.slopes, otherwise=self.gradient)
+        again = partial(or_else, self.slopes, otherwise=self.gradient)
         return rounding_scatter(again, self.leaves, self.gradient, self.size, self.eps)
 
     def claimed(self, name: Any, direction: Array) -> float:
@@ -71,7 +71,7 @@ class Measured:
         noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
 
         def at(h: float) -> float:
-            return unless_outside(self.value, {**self.leaves, name: start + h * direction}, np.nan)
+            return or_else(self.value, {**self.leaves, name: start + h * direction}, np.nan)
 
         return judge(at, self.base, claimed, x, self.rtol, noise)
 
@@ -134,7 +134,7 @@ class Measured:
             return None
 
 
-def unless_outside(work: Callable[[ByLeaf], T], place: ByLeaf, otherwise: T) -> T:
+def or_else(work: Callable[[ByLeaf], T], place: ByLeaf, otherwise: T) -> T:
     """What work gives at a place; otherwise, where the function is not defined there."""
     try:
         return work(place)

@@ -46,9 +46,8 @@ def made_from(roots: Iterable[Node]) -> list[Node]:
 def gradients_of(out: Any, leaves: list[Any]) -> list[Array]:
     """The engine's gradients of a value, zeros where nothing flows."""
     parts = grad(out, leaves, allow_unused=True) if getattr(out, "needs", False) else [None] * len(leaves)
-    return [
-        np.zeros(leaf.shape) if g is None else np.asarray(g) for leaf, g in zip(leaves, parts, strict=True)
-    ]
+    pairs = zip(leaves, parts, strict=True)
+    return [np.zeros(leaf.shape) if g is None else np.asarray(g) for leaf, g in pairs]
 
 
 def eps_of(values: Iterable[Any]) -> float:
@@ -129,9 +128,8 @@ class Subject:
     def must_only_read(self) -> Iterator[None]:
         """Raise if the function changes what it is given, or what it computes with."""
         names = [quoted(leaf, "a parameter") for leaf in self.leaves]
-        names += [
-            f"an input of shape {x.shape} that is not differentiated by ({x.dtype})" for x in self.others
-        ]
+        other = "an input of shape {0.shape} that is not differentiated by ({0.dtype})"
+        names += map(other.format, self.others)
         before = [np.array(x) for x in (*(leaf.value for leaf in self.leaves), *self.others)]
         try:
             yield

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import attempt
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import GRADIENTS, START, WALKED, StepVariant
-from tinygrad_lo.checking.student import identical, must_be_finite, numbers_of, titled_function, wide_enough
+from tinygrad_lo.checking.student import attempt, must_be_finite, numbers_of, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.options import MEANS
@@ -54,7 +53,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     passed = passed_on(fn, right.options)
     lr, own_rate = right.options["lr"], "lr" not in passed.values()
     rates = [lr * (1.0 if own_rate or t < WALKED // 2 else 0.1) for t in range(WALKED)]
-    work = Homework(f"{titled_function(WHO, fn)} as {name}")
+    work = Homework.of(WHO, fn, f" as {name}")
     places = right.path(rates)  # impossible options raise here
     yours = walked(fn, right.options, rates, passed)
     if walks_agree(yours, places):
@@ -63,7 +62,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     elif (yours == START).all():
         work.fail("disconnected", f"your {name} does not move w: what it returns is w as it was")
     else:
-        explain_step(work, right, rates, yours, own_rate=own_rate)
+        explain_step(work, right, rates, yours, own_rate)
     return work
 
 
@@ -134,7 +133,7 @@ def walked(fn: Callable[..., Any], expected: Options, rates: list[float], passed
             runs = [walk(step_by_weight, heard=False) for _ in range(2)]
         except Exception as other:
             raise (other if isinstance(other, LoError) else problem) from None
-    if not identical(*runs):
+    if not np.array_equal(*runs, equal_nan=True):
         raise GraphError(
             f"{WHO}: started again with an empty state, the function goes another way; what a step must "
             f"remember belongs into state, not into globals, and randomness must be seeded inside"
@@ -159,13 +158,11 @@ def multiple(yours: Array, right: Array) -> float | None:
     return ratio if other and walks_agree(yours, right, ratio) else None
 
 
-def explain_step(
-    work: Homework, right: StepVariant, rates: list[float], yours: Array, *, own_rate: bool
-) -> None:
+def explain_step(work: Homework, right: StepVariant, rates: list[float], yours: Array, own: bool) -> None:
     """Find the convention that the student's steps follow, and note it."""
     name, lr = right.name, right.options["lr"]
     matches, scaled = searched(right, rates, yours)
-    scaled = scaled if own_rate else []
+    scaled = scaled if own else []  # where the function has a learning rate of its own
     if matches:
         others = [f"it {' and '.join(variant.said)}" for variant in matches[1:2]]
         others += [

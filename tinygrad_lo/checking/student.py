@@ -9,6 +9,7 @@ import io
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.numerical import is_list
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array, Node, T
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError, NonFiniteError, ShapeError
 
 SOURCES = Path(__file__).resolve().parents[1]
@@ -28,12 +29,6 @@ def name_of_function(fn: Any) -> str | None:
     """What a function is called by its author; None if it has no name."""
     name = getattr(fn, "__name__", None) or type(fn).__name__
     return None if name in ("<lambda>", "partial") else name
-
-
-def titled_function(who: str, fn: Any) -> str:
-    """The head of a report: check_gradient of svm_loss."""
-    name = name_of_function(fn)
-    return f"{who} of {name}" if name else who
 
 
 def parameter(fn: Any) -> str:
@@ -112,9 +107,8 @@ def numbers_of(who: str, what: str, value: Any, *, finite: bool = True) -> Array
     if value is None:
         raise DTypeError(f"{who}: {what} is None; does the function end with return?")
     if isinstance(value, Node):
-        raise DTypeError(
-            f"{who}: {what} is a Tensor; this checks NumPy functions, lo.gradcheck checks those of tensors"
-        )
+        instead = "this checks NumPy functions, lo.gradcheck checks those of tensors"
+        raise DTypeError(f"{who}: {what} is a Tensor; {instead}")
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(f"{who}: {what} is a masked array, of which some elements have no value; fill them")
     try:
@@ -184,9 +178,8 @@ def gradient_of(who: str, x: Any, leaves: Leaves, gradient: Any) -> Leaves:
         what = f"the gradient by {name}"
         g = numbers_of(who, what, value)
         if g.shape != data.shape:
-            raise ShapeError(
-                f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{shape_hint(data, g)}"
-            )
+            hint = shape_hint(data, g)
+            raise ShapeError(f"{who}: {what} has shape {g.shape}, but {name} has {data.shape}{hint}")
         slopes[name] = g
     return slopes
 
@@ -231,17 +224,13 @@ def unchanged(who: str, name: str, before: Array, after: Any) -> None:
         )
 
 
-def identical(a: Any, b: Any) -> bool:
-    """Whether two results are equal to the bit."""
-    return len(a) == len(b) and all(np.array_equal(*pair, equal_nan=True) for pair in zip(a, b, strict=True))
-
-
-def again(who: str, what: str) -> GraphError:
-    """The error for a function that is no function."""
-    return GraphError(
-        f"{who}: the function gives another {what} when it is called again with the same input; is a "
-        f"gradient kept between the calls and added to, or is something random? Start from zeros, seed inside"
-    )
+def must_repeat(who: str, what: str, first: Any, second: Any) -> None:
+    """Raise for a function that is no function."""
+    if not np.array_equal(first, second, equal_nan=True):
+        raise GraphError(
+            f"{who}: the function gives another {what} when it is called again with the same input; is a "
+            f"gradient kept between calls and added to, or is something random? Start from zeros, seed inside"
+        )
 
 
 def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves]:
@@ -254,19 +243,62 @@ def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple
         for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
             unchanged(who, name, before, after)
         if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
-            raise ShapeError(
-                f"{who}: the first thing returned has the shape of x, the second is one number; "
-                f"return (loss, gradient) in this order"
-            )
+            got = "the first thing returned has the shape of x, the second is one number"
+            raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
         value = position_of(who, "the loss", loss)
         wide_enough(who, "the loss", loss)
         results.append((value, gradient_of(who, x, leaves, gradient)))
     (value, slopes), (second, repeated) = results
-    if value != second:
-        raise again(who, "loss")
-    if not identical([*slopes.values()], [*repeated.values()]):
-        raise again(who, "gradient")
+    must_repeat(who, "loss", value, second)
+    for name, g in slopes.items():
+        must_repeat(who, "gradient", g, repeated[name])
     return value, slopes
+
+
+def attempt(run: Callable[..., T], *args: Any) -> T | None:
+    """What an experiment comes to; None where it asks of a student's function what that cannot do."""
+    try:
+        return run(*args)
+    except Exception:
+        return None
+
+
+@dataclass(frozen=True)
+class Student:
+    """A student's function of the leaves of x, called quietly."""
+
+    who: str
+    fn: Callable[[Any], Any]
+    x: Any
+
+    def __call__(self, leaves: Leaves) -> tuple[float, Leaves]:
+        """The loss and its gradient."""
+        loss, gradient = self.pair(leaves)
+        return loss, gradient_of(self.who, self.x, leaves, gradient)
+
+    def loss(self, leaves: Leaves) -> float:
+        """The loss alone, which may be nan beyond its domain."""
+        return self.pair(leaves)[0]
+
+    def pair(self, leaves: Leaves) -> tuple[float, Any]:
+        """The loss, and what the function calls its gradient."""
+        with calling():
+            loss, gradient = loss_and_gradient(self.who, self.fn(rebuilt(self.x, leaves)))
+        return position_of(self.who, "the loss near x", loss, finite=False), gradient
+
+    def otherwise(self, change: Change) -> Student:
+        """The same function with change(a) for every array that it reads from outside."""
+        return replace(self, fn=rewired(self.fn, change))
+
+    def without_data(self) -> Student:
+        """The same function, its data 0: X, so that X @ W is 0. Labels stay, and weights of samples."""
+        least = 2 if any(a.ndim > 1 and is_data(a) for a in reads(self.fn)) else 1
+        return self.otherwise(lambda a: np.zeros_like(a) if is_data(a) and a.ndim >= least else a)
+
+
+def is_data(a: Array) -> bool:
+    """Whether an array that a function reads is data, not labels or a number."""
+    return bool(a.dtype.kind == "f" and a.ndim)
 
 
 def raised(problem: BaseException) -> str:

@@ -18,15 +18,7 @@ from tinygrad_lo.compiling.arrays import MISS
 from tinygrad_lo.compiling.guards import Guards, contents_of
 from tinygrad_lo.compiling.lanes import on_arrays
 from tinygrad_lo.compiling.names import define
-from tinygrad_lo.compiling.recorded import (
-    REFUSED,
-    Recorded,
-    difference,
-    evaluated,
-    is_input,
-    loss_number,
-    prints,
-)
+from tinygrad_lo.compiling.recorded import REFUSED, Recorded, difference, is_input, number_in, prints, says
 from tinygrad_lo.compiling.update import Landing, Update
 from tinygrad_lo.engine.backward import deposit, start
 from tinygrad_lo.engine.graph import Node, modes
@@ -110,10 +102,8 @@ def positional(f: Callable[..., Any], who: str) -> inspect.Signature:
         raise OptionError(f"compile: {who} is built in and does not say what it takes") from error
     for p in parameters:
         if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) or (p.kind is p.KEYWORD_ONLY and p.default is p.empty):
-            raise OptionError(
-                f"compile: {who} takes {p}, but a program has a fixed number of positional arguments; "
-                f"write them out"
-            )
+            fixed = "a program has a fixed number of positional arguments; write them out"
+            raise OptionError(f"compile: {who} takes {p}, but {fixed}")
     return inspect.Signature([p for p in parameters if p.kind is not p.KEYWORD_ONLY])
 
 
@@ -214,9 +204,8 @@ class Compiler:
         with collector_off():
             number, program = self.program(wrapped)
             first, begun = program.first, program.recording.begun
-            recorded = Recorded(
-                program, guards, args, wrapped, self.due if self.check else None, self.run_engine, self.update
-            )
+            due = self.due if self.check else None
+            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine, self.update)
         leaves, grads = [leaf for leaf, _ in first], [g.copy() for _, g in first]
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
@@ -229,9 +218,8 @@ class Compiler:
     def finish(self, number: Any, leaves: list[Any], grads: list[Any], landing: Landing | None = None) -> Any:
         """Add the gradients; or with an optimizer, step."""
         if self.update is not None:
-            return (
-                landing.checked(number, grads) if landing else Landing(self.update, leaves).run(number, grads)
-            )
+            landing, known = landing or Landing(self.update, leaves), landing is not None
+            return landing.checked(number, grads) if known else landing.run(number, grads)
         births = [leaf.birth for leaf in leaves]
         deposit(dict(zip(births, leaves, strict=True)), dict(zip(births, grads, strict=True)))
         return number
@@ -244,16 +232,14 @@ class Compiler:
             raise recording.refused  # f has caught it, and went on without the number
         if isinstance(out, Data):
             raise GraphError(f"compile: {self.who} computes with its array arguments alone, without a tensor")
-        number = loss_number(self.who, out)
+        number = number_in(self.who, out)
         start(out, None, "compile")  # refuses what needs no gradient
         recording.copies = False
         with recording:
             lanes = on_arrays(out, recording)
         return number, Program(out if lanes is None else lanes, recording)
 
-    def only_reads(
-        self, recorded: Recorded, before: dict[str, Any], args: tuple[Any, ...], first: bool = True
-    ) -> bool:
+    def only_reads(self, recorded: Recorded, before: Any, args: tuple[Any, ...], first: bool = True) -> bool:
         """Whether f has left alone what it reads. If not, again and again, it stays on the engine.
 
         What f fills at its first call only, such as a table of results, does not matter; an array is written
@@ -264,10 +250,8 @@ class Compiler:
         questions = recorded.guards.questions if first else {}
         if changed:
             self.changes = IN_A_ROW
-        elif questions and not evaluated(" and ".join(questions), recorded.names, args):
-            changed = [
-                words for asked, words in questions.items() if not evaluated(asked, recorded.names, args)
-            ]
+        elif questions and not says(" and ".join(questions), recorded.names, args):
+            changed = [words for asked, words in questions.items() if not says(asked, recorded.names, args)]
             self.changes += 1
         if changed and self.changes >= IN_A_ROW:
             what = changed[0]
@@ -298,16 +282,14 @@ class Compiler:
             )
         nested = isinstance(value, (list, tuple, dict))
         if nested and any(isinstance(part, (ndarray, Node)) for part in contents_of(value)):
-            raise OptionError(
-                f"compile: the argument {name} is a {type(value).__name__} of arrays; pass each array as an "
-                f"argument of its own"
-            )
+            what = f"the argument {name} is a {type(value).__name__} of arrays"
+            raise OptionError(f"compile: {what}; pass each array as an argument of its own")
         return value
 
     def engine(self, args: tuple[Any, ...]) -> Answer:
         """What a program stands for: f, and the backward pass from its result."""
         out = self.f(*args)
-        number = loss_number(self.who, out)
+        number = number_in(self.who, out)
         leaves, grads, _ = sweep(out, start(out, None, "compile"))
         return number, leaves, grads
 

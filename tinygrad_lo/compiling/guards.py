@@ -192,10 +192,8 @@ class Guards:
             self._same_bytes(value, reading, words)
             return []
         places = [repr(key) if type(key) in (int, str) else self.names.name(key) for key in keys]
-        return [
-            (item, f"{reading}[{place}]", entry.format(words, key))
-            for place, key, item in zip(places, keys, flat, strict=True)
-        ]
+        rows = zip(places, keys, flat, strict=True)
+        return [(item, f"{reading}[{place}]", entry.format(words, key)) for place, key, item in rows]
 
     def _members(self, members: tuple[Any, ...], reading: str, words: str) -> list[Reading]:
         """The members of a set, in the order in which f would meet them."""

@@ -209,9 +209,9 @@ def write_full(code: ArrayCode, line: Value) -> bool:
 
 @kernel
 def write_astype(code: ArrayCode, line: Value) -> bool:
-    return line.dtype.kind in "fb" and copy_into(
-        code, code.buffer(line), code.texts[line.args[0]], "'unsafe'"
-    )
+    if line.dtype.kind not in "fb":
+        return False
+    return copy_into(code, code.buffer(line), code.texts[line.args[0]], "'unsafe'")
 
 
 @kernel

@@ -46,11 +46,8 @@ def on_arrays(loss: Node, recording: Recording) -> Node | None:
 def is_float_node(row: NodeRow) -> bool:
     """Whether a node is a float64 number, of an op that works element by element."""
     value, op = row.node.value, row.op
-    return (
-        value.dtype == np.float64
-        and not value.ndim
-        and (op is None or (op.elementwise and op.differentiable))
-    )
+    known = op is None or (op.elementwise and op.differentiable)
+    return known and value.dtype == np.float64 and not value.ndim
 
 
 def lane_arrays(classes: Classes) -> list[Any] | None:
@@ -186,9 +183,8 @@ def strided(x: Any, start: int, shape: list[int], steps: list[int]) -> Any:
     order = sorted((i for i, step in enumerate(steps) if step), key=lambda i: -steps[i])
     y = nested(x, start, [(shape[i], steps[i]) for i in order])
     if y is None:
-        places: Any = sum(
-            np.ix_(*(np.arange(n if step else 1) * step for n, step in zip(shape, steps, strict=True)))
-        )
+        along = (np.arange(n if step else 1) * step for n, step in zip(shape, steps, strict=True))
+        places: Any = sum(np.ix_(*along))
         return at(x, start + places)
     if order != sorted(order):
         y = transpose(y, tuple(map(order.index, sorted(order))))

@@ -207,9 +207,8 @@ class Recorded:
     def _entry_text(self, *, checks: bool) -> str:
         """Python source of `make(left)`, which returns the entry and recharge."""
         given = ", ".join(self.parameters)
-        self.asked = "(\n            {}\n        )".format(
-            "\n            and ".join(self.questions) or "True"
-        )
+        asked = "\n            and ".join(self.questions) or "True"
+        self.asked = f"(\n            {asked}\n        )"
         results = ["loss", *(f"g{i}" for i in range(len(self.leaves)))]
         wrapped = [f"minus_zero + {name}" if self.scalar else name for name in results]
         entry = [
@@ -327,14 +326,14 @@ class Recorded:
 
 def prints(readings: Iterable[str], names: Mapping[str, Any], args: tuple[Any, ...]) -> dict[str, Any]:
     """What tells whether arrays have changed, by the expressions that read them; of large ones a sample."""
-    found = {reading: evaluated(reading, names, args) for reading in readings}
-    return {
-        reading: checksum(x.flat[:: 1 + x.size // LOOKED_AT] if type(x) is ndarray else x)
-        for reading, x in found.items()
-    }
+
+    def sample(x: Any) -> Any:
+        return x.flat[:: 1 + x.size // LOOKED_AT] if type(x) is ndarray else x
+
+    return {reading: checksum(sample(says(reading, names, args))) for reading in readings}
 
 
-def evaluated(expression: str, names: Mapping[str, Any], args: tuple[Any, ...]) -> Any:
+def says(expression: str, names: Mapping[str, Any], args: tuple[Any, ...]) -> Any:
     """The value of an expression over names and arguments; None where what it reads is gone."""
     try:
         return eval(expression, {**names, **{f"x{i}": value for i, value in enumerate(args)}})
@@ -383,7 +382,7 @@ def may_stop(line: Value) -> bool:
     return not draws(line) and (own or line.op in INDEXED)
 
 
-def loss_number(who: str, out: Any) -> Any:
+def number_in(who: str, out: Any) -> Any:
     """The value of a loss: a NumPy number, or an array of one that shares memory with nothing."""
     if not isinstance(out, Node):
         raise GraphError(f"compile: {who} must return a tensor, the loss, got {type(out).__name__}")
@@ -395,9 +394,8 @@ def loss_number(who: str, out: Any) -> Any:
     if out.value.dtype.kind != "f":
         raise GraphError(f"compile: {who} must return a loss in floating point, got {out.value.dtype}")
     if out.value.size != 1:
-        raise GraphError(
-            f"compile: {who} must return one number, got shape {out.value.shape}; use .sum() or .mean()"
-        )
+        got = f"got shape {out.value.shape}"
+        raise GraphError(f"compile: {who} must return one number, {got}; use .sum() or .mean()")
     return +out.value
 
 

@@ -129,13 +129,9 @@ def xor(n: int, *, noise: float = 0.1, rng: Any = None) -> tuple[Array, Array]:
 
 @public
 def noisy_curve(
-    n: int,
-    *,
-    function: Callable[[Array], Array] = np.sin,
-    interval: tuple[float, float] = (-math.pi, math.pi),
-    noise: float = 0.1,
-    rng: Any = None,
-) -> tuple[Array, Array]:
+    n: int, *, function: Callable[[Array], Array] = np.sin,
+    interval: tuple[float, float] = (-math.pi, math.pi), noise: float = 0.1, rng: Any = None,
+) -> tuple[Array, Array]:  # fmt: skip
     """Points of a curve with noise on their height: data for regression. The curve is the sine.
 
         y = function(x) + noise · normal,  x uniform in the interval

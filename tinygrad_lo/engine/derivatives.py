@@ -81,10 +81,8 @@ def fitted(output: Node, target: Node, arrived: Births, allow_unused: bool) -> A
             return None
         # A derivative of what did reach it is constant as far as the target goes.
         if not any(node is target for node in behind(output)):
-            raise GraphError(
-                f"{quoted(target, 'a tensor in wrt')} is not reached from {quoted(output, 'the output')}; "
-                f"allow_unused=True gives None"
-            )
+            names = quoted(target, "a tensor in wrt"), quoted(output, "the output")
+            raise GraphError("{} is not reached from {}; allow_unused=True gives None".format(*names))
         return np.zeros(target.value.shape, target.value.dtype)[()]
     if g.dtype != target.value.dtype:
         g = g.astype(target.value.dtype)

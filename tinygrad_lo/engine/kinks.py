@@ -231,19 +231,11 @@ def behind(root: Node) -> Iterator[Node]:
                 waiting.append(node.label.derived)
 
 
+def no_derivative(g: Array, y: Array, x: Array, op: Op, *options: Any) -> Array:
+    """nan for all of a vector, where any of it is asked for."""
+    return np.where(per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan)
+
+
 # Not in the table: it stands for a derivative that does not exist.
-undefined = quickest(
-    Op(
-        name="undefined",
-        forward=lambda x, op, *options: +x,
-        rules=(  # nan for all of a vector, where any of it is asked for
-            lambda g, y, x, op, *options: np.where(
-                per_element(op, op.apply(g, *options), g, *options) == 0, g, np.nan
-            ),
-        ),
-        spelling="+{0}",
-        symbol="{0}",
-        about="The same values; the derivative is nan.",
-    ),
-    options=True,
-)
+NAN = Op("undefined", lambda x, *_: +x, (no_derivative,), "+{0}", "{0}", "The same; its derivative is nan.")
+undefined = quickest(NAN, options=True)

@@ -56,9 +56,7 @@ def mark_of(x: Any) -> Any:
     return None if foreign(x) else np.vdot(x, x)
 
 
-def traced(
-    op: Op, parents: tuple[Any, ...], inputs: tuple[Any, ...], birth: int, value: Array
-) -> Recipe | None:
+def traced(op: Op, parents: Any, inputs: tuple[Any, ...], birth: int, value: Array) -> Recipe | None:
     """The recipe of what an op made of its inputs."""
     moves: list[tuple[Op, tuple[Any, ...]]] = []
     while op.probability == "keeps" and len(moves) < FAR:

@@ -11,15 +11,7 @@ from numpy import float64, ndarray
 from tinygrad_lo.engine.disguise import without_items
 from tinygrad_lo.engine.graph import Array, Node, active, tick
 from tinygrad_lo.engine.machine import fast, numpy_names
-from tinygrad_lo.engine.machine.arguments import (
-    REAL,
-    as_data,
-    closed,
-    fitting,
-    left,
-    must_be_float,
-    number_of,
-)
+from tinygrad_lo.engine.machine.arguments import REAL, as_data, closed, fitting, left, need_float, number_of
 from tinygrad_lo.engine.machine.hooks import branch, late, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
@@ -60,7 +52,7 @@ class Tensor(Node):
             raise OptionError(f"requires_grad is True or False, got {requires_grad!r}; a name is name=...")
         self.needs = requires_grad
         if requires_grad:
-            must_be_float(data, self.value)
+            need_float(data, self.value)
         self.op = self.label = self.arrived = self.from_a = None
         self.stamp = self.spent = 0
         if name is not None:
@@ -125,12 +117,10 @@ class Tensor(Node):
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if self.op is not None:
-            raise GraphError(
-                f"only leaves can be frozen, and {quoted(self, 'this tensor')} was computed by "
-                f"{self.op.name}; use t.detach()"
-            )
+            computed = f"{quoted(self, 'this tensor')} was computed by {self.op.name}"
+            raise GraphError(f"only leaves can be frozen, and {computed}; use t.detach()")
         if value:
-            must_be_float(self.value, self.value)
+            need_float(self.value, self.value)
         if value != bool(self.needs):
             # Graphs older than this moment have edges for the leaf as it was: they refuse to run.
             self.stamp = tick()
@@ -251,10 +241,8 @@ class Tensor(Node):
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.op is not None and self.needs:
-            raise GraphError(
-                f"only leaf tensors can be copied or pickled, and {quoted(self, 'this tensor')} was computed "
-                f"by {self.op.name}; use y.detach()"
-            )
+            computed = f"{quoted(self, 'this tensor')} was computed by {self.op.name}"
+            raise GraphError(f"only leaf tensors can be copied or pickled, and {computed}; use y.detach()")
         return rebuild, (type(self), self.value, self.requires_grad, name_of(self), self.grad)
 
     backward = fast.run_backward
@@ -306,13 +294,9 @@ class Tensor(Node):
     def norm(self, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
         """The root of the sum of squares along the axes, all by default; other orders as `np.linalg.norm`."""
         if axis is None and self.ndim > 1 and ord not in (None, "fro"):
-            t = spelled(self, "t")
-            write = (
-                f"np.linalg.norm({t}, {ord!r}), np.linalg.norm({t}.ravel(), {ord!r}) or {t}.norm(axis=...)"
-            )
-            raise UnsupportedError(
-                f"norm: ord={ord!r} of {self.ndim} axes means several things; write {write}"
-            )
+            t, what = spelled(self, "t"), f"norm: ord={ord!r} of {self.ndim} axes means several things"
+            either = f"np.linalg.norm({t}, {ord!r}), np.linalg.norm({t}.ravel(), {ord!r})"
+            raise UnsupportedError(f"{what}; write {either} or {t}.norm(axis=...)")
         return numpy_names.np_norm(self, ord, axis, keepdims)
 
     sum = reductions.sum

@@ -18,27 +18,15 @@ tensor beside it; float16 is computed in float32.
 from typing import Any
 
 from tinygrad_lo.losses.binary import (
-    binary_cross_entropy,
-    binary_cross_entropy_with_logits,
-    hinge,
-    squared_hinge,
-)
+    binary_cross_entropy, binary_cross_entropy_with_logits, hinge, squared_hinge,
+)  # fmt: skip
 from tinygrad_lo.losses.classification import cross_entropy, focal, multiclass_hinge, nll
 from tinygrad_lo.losses.information import (
-    distribution_cross_entropy,
-    entropy,
-    information,
-    kl_divergence,
-    kl_divergence_with_logits,
-)
+    distribution_cross_entropy, entropy, information, kl_divergence, kl_divergence_with_logits,
+)  # fmt: skip
 from tinygrad_lo.losses.metric import (
-    contrastive,
-    cosine_similarity,
-    hard_negatives,
-    pairwise_distance,
-    semi_hard_negatives,
-    triplet,
-)
+    contrastive, cosine_similarity, hard_negatives, pairwise_distance, semi_hard_negatives, triplet,
+)  # fmt: skip
 from tinygrad_lo.losses.regression import gaussian_nll, huber, log_cosh, mae, mse, msle, quantile
 from tinygrad_lo.losses.regularizers import elastic_net, l1, l2
 from tinygrad_lo.options import missing

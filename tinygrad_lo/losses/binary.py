@@ -10,11 +10,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
+from tinygrad_lo.engine.ops.elementwise import in_single, relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
-from tinygrad_lo.engine.ops.elementwise import relu, sigmoid, softplus
 from tinygrad_lo.engine.ops.losses import bernoulli, bernoulli_known
 from tinygrad_lo.errors import LabelError, ShapeError
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require, weights_in
+from tinygrad_lo.losses.loss import inputs_of, loss, require, weights_in
 from tinygrad_lo.losses.probabilities import log_odds_of, probabilities, saturated
 from tinygrad_lo.options import number
 
@@ -85,9 +85,7 @@ def binary_cross_entropy_with_logits(
     if pos_weight is not None:
         w = weights_in(who, "pos_weight", plain_number(who, "pos_weight", pos_weight), z.dtype)
         if w.ndim and w.shape != z.shape[-1:]:
-            raise ShapeError(
-                f"{who}: pos_weight has shape {w.shape}, but the scores have {z.shape[-1:]} outputs"
-            )
+            raise ShapeError(f"{who}: pos_weight has shape {w.shape}, the scores have {z.shape[-1:]} outputs")
         positive = positive * w
     return named(positive + (1.0 - y) * named(softplus(z), "−log(1−h)"), "L_i")
 
@@ -131,9 +129,6 @@ def squared_hinge(
 
 def margins_of(who: str, score: Any, y: Any, margin: float) -> Any:
     """max(0, Δ − y s), the labels checked."""
-    y = require(
-        y,
-        lambda x: np.abs(x) == 1,
-        lambda v, place: LabelError(f"{who}: label {v:g}{place}; allowed -1 and +1; use 2*y - 1 for 0/1"),
-    )
+    allowed = "allowed -1 and +1; use 2*y - 1 for 0/1"
+    y = require(y, lambda x: np.abs(x) == 1, lambda v, at: LabelError(f"{who}: label {v:g}{at}; {allowed}"))
     return relu(margin - y * score)

@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.caller import warn_once
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, greater, multiply, not_equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, relu, softplus, where
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, astype, exp, in_single, relu, softplus, where
 from tinygrad_lo.engine.ops.elementwise import number as plain_number
 from tinygrad_lo.engine.ops.indexing import columns_of, pick, put
 from tinygrad_lo.engine.ops.reductions import log_softmax, logsumexp
@@ -24,17 +24,7 @@ from tinygrad_lo.engine.ops.reductions import max as largest
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, expand_dims
 from tinygrad_lo.errors import DomainError, DTypeError, LabelError, OptionError, ShapeError
-from tinygrad_lo.losses.loss import (
-    Complaint,
-    Place,
-    base_of,
-    data_of,
-    entering,
-    in_single,
-    loss,
-    require,
-    weights_in,
-)
+from tinygrad_lo.losses.loss import Complaint, Place, base_of, data_of, entering, loss, require, weights_in
 from tinygrad_lo.losses.probabilities import distribution, is_softmax
 from tinygrad_lo.options import choice, is_whole, number
 
@@ -84,16 +74,9 @@ def label_or_none(who: str, name: str, value: Any) -> Any:
 
 @loss(scores_and_labels, column=True, label_smoothing=SHARE, ignore_index=label_or_none, base=base_of)
 def cross_entropy(
-    scores: Any,
-    target: Any,
-    *,
-    label_smoothing: float = 0.0,
-    class_weights: Any = None,
-    ignore_index: int | None = None,
-    base: float = math.e,
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    scores: Any, target: Any, *, label_smoothing: float = 0.0, class_weights: Any = None,
+    ignore_index: int | None = None, base: float = math.e, weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """Softmax and negative log-likelihood in one: the loss of the softmax classifier.
 
     Takes scores (logits), not probabilities, and is finite at any finite scores. The target is a label for
@@ -216,16 +199,9 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
 
 @loss(scores_and_labels, margin=number, power=POWERS, over=OVER, combine=COMBINE)
 def multiclass_hinge(
-    scores: Any,
-    labels: Any,
-    *,
-    margin: float = 1.0,
-    power: int = 1,
-    over: str = "others",
-    combine: str = "sum",
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    scores: Any, labels: Any, *, margin: float = 1.0, power: int = 1, over: str = "others",
+    combine: str = "sum", weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """The multiclass SVM loss: every wrong class should score lower than the right one, by a margin.
 
         L_i = Σ_{j≠y} max(0, s_j − s_y + Δ)^power
@@ -261,14 +237,9 @@ def multiclass_hinge(
 
 @loss(scores_and_labels, column=True, ignore_index=label_or_none)
 def nll(
-    log_probabilities: Any,
-    labels: Any,
-    *,
-    class_weights: Any = None,
-    ignore_index: int | None = None,
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    log_probabilities: Any, labels: Any, *, class_weights: Any = None, ignore_index: int | None = None,
+    weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """Negative log-likelihood of the right classes, given log-probabilities.
 
         L_i = −w_y log p_y,  nll(log_softmax(s), y) = cross_entropy(s, y), with class_weights w, too
@@ -286,27 +257,16 @@ def nll(
     """
     w = None if class_weights is None else class_weights_of("nll", class_weights, log_probabilities)
     log_p, labels, weight, _ = labelled("nll", log_probabilities, labels, w, ignore_index)
-    log_p = require(
-        log_p,
-        lambda x: ~(x > 1e-6),
-        lambda v, place: DomainError(
-            f"nll: log-probability {v:g}{place} is above 0; pass log_softmax(scores), "
-            f"or scores to cross_entropy"
-        ),
-    )
+    text = "nll: log-probability {:g}{} is above 0; pass log_softmax(scores), or scores to cross_entropy"
+    log_p = require(log_p, lambda x: ~(x > 1e-6), lambda v, at: DomainError(text.format(v, at)))
     return terms(-named(pick(log_p, labels), "log p_y"), weight, weight)
 
 
 @loss(scores_and_labels, column=True, gamma=functools.partial(number, at_least=0.0))
 def focal(
-    scores: Any,
-    labels: Any,
-    *,
-    gamma: float = 2.0,
-    class_weights: Any = None,
-    weights: Any = None,
+    scores: Any, labels: Any, *, gamma: float = 2.0, class_weights: Any = None, weights: Any = None,
     reduction: str = "mean",
-) -> Any:
+) -> Any:  # fmt: skip
     """Cross-entropy that all but forgets what is classified well: for rare classes among many easy samples.
 
         L_i = −w_y (1 − p_y)^γ log p_y,  p_y = σ(m),  m = s_y − log Σ_{j≠y} e^(s_j)
@@ -364,10 +324,8 @@ def refuse_labels(who: str, wanted: tuple[int, ...], labels: Array) -> None:
     if labels.dtype.kind == "b":
         raise DTypeError(f"{who}: labels must be integers, got bool; use .astype(int)")
     if labels.dtype.kind not in "iu":
-        raise DTypeError(
-            f"{who}: labels must be integers, got {labels.dtype}; use .astype(int); "
-            f"for probabilities pass shape {wanted}"
-        )
+        cure = f"use .astype(int); for probabilities pass shape {wanted}"
+        raise DTypeError(f"{who}: labels must be integers, got {labels.dtype}; {cure}")
     if shape == (*rows, 1):
         cure = "labels[:, 0]" if len(rows) == 1 else "labels[..., 0]"
         raise ShapeError(f"{who}: labels must be {rows}, got {shape}; use {cure}")
@@ -411,9 +369,7 @@ def class_weights_of(who: str, weights: Any, scores: Any) -> Any:
             f"write [weights.get(c, 1.0) for c in range({scores.shape[-1]})]"
         )
     w = weights_in(who, "class_weights", plain_number(who, "class_weights", weights), scores.dtype)
-    if w.shape != scores.shape[-1:]:
-        raise ShapeError(
-            f"{who}: class_weights must have shape {scores.shape[-1:]}, one for each class, got {w.shape}"
-        )
+    if w.shape != (classes := scores.shape[-1:]):
+        raise ShapeError(f"{who}: class_weights must have shape {classes}, one a class, got {w.shape}")
     value = scores.value if isinstance(scores, Node) else scores
     return np.asarray(w, like=value) if foreign(value) else w

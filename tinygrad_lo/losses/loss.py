@@ -21,7 +21,7 @@ from tinygrad_lo.engine.graph import Array, Node, tick
 from tinygrad_lo.engine.machine.arguments import foreign, plain
 from tinygrad_lo.engine.machine.hooks import check
 from tinygrad_lo.engine.naming import name_of, named, scoped
-from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats
+from tinygrad_lo.engine.ops.elementwise import HALF, astype, floats, in_single
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.tensor import Tensor
@@ -82,9 +82,7 @@ def loss(
     return decorate
 
 
-def by_place(
-    formula: Callable[..., Any], inputs: Any, options: Any
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def by_place(formula: Callable[..., Any], inputs: Any, options: Any) -> tuple[Any, dict[str, Any]]:
     """The inputs in their places, also those that were given by name; and the options."""
     if misspelt := misnamed(formula, (), options):
         raise misspelt
@@ -207,11 +205,6 @@ def data_of(who: str, x: Any) -> Any:
     return x if isinstance(x, Node) or foreign(x) else np.asarray(plain(x, who))
 
 
-def in_single(x: Any) -> Any:
-    """float16 as float32, in which losses compute: float16 holds neither their squares nor their sums."""
-    return astype(x, np.float32) if x.dtype is HALF else x
-
-
 def entering(x: Any, name: str, beside: Any) -> Any:
     """A plain array that enters the graph of a loss, under a name by which texts and drawings call it."""
     if isinstance(x, Node):
@@ -237,11 +230,8 @@ def weights_in(who: str, name: str, weights: Any, dtype: Any = float) -> Any:
     if w.dtype != dtype:
         with np.errstate(over="ignore"):
             w = astype(w, dtype)
-    return require(
-        w,
-        lambda w: (w >= 0) & (w < math.inf),
-        lambda v, place: OptionError(f"{who}: {name} must be finite and >= 0 in {dtype}, got {v}{place}"),
-    )
+    text = f"{who}: {name} must be finite and >= 0 in {dtype}, got"
+    return require(w, lambda w: (w >= 0) & (w < math.inf), lambda v, at: OptionError(f"{text} {v}{at}"))
 
 
 class Place(tuple[int, ...]):

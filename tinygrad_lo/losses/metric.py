@@ -13,7 +13,7 @@ from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import check, leave
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import equal, square
-from tinygrad_lo.engine.ops.elementwise import HALF, floats, relu, where
+from tinygrad_lo.engine.ops.elementwise import HALF, floats, in_single, relu, where
 from tinygrad_lo.engine.ops.losses import cosine, direction
 from tinygrad_lo.engine.ops.reductions import norm
 from tinygrad_lo.engine.ops.reductions import sum as total
@@ -27,7 +27,7 @@ from tinygrad_lo.errors import (
     OptionError,
     ShapeError,
 )
-from tinygrad_lo.losses.loss import in_single, inputs_of, loss, require
+from tinygrad_lo.losses.loss import inputs_of, loss, require
 from tinygrad_lo.options import choice, number, public
 
 DISTANCES = ("squared", "euclidean")
@@ -46,10 +46,8 @@ def matrices(who: str, A: Any, B: Any) -> tuple[tuple[Any, ...], bool]:
         if len(x.shape) != 2:
             raise ShapeError(f"{who}: {name} must be rows (n, d), got shape {x.shape}")
     if A.shape[1] != B.shape[1]:
-        raise ShapeError(
-            f"{who}: A {A.shape} vs B {B.shape}; rows of {A.shape[1]} and {B.shape[1]} numbers "
-            f"have no distance, give both one length"
-        )
+        rows = f"rows of {A.shape[1]} and {B.shape[1]} numbers have no distance"
+        raise ShapeError(f"{who}: A {A.shape} vs B {B.shape}; {rows}, give both one length")
     return (in_single(A), in_single(B)), A.dtype is HALF
 
 
@@ -57,22 +55,15 @@ def distance_of(who: str, name: str, distance: Any) -> Any:
     """'squared', 'euclidean' or a function of two inputs."""
     if callable(distance) or distance in DISTANCES:
         return distance
-    raise OptionError(
-        f"{who}: distance must be 'squared', 'euclidean' or a function of two inputs, got {distance!r}"
-    )
+    known = "'squared', 'euclidean' or a function of two inputs"
+    raise OptionError(f"{who}: distance must be {known}, got {distance!r}")
 
 
 @loss(inputs_of("anchor", "positive", "negative", last="features"), margin=MARGIN, distance=distance_of)
 def triplet(
-    anchor: Any,
-    positive: Any,
-    negative: Any,
-    *,
-    margin: float = 1.0,
-    distance: str | Callable[[Any, Any], Any] = "squared",
-    weights: Any = None,
-    reduction: str = "mean",
-) -> Any:
+    anchor: Any, positive: Any, negative: Any, *, margin: float = 1.0,
+    distance: str | Callable[[Any, Any], Any] = "squared", weights: Any = None, reduction: str = "mean",
+) -> Any:  # fmt: skip
     """The ranking loss of three: the positive should be nearer to the anchor, by a margin.
 
     Anchor and positive show the same thing, the negative another. The distance is "squared" (the sum of
@@ -236,9 +227,7 @@ def semi_hard_negatives(
     p = require(
         chosen_from(integers(who, "positives", positives, y.shape, "rows")),
         lambda p: (p >= 0) & (p < len(x)),
-        lambda v, place: IndexingError(
-            f"{who}: positives[{place[0]}] is {v}, but the rows are 0..{len(x) - 1}"
-        ),
+        lambda v, at: IndexingError(f"{who}: positives[{at[0]}] is {v}, but the rows are 0..{len(x) - 1}"),
     )
     p = require(
         p,
@@ -290,11 +279,8 @@ def minable(who: str, embeddings: Any, labels: Any) -> tuple[Array, Array]:
     if x.shape[0] == 0:
         raise ShapeError(f"{who}: no samples: the embeddings have shape {x.shape}")
     y = chosen_from(integers(who, "labels", labels, x.shape[:1], "rows"))
-    x = require(
-        x,
-        np.isfinite,
-        lambda v, place: NonFiniteError(f"{who}: the embeddings hold {v}{place}; distances need numbers"),
-    )
+    text = f"{who}: the embeddings hold {{}}{{}}; distances need numbers"
+    x = require(x, np.isfinite, lambda v, at: NonFiniteError(text.format(v, at)))
     y = check(
         y,
         lambda y: bool((y != y[0]).any()),
@@ -320,11 +306,9 @@ def apart(distance: str | Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
         return norm(a - b, -1)
     assert callable(distance)
     d = distance(a, b)
-    if shape_of(d) != a.shape[:-1]:
-        raise ShapeError(
-            f"triplet: distance returned shape {shape_of(d)} for inputs of shape {a.shape}; "
-            f"expected {a.shape[:-1]}, one number for each row"
-        )
+    if shape_of(d) != (rows := a.shape[:-1]):
+        returned = f"returned shape {shape_of(d)} for inputs of shape {a.shape}"
+        raise ShapeError(f"triplet: distance {returned}; expected {rows}, one number for each row")
     if not isinstance(d, Node) and any(isinstance(x, Node) and x.needs for x in (a, b)):
         raise GraphError(
             f"triplet: distance returned {type(d).__name__} for tensors that require gradients: it left "

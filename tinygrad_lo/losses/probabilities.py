@@ -23,10 +23,9 @@ from tinygrad_lo.losses.loss import Complaint, Place, require
 
 def probabilities(who: str, name: str, p: Any, hint: str = "") -> Any:
     """Every element in [0, 1]; nan is not."""
+    text = f"outside [0, 1]{hint}"
     return require(
-        p,
-        lambda x: (x >= 0) & (x <= 1),
-        lambda v, place: DomainError(f"{who}: {name} {v}{place} outside [0, 1]{hint}"),
+        p, lambda x: (x >= 0) & (x <= 1), lambda v, at: DomainError(f"{who}: {name} {v}{at} {text}")
     )
 
 

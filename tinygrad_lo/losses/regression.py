@@ -12,11 +12,11 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import foreign
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import as_float, log, log1p, relu, sqrt
+from tinygrad_lo.engine.ops.elementwise import as_float, in_single, log, log1p, relu, sqrt
 from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.ops.losses import log_cosh as log_cosh_of
 from tinygrad_lo.errors import DomainError, ShapeError
-from tinygrad_lo.losses.loss import base_of, data_of, in_base, in_single, inputs_of, loss, require
+from tinygrad_lo.losses.loss import base_of, data_of, in_base, inputs_of, loss, require
 from tinygrad_lo.options import flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -63,11 +63,8 @@ def mae(prediction: Any, target: Any, *, weights: Any = None, reduction: str = "
 
 def above_minus_one(who: str, name: str, x: Any, is_float16: bool) -> Any:
     """Where log(1 + x) is finite; nan is not."""
-    return require(
-        x,
-        lambda x: x > -1,
-        lambda v, place: DomainError(f"{who}: log(1 + x) needs x > -1, got {v}{place} of the {name}"),
-    )
+    text = f"{who}: log(1 + x) needs x > -1, got"
+    return require(x, lambda x: x > -1, lambda v, at: DomainError(f"{text} {v}{at} of the {name}"))
 
 
 @loss(inputs_of("prediction", "target", each=above_minus_one), base=base_of)
@@ -157,14 +154,9 @@ def quantile(
 
 @loss(PAIR, full=flag)
 def gaussian_nll(
-    prediction: Any,
-    target: Any,
-    *,
-    variance: Any = 1.0,
-    full: bool = True,
-    weights: Any = None,
+    prediction: Any, target: Any, *, variance: Any = 1.0, full: bool = True, weights: Any = None,
     reduction: str = "mean",
-) -> Any:
+) -> Any:  # fmt: skip
     """The negative log-likelihood of the target under a normal distribution around the prediction.
 
         L_i = ½ z² + log σ + ½ log 2π,  z = (prediction − target) / σ,  σ² = variance
@@ -198,13 +190,9 @@ def gaussian_nll(
 
 def variances(who: str, variance: Any, r: Any) -> Any:
     """One variance for each residual, or one for all; a tensor stays a tensor."""
-    v = data_of(who, variance)
+    v, text = data_of(who, variance), f"{who}: variance must be finite and > 0, got"
     if v.shape not in ((), r.shape):
-        raise ShapeError(
-            f"{who}: variance has shape {v.shape}; expected one number, or the prediction's shape {r.shape}"
-        )
-    return require(
-        as_float(in_single(v), r.dtype),  # a float64 variance must not turn a float32 loss into float64
-        lambda x: (x > 0) & (x < math.inf),
-        lambda v, place: DomainError(f"{who}: variance must be finite and > 0, got {v}{place}"),
-    )
+        expected = f"expected one number, or the prediction's shape {r.shape}"
+        raise ShapeError(f"{who}: variance has shape {v.shape}; {expected}")
+    v = as_float(in_single(v), r.dtype)  # a float64 variance must not turn a float32 loss into float64
+    return require(v, lambda x: (x > 0) & (x < math.inf), lambda v, at: DomainError(f"{text} {v}{at}"))

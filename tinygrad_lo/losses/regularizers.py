@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tinygrad_lo.engine.ops.arithmetic import square
-from tinygrad_lo.engine.ops.elementwise import HALF, as_float
+from tinygrad_lo.engine.ops.elementwise import HALF, as_float, in_single
 from tinygrad_lo.engine.ops.elementwise import abs as absolute
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.errors import OptionError
-from tinygrad_lo.losses.loss import data_of, in_single, loss
+from tinygrad_lo.losses.loss import data_of, loss
 from tinygrad_lo.names import named_values
 from tinygrad_lo.options import flag, number
 

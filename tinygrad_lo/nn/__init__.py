@@ -7,40 +7,15 @@ docstring says nothing else, the result has the shape of x.
 from typing import Any
 
 from tinygrad_lo.nn.activations import (
-    crelu,
-    elu,
-    leaky_relu,
-    log_softmax,
-    prelu,
-    relu,
-    relu6,
-    sigmoid,
-    softmax,
-    softminus,
-    softplus,
-    tanh,
-)
+    crelu, elu, leaky_relu, log_softmax, prelu, relu, relu6, sigmoid, softmax, softminus, softplus, tanh,
+)  # fmt: skip
 from tinygrad_lo.nn.base import Module
 from tinygrad_lo.nn.convolutional import AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, MaxPool2d
 from tinygrad_lo.nn.functional import avg_pool2d, batch_norm, conv2d, dropout, max_pool2d
 from tinygrad_lo.nn.modules import (
-    ELU,
-    CReLU,
-    Dropout,
-    Flatten,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    PReLU,
-    ReLU,
-    ReLU6,
-    Sequential,
-    Sigmoid,
-    Softmax,
-    Softminus,
-    Softplus,
-    Tanh,
-)
+    ELU, CReLU, Dropout, Flatten, LeakyReLU, Linear, LogSoftmax, PReLU, ReLU, ReLU6, Sequential, Sigmoid,
+    Softmax, Softminus, Softplus, Tanh,
+)  # fmt: skip
 from tinygrad_lo.options import missing
 
 __all__ = [

@@ -282,9 +282,7 @@ def naming(begin: Callable[..., None]) -> Callable[..., None]:
     return init
 
 
-NAMED_LEVELS = (
-    8  # named at once; what lies deeper gets its full name when asked: all at once would be quadratic
-)
+NAMED_LEVELS = 8  # named at once; what lies deeper when it is asked: all at once would be quadratic
 
 
 def dotted(path: Route) -> str:

@@ -70,16 +70,9 @@ random_mask = Op("random_mask", draw_mask, (), "mask", "mask", "0 with probabili
 
 @layer
 def batch_norm(
-    x: Any,
-    weight: Any = None,
-    bias: Any = None,
-    *,
-    running_mean: Any = None,
-    running_var: Any = None,
-    training: bool = True,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Any:
+    x: Any, weight: Any = None, bias: Any = None, *, running_mean: Any = None, running_var: Any = None,
+    training: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Any:  # fmt: skip
     """Each channel shifted and scaled to mean 0 and variance 1, then to a learned mean and scale.
 
     In training the statistics are the batch's own, and gradients flow through them. The running ones,
@@ -178,18 +171,15 @@ def running_of(who: str, average: Any, variance: Any, channels: int, training: b
         if training and not value.flags.writeable:
             raise DTypeError(f"{who}: {name} is read-only, but training updates it in place; pass a copy")
     if not training and (variance < 0).any():
-        raise DomainError(
-            f"{who}: running_var[{int(np.argmax(variance < 0))}] is {variance.min():g}; a variance is >= 0"
-        )
+        place = int(np.argmax(variance < 0))
+        raise DomainError(f"{who}: running_var[{place}] is {variance.min():g}; a variance is >= 0")
     return average, variance
 
 
 def must_have_shape(who: str, name: str, value: Any, shape: tuple[int, ...]) -> None:
     """Raise unless there is one number for each channel or filter."""
     if shape_of(value) != shape:
-        raise ShapeError(
-            f"{who}: {name} must have shape {shape}, one for each channel, got {shape_of(value)}"
-        )
+        raise ShapeError(f"{who}: {name} must have shape {shape}, one a channel, got {shape_of(value)}")
 
 
 @layer
@@ -247,9 +237,9 @@ def conv2d(
     out = matmul(rows, columns)
     if bias is not None:
         out = add(out, reshape(bias, (filters, 1)))
-    return reshape(
-        out if apart else transpose(reshape(out, (filters, n, oh * ow)), (1, 0, 2)), (n, filters, oh, ow)
-    )
+    if not apart:
+        out = transpose(reshape(out, (filters, n, oh * ow)), (1, 0, 2))
+    return reshape(out, (n, filters, oh, ow))
 
 
 @layer
@@ -299,10 +289,8 @@ def pooled(who: str, x: Any, size: Any, stride: Any, padding: Any, outside: floa
     border = border_of(who, padding, window, steps, (1, 1))
     for (p, _), k in zip(border, window, strict=True):
         if 2 * p > k:
-            raise OptionError(
-                f"{who}: padding {p} is more than half of the window's size {k}; "
-                f"windows of nothing but padding have no value"
-            )
+            why = "windows of nothing but padding have no value"
+            raise OptionError(f"{who}: padding {p} is more than half of the window's size {k}; {why}")
     must_fit(who, (height, width), window, border, (1, 1))
     patches = windows(with_border(x, border, outside), window, steps)
     # Copied so that the cells are one first axis: NumPy reduces that five times as fast as the two last.
@@ -315,9 +303,7 @@ def images(who: str, x: Any, channels: int = 0) -> tuple[int, ...]:
     if len(shape) != 4:
         raise ShapeError(f"{who}: x must be (N, C, H, W), got shape {shape}{as_images(shape, channels)}")
     if foreign(x.value if isinstance(x, Node) else x):
-        raise UnsupportedError(
-            f"{who}: windows need a NumPy array; map the function over the lazy array's blocks"
-        )
+        raise UnsupportedError(f"{who}: windows need a NumPy array; map it over the lazy array's blocks")
     return shape
 
 
@@ -356,10 +342,8 @@ def height_and_width(who: str, name: str, value: Any, at_least: int, other: str 
     """An option for height and width: one int for both, or two."""
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2 or not all(is_whole(n) and n >= at_least for n in both):
-        raise OptionError(
-            f"{who}: {name} must be an int >= {at_least}, or two of them (height, width){other}, "
-            f"got {value!r}"
-        )
+        wanted = f"an int >= {at_least}, or two of them (height, width){other}"
+        raise OptionError(f"{who}: {name} must be {wanted}, got {value!r}")
     return int(both[0]), int(both[1])
 
 
@@ -374,10 +358,8 @@ def must_fit(who: str, image: Pair, size: Pair, border: tuple[Pair, Pair], dilat
     """Raise unless a window has at least one place in the padded image."""
     if min(size) < 1:
         raise ShapeError(f"{who}: the window has size {size[0]}×{size[1]}; it needs at least one cell")
-    places = [
-        positions(n + sum(b), k, 1, d) for n, k, b, d in zip(image, size, border, dilation, strict=True)
-    ]
-    if min(places) < 1:
+    axes = zip(image, size, border, dilation, strict=True)
+    if min(positions(n + sum(b), k, 1, d) for n, k, b, d in axes) < 1:
         height, width = (d * (k - 1) + 1 for k, d in zip(size, dilation, strict=True))
         spread = f" (with dilation {dilation}: {height}×{width})" if dilation != (1, 1) else ""
         padding = f" with padding {tuple(before for before, _ in border)}" if border != NO_BORDER else ""

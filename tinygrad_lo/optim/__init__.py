@@ -11,16 +11,8 @@ from tinygrad_lo.optim.groups import parameter_groups, split_decay
 from tinygrad_lo.optim.minimizers import minimize
 from tinygrad_lo.optim.plateau import ReduceOnPlateau
 from tinygrad_lo.optim.schedules import (
-    CosineLR,
-    ExponentialLR,
-    InverseLR,
-    LambdaLR,
-    MultiStepLR,
-    OneCycleLR,
-    SequentialLR,
-    StepLR,
-    WarmupLR,
-)
+    CosineLR, ExponentialLR, InverseLR, LambdaLR, MultiStepLR, OneCycleLR, SequentialLR, StepLR, WarmupLR,
+)  # fmt: skip
 from tinygrad_lo.optim.search import random_search
 from tinygrad_lo.options import missing
 

@@ -38,15 +38,9 @@ class Adam(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float = 0.001,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        amsgrad: bool = False,
-    ) -> None:
+        self, params: Any, lr: float = 0.001, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0, amsgrad: bool = False,
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
@@ -112,15 +106,9 @@ class AdamW(Adam):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float = 0.001,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.01,
-        amsgrad: bool = False,
-    ) -> None:
+        self, params: Any, lr: float = 0.001, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.01, amsgrad: bool = False,
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
 
@@ -147,15 +135,9 @@ class NAdam(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float = 0.002,
-        *,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-        momentum_decay: float = 0.004,
-    ) -> None:
+        self, params: Any, lr: float = 0.002, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+        weight_decay: float = 0.0, momentum_decay: float = 0.004,
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:

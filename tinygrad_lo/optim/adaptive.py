@@ -53,14 +53,9 @@ class Adagrad(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float = 0.01,
-        *,
-        eps: float = 1e-8,
-        eps_inside_sqrt: bool = True,
+        self, params: Any, lr: float = 0.01, *, eps: float = 1e-8, eps_inside_sqrt: bool = True,
         weight_decay: float = 0.0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:
@@ -104,17 +99,10 @@ class RMSprop(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float = 0.01,
-        *,
-        decay: float = 0.9,
-        eps: float = 1e-8,
-        eps_inside_sqrt: bool = False,
-        momentum: float = 0.0,
-        centered: bool = False,
+        self, params: Any, lr: float = 0.01, *, decay: float = 0.9, eps: float = 1e-8,
+        eps_inside_sqrt: bool = False, momentum: float = 0.0, centered: bool = False,
         weight_decay: float = 0.0,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     def rule(self, w: Array, g: Array, state: dict[str, Any], group: ParamGroup) -> Array:

@@ -100,10 +100,8 @@ class Average:
                 ]
         # Not reached when the block raised: its own exception says more.
         if changed:
-            raise GraphError(
-                f"Average: {', '.join(map(repr, changed))} changed inside applied(); the change is lost. "
-                f"Train outside the block"
-            )
+            what = f"{', '.join(map(repr, changed))} changed inside applied()"
+            raise GraphError(f"Average: {what}; the change is lost. Train outside the block")
 
     def state_dict(self) -> dict[str, Any]:
         """The averages, as copies, with alpha and the number of updates."""
@@ -121,9 +119,8 @@ class Average:
             if wrong := differences(("class", "alpha", "updates", "values"), state):
                 raise OptionError(f"Average: the state: {wrong}")
             if state["alpha"] != self.alpha:
-                raise OptionError(
-                    f"Average: the state was saved with alpha={state['alpha']!r}, this one has {self.alpha!r}"
-                )
+                saved = f"the state was saved with alpha={state['alpha']!r}"
+                raise OptionError(f"Average: {saved}, this one has {self.alpha!r}")
             updates = whole("Average", "updates", state["updates"], 0)
             averages = self._examined(state["values"])
         self._averages, self.updates = averages, updates

@@ -15,6 +15,8 @@ from tinygrad_lo.errors import NonFiniteError, OptionError
 from tinygrad_lo.names import named_leaves
 from tinygrad_lo.options import number, public
 
+UNCLIPPED = "nothing was clipped; lo.anomaly() around the forward and backward pass names the op"
+
 
 def with_gradients(who: str, params: Any) -> list[tuple[str, Any]]:
     """(quoted name, parameter) of those that have a gradient and are not frozen.
@@ -89,15 +91,11 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
     norms = [norm_of(p.arrived) for _, p in live]
     for (name, _), norm in zip(live, norms, strict=True):
         if not math.isfinite(norm):
-            raise NonFiniteError(
-                f"{who}: norm of {name} is {norm}, nothing was clipped; "
-                f"lo.anomaly() around the forward and backward pass names the op"
-            )
+            raise NonFiniteError(f"{who}: norm of {name} is {norm}, {UNCLIPPED}")
     total = math.hypot(*norms)  # scales by itself
     if total == math.inf:
-        raise NonFiniteError(
-            f"{who}: the norm of all {len(live)} gradients together is inf, nothing was clipped"
-        )
+        all_of_them = f"the norm of all {len(live)} gradients together"
+        raise NonFiniteError(f"{who}: {all_of_them} is inf, nothing was clipped")
     if total > bound:
         factor = bound / total
         for _, p in live:
@@ -129,10 +127,7 @@ def clip_grad_value(params: Any, limit: float) -> None:
     live = with_gradients(who, params)
     for name, p in live:
         if kind := not_finite(p.arrived):
-            raise NonFiniteError(
-                f"{who}: grad of {name} has {kind}, nothing was clipped; "
-                f"lo.anomaly() around the forward and backward pass names the op"
-            )
+            raise NonFiniteError(f"{who}: grad of {name} has {kind}, {UNCLIPPED}")
     for _, p in live:
         # A limit beyond the dtype's range would overflow in the comparison.
         largest = min(bound, float(np.finfo(p.arrived.dtype).max))

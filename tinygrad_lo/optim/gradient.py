@@ -65,31 +65,21 @@ class SGD(Optimizer):
 
     @public
     def __init__(
-        self,
-        params: Any,
-        lr: float,
-        *,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        nesterov: bool = False,
-        weight_decay: float = 0.0,
-        lr_in_velocity: bool = True,
-        l1: float = 0.0,
-    ) -> None:
+        self, params: Any, lr: float, *, momentum: float = 0.0, dampening: float = 0.0,
+        nesterov: bool = False, weight_decay: float = 0.0, lr_in_velocity: bool = True, l1: float = 0.0,
+    ) -> None:  # fmt: skip
         self._begin(locals())
 
     @staticmethod
     def conflict(options: Mapping[str, Any], /) -> str | None:
         """Nesterov's form has no meaning without momentum, or with dampening; L1 another one with it."""
-        if options["nesterov"] and (options["momentum"] == 0 or options["dampening"] != 0):
+        momentum, dampening = options["momentum"], options["dampening"]
+        if options["nesterov"] and (momentum == 0 or dampening != 0):
+            return f"nesterov needs momentum > 0 and dampening 0, got {momentum=}, {dampening=}"
+        if options["l1"] and momentum:
             return (
-                f"nesterov needs momentum > 0 and dampening 0, got "
-                f"momentum={options['momentum']}, dampening={options['dampening']}"
-            )
-        if options["l1"] and options["momentum"]:
-            return (
-                f"l1 needs momentum 0, got momentum={options['momentum']}: as a velocity adds up gradients, "
-                f"the soft threshold would count for 1 − momentum of what it says"
+                f"l1 needs momentum 0, got {momentum=}: as a velocity adds up gradients, the soft threshold "
+                f"would count for 1 − momentum of what it says"
             )
         return None
 

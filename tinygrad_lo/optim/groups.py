@@ -14,10 +14,9 @@ from tinygrad_lo.errors import OptionError
 from tinygrad_lo.names import first_of, named_leaves
 from tinygrad_lo.options import OptionReader, flag, guess, is_finite, number, pair, public, unknown, whole
 
+NOT_NEGATIVE = ("lr", "weight_decay", "dampening", "momentum_decay", "l1")
 READERS: dict[str, OptionReader] = {
-    **dict.fromkeys(
-        ("lr", "weight_decay", "dampening", "momentum_decay", "l1"), partial(number, at_least=0.0)
-    ),
+    **dict.fromkeys(NOT_NEGATIVE, partial(number, at_least=0.0)),
     **dict.fromkeys(("momentum", "decay", "rho"), partial(number, at_least=0.0, below=1.0)),
     "betas": partial(pair, at_least=0.0, below=1.0),
     "eps": partial(number, above=0.0),  # without it, a gradient of 0 would be divided by 0
@@ -116,9 +115,8 @@ def params_of(who: str, group: Any) -> list[tuple[str | None, Any]]:
     pairs = named_leaves(who, group["params"])
     for i, (name, p) in enumerate(pairs):
         if not p.needs and not isinstance(p, Parameter):  # a frozen Parameter waits for its thaw
-            raise OptionError(
-                f"{who}: entry {i}, {quoted(p, 'a parameter')}, does not require grad; use lo.Parameter"
-            )
+            which = f"entry {i}, {quoted(p, 'a parameter')},"
+            raise OptionError(f"{who}: {which} does not require grad; use lo.Parameter")
         if name is not None and name_of(p) is None:
             named(p, name)
     return pairs
@@ -148,9 +146,8 @@ def parameter_groups(model: Any, patterns: Mapping[str, Mapping[str, Any]]) -> l
     """
     who = "parameter_groups"
     if not isinstance(patterns, Mapping) or not all(isinstance(x, Mapping) for x in patterns.values()):
-        raise OptionError(
-            f'{who}: patterns is a dict such as {{"*.bias": {{"weight_decay": 0.0}}}}, got {patterns!r}'
-        )
+        such = '{"*.bias": {"weight_decay": 0.0}}'
+        raise OptionError(f"{who}: patterns is a dict such as {such}, got {patterns!r}")
     pairs = params_of(who, {"params": model})
     names = [str(i) if name is None else name for i, (name, _) in enumerate(pairs)]
     for pattern, chosen in patterns.items():

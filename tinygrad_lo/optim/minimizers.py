@@ -164,9 +164,8 @@ def minimize(
     products = problem.curvature if method in CURVED else None
     try:
         with untouched(leaves):
-            found = optimize.minimize(
-                problem, problem.at, method=method, jac=True, hessp=products, tol=tolerance, options=limits
-            )
+            settings = {"method": method, "hessp": products, "tol": tolerance, "options": limits}
+            found = optimize.minimize(problem, problem.at, jac=True, **settings)
             loss = problem.lowest
             if any(x.dtype != float64 for x in problem.before):  # rounded, the loss is another one
                 problem.put(problem.best)

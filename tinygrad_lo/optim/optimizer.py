@@ -31,6 +31,7 @@ EAGER = {ndarray, np.float64, np.float32, np.float16, np.longdouble}  # gradient
 ARRAYS = {ndarray}
 SIZE, SPENT = operator.attrgetter("size"), operator.attrgetter("spent")
 FEW_ELEMENTS = 2**14  # elements that are quicker asked together, and cost no memory that counts
+Span = tuple[ParamGroup, int, int]  # a group, where its parameters begin among all, and where they end
 
 
 class LastSet(NamedTuple):
@@ -74,9 +75,8 @@ class Optimizer:
             defaults = {name: option.default for name, option in options.items()}
             _, shared, raises = cleandoc(Optimizer.__doc__ or "").split("\n\n")
             rule = f"{rule_in_words(cls, defaults)}\n\n{shared}\n"
-            cls.__doc__ = completed(
-                cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule), raises, cls.options
-            )
+            text = cleandoc(cls.__doc__ or "").replace("    {rule}\n", rule)
+            cls.__doc__ = completed(text, raises, cls.options)
 
     def _begin(self, arguments: dict[str, Any]) -> None:
         """Take over the arguments of `__init__`."""
@@ -190,9 +190,7 @@ class Optimizer:
         self._apply(live, grads, spans, apart=kinds == ARRAYS)
         return result
 
-    def _apply(
-        self, live: list[Any], grads: list[Array], spans: list[tuple[ParamGroup, int, int]], *, apart: bool
-    ) -> None:
+    def _apply(self, live: list[Any], grads: list[Array], spans: list[Span], *, apart: bool) -> None:
         """Step these parameters, in packs where that is quicker: not `apart`, or if something is kept."""
         jobs, arrays = None, grads
         if not apart or True in [self.keeps(group) for group, _, _ in spans]:
@@ -206,7 +204,7 @@ class Optimizer:
         for group, start, end in spans:
             self.update(live[start:end], grads[start:end], group)
 
-    def jobs(self, live: list[Any], spans: list[tuple[ParamGroup, int, int]], *, flat: bool = False) -> Jobs:
+    def jobs(self, live: list[Any], spans: list[Span], *, flat: bool = False) -> Jobs:
         """What a step does with these parameters; the same as last time, if nothing has changed.
 
         `flat` says that gradients come as one array: then packing costs nothing.

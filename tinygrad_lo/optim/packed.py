@@ -104,9 +104,7 @@ def cut_of(part: slice, shape: tuple[int, ...]) -> tuple[slice | int, tuple[int,
 class Jobs:
     """What a step does with the parameters that have a gradient: a rule once for a pack, or once for each."""
 
-    def __init__(
-        self, live: list[Any], owners: list[tuple[Any, int, int]], kept: Kept, opt: Any, flat: bool
-    ) -> None:
+    def __init__(self, live: list[Any], owners: list[Any], kept: Kept, opt: Any, flat: bool) -> None:
         self.live, self.flat = live, flat
         self.owners = [(group, opt.keeps(group), start, end) for group, start, end in owners]
         self.packs: list[tuple[Pack, list[int], Any]] = []  # each with its places in `live`, and its group
@@ -129,11 +127,8 @@ class Jobs:
     def fits(self, live: list[Any], opt: Any, flat: bool) -> bool:
         """Whether these are the parameters, and their groups' rules still keep what they kept."""
         same = live is self.live or (len(live) == len(self.live) and all(map(is_, live, self.live)))
-        return (
-            same
-            and flat is self.flat
-            and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
-        )
+        same = same and flat is self.flat
+        return same and all(opt.keeps(group) == keeps for group, keeps, _, _ in self.owners)
 
     def gathered(self, grads: list[Array]) -> list[Array]:
         """The gradients as the rules take them: of each pack as one array, then of those that go alone."""
@@ -161,9 +156,7 @@ class Jobs:
         return all(pack.holds() for pack, _, _ in self.packs)
 
 
-def divided(
-    live: list[Any], places: list[int], kept: Kept, *, arrays: bool
-) -> tuple[list[list[int]], list[int]]:
+def divided(live: list[Any], places: list[int], kept: Kept, *, arrays: bool) -> tuple[Any, list[int]]:
     """The places of parameters that go together, and of those that go alone: large ones, or all arrays."""
     together: dict[Any, list[int]] = {}
     for i in places:

@@ -49,10 +49,8 @@ class ReduceOnPlateau(Schedule):
     ) -> None:  # fmt: skip
         who = "ReduceOnPlateau"
         self.factor = number(who, "factor", factor, above=0.0, below=1.0)
-        self.patience, self.cooldown = (
-            whole(who, "patience", patience, 0),
-            whole(who, "cooldown", cooldown, 0),
-        )
+        self.patience = whole(who, "patience", patience, 0)
+        self.cooldown = whole(who, "cooldown", cooldown, 0)
         self.threshold = number(who, "threshold", threshold, at_least=0.0, at_most=1.0)
         self.minimum = number(who, "minimum", minimum, at_least=0.0)
         self.mode = choice(who, "mode", mode, ("min", "max"))
@@ -87,9 +85,7 @@ class ReduceOnPlateau(Schedule):
         """
         value = loss_as_float("ReduceOnPlateau", loss)
         if not math.isfinite(value):
-            raise NonFiniteError(
-                f"ReduceOnPlateau: the loss of step {self.t} is {value}; nothing was changed"
-            )
+            raise NonFiniteError(f"{self}: the loss of step {self.t} is {value}; nothing was changed")
         self._refuse_foreign_rates()
         self.bad += 1
         if self.is_better(value):
@@ -106,7 +102,6 @@ class ReduceOnPlateau(Schedule):
 
     def read_state(self, state: dict[str, Any]) -> None:
         super().read_state(state)
-        self.bad, self.cuts, self.waits = (
-            whole(str(self), name, state[name], 0) for name in ("bad", "cuts", "waits")
-        )
+        counts = (whole(str(self), name, state[name], 0) for name in ("bad", "cuts", "waits"))
+        self.bad, self.cuts, self.waits = counts
         self.best = None if state["best"] is None else number(str(self), "best", state["best"])

@@ -45,10 +45,9 @@ def params_by_name(opt: Any) -> dict[str, Node]:
 def state_of(opt: Any) -> dict[str, Any]:
     """An optimizer's `state_dict()`."""
     names = {p: name for name, p in params_by_name(opt).items()}
-    groups = [
-        {"names": [names[p] for p in group["params"]], **{k: group[k] for k in opt.options}}
-        for group in opt.param_groups
-    ]
+    groups = [{"names": [names[p] for p in group["params"]]} for group in opt.param_groups]
+    for saved, group in zip(groups, opt.param_groups, strict=True):
+        saved |= {k: group[k] for k in opt.options}
     state = {
         name: {k: np.array(x) if isinstance(x, (ndarray, np.generic)) else x for k, x in slots.items()}
         for p, name in names.items()
@@ -66,10 +65,8 @@ def matched(opt: Any, saved: dict[str, Any]) -> tuple[list[dict[str, Any]], dict
     options = [saved_options(opt, group, partner, saved["groups"]) for group in opt.param_groups]
     if wrong := differences([], [name for name in saved["state"] if name not in saved_names]):
         raise OptionError(f"{opt}: the state has {wrong}")
-    states = {
-        p: slots_of(opt, p, name, slots) for p, name in partner.items() if (slots := saved["state"].get(name))
-    }
-    return options, states
+    pairs = [(p, name) for p, name in partner.items() if saved["state"].get(name)]
+    return options, {p: slots_of(opt, p, name, saved["state"][name]) for p, name in pairs}
 
 
 def partners(opt: Any, saved_names: list[str]) -> dict[Any, str]:

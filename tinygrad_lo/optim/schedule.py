@@ -26,9 +26,8 @@ def loss_as_float(who: str, loss: Any) -> float:
     if value.dtype.kind not in "fiu":
         raise DTypeError(f"{who}: the loss must be a number, got {loss!r}")
     if value.size != 1:
-        raise ShapeError(
-            f"{who}: the loss must be one number, got shape {value.shape}; reduce it, e.g. loss.mean()"
-        )
+        cure = "reduce it, e.g. loss.mean()"
+        raise ShapeError(f"{who}: the loss must be one number, got shape {value.shape}; {cure}")
     return float(value.item())
 
 
@@ -187,20 +186,16 @@ class Schedule:
             raise OptionError(f"{who}: the state: {wrong}")
         for name, mine in self.options().items():
             if state[name] != mine:
-                raise OptionError(
-                    f"{who}: the state was saved with {name}={state[name]!r}, but this schedule has "
-                    f"{name}={mine!r}"
-                )
+                saved = f"the state was saved with {name}={state[name]!r}"
+                raise OptionError(f"{who}: {saved}, but this schedule has {name}={mine!r}")
         initial, joined = state["initial"], state["joined"]
         if not isinstance(initial, list) or not isinstance(joined, list):
             raise OptionError(f"{who}: initial and joined must be lists, got {initial!r} and {joined!r}")
         self.t = whole(who, "t", state["t"], 0)
         self.initial = [number(who, f"initial[{i}]", lr, at_least=0.0) for i, lr in enumerate(initial)]
         self.joined = [pair(who, f"joined[{i}]", rates, at_least=0.0) for i, rates in enumerate(joined)]
-        if len(initial) + len(joined) != groups:
-            raise OptionError(
-                f"{who}: the state has {len(initial) + len(joined)} groups, the optimizer {groups}"
-            )
+        if (count := len(initial) + len(joined)) != groups:
+            raise OptionError(f"{who}: the state has {count} groups, the optimizer {groups}")
         self._check_initial()
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -271,10 +271,8 @@ class LambdaLR(Schedule):
         super().__init__(opt)
 
     def _check_initial(self) -> None:
-        if not callable(self.factor) and len(self.factors) != len(self.initial):
-            raise OptionError(
-                f"LambdaLR: {len(self.factors)} factors for {len(self.initial)} groups; give one for all"
-            )
+        if not callable(self.factor) and len(self.factors) != (groups := len(self.initial)):
+            raise OptionError(f"{self}: {len(self.factors)} factors for {groups} groups; give one for all")
 
     def lr(self, t: int, i: int) -> float:
         factor: Any = self.factors[i % len(self.factors)]

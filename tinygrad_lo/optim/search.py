@@ -34,12 +34,9 @@ class SearchResult:
 
 @public
 def random_search(
-    loss_of: Callable[[Any], Any],
-    sample: Callable[[np.random.Generator], Any],
-    steps: int,
-    *,
+    loss_of: Callable[[Any], Any], sample: Callable[[np.random.Generator], Any], steps: int, *,
     rng: Any = None,
-) -> SearchResult:
+) -> SearchResult:  # fmt: skip
     """Try `steps` random candidates and keep the best: strategy number one, a very bad idea.
 
     `sample(rng)` draws a candidate with the generator it is given, `loss_of(candidate)` is its loss, a

@@ -25,6 +25,8 @@ from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.text import identifier, section
 from tinygrad_lo.program.value import Value
 
+Mark = tuple[int, int]  # births: of the first backward node, and of its forward node
+
 
 class Program:
     """The statements that compute a loss and its gradients, in order.
@@ -119,7 +121,7 @@ class Program:
         """Run the rules on tensors, newest node first, and write down what they do."""
         names = {row.birth: row.name for row in forward if row.name is not None}
         inputs = {row.birth: row.inputs for row in forward}
-        marks: list[tuple[int, int]] = []  # (birth of the first backward node, its forward node)
+        marks: list[Mark] = []
         sent: dict[tuple[int, int], Any] = {}
 
         def work(node: Node, g: Any) -> Iterable[Part]:
@@ -138,7 +140,7 @@ class Program:
         self.gradients = [(leaves[birth], self.value_of(grads[birth])) for birth in sorted(grads)[::-1]]
 
     def _add_backward(
-        self, grads: dict[int, Any], marks: list[tuple[int, int]], names: dict[int, str], sent: dict[Any, Any]
+        self, grads: dict[int, Any], marks: list[Mark], names: dict[int, str], sent: dict[Any, Any]
     ) -> None:
         """Write down what gradients were computed by, in the scopes of their forward nodes."""
         rows = [
@@ -263,11 +265,10 @@ def like(g: Any, leaf: Node) -> Any:
     return g if g.dtype == dtype else g.astype(dtype)
 
 
-def owners(births: list[int], marks: list[tuple[int, int]]) -> list[int]:
+def owners(births: list[int], marks: list[Mark]) -> list[int]:
     """For the birth of each node, that of the forward node whose rule made it; 0 where none did.
 
-    A mark is (birth, forward node). Births count down: what is born after a mark, and before the next one,
-    belongs to the mark's forward node. Nodes and marks come oldest first.
+    Births count down: what is born after a mark, and before the next one, belongs to it. Oldest come first.
     """
     began = [-birth for birth, _ in marks]  # they count up
     owner = [0, *(node for _, node in marks)]

@@ -12,17 +12,8 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.arithmetic import (
-    add,
-    divide,
-    multiply,
-    negative,
-    power,
-    reciprocal,
-    square,
-    subtract,
-)
-from tinygrad_lo.engine.ops.elementwise import astype, exp, log, sqrt
+from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, subtract
+from tinygrad_lo.engine.ops.elementwise import astype
 from tinygrad_lo.engine.ops.indexing import put
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import broadcast_to, reshape, transpose
@@ -33,16 +24,14 @@ Rewrite = Callable[[Value], Simpler]
 ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATIVE = map(record, (add, subtract, multiply, divide, negative))
 ASTYPE, BROADCAST_TO, PUT, RESHAPE, TRANSPOSE = map(record, (astype, broadcast_to, put, reshape, transpose))
 FULL = TABLE["full"]
-# Of numbers alone, their result is written.
-FOLDED = {ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATIVE, ASTYPE}
-FOLDED |= set(map(record, (power, square, reciprocal, sqrt, exp, log)))
 REWRITES: dict[Op, Rewrite] = {}
 rewrite = named_after_op(REWRITES)
 
 
 def simplified(line: Value, data: Any) -> Simpler:
     """An older value that is the same as this line, a simpler statement, or None."""
-    if line.op in FOLDED and all(map(is_number, line.args[: line.op.arity])):
+    folds = line.op is ASTYPE or (line.op.elementwise and line.op.differentiable)
+    if folds and all(map(is_number, line.args[: line.op.arity])):  # of numbers alone, the result is written
         return number_value(data)
     found = REWRITES[line.op](line) if line.op in REWRITES else None
     if found is None and line.op in (ADD, SUBTRACT, MULTIPLY, DIVIDE):

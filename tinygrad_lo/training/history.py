@@ -49,10 +49,8 @@ class History:
 
     def __getitem__(self, name: str) -> list[float]:
         if name not in self.columns:
-            raise OptionError(
-                f"history has no {name!r}, but {', '.join(map(repr, self.columns))}"
-                f"{guess(name, self.columns)}"
-            )
+            there = ", ".join(map(repr, self.columns))
+            raise OptionError(f"history has no {name!r}, but {there}{guess(name, self.columns)}")
         return self.columns[name]
 
     def add(self, figures: dict[str, float]) -> None:
@@ -124,9 +122,7 @@ def panels_of(count: int) -> tuple[Any, list[Any]]:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UnsupportedError(
-            "plots need matplotlib, which is not installed: pip install matplotlib"
-        ) from error
+        raise UnsupportedError("plots need matplotlib: pip install matplotlib") from error
     across = min(count, ACROSS)
     down = -(-count // across)
     figure = Figure(figsize=(4 * across, 3 * down), layout="constrained")
@@ -191,10 +187,8 @@ class EarlyStop:
             self.weights = Weights(model, params)
         enough = self.bad > self.patience
         if enough:
-            history.stopped = (
-                f"stopped after epoch {history.epochs}: {self.figure} was best in epoch {self.best_epoch}, "
-                f"{self.best:.4g}"
-            )
+            best = f"{self.figure} was best in epoch {self.best_epoch}, {self.best:.4g}"
+            history.stopped = f"stopped after epoch {history.epochs}: {best}"
         return enough
 
     def put_back(self, history: History) -> None:

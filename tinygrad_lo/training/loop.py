@@ -36,23 +36,12 @@ NOT_COMPILED = (GraphError, OptionError, StaleError, UnsupportedError)  # how a 
 
 @public
 def fit(
-    model: Any,
-    loss: Callable[[Any, Any], Any],
-    data: tuple[Any, Any],
-    *,
-    optimizer: Any,
-    epochs: int,
-    batch_size: int | None = 32,
-    validation: tuple[Any, Any] | None = None,
-    metrics: dict[str, Callable[[Any, Any], Any]] | None = None,
-    penalty: Callable[..., Any] | None = None,
-    schedule: Any = None,
-    clip_norm: float | None = None,
-    stop: EarlyStop | None = None,
-    compiled: bool | str = "auto",
-    progress: bool | str = "auto",
-    rng: Any = None,
-) -> History:
+    model: Any, loss: Callable[[Any, Any], Any], data: tuple[Any, Any], *, optimizer: Any, epochs: int,
+    batch_size: int | None = 32, validation: tuple[Any, Any] | None = None,
+    metrics: dict[str, Callable[[Any, Any], Any]] | None = None, penalty: Callable[..., Any] | None = None,
+    schedule: Any = None, clip_norm: float | None = None, stop: EarlyStop | None = None,
+    compiled: bool | str = "auto", progress: bool | str = "auto", rng: Any = None,
+) -> History:  # fmt: skip
     """Train a model: epochs of shuffled mini-batches, each a whole step of the optimizer.
 
         for each epoch, for each batch (X, y) of shuffled rows:
@@ -118,9 +107,7 @@ class TrainingStep:
         why: True while it is compiled, or why it is not.
     """
 
-    def __init__(
-        self, task: Task, optimizer: Optimizer, clip_norm: float | None, compiled: bool | str
-    ) -> None:
+    def __init__(self, task: Task, optimizer: Optimizer, clip_norm: Any, compiled: bool | str) -> None:
         self.task, self.optimizer, self.clip_norm = task, optimizer, clip_norm
         self.must = compiled is True
         self.why: bool | str = compiled is not False or "compiled=False"
@@ -253,9 +240,8 @@ class Run:
             target, prediction, _ = predicted(self.task, self.table.columns)
             figures |= {name: measure_of(metric, prediction, target) for name, metric in self.metrics.items()}
         if self.validation is not None:
-            target, prediction, loss = predicted(
-                self.task, self.validation.columns, loss_only=not self.metrics
-            )
+            columns = self.validation.columns
+            target, prediction, loss = predicted(self.task, columns, loss_only=not self.metrics)
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
                 figures[f"validation {name}"] = measure_of(metric, prediction, target)
@@ -266,19 +252,16 @@ class Run:
         for sentence in sentences:
             if sentence not in self.history.warnings:
                 self.history.warnings.append(sentence)
-                frame = user_frame()
-                warnings.warn_explicit(
-                    f"fit: {sentence}", UserWarning, frame.f_code.co_filename, frame.f_lineno
-                )
+                frame, text = user_frame(), f"fit: {sentence}"
+                warnings.warn_explicit(text, UserWarning, frame.f_code.co_filename, frame.f_lineno)
 
 
 def as_timed(schedule: Any) -> tuple[Schedule | None, str]:
     """A schedule, and whether it steps every epoch or every step."""
     schedule, every = schedule if isinstance(schedule, tuple) and len(schedule) == 2 else (schedule, "epoch")
     if schedule is not None and not isinstance(schedule, Schedule):
-        raise OptionError(
-            f'fit: schedule must be one of lo.optim, or (schedule, "step"), got {type(schedule).__name__}'
-        )
+        got = type(schedule).__name__
+        raise OptionError(f'fit: schedule must be one of lo.optim, or (schedule, "step"), got {got}')
     every = choice("fit", "schedule's second part", every, ("epoch", "step"))
     if every == "step" and isinstance(schedule, ReduceOnPlateau):
         raise OptionError("fit: ReduceOnPlateau watches the loss of epochs; pass it alone")

@@ -40,10 +40,8 @@ def accuracy(scores: Any, labels: Any, *, threshold: float = 0.0) -> float:
     if truth.shape == (*picked.shape, 1):
         truth = truth[..., 0]
     if truth.shape != picked.shape:
-        raise ShapeError(
-            f"accuracy: scores have shape {np.shape(as_arrays(scores))}, which needs labels of shape "
-            f"{picked.shape}, got {truth.shape}"
-        )
+        needs = f"scores have shape {np.shape(as_arrays(scores))}, which needs labels of shape {picked.shape}"
+        raise ShapeError(f"accuracy: {needs}, got {truth.shape}")
     if not np.array_equal(truth, np.round(truth)):
         raise OptionError(f"accuracy: labels must be whole numbers, got {truth.ravel()[:5].tolist()}")
     if picked.dtype == bool and truth.size and truth.min() < 0:
@@ -57,11 +55,8 @@ def picks(scores: Array, threshold: float) -> Array:
         return scores.argmax(axis=-1)
     single = scores[..., 0] if scores.ndim > 1 else scores
     if threshold == 0.0 and single.size and (single > 0).all() and (single < 1).all():
-        warnings.warn(
-            f"accuracy: all {single.size} scores lie between 0 and 1; if they are probabilities, pass "
-            f"threshold=0.5",
-            stacklevel=4,
-        )
+        cure = "if they are probabilities, pass threshold=0.5"
+        warnings.warn(f"accuracy: all {single.size} scores lie between 0 and 1; {cure}", stacklevel=4)
     return single > threshold
 
 

@@ -50,12 +50,8 @@ class SetupReport:
         words = {True: "ok", False: "WRONG", None: "–"}
         width = max(len(row.name) for row in self.rows)
         verdict = "the setup is sane" if self else "the setup has a mistake"
-        return "\n".join(
-            [
-                f"check_setup: {verdict}",
-                *(f"  {r.name:{width}}  {words[r.passed]:5}  {r.text}" for r in self.rows),
-            ]
-        )
+        rows = (f"  {r.name:{width}}  {words[r.passed]:5}  {r.text}" for r in self.rows)
+        return "\n".join([f"check_setup: {verdict}", *rows])
 
     __repr__ = __str__
 
@@ -166,14 +162,13 @@ class RateRange:
         self.suggestion = rates[int(np.argmin(losses))] / divisor
 
     def __str__(self) -> str:
-        least = min(self.losses)
+        rates, losses, least = self.rates, self.losses, min(self.losses)
         text = (
-            f"learning_rate_range with {self.who}: try {self.suggestion:.2g}; the loss was "
-            f"{self.losses[0]:.4g} at {self.rates[0]:.2g}, least at "
-            f"{self.rates[self.losses.index(least)]:.2g} ({least:.4g}), and {self.losses[-1]:.4g} at "
-            f"{self.rates[-1]:.2g}"
+            f"learning_rate_range with {self.who}: try {self.suggestion:.2g}; the loss was {losses[0]:.4g} "
+            f"at {rates[0]:.2g}, least at {rates[losses.index(least)]:.2g} ({least:.4g}), and "
+            f"{losses[-1]:.4g} at {rates[-1]:.2g}"
         )
-        return text if least < FELL * self.losses[0] else f"{text}; it hardly fell: there is little to go by"
+        return text if least < FELL * losses[0] else f"{text}; it hardly fell: there is little to go by"
 
     __repr__ = __str__
 
@@ -194,17 +189,9 @@ DIVERGED = 2.0  # times the largest loss of the first tenth
 
 @public
 def learning_rate_range(
-    model: Any,
-    loss: Callable[[Any, Any], Any],
-    data: tuple[Any, Any],
-    *,
-    low: float = 1e-6,
-    high: float = 1.0,
-    steps: int = 100,
-    optimizer: Any = SGD,
-    batch_size: int = 32,
-    rng: Any = None,
-) -> RateRange:
+    model: Any, loss: Callable[[Any, Any], Any], data: tuple[Any, Any], *, low: float = 1e-6,
+    high: float = 1.0, steps: int = 100, optimizer: Any = SGD, batch_size: int = 32, rng: Any = None,
+) -> RateRange:  # fmt: skip
     """Train a little with a rate that grows at each step, and see where the loss falls and where it bursts.
 
         lr(t) = low · (high / low)^(t / (steps − 1))

@@ -20,21 +20,15 @@ from tinygrad_lo.training.task import Rows, Task, as_arrays, held, still
 
 LOOKED_THROUGH = 256  # rows whose graph is looked at
 MOST_DEAD = 0.4  # share of a layer's units; of few units, some are dead by chance
-TOO_LARGE = (
-    3.0  # an untrained loss beside that of scores of 0: large initial weights of a good init give up to 2
-)
+TOO_LARGE = 3.0  # an untrained loss beside that of scores of 0; the large weights of a good init give up to 2
 USUAL_RATIO = (1e-5, 0.3)  # about 1e-3, says CS231n; small models on little data take larger steps
 DISTINCT = 0.95  # share of different rows among those of training, or rows repeat by chance
 GREW = 10.0  # times the loss of the first epoch
 RELU = record(relu)
 # Of these losses the prediction is scores, and scores of 0 say nothing: ln C, C − 1, ln 2, 1.
-OF_SCORES = {
-    f.__name__
-    for f in (
-        losses.cross_entropy, losses.multiclass_hinge, losses.binary_cross_entropy_with_logits,
-        losses.hinge, losses.squared_hinge,
-    )
-}  # fmt: skip
+ENTROPIES = (losses.cross_entropy, losses.binary_cross_entropy_with_logits)
+MARGINS = (losses.multiclass_hinge, losses.hinge, losses.squared_hinge)
+OF_SCORES = {loss.__name__ for loss in (*ENTROPIES, *MARGINS)}
 
 
 def first_look(task: Task, optimizer: Optimizer) -> Iterator[str]:
@@ -74,10 +68,8 @@ def parameters(task: Task, optimizer: Optimizer, total: Any) -> Iterator[str]:
     stepped = dict.fromkeys(held(optimizer))
     for p in dict.fromkeys([*mine, *reached]):
         if p not in stepped:
-            yield (
-                f"no group of {optimizer} holds {quoted(p, 'a parameter')}, so it stays as it is; give it to "
-                f"the optimizer, or freeze it"
-            )
+            outside = f"no group of {optimizer} holds {quoted(p, 'a parameter')}"
+            yield f"{outside}, so it stays as it is; give it to the optimizer, or freeze it"
     for p in stepped:
         if p.needs and p not in reached:
             yield (
@@ -146,10 +138,8 @@ def unusual_ratio(ratio: float, *, learned: bool) -> Iterator[str]:
     low, high = USUAL_RATIO
     if ratio > high or (ratio < low and not learned):
         way = "lower" if ratio > high else "raise"
-        yield (
-            f"after the first epoch a step changes the weights by {ratio:.2g} of their size; about 1e-3 is "
-            f"usual: {way} the learning rate"
-        )
+        what = f"after the first epoch a step changes the weights by {ratio:.2g} of their size"
+        yield f"{what}; about 1e-3 is usual: {way} the learning rate"
 
 
 def shared_rows(training: Rows, validation: Rows) -> Iterator[str]:

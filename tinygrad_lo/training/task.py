@@ -31,9 +31,8 @@ class Rows:
     def __init__(self, who: str, data: Any) -> None:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             got = f"{type(data).__name__}{f' of {len(data)}' if hasattr(data, '__len__') else ''}"
-            raise OptionError(
-                f"{who}: data is a pair (X, y) of inputs and targets, each an array or a tuple, got {got}"
-            )
+            pair = "a pair (X, y) of inputs and targets, each an array or a tuple"
+            raise OptionError(f"{who}: data is {pair}, got {got}")
         inputs, targets = map(arrays_in, data)
         self.names = numbered("X", len(inputs)) + numbered("y", len(targets))
         self.columns = [as_column(who, *pair) for pair in zip(self.names, inputs + targets, strict=True)]
@@ -70,9 +69,8 @@ def as_column(who: str, name: str, x: Any) -> Any:
     """Data as an array with rows; those of other libraries as they are."""
     if isinstance(x, Node):
         if x.needs:
-            raise GraphError(
-                f"{who}: {name} requires a gradient; data is not trained, pass {name}.detach() or an array"
-            )
+            cure = f"data is not trained, pass {name}.detach() or an array"
+            raise GraphError(f"{who}: {name} requires a gradient; {cure}")
         x = x.value
     x = x if foreign(x) else np.asarray(x)
     if not np.ndim(x):
@@ -121,9 +119,8 @@ class Task:
         """The loss of a batch, penalty included, if it is a tensor."""
         loss = self.total(*batch)
         if not isinstance(loss, Node):
-            raise GraphError(
-                f"{self.who}: the loss is no tensor but {type(loss).__name__}: no parameter is in it"
-            )
+            kind = type(loss).__name__
+            raise GraphError(f"{self.who}: the loss is no tensor but {kind}: no parameter is in it")
         return loss
 
     def parameters(self, loss: Any) -> list[Any]:

@@ -62,11 +62,7 @@ class Watch:
 
     def must_be_finite(self, op: Op, inputs: Iterable[Any], data: Array, where: str) -> None:
         """Raise if the result is the first that is not finite."""
-        inputs = [
-            x
-            for x in inputs  # without options such as a shape, an index or None
-            if isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in REAL)
-        ]
+        inputs = list(filter(is_operand, inputs))
         with np.errstate(all="ignore"):
             if not all_finite(data) and all(map(all_finite, inputs)):
                 text = why(op, inputs, np.asarray(data), first_odd(data))
@@ -105,6 +101,11 @@ def must_be_unchanged(node: Node, before: tuple[int, ...], where: str) -> None:
         f"{'the output' if i == len(node.inputs) else who} of {op.name} was changed after the forward pass "
         f"had used it (created at {where}); run it again"
     )
+
+
+def is_operand(x: Any) -> bool:
+    """Whether this is no option, such as a shape, an index or None."""
+    return isinstance(x, (float, int, np.generic)) or (isinstance(x, ndarray) and x.dtype.kind in REAL)
 
 
 def first_odd(x: Array) -> tuple[int, ...]:

@@ -73,11 +73,9 @@ def fitting(t: Node, value: Any, what: str) -> Array:
     who = quoted(t, "the tensor")
     if data.shape != t.value.shape:
         raise ShapeError(f"{what} shape {data.shape} != {t.value.shape} of {who}")
-    if data.dtype != t.value.dtype:
-        raise DTypeError(
-            f"{what} of dtype {data.dtype} for {who} of dtype {t.value.dtype}; "
-            f"convert with .astype('{t.value.dtype}')"
-        )
+    if data.dtype != (wanted := t.value.dtype):
+        cure = f"convert with .astype('{wanted}')"
+        raise DTypeError(f"{what} of dtype {data.dtype} for {who} of dtype {wanted}; {cure}")
     return data
 
 
@@ -114,7 +112,7 @@ def memory(value: Array) -> tuple[Any, ...]:
     return (value.__array_interface__["data"][0], value.shape, value.strides, str(value.dtype))
 
 
-def must_be_float(given: Any, data: Array) -> None:
+def need_float(given: Any, data: Array) -> None:
     """Raise unless the data can carry a gradient, saying how to write what was given."""
     if data.dtype.kind == "f":
         return
@@ -140,21 +138,15 @@ def shape_of(x: Any) -> tuple[int, ...]:
 
 def foreign(value: Any) -> bool:
     """Whether this is an array of another library that speaks both of NumPy's protocols."""
-    kind = type(value)
-    return (
-        hasattr(kind, "__array_function__")
-        and hasattr(kind, "__array_ufunc__")
-        and not isinstance(value, (Node, ndarray, np.generic))
-    )
+    speaks = hasattr(type(value), "__array_function__") and hasattr(type(value), "__array_ufunc__")
+    return speaks and not isinstance(value, (Node, ndarray, np.generic))
 
 
 def from_nested(value: Any, who: str) -> Array:
     """A list or tuple of numbers as an array; ragged lists are refused with the two lengths."""
     if holds_tensor(value):
-        raise GraphError(
-            f"{who}: the list holds tensors, and an array made of it would leave the graph; "
-            f"use np.stack(...) or np.concatenate(...)"
-        )
+        why = "an array made of it would leave the graph; use np.stack(...) or np.concatenate(...)"
+        raise GraphError(f"{who}: the list holds tensors, and {why}")
     try:
         return np.asarray(value)
     except ValueError as error:

@@ -110,9 +110,8 @@ def fact(function: Callable[..., Any], values: tuple[Any, ...], options: dict[st
 
 
 # Answered from shapes and dtypes alone.
-OF_SHAPES = frozenset(
-    {np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.shape, np.ndim, np.size, np.result_type}
-)
+OF_SHAPES = {np.zeros_like, np.ones_like, np.empty_like, np.full_like, np.shape, np.ndim, np.size}
+OF_SHAPES |= {np.result_type}
 
 
 def raw(value: Any) -> Any:

@@ -20,17 +20,8 @@ from tinygrad_lo.engine.machine.axes import as_tuple, check_axes, plain_axis
 from tinygrad_lo.engine.machine.hooks import fact
 from tinygrad_lo.engine.machine.refusals import INSTEAD
 from tinygrad_lo.engine.naming import spelled
-from tinygrad_lo.engine.ops import (
-    COMPOSED,
-    TABLE,
-    arithmetic,
-    compositions,
-    elementwise,
-    indexing,
-    linear,
-    reductions,
-    shapes,
-)
+from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
+from tinygrad_lo.engine.ops.registry import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, LoError, ShapeError, UnsupportedError
 from tinygrad_lo.options import is_finite
 
@@ -220,10 +211,8 @@ def call_function(function: Any, args: tuple[Any, ...], options: dict[str, Any])
     except ValueError as error:
         raise ShapeError(f"{title(function)}: {error}") from error
     except TypeError as error:
-        mismatch = str(error).removeprefix("<lambda>() ")
-        raise UnsupportedError(
-            f"{title(function)} with these arguments is not supported for tensors: {mismatch}"
-        ) from error
+        what = f"{title(function)} with these arguments is not supported for tensors"
+        raise UnsupportedError(f"{what}: {str(error).removeprefix('<lambda>() ')}") from error
 
 
 def swapped(op: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

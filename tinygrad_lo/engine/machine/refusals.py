@@ -41,10 +41,8 @@ def refusal(op: Op, inputs: tuple[Any, ...], error: Exception) -> Exception:
     if isinstance(error, LoError):
         return error
     inputs = tuple(x.value if isinstance(x, Node) else x for x in inputs)
-    if op.refuse is not None:
-        better = op.refuse(error, *inputs)
-        if better is not None:
-            return better
+    if op.refuse is not None and (better := op.refuse(error, *inputs)) is not None:
+        return better
     if isinstance(error, IndexError):
         return IndexingError(f"{op.name}: {error}")
     if isinstance(error, (TypeError, OverflowError)):
@@ -80,20 +78,15 @@ def no_gradient(root: Node, who: str) -> GraphError:
 
 def needs_one_number(root: Node, who: str) -> GraphError:
     """The error for a backward pass from several numbers without a seed."""
-    shape = root.value.shape
-    seeded = f"pass seed= of shape {shape}" if who == "backward()" else "lo.jacobian"
-    return GraphError(
-        f"{who} needs one number to start from, this tensor has shape {shape}; "
-        f"use .sum() or .mean(), or {seeded}"
-    )
+    needs = f"{who} needs one number to start from, this tensor has shape {root.value.shape}"
+    seeded = f"pass seed= of shape {root.value.shape}" if who == "backward()" else "lo.jacobian"
+    return GraphError(f"{needs}; use .sum() or .mean(), or {seeded}")
 
 
 def changed(leaf: Node) -> MutationError:
     """The error for a leaf whose data was assigned after a live graph had used it."""
-    return MutationError(
-        f"{quoted(leaf, 'a leaf')} was changed after the forward pass; run it again, "
-        f"then call backward() before changing .data"
-    )
+    cure = "run it again, then call backward() before changing .data"
+    return MutationError(f"{quoted(leaf, 'a leaf')} was changed after the forward pass; {cure}")
 
 
 class Elsewhere:

@@ -18,9 +18,8 @@ TALL = 2**16  # from this many rows on, float32 sums are made in blocks
 def stretched(shape: tuple[int, ...], narrow: tuple[int, ...]) -> tuple[int, ...]:
     """The axes of `shape` along which an array of shape `narrow` was repeated."""
     extra = len(shape) - len(narrow)
-    return tuple(range(extra)) + tuple(
-        extra + axis for axis, n in enumerate(narrow) if n == 1 and shape[extra + axis] != 1
-    )
+    narrow = (0,) * extra + narrow
+    return tuple(axis for axis, n in enumerate(narrow) if axis < extra or (n == 1 and shape[axis] != 1))
 
 
 def total(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:

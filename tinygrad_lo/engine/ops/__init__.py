@@ -4,15 +4,8 @@ Each kind has a file. `TABLE` holds the ops, `COMPOSED` the functions that are w
 """
 
 from tinygrad_lo.engine.ops import (
-    arithmetic,
-    compositions,
-    elementwise,
-    indexing,
-    linear,
-    losses,
-    reductions,
-    shapes,
-)
+    arithmetic, compositions, elementwise, indexing, linear, losses, reductions, shapes,
+)  # fmt: skip
 from tinygrad_lo.engine.ops.registry import COMPOSED, TABLE, Composed, Shape, define_op
 
 __all__ = [

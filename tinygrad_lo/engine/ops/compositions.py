@@ -11,16 +11,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.arguments import plain
-from tinygrad_lo.engine.machine.axes import (
-    as_tuple,
-    check_axes,
-    dropped,
-    ints,
-    kept,
-    one_axis,
-    one_int,
-    plain_axis,
-)
+from tinygrad_lo.engine.machine.axes import as_tuple, check_axes, ints, one_axis, one_int, plain_axis
 from tinygrad_lo.engine.ops.arithmetic import multiply, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, in_float32
 from tinygrad_lo.engine.ops.indexing import at
@@ -30,9 +21,7 @@ from tinygrad_lo.engine.ops.shapes import axis_or_flat, sequence
 from tinygrad_lo.errors import IndexingError, ShapeError
 
 
-def short(
-    name: str, function: Callable[..., Any], about: str, *samples: tuple[Any, ...]
-) -> Callable[..., Any]:
+def short(name: str, function: Callable[..., Any], about: str, *samples: Any) -> Callable[..., Any]:
     """A composition of one line under NumPy's name, called as its samples are."""
     function.__name__ = function.__qualname__ = name.rpartition(".")[2]
     function.__doc__ = about
@@ -141,9 +130,8 @@ def take(a: Any, indices: Any, axis: Any = None) -> Any:
     indices = indices if isinstance(indices, Node) else np.asarray(indices)
     if indices.dtype.kind not in "iu":  # as an index, a mask would be another thing
         raise IndexingError(f"take: indices must be ints, got {indices.dtype}")
-    return at(
-        a, (*(slice(None),) * axis, indices if indices.ndim or isinstance(indices, Node) else int(indices))
-    )
+    place = indices if isinstance(indices, Node) or indices.ndim else int(indices)
+    return at(a, (*(slice(None),) * axis, place))
 
 
 @composed(
@@ -212,13 +200,12 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
 def median(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The middle element in ascending order, the mean of two where their number is even; nan if one is."""
     axis, n = checked_count("median", a, axis)
-    shape = np.shape(a)
-    along = as_tuple(axis, len(shape))
+    along = as_tuple(axis, np.ndim(a))
     last = np.moveaxis(a, along, tuple(range(-len(along), 0)))
-    rows = np.sort(np.reshape(last, (*dropped(shape, axis), n)), -1)
+    rows = np.sort(np.reshape(last, (*np.shape(last)[: np.ndim(a) - len(along)], n)), -1)
     largest = rows[..., -1]
     y = np.where(np.isnan(largest), largest, mean(rows[..., (n - 1) // 2 : n // 2 + 1], -1))
-    return np.reshape(y, kept(shape, axis)) if keepdims else y
+    return np.expand_dims(y, along) if keepdims else y
 
 
 @composed("np.average({0}, {1}, {2})", (Shape(3, 2), None, Shape(3, 2)), (Shape(2, 3), 1, Shape(3)), (Shape(2, 3), 0, None), domain=(0.5, 2.0))  # fmt: skip
@@ -232,8 +219,6 @@ def average(a: Any, axis: Any = None, weights: Any = None, keepdims: bool = Fals
         along = tuple(i % len(shape) for i in as_tuple(axis, len(shape)))
         if axis is None or np.shape(weights) != tuple(shape[i] for i in along):
             raise ShapeError(f"average: weights of {np.shape(weights)} for axis={axis} of shape {shape}")
-        order = tuple(map(int, np.argsort(along)))
-        weights = np.reshape(
-            np.transpose(weights, order), [n if i in along else 1 for i, n in enumerate(shape)]
-        )
+        weights = np.transpose(weights, tuple(map(int, np.argsort(along))))
+        weights = np.reshape(weights, [n if i in along else 1 for i, n in enumerate(shape)])
     return sum(multiply(a, weights), axis, keepdims) / sum(weights, axis, keepdims)

@@ -268,9 +268,7 @@ def nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, ne
     """`np.nan_to_num`, which never writes into its input: copy=False is refused."""
     if not copy:
         raise UnsupportedError("np.nan_to_num: copy=False would write into a tensor that a graph may use")
-    return _nan_to_num(
-        x, *(number("nan_to_num", "nan, posinf or neginf", value) for value in (nan, posinf, neginf))
-    )
+    return _nan_to_num(x, *(number("nan_to_num", "nan, posinf or neginf", v) for v in (nan, posinf, neginf)))
 
 
 _detach = op("detach", lambda x: x.copy(), (None,), spelling="{0}.copy()", symbol="detach {0}", scalar="{0}", fresh=True,
@@ -286,15 +284,13 @@ def detach(x: Any) -> Any:
 
 def number(who: str, option: str, value: Any) -> Any:
     """An option without a derivative: a plain number or array, not a tensor that wants a gradient."""
-    if isinstance(value, Node):
-        if value.needs:
-            raise GraphError(
-                f"{who}: no gradient flows to {option}, but {quoted(value)} requires one; "
-                f"pass t.detach() to use its value"
-            )
-        leave(f"{who}: {option}", value)
-        return value.value
-    return value
+    if not isinstance(value, Node):
+        return value
+    if value.needs:
+        but = f"but {quoted(value)} requires one; pass t.detach() to use its value"
+        raise GraphError(f"{who}: no gradient flows to {option}, {but}")
+    leave(f"{who}: {option}", value)
+    return value.value
 
 
 _astype = op("astype", lambda x, dtype: x.astype(dtype), options=True,
@@ -311,15 +307,19 @@ def astype(x: Any, dtype: Any) -> Any:
     except TypeError as error:
         raise DTypeError(f"astype: {dtype!r} is no dtype") from error
     if isinstance(x, Node) and x.needs and wanted.kind != "f":
-        raise DTypeError(
-            f"astype: {wanted} cannot carry gradients; to go on without, use t.detach().astype({str(wanted)!r})"
-        )
+        write = f"t.detach().astype({str(wanted)!r})"
+        raise DTypeError(f"astype: {wanted} cannot carry gradients; to go on without, use {write}")
     if wanted.kind not in "fiub":
         raise DTypeError(f"astype: dtype {wanted} is not supported; use a float, int or bool type")
     return remembered(_astype, x, wanted)  # a mask as numbers is still a mask
 
 
 HALF = np.dtype(np.float16)
+
+
+def in_single(x: Any) -> Any:
+    """float16 as float32, in which losses compute: float16 holds neither their squares nor their sums."""
+    return astype(x, np.float32) if x.dtype is HALF else x
 
 
 def in_float32(f: Callable[..., Any]) -> Callable[..., Any]:

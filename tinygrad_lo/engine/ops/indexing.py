@@ -190,10 +190,8 @@ def take_along_axis(x: Any, indices: Any, axis: Any = -1) -> Any:
     ndim = len(shape_of(x))
     check_axes("take_along_axis", ndim, (axis,))
     if indices.ndim != ndim or indices.dtype.kind not in "iu":
-        raise ShapeError(
-            f"take_along_axis: indices must be ints with {ndim} axes like x, got {indices.dtype} "
-            f"of shape {indices.shape}"
-        )
+        got = f"got {indices.dtype} of shape {indices.shape}"
+        raise ShapeError(f"take_along_axis: indices must be ints with {ndim} axes like x, {got}")
     axis %= ndim
     index = list(np.ix_(*(np.arange(n) for n in shape_of(x))))
     index[axis] = indices
@@ -289,9 +287,7 @@ def put_forward(g: Array, y: Array, classes: int) -> Array:
 
 
 def refuse_pick(error: Exception, s: Array, y: Array, *rest: Any) -> Exception | None:
-    return ShapeError(
-        f"pick: labels of shape {np.shape(y)} do not name one element in each row of {np.shape(s)}"
-    )
+    return ShapeError(f"pick: labels of shape {np.shape(y)} do not name one element a row of {np.shape(s)}")
 
 
 pick = op("pick", pick_forward, refuse=refuse_pick,
@@ -384,7 +380,6 @@ def windows(x: Any, size: tuple[int, ...], stride: Any = 1, dilation: Any = 1) -
         raise ShapeError(f"windows: sizes {size}, stride {stride}, dilation {dilation} for shape {shape}")
     for n, k, s, d in zip(shape[-count:], size, *steps, strict=True):
         if min(k, s, d) < 1 or positions(n, k, s, d) < 1:
-            raise ShapeError(
-                f"windows: a window of {k} (stride {s}, dilation {d}) does not fit into {n} elements; shape {shape}"
-            )
+            window = f"a window of {k} (stride {s}, dilation {d})"
+            raise ShapeError(f"windows: {window} does not fit into {n} elements; shape {shape}")
     return _windows(x, tuple(size), *steps)

@@ -207,10 +207,9 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list[int], list[int]]:
     """The axes of tensordot as two lists of ints from 0 up, whose sizes agree pair by pair."""
     if is_whole(axes):
-        if not 0 <= axes <= min(len(m), len(n)):
-            raise ShapeError(
-                f"tensordot: axes={axes} must be between 0 and {min(len(m), len(n))} for shapes {m} and {n}"
-            )
+        most = min(len(m), len(n))
+        if not 0 <= axes <= most:
+            raise ShapeError(f"tensordot: axes={axes} must be between 0 and {most} for shapes {m} and {n}")
         left, right = tuple(range(len(m) - axes, len(m))), tuple(range(axes))
     elif isinstance(axes, (tuple, list)) and len(axes) == 2:
         left, right = (ints("tensordot", "axes", part) for part in axes)
@@ -219,14 +218,12 @@ def paired_axes(axes: Any, m: tuple[int, ...], n: tuple[int, ...]) -> tuple[list
     check_axes("tensordot", len(m), left)
     check_axes("tensordot", len(n), right)
     if len(left) != len(right):
-        raise ShapeError(
-            f"tensordot: {len(left)} axes of a, but {len(right)} of b; every axis needs a partner"
-        )
+        counts = f"{len(left)} axes of a, but {len(right)} of b"
+        raise ShapeError(f"tensordot: {counts}; every axis needs a partner")
     for i, k in zip(left, right, strict=True):
         if m[i] != n[k]:  # also a size of 1, which einsum would stretch
-            raise ShapeError(
-                f"tensordot: {m} and {n}: axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}"
-            )
+            sizes = f"axis {i} of a has size {m[i]}, axis {k} of b has {n[k]}"
+            raise ShapeError(f"tensordot: {m} and {n}: {sizes}")
     return [i % len(m) for i in left], [k % len(n) for k in right]
 
 
@@ -379,14 +376,9 @@ def solve_by_left(g: Array, y: Array, a: Array, b: Array) -> Array:
     return -(h @ flipped(y)) if b.ndim > 1 else -(h[..., None] * y[..., None, :])
 
 
-SQUARE: dict[str, Any] = {
-    "refuse": refuse_matrix,
-    "fresh": True,
-    "kind": "mixes",
-    "samples": ((Shape(2, 2),), (Shape(2, 3, 3),)),
-}
-
 # fmt: off
+SQUARE: dict[str, Any] = {"refuse": refuse_matrix, "fresh": True, "kind": "mixes", "samples": ((Shape(2, 2),), (Shape(2, 3, 3),))}
+
 inv = op("inv", lapack(np.linalg.inv), spelling="np.linalg.inv({0})", symbol="{0}⁻¹", about="The inverse matrix. To multiply by it, solve.", **SQUARE,
          rules=(lambda g, y, x: -(flipped(y) @ g @ flipped(y)),))
 solve: Call = op("solve", lapack(np.linalg.solve), spelling="np.linalg.solve({0}, {1})", symbol="solve {0} · x = {1}", about="The x with a @ x = b.",

@@ -70,9 +70,8 @@ def along(name: str, f: Callable[..., Any], x: Any, axis: Any, **options: Any) -
     try:
         return fact(f, (x,), {"axis": axis, **options})
     except (ValueError, TypeError) as error:
-        ndim = len(shape_of(x))
-        check_axes(name, ndim, as_tuple(plain_axis(name, axis), ndim))
-        raise ShapeError(f"{name}: {error}") from error
+        refused = refuse_axis(name)(error, x, plain_axis(name, axis))
+        raise refused or ShapeError(f"{name}: {error}") from error
 
 
 def argmax(x: Any, axis: Any = None) -> Any:

@@ -48,13 +48,9 @@ COMPOSED: dict[str, Composed] = {}
 
 
 def op(
-    name: str,
-    forward: Callable[..., Array],
-    rules: tuple[Rule | None, ...],
-    *,
-    options: bool = False,
+    name: str, forward: Callable[..., Array], rules: tuple[Rule | None, ...], *, options: bool = False,
     **facts: Any,
-) -> Callable[..., Any]:
+) -> Callable[..., Any]:  # fmt: skip
     """Enter an op into the table, its facts as `Op` names them; returns the function that calls it.
 
     `options=True` is for ops of arity 1 that are called with options after the input.
@@ -121,22 +117,15 @@ def must_be_rules(name: str, rules: Any) -> None:
     """One rule for each input, of one at least."""
     several = isinstance(rules, (list, tuple)) and len(rules) > 0
     if not several or not all(rule is None or callable(rule) for rule in rules):
-        raise OptionError(
-            f"define_op: {name} needs one rule (function or None) for each input, got {rules!r}"
-        )
+        raise OptionError(f"define_op: {name} needs one rule (function or None) an input, got {rules!r}")
 
 
 @public
 def define_op(
-    name: str,
-    forward: Callable[..., Array],
-    rules: tuple[Rule | None, ...] | list[Rule | None],
-    *,
-    spelling: str | None = None,
-    symbol: str | None = None,
-    javascript: str | None = None,
+    name: str, forward: Callable[..., Array], rules: tuple[Rule | None, ...] | list[Rule | None], *,
+    spelling: str | None = None, symbol: str | None = None, javascript: str | None = None,
     domain: tuple[Any, ...] = (-2.0, 2.0),
-) -> Callable[..., Any]:
+) -> Callable[..., Any]:  # fmt: skip
     """Add an op of your own to the table and get the function that calls it.
 
     `forward(*inputs, **options)` computes on plain arrays. There is one rule for each input, called

@@ -229,12 +229,12 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", *, constant_values: Any 
     """`np.pad` with a constant; pad_width is a number, (before, after), or a pair for each axis."""
     if mode != "constant":
         raise UnsupportedError(f"pad: only mode='constant' has a derivative rule here, got {mode!r}")
+    ndim = len(shape_of(x))
     try:
-        widths = np.broadcast_to(pad_width, (len(shape_of(x)), 2))
+        widths = np.broadcast_to(pad_width, (ndim, 2))
     except ValueError as error:
-        raise ShapeError(
-            f"pad: pad_width {pad_width!r} does not give (before, after) for each of {len(shape_of(x))} axes"
-        ) from error
+        what = f"pad: pad_width {pad_width!r} does not give (before, after) for each of {ndim} axes"
+        raise ShapeError(what) from error
     if widths.dtype.kind not in "iu" or (widths < 0).any():
         raise ShapeError(f"pad: widths are ints >= 0, got {pad_width!r}")
     value = number("pad", "constant_values", constant_values)

@@ -1,0 +1,54 @@
+"""Pages from the shell: python -m tinygrad_lo.pages classifier."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tinygrad_lo.pages.classifier import classifier
+
+PAGES: dict[str, tuple[Callable[[], str], str]] = {
+    "classifier": (classifier, "a linear classifier of points in the plane: five losses, every number live"),
+}
+
+
+def write_page(argv: Sequence[str] | None = None) -> int:
+    """Write a page and say where it is; without --save, open it. 0, or 2 if it could not be written."""
+    try:
+        asked = command_line().parse_args(argv)
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    path = asked.save or Path(tempfile.mkdtemp(prefix="tinygrad_lo_"), f"{asked.page}.html")
+    try:
+        path.write_text(PAGES[asked.page][0](), encoding="utf-8")
+    except OSError as problem:
+        print(f"{path} cannot be written: {problem.strerror}; name another with --save", file=sys.stderr)
+        return 2
+    print(path)
+    if asked.save is None:
+        show_page(path)
+    return 0
+
+
+def command_line() -> argparse.ArgumentParser:
+    """A page, and where to write it."""
+    parser = argparse.ArgumentParser("python -m tinygrad_lo.pages", description=__doc__)
+    pages = parser.add_subparsers(dest="page", required=True, metavar="PAGE")
+    for name, (_, about) in PAGES.items():
+        command = pages.add_parser(name, help=about, description=f"One HTML file: {about}.")
+        command.add_argument("--save", metavar="FILE", type=Path, help="write it there, and open nothing")
+    return parser
+
+
+def show_page(path: Path) -> None:
+    """Open a page in the reader's browser."""
+    if not webbrowser.open(path.resolve().as_uri()):
+        print("No browser could be opened; open that file in one.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(write_page())
