@@ -128,7 +128,7 @@ def head_of(node: Node, count: int) -> Hashable:
 # ------------------------------------------------------------------------------------------------- loops
 
 
-class Span(NamedTuple):
+class Stretch(NamedTuple):
     """A loop in a trace: where it begins, the length of a turn, and how many there are."""
 
     begin: int
@@ -200,7 +200,7 @@ class Trace:
         same[owners[differs(here, there, period)]] = False
         return same
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self) -> Iterator[Stretch]:
         """Every loop that there could be."""
         for period in self.periods():
             same = self.repeats(period)
@@ -217,7 +217,7 @@ class Trace:
         """Whether an op has the one before it as an operand."""
         return at - 1 in self.operands_of(at)
 
-    def best_begin(self, begin: int, end: int, period: int) -> Span:
+    def best_begin(self, begin: int, end: int, period: int) -> Stretch:
         """Where a turn begins: where there are most turns, and the fewest values pass from one to the next.
 
         The first turn may take from anywhere what the others take from the turn before.
@@ -237,7 +237,7 @@ class Trace:
                 lacks = max(first - at, 0)
                 choices.append((-turns, lacks, int(crossing[max(0, min(at + period, end) - begin)]), -at))
         turns, _, _, at = min(choices)
-        return Span(-at, period, -turns, max(-at, first))
+        return Stretch(-at, period, -turns, max(-at, first))
 
     def crossing(self, begin: int, end: int) -> Array:
         """How many values that are made in a stretch are used behind each place of it."""
@@ -276,7 +276,7 @@ def rolled_up(items: list[Item]) -> list[Item]:
     return merged(items, same)
 
 
-def roll_turns(steps: list[Item], span: Span, same: dict[Item, Item]) -> None:
+def roll_turns(steps: list[Item], span: Stretch, same: dict[Item, Item]) -> None:
     """Note for each item of a loop the one that stands for it, which is of the second turn."""
     begin, period, turns, first = span
     loop, second = Loop(turns), steps[begin + period : begin + 2 * period]
