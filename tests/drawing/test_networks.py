@@ -217,6 +217,8 @@ def test_time_steps_are_one_with_what_they_carry():
     assert {tail for tail, _ in back} == {titles["h1 … h6"].id, titles["c1 … c6"].id}
     drawn = [value.name for value in contents.values]
     assert [drawn.count(name) for name in ("W", "b", "V", "c0")] == [1, 1, 1, 1]
+    shared = [value for value in contents.values if value.name in ("W", "b", "c0")]
+    assert [value.path for value in shared] == [()] * 3  # outside of the frame
 
 
 def test_one_turn_opens():
