@@ -158,7 +158,7 @@ def test_what_the_picture_leaves_out_is_said(backend):
     value = w
     for _ in range(50):
         value = value * 1.5 + 1.0
-    data = data_of(draw(value, max_nodes=10).steps().html)
+    data = data_of(draw(value, style="circuit", max_nodes=10).steps().html)
     assert data["note"].startswith("The picture leaves out 91 of 101 values; 180 steps among these")
     assert len(data["steps"]) == 1 + 10 + 1 + 10 + 1
 
