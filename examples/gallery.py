@@ -101,6 +101,35 @@ def network(inputs: int = 2, hidden: int = 16) -> lo.Tensor:
     return lo.nn.relu(margin).named("loss")
 
 
+def lstm(steps: int = 6, inputs: int = 3, cells: int = 4) -> lo.Tensor:
+    """A long short-term memory over six steps: Hochreiter and Schmidhuber 1997, with a forget gate."""
+    rng = np.random.default_rng(0)
+    W = lo.Parameter(rng.normal(size=(inputs + cells, 4 * cells)) / 2, name="W")
+    b, V = lo.Parameter(np.zeros(4 * cells), name="b"), lo.Parameter(rng.normal(size=(cells, 3)), name="V")
+    h, c = (lo.Tensor(np.zeros((1, cells)), name=name) for name in ("h0", "c0"))
+    for t in range(1, steps + 1):
+        x = lo.Tensor(rng.normal(size=(1, inputs)), name=f"x{t}")
+        z = np.concatenate([x, h], axis=1) @ W + b
+        i, f, o = (lo.nn.sigmoid(z[:, k * cells : (k + 1) * cells]) for k in range(3))
+        c = (f * c + i * np.tanh(z[:, 3 * cells :])).named(f"c{t}")
+        h = (o * np.tanh(c)).named(f"h{t}")
+    return lo.losses.cross_entropy(h @ V, [0]).named("loss")
+
+
+def convolution() -> lo.Tensor:
+    """Three filters, laid over a stroke."""
+    down, right = np.mgrid[-3.5:4, -3.5:4]
+    x = lo.Tensor(np.exp(-((down - right) ** 2) / 2)[None, None], name="x")
+    model = lo.nn.Sequential(
+        lo.nn.Conv2d(1, 3, 3, rng=0),
+        lo.nn.ReLU(),
+        lo.nn.MaxPool2d(3),
+        lo.nn.Flatten(),
+        lo.nn.Linear(12, 3, rng=1),
+    )
+    return lo.losses.cross_entropy(model(x), [0]).named("loss")
+
+
 def checked() -> Picture:
     """A cube whose derivative forgets the 3, and what finite differences say of it."""
     cube = lo.define_op("cube", lambda x: x**3, [lambda g, y, x: g * x**2], symbol="{0}³")
@@ -131,6 +160,8 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "divergence": lambda: lo.draw(divergence(), title="KL divergence"),
     "network": lambda: lo.draw(network(), title="2-16-16-1"),
     "network_circuit": lambda: lo.draw(network(2, 2), style="circuit", max_nodes=30, title="2-2-2-1"),
+    "lstm": lambda: lo.draw(lstm(), style="folded", title="six steps of an LSTM"),
+    "convolution": lambda: lo.draw(convolution(), max_cells=8, title="a convolutional network"),
     "check": checked,
 }
 

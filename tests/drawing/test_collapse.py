@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
-from drawing_networks import network
+from drawing_networks import contents_of, network
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.passes.collapse import every_scope
-from tinygrad_lo.drawing.passes.collect import collect
+from tinygrad_lo.drawing.passes.collapse import heights
 from tinygrad_lo.explaining.formula import Names
-
-
-def contents_of(loss, max_nodes=100, **options):
-    return collect(Names([loss]), gradient=True, max_nodes=max_nodes, **options)
 
 
 def titles(contents):
@@ -39,13 +34,13 @@ def tree():
     return (v + 1.0).named("loss")
 
 
-def test_the_deepest_scopes_are_collapsed_first_and_of_these_the_oldest(tree):
+def test_scopes_are_collapsed_from_the_inside_outwards_and_of_equals_the_oldest(tree):
     total = len(Names([tree]).nodes)
     assert total == 1 + 5 + 3 + 7 + 4 + 1
     assert titles(contents_of(tree, total)) == []
     assert titles(contents_of(tree, total - 1)) == ["b"]
     assert titles(contents_of(tree, 12)) == ["b", "c"]
-    assert titles(contents_of(tree, 9)) == ["a"]
+    assert titles(contents_of(tree, 9)) == ["b", "c", "d"]
     assert titles(contents_of(tree, 5)) == ["a", "d"]
 
 
@@ -68,8 +63,8 @@ def test_every_value_is_counted_once(tree):
 
 def test_an_overview_collapses_whole_levels_even_of_a_small_graph(tree):
     contents = contents_of(tree, overview=True)
-    assert titles(contents) == ["b", "c"]
-    assert [len(group.members) for group in contents.groups] == [6, 7]  # w stands with its only user
+    assert titles(contents) == ["b", "c", "d"]
+    assert [len(group.members) for group in contents.groups] == [6, 7, 4]  # w stands with its only user
 
 
 def test_the_network_of_984_values_is_an_overview_of_at_most_ten_boxes():
@@ -229,6 +224,6 @@ def test_the_scope_of_the_focus_stays_open(svm):
     assert "margins" in names_in(contents)
 
 
-def test_nested_lists_every_scope_once():
+def test_a_scope_is_as_high_as_the_scopes_inside_it():
     a, b, c = ("a", -1), ("b", -2), ("c", -9)
-    assert every_scope([(a, b), (a,), (), (a, c), (a, b)]) == [(a, b), (a, c), (a,)]
+    assert heights([(a, b), (a,), (a, c), (b,)]) == {(a, b): 0, (a,): 1, (a, c): 0, (b,): 0}

@@ -88,7 +88,8 @@ def test_nan_equals_nan_and_differs_from_numbers(w):
 def test_circuits_and_overviews_mark_it_too():
     def f(value):
         with lo.scope("inside"):
-            return ((lo.Parameter(value, name="w") * 2.0 + 1.0) ** 2).named("loss") * 1.0
+            loss = ((lo.Parameter(value, name="w") * 2.0 + 1.0) ** 2).named("loss")
+        return loss * 1.0
 
     circuit = lo.draw(f(3.0), compared_with=f(4.0), style="circuit").source
     assert "3 ≠ 4" in circuit

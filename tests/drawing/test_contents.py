@@ -4,16 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from drawing_networks import contents_of
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.picture import draw
 from tinygrad_lo.engine.ops.elementwise import relu
 from tinygrad_lo.explaining.formula import Names
-
-
-def contents_of(loss, gradient=True, max_nodes=100):
-    return collect(Names([loss]), gradient=gradient, max_nodes=max_nodes)
 
 
 def by_name(contents):

@@ -227,7 +227,7 @@ def test_the_title_says_what_is_left_out(backend):
     v = lo.Parameter(1.0, name="w")
     for _ in range(30):
         v = v + 1.0
-    picture = draw(v.named("loss"), max_nodes=10)
+    picture = draw(v.named("loss"), style="circuit", max_nodes=10)
     assert "the 10 nearest of 31 values" in text_of(picture.source)
     shown_text = visible(render(picture.source, "svg", "loss").decode())
     assert "… 21 more values" in shown_text

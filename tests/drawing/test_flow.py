@@ -1,9 +1,9 @@
 """What passes along edges: the engine's own parts, and the rules they come from."""
 
 import numpy as np
+from drawing_networks import contents_of
 
 import tinygrad_lo as lo
-from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.flow import concrete, flow_back, largest_magnitude
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.explaining.steps import steps
@@ -20,7 +20,7 @@ def test_strengths_and_gradients_are_those_of_the_steps(svm):
 
 
 def test_formulas_and_slopes_of_edges_are_those_of_the_steps(svm):
-    wires = collect(Names([svm]), gradient=True, max_nodes=100).wires
+    wires = contents_of(svm).wires
     found = steps(svm).backward
     assert len(found) == sum(edge.strength is not None for edge in wires.values())
     for step in found:

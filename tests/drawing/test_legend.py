@@ -56,8 +56,10 @@ def test_every_sign_is_explained_where_it_occurs_and_nowhere_else():
     import numpy as np
 
     x, w = lo.Tensor(np.eye(3), name="x"), lo.Parameter([5.0, 0.1, 0.1], name="w")
-    loss = (np.tanh(x @ w) * w).sum()
-    meanings = {"μ mean", "‖·‖ length", "━ wide: much gradient", "σ standard deviation"}
+    with lo.scope("layer"):
+        h = np.tanh(x @ w)
+    loss = (h * w).sum()
+    meanings = {"μ mean", "━ wide: much gradient", "σ standard deviation", "± standard deviation"}
 
     def legend_of(picture):
         (line,) = (line for line in picture.source.splitlines() if line.startswith("graph [tooltip"))
@@ -68,8 +70,11 @@ def test_every_sign_is_explained_where_it_occurs_and_nowhere_else():
 
     assert "mean" not in lo.draw(lo.Parameter(1.0, name="μ") * 2.0).source
     assert legend(style="cards") == {"━ wide: much gradient"}
-    assert legend(style="circuit") >= {"μ mean", "‖·‖ length"}
-    assert legend(style="circuit", gradient=False) == {"μ mean"}
+    assert legend(style="circuit") == {"━ wide: much gradient"}
+    assert legend(style="overview", gradient=False) == {"μ mean", "σ standard deviation"}
+    for _ in range(3):
+        h = np.tanh(h)
+    assert "± standard deviation" in legend_of(lo.draw(h.sum(), style="folded"))
 
 
 def test_a_wide_legend_takes_a_second_line():

@@ -37,9 +37,8 @@ def test_a_scope_says_its_ops_parameters_and_outputs():
 
 
 def test_one_output_is_a_shape_or_a_number():
-    assert "1 op · out 4×2" in "".join(
-        words(box(group(gates=[("@", 1)], outputs=[np.ones((4, 2))]), LOOK, differentiated=False))
-    )
+    found = group(gates=[("@", 1)], outputs=[np.ones((4, 2))], named=["S"])
+    assert "→ S  4×2" in "".join(words(box(found, LOOK, differentiated=False)))
     text = "".join(words(box(group(gates=[("Σ", 1)], outputs=[np.float64(2.5)]), LOOK, differentiated=False)))
     assert "1 op · 1 out" in text
     assert "value  2.5" in text

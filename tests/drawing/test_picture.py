@@ -34,7 +34,7 @@ def test_only_tensors_are_drawn(value):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"style": "boxes"}, "style must be 'auto', 'cards', 'circuit' or 'overview', got 'boxes'"),
+        ({"style": "boxes"}, "style must be 'auto', 'cards', 'circuit', 'overview' or 'folded', got 'boxes'"),
         ({"theme": "blue"}, "theme must be 'light' or 'dark', got 'blue'"),
         ({"palette": "red"}, "palette must be 'cs231n' or 'colorblind', got 'red'"),
         ({"gradient": 1}, "gradient must be True or False, got 1"),

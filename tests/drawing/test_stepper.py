@@ -41,7 +41,7 @@ def test_save_writes_the_page_that_steps_returns(neuron, tmp_path, backend):
 
 def test_the_examples_are_small_files(svm, neuron, backend):
     for loss in (svm, neuron):
-        assert 25_000 < len(draw(loss).steps().html.encode()) < 130_000
+        assert 25_000 < len(draw(loss).steps().html.encode()) < 150_000
 
 
 def test_the_policy_names_what_is_inline_and_allows_nothing_else(svm, backend):
@@ -158,7 +158,7 @@ def test_what_the_picture_leaves_out_is_said(backend):
     value = w
     for _ in range(50):
         value = value * 1.5 + 1.0
-    data = data_of(draw(value, max_nodes=10).steps().html)
+    data = data_of(draw(value, style="circuit", max_nodes=10).steps().html)
     assert data["note"].startswith("The picture leaves out 91 of 101 values; 180 steps among these")
     assert len(data["steps"]) == 1 + 10 + 1 + 10 + 1
 

@@ -83,6 +83,11 @@ class DrawnBox:
     gradients: list[Array] = field(default_factory=list)  # by its parameters; without these, by its outputs
     numeric: list[Numeric] = field(default_factory=list)
     wrong: bool = False  # a gradient check found the rule of one of its ops wrong
+    named: list[str] = field(default_factory=list)  # names of outputs, if they are few or stand in formulas
+    formula: str = ""  # of a stack, as it stands in a circuit
+    given: bool = False  # whether the user or a loss named the values of a stack
+    lanes: int = 0  # of equal values drawn once, how many these are; 0: it is no stack
+    counts: tuple[int, ...] = ()  # as a product: turns of the loops around it, and how many in each turn
 
 
 @dataclass(slots=True)
@@ -92,6 +97,7 @@ class Stub:
     id: str
     path: ScopePath
     behind: int = 0  # how many values stand behind it
+    names: dict[str, None] = field(default_factory=dict)  # of those that the drawn value's formula has
 
 
 @dataclass(slots=True)
@@ -105,6 +111,7 @@ class Edge:
     slope: Array | None = None  # the local derivative, between scalars
     formula: str = ""  # what the head's gate sends back along it: `Xᵀ @ ∂L/∂S`
     count: int = 1  # how many edges of the graph it stands for
+    carried: bool = False  # to the next turn of a loop
 
 
 @dataclass(slots=True)
@@ -121,11 +128,17 @@ class Contents:
     constants: list[tuple[str, Array]] = field(default_factory=list)  # named numbers that stand inside gates
     focus: tuple[str, ...] = ()  # the names of what the picture is about
     cut: bool = False  # values were left out to stay small
+    narrow: bool = False  # some tables are left out, because a page has no room for them
     gradients: dict[int, Array] = field(default_factory=dict)  # at leaves and at what is drawn, by birth
     # By its place in the graph, the id of the node that shows a value.
     shown: dict[int, str] = field(default_factory=dict)
     # By the place of its head and which input it is, the edge that an edge of the graph is drawn as.
     wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
+
+    @property
+    def folded(self) -> bool:
+        """Whether equal values are drawn once."""
+        return any(group.lanes for group in self.groups)
 
     @property
     def strengths(self) -> list[float]:

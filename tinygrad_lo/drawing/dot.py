@@ -9,18 +9,23 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Different, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
-from tinygrad_lo.drawing.styles.style import Look, Style, cell, font, row, table, text
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.stacks import Folded
+from tinygrad_lo.drawing.styles.style import PAGE, Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
 
-STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview}
+STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview": Overview, "folded": Folded}
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
+MOST_CELLS = 16  # cells of a side: who asks for more gets them, however wide the picture is
+WRAPPED = 8  # columns of a table where the page is narrow
 THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
 HURRY = 800
@@ -29,7 +34,12 @@ LONGEST_TITLE = 90
 FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
 # What stands before a number, and what it means.
-STATISTICS = {"μ": "mean", "σ": "standard deviation", "‖·‖": "length", "‖grad‖": "length of the gradient"}
+STATISTICS = {
+    "μ": "mean",
+    "σ": "standard deviation",
+    "±": "standard deviation",
+    "‖grad‖": "length of the gradient",
+}
 
 
 def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdict: str = "") -> str:
@@ -52,6 +62,19 @@ def dot_text(contents: Contents, look: Look, title: str, style_name: str, verdic
         f'edge [{font_of(colors.gradient, 11)} color="{colors.edge}" arrowsize=0.7]',
     ]
     return "\n".join([*lines, body])
+
+
+def look_for_page(contents: Contents, look: Look, style_name: str) -> Look:
+    """The look with which a page has room for the picture: tables that go on below, or have less cells."""
+    make, cells = STYLES[style_name], look.max_cells
+    if cells > MOST_CELLS or make is Circuit:
+        return look
+    smaller = [replace(look, wrap=WRAPPED, max_cells=min(cells, n)) for n in (cells, 8, 5, 3, 0)]
+    for one in (look, *smaller):
+        style = make(contents, one)
+        if not style.turned or style.breadth() <= PAGE:
+            return one
+    return smaller[-1]
 
 
 def in_frames(placed: Iterable[tuple[ScopePath, list[str]]], colors: Colors) -> list[str]:
@@ -98,7 +121,9 @@ def edge_lines(style: Style) -> list[str]:
         parts = [f'id="{edge.id}" tooltip="{between}{about_edge(edge, style.look.digits)}"']
         if contents.differentiated:
             parts.append(width(edge, top, style))
-        if edge.count > 1:
+        if edge.carried:
+            parts.append(f"constraint=false label=<{font('&#160;next turn', style.colors.muted)}>")
+        elif edge.count > 1 and not contents.folded:
             parts.append(f"label=<{font(f'&#160;{edge.count} edges', style.colors.muted)}>")
         elif edge.slope is not None and style.labelled:
             parts.append(f"label=<<I>&#160;×{number(edge.slope, style.look.digits)}</I>>")
@@ -163,9 +188,13 @@ def left_out(contents: Contents) -> list[str]:
         notes.append(f"the {boxed + alone} {near}of {total} values")
     elif boxed:
         notes.append(f"{total} values")
-    if boxed:
+    if contents.folded:
+        notes.append("equal parts drawn once")
+    elif boxed:
         boxes = len(contents.groups)
         notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
+    if contents.narrow:
+        notes.append("no room for some tables (max_cells=17 makes it)")
     return notes
 
 

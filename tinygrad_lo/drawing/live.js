@@ -333,10 +333,11 @@ function edit(k, j, handle) {
 function handlesOf(k) {
   const {node} = inputs[k], cell = shownValues.get(node);
   if (!cell || cell.found.length !== values[k].length) return;
+  const handles = [];
   cell.found.forEach(({part, ground}, j) => {
     const box = (ground ?? part).getBBox();
-    const handle = add(layer, "rect", {class: "number", x: box.x, y: box.y, width: box.width, height: box.height, rx: 3,
-      tabindex: 0, role: "spinbutton", "aria-label": nameOf(k, j)});
+    const handle = handles[j] = add(layer, "rect", {class: "number", x: box.x, y: box.y, width: box.width, height: box.height, rx: 3,
+      tabindex: j ? -1 : 0, role: "spinbutton", "aria-label": nameOf(k, j)});
     let from = null;
     handle.addEventListener("click", event => event.stopPropagation());
     handle.addEventListener("pointerdown", event => {
@@ -366,7 +367,9 @@ function handlesOf(k) {
     handle.addEventListener("focus", () => { focus = [k, j]; handle.setAttribute("aria-valuenow", values[k][j]); });
     handle.addEventListener("keydown", event => {
       const count = {ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10}[event.key];
-      if (count) nudge(k, j, count);
+      const side = {ArrowLeft: -1, ArrowRight: 1}[event.key];  // one stop of the Tab key for each array
+      if (side) handles[(j + side + handles.length) % handles.length].focus();
+      else if (count) nudge(k, j, count);
       else if (event.key === "Enter" || /^[-−\d.]$/.test(event.key)) edit(k, j, handle);
       else return;
       handle.setAttribute("aria-valuenow", values[k][j]);
@@ -387,6 +390,7 @@ function begin() {
   for (const [key, rule] of Object.entries(RULES)) by("rule").append(new Option(rule.title, key));
   by("law").textContent = RULES.descent.law;
   by("rule").onchange = () => { memory = []; by("law").textContent = RULES[by("rule").value].law; };
+  by("more").onclick = () => by("more").setAttribute("aria-expanded", String(by("lab").classList.toggle("open")));
   by("one").onclick = () => train(1);
   by("ten").onclick = () => train(10);
   by("verify").onclick = verify;

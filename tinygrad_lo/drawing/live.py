@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.styles.style import Look
+from tinygrad_lo.drawing.styles.images import is_image
+from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import LoError
@@ -34,8 +35,12 @@ def not_live(contents: Contents, names: Names, *, differentiated: bool) -> str:
     count = sum(int(np.size(node.value)) for node in names.nodes)
     if not differentiated:
         return "there is no backward pass"
-    if contents.groups or contents.stubs or len(contents.shown) < len(names.nodes):
+    if contents.groups or contents.stubs or contents.folded or len(contents.shown) < len(names.nodes):
         return "not every value has a place of its own in the picture"
+    if any(value.numeric for value in contents.values):
+        return "other numbers stand beside them, which would not follow"
+    if any(is_image(np.shape(value.data)) for value in contents.values):
+        return "the picture has images, which would not follow"
     if count > MOST_NUMBERS:
         return f"it has {count:,} numbers, and {MOST_NUMBERS:,} are the most"
     return ""
@@ -50,9 +55,10 @@ class Live:
 
     def __init__(self, names: Names, contents: Contents, look: Look, recording: Recording | None) -> None:
         self.names, self.contents, self.look = names, contents, look
-        self.program = Program(names.nodes[-1], recording, whole=True, exact=False)
-        printer = Script(self.program)
-        self.script = str(printer.results("live_program"))
+        with np.errstate(all="ignore"):  # a page shows nan; it need not warn of it
+            self.program = Program(names.nodes[-1], recording, whole=True, exact=False)
+            printer = Script(self.program)
+            self.script = str(printer.results("live_program"))
         self.inputs = list(printer.inputs)
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}
         self.follows = recording is not None  # labels and masks do
@@ -93,7 +99,7 @@ class Live:
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
         editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
         return {
-            "name": value.name or "",
+            "name": shown_name(value.name or ""),
             "node": shown,
             "shape": list(value.shape),
             "kind": kind,

@@ -19,10 +19,11 @@ import numpy as np
 from tinygrad_lo import options
 from tinygrad_lo.drawing.colors import COLORS, PALETTES, THEMES
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.dot import STYLES, dot_text
-from tinygrad_lo.drawing.passes.collapse import related
+from tinygrad_lo.drawing.dot import STYLES, dot_text, look_for_page
+from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
 from tinygrad_lo.drawing.passes.compared import lay_beside
+from tinygrad_lo.drawing.passes.fold import fold
 from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
@@ -67,15 +68,19 @@ def draw(
 
     style: "cards", one card for each value with its formula and its tables, from top to bottom;
         "circuit", gates with the value above the wire and the gradient below, from left to right;
-        "overview", one box for each scope. "auto" takes an overview of more than max_nodes values,
-        else cards if any value is an array, else a circuit.
+        "overview", one box for each scope; "folded", cards from top to bottom, equal parts drawn once:
+        time steps, samples, neurons. "auto" takes an overview of more than max_nodes values, or where
+        scopes do not make it small enough equal parts once; else cards if any value is an array, else
+        a circuit. What convolutions and pooling do inside is always one box.
     theme: "light" or "dark". palette: "cs231n" or "colorblind". title: in place of the loss's name.
     gradient: False draws values only. digits: significant ones in tables; numbers alone get one more.
-    max_nodes: a larger graph is collapsed by scope, the deepest first, and then cut to what is nearest
-        to the loss; the title says so.
+    max_nodes: a larger graph is collapsed by scope, from the inside outwards, and then cut to what is
+        nearest to the loss; the title says so.
     max_cells: arrays with a longer side (in an overview, longer than 5), or with more than two sides, show
-        mean, std, min and max.
-    focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn.
+        mean, std, min and max, and of four sides small images. Up to 16, a table that makes the picture
+        wider than a page goes on below, or is left out, which the title says.
+    focus: a tensor of the graph, or the name of one: only what leads to it and from it is drawn. Where
+        equal parts are drawn once, the one with the focus is opened.
     check: the report of `lo.gradcheck` on this loss; its numeric gradients stand beside the engine's.
     compared_with: another result of the same function, before a step or with another rule: the numbers
         that differ stand beside each other, and the title says how many and by how much.
@@ -118,21 +123,37 @@ def draw(
         return dot_text(contents, look, name if title is None else title, style, verdict)
 
     # An overview runs from left to right: wide tables would make it a scroll.
-    cells = min(max_cells, OVERVIEW_CELLS) if style == "overview" else max_cells
-    look = Look(COLORS[theme, palette], cells, digits)
+    cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
+    asked = Look(COLORS[theme, palette], cells, digits)
+    look = look_for_page(contents, asked, style)
+    shapes = [np.shape(value.data) for value in contents.values]
+    contents.narrow = any(look.summarizes(shape) and not asked.summarizes(shape) for shape in shapes)
     return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, recording))
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:
     """What is drawn, and in which style."""
-    overview = style == "overview"
-    if style == "auto" and len(related(names.nodes, focus)) > limit:
-        overview = any(scopes(names.nodes).values())
-    contents = collect(names, gradient=gradient, max_nodes=limit, overview=overview, focus=focus)
-    if style == "auto":
-        arrays = any(np.ndim(value.data) for value in contents.values)
-        style = "overview" if contents.groups else "cards" if arrays else "circuit"
-    return contents, style
+    paths = scopes(names.nodes)
+    is_large = style == "auto" and len(related(names.nodes, focus)) > limit
+    overview = style == "overview" or (is_large and any(paths.values()))
+    if style == "folded":
+        choice = fold(names, paths, limit, focus)
+    else:
+        choice = choose(names.nodes, paths, limit, focus, overview=overview)
+    if is_large and choice.cut:
+        folded = fold(names, paths, limit, focus)
+        choice = folded if folded.boxes else choice
+    contents = collect(names, choice, gradient=gradient, focus=focus)
+    return contents, style_of(contents, is_large=is_large) if style == "auto" else style
+
+
+def style_of(contents: Contents, *, is_large: bool) -> str:
+    """The style that suits what is drawn."""
+    if contents.folded:
+        return "folded"
+    if contents.groups and is_large:
+        return "overview"
+    return "cards" if any(np.ndim(value.data) for value in contents.values) else "circuit"
 
 
 def focused(names: Names, focus: Any) -> list[Node]:

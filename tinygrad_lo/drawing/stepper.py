@@ -38,7 +38,7 @@ LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
 AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
-WRITTEN = ("line", "sentence", "remark", "question")  # of a step: what a reader sees
+WRITTEN = ("line", "sentence", "remark", "question", "text", "formula", "target")  # what a reader sees
 Step = dict[str, Any]
 ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
@@ -104,6 +104,7 @@ def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
     live = resources.files("tinygrad_lo.drawing").joinpath("live.js").read_text(encoding="utf-8")
+    live = re.sub(r"^ *(//.*)?\n?", "", live, flags=re.MULTILINE)  # a page is for readers of graphs
     for name, text in (("colors", parts["colors"]), ("program", parts["program"]), ("live", live)):
         template = template.replace(f"{{{name}}}", text)
     policy = "default-src 'none'"
@@ -186,7 +187,8 @@ class Story:
         lines = [start, *self.forward(), *self.backward(), self.end()]
         tidy = tidied(self.names)
         for line in lines:
-            line.update({key: tidy(text) for key, text in line.items() if key in WRITTEN})
+            for part in (line, line.get("live", {})):
+                part.update({key: tidy(text) for key, text in part.items() if key in WRITTEN})
         return {
             "steps": lines,
             "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
@@ -315,7 +317,9 @@ class Story:
         one, zero = np.ones(1), np.zeros(1)
         cases = [(one, one), (zero, zero), (one, zero)]  # what arrives, and what is handed on
         remarks = [remark(replace(step, arriving=g, part=part), shared).strip(" ()") for g, part in cases]
-        more = {"earlier": earlier, "remarks": [*map(sentence_of, remarks)], "target": step.target}
+        tidy = tidied(self.names)
+        more = {"earlier": earlier, "remarks": [tidy(sentence_of(words)) for words in remarks]}
+        more |= {"target": step.target}
         more |= {"formula": step.formula, "shape": list(np.shape(step.part))}
         return {"live": self.live.product(step, earlier) | more}
 

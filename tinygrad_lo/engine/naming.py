@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from tinygrad_lo.engine.graph import Node, T, mode, modes, tick
+from tinygrad_lo.engine import graph
+from tinygrad_lo.engine.graph import Node, T, constant, mode, modes, tick
 from tinygrad_lo.errors import UnsupportedError
 
 # Titles, outermost first, each with the birth at its begin, which tells two with one title apart.
@@ -27,6 +28,7 @@ class Label:
     where: str | None = None
     recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
     derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
+    source: Node | None = None  # of a constant that was made of the user's data: the data, for pictures
 
 
 def label(node: Node) -> Label:
@@ -99,6 +101,17 @@ def rename(node: Node, name: Any) -> None:
         node.label.name = name
     else:
         node.label = name
+
+
+def made_of(source: Any, x: Any) -> Any:
+    """Note on a constant that the library has made of the user's data what these are: pictures show them."""
+    if modes.recording is not None:  # a compiled program finds arrays by themselves
+        return x
+    if not isinstance(x, Node):
+        x, source = named(constant(x, source), "columns"), graph.TENSOR(source)
+    if x.op is None:
+        label(x).source = source
+    return x
 
 
 class scope(mode):

@@ -163,7 +163,7 @@ class Script(Printer):
                 self.inlined[line] = None
                 continue
             if line.section != here and line.section:
-                rows += ["", f"  // {line.section}"]
+                rows += ["", f"  // {line.section.replace('<', '‹')}"]  # a page would end its script at a tag
             here = line.section
             name = self._name_of(line)
             shape = f"  // {line.shape}" if line.shape else ""

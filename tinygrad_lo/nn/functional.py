@@ -16,7 +16,7 @@ from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.arguments import foreign, shape_of
 from tinygrad_lo.engine.machine.hooks import effect
 from tinygrad_lo.engine.machine.random import generator
-from tinygrad_lo.engine.naming import named
+from tinygrad_lo.engine.naming import made_of, named
 from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, square, subtract
 from tinygrad_lo.engine.ops.elementwise import astype, floats, sqrt
 from tinygrad_lo.engine.ops.indexing import positions, unfold, windows
@@ -233,7 +233,8 @@ def conv2d(
     apart = oh * ow >= filters
     if not apart:
         columns = reshape(transpose(columns, (1, 0, 2)), (channels * kh * kw, n * oh * ow))
-    out = matmul(rows, named(columns, "columns"))
+    columns = made_of(x, named(columns, "columns")) if isinstance(weight, Node) else columns
+    out = matmul(rows, columns)
     if bias is not None:
         out = add(out, reshape(bias, (filters, 1)))
     if not apart:

@@ -7,6 +7,7 @@ another class; where these indices go in even steps, they are axes, as of loops 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ class Classes:
         ]
 
 
-def sums_inside(rows: list[NodeRow]) -> set[int]:
+def sums_inside(rows: Sequence[NodeRow] | Sequence[Node]) -> set[int]:
     """The births of sums that are only the beginning of a longer one: a + b in a + b + c."""
     uses = Counter(parent.birth for row in rows for parent in row.parents if parent is not None)
     begins = [row.parents[0] for row in rows if row.op is ADD]

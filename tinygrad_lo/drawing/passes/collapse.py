@@ -1,12 +1,13 @@
 """Which values of a graph are drawn, which of them share a box, and which are left out.
 
-A large graph is collapsed by scope, the deepest scopes first; what is then still too much is cut to
+A large graph is collapsed by scope, from the inside outwards; what is then still too much is cut to
 what is nearest to the loss.
 """
 
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinygrad_lo.engine.graph import Node, reachable
-from tinygrad_lo.engine.naming import ScopePath
+from tinygrad_lo.engine.naming import Label, ScopePath
 
-BOXES = 10  # a picture of more boxes is no overview
+BOXES = 24  # a picture of more boxes is no overview
+# A scope around scopes, or one by itself, with a larger share of all ops is no box: it is the whole picture.
+MOST, NEARLY_ALL = 0.8, 0.98
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
@@ -32,6 +35,9 @@ class Unit:
     title: str = ""  # of a scope
     began: int = 0  # the birth at which the scope began
     outputs: dict[int, Node] = field(default_factory=dict)  # the members that are used outside, by birth
+    takes: bool = True  # parameters of its own
+    lanes: list[Node] = field(default_factory=list)  # of equal parts drawn once: what the members come to
+    counts: tuple[int, ...] = ()  # of lanes: turns of the loops around them, and how many in each turn
 
 
 @dataclass(slots=True)
@@ -42,6 +48,8 @@ class Choice:
     boxes: list[Unit] = field(default_factory=list)
     drawn: dict[Unit, None] = field(default_factory=dict)  # the units that are drawn
     cut: bool = False  # units were left out because there were too many
+    carried: set[tuple[Unit, Unit]] = field(default_factory=set)  # edges to the next turn of a loop
+    makers: dict[int, Unit] = field(default_factory=dict)  # by birth: the box that a value has come out of
 
     def of(self, node: Node) -> Unit | None:
         """The unit of a value, if it is drawn."""
@@ -53,11 +61,12 @@ class Choice:
         unit = self.of(node)
         return unit is not None and not unit.is_box
 
-    def put(self, box: Unit) -> None:
-        """Add a box."""
-        box.id, box.is_box = f"b{len(self.boxes)}", True
-        self.boxes.append(box)
-        self.units |= dict.fromkeys((node.birth for node in box.members), box)
+    def put(self, unit: Unit) -> None:
+        """Add a unit: a box with a number of its own."""
+        if unit.is_box:
+            unit.id = f"b{len(self.boxes)}"
+            self.boxes.append(unit)
+        self.units |= dict.fromkeys((node.birth for node in unit.members), unit)
 
     def find_outputs(self, nodes: list[Node]) -> None:
         """Tell each drawn unit which of its values are used outside of it; the root always is."""
@@ -81,31 +90,82 @@ def choose(
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    opened = every_scope(paths[node.birth] for node in focus)
-    scopes = every_scope((paths[node.birth] for node in wanted if node.op is not None), without=opened)
+    sealed = sealed_scopes(wanted, paths) - set(scopes_around(paths, focus))
+    scopes, levels = inside_out(wanted, paths, focus, spare=overview or len(wanted) > limit)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
-    if overview and scopes:  # whole levels of depth, at least one
-        depths = [*map(len, scopes), 0]
-        counts = [n for n in counts[1:] if depths[n] < depths[n - 1]]
+    if overview and scopes:  # whole levels, at least one
+        counts = levels
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
-        return in_units(wanted, ids, paths, set(scopes[:n]), alone)
+        return in_units(wanted, ids, paths, set(scopes[:n]), sealed, alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
-    if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice.units, wanted, [root, *focus], limit), True
+    keep_nearest(choice, wanted, [root, *focus], limit)
     choice.find_outputs(nodes)
     return choice
 
 
-def every_scope(paths: Iterable[ScopePath], *, without: Iterable[ScopePath] = ()) -> list[ScopePath]:
-    """Every scope, as the path that ends with it: the deepest first, of equals the oldest."""
-    every = dict.fromkeys(path[:n] for path in dict.fromkeys(paths) for n in range(1, len(path) + 1))
-    for path in without:
-        every.pop(path, None)
-    return sorted(every, key=lambda path: (-len(path), -path[-1][1]))
+def heights(scopes: Iterable[ScopePath]) -> dict[ScopePath, int]:
+    """How many levels of scopes are inside of each."""
+    height = dict.fromkeys(scopes, 0)
+    for path in sorted(height, key=len, reverse=True):
+        if len(path) > 1:
+            height[path[:-1]] = max(height[path[:-1]], height[path] + 1)
+    return height
+
+
+def common_path(paths: list[ScopePath]) -> ScopePath:
+    """The scopes that all these paths begin with."""
+    steps = zip(*paths, strict=False)
+    return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))
+
+
+def scopes_around(paths: dict[int, ScopePath], nodes: Iterable[Node]) -> Iterator[ScopePath]:
+    """Every scope around each of these values."""
+    every = (paths[node.birth] for node in nodes)
+    return (path[:n] for path in every for n in range(1, len(path) + 1))
+
+
+def inside_out(
+    nodes: list[Node], paths: dict[int, ScopePath], focus: list[Node], *, spare: bool
+) -> tuple[list[ScopePath], list[int]]:
+    """The scopes that can be boxes, every one before those around it, of equals the oldest first.
+
+    Also, at which places of the list a level ends. spare: leave out scopes around nearly all ops, which as
+    boxes would say nothing.
+    """
+    ops = [node for node in nodes if node.op is not None]
+    sizes = Counter(scopes_around(paths, ops))
+    height = heights(sizes)
+    if spare:
+        most = {path: len(ops) * (MOST if height[path] else NEARLY_ALL) for path in sizes}
+        sizes = Counter({path: size for path, size in sizes.items() if size <= most[path]})
+    scopes = sorted(
+        sizes.keys() - set(scopes_around(paths, focus)), key=lambda path: (height[path], -path[-1][1])
+    )
+    ends = Counter(height[path] for path in scopes)
+    return scopes, [*itertools.accumulate(ends.values())]
+
+
+def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
+    """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
+    spans = {span for node in nodes for span in spans_of(node)}
+    ops = [node for node in nodes if node.op is not None]
+    moves = Counter(scopes_around(paths, filter(is_move, ops)))
+    sizes = Counter(scopes_around(paths, ops))
+    return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
+
+
+def spans_of(node: Node) -> tuple[tuple[str, int], ...]:
+    """The functions of the library that this is the result of."""
+    return node.label.spans if isinstance(node.label, Label) else ()
+
+
+def is_move(node: Node) -> bool:
+    """Whether its op brings numbers to other places."""
+    return node.op is not None and node.op.kind == "moves"
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
@@ -123,20 +183,29 @@ def in_units(
     ids: dict[int, str],
     paths: dict[int, ScopePath],
     collapsed: set[ScopePath],
+    sealed: set[ScopePath],
     alone: set[int],
 ) -> Choice:
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({})
     inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
+    closed, apart = collapsed | sealed, {}
     for node in nodes:
         birth, path = node.birth, paths[node.birth]
-        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in collapsed), path)
+        frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in closed), path)
         choice.units[birth] = Unit([node], frames, ids[birth])
-        if node.op is not None and frames != path and birth not in alone:
-            inside[path[: len(frames) + 1]].append(node)
-    for (*around, (title, began)), members in inside.items():
+        if node.op is not None and frames != path:
+            if birth in alone:
+                apart[birth] = path[: len(frames) + 1]
+            else:
+                inside[path[: len(frames) + 1]].append(node)
+    for path, members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            choice.put(Unit(members, tuple(around), title=title, began=began))
+            box = Unit(
+                members, path[:-1], is_box=True, title=path[-1][0], began=path[-1][1], takes=path in collapsed
+            )
+            choice.put(box)
+            choice.makers |= {birth: box for birth, of in apart.items() if of == path}
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
@@ -160,7 +229,7 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
     alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
     for leaf in nodes:
         to = tuple(users.get(leaf.birth, ()))
-        if not to or not all(unit.is_box for unit in to):
+        if not to or not all(unit.is_box and unit.takes for unit in to):
             continue
         if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
             choice.units[leaf.birth] = to[0]
@@ -169,7 +238,13 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
             alike["parameter" if leaf.needs else "data", to].append(leaf)
     for (role, _), leaves in alike.items():
         if len(leaves) > (FEW if any(np.ndim(leaf.value) for leaf in leaves) else 1):
-            choice.put(Unit(leaves, role=role))
+            choice.put(Unit(leaves, is_box=True, role=role))
+
+
+def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> None:
+    """Leave out what is too much."""
+    if len(choice.drawn) > limit:
+        choice.drawn, choice.cut = nearest_units(choice.units, nodes, ends, limit), True
 
 
 def nearest_units(units: dict[int, Unit], nodes: list[Node], ends: list[Node], most: int) -> dict[Unit, None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable
@@ -11,10 +10,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import Choice, Unit, choose, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import ScopePath, name_of, scopes
+from tinygrad_lo.engine.naming import Label, ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
@@ -23,12 +22,9 @@ WORDED = 300  # values and boxes; edges of a larger picture do without rules and
 MOST_INLINE = 6  # constants that the legend has room for; of more, each is drawn
 
 
-def collect(
-    names: Names, *, gradient: bool, max_nodes: int, overview: bool = False, focus: Iterable[Node] = ()
-) -> Contents:
-    """At most `max_nodes` values and boxes, with the plain arrays that enter them."""
+def collect(names: Names, choice: Choice, *, gradient: bool = True, focus: Iterable[Node] = ()) -> Contents:
+    """What is shown of the values and boxes that are drawn, with the plain arrays that enter them."""
     nodes, focus = names.nodes, list(focus)
-    choice = choose(nodes, scopes(nodes), max_nodes, focus, overview=overview)
     root, flow = nodes[-1], Flow()
     if gradient and root.needs and root.value.size == 1:
         flow = flow_back(root, {birth for unit in choice.drawn for birth in unit.outputs})
@@ -70,6 +66,8 @@ class Sketch:
         self.seen: dict[int, Array] = {}  # what the forward pass saw: .data may have been replaced since
         self.homes: defaultdict[str, list[ScopePath]] = defaultdict(list)  # the scopes of its users, by id
         self.arrays: dict[str, DrawnValue] = {}
+        drawn = [n for n in self.alone if n.birth not in choice.makers]
+        self.quoted = {tail.birth for _, tail in edges_of(drawn)}  # whose names stand in formulas
         self.stubs: dict[Unit, Stub] = {}
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
@@ -98,14 +96,18 @@ class Sketch:
             stub = self.stubs.setdefault(unit, Stub(f"hidden_{unit.id}", unit.path))
             edge = self.bundle(stub.id, unit.id, strength)
             edge.count = 1
+            if not unit.is_box:
+                stub.names[self.names.of(parent)] = None
         else:
             self.uses[parent.birth] -= 1
             self.seen[parent.birth] = node.inputs[i]
-            if other is unit or parent.birth in self.inline:
+            carried = (other, unit) in self.choice.carried
+            if (other is unit and not carried) or parent.birth in self.inline:
                 return
             self.homes[other.id].append(unit.path)
             if unit.is_box or other.is_box:
                 edge = self.bundle(other.id, unit.id, strength)
+                edge.carried = carried
             else:
                 edge = self.edge(other.id, unit.id, strength)
                 if strength is not None and len(self.choice.drawn) <= WORDED:
@@ -141,17 +143,20 @@ class Sketch:
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
+        source, data = source_of(node), self.seen.get(birth, node.value)
+        if source is not None:  # the constant is the library's own
+            name, node, data = name_of(source) or "x", source, source.value
         path = unit.path
         if node.op is None and unit.id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
-            path = tuple(step for step in common_path(self.homes[unit.id]) if birth < step[1])
+            path = tuple(step for step in common_path(self.homes[unit.id]) if node.birth < step[1])
         return DrawnValue(
             unit.id,
             name,
             name_of(node) is not None,
-            self.names.formula(node),
+            self.formula_of(node),
             role_of(node, self.names.nodes[-1]),
-            self.seen.get(birth, node.value),
+            data,
             path,
             expects=bool(self.flow.gradients and node.needs),
             gradient=self.flow.gradients.get(birth),
@@ -162,29 +167,66 @@ class Sketch:
         )
 
     def title_of(self, leaves: list[Node]) -> str:
-        """The title of a box of leaves: the first and the last."""
-        between = ", " if len(leaves) == 2 else " … "
-        return between.join(map(self.names.of, (leaves[0], leaves[-1])))
+        """The title of a box of leaves, or of a stack: the first and the last."""
+        between = ", " if len(leaves) == 2 and leaves[0].op is None else " … "
+        return between.join(dict.fromkeys(map(self.names.of, (leaves[0], leaves[-1]))))
+
+    def formula_of(self, node: Node) -> str:
+        """What made a value: its op, or a box that it has come out of."""
+        maker = self.choice.makers.get(node.birth)
+        return self.names.formula(node) if maker is None else f"{maker.title}(…)"
+
+    def lanes_formula(self, box: Unit) -> str:
+        """What makes the values of a stack."""
+        formula, inside = self.names.formula(box.lanes[0]), len(box.members) // len(box.lanes)
+        if inside > 1:
+            return f"Σ of {inside + 1} terms"
+        return formula + " …" * bool(formula)
+
+    def named_outputs(self, outputs: list[Node]) -> list[str]:
+        """The names of what leaves a box: all if they are few, else those that stand in formulas."""
+        if len(outputs) > FEW:
+            outputs = [node for node in outputs if node.birth in self.quoted]
+        return [*map(self.names.of, outputs)]
 
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
+        if box.lanes:
+            return self.stack(box)
         leaves = [node for node in box.members if node.op is None]
-        gates = Counter(self.kinds.of_gate(node) for node in box.members if node.op is not None)
+        out = [node for node in self.alone if self.choice.makers.get(node.birth) is box]
+        gates = Counter(self.kinds.of_gate(node) for node in [*box.members, *out] if node.op is not None)
         parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs = box.title, list(box.outputs.values())
+        title, outputs = box.title, out or list(box.outputs.values())
         if box.role != "value":
             title, outputs = self.title_of(leaves), leaves
-        gradients = [self.flow.gradients.get(node.birth) for node in parameters or outputs]
+        drawn = self.box(box, title, box.role, outputs, parameters or outputs)
+        drawn.gates, drawn.named = (
+            gates.most_common(),
+            self.named_outputs(outputs) if box.role == "value" else [],
+        )
+        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        return drawn
+
+    def stack(self, box: Unit) -> DrawnBox:
+        """What a stack says of its equal values."""
+        lanes, role = box.lanes, role_of(box.lanes[0], self.names.nodes[-1])
+        drawn = self.box(box, self.title_of(lanes), role, lanes, lanes)
+        drawn.lanes, drawn.counts, drawn.formula = len(lanes), box.counts, self.lanes_formula(box)
+        drawn.given = any(map(name_of, lanes))
+        return drawn
+
+    def box(self, box: Unit, title: str, role: str, outputs: list[Node], asked: list[Node]) -> DrawnBox:
+        """A box, with the gradients by these of its values."""
+        gradients = (self.flow.gradients.get(node.birth) for node in asked)
         return DrawnBox(
             box.id,
             title,
-            box.role,
+            role,
             box.path,
             [f"n{self.places[node.birth]}" for node in box.members],
-            gates.most_common(),
-            sum(leaf.value.size for leaf in parameters),
-            [node.value for node in outputs],
-            [g for g in gradients if g is not None],
+            outputs=[node.value for node in outputs],
+            gradients=[g for g in gradients if g is not None],
         )
 
 
@@ -242,6 +284,11 @@ def second_view(node: Node, name: str) -> tuple[str, Array] | None:
     return title, np.exp(node.value)
 
 
+def source_of(node: Node) -> Node | None:
+    """The user's data that the library has made this constant of."""
+    return node.label.source if isinstance(node.label, Label) else None
+
+
 def role_of(node: Node, root: Node) -> str:
     """What a value is for the reader."""
     if node.op is None:
@@ -249,9 +296,3 @@ def role_of(node: Node, root: Node) -> str:
     if node is not root:
         return "value"
     return "loss" if node.needs and node.value.size == 1 else "result"
-
-
-def common_path(paths: list[ScopePath]) -> ScopePath:
-    """The scopes that all these paths begin with."""
-    steps = zip(*paths, strict=False)
-    return tuple(step[0] for step in itertools.takewhile(lambda step: len(set(step)) == 1, steps))

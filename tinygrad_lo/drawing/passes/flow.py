@@ -41,6 +41,8 @@ def flow_back(root: Node, kept: Collection[int]) -> Flow:
 
 def largest_magnitude(x: Array) -> float | None:
     """The largest |x|, nan if there is one; None of an empty array, or one that is not computed."""
+    if isinstance(x, float):  # of a graph of numbers, each edge has one
+        return abs(float(x))
     known = concrete(x)
     return float(np.max(np.abs(known))) if known is not None and known.size else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +12,18 @@ from numpy import ndarray
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, row, table, tag, text
+from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, image_of, is_image
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import moments, number, size
 
 LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
+BESIDE = 5  # columns of a table that has its gradient beside it
 NARROWEST = 18  # points; the columns of a table are equally wide
+FIGURE = 54  # points that a figure beside others takes
 FIGURES = ("mean", "std", "min", "max")
 
 
@@ -28,6 +33,10 @@ class Overview(Style):
     def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
         return card(value, self.look)
+
+    def breadths(self) -> dict[str, int]:
+        """About how many points cards take from left to right."""
+        return {value.id: card_breadth(value, self.look) for value in self.contents.values}
 
 
 class Cards(Overview):
@@ -40,33 +49,72 @@ class Cards(Overview):
 
 def card(value: DrawnValue, look: Look) -> str:
     """The label of one value's node."""
-    colors, shape = look.colors, np.shape(value.data)
-    columns = [
-        (caption("value", colors.value), data_cell("value", value.data, shape, look, f"value-{value.id}"))
-    ]
-    columns += beside(value, "value", look)
-    if value.also is not None:
-        word, also = value.also
-        columns.append(
-            (caption(text(word), colors.value), data_cell("value", also, shape, look, f"also-{value.id}"))
-        )
-    if value.expects:
-        own = data_cell("gradient", value.gradient, shape, look, f"gradient-{value.id}")
-        columns.append((caption("grad", colors.gradient), own))
-    captions, cells = zip(*columns, *beside(value, "gradient", look), strict=True)
+    colors, columns = look.colors, blocks(value, look)
+    if is_wide(np.shape(value.data), look):  # below each other, so that the columns of tables stay in line
+        lines, across = [*zip(itertools.chain(*columns), strict=True)], 1
+    else:
+        lines, across = [*zip(*columns, strict=True)], len(columns)
     frame, ground, _ = colors.role(value.role)
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
         frame, border = colors.ink, 3
-    rows = [row(cell(header(value, colors), colspan=len(cells), bgcolor=ground))]
-    rows += [row(*captions)] if len(captions) > 1 else []
     return table(
-        *rows, row(*cells),
+        row(cell(header(value, colors), colspan=across, bgcolor=ground)), *(row(*line) for line in lines),
         border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
     )  # fmt: skip
 
 
-def beside(value: DrawnValue, kind: str, look: Look) -> Iterator[tuple[str, str]]:
+def card_breadth(value: DrawnValue, look: Look) -> int:
+    """About how many points a card takes from left to right."""
+    shape, words = np.shape(value.data), len(value.name) + min(len(value.formula), LONGEST_FORMULA)
+    count = 1 + (value.also is not None) + value.expects + len(value.numeric)
+    across = numbers_breadth(value, look) * (1 if is_wide(shape, look) else count)
+    return 10 + max(8 * words + 60, across)
+
+
+def numbers_breadth(value: DrawnValue, look: Look) -> int:
+    """About how many points its table or its image takes."""
+    shape: tuple[int, ...] = np.shape(value.data)
+    if is_image(shape):
+        return max(4 * FIGURE, min(ACROSS, sorted(shape[:2])[1]) * (POINTS + 6))
+    arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
+    wide = max(NARROWEST, 3 + DIGIT * max(len(word) for data in arrays for word in figures(data, look)))
+    return wide + 40 if look.summarizes(shape) else 8 + wide * min(look.wrap, *shape[-1:], 99)
+
+
+def is_wide(shape: tuple[int, ...], look: Look) -> bool:
+    """Whether value and gradient stand below each other."""
+    return is_image(shape) or (not look.summarizes(shape) and shape[-1:] > (BESIDE,))
+
+
+def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
+    """Of the value, its other view, its gradient and what is beside them: caption, image and numbers."""
+    colors = look.colors
+    columns = [block(value, "value", value.data, look, caption("value", colors.value), f"value-{value.id}")]
+    columns += beside(value, "value", look)
+    if value.also is not None:
+        title = caption(text(value.also[0]), colors.value)
+        columns.append(block(value, "value", value.also[1], look, title, f"also-{value.id}"))
+    if value.expects:
+        title = caption("grad", colors.gradient)
+        columns.append(block(value, "gradient", value.gradient, look, title, f"gradient-{value.id}"))
+    columns += beside(value, "gradient", look)
+    return columns if len(columns) > 1 else [columns[0][1:]]
+
+
+def block(
+    value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str = ""
+) -> list[str]:
+    """A caption, the image of filters and feature maps with the names of its figures, and the numbers."""
+    shape = np.shape(value.data)
+    parts = [title, data_cell(kind, data, shape, look, id)]
+    if is_image(shape):
+        words = cell(figure_row([*FIGURES], look.colors.muted), cellpadding=0)
+        parts[1:1] = [cell(image_of(kind, data, look.colors), cellpadding=2), words]
+    return parts
+
+
+def beside(value: DrawnValue, kind: str, look: Look) -> Iterator[list[str]]:
     """Caption and cell of what a check or another graph says of the value, or of its gradient."""
     shape, colors = np.shape(value.data), look.colors
     for numeric in value.numeric:
@@ -75,13 +123,13 @@ def beside(value: DrawnValue, kind: str, look: Look) -> Iterator[tuple[str, str]
             ink, ground = (colors.alarm_ink, colors.alarm) if numeric.failed else (colors.gradient, "")
             id = f"{numeric.word}-{value.id}"
             title = caption(numeric.word, ink, ground, numeric.mark)
-            yield title, data_cell(kind, known, shape, look, id, numeric.failures)
+            yield [title, data_cell(kind, known, shape, look, id, numeric.failures)]
 
 
 def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
     """The cell above a table that says what it holds; of a numeric gradient, what a check found."""
     found = f"&#160;<B>{mark}</B>" if mark else ""
-    return cell(font(f"<I>{word}</I>{found}", ink, 9), cellpadding=1, bgcolor=ground)
+    return cell(font(f"<I>{word}</I>{found}", ink, 10), cellpadding=1, bgcolor=ground)
 
 
 def header(value: DrawnValue, colors: Colors) -> str:
@@ -140,7 +188,7 @@ def data_cell(
     if 0 in shape:
         content = font("empty", look.colors.muted, 11)
     elif look.summarizes(shape):
-        content, ground = statistics(kind, numbers, look), ""
+        content, ground = statistics(kind, numbers, shape, look), ""
     elif numbers is None:
         content = font(DASH, look.colors.muted, 11 if shape else 0)
     elif shape:
@@ -178,11 +226,32 @@ def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[An
         return cell(font(word, ink), width=wide, bgcolor=ground)
 
     lines = zip(words, magnitudes.tolist(), marks.tolist(), strict=True)
-    return inner_table(*(row(*map(heat_cell, *line)) for line in lines))
+    cells = [[*map(heat_cell, *line)] for line in lines]
+    if rows.shape[1] <= look.wrap or look.handles:  # the page counts the numbers of a table
+        return inner_table(*(row(*line) for line in cells))
+    return inner_table(*wrapped_rows(cells, look))
 
 
-def statistics(kind: str, numbers: ndarray[Any, Any] | None, look: Look) -> str:
+def wrapped_rows(cells: list[list[str]], look: Look) -> Iterator[str]:
+    """The first columns of a table, and below them the next."""
+    count = len(cells[0])
+    for begin in range(0, count, look.wrap):
+        end = min(begin + look.wrap, count)
+        place = font(f"columns {begin} to {end - 1}", look.colors.muted, 10)
+        yield row(cell(place, colspan=look.wrap, align="LEFT", cellpadding=1))
+        yield from (row(*line[begin:end]) for line in cells)
+
+
+def figure_row(words: list[str], ink: str) -> str:
+    """The four figures of an image, or what they are called."""
+    return inner_table(row(*(cell(font(word, ink), width=FIGURE) for word in words)))
+
+
+def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, ...], look: Look) -> str:
     """Mean, standard deviation, smallest and largest element of an array too large for a table."""
+    if is_image(shape):
+        words = [DASH] * len(FIGURES) if numbers is None else [number(x, look.digits) for x in numbers]
+        return figure_row(words, getattr(look.colors, kind))
     rows = []
     for i, word in enumerate(FIGURES):
         ink, ground, content = look.colors.muted, look.ground, DASH

@@ -9,10 +9,11 @@ import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, cell, font, norm_text, row, table, text
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
-from tinygrad_lo.explaining.formula import moments, number, size
+from tinygrad_lo.explaining.formula import number, size
 
 ROUND = 6  # characters that fit into a circle; they need no spaces between them
 GATE_POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
@@ -28,6 +29,7 @@ class Circuit(Style):
     gaps = "ranksep=0.22 nodesep=0.14"
     widest = 2.2
     nodes = 2
+    page = 1600  # its numbers are larger
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.labelled = len(contents.values) <= SMALL_CIRCUIT
@@ -76,7 +78,7 @@ class Circuit(Style):
         bold = font(f"<B>{name}</B>", self.colors.role(value.role)[2], 13)
         if not value.unseen:
             return bold
-        return bold + font(text(f" ({counted(value.unseen, 'more use')})"), self.colors.muted, 9)
+        return bold + font(text(f" ({counted(value.unseen, 'more use')})"), self.colors.muted, 10)
 
     def lines(self, value: DrawnValue) -> list[str]:
         """The value, its gate `g5`, and the wire between them, whose class tells it from edges."""
@@ -168,9 +170,7 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
     """The value, its gradient, and what differences say of that; an array by its shape and mean."""
     above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
     if shape:
-        x = concrete(value.data)
-        mean = number(moments(x)[0], look.digits) if x is not None and x.size else DASH
-        above = f"{size(shape)} · μ {mean}"
+        above = f"{size(shape)} · {largest_text(value.data, look)}"
     for numeric in value.numeric:
         note = numeric.mark
         if not shape and np.isfinite(numeric.values):
@@ -183,11 +183,24 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
 
 
 def gradient_text(gradient: Array | None, look: Look) -> str:
-    """A gradient under its wire; of an array its length."""
-    known = None if gradient is None else concrete(gradient)
-    if known is not None and known.ndim:
-        return norm_text([known], look.digits).replace("grad", "·")
-    return single_text(known, look)
+    """A gradient under its wire; of an array its largest element."""
+    return (
+        largest_text(gradient, look)
+        if gradient is not None and np.ndim(gradient)
+        else single_text(gradient, look)
+    )
+
+
+def largest_text(x: Array, look: Look) -> str:
+    """The element with the largest magnitude, or a nan; elements that are equal are said to be."""
+    known = concrete(x)
+    if known is None or not known.size:
+        return DASH
+    top = known.flat[int(np.argmax(np.abs(known)))]
+    word = number(top, look.digits)
+    if not np.isfinite(top):
+        return ALARM + word
+    return f"all {word}" if (known == top).all() else f"largest {word}"
 
 
 def single_text(x: Array | None, look: Look) -> str:

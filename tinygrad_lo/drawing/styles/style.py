@@ -17,12 +17,16 @@ import numpy as np
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.images import image_of, is_image
+from tinygrad_lo.drawing.styles.labels import cell, font, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import moments, number, one_line, size
 
-BOX = 200  # points that a box with the gap behind it takes, about
-DEEPEST, WIDE = 14, 1600  # ranks and points from left to right; a longer picture runs from top to bottom
+BOX, GAP = 180, 30  # points that a box and the gap behind a node take, about
+MOST_RANKS = 14  # ranks from left to right; a deeper picture runs from top to bottom
+PAGE = 1120  # points that a picture may be wide, about: fitted to 1240 pixels, 10 points are then 10 pixels
+LOW = 4  # of a table that goes on below
 GATES = 3  # that a box names; the others are counted
 LONGEST_NAME = 40
 DASH = "–"  # a gradient that was not computed; it is never 0
@@ -35,11 +39,14 @@ class Look:
     colors: Colors
     max_cells: int  # the largest side of a table
     digits: int  # significant ones
+    wrap: int = 99  # columns, after which a table goes on below
     handles: bool = False  # numbers get ids, by which the page of steps finds them, and grounds to tint
 
     def summarizes(self, shape: tuple[int, ...]) -> bool:
         """Whether an array of this shape shows mean, std, min and max in place of elements."""
-        return len(shape) > 2 or max(shape, default=0) > self.max_cells
+        if len(shape) > 2 or max(shape, default=0) > self.max_cells:
+            return True
+        return shape[-1:] > (self.wrap,) and math.prod(shape[:-1]) > LOW
 
     def handle(self, id: str) -> dict[str, str]:
         """Graphviz keeps the id of a cell only beside a link; the page takes the link away."""
@@ -67,48 +74,35 @@ def text(written: str, longest: int = LONGEST_NAME) -> str:
     return re.sub("^ | (?= )| $", "&#160;", escaped) or "&#160;"
 
 
-def tag(name: str, content: str, attributes: dict[str, object]) -> str:
-    """An element of a label, without the attributes that are empty."""
-    written = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items() if value != "")
-    return f"<{name}{written}>{content}</{name}>"
-
-
-def font(content: str, color: str, points: int = 0) -> str:
-    """Content in a colour, and in another size than the rest."""
-    return tag("FONT", content, {"color": color, "point-size": points or ""})
-
-
-def cell(content: str, **attributes: object) -> str:
-    """One cell of a table."""
-    return tag("TD", content, attributes)
-
-
-def row(*cells: str) -> str:
-    """Cells beside each other."""
-    return tag("TR", "".join(cells), {})
-
-
-def table(*rows: str, **attributes: object) -> str:
-    """Rows below each other."""
-    return tag("TABLE", "".join(rows), attributes)
-
-
 class Style:
     """A way to draw values. Cards, circuits and overviews say what is different about them."""
 
     gaps = "ranksep=0.4 nodesep=0.3"  # between ranks and between nodes
     widest = 2.8  # an edge, in points
     nodes = 1  # DOT nodes for one value
-    gap = 0  # points that the label of an edge takes
+    gap = GAP  # points between nodes, with the label of an edge
+    page = PAGE
     labelled = True  # edges have their local derivatives as labels
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
+        self.wide = self.breadths() | {group.id: BOX for group in contents.groups}
         self.turned = self.is_too_long()
+
+    def breadth(self) -> int:
+        """About how many points a picture from top to bottom is wide: the widest rank."""
+        heights: defaultdict[str, int] = defaultdict(int)
+        for edge in reversed(self.contents.edges):
+            if not edge.carried:
+                heights[edge.tail] = max(heights[edge.tail], heights[edge.head] + 1)
+        ranks: defaultdict[int, int] = defaultdict(int)
+        for id, wide in self.wide.items():
+            ranks[heights[id]] += wide + GAP
+        return max(ranks.values(), default=0)
 
     def is_too_long(self) -> bool:
         """Whether the longest path is, from left to right, too deep or about too wide."""
-        wide = self.breadths() | {group.id: BOX for group in self.contents.groups}
+        wide = self.wide
         ranks: defaultdict[str, int] = defaultdict(lambda: 1)
         ends = defaultdict(int, wide)  # where what leads to a node ends, and of a leaf the leaf itself
         reached: defaultdict[str, int] = defaultdict(int)
@@ -116,11 +110,11 @@ class Style:
             ranks[edge.head] = max(ranks[edge.head], ranks[edge.tail] + 1)
             end = ends[edge.tail] + wide.get(edge.head, 0) + self.gap
             ends[edge.head] = reached[edge.head] = max(reached[edge.head], end)
-        return max(ranks.values(), default=1) > DEEPEST or max(reached.values(), default=0) > WIDE
+        return max(ranks.values(), default=1) > MOST_RANKS or max(reached.values(), default=0) > self.page
 
     def breadths(self) -> dict[str, int]:
-        """About how many points values take from left to right, where more than their rank counts."""
-        return {}
+        """About how many points values take from left to right."""
+        raise NotImplementedError
 
     def label(self, value: DrawnValue) -> str:
         """The label of a value's node."""
@@ -142,9 +136,11 @@ class Style:
     def stub_line(self, stub: Stub) -> str:
         """The node in place of what is not drawn."""
         count = counted(stub.behind, "more value")
+        upto = f" up to {', '.join(stub.names)}" if stub.names else ""
+        words = font(f"… {count}{text(upto)}" if upto else f"… {count}", self.colors.muted, 11)
         return (
             f'{stub.id} [shape=box style="rounded,dashed" color="{self.colors.faint}" margin="0.1,0.05"'
-            f' height=0 tooltip="{count}, not drawn" label=<{font(f"… {count}", self.colors.muted, 11)}>]'
+            f' height=0 tooltip="{count}, not drawn" label=<{words}>]'
         )
 
     def ports(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -171,12 +167,13 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     lines.append(cell(font(f"&#160;{facts(group)}&#160;", colors.muted, 11), cellpadding=2))
     if group.gates:
         lines.append(cell(font(f"&#160;{ops(group)}&#160;", colors.ink, 11), cellpadding=2))
+    lines += box_outputs(group, look)
     figures = [("value", "value", colors.value, mean_and_std(group.outputs, look.digits))]
     if differentiated and group.role != "data":
         of = " (parameters)" if group.parameters and group.role == "value" else ""
         figures.append(("gradient", "grad", colors.gradient, norm_text(group.gradients, look.digits) + of))
     for kind, word, ink, content in figures:
-        words = font(f"<I>{word}</I>", ink, 9) + font(f"&#160;&#160;{content}&#160;", ink, 11)
+        words = font(f"<I>{word}</I>", ink, 10) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
     failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
     differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
@@ -193,6 +190,20 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     )  # fmt: skip
 
 
+def box_outputs(group: DrawnBox, look: Look) -> list[str]:
+    """The values that leave a box: names and shape, and the image of one that is."""
+    shapes = {size(np.shape(x)) for x in group.outputs}
+    out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
+    if len(shapes) == 1:
+        out += font(f"&#160;&#160;{shapes.pop()}&#160;", look.colors.muted, 11)
+    lines = (
+        [cell(f"&#160;{font('→&#160;', look.colors.muted)}{out}&#160;", cellpadding=2)] if group.named else []
+    )
+    if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
+        lines.append(cell(image_of("value", group.outputs[0], look.colors), cellpadding=2))
+    return lines
+
+
 def facts(group: DrawnBox) -> str:
     """`80 ops · 48 parameters · 16 out`."""
     if group.role != "value":
@@ -200,9 +211,7 @@ def facts(group: DrawnBox) -> str:
     parts = [counted(sum(count for _, count in group.gates), "op")]
     if group.parameters:
         parts.append(counted(group.parameters, "parameter"))
-    if len(group.outputs) == 1 and np.shape(group.outputs[0]):
-        parts.append(f"out {size(np.shape(group.outputs[0]))}")
-    elif group.outputs:
+    if group.outputs and not group.named:
         parts.append(f"{len(group.outputs)} out")
     return " · ".join(parts)
 
@@ -223,6 +232,18 @@ def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
         return number(every[0], digits + 1)
     mean, std = moments(every, np.result_type(*(x.dtype for x in arrays)))
     return f"μ {number(mean, digits)} · σ {number(std, digits)}"
+
+
+def spread_of(arrays: Iterable[Array], digits: int) -> list[str]:
+    """Mean and standard deviation of all elements, and if they differ the ends of their range."""
+    every = flat(arrays)
+    if not every.size:
+        return [DASH]
+    middle, around = moments(every)
+    if not around:
+        return [number(middle, digits)]
+    ends = f"{number(every.min(), digits)} to {number(every.max(), digits)}"
+    return [f"{number(middle, digits)} ± {number(around, digits)}", ends]
 
 
 def norm_text(arrays: Iterable[Array], digits: int) -> str:

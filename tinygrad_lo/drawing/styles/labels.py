@@ -1,0 +1,29 @@
+"""Labels of Graphviz: elements that look like HTML, as text."""
+
+from __future__ import annotations
+
+
+def tag(name: str, content: str, attributes: dict[str, object]) -> str:
+    """An element of a label, without the attributes that are empty."""
+    written = "".join(f' {key.upper()}="{value}"' for key, value in attributes.items() if value != "")
+    return f"<{name}{written}>{content}</{name}>"
+
+
+def font(content: str, color: str, points: int = 0) -> str:
+    """Content in a colour, and in another size than the rest."""
+    return tag("FONT", content, {"color": color, "point-size": points or ""})
+
+
+def cell(content: str, **attributes: object) -> str:
+    """One cell of a table."""
+    return tag("TD", content, attributes)
+
+
+def row(*cells: str) -> str:
+    """Cells beside each other."""
+    return tag("TR", "".join(cells), {})
+
+
+def table(*rows: str, **attributes: object) -> str:
+    """Rows below each other."""
+    return tag("TABLE", "".join(rows), attributes)
