@@ -53,7 +53,7 @@ def test_impossible_options_are_refused(options, message):
 
 def test_there_are_these_options_and_no_more():
     assert list(inspect.signature(draw).parameters) == [
-        "loss", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus", "title",
+        "loss", "args", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus", "title",
         "check", "compared_with",
     ]  # fmt: skip
     with pytest.raises(TypeError, match="depth"):

@@ -83,7 +83,7 @@ def test_markup_in_names_is_data(backend):
     assert "<" not in raw
     assert "</script><!-- {data} & \\u003c" in json.loads(raw)["steps"][1]["line"]
     assert "<title>&lt;b&gt;, step by step</title>" in page
-    assert page.count("<script") == 2
+    assert page.count("<script") == 3
 
 
 def test_names_that_are_long_or_from_right_to_left_are_set_apart(backend):

@@ -135,7 +135,7 @@ class Live:
         if np.shape(step.value):
             return {"text": equation(line, value=step.value)}
         numbers = self.with_slots(lambda less: put_in(node, self.pieces(node, less)) if step.numbers else "")
-        return {"text": " = ".join(filter(None, (line, numbers, slot("s", self.of(node)))))}
+        return {"text": " = ".join(filter(None, (line, numbers, slot_text("s", self.of(node)))))}
 
     def product(self, step: Product, earlier: list[int]) -> dict[str, Any]:
         """The line of a backward step, with slots; `earlier` are the products that came before."""
@@ -145,9 +145,9 @@ class Live:
         if np.shape(step.part):
             text = equation(line, value=step.part)
         else:
-            text = " = ".join(filter(None, (line, self.numbers(step), slot("s", part))))
+            text = " = ".join(filter(None, (line, self.numbers(step), slot_text("s", part))))
             if earlier:
-                text += f", in all {slot('t', *earlier)} + {slot('t', part)} = {slot('s', *earlier, part)}"
+                text += f", in all {slot_text('t', *earlier)} + {slot_text('t', part)} = {slot_text('s', *earlier, part)}"
         arriving = self.place_of(self.program.slopes.get(self.names.nodes[step.gate_place].birth))
         return {"text": text, "part": part, "arriving": arriving}
 
@@ -159,21 +159,21 @@ class Live:
         if local is None or arriving is None or not step.numbers:
             return ""
         rule = self.rules.of(node, step.operand, slope=True)
-        factor = slot("t", local)
+        factor = slot_text("t", local)
         if rule is not None:
             if rule.branched:  # another number may take another branch
                 return ""
             factor = self.with_slots(lambda less: slope_text(rule, self.pieces(node, less)))
-        return f"{factor} · {slot('t', arriving)}"
+        return f"{factor} · {slot_text('t', arriving)}"
 
     def pieces(self, node: Node, stands_for: Any) -> dict[str, Piece]:
         """Slots for a node's output and inputs, which take the place that this number would take."""
         piece = constant_text(stands_for)._replace(value=None)
-        pieces = {"y": piece._replace(text=slot("n", self.of(node)))}
+        pieces = {"y": piece._replace(text=slot_text("n", self.of(node)))}
         for i, x in enumerate(node.inputs[: len(node.parents)]):
             parent = node.parents[i]
             if parent is not None:
-                pieces[str(i)] = piece._replace(text=slot("n", self.of(parent)))
+                pieces[str(i)] = piece._replace(text=slot_text("n", self.of(parent)))
             elif is_shown_as_number(x):
                 pieces[str(i)] = constant_text(x)._replace(value=None)
         return pieces
@@ -204,7 +204,7 @@ def wrapped(bare: str, full: str) -> tuple[bool, bool] | None:
     return None
 
 
-def slot(kind: str, *places: int) -> str:
+def slot_text(kind: str, *places: int) -> str:
     """What stands for the sum of these outputs: s as it is shown, t as a term, in parentheses if negative."""
     return f"{BEGIN}{kind}{','.join(map(str, places))}{END}"
 
