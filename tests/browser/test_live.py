@@ -127,9 +127,7 @@ def test_an_edited_page_is_the_page_made_anew(chromium, page, make, tmp_path):
         new = {}
         for k, (name, editable, count) in enumerate(inputs):
             if editable:
-                values = np.round(
-                    rng.uniform(0.1, 0.9, count) if make is logs else rng.normal(0, 2, count), 1
-                )
+                values = rng.uniform(0.1, 0.9, count) if make is logs else rng.normal(0, 2, count)
                 chromium.run("values[arguments[0]] = arguments[1]", k, values.tolist())
                 new[name] = values
         chromium.run("recompute()")

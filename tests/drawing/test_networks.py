@@ -263,3 +263,12 @@ def test_hostile_names_stay_text_in_stacks():
     losses = added((lo.Parameter(float(k), name=f"{bad}{k}") * 2.0).named(f"{bad}y{k}") for k in range(60))
     svg = lo.draw(losses.named("loss"))._svg.decode()
     assert f"{bad}0 … {bad}59"[:30] in visible(svg)
+
+
+def test_tables_of_a_slide_stay_tables_whatever_their_numbers():
+    rng = np.random.default_rng(3)
+    X, W = lo.Tensor(rng.normal(0, 2, (3, 3)), name="X"), lo.Parameter(rng.normal(0, 2, (3, 3)), name="W")
+    loss = lo.losses.multiclass_hinge(X @ W, [0, 1, 2]) + 0.1 * (W * W).sum()
+    source = lo.draw(loss).source
+    assert "no room" not in source
+    assert ">mean<" not in source

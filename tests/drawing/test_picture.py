@@ -53,8 +53,8 @@ def test_impossible_options_are_refused(options, message):
 
 def test_there_are_these_options_and_no_more():
     assert list(inspect.signature(draw).parameters) == [
-        "loss", "args", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus", "title",
-        "check", "compared_with",
+        "loss", "args", "style", "theme", "palette", "gradient", "max_nodes", "max_cells", "digits", "focus",
+        "title", "check", "compared_with",
     ]  # fmt: skip
     with pytest.raises(TypeError, match="depth"):
         draw(lo.Parameter(1.0), depth=3)

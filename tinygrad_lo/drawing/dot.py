@@ -17,7 +17,7 @@ from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
 from tinygrad_lo.drawing.styles.stacks import Folded
-from tinygrad_lo.drawing.styles.style import PAGE, Look, Style, text
+from tinygrad_lo.drawing.styles.style import Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
 
@@ -25,6 +25,7 @@ STYLES: dict[str, type[Style]] = {"cards": Cards, "circuit": Circuit, "overview"
 # The same list on graph, nodes and edges: Graphviz hands none of them down.
 FONTS = "Helvetica,Arial,sans-serif"
 MOST_CELLS = 16  # cells of a side: who asks for more gets them, however wide the picture is
+ESTIMATED = 1050  # points; Graphviz leaves more room between nodes than the estimate
 WRAPPED = 8  # columns of a table where the page is narrow
 THINNEST = 0.8  # of edges, in points
 # From here on Graphviz's search for the best order of nodes takes minutes; one round looks alike.
@@ -72,7 +73,7 @@ def look_for_page(contents: Contents, look: Look, style_name: str) -> Look:
     smaller = [replace(look, wrap=WRAPPED, max_cells=min(cells, n)) for n in (cells, 8, 5, 3, 0)]
     for one in (look, *smaller):
         style = make(contents, one)
-        if not style.turned or style.breadth() <= PAGE:
+        if not style.turned or style.breadth() <= ESTIMATED:
             return one
     return smaller[-1]
 

@@ -6,7 +6,7 @@ const live = data.live;
 const inputs = live?.inputs ?? [];
 let values = inputs.map(one => one.numbers.map(Number));
 const original = values.map(numbers => [...numbers]);
-let outputs = null, past = [], at = 0, focus = null, worth = NaN;
+let past = [], at = 0, focus = null, worth = NaN;
 let memory = [];  // of the optimizer, for each input: velocities, or moments
 
 const DIGITS = 4;  // of numbers in lines

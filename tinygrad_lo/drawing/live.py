@@ -147,7 +147,8 @@ class Live:
         else:
             text = " = ".join(filter(None, (line, self.numbers(step), slot_text("s", part))))
             if earlier:
-                text += f", in all {slot_text('t', *earlier)} + {slot_text('t', part)} = {slot_text('s', *earlier, part)}"
+                before, now = slot_text("t", *earlier), slot_text("s", *earlier, part)
+                text += f", in all {before} + {slot_text('t', part)} = {now}"
         arriving = self.place_of(self.program.slopes.get(self.names.nodes[step.gate_place].birth))
         return {"text": text, "part": part, "arriving": arriving}
 

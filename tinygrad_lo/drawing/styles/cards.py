@@ -23,6 +23,7 @@ LONGEST_FORMULA = 60
 DIGIT = 6  # points that a digit is wide, about
 BESIDE = 5  # columns of a table that has its gradient beside it
 NARROWEST = 18  # points; the columns of a table are equally wide
+LIVE_CELL = 40  # points; room for −0.123
 FIGURE = 54  # points that a figure beside others takes
 FIGURES = ("mean", "std", "min", "max")
 
@@ -79,7 +80,7 @@ def numbers_breadth(value: DrawnValue, look: Look) -> int:
         return max(4 * FIGURE, min(ACROSS, sorted(shape[:2])[1]) * (POINTS + 6))
     arrays = [value.data] if value.gradient is None else [value.data, value.gradient]
     wide = max(NARROWEST, 3 + DIGIT * max(len(word) for data in arrays for word in figures(data, look)))
-    return wide + 40 if look.summarizes(shape) else 8 + wide * min(look.wrap, *shape[-1:], 99)
+    return wide + 40 if look.summarizes(shape) else 8 + wide * min(look.wrap, shape[-1] if shape else 1)
 
 
 def is_wide(shape: tuple[int, ...], look: Look) -> bool:
@@ -212,7 +213,9 @@ def heat_table(kind: str, rows: ndarray[Any, Any], look: Look, wrong: ndarray[An
     magnitudes = np.abs(rows.astype(float))
     top = float(np.max(magnitudes, where=np.isfinite(magnitudes), initial=0.0))
     words = [[number(x, look.digits) for x in line] for line in rows.tolist()]
-    wide = max(NARROWEST, DIGIT * max(len(word) for line in words for word in line) + 2)
+    # Other numbers may come into the cells of a page, which stay as wide as they are.
+    narrowest = LIVE_CELL if look.handles else NARROWEST
+    wide = max(narrowest, DIGIT * max(len(word) for line in words for word in line) + 2)
     marks = np.zeros(rows.shape, bool) if wrong is None else np.atleast_2d(wrong)
 
     def heat_cell(word: str, magnitude: float, is_wrong: bool) -> str:

@@ -19,6 +19,7 @@ ROUND = 6  # characters that fit into a circle; they need no spaces between them
 GATE_POINTS = {1: 15, 2: 13, 3: 12}  # the size of its text
 LONGEST_GATE = 40
 ALARM = "⚠ "
+LIVE_WIRE = 50  # points
 SMALL_CIRCUIT = 16  # values of a circuit whose edges have room for labels
 LABEL = 30  # points that the label of an edge takes, about
 
@@ -56,7 +57,8 @@ class Circuit(Style):
             rows.append(row(left, right))
         else:
             first, inner, last = beside_wire(value, name)
-            rows = [row(first, cell(inner + over, **wire, sides="B", **upper), last)]
+            room = {"width": LIVE_WIRE} if self.look.handles else {}  # for other numbers
+            rows = [row(first, cell(inner + over, **wire, sides="B", **room, **upper), last)]
             rows.append(row(cell(under, bgcolor=ground, **lower)))
         return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2)
 
