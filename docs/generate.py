@@ -222,6 +222,10 @@ def slides_page() -> str:
         for lecture, shown in facts.get("SLIDES", {}).items():
             page = facts.get("PAGE", "lectures.md")
             topics.setdefault(lecture, []).extend((topic, path.stem, question, page) for topic in shown)
+    demo = "the interactive linear-classification demo: scores, both losses, gradients, steps"
+    topics["002"].append(
+        (demo, "", "What happens to the losses when a point, or a weight, moves?", "classifier.md")
+    )
     for lecture in sorted(topics):
         lines += [
             "",
@@ -232,7 +236,10 @@ def slides_page() -> str:
         ]
         for topic, name, question, page in sorted(topics[lecture]):
             command = f"`python examples/figures/{name}.py`"
-            lines.append(row(topic, command, f"`{name}.png`: {question}", f"[{page}]({page})"))
+            figure = f"{name}.png"
+            if not name:
+                command, figure = "`python -m tinygrad_lo.pages classifier`", "classifier.html"
+            lines.append(row(topic, command, f"`{figure}`: {question}", f"[{page}]({page})"))
     return "\n".join(lines) + "\n"
 
 

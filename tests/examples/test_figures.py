@@ -93,5 +93,6 @@ def test_the_index_of_slides_has_sixty_rows_and_no_empty_cell():
     for _, (slide, command, shown, page) in rows():
         assert slide
         assert shown.partition("`: ")[2]
-        assert (FIGURES / re.search(r"figures/(\w+\.py)", command)[1]).is_file()
+        script = re.search(r"figures/(\w+\.py)", command)
+        assert (FIGURES / script[1]).is_file() if script else "tinygrad_lo.pages classifier" in command
         assert (ROOT / "docs" / re.search(r"\((.+)\)", page)[1]).is_file()
