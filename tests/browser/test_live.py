@@ -252,7 +252,7 @@ def test_a_page_that_is_not_live_says_why(chromium, page):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("size", "most"), [(6, 8.0), (24, 16.0)])
+@pytest.mark.parametrize(("size", "most"), [(6, 8.0), (12, 16.0)])
 def test_an_edit_is_quick(chromium, page, size, most):
     """About 100 and 400 numbers in the graph; the median of 50 edits with layout, in milliseconds.
 

@@ -370,3 +370,28 @@ def test_a_frame_in_a_notebook_runs_and_may_do_nothing_else(browser, neuron, tmp
     assert browser.run("try { return parent.document.title } catch { return 'refused' }") == "refused"
     browser.driver.switch_to.default_content()
     assert browser.logged()[0] == []
+
+
+def test_zoom_goes_beyond_fit_and_keeps_the_step_in_sight(browser, page, svm):
+    browser.open(page(svm))
+    width = "return picture.getBoundingClientRect().width"
+    before = browser.run(width)
+    browser.run("show(4)")
+    browser.press("+", "+", "+", "+")
+    assert browser.run(width) > 2 * before
+    inside = browser.run("""
+        const a = nodes.get(steps[now].node).getBoundingClientRect(), b = stage.getBoundingClientRect();
+        return a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top;""")
+    assert inside
+    browser.press("f")
+    assert browser.run(width) <= browser.run("return stage.clientWidth")
+
+
+def test_steps_inside_a_box_say_so(browser, page):
+    with lo.scope("layer"):
+        x = lo.Parameter([1.0, 2.0], name="x")
+        for _ in range(4):
+            x = np.tanh(x)
+    browser.open(page((x * 1.0).sum(), style="overview"))
+    said = browser.run("return steps.map(step => step.sentence)")
+    assert any(words.startswith("Inside “layer”, 4 ops drawn as one box.") for words in said)

@@ -171,3 +171,22 @@ def test_playing_stops_at_a_question(browser, page, neuron):
     at = browser.step
     assert browser.run("return timer") == 0
     assert browser.step == at
+
+
+def test_the_quiz_is_scored_and_asks_again_what_was_not_right(browser, page, neuron):
+    browser.open(page(neuron))
+    browser.press("q")
+    first = browser.run("return steps.findIndex(step => step.answer !== undefined)")
+    browser.run("show(arguments[0])", first)
+    exact = browser.run("return steps[now].answer")
+    assert answer(browser, exact) == "✓ Right."
+    browser.run("show(now + 1); by('reveal').click()")
+    count = browser.run("return steps.filter(step => step.answer !== undefined).length")
+    for _ in range(count):
+        browser.run("show(now + 1)")
+    browser.run("show(end)")
+    skipped = count - 2
+    assert browser.text("sentence").startswith(f"Quiz: 1 right, 1 helped, {skipped} skipped.")
+    browser.run("by('again').click()")
+    assert browser.step == first + 1
+    assert browser.run("return isAsking()")

@@ -171,6 +171,7 @@ function retell() {
     if (told.earlier.length) step.sum = String(sum[j]);
   }
   known.clear();
+  asked.clear();
 }
 function placeOf(j, shape) {
   return [...shape].reverse().map(n => { const k = j % n; j = (j - k) / n; return k; }).reverse();

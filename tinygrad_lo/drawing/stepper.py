@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
-from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.contents import Contents, DrawnBox
 from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
@@ -159,6 +159,7 @@ class Story:
         self.live: Live | None = None
         self.shown, self.wires = contents.shown, contents.wires
         self.is_boxed = bool(contents.groups)
+        self.inside = {group.id: inside_words(group) for group in contents.groups}
         self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
         self.has_backward = contents.differentiated
         if self.has_backward:
@@ -227,6 +228,7 @@ class Story:
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
                 sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
+                sentence = " ".join(filter(None, (self.inside.get(self.id_of(step.place)), sentence)))
                 more: Step = {"live": self.live.computed(step)} if self.live else {}
                 yield step_of("forward", step.text, sentence, node=self.id_of(step.place), **more)
 
@@ -235,7 +237,8 @@ class Story:
         if not self.has_backward:
             return
         name, top = self.sweep.loss, self.id_of(len(self.names.nodes) - 1)
-        words = f"The backward pass starts at L, which is {name}: its derivative by itself is 1."
+        which = "" if name == "L" else f", which is {name}"
+        words = f"The backward pass starts at L{which}: its derivative by itself is 1."
         yield step_of("backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
         shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
@@ -249,7 +252,9 @@ class Story:
             yield step_of(
                 "backward",
                 step.text,
-                sentence_of(step.sentence),
+                " ".join(
+                    filter(None, (self.inside.get(self.id_of(step.gate_place)), sentence_of(step.sentence)))
+                ),
                 node=self.id_of(step.target_place),
                 gate=self.id_of(step.gate_place),
                 edge=self.edge(step),
@@ -326,6 +331,12 @@ class Story:
     def is_summarized(self, place: int) -> bool:
         """Whether a card shows mean, std, min and max in place of elements."""
         return self.look.summarizes(np.shape(self.names.nodes[place].value))
+
+
+def inside_words(group: DrawnBox) -> str:
+    """Where a step is that the picture does not show."""
+    count = sum(number for _, number in group.gates)
+    return f"Inside “{shown_name(group.title)}”, {counted(count, 'op')} drawn as one box."
 
 
 def step_of(kind: str, line: str, sentence: str, *, phase: str = "", **more: Any) -> Step:
