@@ -81,7 +81,7 @@ def main(folder: Path) -> list[str]:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="activation of the head (bold: lowest error / variance on held-out rows)")
-    axes.set_title("The error is lowest where head and target have the same range")
+    axes.set_title("The error is lowest, or nearly, where head and target have the same range")
     save(figure, folder)
     lines = []
     for name, row in zip(names, found, strict=True):

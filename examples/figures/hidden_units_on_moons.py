@@ -1,7 +1,7 @@
 """How can linear classifiers classify what no line divides? By a layer of them, and another one on top.
 
 Each hidden unit is a linear classifier whose score is cut at 0 by a relu: a fold along its line (dashed).
-The last layer adds the folds. One unit is still a line, two bend it once, four are enough for two moons.
+The last layer adds the folds. One unit is still a line, two bend it, four are enough for two moons.
 The best of five starts is shown: few units can stay in a bad place.
 """
 

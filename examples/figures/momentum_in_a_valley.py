@@ -63,7 +63,12 @@ def main(folder: Path) -> list[str]:
         lines.append(f"{name}, η {rate}: across in 30 steps {across(places[:31]):.2f}, near after {settled}")
     left.plot(0, 0, "k*", markersize=14)
     left.set(xlabel="along the valley", ylabel="across", ylim=(-0.46, 0.62), title="30 steps; ★ minimum")
-    right.set(xlabel="step", ylabel="distance from the minimum", ylim=(1e-4, 4), title="100 steps")
+    right.set(
+        xlabel="step",
+        ylabel="distance from the minimum",
+        ylim=(1e-4, 4),
+        title="100 steps; dips: it passes the minimum",
+    )
     figure.suptitle(
         "Momentum swings less across the valley, and runs where plain descent crawls", fontsize=16
     )

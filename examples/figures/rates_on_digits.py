@@ -2,7 +2,7 @@
 
 The same small network on the digits, the same start and the same batches, four rates of plain SGD. A low
 rate is a slow slope, the good one falls fast and far, if with jumps: in its last epochs it is not yet at
-rest. The highest one kills the network: its loss stays at ln 10, that of guessing.
+rest. The highest one kills the network: its loss stays at ln 10 or just above, that of guessing.
 """
 
 from pathlib import Path

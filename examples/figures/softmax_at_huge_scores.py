@@ -54,7 +54,7 @@ def main(folder: Path) -> list[str]:
                 axis.semilogx(s, values, color=color, linewidth=width)
     axes[0].set(title="loss", xlabel="s, scores are (s, −s)", yscale="symlog", ylim=(-0.4, 1e5))
     axes[0].set_yticks([0, 1, 100, 10_000], ["0", "1", "100", "10 000"])
-    axes[1].set(title="slope along the right score", xlabel="s, scores are (s, −s)", ylim=(-1.2, 0.3))
+    axes[1].set(title="slope along the correct score", xlabel="s, scores are (s, −s)", ylim=(-1.2, 0.3))
     label(axes[0], "low score right: 2s", (1.1, 30_000), BLUE)
     label(axes[0], "∞ after 372", (1.1, 6_000), ORANGE)
     label(axes[0], f"high score right: 0, nan after {ends[0]}", (9, 1.3), ORANGE, fontsize=12)

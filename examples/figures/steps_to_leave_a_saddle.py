@@ -3,7 +3,7 @@
 The surface is x² − y² + y⁴/2, the start beside the ridge with y = 0.0001. Drawn is the step after which |y|
 > 0.5, against the rate; no point means not in 3 000 steps. Plain SGD grows y by 1 + 2η a step; momentum is
 seven times as fast at η = 0.003, five times at 0.01, 1.5 times at 0.3. RMSprop and Adam divide the tiny
-slope by its own size. So does Adagrad, but by the sum of all so far: small rates make it the slowest.
+slope by its own size. So does Adagrad, but by the sum of all so far: below 0.01 it is the slowest.
 """
 
 from pathlib import Path
