@@ -82,10 +82,10 @@ def main(folder: Path) -> list[str]:
         )
     right.plot(*best, "k*", markersize=16)
     right.set(xlabel="slope of a line", ylabel="intercept")
-    right.set_title("a line through 40 points, 60 steps each", fontsize=14)
+    right.set_title("a line fitted, 60 steps each", fontsize=14)
     label(right, "blue: all 40\ngreen: batches of 8\norange: one sample\n★ best line", (-0.3, -0.55))
     figure.suptitle(
-        "The full batch walks smoothly; small batches get further (left) on the same data", fontsize=16
+        "The full batch walks smoothly; small batches get further on equal data (left)", fontsize=16
     )
     save(figure, folder)
     return lines

@@ -70,7 +70,7 @@ def main(folder: Path) -> list[str]:
         title="100 steps; dips: it passes the minimum",
     )
     figure.suptitle(
-        "Momentum swings less across the valley, and runs where plain descent crawls", fontsize=16
+        "Momentum swings less in all across the valley, and runs where plain descent crawls", fontsize=16
     )
     save(figure, folder)
     return lines
