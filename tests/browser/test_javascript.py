@@ -156,6 +156,61 @@ def test_what_a_loss_refuses_is_refused_in_its_own_words(chromium, loss, bad):
     assert answer == f"RangeError: {error.value}"
 
 
+MASKS = {
+    "a sum of conditions": lambda y: (y > 0) + (y < 3),
+    "a product of conditions": lambda y: (y > 0) * (y < 3),
+    "conditions": lambda y: ((y > 0) & (y < 3)) | ~(y > 1),
+    "one of two conditions": lambda y: (y > 0) ^ (y > 2),
+    "a matrix of conditions": lambda y: (y[:, None] > np.arange(3)) @ (y[None, :] > np.arange(3)[:, None]),
+}
+
+
+@pytest.mark.parametrize("mask", MASKS.values(), ids=MASKS)
+def test_conditions_are_computed_as_numpy_does(chromium, mask):
+    w, y = lo.Parameter([0.3, -0.2, 0.5, 0.9], name="w"), np.array([0, 1, 2, 3])
+
+    def f(y):
+        return (w * mask(y)).sum()
+
+    text = lo.javascript(f, y)
+    for labels in (y, np.array([3, 3, 0, 1])):
+        (answer,) = answers(chromium, text, [{**text.arguments, "y": labels}])
+        w.grad = None
+        loss = f(labels)
+        loss.backward()
+        assert_near(answer, loss.item(), {"w": w.grad}, text)
+
+
+@pytest.mark.parametrize("bits", [lambda y: ~y, lambda y: y & 1, lambda y: y ^ y, lambda y: (y > 0) & True])
+def test_bits_of_numbers_are_refused(bits):
+    w = lo.Parameter([0.3, -0.2], name="w")
+    with pytest.raises(lo.errors.UnsupportedError, match="has no JavaScript"):
+        lo.javascript(lambda y: (w * bits(y)).sum(), np.array([1, 2]))
+
+
+def test_small_integers_that_would_wrap_are_refused():
+    w = lo.Parameter([0.3, -0.2], name="w")
+    with pytest.raises(lo.errors.DTypeError, match="uint8 wraps around"):
+        lo.javascript(lambda y: (w * (y - 1)).sum(), np.array([0, 2], np.uint8))
+
+
+def test_nan_is_sorted_last(chromium):
+    w = lo.Parameter([1.0, 2.0, 0.0, -1.0], name="w")
+    text = lo.javascript((np.sort(w) * np.array([1.0, 2, 3, 4])).sum())
+    (answer,) = answers(chromium, text, [{**text.arguments, "w": [1.0, float("nan"), 0.0, -1.0]}])
+    assert answer["gradients"]["w"] == [3, 4, 2, 1]
+
+
+def test_fractions_of_labels_and_singular_matrices_are_refused(chromium):
+    W = lo.Parameter(np.eye(2), name="W")
+    text = lo.javascript(lambda y: lo.losses.cross_entropy(W, y), np.array([0, 1]))
+    assert answers(chromium, text, [{**text.arguments, "y": [0.5, 1]}]) == [
+        "TypeError: y: expected whole numbers"
+    ]
+    text = lo.javascript(np.linalg.inv(W * 2.0).sum())
+    assert answers(chromium, text, [{"W": [[1, 1], [1, 1]]}]) == ["RangeError: a matrix is singular"]
+
+
 def test_another_branch_is_refused(chromium):
     w = lo.Parameter(2.0, name="w")
 

@@ -163,12 +163,64 @@ def test_labels_follow_on_the_page_of_a_function(chromium, tmp_path):
     assert "whole number" in chromium.text("heard")
 
 
+def test_what_is_refused_is_not_kept(chromium, tmp_path):
+    W = lo.Parameter(W0, name="W")
+    picture = lo.draw(lambda X, y: lo.losses.cross_entropy(X @ W, y).named("loss"), X0, np.array([0, 1, 2]))
+    chromium.open(picture.save(tmp_path / "page.html"))
+    k = chromium.run("return inputs.findIndex(one => one.name === 'y')")
+    before = chromium.run("return [values, worth, past.length]")
+    chromium.run("set(arguments[0], 0, 7)", k)
+    assert chromium.run("return [values, worth, past.length]") == before
+    assert "allowed 0..2" in chromium.text("heard")
+    chromium.run("verify(); train(1)")
+    assert chromium.run("return past.length") == before[2] + 1
+
+
+def test_data_that_a_loss_has_made_something_of_is_fixed(chromium, page, tmp_path):
+    """binary_cross_entropy_with_logits makes signs of its target, which in a finished graph stay."""
+    w, t = lo.Parameter([0.3, -0.2, 0.5], name="w"), np.array([0.0, 1.0, 1.0])
+    editable = "return inputs.filter(one => one.editable).map(one => one.name)"
+    chromium.open(page(lo.losses.binary_cross_entropy_with_logits(w, lo.Tensor(t, name="t"))))
+    assert chromium.run(editable) == ["w"]
+    picture = lo.draw(lambda t: lo.losses.binary_cross_entropy_with_logits(w, t), t)
+    chromium.open(picture.save(tmp_path / "page.html"))
+    assert chromium.run(editable) == ["t", "w"]
+    chromium.run("set(inputs.findIndex(one => one.name === 't'), 0, 1)")
+    expected = lo.losses.binary_cross_entropy_with_logits(w, np.ones(3)).item()
+    assert chromium.run("return worth") == pytest.approx(expected, rel=1e-12)
+
+
+def test_back_to_the_first_numbers_is_the_page_as_it_was_made(chromium, page):
+    chromium.open(page(svm()))
+    first = story_of(chromium)[0]
+    chromium.run("set(inputs.findIndex(one => one.name === 'W'), 0, 9)")
+    assert story_of(chromium)[0] != first
+    chromium.run("by('reset').click()")
+    assert story_of(chromium)[0] == first
+
+
+def test_infinities_come_and_go(chromium, page):
+    w = lo.Parameter([np.inf, 1.0], name="w")
+    chromium.open(page((w * w).sum().named("L")))
+    assert chromium.text("result") == "L = ∞"
+    odd = """return steps.map(step => step.sentence + (step.remark ?? ""))
+        .filter(text => text.includes("not finite"))"""
+    assert chromium.run(odd)
+    chromium.run("set(0, 0, 2)")
+    assert chromium.text("result") == "L = 5"
+    assert not chromium.run(odd)
+
+
 def test_typing_dragging_and_keys_change_a_number(chromium, page):
     chromium.open(page(neuron()))
     handle = "document.querySelector('rect.number[aria-label=w0]')"
     chromium.run(f"{handle}.focus()")
     chromium.press("ArrowUp")
     assert chromium.run("return values[focus[0]][0]") == 2.1
+    chromium.press("7")
+    assert chromium.run("return document.getElementById('editor').value") == "7"
+    chromium.press("Enter")
+    assert chromium.run("return values[focus[0]][0]") == 7
     chromium.press("Enter")
     chromium.run("document.getElementById('editor').value = '1/4'")
     chromium.press("Enter")

@@ -68,7 +68,8 @@ function wordsOf(id, numbers, isValue) {
 
 // The slots of a line: s a number as it is shown, t one as a term of a product.
 function filled(text) {
-  return text.replace(/\ue000([st])([\d,]+)\ue001/g, (_, kind, places) => {
+  return text.replace(/\ue000([stb])([\d,]+)\ue001/g, (_, kind, places) => {
+    if (kind === "b") return String(Boolean(output(Number(places))[0]));
     const [x] = total(places.split(",").map(Number)), word = number(x, DIGITS);
     return kind === "t" && x < 0 ? `(${word})` : word;
   });
@@ -145,21 +146,41 @@ function redrawEdges() {
     else path.setAttribute("stroke-dasharray", "5,2");
     const tipOf = edge.group.querySelector("polygon"), word = edge.group.querySelector("text");
     for (const name of ["fill", "stroke"]) tipOf?.setAttribute(name, ink);
-    const {local} = live.edges[id];
+    const {local} = live.edges[id], about = edge.group.querySelector("a"), key = "xlink:title";
+    if (about?.hasAttribute(key)) {
+      let words = about.getAttribute(key).replace(/(largest \|gradient\| )\S+/, (_, before) => before + number(size, live.digits));
+      if (local !== null) words = words.replace(/(local derivative ).*$/, (_, before) => before + number(output(local)[0], live.digits));
+      about.setAttribute(key, words);
+    }
     if (word && local !== null) word.textContent = `\u00a0×${number(output(local)[0], live.digits)}`;
   }
 }
 
 // The steps of the numbers as they are now.
+const TOLD = ["line", "sentence", "remark", "question", "answer", "sum", "cell"];
 function retell() {
+  const asMade = values.every((one, k) => one.every((x, j) => Object.is(x, original[k][j])));
+  let sound = true, soundBack = true;
   for (const step of steps) {
     const told = step.live;
     if (!told) continue;
+    told.kept ??= {...Object.fromEntries(TOLD.map(key => [key, step[key]])), totals: {...step.totals}};
+    if (asMade) {  // with the elements that it works out
+      Object.assign(step, told.kept, step.totals ? {totals: {...told.kept.totals}} : {});
+      continue;
+    }
     step.line = filled(told.text);
-    if (told.part === undefined) continue;
+    if (told.part === undefined) {
+      const base = told.kept.sentence.replace(told.first, "").trim(), isOdd = sound && !output(told.value).every(Number.isFinite);
+      step.sentence = [base, isOdd ? told.first : ""].filter(Boolean).join(" ");
+      sound &&= !isOdd;
+      continue;
+    }
     const part = output(told.part), arriving = output(told.arriving), sum = total([...told.earlier, told.part]);
     const isNone = numbers => numbers.every(x => x === 0);
-    step.remark = told.remarks[isNone(arriving) ? 1 : isNone(part) ? 2 : 0];
+    const isOdd = soundBack && !part.every(Number.isFinite);
+    step.remark = told.remarks[isNone(arriving) ? 1 : isNone(part) ? 2 : 0] + (isOdd ? " This is the first gradient that is not finite." : "");
+    soundBack &&= !isOdd;
     for (const [id, words] of Object.entries(step.totals ?? {})) if (words) step.totals[id] = wordsOf(id, sum, false);
     if (step.answer === undefined) continue;
     const odd = part.findIndex(Number.isNaN), largest = part.reduce((k, x, j) => Math.abs(x) > Math.abs(part[k]) ? j : k, 0);
@@ -191,7 +212,10 @@ function set(k, j, x) {
   focus = [k, j];
   const before = values[k][j];
   values[k][j] = x;
-  if (recompute()) {
+  if (!recompute()) {  // what a loss refuses is said, and not kept
+    values[k][j] = before;
+    body.classList.remove("refused");
+  } else {
     hear(`${nameOf(k, j)}: ${number(before, DIGITS)} → ${number(x, DIGITS)}`);
     remember();
   }
@@ -224,6 +248,7 @@ function chart() {
 function back(to) {
   at = Math.max(0, Math.min(past.length - 1, to));
   values = past[at].values.map(one => [...one]);
+  memory = [];
   if (recompute()) hear(`State ${at} of ${past.length - 1}.`);
   chart();
 }
@@ -252,7 +277,10 @@ function train(count) {
       recompute();
       return hear("A parameter would be no number any more: the steps are too large.", true);
     }
-    if (!recompute()) return;
+    if (!recompute()) {
+      values = before;
+      return body.classList.remove("refused");
+    }
     remember();
   }
   hear(`${count === 1 ? "One step" : `${count} steps`} of ${rule.title}: the loss is ${number(worth, 5)}.`);
@@ -269,6 +297,8 @@ function verify() {
     if (!gradient) return hear(`Finite difference by ${nameOf(k, j)}: ${said}. The backward pass does not compute it: it is no parameter.`);
     const far = Math.abs(slope - gradient[j]), near_ = far <= 1e-4 * Math.max(1e-3, Math.abs(slope), Math.abs(gradient[j]));
     hear(`∂L/∂${nameOf(k, j)}: the backward pass says ${number(gradient[j], 6)}, the finite difference ${said} ${near_ ? "✓" : "✗ (at a kink, the two can differ)"}`);
+  } catch (error) {
+    hear(`There is no difference to take here: ${error.message}`, true);
   } finally {
     values[k][j] = x;
   }
@@ -297,9 +327,10 @@ function restore() {
   if (!recompute()) { values = original.map(one => [...one]); recompute(); hear("The numbers of the address are refused.", true); return; }
   past = [];
   remember();
+  hear("The numbers of the address.");
 }
 
-function edit(k, j, handle) {
+function edit(k, j, handle, key = null) {
   const editor = document.createElement("input"), box = handle.getBoundingClientRect();
   editor.id = "editor";
   editor.value = String(values[k][j]);
@@ -327,7 +358,8 @@ function edit(k, j, handle) {
   editor.addEventListener("blur", () => close(true));
   body.append(editor);
   editor.focus();
-  editor.select();
+  if (key === null) editor.select();
+  else editor.value = key;  // which has opened it
 }
 
 // Over each number that can be edited lies a handle: click to type, drag to change, arrows on the keyboard.
@@ -367,11 +399,13 @@ function handlesOf(k) {
     handle.addEventListener("pointercancel", () => { from = null; });
     handle.addEventListener("focus", () => { focus = [k, j]; handle.setAttribute("aria-valuenow", values[k][j]); });
     handle.addEventListener("keydown", event => {
+      if (event.ctrlKey || event.altKey || event.metaKey) return;
       const count = {ArrowUp: 1, ArrowDown: -1, PageUp: 10, PageDown: -10}[event.key];
       const side = {ArrowLeft: -1, ArrowRight: 1}[event.key];  // one stop of the Tab key for each array
       if (side) handles[(j + side + handles.length) % handles.length].focus();
       else if (count) nudge(k, j, count);
-      else if (event.key === "Enter" || /^[-−\d.]$/.test(event.key)) edit(k, j, handle);
+      else if (event.key === "Enter") edit(k, j, handle);
+      else if (/^[-−\d.]$/.test(event.key)) edit(k, j, handle, event.key);
       else return;
       handle.setAttribute("aria-valuenow", values[k][j]);
       event.preventDefault();
@@ -397,14 +431,20 @@ function begin() {
   by("verify").onclick = verify;
   by("reset").onclick = () => { values = original.map(one => [...one]); memory = []; if (recompute()) { hear("As it was made."); remember(); } };
   by("random").onclick = () => {
+    const before = values;
+    values = values.map(one => [...one]);
     inputs.forEach(({parameter}, k) => {
       if (parameter) values[k] = values[k].map(() => Number((2 * Math.random() - 1 + (2 * Math.random() - 1)).toFixed(2)));
     });
     memory = [];
     if (recompute()) { hear("New random parameters, between −2 and 2."); remember(); }
+    else { values = before; body.classList.remove("refused"); }
   };
   by("past").oninput = event => back(Number(event.target.value));
   for (const id of ["rate", "rule", "past"]) by(id).addEventListener("keydown", event => event.stopPropagation());
+  addEventListener("keydown", event => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "z" && event.target.tagName !== "INPUT") { event.preventDefault(); back(at - 1); }
+  });
   outputs = evaluate();
   [worth] = output(0);
   by("result").textContent = `${live.name} = ${number(worth, 5)}`;

@@ -64,6 +64,7 @@ class Live:
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
         self.paths = {value.id: value.path for value in contents.values}
+        self.roles = {value.id: value.role for value in contents.values}
 
     def place_of(self, value: Value | None) -> int | None:
         """Which output a value is."""
@@ -94,12 +95,11 @@ class Live:
         leaf = value.ref
         places = [place for place, node in enumerate(self.names.nodes) if node is leaf]
         shown = self.contents.shown[places[0]] if places else ""
-        # In a finished graph, what a loss made of its data would not follow: what stands inside of it stays.
-        own = leaf.needs or not self.paths.get(shown)
+        own = leaf.needs or self.follows or not self.is_fixed(leaf, shown)
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
         editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
         return {
-            "name": shown_name(value.name or ""),
+            "name": shown_name(self.names.of(leaf) if places else value.name or ""),
             "node": shown,
             "shape": list(value.shape),
             "kind": kind,
@@ -108,6 +108,19 @@ class Live:
             "numbers": [plain_number(x) for x in np.ravel(leaf.value).tolist()],
             "gradient": self.place_of(self.program.slopes.get(leaf.birth)),
         }
+
+    def is_fixed(self, leaf: Node, shown: str) -> bool:
+        """Whether other numbers in a leaf of a finished graph would leave behind what a loss made of it.
+
+        What stands inside of a loss was made of its data; and what enters there may be that data.
+        """
+        made = [path for id, path in self.paths.items() if path and self.roles[id] in ("data", "constant")]
+        enters = [
+            self.paths.get(f"n{place}", ())
+            for place, node in enumerate(self.names.nodes)
+            if any(parent is leaf for parent in node.parents)
+        ]
+        return bool(self.paths.get(shown)) or any(path[: len(one)] == one for path in enters for one in made)
 
     def node(self, node: Node) -> dict[str, Any]:
         """A value and its gradient."""
@@ -135,7 +148,8 @@ class Live:
         if np.shape(step.value):
             return {"text": equation(line, value=step.value)}
         numbers = self.with_slots(lambda less: put_in(node, self.pieces(node, less)) if step.numbers else "")
-        return {"text": " = ".join(filter(None, (line, numbers, slot_text("s", self.of(node)))))}
+        kind = "b" if np.asarray(node.value).dtype.kind == "b" else "s"
+        return {"text": " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))}
 
     def product(self, step: Product, earlier: list[int]) -> dict[str, Any]:
         """The line of a backward step, with slots; `earlier` are the products that came before."""
@@ -212,7 +226,7 @@ def slot_text(kind: str, *places: int) -> str:
 
 def plain_number(x: Any) -> Any:
     """A number for JSON, which has no infinities."""
-    return float(x) if np.isfinite(x) else str(float(x))
+    return float(x) if np.isfinite(x) else str(float(x)).replace("inf", "Infinity").replace("nan", "NaN")
 
 
 def live_of(

@@ -38,7 +38,16 @@ LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
 AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
-WRITTEN = ("line", "sentence", "remark", "question", "text", "formula", "target")  # what a reader sees
+WRITTEN = (
+    "line",
+    "sentence",
+    "remark",
+    "question",
+    "text",
+    "formula",
+    "target",
+    "first",
+)  # what a reader sees
 Step = dict[str, Any]
 ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
@@ -227,10 +236,14 @@ class Story:
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
-                sentence = f"{step.name} is the first value that is not finite." if step.place == odd else ""
-                sentence = " ".join(filter(None, (self.inside.get(self.id_of(step.place)), sentence)))
-                more: Step = {"live": self.live.computed(step)} if self.live else {}
-                yield step_of("forward", step.text, sentence, node=self.id_of(step.place), **more)
+                id = self.id_of(step.place)
+                first = f"{step.name} is the first value that is not finite."
+                told = [self.inside.get(id, ""), first if step.place == odd else ""]
+                more: Step = {}
+                if self.live:
+                    node = self.names.nodes[step.place]
+                    more = {"live": self.live.computed(step) | {"value": self.live.of(node), "first": first}}
+                yield step_of("forward", step.text, " ".join(filter(None, told)), node=id, **more)
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""

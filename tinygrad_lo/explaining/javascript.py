@@ -33,12 +33,16 @@ from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.loss import Complaint, Place
 from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.simplify import ASTYPE, FULL, TRANSPOSE
+from tinygrad_lo.program.simplify import ADD, ASTYPE, FULL, MULTIPLY, TRANSPOSE
 from tinygrad_lo.program.value import Value
 
 GATHER, REGATHER = map(record, (gather, regather))
+OF_CONDITIONS = {ADD: "{0} or {1}", MULTIPLY: "{0} and {1}"}  # which NumPy adds and multiplies so
 MOVES = {FULL, record(broadcast_to)}  # beside those whose kind says so
-OF_BITS = {"bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}", "invert": "not {0}"}  # of conditions
+# Of conditions; of numbers, bits are refused.
+OF_BITS = {
+    "bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}", "bitwise_xor": "{0} != {1}", "invert": "not {0}",
+}  # fmt: skip
 MOST_ARRAYS = 3  # that a function by element reads
 FEW_PLACES = 12  # numbers of an index that stands where it is used
 
@@ -121,7 +125,8 @@ class Script(Printer):
             if leaf.ref in gradients
         ]
         reads = [
-            f"  {self.texts[value]} = read({self.texts[value]}, {in_quotes(name)}, {list(value.shape)});"
+            f"  {self.texts[value]} = read({self.texts[value]}, {in_quotes(name)}, {list(value.shape)}"
+            f"{', true' * (value.dtype.kind in 'iu')});"
             for value, name in self.inputs.items()
         ]
         names = [
@@ -199,11 +204,14 @@ class Script(Printer):
             return self._template(line).format(*(f"({self._operand(arg)})" for arg in line.args))
         if op.elementwise or op in (ASTYPE, WHERE):
             return self._by_element(line, self._template(line))
-        return self._called(op.name, line.args)
+        text = self._called(op.name, line.args)
+        return f"each(lambda a: a != 0, {text})" if line.dtype.kind == "b" and line.shape else text
 
     def _template(self, line: Value) -> str:
         """The op's text on numbers."""
         op: Any = line.op
+        if line.dtype.kind == "b" and op in OF_CONDITIONS:
+            return OF_CONDITIONS[op]
         if op is POWER and line.args[1].kind == "constant":
             return "{0} ** {1}"
         if op is ASTYPE and line.args[1].kind != "f":
@@ -280,7 +288,8 @@ class Script(Printer):
 
     def _fact(self, line: Value) -> str:
         """What a NumPy function without a derivative says, as it was written down."""
-        if line.op.name in OF_BITS:
+        conditions = all(arg.dtype.kind == "b" for arg in line.inputs)
+        if line.op.name in OF_BITS and conditions and OF_BITS[line.op.name].count("{") == len(line.args):
             return self._by_element(line, OF_BITS[line.op.name])
         texts = [self._operand(arg) for arg in line.args]
         call = ast.parse(line.op.spelling.format(*(f"({text})" for text in texts)), mode="eval").body
@@ -393,7 +402,13 @@ class Hole(Place):
 
 
 def must_be_double(value: Value) -> None:
-    """Raise for other floating-point numbers than JavaScript has."""
+    """Raise for other numbers than JavaScript computes with."""
+    wraps = np.dtype(value.dtype).kind in "iu" and value.dtype != np.int64
+    if wraps and value.kind == "line" and value.op.elementwise:
+        raise DTypeError(
+            f"javascript: {value.op.name} of {value.dtype} wraps around at its ends, which numbers in "
+            f"JavaScript do not; pass int64 or float64"
+        )
     if value.dtype in (np.float32, np.float16):
         who = f"{value.name!r}" if value.name else "a value"
         raise DTypeError(

@@ -22,11 +22,12 @@ function flat(x) {
 }
 
 // A number, or an array of numbers in lists, of the shape that the program was printed for.
-function read(x, name, shape) {
+function read(x, name, shape, whole = false) {
   const numbers = shape.length ? [x].flat(shape.length + 1) : [x];
   const fits = (part, k) => k === shape.length ? ["number", "boolean"].includes(typeof part)
     : Array.isArray(part) && part.length === shape[k] && part.every(inner => fits(inner, k + 1));
   if (!fits(x, 0)) throw new TypeError(`${name}: expected ${shape.length ? `lists of numbers of shape (${shape.join(", ")})` : "a number"}`);
+  if (whole && !numbers.every(Number.isInteger)) throw new TypeError(`${name}: expected whole numbers`);
   return array(shape, Float64Array.from(numbers, Number));
 }
 
@@ -241,7 +242,8 @@ function cumprod(x, axis) {
 }
 
 function order(by) {
-  return [...by.keys()].sort((i, j) => by[i] - by[j]);
+  const odd = i => Number(by[i] !== by[i]);  // nan comes last
+  return [...by.keys()].sort((i, j) => odd(i) - odd(j) || (by[i] < by[j] ? -1 : Number(by[i] > by[j])));
 }
 
 function sort_by(x, by, axis) {
@@ -293,11 +295,16 @@ function eliminated(a, b) {
   return [solved, dets];
 }
 
+function regular(dets) {
+  if (dets.some(value => value === 0)) throw new RangeError("a matrix is singular");
+}
+
 function det(a) {
   return array(a.shape.slice(0, -2), Float64Array.from(eliminated(a, a)[1]));
 }
 
 function log_det(a) {
+  regular(flat(det(a)));
   return each(x => Math.log(Math.abs(x)), det(a));
 }
 
@@ -307,13 +314,18 @@ function det_sign(a) {
 
 function inv(a) {
   const n = a.shape.at(-1), one = array(a.shape, Float64Array.from(a, (_, i) => Number(i % n === Math.floor(i / n) % n)));
-  return array(a.shape, eliminated(a, one)[0]);
+  const [solved, dets] = eliminated(a, one);
+  regular(dets);
+  return array(a.shape, solved);
 }
 
 function solve(a, b) {
   const n = a.shape.at(-1), vector = b.shape.length === 1, lead = vector ? a.shape.slice(0, -2) : joint([a.shape.slice(0, -2), b.shape.slice(0, -2)]);
   const right = vector ? [n] : b.shape.slice(-2), wide = [...lead, n, n], tall = [...lead, ...right];
-  return array(tall, eliminated(array(wide, spread(a, wide)), array([...lead, n, vector ? 1 : right[1]], Float64Array.from(spread(b, tall))))[0]);
+  const known = array([...lead, n, vector ? 1 : right[1]], Float64Array.from(spread(b, tall)));
+  const [solved, dets] = eliminated(array(wide, spread(a, wide)), known);
+  regular(dets);
+  return array(tall, solved);
 }
 
 function power(base, exponent) {
@@ -357,10 +369,6 @@ function clip(x, low = null, high = null) {
 
 function nan_to_num(x, nan, posinf = null, neginf = null) {
   return each(a => a !== a ? nan : a === Infinity ? posinf ?? Number.MAX_VALUE : a === -Infinity ? neginf ?? -Number.MAX_VALUE : a, x);
-}
-
-function bitwise_xor(a, b) {
-  return !a !== !b;
 }
 
 function isfinite(x) {
