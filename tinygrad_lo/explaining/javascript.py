@@ -41,7 +41,8 @@ OF_CONDITIONS = {ADD: "{0} or {1}", MULTIPLY: "{0} and {1}"}  # which NumPy adds
 MOVES = {FULL, record(broadcast_to)}  # beside those whose kind says so
 # Of conditions; of numbers, bits are refused.
 OF_BITS = {
-    "bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}", "bitwise_xor": "{0} != {1}", "invert": "not {0}",
+    "bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}",
+    "bitwise_xor": "{0} != {1}", "invert": "not {0}",
 }  # fmt: skip
 MOST_ARRAYS = 3  # that a function by element reads
 FEW_PLACES = 12  # numbers of an index that stands where it is used
