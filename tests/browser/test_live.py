@@ -144,6 +144,26 @@ def test_an_edited_page_is_the_page_made_anew(chromium, page, make, tmp_path):
     assert chromium.run("return window.violations") == []
 
 
+def test_a_hinge_that_switches_off_is_told(chromium, page, tmp_path):
+    chromium.open(page(hinge_of_numbers()))
+    chromium.run("set(inputs.findIndex(one => one.name === 'b'), 0, 5)")
+    live = story_of(chromium)
+    assert any("topped: the local derivative is 0 here" in remark for _, _, remark, *_ in live[0])
+    assert ["5,2", "1.2"] in live[2]
+    chromium.open(lo.draw(hinge_of_numbers(b=5.0)).save(tmp_path / "anew.html"))
+    assert_alike(live, story_of(chromium))
+
+
+def test_an_address_cannot_change_what_cannot_be_edited(chromium, page):
+    path = page(svm())
+    chromium.open(path)
+    k, worth = chromium.run("return [inputs.findIndex(one => !one.editable && one.node), worth]")
+    chromium.driver.get("about:blank")
+    chromium.driver.get(f"{path.as_uri()}#step=1&n={k}.0:5")
+    assert chromium.run("return worth") == worth
+    assert "does not have" in chromium.text("heard")
+
+
 def test_labels_follow_on_the_page_of_a_function(chromium, tmp_path):
     def loss(X, y):
         return lo.losses.multiclass_hinge(X @ lo.Parameter(W0, name="W"), y).named("loss")
