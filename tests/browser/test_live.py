@@ -1,7 +1,9 @@
 """A page whose numbers are edited says what a page made anew from these numbers says."""
 
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -349,3 +351,22 @@ def test_an_edit_is_quick(chromium, page, size, most):
     )
     print(f"an edit among {count:.0f} numbers: {took:.1f} ms")
     assert took < 2 * most
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1240])
+@pytest.mark.parametrize("make", [neuron, svm])
+def test_axe_finds_nothing_serious(chromium, page, make, width, scheme):
+    """TINYGRAD_LO_AXE is the path of axe.min.js (npm pack axe-core)."""
+    if not os.environ.get("TINYGRAD_LO_AXE"):
+        pytest.skip("TINYGRAD_LO_AXE names no axe.min.js")
+    chromium.open(page(make()), width=width, height=900, scheme=scheme)
+    chromium.run(Path(os.environ["TINYGRAD_LO_AXE"]).read_text(encoding="utf-8"))
+    for prepare in ("", "by('more').click()", "quiz(true); show(end - 1)", "train(1)"):
+        chromium.run(prepare)
+        found = chromium.driver.execute_async_script("""
+            const done = arguments[0], bad = new Set(["serious", "critical"]);
+            axe.run(document).then(result => done(JSON.stringify(result.violations
+              .filter(one => bad.has(one.impact))
+              .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 100)).slice(0, 3)]))));""")
+        assert json.loads(found) == [], prepare

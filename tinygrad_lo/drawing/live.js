@@ -370,7 +370,7 @@ function handlesOf(k) {
   cell.found.forEach(({part, ground}, j) => {
     const box = (ground ?? part).getBBox();
     const handle = handles[j] = add(layer, "rect", {class: "number", x: box.x, y: box.y, width: box.width, height: box.height, rx: 3,
-      tabindex: j ? -1 : 0, role: "spinbutton", "aria-label": nameOf(k, j)});
+      tabindex: j ? -1 : 0, role: "spinbutton", "aria-label": nameOf(k, j), "aria-valuenow": values[k][j]});
     let from = null;
     handle.addEventListener("click", event => event.stopPropagation());
     handle.addEventListener("pointerdown", event => {
@@ -416,6 +416,7 @@ function handlesOf(k) {
 
 function begin() {
   by("lab").hidden = false;
+  picture.setAttribute("role", "group");  // of an image, nothing inside could be reached
   for (const id of Object.keys(live.nodes)) {
     const cell = cellsOf(id, "value"), other = cellsOf(id, "also");
     if (cell) shownValues.set(id, cell);
