@@ -87,7 +87,6 @@ class Live:
             "nodes": {self.contents.shown[place]: self.node(node) for place, node in enumerate(nodes)},
             "edges": self.edges(),
             "digits": self.look.digits,
-            "cells": self.look.max_cells,
         }
 
     def input(self, value: Value) -> dict[str, Any]:
