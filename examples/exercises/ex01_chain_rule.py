@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade, to_do
+from tinygrad_lo.checking.exercise import grade, to_do
 
 
 def square_of_sum(x):
@@ -39,11 +39,13 @@ HINTS = {
     "transpose": "The numbers are right and stand in the wrong places: dq/da = b, dq/db = a.",
 }
 
+YOURS = ("square_of_sum",)
 
-def main() -> int:
-    """Check it."""
-    return grade(__doc__, lambda: lo.check_gradient(square_of_sum, example()), hints=HINTS)
+
+def checks():
+    """What must hold, in order."""
+    return (lambda: lo.check_gradient(square_of_sum, example()),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

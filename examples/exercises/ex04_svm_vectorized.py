@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade, to_do
+from tinygrad_lo.checking.exercise import grade, to_do
 
 STRENGTH = 0.1
 
@@ -53,14 +53,14 @@ HINTS = {
     "The regularizer is added after that, and not divided by N.",
 }
 
+YOURS = ("svm_loss",)
 
-def main() -> int:
-    """Check it."""
+
+def checks():
+    """What must hold, in order."""
     W, X, y = example()
-    return grade(
-        __doc__, lambda: lo.check_gradient(lambda w: svm_loss(w, X, y), W, against=reference), hints=HINTS
-    )
+    return (lambda: lo.check_gradient(lambda w: svm_loss(w, X, y), W, against=reference),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

@@ -20,7 +20,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade, to_do
+from tinygrad_lo.checking.exercise import grade, to_do
 
 EPS = 1e-5
 C = np.random.default_rng(3).normal(size=(6, 3))
@@ -57,11 +57,13 @@ HINTS = {
     "gradient by x": "Only x is wrong: look at d = c·γ, at the two means over axis 0, and at the root.",
 }
 
+YOURS = ("batch_norm",)
 
-def main() -> int:
-    """Check it."""
-    return grade(__doc__, lambda: lo.check_gradient(batch_norm, example(), against=reference), hints=HINTS)
+
+def checks():
+    """What must hold, in order."""
+    return (lambda: lo.check_gradient(batch_norm, example(), against=reference),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade
+from tinygrad_lo.checking.exercise import grade
 
 
 def triplet(anchor: np.ndarray, positive: np.ndarray, negative: np.ndarray):
@@ -37,11 +37,13 @@ HINTS = {
     "the second. Together 2 (n − p).",
 }
 
+YOURS = ("triplet",)
 
-def main() -> int:
-    """Check it."""
-    return grade(__doc__, lambda: lo.check_loss(triplet, "triplet"), hints=HINTS)
+
+def checks():
+    """What must hold, in order."""
+    return (lambda: lo.check_loss(triplet, "triplet"),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

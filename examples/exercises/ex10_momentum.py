@@ -15,7 +15,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade
+from tinygrad_lo.checking.exercise import grade
 
 
 def momentum_step(w: np.ndarray, g: np.ndarray, state: dict, t, lr=0.1, momentum=0.9):
@@ -35,11 +35,13 @@ HINTS = {
     "looks ahead": "That is Nesterov's form, and good; here plain momentum is asked for.",
 }
 
+YOURS = ("momentum_step",)
 
-def main() -> int:
-    """Check it."""
-    return grade(__doc__, lambda: lo.check_step(momentum_step, "SGD", lr=0.1, momentum=0.9), hints=HINTS)
+
+def checks():
+    """What must hold, in order."""
+    return (lambda: lo.check_step(momentum_step, "SGD", lr=0.1, momentum=0.9),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

@@ -16,7 +16,7 @@ import sys
 import numpy as np
 
 import tinygrad_lo as lo
-from tinygrad_lo.checking.homework import grade
+from tinygrad_lo.checking.exercise import grade
 
 
 def adam_step(w: np.ndarray, g: np.ndarray, state: dict, t, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
@@ -37,11 +37,13 @@ HINTS = {
     "sign": "Downhill is against the gradient.",
 }
 
+YOURS = ("adam_step",)
 
-def main() -> int:
-    """Check it."""
-    return grade(__doc__, lambda: lo.check_step(adam_step, "Adam"), hints=HINTS)
+
+def checks():
+    """What must hold, in order."""
+    return (lambda: lo.check_step(adam_step, "Adam"),)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(grade(__doc__, *checks(), hints=HINTS))

@@ -9,7 +9,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.checking.diagnosis import SENTENCES, Cause, diagnose, sentence
-from tinygrad_lo.checking.homework import grade
+from tinygrad_lo.checking.exercise import grade
 from tinygrad_lo.engine.ops import TABLE
 
 

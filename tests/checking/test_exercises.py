@@ -1,12 +1,13 @@
 """The exercises: unfilled they say what to do, solved they pass, and each usual mistake gets its own hint."""
 
-import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tinygrad_lo.checking.exercise import grade, module_at
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "exercises"
@@ -243,12 +244,10 @@ MISTAKES = [
 
 
 def run(name, solution, capsys):
-    """main() of an exercise with these functions in it: its exit code and what it prints."""
-    spec = importlib.util.spec_from_file_location(f"exercise_{name}", FOLDER / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """What a student is told who writes these functions: the exit code, and what is printed."""
+    module = module_at(FOLDER / f"{name}.py", f"exercise_{name}")
     exec(solution, vars(module))
-    code = module.main()
+    code = grade(module.__doc__, *module.checks(), hints=module.HINTS)
     return code, capsys.readouterr().out
 
 
@@ -285,3 +284,16 @@ def test_a_usual_mistake_gets_its_hint(name, old, new, said, capsys):
     code, printed = run(name, solution.replace(old, new), capsys)
     assert code == 1, printed
     assert said in printed
+
+
+@pytest.mark.parametrize("name", SOLVED)
+def test_a_teachers_file_judges_the_functions_of_another(name, tmp_path):
+    mine = tmp_path / "mine.py"
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    mine.write_text(source + SOLVED[name][0], encoding="utf-8")
+    exercise = exercise_at(name.partition("_")[0])
+    assert exercise == exercises()[name]
+    found = list(answers_to(exercise, vars(module_at(mine, "mine"))))
+    assert found
+    assert all(found), [answer.text for answer in found]
+    assert all("Still to do: " in answer.text for answer in answers_to(exercise, {}))

@@ -1,0 +1,145 @@
+"""An exercise: a file that says what to do, with functions to fill in and checks of what was filled in.
+
+Such a file has a docstring, the task; YOURS, the names of the functions that a student writes; checks(),
+which returns what must hold, in order; and HINTS. `grade` runs it for the student. `answers_to` runs the
+checks of a teacher's own file on the functions of somebody else's: nothing else of that file counts.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tinygrad_lo.checking.homework import Homework
+from tinygrad_lo.checking.student import raised
+from tinygrad_lo.errors import GraphError, LoError
+from tinygrad_lo.options import guess
+
+PACKAGE = Path(__file__).parents[1]
+FOLDERS = (PACKAGE / "exercises", PACKAGE.parent / "examples" / "exercises")  # a wheel's, a checkout's
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one check of an exercise found, in the words that its student reads."""
+
+    text: str
+    report: Any = None  # None where the student's code raised, or is not filled in
+
+    def __bool__(self) -> bool:
+        return bool(self.report)
+
+
+def answers(
+    task: str | None, checks: Iterable[Callable[[], Any]], hints: Mapping[str, str] | None
+) -> Iterator[Answer]:
+    """What each check finds. A hint is looked up by the report's cause, or by words of what was said."""
+    for check in checks:
+        try:
+            report = check()
+        except Exception as problem:  # the student's own: no traceback through the library
+            if unfilled := to_fill_in(problem):
+                yield Answer(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+            else:
+                text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
+                yield Answer(f"{text}{hint_for(None, str(problem), hints)}")
+            continue
+        said = " ".join(report.said) if isinstance(report, Homework) else str(report)
+        yield Answer(f"{report}{'' if report else hint_for(report.cause, said, hints)}", report)
+
+
+def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
+    """Run the checks of an exercise in order and print what they find; 0 if all pass, else 1.
+
+    `task`, the text of the exercise, is printed where a function raises NotImplementedError: it is not
+    filled in yet.
+
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> hints = {"factor 0.5": "the derivative of x² is 2x"}
+        >>> grade("Square.", lambda: lo.check_gradient(lambda x: (x**2, x), 3.0), hints=hints)
+        check_gradient FAILED
+          the gradient by x is half of what it should be: look for a ½, or for the 2 of a square
+        ...
+        Hint: the derivative of x² is 2x
+        1
+    """
+    for answer in answers(task, checks, hints):
+        print(answer.text, end="\n\n" if answer else "\n")
+        if not answer:
+            return 1
+    print("Well done.")
+    return 0
+
+
+def exercises() -> dict[str, Path]:
+    """The files of the exercises by name: ex01_chain_rule."""
+    folder = next((folder for folder in FOLDERS if folder.is_dir()), FOLDERS[0])
+    return {path.stem: path for path in sorted(folder.glob("ex*.py"))}
+
+
+def exercise_at(name: str) -> Path:
+    """The file of an exercise: ex05, ex05_softmax, or a path of one's own."""
+    known = exercises()
+    for stem, path in known.items():
+        if name in (stem, stem.partition("_")[0]):
+            return path
+    if Path(name).is_file():
+        return Path(name)
+    raise GraphError(f"there is no exercise {name!r}{guess(name, list(known))}; there are {', '.join(known)}")
+
+
+def module_at(path: Path, name: str) -> ModuleType:
+    """The file as a module of this name: its functions are defined, its main is not run."""
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise GraphError(f"{str(path)!r} is no Python file: its name should end with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickles look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Answer]:
+    """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
+
+    A function that is missing there is not filled in.
+    """
+    module = module_at(exercise, f"exercise_{exercise.stem}")
+    for name in module.YOURS:
+        setattr(module, name, written.get(name) or missing(name))
+    yield from answers(module.__doc__, module.checks(), module.HINTS)
+
+
+def missing(name: str) -> Callable[..., Any]:
+    """Stands for a function that the student has not written."""
+
+    def unwritten(*_args: Any, **_options: Any) -> Any:
+        to_do(f"write a function {name}")
+
+    return unwritten
+
+
+def to_do(what: str) -> Any:
+    """Stands where something is to be filled in: it says what, and stops."""
+    raise NotImplementedError(what)
+
+
+def to_fill_in(problem: BaseException | None) -> BaseException | None:
+    """The NotImplementedError from which an exception came, if one did."""
+    while problem is not None and not isinstance(problem, NotImplementedError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def hint_for(cause: str | None, said: str, hints: Mapping[str, str] | None) -> str:
+    """The hint whose key is the cause, else the first whose key stands in what was said."""
+    hints = hints or {}
+    hint = hints.get(cause or "") or next((hint for key, hint in hints.items() if key in said), None)
+    return f"\n\nHint: {hint}" if hint else ""
