@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tinygrad_lo.checking.exercise import grade, module_at
+from tinygrad_lo.checking.exercise import answers_to, exercise_at, exercises, grade, module_at
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "exercises"

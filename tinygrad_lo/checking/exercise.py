@@ -21,12 +21,12 @@ from tinygrad_lo.checking.student import raised
 from tinygrad_lo.errors import GraphError, LoError
 from tinygrad_lo.options import guess
 
-PACKAGE = Path(__file__).parents[1]
-FOLDERS = (PACKAGE / "exercises", PACKAGE.parent / "examples" / "exercises")  # a wheel's, a checkout's
+# A wheel carries the exercises; in a checkout they are examples.
+FOLDERS = [Path(__file__).parents[up] / where for up, where in ((1, "exercises"), (2, "examples/exercises"))]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Finding:
     """What one check of an exercise found, in the words that its student reads."""
 
     text: str
@@ -38,20 +38,20 @@ class Answer:
 
 def answers(
     task: str | None, checks: Iterable[Callable[[], Any]], hints: Mapping[str, str] | None
-) -> Iterator[Answer]:
+) -> Iterator[Finding]:
     """What each check finds. A hint is looked up by the report's cause, or by words of what was said."""
     for check in checks:
         try:
             report = check()
         except Exception as problem:  # the student's own: no traceback through the library
             if unfilled := to_fill_in(problem):
-                yield Answer(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+                yield Finding(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
                 text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
-                yield Answer(f"{text}{hint_for(None, str(problem), hints)}")
+                yield Finding(f"{text}{hint_for(None, str(problem), hints)}")
             continue
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
-        yield Answer(f"{report}{'' if report else hint_for(report.cause, said, hints)}", report)
+        yield Finding(f"{report}{'' if report else hint_for(report.cause, said, hints)}", report)
 
 
 def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
@@ -106,24 +106,20 @@ def module_at(path: Path, name: str) -> ModuleType:
     return module
 
 
-def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Answer]:
+def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Finding]:
     """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
 
     A function that is missing there is not filled in.
     """
     module = module_at(exercise, f"exercise_{exercise.stem}")
     for name in module.YOURS:
-        setattr(module, name, written.get(name) or missing(name))
+        setattr(module, name, written.get(name) or unwritten(name))
     yield from answers(module.__doc__, module.checks(), module.HINTS)
 
 
-def missing(name: str) -> Callable[..., Any]:
+def unwritten(name: str) -> Callable[..., Any]:
     """Stands for a function that the student has not written."""
-
-    def unwritten(*_args: Any, **_options: Any) -> Any:
-        to_do(f"write a function {name}")
-
-    return unwritten
+    return lambda *args, **options: to_do(f"write a function {name}")
 
 
 def to_do(what: str) -> Any:
