@@ -26,7 +26,7 @@ FOLDERS = [Path(__file__).parents[up] / where for up, where in ((1, "exercises")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Judgement:
     """What one check of an exercise found, in the words that its student reads."""
 
     text: str
@@ -38,20 +38,20 @@ class Finding:
 
 def answers(
     task: str | None, checks: Iterable[Callable[[], Any]], hints: Mapping[str, str] | None
-) -> Iterator[Finding]:
+) -> Iterator[Judgement]:
     """What each check finds. A hint is looked up by the report's cause, or by words of what was said."""
     for check in checks:
         try:
             report = check()
         except Exception as problem:  # the student's own: no traceback through the library
             if unfilled := to_fill_in(problem):
-                yield Finding(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
+                yield Judgement(f"{inspect.cleandoc(task or '')}\n\nStill to do: {unfilled}")
             else:
                 text = problem if isinstance(problem, LoError) else f"Your code raised {raised(problem)}"
-                yield Finding(f"{text}{hint_for(None, str(problem), hints)}")
+                yield Judgement(f"{text}{hint_for(None, str(problem), hints)}")
             continue
         said = " ".join(report.said) if isinstance(report, Homework) else str(report)
-        yield Finding(f"{report}{'' if report else hint_for(report.cause, said, hints)}", report)
+        yield Judgement(f"{report}{'' if report else hint_for(report.cause, said, hints)}", report)
 
 
 def grade(task: str | None, *checks: Callable[[], Any], hints: Mapping[str, str] | None = None) -> int:
@@ -106,7 +106,7 @@ def module_at(path: Path, name: str) -> ModuleType:
     return module
 
 
-def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Finding]:
+def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Judgement]:
     """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
 
     A function that is missing there is not filled in.
