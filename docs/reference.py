@@ -17,7 +17,9 @@ import tinygrad_lo as lo
 PACKAGE = Path(lo.__file__).parent
 ROOMS = ("losses", "nn", "optim", "data", "training", "errors")
 SECTION = re.compile(r"^([A-Z][\w ]+): {0,9}(.*)")
-SECTIONS = {"At the edges", *["Args", "Shapes", "Units", "Raises", "Warns", "Returns", "Source", "Example", "Attributes"]}
+SECTIONS = (
+    "Args", "Shapes", "Units", "At the edges", "Raises", "Warns", "Returns", "Source", "Example", "Attributes"
+)  # fmt: skip
 MARKDOWN = re.compile(r"([\\*_<>\[\]#|$~{}])")
 # One step of typesetting: what is lowered or raised, a variable with its hat, and its number.
 SIGNS = re.compile(

@@ -56,7 +56,7 @@ def stage(folder: Path, assets: Path | None) -> None:
         )
         numbers = dict(zip(names, workers.map(figure, names, [folder / "figures"] * len(names)), strict=True))
     figure_pages(folder / "figures", numbers)
-    (folder / "extra" / "classifier.html").write_text(classifier(), encoding="utf-8")
+    (folder / "extra" / "live" / "classifier.html").write_text(classifier(), encoding="utf-8")
     exercise_pages(folder / "extra" / "exercises", assets)
     first_live_graph(folder / "extra" / "live")
     for name, thing in reference.public():
@@ -303,6 +303,10 @@ def linked(text: str, path: Path, folder: Path) -> str:
     """A page whose links into the repository lead to pages of the site, and its figures to where they are."""
     up = "../" * (len(path.relative_to(folder).parts) - 1)
     lecture = ""
+    if path.name == "classifier.md":
+        title, _, rest = text.partition("\n")
+        link = '<p><a href="live/classifier.html">Open the page</a></p>'
+        text = f"{title}\n\n```{{raw}} html\n{link}\n```\n{rest}"
     if path.name == "slides.md":
         lines = text.splitlines()
         for i, line in enumerate(lines):

@@ -9,3 +9,9 @@ function follow() {
 }
 new MutationObserver(follow).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 follow();
+
+// Names that the theme leaves out, or that differ from what is read.
+for (const button of document.querySelectorAll(".search-button__button")) button.removeAttribute("aria-label");
+for (const summary of document.querySelectorAll("summary:has(.toctree-toggle)")) {
+  summary.setAttribute("aria-label", "pages below");
+}
