@@ -303,11 +303,11 @@ def linked(text: str, path: Path, folder: Path) -> str:
     """A page whose links into the repository lead to pages of the site, and its figures to where they are."""
     up = "../" * (len(path.relative_to(folder).parts) - 1)
     lecture = ""
-    if path.name == "classifier.md":
+    if path == folder / "classifier.md":
         title, _, rest = text.partition("\n")
         link = '<p><a href="live/classifier.html">Open the page</a></p>'
         text = f"{title}\n\n```{{raw}} html\n{link}\n```\n{rest}"
-    if path.name == "slides.md":
+    if path == folder / "slides.md":
         lines = text.splitlines()
         for i, line in enumerate(lines):
             lecture = line.removeprefix("## Lecture ") if line.startswith("## ") else lecture
