@@ -113,7 +113,7 @@ def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
         return s
     if counts is not None and reduction == "mean":
         text = f"{who}: no samples left to average: weights or class_weights are 0 for all of the batch"
-        return s / check(total(counts), lambda w: bool(w != 0), lambda w: ShapeError(text))
+        return s / require(total(counts), lambda w: w != 0, lambda w, at: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
 
