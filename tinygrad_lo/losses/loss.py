@@ -71,10 +71,12 @@ def loss(
             inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
             if standard is not None:
+                how = reduction
                 if weights is not None:
-                    losses, reduction = weighted(who, losses, weights, reduction, column)
-                losses = reduced(who, losses, reduction, column)
-            return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
+                    losses, how = weighted(who, losses, weights, reduction, column)
+                losses = reduced(who, losses, how, column)
+            again = (call, inputs, options, reduction, weights)
+            return scoped(who, birth, astype(losses, HALF) if is_float16 else losses, again)
 
         call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
         return call

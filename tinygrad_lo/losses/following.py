@@ -1,0 +1,144 @@
+"""Which numbers in a graph were made of the options of its losses: a loss is computed again to see that.
+
+It is called with an option that knows what is made of it (options.Followed), and with other numbers: what is
+then different, and not known to be made of the option, was computed where the trail is lost. Nothing of this
+is paid for where nobody looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.engine.graph import Array, Node, reachable, tick
+from tinygrad_lo.engine.machine.recording import Recording
+from tinygrad_lo.engine.naming import Label, name_of
+from tinygrad_lo.errors import LoError
+from tinygrad_lo.options import INF, Followed, Option
+
+LARGEST = sys.float_info.max
+Numbers = dict[tuple[int, int], Followed]  # by the birth of a gate, and which of its inputs it is
+
+
+def followed_options(nodes: Iterable[Node], *, recorded: bool) -> Iterator[tuple[Option, Numbers]]:
+    """The numeric options of the losses in a graph, with the numbers that are made of them.
+
+    recorded: whether the graph is one of a recording, where masks and labels have nodes, too.
+    """
+    for node in nodes:
+        for began, call, inputs, options, *others in calls_of(node):
+            for name, value in ((call.__wrapped__.__kwdefaults__ or {}) | options).items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    rerun = Rerun(call, inputs, options, others, name, recorded)
+                    option, numbers = rerun.traced(float(value), inner(node, began))
+                    if numbers:
+                        yield option, numbers
+
+
+def calls_of(node: Node) -> tuple[Any, ...]:
+    """The losses whose result this is, and what they were called with."""
+    return node.label.calls if isinstance(node.label, Label) else ()
+
+
+def called(node: Node) -> str:
+    """What a loss was called with, as text: `l2(W)`; empty of what is no loss."""
+    for _, call, inputs, *_ in calls_of(node):
+        tensors = [x for each in inputs for x in (each if isinstance(each, list) else [each])]
+        names = [name_of(x) for x in tensors if isinstance(x, Node) and name_of(x)]
+        return f"{call.__name__}({', '.join(map(str, names))})"
+    return ""
+
+
+def inner(node: Node, began: int) -> list[Node]:
+    """What was computed from a birth on, up to this node, oldest first."""
+    return [each for each in reachable([node]) if each.op is not None and each.birth < began]
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """A loss, computed again with another number as one of its options."""
+
+    call: Any
+    inputs: tuple[Any, ...]
+    options: dict[str, Any]
+    others: list[Any]  # reduction and weights
+    name: str
+    recorded: bool
+
+    def __call__(self, value: float) -> tuple[Option, list[Node]]:
+        """The option, and the ops that were run; none where the loss refuses."""
+        option, began = Option(f"{self.name} of {self.call.__name__}", value), tick()
+        given = self.options | {self.name: Followed.of(option, value)}
+        reduction, weights = self.others
+        if self.name != "reduction" and reduction is not None:
+            given["reduction"] = reduction
+        with Recording() if self.recorded else contextlib.nullcontext(), quiet():
+            try:
+                out = self.call(*self.inputs, weights=weights, **given)
+            except (LoError, TypeError):
+                return option, []
+        return option, inner(out, began) if isinstance(out, Node) else []
+
+    def traced(self, value: float, known: list[Node]) -> tuple[Option, Numbers]:
+        """The option, and the numbers among inputs of the known nodes that are made of it; none if unsure."""
+        option, nodes = self(value)
+        if option.bounds is None or not alike(known, nodes):
+            return option, {}
+        ends = max(option.bounds[:2]), min(option.bounds[2:])
+        low, high = ends
+        others = (
+            (value + low) / 2 if low > -INF else value - 1.5,
+            (value + high) / 2 if high < INF else value + 1.5,
+        )
+        far = [min(max(end, -LARGEST), LARGEST) for end in ends]
+        sure = all(ask(end) == answer for ask, answer in option.asked for end in far)
+        if not sure or any(lost(nodes, self(other)[1]) for other in others if other != value):
+            return option, {}
+        pairs = zip(known, nodes, strict=True)
+        return option, {
+            (node.birth, i): x
+            for node, copy in pairs
+            for i, x in enumerate(copy.inputs)
+            if type(x) is Followed
+        }
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without the warnings that the first run has given."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def alike(nodes: list[Node], others: list[Node]) -> bool:
+    """Whether the same ops were run."""
+    return [node.op.name for node in nodes if node.op] == [node.op.name for node in others if node.op]
+
+
+def lost(nodes: list[Node], others: list[Node]) -> bool:
+    """Whether other ops were run, or an input differs that is not known to be made of the option."""
+    return not alike(nodes, others) or any(
+        type(x) is not type(y) or (not is_known(node, i, x) and differ(x, y))
+        for node, other in zip(nodes, others, strict=True)
+        for i, (x, y) in enumerate(zip(node.inputs, other.inputs, strict=True))
+    )
+
+
+def is_known(node: Node, i: int, x: Any) -> bool:
+    """Whether an input is a number that is followed, or comes from an op, whose inputs are looked at."""
+    parent = node.parents[i] if i < len(node.parents) else None
+    return type(x) is Followed or (parent is not None and parent.op is not None)
+
+
+def differ(x: Array, y: Array) -> bool:
+    """Whether two inputs differ."""
+    if isinstance(x, np.ndarray):
+        return not np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+    return repr(x) != repr(y)
