@@ -15,6 +15,7 @@ import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.sliders import ANY, slider, slider_numbers
+from tinygrad_lo.drawing.styles.circuit import ROUND, gate_id
 from tinygrad_lo.drawing.styles.images import is_image
 from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.engine.graph import Node
@@ -111,8 +112,9 @@ class Live:
                 yield value.id, value.formula, slotted.formula(node)
                 texts = zip(Names.operands(slotted, node), slotted.operands(node), strict=True)
                 gate = functools.reduce(lambda text, pair: text.replace(*pair), texts, value.gate)
-                yield f"g{value.id.removeprefix('n')}", value.gate.replace(" ", ""), gate.replace(" ", "")
-                yield f"g{value.id.removeprefix('n')}", value.formula, slotted.formula(node)
+                bare = " " if len(value.gate) <= ROUND else ""  # what a round gate leaves out
+                yield gate_id(value), value.gate.replace(bare, ""), gate.replace(bare, "")
+                yield gate_id(value), value.formula, slotted.formula(node)
 
     def numbers_in(self, node: Node) -> dict[int, int]:
         """Of which inputs of a gate are numbers that can be changed, and which outputs show them."""
@@ -128,7 +130,9 @@ class Live:
         own = leaf.needs or self.follows or not self.is_fixed(leaf, shown)
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
         editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
-        return {
+        is_argument = editable and self.follows and kind == "float" and not value.shape and not leaf.needs
+        more = {"slider": slider(float(leaf.value))} if is_argument else {}
+        return more | {
             "name": shown_name(self.names.of(leaf) if places else value.name or ""),
             "node": shown,
             "shape": list(value.shape),
