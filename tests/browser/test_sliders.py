@@ -1,4 +1,4 @@
-"""Numbers inside of gates that a page lets one change: options of losses, factors, numbers that f is given."""
+"""Numbers inside of gates that a page lets one change: options of losses, factors, arguments of functions."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,8 @@ OPTIONS = {
     ),
     "triplet": (lambda p, x: losses.triplet(p, T, T[::-1], margin=x), "margin", NOT_NEGATIVE, [-123456.75]),
     "euclidean": (
-        lambda p, x: losses.triplet(p, T, T[::-1], margin=x, distance="euclidean"), "margin", NOT_NEGATIVE, [],
+        lambda p, x: losses.triplet(p, T, T[::-1], margin=x, distance="euclidean"),
+        "margin", NOT_NEGATIVE, [],
     ),
     "contrastive": (
         lambda p, x: losses.contrastive(p, T, LABELS, margin=x), "margin", NOT_NEGATIVE, [-1e-7],
@@ -47,7 +48,8 @@ OPTIONS = {
     "elastic_net, l1": (lambda p, x: losses.elastic_net([p], l1=x, l2=0.5), "l1", NOT_NEGATIVE, [-1.0]),
     "elastic_net, l2": (lambda p, x: losses.elastic_net([p], l1=0.5, l2=x), "l2", NOT_NEGATIVE, [-1.0]),
     "in a sum": (
-        lambda p, x: 0.5 * losses.mse(p, T) + losses.huber(p * 2.0, T, delta=x).named("h"), "delta", POSITIVE, [],
+        lambda p, x: 0.5 * losses.mse(p, T) + losses.huber(p * 2.0, T, delta=x).named("h"),
+        "delta", POSITIVE, [],
     ),
 }  # fmt: skip
 
@@ -195,3 +197,20 @@ def test_the_address_holds_options(chromium, page):
         == worth
         == pytest.approx(losses.huber(P, T, delta=0.3).item(), rel=1e-14)
     )
+
+
+def test_a_named_number_inside_a_gate_is_followed_in_the_legend(chromium, page, tmp_path):
+    def make(strength):
+        W, X = lo.Parameter(P, name="W"), lo.Tensor(T, name="X")
+        scale = lo.Tensor(strength, name="λ <b>")
+        return (losses.mse(W, X) + scale * losses.l2(W)).named("loss")
+
+    chromium.open(page(make(0.1)))
+    k = index_of(chromium, "λ")
+    chromium.run("set(arguments[0], 0, -2.5)", k)
+    texts = "return [...picture.querySelectorAll('text')].map(text => text.textContent.trim())"
+    ours = chromium.run(texts)
+    assert "λ <b> = −2.5" in ours
+    assert chromium.run("return worth") == pytest.approx(make(-2.5).item(), rel=1e-14)
+    chromium.open(lo.draw(make(-2.5)).save(tmp_path / "anew.html"))
+    assert sorted(chromium.run("show(end);" + texts)) == sorted(ours)

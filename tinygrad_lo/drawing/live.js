@@ -76,12 +76,12 @@ function written(x) {
 // The slots of a line: s a number as it is shown, t one as a term of a product; of numbers inside gates g and p
 // as terms of a formula in text and in the picture, r as Python writes them.
 function filled(text) {
-  return text.replace(/\ue000([stbgpr])([\d,]+)\ue001/g, (_, kind, places) => {
+  return text.replace(/\ue000([stbgpqr])([\d,]+)\ue001/g, (_, kind, places) => {
     if (kind === "b") return String(Boolean(output(Number(places))[0]));
     const [x] = total(places.split(",").map(Number));
     if (kind === "r") return written(x);
-    const word = number(x, kind === "p" ? live.digits + 1 : kind === "g" ? DIGITS + 1 : DIGITS);
-    return kind !== "s" && x < 0 ? `(${word})` : word;
+    const word = number(x, kind === "p" || kind === "q" ? live.digits + 1 : kind === "g" ? DIGITS + 1 : DIGITS);
+    return kind !== "s" && kind !== "q" && x < 0 ? `(${word})` : word;
   });
 }
 
@@ -167,14 +167,14 @@ function redrawEdges() {
   }
 }
 
-// Numbers inside of gates: in formulas, gates and tips of the picture, and at their sliders.
+// Numbers inside of gates: in formulas, gates, tips and the legend, and at their sliders.
 const rewritten = [];
 function findTexts() {
   for (const [id, was, slots] of live.texts) {
-    const group = picture.querySelector(`[id="${id}"]`);
+    const group = id ? picture.querySelector(`[id="${id}"]`) : picture;  // without an id, a line of the legend
     for (const part of group?.querySelectorAll("text") ?? [])
-      if (was && part.textContent.includes(was)) rewritten.push({part, key: null, was: part.textContent.split(was), slots});
-    for (const part of group?.querySelectorAll("a") ?? []) {
+      if (was && (id ? part.textContent.includes(was) : part.textContent === was)) rewritten.push({part, key: null, was: part.textContent.split(was), slots});
+    for (const part of id && group?.querySelectorAll("a") || []) {
       const tip = part.getAttribute("xlink:title") ?? "";
       if (was && tip.includes(was)) rewritten.push({part, key: "xlink:title", was: tip.split(was), slots});
     }

@@ -23,7 +23,7 @@ from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.expression import Expression, Piece, constant_text, write
-from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number
+from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number, number
 from tinygrad_lo.explaining.javascript import Script
 from tinygrad_lo.explaining.steps import Computed, Product, Rules, put_in, slope_text
 from tinygrad_lo.options import Option
@@ -41,7 +41,12 @@ def not_live(contents: Contents, names: Names, *, differentiated: bool) -> str:
     count = sum(int(np.size(node.value)) for node in names.nodes)
     if not differentiated:
         return "there is no backward pass"
-    if contents.groups or contents.stubs or contents.folded or len(contents.shown) < len(names.nodes):
+    if (
+        contents.groups
+        or contents.stubs
+        or contents.folded
+        or len(contents.shown) + len(contents.constants) < len(names.nodes)
+    ):
         return "not every value has a place of its own in the picture"
     if any(value.numeric for value in contents.values):
         return "other numbers stand beside them, which would not follow"
@@ -96,7 +101,7 @@ class Live:
         nodes = self.names.nodes
         return {
             "inputs": [self.input(value) for value in self.inputs],
-            "nodes": {self.contents.shown[place]: self.node(node) for place, node in enumerate(nodes)},
+            "nodes": {id: self.node(nodes[place]) for place, id in self.contents.shown.items()},
             "edges": self.edges(),
             "texts": list(self.texts()),
             "digits": self.look.digits,
@@ -107,8 +112,12 @@ class Live:
         slotted = Slotted(self.names, self.numbers, "p")
         drawn = {value.id: value for value in self.contents.values}
         for place, node in enumerate(self.names.nodes):
+            if place not in self.contents.shown:  # in the legend
+                name, word = self.names.of(node), number(node.value, self.look.digits + 1)
+                yield "", f"{name} = {word}", f"{name} = {slot_text('q', self.of(node))}"
+                continue
             value = drawn[self.contents.shown[place]]
-            if node.op is not None and self.numbers_in(node):
+            if self.numbers_in(node):
                 yield value.id, value.formula, slotted.formula(node)
                 texts = zip(Names.operands(slotted, node), slotted.operands(node), strict=True)
                 gate = functools.reduce(lambda text, pair: text.replace(*pair), texts, value.gate)
@@ -126,11 +135,12 @@ class Live:
         if leaf in self.options:
             return self.option(self.options[leaf])
         places = [place for place, node in enumerate(self.names.nodes) if node is leaf]
-        shown = self.contents.shown[places[0]] if places else ""
+        shown = self.contents.shown.get(places[0], "") if places else ""
         own = leaf.needs or self.follows or not self.is_fixed(leaf, shown)
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
         editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
-        is_argument = editable and self.follows and kind == "float" and not value.shape and not leaf.needs
+        has_no_place = not shown or (self.follows and not leaf.needs)  # else it is edited where it stands
+        is_argument = editable and kind == "float" and not value.shape and has_no_place
         more = {"slider": slider(float(leaf.value))} if is_argument else {}
         return more | {
             "name": shown_name(self.names.of(leaf) if places else value.name or ""),
@@ -325,7 +335,8 @@ def wrapped(bare: str, full: str) -> tuple[bool, bool] | None:
 def slot_text(kind: str, *places: int) -> str:
     """What stands for the sum of these outputs: s as it is shown, t as a term, in parentheses if negative.
 
-    Of a number inside a gate: g as a formula has it, p as the picture does, r as Python writes it.
+    Of a number inside a gate: g as a formula has it, p as the picture does, r as Python writes it; q as the
+    picture's legend has it.
     """
     return f"{BEGIN}{kind}{','.join(map(str, places))}{END}"
 
