@@ -87,8 +87,8 @@ def triplets(A=SIX, margin=0.7, added=0.3, number=1.0):
 
 
 GRAPHS = [
-    neuron, hinge_of_numbers, numbers_and_options, ratio, logs, svm, squares, network, softmax, huber, normalized,
-    long_row, triplets,
+    neuron, hinge_of_numbers, numbers_and_options, ratio, logs, svm, squares, network, softmax, huber,
+    normalized, long_row, triplets,
 ]  # fmt: skip
 BAD = ["9.9:1", "0.0:1e999", "0.0:NaN", "0.0:", "constructor.0:1", "0.0:1,,", "-1.0:2", "0.0:1;x"]
 

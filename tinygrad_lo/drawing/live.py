@@ -41,12 +41,8 @@ def not_live(contents: Contents, names: Names, *, differentiated: bool) -> str:
     count = sum(int(np.size(node.value)) for node in names.nodes)
     if not differentiated:
         return "there is no backward pass"
-    if (
-        contents.groups
-        or contents.stubs
-        or contents.folded
-        or len(contents.shown) + len(contents.constants) < len(names.nodes)
-    ):
+    alone = len(contents.shown) + len(contents.constants) == len(names.nodes)
+    if contents.groups or contents.stubs or contents.folded or not alone:
         return "not every value has a place of its own in the picture"
     if any(value.numeric for value in contents.values):
         return "other numbers stand beside them, which would not follow"

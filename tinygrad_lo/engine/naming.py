@@ -27,7 +27,7 @@ class Label:
     modules: tuple[tuple[str, int], ...] = ()  # the same of modules, whose insides are the user's own
     where: str | None = None
     recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
-    calls: tuple[Any, ...] = ()  # of losses: (birth at which it began, function, inputs, options)
+    call: tuple[Any, ...] = ()  # of a loss with numeric options: the birth at which it began, and how
     derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
     source: Node | None = None  # of a constant that was made of the user's data: the data, for pictures
 
@@ -153,7 +153,7 @@ def scoped(name: str, began: int, out: T, call: tuple[Any, ...] = ()) -> T:
         known = label(out)
         known.spans += ((name, began),)
         if call and out.needs:
-            known.calls += ((began, *call),)
+            known.call = call
     return out
 
 

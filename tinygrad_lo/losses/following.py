@@ -20,7 +20,7 @@ from tinygrad_lo.engine.graph import Array, Node, reachable, tick
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.naming import Label, name_of
 from tinygrad_lo.errors import LoError
-from tinygrad_lo.options import INF, Followed, Option
+from tinygrad_lo.options import INF, Followed, Option, is_finite
 
 LARGEST = sys.float_info.max
 Numbers = dict[tuple[int, int], Followed]  # by the birth of a gate, and which of its inputs it is
@@ -32,26 +32,26 @@ def followed_options(nodes: Iterable[Node], *, recorded: bool) -> Iterator[tuple
     recorded: whether the graph is one of a recording, where masks and labels have nodes, too.
     """
     for node in nodes:
-        for began, call, inputs, options, *others in calls_of(node):
-            for name, value in ((call.__wrapped__.__kwdefaults__ or {}) | options).items():
-                if isinstance(value, (int, float)) and not isinstance(value, bool):
-                    rerun = Rerun(call, inputs, options, others, name, recorded)
-                    option, numbers = rerun.traced(float(value), inner(node, began))
-                    if numbers:
-                        yield option, numbers
-
-
-def calls_of(node: Node) -> tuple[Any, ...]:
-    """The losses whose result this is, and what they were called with."""
-    return node.label.calls if isinstance(node.label, Label) else ()
+        if not isinstance(node.label, Label) or not node.label.call:
+            continue
+        began, call, inputs, options, *others = node.label.call
+        for name, value in ((call.__wrapped__.__kwdefaults__ or {}) | options).items():
+            if is_finite(value):
+                rerun = Rerun(call, inputs, options, others, name, recorded)
+                option, numbers = rerun.traced(float(value), inner(node, began))
+                if numbers:
+                    yield option, numbers
 
 
 def called(node: Node) -> str:
-    """What a loss was called with, as text: `l2(W)`; empty of what is no loss."""
-    for _, call, inputs, *_ in calls_of(node):
-        tensors = [x for each in inputs for x in (each if isinstance(each, list) else [each])]
-        names = [name_of(x) for x in tensors if isinstance(x, Node) and name_of(x)]
-        return f"{call.__name__}({', '.join(map(str, names))})"
+    """A loss, or another function of the library, and the named values that it was given: `l2(W)`."""
+    spans = node.label.spans if isinstance(node.label, Label) else ()
+    for title, began in spans[-1:]:
+        inside = inner(node, began)
+        births = {each.birth for each in inside}
+        given = [x for each in inside for x in each.parents if x is not None and x.birth not in births]
+        names = filter(None, map(name_of, dict.fromkeys(given)))
+        return f"{title}({', '.join(names)})"
     return ""
 
 

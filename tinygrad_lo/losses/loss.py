@@ -31,6 +31,7 @@ from tinygrad_lo.options import OptionReader, P, choice, completed, is_finite, m
 # (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]
 
+EMPTY = inspect.Parameter.empty
 REDUCTION = functools.partial(choice, allowed=("mean", "sum", "none", "batchmean"))
 
 
@@ -53,6 +54,9 @@ def loss(
         optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
         for name in ("weights", "reduction"):
             optional.pop(name, None)
+        followed = any(
+            is_finite(parameters[name].default) or parameters[name].default is EMPTY for name in names
+        )
 
         @functools.wraps(formula)
         def call(*inputs: Any, reduction: Any = standard, weights: Any = None, **options: Any) -> Any:
@@ -75,7 +79,7 @@ def loss(
                 if weights is not None:
                     losses, how = weighted(who, losses, weights, reduction, column)
                 losses = reduced(who, losses, how, column)
-            again = (call, inputs, options, reduction, weights)
+            again = (birth, call, inputs, options, reduction, weights) if followed else ()
             return scoped(who, birth, astype(losses, HALF) if is_float16 else losses, again)
 
         call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
