@@ -89,7 +89,7 @@ class Followed(float):
         return super().__hash__()
 
 
-def computed(function: Callable[[float], float], of_tensors: Callable[[Any], Any], x: float) -> float:
+def applied(function: Callable[[float], float], of_tensors: Callable[[Any], Any], x: float) -> float:
     """A function of a number, followed where that is; `of_tensors` is the same function of tensors."""
     if type(x) is not Followed:
         return function(x)
@@ -120,12 +120,14 @@ def _comparison(apply: Callable[..., bool]) -> Callable[..., Any]:
     return method
 
 
-for _name in ("add", "sub", "mul", "truediv", "neg", "pow", "abs"):
-    setattr(Followed, f"__{_name}__", _arithmetic(getattr(operator, _name)))
-for _name in ("add", "sub", "mul", "truediv", "pow"):
-    setattr(Followed, f"__r{_name}__", _arithmetic(getattr(operator, _name), swapped=True))
-for _name in ("lt", "le", "gt", "ge", "eq", "ne"):
-    setattr(Followed, f"__{_name}__", _comparison(getattr(operator, _name)))
+_apply: Any
+for _apply in (operator.add, operator.sub, operator.mul, operator.truediv, operator.pow):
+    setattr(Followed, f"__{_apply.__name__}__", _arithmetic(_apply))
+    setattr(Followed, f"__r{_apply.__name__}__", _arithmetic(_apply, swapped=True))
+for _apply in (operator.neg, operator.abs):
+    setattr(Followed, f"__{_apply.__name__}__", _arithmetic(_apply))
+for _apply in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+    setattr(Followed, f"__{_apply.__name__}__", _comparison(_apply))
 
 
 def interval(at_least: float = -INF, above: float = -INF, at_most: float = INF, below: float = INF) -> str:

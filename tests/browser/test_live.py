@@ -39,7 +39,7 @@ def numbers_and_options(w=0.5, b=-0.25, x=-1.5, delta=1.5, variance=0.5, factor=
 
 
 def logs(p=0.3, t=0.6):
-    p, t = lo.Parameter(p, name="p"), lo.Tensor(t, name="t")
+    p, t = lo.Parameter(p, name="p"), lo.Parameter(t, name="t")
     return (-(t * np.log(p) + (1 - t) * np.log(1 - p))).named("L")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.sliders import ANY, slider, slider_numbers
+from tinygrad_lo.drawing.sliders import ANY, is_inside, slider, slider_numbers, library_spans
 from tinygrad_lo.drawing.styles.circuit import ROUND, gate_id
 from tinygrad_lo.drawing.styles.images import is_image
 from tinygrad_lo.drawing.styles.style import Look, shown_name
@@ -130,16 +130,12 @@ class Live:
         leaf = value.ref
         if leaf in self.options:
             return self.option(self.options[leaf])
-        places = [place for place, node in enumerate(self.names.nodes) if node is leaf]
-        shown = self.contents.shown.get(places[0], "") if places else ""
-        own = leaf.needs or self.follows or not self.is_fixed(leaf, shown)
+        place = next((place for place, node in enumerate(self.names.nodes) if node is leaf), None)
+        shown = self.contents.shown.get(place, "") if place is not None else ""
         kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
-        editable = bool(places) and bool(own) and (kind == "float" or (kind == "int" and self.follows))
-        has_no_place = not shown or (self.follows and not leaf.needs)  # else it is edited where it stands
-        is_argument = editable and kind == "float" and not value.shape and has_no_place
-        more = {"slider": slider(float(leaf.value))} if is_argument else {}
-        return more | {
-            "name": shown_name(self.names.of(leaf) if places else value.name or ""),
+        editable = place is not None and self.can_change(leaf, kind, shown)
+        data = {
+            "name": shown_name(value.name or "" if place is None else self.names.of(leaf)),
             "node": shown,
             "shape": list(value.shape),
             "kind": kind,
@@ -148,6 +144,16 @@ class Live:
             "numbers": [plain_number(x) for x in np.ravel(leaf.value).tolist()],
             "gradient": self.place_of(self.program.slopes.get(leaf.birth)),
         }
+        has_no_place = not shown or (self.follows and not leaf.needs)  # else it is changed where it stands
+        if editable and kind == "float" and not value.shape and has_no_place:
+            data["slider"] = slider(float(leaf.value))
+        return data
+
+    def can_change(self, leaf: Node, kind: str, shown: str) -> bool:
+        """Whether a page computes with other numbers in a leaf as the library does."""
+        if kind != "float":
+            return kind == "int" and self.follows
+        return bool(leaf.needs) or self.follows or not self.is_fixed(leaf, shown)
 
     @staticmethod
     def option(option: Option) -> dict[str, Any]:
@@ -171,7 +177,8 @@ class Live:
             for place, node in enumerate(self.names.nodes)
             if any(parent is leaf for parent in node.parents)
         ]
-        return bool(self.paths.get(shown)) or any(path[: len(one)] == one for path in enters for one in made)
+        inside = bool(self.paths.get(shown)) if shown else is_inside(leaf, library_spans(self.names.nodes))
+        return inside or any(path[: len(one)] == one for path in enters for one in made)
 
     def node(self, node: Node) -> dict[str, Any]:
         """A value and its gradient."""

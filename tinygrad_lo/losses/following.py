@@ -8,6 +8,7 @@ is paid for where nobody looks.
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,9 +21,9 @@ from tinygrad_lo.engine.graph import Array, Node, reachable, tick
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.naming import Label, name_of
 from tinygrad_lo.errors import LoError
-from tinygrad_lo.options import INF, Followed, Option, is_finite
+from tinygrad_lo.options import Followed, Option, is_finite
 
-LARGEST = sys.float_info.max
+FARTHEST = sys.float_info.max
 Numbers = dict[tuple[int, int], Followed]  # by the birth of a gate, and which of its inputs it is
 
 
@@ -38,16 +39,16 @@ def followed_options(nodes: Iterable[Node], *, recorded: bool) -> Iterator[tuple
         for name, value in ((call.__wrapped__.__kwdefaults__ or {}) | options).items():
             if is_finite(value):
                 rerun = Rerun(call, inputs, options, others, name, recorded)
-                option, numbers = rerun.traced(float(value), inner(node, began))
+                option, numbers = rerun.traced(float(value), computed_since(node, began))
                 if numbers:
                     yield option, numbers
 
 
-def called(node: Node) -> str:
+def loss_text(node: Node) -> str:
     """A loss, or another function of the library, and the named values that it was given: `l2(W)`."""
     spans = node.label.spans if isinstance(node.label, Label) else ()
     for title, began in spans[-1:]:
-        inside = inner(node, began)
+        inside = computed_since(node, began)
         births = {each.birth for each in inside}
         given = [x for each in inside for x in each.parents if x is not None and x.birth not in births]
         names = filter(None, map(name_of, dict.fromkeys(given)))
@@ -55,7 +56,7 @@ def called(node: Node) -> str:
     return ""
 
 
-def inner(node: Node, began: int) -> list[Node]:
+def computed_since(node: Node, began: int) -> list[Node]:
     """What was computed from a birth on, up to this node, oldest first."""
     return [each for each in reachable([node]) if each.op is not None and each.birth < began]
 
@@ -83,30 +84,27 @@ class Rerun:
                 out = self.call(*self.inputs, weights=weights, **given)
             except (LoError, TypeError):
                 return option, []
-        return option, inner(out, began) if isinstance(out, Node) else []
+        return option, computed_since(out, began) if isinstance(out, Node) else []
 
     def traced(self, value: float, known: list[Node]) -> tuple[Option, Numbers]:
         """The option, and the numbers among inputs of the known nodes that are made of it; none if unsure."""
         option, nodes = self(value)
-        if option.bounds is None or not alike(known, nodes):
+        if option.bounds is None or not same_ops(known, nodes):
             return option, {}
-        ends = max(option.bounds[:2]), min(option.bounds[2:])
-        low, high = ends
-        others = (
-            (value + low) / 2 if low > -INF else value - 1.5,
-            (value + high) / 2 if high < INF else value + 1.5,
-        )
-        far = [min(max(end, -LARGEST), LARGEST) for end in ends]
-        sure = all(ask(end) == answer for ask, answer in option.asked for end in far)
-        if not sure or any(lost(nodes, self(other)[1]) for other in others if other != value):
+        low, high = max(option.bounds[:2]), min(option.bounds[2:])
+        ends = [min(max(end, -FARTHEST), FARTHEST) for end in (low, high)]
+        others = [number_amid(low, value), number_amid(value, high)]
+        decided = any(ask(end) != answer for ask, answer in option.asked for end in ends)
+        if decided or any(lost(nodes, self(other)[1]) for other in others if other != value):
             return option, {}
-        pairs = zip(known, nodes, strict=True)
-        return option, {
-            (node.birth, i): x
-            for node, copy in pairs
-            for i, x in enumerate(copy.inputs)
-            if type(x) is Followed
-        }
+        places = [(node.birth, copy.inputs) for node, copy in zip(known, nodes, strict=True)]
+        found = {(birth, i): x for birth, inputs in places for i, x in enumerate(inputs)}
+        return option, {place: x for place, x in found.items() if type(x) is Followed}
+
+
+def number_amid(low: float, high: float) -> float:
+    """A number between two, of which one may be infinite."""
+    return low + 1.5 if math.isinf(high) else high - 1.5 if math.isinf(low) else (low + high) / 2
 
 
 @contextlib.contextmanager
@@ -117,14 +115,14 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def alike(nodes: list[Node], others: list[Node]) -> bool:
+def same_ops(nodes: list[Node], others: list[Node]) -> bool:
     """Whether the same ops were run."""
     return [node.op.name for node in nodes if node.op] == [node.op.name for node in others if node.op]
 
 
 def lost(nodes: list[Node], others: list[Node]) -> bool:
     """Whether other ops were run, or an input differs that is not known to be made of the option."""
-    return not alike(nodes, others) or any(
+    return not same_ops(nodes, others) or any(
         type(x) is not type(y) or (not is_known(node, i, x) and differ(x, y))
         for node, other in zip(nodes, others, strict=True)
         for i, (x, y) in enumerate(zip(node.inputs, other.inputs, strict=True))
