@@ -32,10 +32,10 @@ def ratio(a=2.0, b=-3.0):
     return (np.exp(a / b) - np.maximum(a, b) ** 2 + a * a).named("q")
 
 
-def numbers_and_options(w=0.5, b=-0.25, x=-1.5, delta=1.5, variance=0.5, factor=0.1):
+def numbers_and_options(w=0.5, b=-0.25, x=-1.5, delta=1.5, variance=0.5, factor=0.1, divisor=1.5):
     w, b, x = lo.Parameter(w, name="w"), lo.Parameter(b, name="b"), lo.Tensor(x, name="x")
     loss = lo.losses.huber(w * x + b, 1.0, delta=delta) + lo.losses.gaussian_nll(w, 0.25, variance=variance)
-    return (loss + factor * lo.losses.l2(b)).named("loss")
+    return (loss / divisor + factor * lo.losses.l2(b)).named("loss")
 
 
 def logs(p=0.3, t=0.6):
@@ -51,9 +51,9 @@ def svm(W=W0, X=X0, margin=1.0, factor=0.1):
     return (data_loss + factor * (W * W).sum()).named("loss")
 
 
-def squares(W=SIX, X=X0):
+def squares(W=SIX, X=X0, divisor=4.0, variance=0.5):
     X, W = lo.Tensor(X, name="X"), lo.Parameter(W, name="W")
-    return lo.losses.mse(X @ W, np.ones((3, 2))).named("loss")
+    return lo.losses.gaussian_nll((X @ W) / divisor, np.ones((3, 2)), variance=variance).named("loss")
 
 
 def network(W=SIX, V=SIX.T, X=X0):

@@ -117,7 +117,7 @@ def test_only_what_can_be_followed_is_offered(chromium, page):
         losses.focal(p, LABELS, gamma=0.0),
         losses.mse(p, T, half=True),
         losses.mse(p, T, reduction="batchmean"),
-        (p**2.0).sum() / 3.0,
+        (p**2.0).sum() / 3,
         (2 * p).mean(),
     ):
         chromium.open(page(loss))

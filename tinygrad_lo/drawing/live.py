@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.drawing.contents import Contents
-from tinygrad_lo.drawing.sliders import ANY, is_inside, slider, slider_numbers, library_spans
+from tinygrad_lo.drawing.sliders import ANY, is_inside, library_spans, slider, slider_numbers
 from tinygrad_lo.drawing.styles.circuit import ROUND, gate_id
 from tinygrad_lo.drawing.styles.images import is_image
 from tinygrad_lo.drawing.styles.style import Look, shown_name
@@ -22,7 +22,7 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
-from tinygrad_lo.explaining.expression import Expression, Piece, constant_text, write
+from tinygrad_lo.explaining.expression import DIVIDE, Expression, Piece, constant_text, write
 from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number, number
 from tinygrad_lo.explaining.javascript import Script
 from tinygrad_lo.explaining.steps import Computed, Product, Rules, put_in, slope_text
@@ -33,6 +33,7 @@ from tinygrad_lo.program.value import Value
 MOST_NUMBERS = 1_000  # of all values of a live page; more take longer than a frame of 16 ms
 BEGIN, END = "\ue000", "\ue001"  # around a slot: private characters, which no name keeps
 LESS = np.float64(-1.5)  # stands for a number that gets parentheses, as a negative one does
+KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 MORE = np.float64(1.5)
 
 
@@ -132,7 +133,7 @@ class Live:
             return self.option(self.options[leaf])
         place = next((place for place, node in enumerate(self.names.nodes) if node is leaf), None)
         shown = self.contents.shown.get(place, "") if place is not None else ""
-        kind = "float" if value.dtype.kind == "f" else "int" if value.dtype.kind in "iu" else "bool"
+        kind = KINDS[value.dtype.kind]
         editable = place is not None and self.can_change(leaf, kind, shown)
         data = {
             "name": shown_name(value.name or "" if place is None else self.names.of(leaf)),
@@ -144,10 +145,14 @@ class Live:
             "numbers": [plain_number(x) for x in np.ravel(leaf.value).tolist()],
             "gradient": self.place_of(self.program.slopes.get(leaf.birth)),
         }
-        has_no_place = not shown or (self.follows and not leaf.needs)  # else it is changed where it stands
-        if editable and kind == "float" and not value.shape and has_no_place:
+        if editable and self.has_slider(value, shown):
             data["slider"] = slider(float(leaf.value))
         return data
+
+    def has_slider(self, value: Value, shown: str) -> bool:
+        """Whether an input is a number that has no place, or that a function was given."""
+        is_argument = self.follows and value.kind != "parameter"
+        return value.dtype.kind == "f" and not value.shape and (not shown or is_argument)
 
     def can_change(self, leaf: Node, kind: str, shown: str) -> bool:
         """Whether a page computes with other numbers in a leaf as the library does."""
@@ -233,8 +238,9 @@ class Live:
             return step.formula
         arriving = f"∂L/∂{step.gate}"
         rule = self.rule(node, step.operand, slope=step.slope is not None)
-        if rule is None:
-            return step.formula
+        if rule is None:  # a divisor of a scalar
+            local = self.program.locals[node.birth, step.operand]
+            return f"{slot_text('t', self.outputs[local])} · {arriving}"
         pieces = pieces_of(node, self.names, arriving)
 
         def write_rule(less: Any) -> str:
@@ -248,11 +254,15 @@ class Live:
         return f"{text or f'∂{step.gate}/∂{step.target}'} · {arriving}"
 
     def rule(self, node: Node, operand: int, *, slope: bool) -> Expression | None:
-        """A rule as an expression, in which numbers that can be changed have keys."""
+        """A rule as an expression, in which numbers that can be changed have keys.
+
+        None of a number as divisor: its slope is written as one number.
+        """
         given = self.numbers_in(node)
         if not given:
             return self.rules.of(node, operand, slope=slope)
-        return local_expression(node, operand, slope, given=given)
+        is_divisor = slope and node.op is DIVIDE and 1 in given
+        return None if is_divisor else local_expression(node, operand, slope, given=given)
 
     def with_options(self, node: Node, text: str) -> str:
         """A text with slots for the options of an op, which are written as Python writes them."""

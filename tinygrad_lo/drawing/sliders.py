@@ -9,18 +9,17 @@ from tinygrad_lo.engine.graph import Node, Op
 from tinygrad_lo.engine.naming import Label
 from tinygrad_lo.explaining.expression import DIVIDE, MULTIPLY
 from tinygrad_lo.explaining.formula import Names
-from tinygrad_lo.losses.following import Numbers, loss_text, followed_options
+from tinygrad_lo.losses.following import Numbers, followed_options, loss_text
 from tinygrad_lo.options import INF, Followed, Option
 from tinygrad_lo.program.simplify import ADD, SUBTRACT
 
 ANY = (-INF, -INF, INF, INF)
-# What a number is to the other operand, by the op and its place. The slope of a divisor would be one number
-# made of it, so that no text could follow.
+# What a number is to the other operand, by the op and its place.
 ROLES: dict[tuple[Op | None, int], str] = {
     (MULTIPLY, 0): "factor of {}", (MULTIPLY, 1): "factor of {}",
     (ADD, 0): "added to {}", (ADD, 1): "added to {}",
     (SUBTRACT, 0): "number before − {}", (SUBTRACT, 1): "subtracted from {}",
-    (DIVIDE, 0): "divided by {}",
+    (DIVIDE, 0): "divided by {}", (DIVIDE, 1): "divisor of {}",
 }  # fmt: skip
 NOTCHES = 100  # of a slider, from one end to the other
 

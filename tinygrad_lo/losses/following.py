@@ -92,14 +92,20 @@ class Rerun:
         if option.bounds is None or not same_ops(known, nodes):
             return option, {}
         low, high = max(option.bounds[:2]), min(option.bounds[2:])
-        ends = [min(max(end, -FARTHEST), FARTHEST) for end in (low, high)]
         others = [number_amid(low, value), number_amid(value, high)]
-        decided = any(ask(end) != answer for ask, answer in option.asked for end in ends)
-        if decided or any(lost(nodes, self(other)[1]) for other in others if other != value):
+        if is_asked(option, low, high) or any(
+            lost(nodes, self(other)[1]) for other in others if other != value
+        ):
             return option, {}
         places = [(node.birth, copy.inputs) for node, copy in zip(known, nodes, strict=True)]
         found = {(birth, i): x for birth, inputs in places for i, x in enumerate(inputs)}
         return option, {place: x for place, x in found.items() if type(x) is Followed}
+
+
+def is_asked(option: Option, low: float, high: float) -> bool:
+    """Whether a comparison that Python has made has another answer at an end of what the option may be."""
+    ends = [min(max(end, -FARTHEST), FARTHEST) for end in (low, high)]
+    return any(ask(end) != answer for ask, answer in option.asked for end in ends)
 
 
 def number_amid(low: float, high: float) -> float:
