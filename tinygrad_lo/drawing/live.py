@@ -33,7 +33,7 @@ from tinygrad_lo.program.value import Value
 MOST_NUMBERS = 1_000  # of all values of a live page; more take longer than a frame of 16 ms
 BEGIN, END = "\ue000", "\ue001"  # around a slot: private characters, which no name keeps
 LESS = np.float64(-1.5)  # stands for a number that gets parentheses, as a negative one does
-KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
+WORDS_OF_KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 MORE = np.float64(1.5)
 
 
@@ -74,7 +74,7 @@ class Live:
         self.numbers: dict[tuple[int, int], int] = {}  # the outputs for numbers that stand inside gates
         for place, value in self.program.numbers.items():
             self.numbers[place] = self.outputs[value]
-        self.slotted = Slotted(names, self.numbers, "g")
+        self.slotted = Slotted(names, self.numbers, "g", names.digits)
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
         self.paths = {value.id: value.path for value in contents.values}
@@ -106,7 +106,7 @@ class Live:
 
     def texts(self) -> Iterator[tuple[str, str, str]]:
         """The texts of the picture that have numbers which can be changed: where, as it is, with slots."""
-        slotted = Slotted(self.names, self.numbers, "p")
+        slotted = Slotted(self.names, self.numbers, "p", self.look.digits)
         drawn = {value.id: value for value in self.contents.values}
         for place, node in enumerate(self.names.nodes):
             if place not in self.contents.shown:  # in the legend
@@ -133,7 +133,7 @@ class Live:
             return self.option(self.options[leaf])
         place = next((place for place, node in enumerate(self.names.nodes) if node is leaf), None)
         shown = self.contents.shown.get(place, "") if place is not None else ""
-        kind = KINDS[value.dtype.kind]
+        kind = WORDS_OF_KINDS[value.dtype.kind]
         editable = place is not None and self.can_change(leaf, kind, shown)
         data = {
             "name": shown_name(value.name or "" if place is None else self.names.of(leaf)),
@@ -321,8 +321,8 @@ class Live:
 class Slotted(Names):
     """The names of a graph, whose formulas have slots for the numbers that can be changed."""
 
-    def __init__(self, names: Names, numbers: Mapping[tuple[int, int], int], kind: str) -> None:
-        self.__dict__.update(vars(names))
+    def __init__(self, names: Names, numbers: Mapping[tuple[int, int], int], kind: str, digits: int) -> None:
+        self.__dict__.update(vars(names) | {"digits": digits})
         self.numbers, self.kind = numbers, kind
 
     def operands(self, node: Node) -> list[str]:

@@ -37,16 +37,20 @@ def slider_numbers(names: Names, *, recorded: bool) -> Numbers:
 
 def factors(names: Names) -> Numbers:
     """The floats that the user adds to values, or multiplies them by."""
-    spans = library_spans(names.nodes)
-    numbers: Numbers = {}
+    spans, numbers = library_spans(names.nodes), Numbers()
     for node in names.nodes:
-        pair = node.parents if len(node.parents) == 2 and not is_inside(node, spans) else ()
-        for i, other in enumerate(pair[::-1]):
-            x, role = node.inputs[i], ROLES.get((node.op, i), "")
-            if role and other is not None and pair[i] is None and type(x) is float and math.isfinite(x):
-                option = Option(role.format(loss_text(other) or names.of(other)), x, ANY)
-                numbers[node.birth, i] = Followed.of(option, x)
+        for i, x in enumerate(node.inputs[:2]):
+            role = ROLES.get((node.op, i), "")
+            if role and is_finite_float(x) and node.parents[i] is None and not is_inside(node, spans):
+                other = node.parents[1 - i]
+                words = (loss_text(other) or names.of(other)) if other is not None else "an array"
+                numbers[node.birth, i] = Followed.of(Option(role.format(words), x, ANY), x)
     return numbers
+
+
+def is_finite_float(x: object) -> bool:
+    """Whether this is a float of Python's, as the user writes it; whole numbers are counts."""
+    return type(x) is float and math.isfinite(x)
 
 
 def library_spans(nodes: list[Node]) -> list[tuple[int, int]]:

@@ -47,13 +47,15 @@ def followed_options(nodes: Iterable[Node], *, recorded: bool) -> Iterator[tuple
 def loss_text(node: Node) -> str:
     """A loss, or another function of the library, and the named values that it was given: `l2(W)`."""
     spans = node.label.spans if isinstance(node.label, Label) else ()
-    for title, began in spans[-1:]:
-        inside = computed_since(node, began)
-        births = {each.birth for each in inside}
-        given = [x for each in inside for x in each.parents if x is not None and x.birth not in births]
-        names = filter(None, map(name_of, dict.fromkeys(given)))
-        return f"{title}({', '.join(names)})"
-    return ""
+    return f"{spans[-1][0]}({', '.join(names_before(node, spans[-1][1]))})" if spans else ""
+
+
+def names_before(node: Node, began: int) -> Iterator[str]:
+    """The names of the values from before a birth that were used to compute a node after it."""
+    inside = computed_since(node, began)
+    births = {each.birth for each in inside}
+    parents = [x for each in inside for x in each.parents if x is not None]
+    return filter(None, map(name_of, dict.fromkeys(x for x in parents if x.birth not in births)))
 
 
 def computed_since(node: Node, began: int) -> list[Node]:
@@ -97,9 +99,15 @@ class Rerun:
             lost(nodes, self(other)[1]) for other in others if other != value
         ):
             return option, {}
-        places = [(node.birth, copy.inputs) for node, copy in zip(known, nodes, strict=True)]
-        found = {(birth, i): x for birth, inputs in places for i, x in enumerate(inputs)}
-        return option, {place: x for place, x in found.items() if type(x) is Followed}
+        return option, dict(followed_inputs(known, nodes))
+
+
+def followed_inputs(known: list[Node], nodes: list[Node]) -> Iterator[tuple[tuple[int, int], Followed]]:
+    """The inputs that are followed where the nodes were run again, by their place among the known ones."""
+    for node, copy in zip(known, nodes, strict=True):
+        for i, x in enumerate(copy.inputs):
+            if type(x) is Followed:
+                yield (node.birth, i), x
 
 
 def is_asked(option: Option, low: float, high: float) -> bool:
@@ -123,7 +131,7 @@ def quiet() -> Iterator[None]:
 
 def same_ops(nodes: list[Node], others: list[Node]) -> bool:
     """Whether the same ops were run."""
-    return [node.op.name for node in nodes if node.op] == [node.op.name for node in others if node.op]
+    return [repr(node.op) for node in nodes] == [repr(node.op) for node in others]
 
 
 def lost(nodes: list[Node], others: list[Node]) -> bool:
