@@ -74,8 +74,8 @@ class Program:
         loss = self.recording.origin(loss)
         effects = self.recording.effects
         rows = self.recording.history([loss, *(effect.node for effect in effects), *self.recording.always])
-        for row in rows:
-            row.inputs[:] = [numbers.get((row.birth, i), x) for i, x in enumerate(row.inputs)]
+        for row in rows if numbers else ():
+            follow(row, numbers)
         self._paths = scopes(row.node for row in rows)
         deciding = deciding_nodes(rows, effects) if runs_again and exact else []
         with self.recording, mode("scope", None), mode("grad_off", False):
@@ -88,10 +88,9 @@ class Program:
         self.failed = self.recording.failed
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         if whole:
-            values = [self.value_of(row.node) for row in rows]
-            kept = (self.slopes, self.parts, self.locals)
-            self.outputs += [*values, *(value for some in kept for value in some.values())]
-            self.outputs += self.numbers.values()
+            self.outputs += map(self.value_of, [row.node for row in rows])
+            for kept in (self.slopes, self.parts, self.locals, self.numbers):
+                self.outputs += kept.values()
         self.lines = self._needed(runs_again)
         self._divide(deciding)
         used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
@@ -272,6 +271,11 @@ class Program:
                         top = float(sizes[np.isfinite(sizes)].max(initial=0.0))
                         noise = max(noise, 64 * float(np.finfo(line.dtype).eps) * top)
         return list(map(value, self.outputs)), noise
+
+
+def follow(row: NodeRow, numbers: Mapping[tuple[int, int], Followed]) -> None:
+    """Put the numbers that are followed in the places of those that a node was made with."""
+    row.inputs[:] = [numbers.get((row.birth, i), x) for i, x in enumerate(row.inputs)]
 
 
 def named_first(value: Value, name: str | None) -> None:
