@@ -93,10 +93,14 @@ class Program:
                 self.outputs += kept.values()
         self.lines = self._needed(runs_again)
         self._divide(deciding)
-        used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
-        self.leaves = [value for value in used if value.kind in ("parameter", "data")]
-        self.leaves.sort(key=lambda value: -value.ref.birth)
+        self.leaves = self._used_leaves()
         self.arguments = {x: f"{identifier(x.name or 'x', 'x')}_{i}" for i, x in enumerate(self.leaves)}
+
+    def _used_leaves(self) -> list[Value]:
+        """The parameters and data that are read or returned, oldest first."""
+        used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
+        leaves = [value for value in used if value.kind in ("parameter", "data")]
+        return sorted(leaves, key=lambda value: -value.ref.birth)
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
