@@ -1,10 +1,15 @@
 """Numbers inside of gates that a page lets one change: options of losses, factors, arguments of functions."""
 
+import math
+
 import numpy as np
 import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo import losses
+from tinygrad_lo.losses.loss import inputs_of
+from tinygrad_lo.losses.loss import loss as make_loss
+from tinygrad_lo.options import number
 
 RNG = np.random.default_rng(8)
 P = RNG.normal(size=(3, 2))
@@ -123,6 +128,30 @@ def test_only_what_can_be_followed_is_offered(chromium, page):
         chromium.open(page(loss))
         assert chromium.run("return !document.getElementById('lab').hidden")
         assert titles(chromium) == []
+
+
+@make_loss(inputs_of("a", "b"), k=number)
+def lost_in_part(a, b, *, k=2.0, reduction="mean"):
+    return a * k - b * math.sqrt(k)
+
+
+@make_loss(inputs_of("a", "b"), k=number)
+def decided(a, b, *, k=2.0, reduction="mean"):
+    return a * k - b if k < 1e6 else a * k
+
+
+@make_loss(inputs_of("a", "b"), k=number)
+def followed(a, b, *, k=2.0, reduction="mean"):
+    return (a * (3.0 - k) - b) * (1.0 / abs(-k))
+
+
+def test_a_trail_that_is_lost_or_a_branch_is_met(chromium, page):
+    p = lo.Parameter(P, name="p")
+    for loss, expected in ((lost_in_part, []), (decided, []), (followed, ["k of followed"])):
+        chromium.open(page(loss(p, T)))
+        assert titles(chromium) == expected
+    chromium.run("set(shownSliders[0], 0, 0.75)")
+    assert chromium.run("return worth") == pytest.approx(followed(p, T, k=0.75).item(), rel=1e-14)
 
 
 def test_factors_have_the_names_of_what_they_multiply(chromium, page):
