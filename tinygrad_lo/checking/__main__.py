@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.drill import LEVELS, drill
+from tinygrad_lo.checking.drill import RUNGS, drill
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.homework import check_gradient
 from tinygrad_lo.checking.loss import check_loss
@@ -75,7 +75,7 @@ def drilled(arguments: list[str]) -> int:
     """A drill until it is ended."""
     parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
     parser.add_argument("--drill", action="store_true")
-    parser.add_argument("--level", type=int, choices=range(1, len(LEVELS) + 1))
+    parser.add_argument("--level", type=int, choices=range(1, len(RUNGS) + 1))
     parser.add_argument("--seed", type=int)
     asked = parser.parse_args(arguments)
     drill(asked.level, asked.seed)

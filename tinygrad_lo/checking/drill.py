@@ -9,7 +9,7 @@ import ast
 import contextlib
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,59 +25,48 @@ from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.explaining.tree import tree
 from tinygrad_lo.options import choice
 
-DIGITS = 5e-3  # how exact an answer must be: four digits are shown, and three of them should survive
+ANSWER_RTOL = 5e-3  # how exact an answer must be: four digits are shown, and three of them should survive
 STREAK = 5  # so many right answers in a row lead to the next level
-UNKNOWN = "it fits none of the usual mistakes; press Enter for a hint"
-LONGEST = 200  # characters of an answer
+MOST_TYPED = 200  # characters of an answer
 HELP = "Type a number, or an expression: 3*-2, 1/3, a*b. Enter: a hint, then the answer. q: the end."
-OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
+ARITHMETIC: dict[type[ast.AST], Callable[..., float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.Pow: math.pow, ast.USub: operator.neg, ast.UAdd: operator.pos,
 }  # fmt: skip
-SIGNS = str.maketrans({"−": "-", "·": "*", "×": "*", "^": "**"})
+TYPED_SIGNS = str.maketrans({"−": "-", "·": "*", "×": "*", "^": "**"})
 
 # ---------------------------------------------------------------------------------- the graphs of each level
 
 Gate = Callable[..., Any]
-GATES: tuple[Gate, ...] = (operator.mul, operator.add)
-BENT: tuple[Gate, ...] = (lambda u, c: u**2, lambda u, c: u**3, np.maximum, lambda u, c: nn.relu(u))
-CURVED: tuple[Gate, ...] = (np.exp, np.log, nn.sigmoid, nn.tanh)
-MEETING: tuple[Gate, ...] = (
-    lambda a, b, c: (a * b).named("u") * (a + c).named("v"),
-    lambda a, b, c: (a * b).named("u") + (a**2).named("v"),
-    lambda a, b, c: (u := (a + b).named("u")) * (u * c).named("v"),
-    lambda a, b, c: ((a * b).named("u") + (a * c).named("v")) * a,
-    lambda a, b, c: (a * b).named("u") * np.maximum(a, c).named("v"),
-)
-ARRAYS: tuple[Gate, ...] = (
-    lambda X, W, b, c, C: ((X @ W).named("S") * C).named("T"),
-    lambda X, W, b, c, C: ((C + b).named("S") * C.T).named("T"),
-    lambda X, W, b, c, C: (X @ W).named("S").sum(axis=0).named("t") * b,
-    lambda X, W, b, c, C: (C * b).named("S").mean(axis=0).named("t") * c,
-    lambda X, W, b, c, C: nn.relu((X @ W).named("S") + b).named("H") * c,
-)
 
 
 def two_gates(rng: Any) -> Any:
     """Level 1: + and ×."""
-    a, b, c = drawn(rng, "abc")
-    first, second = (GATES[i] for i in ((0, 0), (0, 1), (1, 0))[rng.integers(3)])
-    return second(first(a, b).named("u"), c)
+    a, b, c = half_steps(rng, "abc")
+    return one_of(
+        rng,
+        lambda: (a * b).named("u") * c,
+        lambda: (a * b).named("u") + c,
+        lambda: (a + b).named("u") * c,
+    )()
 
 
-def bent(rng: Any) -> Any:
+def bending(rng: Any) -> Any:
     """Level 2: powers, max and relu."""
-    a, b, c, d = drawn(rng, "abcd")
-    u = one_of(rng, GATES)(a, b).named("u")
+    a, b, c, d = half_steps(rng, "abcd")
+    u = one_of(rng, operator.mul, operator.add)(a, b).named("u")
     if u.item() in (0.0, c.item()):
-        return bent(rng)  # nothing is asked at a kink
-    return one_of(rng, BENT)(u, c).named("v") * d
+        return bending(rng)  # nothing is asked at a kink
+    return (
+        one_of(rng, lambda: u**2, lambda: u**3, lambda: np.maximum(u, c), lambda: nn.relu(u))().named("v") * d
+    )
 
 
 def curved(rng: Any) -> Any:
     """Level 3: exp, log, sigmoid and tanh."""
-    a, b, c = drawn(rng, "abc")
-    u, gate = one_of(rng, GATES)(a, b).named("u"), one_of(rng, CURVED)
+    a, b, c = half_steps(rng, "abc")
+    u = one_of(rng, operator.mul, operator.add)(a, b).named("u")
+    gate = one_of(rng, np.exp, np.log, nn.sigmoid, nn.tanh)
     if not (0 if gate is np.log else -2) < u.item() < 2 or not u.item():
         return curved(rng)
     return gate(u).named("v") * c
@@ -85,29 +74,48 @@ def curved(rng: Any) -> Any:
 
 def meeting(rng: Any) -> Any:
     """Level 4: a value that reaches the loss on several paths."""
-    return one_of(rng, MEETING)(*drawn(rng, "abc"))
+    a, b, c = half_steps(rng, "abc")
+    return one_of(
+        rng,
+        lambda: (a * b).named("u") * (a + c).named("v"),
+        lambda: (a * b).named("u") + (a**2).named("v"),
+        lambda: (u := (a + b).named("u")) * (u * c).named("v"),
+        lambda: ((a * b).named("u") + (a * c).named("v")) * a,
+        lambda: (a * b).named("u") * np.maximum(a, c).named("v"),
+    )()
 
 
-def arrays(rng: Any) -> Any:
+def of_arrays(rng: Any) -> Any:
     """Level 5: arrays, with matmul, sums, means and broadcasting."""
     shapes = {"X": (2, 3), "W": (3, 2), "b": 2, "c": 2, "C": (2, 2)}
-    whole = [-3.0, -2.0, -1.0, 1.0, 2.0, 3.0]
-    leaves = [Parameter(rng.choice(whole, shape), name=name) for name, shape in shapes.items()]
-    return one_of(rng, ARRAYS)(*leaves).sum()
+    X, W, b, c, C = (
+        Parameter(rng.choice([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0], shape), name=name)
+        for name, shape in shapes.items()
+    )
+    last = one_of(
+        rng,
+        lambda: ((X @ W).named("S") * C).named("T"),
+        lambda: ((C + b).named("S") * C.T).named("T"),
+        lambda: (X @ W).named("S").sum(axis=0).named("t") * b,
+        lambda: (C * b).named("S").mean(axis=0).named("t") * c,
+        lambda: nn.relu((X @ W).named("S") + b).named("H") * c,
+    )()
+    return last.sum()
 
 
-LEVELS: tuple[Callable[[Any], Any], ...] = (two_gates, bent, curved, meeting, arrays)
+RUNGS: tuple[Callable[[Any], Any], ...] = (two_gates, bending, curved, meeting, of_arrays)
 
 
-def drawn(rng: Any, names: str) -> list[Any]:
-    """Different half steps; ±1 would hide mistakes."""
+def half_steps(rng: Any, names: str) -> list[Any]:
+    """Leaves of different half steps; ±1 would hide mistakes."""
     halves = [i / 2.0 for i in range(-6, 7) if i not in (-2, 0, 2)]
-    return [Parameter(x, name=n) for n, x in zip(names, rng.choice(halves, len(names), False), strict=True)]
+    chosen = rng.choice(halves, len(names), replace=False)
+    return [Parameter(x, name=name) for x, name in zip(chosen, names, strict=True)]
 
 
-def one_of(rng: Any, gates: Sequence[Gate]) -> Any:
+def one_of(rng: Any, *gates: Gate) -> Gate:
     """Any of them."""
-    return gates[rng.integers(len(gates))]
+    return gates[int(rng.integers(len(gates)))]
 
 
 # -------------------------------------------------------------------------------- the questions about a graph
@@ -128,29 +136,35 @@ class Question:
 
     def wrong(self, answer: float) -> str:
         """What is wrong with this answer; nothing if it is right."""
-        if near(answer, self.answer):
+        if hits(answer, self.answer):
             return ""
-        said = next((text for number, text in self.traps if near(answer, number)), None)
-        if said is None and self.answer and answer:
-            times = max(abs(answer / self.answer), abs(self.answer / answer))
-            known = any(close(times, whole) for whole in (*range(1, 11), *self.sizes))
-            said = f"it {told(factor(answer / self.answer, self.sizes))}" if known else UNKNOWN
-        return f"No: {said or f'{"none" if self.answer else "one"} of the factors is 0'}."
+        said = next((text for number, text in self.traps if hits(answer, number)), None)
+        return f"No: {said or self.compared(answer)}."
+
+    def compared(self, answer: float) -> str:
+        """What a wrong answer has to do with the right one."""
+        if not (self.answer and answer):
+            return f"{'one' if answer else 'none'} of the factors is 0"
+        times = max(abs(answer / self.answer), abs(self.answer / answer))
+        if any(close(times, whole) for whole in (*range(1, 11), *self.sizes)):
+            return f"it {told(factor(answer / self.answer, self.sizes))}"
+        return "it fits none of the usual mistakes; press Enter for a hint"
 
 
-def near(answer: float, number: float) -> bool:
+def hits(answer: float, number: float) -> bool:
     """Whether an answer is this number, within the digits that were shown."""
-    return math.isclose(answer, number, rel_tol=DIGITS, abs_tol=1e-6)
+    return math.isclose(answer, number, rel_tol=ANSWER_RTOL, abs_tol=1e-6)
 
 
 def questions(loss: Any) -> Iterator[Question]:
     """The products of the backward pass of a graph, in order; and where paths meet, their sum."""
     story = steps(loss)
     for step in story.backward:
-        if np.any(step.arriving) and not (np.shape(step.part) and step.gate == story.loss):
-            yield product(story, step)
+        whole = np.shape(step.part) and (step.gate == story.loss or not np.any(step.part))
+        if np.any(step.arriving) and not whole:  # else nothing is learnt of it
+            yield product_at(story, step)
             if step.before is not None and step.last:
-                yield meet(story, step)
+                yield sum_at(story, step)
 
 
 def element(step: Product) -> tuple[str, Any, str]:
@@ -159,7 +173,7 @@ def element(step: Product) -> tuple[str, Any, str]:
     return place, ast.literal_eval(f"({place[1:-1]},)") if place else (), worked
 
 
-def product(story: Steps, step: Product) -> Question:
+def product_at(story: Steps, step: Product) -> Question:
     """What a gate hands to one of its inputs."""
     place, at, worked = element(step)
     gate = story.names.nodes[step.gate_place]
@@ -202,7 +216,7 @@ def slips(story: Steps, step: Product, at: Any, worked: str) -> Iterator[Trap]:
     summands = worked.partition(" = ")[0].split(" + ")
     for text in summands if len(summands) > 1 else ():
         yield (
-            number_in(text, {}),
+            typed_number(text, {}),
             f"that is one term alone, {text}; {step.target} is used in more, and all count",
         )
     for g in np.unique(step.arriving):
@@ -211,7 +225,7 @@ def slips(story: Steps, step: Product, at: Any, worked: str) -> Iterator[Trap]:
     yield own[at], f"that is {step.target}{[*at]} itself, not its gradient"
 
 
-def meet(story: Steps, last: Product) -> Question:
+def sum_at(story: Steps, last: Product) -> Question:
     """The sum where several paths have come together."""
     place, at, _ = element(last)
     arrived = [step for step in story.backward if step.target_place == last.target_place]
@@ -238,13 +252,13 @@ def meet(story: Steps, last: Product) -> Question:
 
 def distinct(answer: float, *traps: Trap) -> tuple[Trap, ...]:
     """The traps that are not the right answer by accident."""
-    return tuple((float(number), text) for number, text in traps if not near(float(number), answer))
+    return tuple((float(number), text) for number, text in traps if not hits(float(number), answer))
 
 
 # ------------------------------------------------------------------------------------------------ the session
 
 
-def number_in(text: str, values: Mapping[str, float]) -> float:
+def typed_number(text: str, values: Mapping[str, float]) -> float:
     """The number that an expression of numbers, names, + − * / ** and brackets comes to.
 
     Raises:   DTypeError: it comes to none.
@@ -256,20 +270,20 @@ def number_in(text: str, values: Mapping[str, float]) -> float:
                 return float(number)
             case ast.Name(id=name) if name in values:
                 return values[name]
-            case ast.UnaryOp(op=op, operand=part) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](worked(part))
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in OPERATORS:
-                return OPERATORS[type(op)](worked(left), worked(right))
+            case ast.UnaryOp(op=op, operand=part) if type(op) in ARITHMETIC:
+                return ARITHMETIC[type(op)](worked(part))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
+                return ARITHMETIC[type(op)](worked(left), worked(right))
         raise ValueError
 
     try:
-        number = worked(ast.parse(text[:LONGEST].translate(SIGNS).strip(), mode="eval").body)
+        number = worked(ast.parse(text[:MOST_TYPED].translate(TYPED_SIGNS).strip(), mode="eval").body)
         if math.isfinite(number):
             return number
     except (SyntaxError, ValueError, ArithmeticError):
         pass
     names = f", or with the names {', '.join(values)}" if values else ""
-    raise DTypeError(f"{text[:LONGEST]!r} is no number; write one, such as -1.5, 1/3 or 3*-2{names}")
+    raise DTypeError(f"{text[:MOST_TYPED]!r} is no number; write one, such as -1.5, 1/3 or 3*-2{names}")
 
 
 def posed(
@@ -283,7 +297,7 @@ def posed(
         if typed == "q":
             raise EOFError
         try:
-            said = question.wrong(number_in(typed, values)) if typed else left.pop()
+            said = question.wrong(typed_number(typed, values)) if typed else left.pop()
         except DTypeError as problem:
             tell(str(problem))
             continue
@@ -304,20 +318,21 @@ def drill(
 
     Raises:   OptionError: no such level.
     """
-    rung = choice("drill", "level", level or 1, range(1, len(LEVELS) + 1))
+    rung = choice("drill", "level", 1 if level is None else level, range(1, len(RUNGS) + 1))
     rng = np.random.default_rng(seed)
     right = count = streak = 0
     tell(HELP)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
-            loss = LEVELS[rung - 1](rng).named("L")
-            tell(f"\n{LEVELS[rung - 1].__doc__}\n{tree(loss)}\n")
+            loss = RUNGS[rung - 1](rng).named("L")
+            tell(f"\n{RUNGS[rung - 1].__doc__}\n{tree(loss)}\n")
             names = steps(loss).names
             numbers = {names.of(x): float(x.value) for x in names.nodes if not np.ndim(x.value)}
             for question in questions(loss):
                 first = posed(question, numbers, ask, tell)
                 count, right, streak = count + 1, right + first, (streak + 1) * first
             if level is None and streak >= STREAK:
-                rung, streak = min(rung + 1, len(LEVELS)), 0
-    tell(f"\n{right} of {count} right at the first try{f' ({right / count:.0%})' * bool(count)}.")
+                rung, streak = min(rung + 1, len(RUNGS)), 0
+    share = f" ({right / count:.0%})" if count else ""
+    tell(f"\n{right} of {count} right at the first try{share}.")
     return right, count
