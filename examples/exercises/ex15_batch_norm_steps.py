@@ -1,7 +1,7 @@
 """Exercise 15, hard: batch normalization, in nine lines forward and nine backward.
 
 Lectures 000 and 002 name it. Exercise 7 has its gradient as one formula; here is where it comes from, value
-by value. x: (N, D); everything with a bar is a row (1, D), one number a feature.
+by value. x, d, q, n: (N, D); mu, var, r, γ and β are rows, (1, D), one number a feature.
 
     mu = mean of x      d = x − mu         q = d²
     var = mean of q     r = (var + ε)^−½   n = d · r

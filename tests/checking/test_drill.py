@@ -8,9 +8,8 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.checking.__main__ import main
-from tinygrad_lo.checking.drill import ANSWER_RTOL, HELP, RUNGS, drill, questions, typed_number
+from tinygrad_lo.checking.drill import ANSWER_RTOL, HELP, RUNGS, drill, fresh, questions, typed_number
 from tinygrad_lo.errors import DTypeError, OptionError
-from tinygrad_lo.explaining.steps import steps
 
 COUNT = 100  # questions of each level
 
@@ -18,13 +17,13 @@ COUNT = 100  # questions of each level
 def graphs(level, seed):
     rng = np.random.default_rng(seed)
     while True:
-        yield RUNGS[level - 1](rng).named("L")
+        yield fresh(level, rng)
 
 
 def asked(level, seed=0, count=COUNT):
-    """So many questions, each with its graph."""
-    pairs = ((loss, question) for loss in graphs(level, seed) for question in questions(loss))
-    return list(itertools.islice(pairs, count))
+    """So many questions."""
+    every = (question for story in graphs(level, seed) for question in questions(story))
+    return list(itertools.islice(every, count))
 
 
 class Student:
@@ -49,7 +48,7 @@ class Student:
 def test_500_questions_are_marked_rightly(level):
     """Right answers are the engine's, and accepted; wrong ones are refused, with reasons."""
     rng = np.random.default_rng(1)
-    for _, question in asked(level):
+    for question in asked(level):
         assert question.wrong(question.answer) == ""
         assert question.wrong(question.answer * (1 + 0.5 * ANSWER_RTOL)) == ""
         assert question.traps
@@ -67,9 +66,9 @@ def test_500_questions_are_marked_rightly(level):
 @pytest.mark.parametrize("level", range(1, 5))
 def test_products_are_those_of_the_engine_by_another_way(level):
     """A product is what L gains through one gate: by differences of that gate alone."""
-    for loss in itertools.islice(graphs(level, 3), 40):
-        story = steps(loss)
-        told = [q for q in questions(loss) if "through" in q.text.splitlines()[-1]]
+    for story in itertools.islice(graphs(level, 3), 40):
+        loss = story.names.nodes[-1]
+        told = [q for q in questions(story) if "through" in q.text.splitlines()[-1]]
         products = [step for step in story.backward if np.any(step.arriving)]
         for question, step in zip(told, products, strict=True):
             gate = story.names.nodes[step.gate_place]
@@ -88,7 +87,7 @@ def test_products_are_those_of_the_engine_by_another_way(level):
 
 
 def test_where_paths_meet_each_alone_is_not_enough():
-    sums = [question for _, question in asked(4) if question.text.startswith("What comes to")]
+    sums = [question for question in asked(4) if question.text.startswith("What comes to")]
     assert len(sums) > 10
     for question in sums:
         said = " ".join(text for _, text in question.traps)
@@ -97,7 +96,7 @@ def test_where_paths_meet_each_alone_is_not_enough():
 
 
 def test_every_kind_of_graph_is_asked():
-    texts = {level: "\n".join(q.text for _, q in asked(level, count=400)) for level in range(1, 6)}
+    texts = {level: "\n".join(q.text for q in asked(level, count=400)) for level in range(1, 6)}
     assert " × " in texts[1]
     assert " + " in texts[1]
     for mark in ("u²", "u³", "max(0, u)", "max(u, c)"):
@@ -109,20 +108,20 @@ def test_every_kind_of_graph_is_asked():
 
 
 def test_a_term_alone_of_a_matmul_is_known():
-    said = [text for _, question in asked(5) for _, text in question.traps]
+    said = [text for question in asked(5) for _, text in question.traps]
     assert any("one term alone" in text for text in said)
     assert any("the row comes first" in text for text in said)
 
 
 def test_numbers_are_small_and_exact():
     for level in (1, 2, 4):
-        for loss in itertools.islice(graphs(level, 5), 50):
-            leaves = [node for node in steps(loss).names.nodes if node.op is None]
+        for story in itertools.islice(graphs(level, 5), 50):
+            leaves = [node for node in story.names.nodes if node.op is None]
             assert all(float(2 * x.value).is_integer() and 0 < abs(float(x.value)) <= 3 for x in leaves)
 
 
 def test_the_same_seed_asks_the_same():
-    first, second, other = ([q.text for _, q in asked(2, seed)] for seed in (7, 7, 8))
+    first, second, other = ([q.text for q in asked(2, seed)] for seed in (7, 7, 8))
     assert first == second != other
 
 
@@ -154,13 +153,13 @@ def test_anything_else_is_no_number(text):
 
 def test_a_session_with_its_score():
     """A wrong answer is diagnosed and asked again; a hint, the solution, nonsense; then the end."""
-    (_, one), (_, two), (_, three), *_ = asked(1, seed=4)
+    one, two, three, *_ = asked(1, seed=4)
     wrong, said = one.traps[0]
     student = Student(str(wrong), str(one.answer), "", "", "no number", f"{three.answer!r}", "q")
     assert student.drilled(1, 4) == (1, 3)
     heard = "\n".join(student.heard)
     assert student.heard[0] == HELP
-    assert "Level 1: + and ×." in heard
+    assert "Level 1: + and ×" in heard
     assert "├─ " in heard
     assert f"No: {said}." in heard
     assert two.hint in heard
@@ -184,9 +183,9 @@ def test_five_in_a_row_lead_to_the_next_level():
     # The same generator runs through the levels in one go: replay it.
     rng, every, streak, rung = np.random.default_rng(2), [], 0, 1
     while len(every) < 500:
-        fresh = [*questions(RUNGS[rung - 1](rng).named("L"))]
-        every += fresh
-        streak += len(fresh)
+        new = [*questions(fresh(rung, rng))]
+        every += new
+        streak += len(new)
         if streak >= 5:
             rung, streak = min(rung + 1, 5), 0
     right, count = drill(None, 2, ask=ask, tell=student.tell)
@@ -204,7 +203,7 @@ def test_from_the_shell(monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO("q\n"))
     assert main(["--drill", "--level", "3", "--seed", "1"]) == 0
     out = capsys.readouterr().out
-    assert "Level 3: exp, log, sigmoid and tanh." in out
+    assert "Level 3: exp, log, sigmoid and tanh" in out
     assert out.endswith("0 of 0 right at the first try.\n")
     assert main(["--drill", "--level", "9"]) == 2
     assert "invalid choice: 9" in capsys.readouterr().err

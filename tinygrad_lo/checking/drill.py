@@ -38,84 +38,66 @@ TYPED_SIGNS = str.maketrans({"−": "-", "·": "*", "×": "*", "^": "**"})
 # ---------------------------------------------------------------------------------- the graphs of each level
 
 Gate = Callable[..., Any]
+RUNGS: tuple[tuple[str, tuple[Gate, ...]], ...] = (
+    ("Level 1: + and ×", (
+        lambda a, b, c, d: (a * b).named("u") * c,
+        lambda a, b, c, d: (a * b).named("u") + c,
+        lambda a, b, c, d: (a + b).named("u") * c,
+    )),
+    ("Level 2: powers, max and relu", (
+        lambda a, b, c, d: ((a + b).named("u") ** 2).named("v") * d,
+        lambda a, b, c, d: ((a * b).named("u") ** 3).named("v") * d,
+        lambda a, b, c, d: np.maximum((a * b).named("u"), c).named("v") * d,
+        lambda a, b, c, d: nn.relu((a + b).named("u")).named("v") * d,
+    )),
+    ("Level 3: exp, log, sigmoid and tanh", (
+        lambda a, b, c, d: np.exp((a * b).named("u")).named("v") * c,
+        lambda a, b, c, d: np.log((a + b).named("u")).named("v") * c,
+        lambda a, b, c, d: nn.sigmoid((a + b).named("u")).named("v") * c,
+        lambda a, b, c, d: nn.tanh((a * b).named("u")).named("v") * c,
+    )),
+    ("Level 4: paths that meet", (
+        lambda a, b, c, d: (a * b).named("u") * (a + c).named("v"),
+        lambda a, b, c, d: (a * b).named("u") + (a**2).named("v"),
+        lambda a, b, c, d: (u := (a + b).named("u")) * (u * c).named("v"),
+        lambda a, b, c, d: ((a * b).named("u") + (a * c).named("v")) * a,
+        lambda a, b, c, d: (a * b).named("u") * np.maximum(a, c).named("v"),
+    )),
+    ("Level 5: arrays", (
+        lambda X, W, b, c, C: ((X @ W).named("S") * C).named("T").sum(),
+        lambda X, W, b, c, C: ((C + b).named("S") * C.T).named("T").sum(),
+        lambda X, W, b, c, C: ((X @ W).named("S").sum(axis=0).named("t") * b).sum(),
+        lambda X, W, b, c, C: ((C * b).named("S").mean(axis=0).named("t") * c).sum(),
+        lambda X, W, b, c, C: (nn.relu((X @ W).named("S") + b).named("H") * c).sum(),
+    )),
+)  # fmt: skip
+SHAPES: dict[str, Any] = {"X": (2, 3), "W": (3, 2), "b": 2, "c": 2, "C": (2, 2)}
+NUMBERS = [i / 2.0 for i in range(-6, 7) if i not in (-2, 0, 2)]  # ±1 would hide mistakes
 
 
-def two_gates(rng: Any) -> Any:
-    """Level 1: + and ×."""
-    a, b, c = half_steps(rng, "abc")
-    return one_of(
-        rng,
-        lambda: (a * b).named("u") * c,
-        lambda: (a * b).named("u") + c,
-        lambda: (a + b).named("u") * c,
-    )()
+def fresh(level: int, rng: Any) -> Steps:
+    """A graph of this level, drawn until its numbers are small and none of its gates is at a kink."""
+    gates = RUNGS[level - 1][1]
+    gate = gates[int(rng.integers(len(gates)))]
+    while True:
+        with np.errstate(all="ignore"):  # the log of what is not above 0
+            story = steps(gate(*leaves(level, rng)).named("L"))
+        if level == len(RUNGS) or is_easy(story, 2.0 if level == 3 else 50.0):
+            return story
 
 
-def bending(rng: Any) -> Any:
-    """Level 2: powers, max and relu."""
-    a, b, c, d = half_steps(rng, "abcd")
-    u = one_of(rng, operator.mul, operator.add)(a, b).named("u")
-    if u.item() in (0.0, c.item()):
-        return bending(rng)  # nothing is asked at a kink
-    return (
-        one_of(rng, lambda: u**2, lambda: u**3, lambda: np.maximum(u, c), lambda: nn.relu(u))().named("v") * d
-    )
+def leaves(level: int, rng: Any) -> list[Parameter]:
+    """Numbers, all different; or arrays of whole ones."""
+    if level == len(RUNGS):
+        return [Parameter(np.ceil(rng.choice(NUMBERS, shape)), name=n) for n, shape in SHAPES.items()]
+    return [Parameter(x, name=n) for n, x in zip("abcd", rng.choice(NUMBERS, 4, False), strict=True)]
 
 
-def curved(rng: Any) -> Any:
-    """Level 3: exp, log, sigmoid and tanh."""
-    a, b, c = half_steps(rng, "abc")
-    u = one_of(rng, operator.mul, operator.add)(a, b).named("u")
-    gate = one_of(rng, np.exp, np.log, nn.sigmoid, nn.tanh)
-    if not (0 if gate is np.log else -2) < u.item() < 2 or not u.item():
-        return curved(rng)
-    return gate(u).named("v") * c
-
-
-def meeting(rng: Any) -> Any:
-    """Level 4: a value that reaches the loss on several paths."""
-    a, b, c = half_steps(rng, "abc")
-    return one_of(
-        rng,
-        lambda: (a * b).named("u") * (a + c).named("v"),
-        lambda: (a * b).named("u") + (a**2).named("v"),
-        lambda: (u := (a + b).named("u")) * (u * c).named("v"),
-        lambda: ((a * b).named("u") + (a * c).named("v")) * a,
-        lambda: (a * b).named("u") * np.maximum(a, c).named("v"),
-    )()
-
-
-def of_arrays(rng: Any) -> Any:
-    """Level 5: arrays, with matmul, sums, means and broadcasting."""
-    shapes = {"X": (2, 3), "W": (3, 2), "b": 2, "c": 2, "C": (2, 2)}
-    X, W, b, c, C = (
-        Parameter(rng.choice([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0], shape), name=name)
-        for name, shape in shapes.items()
-    )
-    last = one_of(
-        rng,
-        lambda: ((X @ W).named("S") * C).named("T"),
-        lambda: ((C + b).named("S") * C.T).named("T"),
-        lambda: (X @ W).named("S").sum(axis=0).named("t") * b,
-        lambda: (C * b).named("S").mean(axis=0).named("t") * c,
-        lambda: nn.relu((X @ W).named("S") + b).named("H") * c,
-    )()
-    return last.sum()
-
-
-RUNGS: tuple[Callable[[Any], Any], ...] = (two_gates, bending, curved, meeting, of_arrays)
-
-
-def half_steps(rng: Any, names: str) -> list[Any]:
-    """Leaves of different half steps; ±1 would hide mistakes."""
-    halves = [i / 2.0 for i in range(-6, 7) if i not in (-2, 0, 2)]
-    chosen = rng.choice(halves, len(names), replace=False)
-    return [Parameter(x, name=name) for x, name in zip(chosen, names, strict=True)]
-
-
-def one_of(rng: Any, *gates: Gate) -> Gate:
-    """Any of them."""
-    return gates[int(rng.integers(len(gates)))]
+def is_easy(story: Steps, most: float) -> bool:
+    """Whether u, the first value, is small and at no kink, and the others are not large."""
+    u, *others = (float(line.value) for line in story.forward)
+    kinks = (0.0, *(float(node.value) for node in story.names.nodes if node.op is None))
+    return u not in kinks and abs(u) <= most and max(map(abs, others)) <= 50.0
 
 
 # -------------------------------------------------------------------------------- the questions about a graph
@@ -156,15 +138,19 @@ def hits(answer: float, number: float) -> bool:
     return math.isclose(answer, number, rel_tol=ANSWER_RTOL, abs_tol=1e-6)
 
 
-def questions(loss: Any) -> Iterator[Question]:
+def questions(story: Steps) -> Iterator[Question]:
     """The products of the backward pass of a graph, in order; and where paths meet, their sum."""
-    story = steps(loss)
-    for step in story.backward:
-        whole = np.shape(step.part) and (step.gate == story.loss or not np.any(step.part))
-        if np.any(step.arriving) and not whole:  # else nothing is learnt of it
-            yield product_at(story, step)
-            if step.before is not None and step.last:
-                yield sum_at(story, step)
+    for step in filter(lambda step: teaches(story, step), story.backward):
+        yield product_at(story, step)
+        if step.before is not None and step.last:
+            yield sum_at(story, step)
+
+
+def teaches(story: Steps, step: Product) -> bool:
+    """Whether something is to be learnt of a step: not where nothing arrives, or where Σ hands on ones."""
+    if np.shape(step.part) and step.gate == story.loss:
+        return False
+    return bool(np.any(step.part if np.shape(step.part) else step.arriving))
 
 
 def element(step: Product) -> tuple[str, Any, str]:
@@ -194,35 +180,37 @@ def product_at(story: Steps, step: Product) -> Question:
 
 def slips(story: Steps, step: Product, at: Any, worked: str) -> Iterator[Trap]:
     """Wrong answers to a product, with their reasons."""
-    part, arrives, quotient = step.part, f"∂L/∂{step.gate}", f"∂{step.gate}/∂{step.target}"
-    yield -part[at], "it has the wrong sign"
+    yield -step.part[at], "it has the wrong sign"
     for other in story.backward:
-        if other.gate_place == step.gate_place and np.shape(other.part) == np.shape(part):
+        if other.gate_place == step.gate_place and np.shape(other.part) == np.shape(step.part):
             yield other.part[at], f"that is what {other.target} gets, the other input"
     if step.slope is not None:
-        slope, g = step.slope, step.arriving
-        yield (
-            slope,
-            f"that is {quotient} alone, the local derivative; times what arrives, {arrives} = {value(g)}",
-        )
-        passed = "is a factor, too" if slope else "is 0 here: nothing passes"
-        yield g, f"that is {arrives} alone, what arrives; the local derivative {quotient} {passed}"
-        yield slope + g, "along one path the local derivatives are multiplied, not added"
-        here = story.names.nodes[step.gate_place].value
-        yield here * g, f"that is {step.gate} itself times what arrives; its derivative belongs there"
-        return
-    if np.ndim(part) == 2 and part.shape == part.T.shape:
-        yield part[at[::-1]], f"that is the element {[*at[::-1]]}: the row comes first, then the column"
+        yield from slips_of_numbers(step, step.slope, story.names.nodes[step.gate_place].value)
+    else:
+        yield from slips_of_arrays(step, at, worked, story.names.nodes[step.target_place].value)
+
+
+def slips_of_numbers(step: Product, slope: Any, result: Any) -> Iterator[Trap]:
+    """A factor left out, or another operation; `result` is the value of the gate."""
+    g, arrives, quotient = step.arriving, f"∂L/∂{step.gate}", f"∂{step.gate}/∂{step.target}"
+    yield slope, f"that is the local derivative {quotient} alone; times what arrives, {arrives} = {value(g)}"
+    passed = "is a factor, too" if slope else "is 0 here: nothing passes"
+    yield g, f"that is {arrives} alone, what arrives; the local derivative {quotient} {passed}"
+    yield slope + g, "along one path the local derivatives are multiplied, not added"
+    yield result * g, f"that is {step.gate} itself times what arrives; its derivative belongs there"
+
+
+def slips_of_arrays(step: Product, at: Any, worked: str, target: Any) -> Iterator[Trap]:
+    """Another element, a term of a sum alone, or another array; `target` is what the gradient is by."""
+    if step.part.shape == step.part.T.shape and len(at) == 2:
+        yield step.part[at[::-1]], f"that is the element {[*at[::-1]]}: the row comes first, then the column"
     summands = worked.partition(" = ")[0].split(" + ")
-    for text in summands if len(summands) > 1 else ():
-        yield (
-            typed_number(text, {}),
-            f"that is one term alone, {text}; {step.target} is used in more, and all count",
-        )
+    for text in summands * (len(summands) > 1):
+        alone = f"that is one term alone, {text}; {step.target} is used in more, and all count"
+        yield typed_number(text, {}), alone
     for g in np.unique(step.arriving):
-        yield g, f"that is an element of {arrives} alone, what arrives"
-    own = story.names.nodes[step.target_place].value
-    yield own[at], f"that is {step.target}{[*at]} itself, not its gradient"
+        yield g, f"that is an element of ∂L/∂{step.gate} alone, what arrives"
+    yield target[at], f"that is {step.target}{[*at]} itself, not its gradient"
 
 
 def sum_at(story: Steps, last: Product) -> Question:
@@ -286,26 +274,50 @@ def typed_number(text: str, values: Mapping[str, float]) -> float:
     raise DTypeError(f"{text[:MOST_TYPED]!r} is no number; write one, such as -1.5, 1/3 or 3*-2{names}")
 
 
-def posed(
-    question: Question, values: Mapping[str, float], ask: Callable[[str], str], tell: Callable[[str], None]
-) -> bool:
-    """Ask until the answer is right or given up; whether it was right at the first try."""
-    tell(question.text)
-    left, first = [question.solution, question.hint], True
-    while left:
-        typed = ask("> ").strip()
-        if typed == "q":
-            raise EOFError
-        try:
-            said = question.wrong(typed_number(typed, values)) if typed else left.pop()
-        except DTypeError as problem:
-            tell(str(problem))
-            continue
-        tell(said or "Right.")
-        if not said:
-            return first
-        first = False
-    return False
+@dataclass
+class Session:
+    """A drill under way: who asks and tells, and the score."""
+
+    ask: Callable[[str], str]
+    tell: Callable[[str], None]
+    right: int = 0
+    count: int = 0
+    streak: int = 0
+
+    def __str__(self) -> str:
+        share = f" ({self.right / self.count:.0%})" if self.count else ""
+        return f"{self.right} of {self.count} right at the first try{share}."
+
+    def pose(self, question: Question, values: Mapping[str, float]) -> None:
+        """Ask until the answer is right or given up, and count it if it was right at the first try."""
+        self.tell(question.text)
+        said, tries, hints = "", 0, [question.solution, question.hint]
+        while hints and (said or not tries):
+            answer = self.answered(values)
+            said = hints.pop() if answer is None else question.wrong(answer)
+            self.tell(said or "Right.")
+            tries += 1
+        first = tries == 1 and not said
+        self.count, self.right, self.streak = self.count + 1, self.right + first, (self.streak + 1) * first
+
+    def answered(self, values: Mapping[str, float]) -> float | None:
+        """The next number that is typed; None if a hint is wanted."""
+        while typed := self.ask("> ").strip():
+            if typed == "q":
+                raise EOFError
+            try:
+                return typed_number(typed, values)
+            except DTypeError as problem:
+                self.tell(str(problem))
+        return None
+
+    def run(self, level: int, rng: Any) -> None:
+        """All questions about a fresh graph."""
+        story = fresh(level, rng)
+        values = {story.names.of(x): float(x.value) for x in story.names.nodes if not np.ndim(x.value)}
+        self.tell(f"\n{RUNGS[level - 1][0]}\n{tree(story.names.nodes[-1])}\n")
+        for question in questions(story):
+            self.pose(question, values)
 
 
 def drill(
@@ -319,20 +331,12 @@ def drill(
     Raises:   OptionError: no such level.
     """
     rung = choice("drill", "level", 1 if level is None else level, range(1, len(RUNGS) + 1))
-    rng = np.random.default_rng(seed)
-    right = count = streak = 0
+    rng, session = np.random.default_rng(seed), Session(ask, tell)
     tell(HELP)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
-            loss = RUNGS[rung - 1](rng).named("L")
-            tell(f"\n{RUNGS[rung - 1].__doc__}\n{tree(loss)}\n")
-            names = steps(loss).names
-            numbers = {names.of(x): float(x.value) for x in names.nodes if not np.ndim(x.value)}
-            for question in questions(loss):
-                first = posed(question, numbers, ask, tell)
-                count, right, streak = count + 1, right + first, (streak + 1) * first
-            if level is None and streak >= STREAK:
-                rung, streak = min(rung + 1, len(RUNGS)), 0
-    share = f" ({right / count:.0%})" if count else ""
-    tell(f"\n{right} of {count} right at the first try{share}.")
-    return right, count
+            session.run(rung, rng)
+            if level is None and session.streak >= STREAK:
+                rung, session.streak = min(rung + 1, len(RUNGS)), 0
+    tell(f"\n{session}")
+    return session.right, session.count

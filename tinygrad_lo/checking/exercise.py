@@ -138,10 +138,10 @@ def so_far(loss: Any, names: Sequence[str], gradients: Any) -> Any:
         wanted = f"a dict of the gradients of {', '.join(names)}"
         raise DTypeError(f"return {wanted}, got {type(gradients).__name__}")
     there = {name: gradients[name] for name in names if gradients.get(name) is not None}
-    report = check_backward(loss, there) if there else None
-    missing = [name for name in names if name not in there]
-    if missing and (report is None or report):
-        to_do(f"d{missing[0]}{'; right so far: ' * bool(there)}{', '.join(f'd{name}' for name in there)}")
+    report = check_backward(loss, there) if there else True
+    for name in names if report else ():
+        if name not in there:
+            to_do(f"d{name}{'; right so far: ' * bool(there)}{', '.join(f'd{known}' for known in there)}")
     return report
 
 
