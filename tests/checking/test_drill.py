@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -79,7 +80,13 @@ def test_products_are_those_of_the_engine_by_another_way(level):
                 return float(gate.op.forward(*inputs))
 
             slope = (moved(h) - moved(-h)) / (2 * h)
-            assert question.answer == pytest.approx(slope * float(step.arriving), rel=1e-6, abs=1e-8)
+            g = float(step.arriving)
+            assert question.answer == pytest.approx(slope * g, rel=1e-6, abs=1e-8)
+            known = {"local derivative ∂": slope, "that is ∂L": g, "not added": slope + g}
+            known["itself"] = g * float(gate.value)
+            for (number, text), (words, wanted) in itertools.product(question.traps, known.items()):
+                if words in text.partition(";")[0]:
+                    assert number == pytest.approx(wanted, rel=1e-6, abs=1e-8), text
         leaves = [node for node in story.names.nodes if node.op is None]
         for leaf, g in zip(leaves, lo.grad(loss, leaves), strict=True):
             last = [step for step in story.backward if step.target == story.names.of(leaf)][-1]
@@ -92,6 +99,10 @@ def test_where_paths_meet_each_alone_is_not_enough():
     for question in sums:
         said = " ".join(text for _, text in question.traps)
         assert "one path alone" in said
+        parts = [typed_number(part, {}) for part in re.findall(r"(\S+) through", question.text)]
+        assert sum(parts) == pytest.approx(question.answer, rel=1e-3)
+        alone = [number for number, text in question.traps if "one path alone" in text]
+        assert all(any(number == pytest.approx(part, rel=1e-3) for part in parts) for number in alone)
     assert any("multiplied" in text for question in sums for _, text in question.traps)
 
 

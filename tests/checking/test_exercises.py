@@ -101,9 +101,8 @@ def test_gradients_are_checked_as_far_as_they_are_filled_in():
 def test_the_siamese_network_has_the_loss_of_the_lecture():
     module = module_at(FOLDER / "ex18_siamese.py", "siamese")
     loss, (A, B, y, W, *_) = module.forward()
-    assert loss.item() == pytest.approx(
-        lo.losses.contrastive(A @ W, B @ W, y.numpy()[:, 0].astype(int)).item()
-    )
+    labels = y.numpy()[:, 0].astype(int)
+    assert loss.item() == pytest.approx(lo.losses.contrastive(A @ W, B @ W, labels).item())
 
 
 @pytest.mark.parametrize(("name", "old", "new", "said"), MISTAKES)
