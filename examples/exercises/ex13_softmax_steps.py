@@ -38,7 +38,7 @@ def backward(X, y, W, b, S, E, Z, p):
 def forward():
     """The forward pass in tensors, and what backward is given of it."""
     rng = np.random.default_rng(30)
-    X, y = rng.normal(size=(5, 3)), rng.integers(0, 4, 5)
+    X, y = lo.Tensor(rng.normal(size=(5, 3)), name="X"), rng.integers(0, 4, 5)
     W, b = lo.Parameter(rng.normal(size=(3, 4)), name="W"), lo.Parameter(rng.normal(size=4), name="b")
     S = lo.named(X @ W + b, "S")
     E = lo.named(np.exp(S), "E")
@@ -46,10 +46,18 @@ def forward():
     p = lo.named(E / Z, "p")
     logp = lo.named(np.log(p), "logp")
     loss = -logp[np.arange(5), y].mean()
-    return loss, (lo.Tensor(X), lo.Tensor(y), W, b, S, E, Z, p)
+    return loss, (X, lo.Tensor(y), W, b, S, E, Z, p)
 
 
-HINTS = {}
+HINTS = {
+    "gradient by logp ": "The loss is −1/N times one element of each row: −1/N there, and 0 elsewhere.",
+    "gradient by p ": "logp = log p: divide by p, element by element.",
+    "gradient by Z ": "p = E/Z has the derivative −E/Z² by Z; one Z serves a row: sum, keepdims=True.",
+    "gradient by E ": "E goes into p, with 1/Z, and into Z, a sum, which hands on dZ. Add both.",
+    "gradient by S ": "e^S is its own derivative: dE times E.",
+    "gradient by W ": "S = X W: the other factor turned, Xᵀ dS.",
+    "gradient by b ": "b was added to every row, so sum dS over the rows; a sum, not a mean.",
+}
 
 YOURS = ("backward",)
 

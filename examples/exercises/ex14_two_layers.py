@@ -38,7 +38,7 @@ def backward(X, y, W1, b1, W2, b2, A, H, S, dS):
 def forward():
     """The forward pass in tensors, and what backward is given of it."""
     rng = np.random.default_rng(31)
-    X, y = rng.normal(size=(6, 4)), rng.integers(0, 3, 6)
+    X, y = lo.Tensor(rng.normal(size=(6, 4)), name="X"), rng.integers(0, 3, 6)
     shapes = {"W1": (4, 5), "b1": 5, "W2": (5, 3), "b2": 3}
     W1, b1, W2, b2 = (lo.Parameter(rng.normal(size=shape), name=name) for name, shape in shapes.items())
     A = lo.named(X @ W1 + b1, "A")
@@ -46,10 +46,17 @@ def forward():
     S = lo.named(H @ W2 + b2, "S")
     loss = lo.losses.cross_entropy(S, y) + STRENGTH * lo.losses.l2([W1, W2], half=True)
     dS = lo.Tensor(lo.grad(loss, S))
-    return loss, (lo.Tensor(X), lo.Tensor(y), W1, b1, W2, b2, A, H, S, dS)
+    return loss, (X, lo.Tensor(y), W1, b1, W2, b2, A, H, S, dS)
 
 
-HINTS = {}
+HINTS = {
+    "gradient by W2 ": "Two paths: Hᵀ dS from the scores, and λ W2 from the penalty: ½ cancels 2.",
+    "gradient by b2 ": "b2 was added to every row, so sum dS over them. No penalty: biases are left out.",
+    "gradient by H ": "S = H W2: the other factor turned, dS W2ᵀ.",
+    "gradient by A ": "relu hands dH on where A > 0, and nothing elsewhere: a mask of A, not of dH.",
+    "gradient by W1 ": "Two paths: Xᵀ dA from the network, and λ W1 from the penalty.",
+    "gradient by b1 ": "b1 was added to every row, so sum dA over the rows. No penalty.",
+}
 
 YOURS = ("backward",)
 

@@ -60,7 +60,17 @@ def forward():
     return loss, (x, gamma, beta, mu, d, q, var, r, n)
 
 
-HINTS = {}
+HINTS = {
+    "gradient by beta ": "β is added to every row: sum what arrives, C, over the batch, and keep the axis.",
+    "gradient by gamma ": "γ multiplies n: sum C·n over the batch, and keep the axis.",
+    "gradient by n ": "t = γ·n: what arrives, C, times γ.",
+    "gradient by r ": "n = d·r: dn·d, summed over the batch, because one r serves a whole column.",
+    "gradient by var ": "(var + ε)^−½ has the derivative −½ (var + ε)^−³ᐟ², which is −½ r³.",
+    "gradient by q ": "var is a mean of N elements of q: each gets 1/N of dvar.",
+    "gradient by d ": "Two paths, which add: dn·r through n, and dq·2d through q.",
+    "gradient by mu ": "d = x − mu: minus dd, summed over the batch.",
+    "gradient by x ": "Two paths, which add: dd through d, and 1/N of dmu through mu, a mean.",
+}
 
 YOURS = ("backward",)
 

@@ -44,15 +44,26 @@ def forward():
     rng = np.random.default_rng(35)
     shapes = {"W": (2, 3), "U": (3, 3), "b": 3}
     W, U, b = (lo.Parameter(rng.normal(0.0, 0.7, shape), name=name) for name, shape in shapes.items())
-    xs, states, T = rng.normal(size=(3, 4, 2)), [lo.Tensor(rng.normal(size=(4, 3)))], rng.normal(size=(4, 3))
+    xs = [lo.Tensor(rng.normal(size=(4, 2)), name=name) for name in ("x1", "x2", "x3")]
+    states, T = [lo.Tensor(rng.normal(size=(4, 3)), name="h0")], rng.normal(size=(4, 3))
     for t, x in enumerate(xs, 1):
         z = lo.named(x @ W + states[-1] @ U + b, f"z{t}")
         states.append(lo.named(lo.nn.tanh(z), f"h{t}"))
     loss = lo.losses.mse(states[-1], T, half=True, reduction="batchmean")
-    return loss, (*map(lo.Tensor, xs), W, U, b, *states, lo.Tensor(T))
+    return loss, (*xs, W, U, b, *states, lo.Tensor(T))
 
 
-HINTS = {}
+HINTS = {
+    "gradient by h3 ": "½ (h3 − T)² has the derivative h3 − T; and the sum is divided by N.",
+    "gradient by z3 ": "tanh has the derivative 1 − h², here with h3.",
+    "gradient by h2 ": "z3 = … + h2 U: the other factor turned, dz3 Uᵀ.",
+    "gradient by z2 ": "tanh has the derivative 1 − h², here with h2.",
+    "gradient by h1 ": "z2 = … + h1 U: the other factor turned, dz2 Uᵀ.",
+    "gradient by z1 ": "tanh has the derivative 1 − h², here with h1.",
+    "gradient by W ": "W was used in three steps: x1ᵀ dz1 + x2ᵀ dz2 + x3ᵀ dz3.",
+    "gradient by U ": "In step t U met h_(t−1): h0ᵀ dz1 + h1ᵀ dz2 + h2ᵀ dz3.",
+    "gradient by b ": "b was added to each row of each step: sum over the rows, and over the steps.",
+}
 
 YOURS = ("backward",)
 

@@ -38,16 +38,24 @@ def backward(A, B, y, W, r, D, g):
 def forward():
     """The forward pass in tensors, and what backward is given of it."""
     rng = np.random.default_rng(36)
-    A, y = rng.normal(size=(6, 4)), np.array([[0.0], [1.0], [0.0], [1.0], [1.0], [0.0]])
-    B, W = A + 0.25 * rng.normal(size=A.shape), lo.Parameter(rng.normal(size=(4, 3)), name="W")
+    a, y = rng.normal(size=(6, 4)), np.array([[0.0], [1.0], [0.0], [1.0], [1.0], [0.0]])
+    A, B = lo.Tensor(a, name="A"), lo.Tensor(a + 0.25 * rng.normal(size=a.shape), name="B")
+    W = lo.Parameter(rng.normal(size=(4, 3)), name="W")
     r = lo.named(lo.named(A @ W, "e1") - lo.named(B @ W, "e2"), "r")
     D = lo.named(r.norm(axis=1, keepdims=True), "D")
     g = lo.named(lo.nn.relu(MARGIN - D), "g")
     loss = ((1 - y) * D**2 / 2 + y * g**2 / 2).mean()
-    return loss, (*map(lo.Tensor, (A, B, y)), W, r, D, g)
+    return loss, (A, B, lo.Tensor(y), W, r, D, g)
 
 
-HINTS = {}
+HINTS = {
+    "gradient by g ": "½ g² has the derivative g; with y in front, and 1/N.",
+    "gradient by D ": "Two paths: (1 − y) D/N from the square, and −dg from g = max(0, m − D), where g > 0.",
+    "gradient by r ": "‖r‖ has the derivative r/‖r‖: dD · r / D.",
+    "gradient by e1 ": "r = e1 − e2: e1 gets dr as it is.",
+    "gradient by e2 ": "r = e1 − e2: e2 gets dr with a minus.",
+    "gradient by W ": "Both embeddings have used W: Aᵀ de1 + Bᵀ de2.",
+}
 
 YOURS = ("backward",)
 

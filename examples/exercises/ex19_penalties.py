@@ -49,7 +49,7 @@ def example():
 
 HINTS = {
     "gradient by b": "b is not punished: it does not occur in R, and its gradient is 0, in its shape.",
-    "your loss is 0.": "Is b in the sum, is the ½ there, and is λ divided by m, the number of samples?",
+    "reference gives": "Is b in the sum, is the ½ there, and is λ divided by m, the number of samples?",
     "half of": "The square has the derivative 2W: it cancels a ½ where there is one, and else it stays.",
     "twice": "The ½ of λ/2m cancels the 2 of the square: λ/m W is left.",
     "6 times": "λ is divided by m, in the penalty and in its gradient.",
