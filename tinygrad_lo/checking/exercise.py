@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tinygrad_lo.checking.backward import check_backward
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.student import raised
 from tinygrad_lo.errors import DTypeError, GraphError, LoError
@@ -132,8 +133,6 @@ def so_far(loss: Any, names: Sequence[str], gradients: Any) -> Any:
 
     `names` are those that the exercise asks for, from the loss backward, whatever the student returns.
     """
-    from tinygrad_lo.checking.backward import check_backward
-
     if not isinstance(gradients, Mapping):
         wanted = f"a dict of the gradients of {', '.join(names)}"
         raise DTypeError(f"return {wanted}, got {type(gradients).__name__}")
