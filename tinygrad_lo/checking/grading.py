@@ -60,8 +60,13 @@ def submissions_in(folder: Path, exercise: Path) -> list[Path]:
 
 
 def grade_folder(
-    folder: Path, exercise: str, *, limits: Limits | None = None, jobs: int | None = None, progress: bool = True
-) -> list[Grade]:  # fmt: skip
+    folder: Path,
+    exercise: str,
+    *,
+    limits: Limits | None = None,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> list[Grade]:
     r"""A grade for each submission, in the order of their names; the same ones the second time.
 
     Example:

@@ -150,7 +150,7 @@ def watched(home: Path) -> Any:
     return hook
 
 
-def names_in(path: Path) -> dict[str, Any]:
+def names_of_file(path: Path) -> dict[str, Any]:
     """The names of a student's file, of which only definitions and plain lines are run, not its main."""
     source = path.read_text(encoding="utf-8")
     code = compile(ast.parse(source, str(path)), str(path), "exec")
@@ -172,7 +172,7 @@ def serve(path: Path, answers: io.TextIOBase) -> None:
     finders, get = list(sys.meta_path), builtins.getattr
     sys.addaudithook(watched(path.parent.resolve()))
     try:
-        names = names_in(path)
+        names = names_of_file(path)
     except BaseException as problem:
         answer(**exception_in_words(problem, path))
         return
