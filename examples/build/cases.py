@@ -12,7 +12,7 @@ LONGER = "r has one axis less. Sum g over the axes that NumPy put in front, then
 STRETCHED = "k has length 1 along an axis: sum g over it, with keepdims=True."
 AXIS = "Without keepdims the axis is gone: reshape g to the shape that the result has with it, then stretch."
 WRONG_CLASSES = "Only the wrong classes count: the right one would add a margin of 1."
-MARGINS = f"{WRONG_CLASSES} Sum over the classes, mean over the samples."
+MARGINS = f"{WRONG_CLASSES} Sum over the classes, mean over the samples. Is s_y (N, 1)?"
 TWO_RULES = (
     "Two inputs, two rules. A lambda in a loop sees the last rule of all: bind it, lambda g, rule=rule: …"
 )
@@ -34,7 +34,7 @@ CASES = {
         Case("u = a * b; u + u", REUSED),
         Case("u = a * b; u * u * u", REUSED),
         Case("u = a * b; v = u + a; v * u + u + a", "From the root down: who used a value comes before it."),
-        *at_random(40, "abc", "+*"),
+        *at_random(20, "abc", "+*"),
     ),
     3: (
         Case("X + Y", "shares: pairs of a parent and its part, as super().shares(g) gives them."),
@@ -48,7 +48,7 @@ CASES = {
         Case("X - r", "a − b is a + (−b)."),
         Case("1.0 - X", "__rsub__(self, other) is other − self, not self − other."),
         Case("u = X * 3.0 + Y; X + u", f"+ hands the same g to both. {IN_PLACE} Look at floor 2."),
-        *at_random(40, ("X", "Y", "r", "k", "a"), "+*-"),
+        *at_random(30, ("X", "Y", "r", "k", "a"), "+*-"),
     ),
     4: (
         Case("X.sum()", "Each element gets g: np.broadcast_to(g, x.shape)."),
@@ -76,11 +76,14 @@ CASES = {
         Case("logsumexp(1000.0 * X)", "exp(1000) is inf. Subtract the maximum, and add it after the log."),
         Case("Y / (X * X + 1.0)", f"g/b for a; −g a/b², which is −g y/b, for b. {TWO_RULES}"),
         Case("1.0 / (X * X + 1.0)", "__rtruediv__(self, other) is other / self."),
-        *at_random(40, ("X", "Y", "k"), "+*-", (".tanh()", ".relu()", ".sum(axis=1, keepdims=True)")),
+        *at_random(30, ("X", "Y", "k"), "+*-", (".tanh()", ".relu()", ".sum(axis=1, keepdims=True)")),
     ),
     6: (
         Case("mse(X, T)", "The mean of the squared gaps over all elements."),
-        Case("cross_entropy(X, labels)", "mean of logsumexp(s) − s_y. Is s_y (N, 1), as logsumexp is?"),
+        Case(
+            "cross_entropy(X, labels)",
+            "The mean over the samples of logsumexp(s) − s_y; s_y is Σ s · one_hot.",
+        ),
         Case(
             "cross_entropy(1000.0 * X, labels)", "exp of a big score is inf; .logsumexp() takes care of it."
         ),
@@ -229,10 +232,10 @@ def gradchecked(gradcheck, Tensor):
     x, y = Tensor(LEAVES["X"].copy()), Tensor(LEAVES["Y"].copy())
     for again in ("", ", the second time"):
         gap = gradcheck(lambda x, y: (x * y * y).sum(), x, y)
+        same("x.data after gradcheck", x.data, LEAVES["X"], "Change a copy, and put the old array back.")
         if not gap < 1e-6:
             hint = "(f(x + h) − f(x − h)) / 2h, one element at a time; and .grad is 0.0 before backward."
             raise Wrong(f"gradcheck of (x * y * y).sum() is {gap:.3g}{again}, expected below 1e-6", hint)
-    same("x.data after gradcheck", x.data, LEAVES["X"], "Change a copy, and put the old array back.")
     factors = np.ones(x.data.shape)
     factors[-1, -1] = 0.5
     broken = lambda x: type(x)(x.data, (x,), (lambda g: g * factors,), "broken")  # noqa: E731
@@ -272,12 +275,18 @@ def digits(floors):
 
 def drawn(draw, values, Tensor):
     """Raise Wrong unless the picture has each value and each edge once, and names stay text."""
-    lines = draw(values[-1]).body
-    got = sum("->" not in line for line in lines), sum("->" in line for line in lines)
+    lines = [line.partition(" [")[0].strip() for line in draw(values[-1]).body]
+    arrows = [line.split(" -> ") for line in lines if "->" in line]
     expected = len(values), sum(len(value.parents) for value in values)
+    got = len({line for line in lines if "->" not in line}), len(arrows)
     if got != expected:
         hint = "Floor 2's order has each value once, and each of its parents gets one arrow."
         raise Wrong(f"draw(loss) has (nodes, arrows) {got}, expected {expected}", hint)
+    starts = {tail for tail, _ in arrows} - {head for _, head in arrows}
+    if len(starts) != sum(not value.parents for value in values):
+        raise Wrong(
+            "draw(loss): not every arrow starts at a leaf, or at what is made of some", "parent → value."
+        )
     x = Tensor(1.0, label="\\lx")
     if sum("->" in line for line in draw(x + x).body) != 2:
         raise Wrong("draw(x + x) has not two arrows", "x is both parents of x + x: one arrow for each.")

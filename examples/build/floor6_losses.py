@@ -11,7 +11,7 @@ Nothing here has a rule: a loss is made of ops that have theirs, and its gradien
         hinge          mean over the samples of  Σ_{j≠y} max(0, s_j − s_y + 1)
 
 s_y is the score of the right class. Multiply by one_hot and sum: that picks it out, by ops that you have.
-Mind the shapes: (N, 1) minus (N,) is (N, N), and nobody will tell you.
+Keep its axis: (N, C) minus (N,) is an error, or, where N = C by chance, wrong, and nobody will tell you.
 
     python examples/build/floor6_losses.py
 
@@ -33,7 +33,9 @@ def mse(prediction, target):
 
 def cross_entropy(scores, labels):
     """mean over the samples of logsumexp(s) − s_y."""
-    raise NotImplementedError("cross_entropy: keep the axis of s_y, as logsumexp does")
+    raise NotImplementedError(
+        "cross_entropy: s_y = Σ s · one_hot, along the axis of the classes, which stays"
+    )
 
 
 def hinge(scores, labels):
