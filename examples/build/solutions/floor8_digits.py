@@ -43,7 +43,8 @@ def draw(root):
     picture = graphviz.Digraph(graph_attr={"rankdir": "LR"}, node_attr={"shape": "box"})
     names = {node: str(i) for i, node in enumerate(order(root))}
     for node, name in names.items():
-        picture.node(name, graphviz.escape(f"{node.label} {node.data.shape}"))
+        what = node.data.shape or f"{node.data:.3g}"  # of one number the number
+        picture.node(name, graphviz.escape(f"{node.label} {what}"))
         for parent in node.parents:
             picture.edge(names[parent], name)
     return picture
