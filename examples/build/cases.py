@@ -248,9 +248,11 @@ def gradchecked(gradcheck, Tensor):
 
 def digits(floors):
     """Floor 8: the student's engine reads handwriting, and draws the graph of its loss."""
-    from sklearn.datasets import load_digits
-    from threadpoolctl import threadpool_limits
-
+    try:
+        from sklearn.datasets import load_digits
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise Wrong("the digits are scikit-learn's, which is missing", "pip install scikit-learn") from None
     floor = floors[7]
     images, labels = load_digits(return_X_y=True)
     shuffled = np.random.default_rng(0).permutation(len(images))

@@ -23,7 +23,7 @@ LIBRARY = {
     "cross_entropy": lo.losses.cross_entropy,
     "hinge": lo.losses.multiclass_hinge,
 }
-IN_PLACE = "+= writes into an array, and others hold the same array: write a = a + b."
+IN_PLACE = "+= and out= write into an array, and others hold the same array: write a = a + b."
 
 
 class Wrong(Exception):  # noqa: N818

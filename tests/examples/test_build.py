@@ -118,6 +118,8 @@ MISTAKES = {
         ("top = x.max(axis=-1, keepdims=True)", "top = 0.0", "Subtract the maximum"),
         ("lambda g, rule=rule: rule(g", "lambda g: rule(g", "A lambda in a loop"),
         ("-g * y / b", "g * y / b", "−g a/b²"),
+        ("g * y,", "np.multiply(g, y, out=g),", "the gradient given to backward, afterwards, at [0, 0] is"),
+        ("maximum(x, 0.0)", "maximum(x, 0.0, out=x)", "the data of X after the backward pass at [0, "),
         ("self.lift(other) / self", "self / other", "is other / self"),
     ],
     6: [
@@ -266,7 +268,7 @@ def test_adding_in_place_is_harmless_with_numbers_and_found_with_arrays(house, c
     assert run(3, 2, capsys)[0] == 0
     code, printed = run(3, 3, capsys)
     assert code == 1
-    assert "+= writes into an array, and others hold the same array" in printed
+    assert "+= and out= write into an array" in printed
     shutil.copy(folder / "solutions" / FLOORS[1], folder / FLOORS[1])  # in the same process
     assert run(3, 3, capsys)[0] == 0
 
@@ -334,6 +336,14 @@ def exist(text):
 def test_what_the_floors_say_to_read_is_there():
     for name in FLOORS:
         exist((BUILD / name).read_text(encoding="utf-8").partition("Then read: ")[2])
+
+
+def test_without_scikit_learn_the_last_floor_says_so(house, capsys, monkeypatch):
+    _, run = house
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    code, printed = run(8, 8, capsys)
+    assert code == 1
+    assert printed.endswith("scikit-learn's, which is missing\n  Hint: pip install scikit-learn\n")
 
 
 def test_random_programs_reach_what_the_short_ones_do_not(house):
