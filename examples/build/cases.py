@@ -222,9 +222,10 @@ def same_steps(SGD, Tensor, group, options, hint):
             (gap * gap).mean().backward()
             descent.step()
         ends.append((W.data, r.data))
-    said = f"after four steps of SGD with {options}{f', for r {group}' if group else ''}:"
+    how = ", ".join(f"{name}={value}" for name, value in ({"lr": 0.1} | options).items())
+    params = f"[{{'params': [W]}}, {{'params': [r], {str(group)[1:]}]" if group else "[W, r]"
     for name, got, expected in zip(("W", "r"), *ends, strict=True):
-        same(f"{said} {name}", got, expected, hint)
+        same(f"{name} after four steps of SGD({params}, {how})", got, expected, hint)
 
 
 def gradchecked(gradcheck, Tensor):
@@ -236,14 +237,22 @@ def gradchecked(gradcheck, Tensor):
         if not gap < 1e-6:
             hint = "(f(x + h) − f(x − h)) / 2h, one element at a time; and .grad is 0.0 before backward."
             raise Wrong(f"gradcheck of (x * y * y).sum() is {gap:.3g}{again}, expected below 1e-6", hint)
-    factors = np.ones(x.data.shape)
-    factors[-1, -1] = 0.5
-    broken = lambda x: type(x)(x.data, (x,), (lambda g: g * factors,), "broken")  # noqa: E731
     hint = "The largest |difference|, whatever its sign, over all elements of all inputs."
-    for name, other, f in (("x", y, lambda x, y: broken(x) * y), ("y", x, lambda x, y: x * broken(y))):
-        gap = gradcheck(lambda x, y, f=f: f(x, y).sum(), x, y)
-        said = f"gradcheck of x * y, half of whose gradient by the last element of {name} is lost,"
+    for name, other, errors in (("x", y, (0.5, 0.0)), ("x", y, (-0.5, 0.0)), ("y", x, (0.0, 0.5))):
+        gap = gradcheck(product(*errors), x, y)
+        said = f"gradcheck of x * y, whose gradient by the last element of {name} is wrong by half,"
         same(said, np.round(gap, 6), np.round(0.5 * abs(other.data[-1, -1]), 6), hint)
+
+
+def product(error_x, error_y):
+    """The sum of x * y, with an error planted in the gradient by the last element of x, and of y."""
+
+    def planted(x, error):
+        factors = np.ones(x.data.shape)
+        factors[-1, -1] += error
+        return type(x)(x.data, (x,), (lambda g: g * factors,), "planted")
+
+    return lambda x, y: (planted(x, error_x) * planted(y, error_y)).sum()
 
 
 def digits(floors):

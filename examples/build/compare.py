@@ -12,8 +12,9 @@ from tinygrad_lo.engine.ops.reductions import logsumexp
 
 rng = np.random.default_rng(0)
 # The leaves of all programs, by name. E has equal elements in a row, and zeros.
-SHAPES = {"a": (), "b": (), "c": (), "X": (4, 3), "Y": (4, 3), "r": (3,), "k": (4, 1), "W": (3, 2)}
+SHAPES = {"X": (4, 3), "Y": (4, 3), "r": (3,), "k": (4, 1), "W": (3, 2)}
 LEAVES = {name: rng.normal(size=shape) for name, shape in SHAPES.items()}
+LEAVES |= {"a": np.float64(3.0), "b": np.float64(-2.0), "c": np.float64(0.7)}
 LEAVES["E"] = np.array([[1.0, 1.0, 0.0], [2.0, 0.0, 2.0], [-1.0, 0.0, -3.0]])
 # What is no tensor: a target, which also stands left of an operator, and labels.
 CONSTANTS = {"T": rng.normal(size=(4, 3)), "labels": np.array([2, 0, 1, 2])}
@@ -69,6 +70,8 @@ class Case:
         expected = self.run(LIBRARY | theirs)
         seed = np.cos(np.arange(expected.size)).reshape(expected.shape)  # 1 where it is one number
         expected.backward(seed)
+        numbers = ", ".join(f"{name} = {value:g}" for name, value in leaves.items() if not value.ndim)
+        what = f"{self.text}, where {numbers}," if numbers else self.text
         own = type(engine.__name__, (engine,), {})
         # Floors 1 and 2 know no arrays.
         mine = {name: own(value.copy() if value.ndim else float(value)) for name, value in leaves.items()}
@@ -78,7 +81,7 @@ class Case:
             if not isinstance(got, own):
                 hint = "Make new values by type(self)(…), so that each floor's are of its own class."
                 raise Wrong(f"{self.text} is of another class than its leaves, {type(got).__name__}", hint)
-            same(f"the value of {self.text}", got.data, expected.data, self.hint)
+            same(f"the value of {what}", got.data, expected.data, self.hint)
             got.backward(given)
         except Exception as problem:
             if isinstance(problem, Wrong) or to_fill_in(problem):
@@ -86,7 +89,7 @@ class Case:
             raise Wrong(f"{self.text}: your code raised {raised(problem)}", self.hint) from problem
         for name, value in leaves.items():
             gradient = 0.0 if theirs[name].grad is None else theirs[name].grad
-            same(f"the gradient by {name} of {self.text}", mine[name].grad, gradient, self.hint)
+            same(f"the gradient by {name} of {what}", mine[name].grad, gradient, self.hint)
             same(f"the data of {name} after the backward pass", mine[name].data, value, IN_PLACE)
         same("the gradient given to backward, afterwards,", given, seed, IN_PLACE)
 
