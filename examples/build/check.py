@@ -1,13 +1,14 @@
 """The checks of all floors: your engine and the library on the same expressions.
 
-    python examples/build/check.py              all floors, from the first
-    python examples/build/check.py 3            floors 1 to 3
-    python examples/build/check.py solutions    the solutions
+    python examples/build/check.py                all floors, from the first
+    python examples/build/check.py 3              floors 1 to 3
+    python examples/build/check.py --solutions    the solutions
 
 Each floor stands on those below it, so they are checked first. Every case is a short program that both
 engines run; values and gradients are compared, and the first that differs is shown, with a hint.
 """
 
+import argparse
 import ast
 import functools
 import importlib
@@ -62,6 +63,11 @@ def main(last, folder=FOLDER):
 
 
 if __name__ == "__main__":
-    asked = sys.argv[1:]
-    numbers = [int(word) for word in asked if word.isdecimal()] or [len(FLOORS)]
-    sys.exit(main(numbers[0], FOLDER / "solutions" if "solutions" in asked else FOLDER))
+    parser = argparse.ArgumentParser(description="Check the floors of an engine that you build yourself.")
+    numbers = range(1, len(FLOORS) + 1)
+    parser.add_argument(
+        "floor", type=int, nargs="?", default=len(FLOORS), choices=numbers, help="the last one"
+    )
+    parser.add_argument("--solutions", action="store_true", help="check the solutions instead")
+    given = parser.parse_args()
+    sys.exit(main(given.floor, FOLDER / "solutions" if given.solutions else FOLDER))

@@ -225,6 +225,22 @@ def test_the_student_starts_a_floor_and_the_one_below_is_said_first(house):
     assert done.stdout.splitlines()[-1] == f"Well done. Next: {FLOORS[3]}"
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("2", "--solutions"), 0, f"Well done. Next: {FLOORS[2]}\n"),
+        (("1",), 1, "'+'\n"),
+        (("9",), 2, "choose from"),
+    ],
+)
+def test_the_check_as_a_command(words, code, said, tmp_path):
+    command = [sys.executable, "-B", "-W", "error", BUILD / "check.py", *words]
+    env = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, cwd=tmp_path)
+    assert done.returncode == code
+    assert (said in done.stderr) if code == 2 else done.stdout.endswith(said) and not done.stderr
+
+
 def test_all_floors_solved_read_digits_and_draw_themselves(house, tmp_path, capsys):
     pytest.importorskip("sklearn", reason="needs the extra 'examples'")
     _, run = house
