@@ -24,10 +24,11 @@ if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of
     from tinygrad_lo.checking.loss import check_loss
     from tinygrad_lo.checking.numerical import numerical_gradient
     from tinygrad_lo.checking.step import check_step
+    from tinygrad_lo.checking.taylor import taylor_test
     from tinygrad_lo.checkpoint import load, save
     from tinygrad_lo.compiling.compile import compile
     from tinygrad_lo.drawing.picture import draw
-    from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, value_and_grad
+    from tinygrad_lo.engine.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad
     from tinygrad_lo.engine.graph import no_grad
     from tinygrad_lo.engine.machine.anomaly import anomaly
     from tinygrad_lo.engine.machine.random import seed
@@ -45,11 +46,11 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",
-    "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
+    "grad", "value_and_grad", "jacobian", "hessian", "hvp", "jvp", "define_op",
     "losses", "nn", "optim", "data", "compile", "fit", "training",
     "draw", "tree", "explain", "formula", "source", "javascript",
     "gradcheck", "numerical_gradient", "check_gradient", "check_backward", "check_loss",
-    "check_step", "save", "load", "seed", "errors", "engine",
+    "check_step", "taylor_test", "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
 
 
@@ -61,10 +62,11 @@ HOMES = {
     "checking.loss": "check_loss",
     "checking.numerical": "numerical_gradient",
     "checking.step": "check_step",
+    "checking.taylor": "taylor_test",
     "checkpoint": "load save",
     "compiling.compile": "compile",
     "drawing.picture": "draw",
-    "engine.derivatives": "grad hessian hvp jacobian value_and_grad",
+    "engine.derivatives": "grad hessian hvp jacobian jvp value_and_grad",
     "engine.graph": "no_grad",
     "engine.machine.anomaly": "anomaly",
     "engine.machine.random": "seed",

@@ -1,4 +1,4 @@
-"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp.
+"""Derivatives as functions: grad, value_and_grad, jacobian, hessian, hvp, jvp.
 
 They work inside one another: where a result depends on the variables of a transform around, it is a graph.
 """
@@ -6,6 +6,7 @@ They work inside one another: where a result depends on the variables of a trans
 from __future__ import annotations
 
 import functools
+import operator
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -277,10 +278,65 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         array([ 6., 12.])
     """
     out, (leaf,), inner = run("hvp", f, (x,), 0)
-    v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
-    if np.shape(v) != leaf.shape:
-        raise ShapeError(f"hvp: v has shape {np.shape(v)}, x {leaf.shape}")
+    v = direction("hvp", v, "v", leaf, "x")
     slope = grad(out, leaf, create_graph=True)
-    if inner or (isinstance(v, Node) and v.needs and not isinstance(v, Parameter)):
+    if inner or varies(v):
         return grad((slope * v).sum(), leaf, create_graph=True)
     return gradients(slope, leaf, v, create_graph=False)
+
+
+def direction(who: str, v: Any, name: str, leaf: Any, by: str) -> Any:
+    """A direction as arrays and tensors are, of the shape of what moves along it."""
+    v = v if isinstance(v, Node) or foreign(v) else np.asarray(v)
+    if np.shape(v) != leaf.shape:
+        raise ShapeError(f"{who}: {name} has shape {np.shape(v)}, {by} {leaf.shape}")
+    return v
+
+
+def varies(v: Any) -> bool:
+    """Whether a derivative around this one depends on the direction."""
+    return isinstance(v, Node) and v.needs and not isinstance(v, Parameter)
+
+
+@public
+def jvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
+    """The derivative of f at x along v, the Jacobian times v, without making the Jacobian.
+
+    Two backward passes: the gradient of uᵀf is Jᵀu for any u, linear in u, and its derivative by u along
+    v is J v. So it asks the same rules as `grad` and proves nothing about them: `lo.taylor_test` does.
+
+        J v = d(vᵀ Jᵀ u) / du  =  d f(x + t v) / dt  at t = 0
+
+    Shapes:   f: (*in) -> (*out); x, v: (*in), or lists or tuples of so many arrays; the result: (*out).
+    At the edges: at a kink, the slopes that the rules choose, as in `grad`.
+    Raises:   ShapeError: v is not built like x.  GraphError: f's result does not depend on x.
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> lo.jvp(lambda x: x**2, np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.0, 10.0]))
+        array([ 2.,  0., 60.])
+        >>> lo.jvp(lambda p: p[0] * p[1], [np.array(2.0), np.array(5.0)], [1.0, 0.1])
+        np.float64(5.2)
+    """
+    several = isinstance(x, (list, tuple)) and any(isinstance(part, (Node, np.ndarray)) for part in x)
+    if not several:
+        x, v, call = [x], [v], f
+    elif not isinstance(v, (list, tuple)) or len(v) != len(x):
+        got = f"{len(v)} parts" if isinstance(v, (list, tuple)) else type(v).__name__
+        raise ShapeError(f"jvp: x has {len(x)} parts, so v must be a list or tuple of {len(x)}, got {got}")
+    else:
+        kind: Any = tuple if isinstance(x, tuple) else list
+
+        def call(*parts: Any) -> Any:
+            return f(kind(parts))
+
+    out, leaves, inner = run("jvp", call, x, [*range(len(x))])
+    names = [f"[{i}]" for i in range(len(x))] if several else [""]
+    along = [direction("jvp", w, "v" + i, leaf, "x" + i) for w, i, leaf in zip(v, names, leaves, strict=True)]
+    # The slope is linear in u, so any u does; ones meet no rule that asks where nothing arrives.
+    u = Tensor(np.ones(out.shape, out.dtype), requires_grad=True)
+    with mode("kinks", False):  # of second derivatives; by u this is a first one
+        slopes = grad((out * u).sum(), leaves, create_graph=True, allow_unused=True)
+        terms = [(g * w).sum() for g, w in zip(slopes, along, strict=True) if g is not None]
+        if not terms:
+            raise GraphError("jvp: f's result does not depend on x; use operators and NumPy functions")
+        return grad(functools.reduce(operator.add, terms), u, inner or any(map(varies, along)))
