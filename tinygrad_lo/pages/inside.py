@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tinygrad_lo.drawing import render
+from tinygrad_lo.drawing.dot import FONTS
 from tinygrad_lo.drawing.picture import Picture, draw
 from tinygrad_lo.engine.graph import Node
 
 Say = Callable[[str], Any]
+MEASURED = "Arial"  # a font whose widths Graphviz knows without the machine's fonts
 
 
 class Voice(io.TextIOBase):
@@ -60,6 +63,16 @@ def own(text: str, say: Say) -> str | None:
     except Exception as problem:
         say(f"{type(problem).__name__}: {problem}\n")
         return None
+
+
+def draw_by(to_svg: Callable[[str], str]) -> None:
+    """Draw pictures by Graphviz as WebAssembly, which measures no fonts but has the widths of some."""
+
+    def svg(dot: str) -> str:
+        drawn = to_svg(dot.replace(f'fontname="{FONTS}"', f'fontname="{MEASURED}"'))
+        return drawn.replace(f'font-family="{MEASURED}"', f'font-family="{FONTS}"')
+
+    render.use(svg)
 
 
 def run(file: str, text: str, say: Say) -> tuple[int, dict[str, Any]]:

@@ -19,13 +19,14 @@ function shown(exercise) {
   button.type = "button";
   button.className = tick ? "solved" : "";
   if (exercise === current) button.setAttribute("aria-current", "page");
-  for (const [kind, text] of [["number", exercise.number], ["title", exercise.title], ["tick", tick ? "✓" : ""]]) {
+  const parts = [["number", exercise.number], ["title", exercise.title], ...(tick ? [["tick", "✓"], ["unseen", "solved"]] : [])];
+  for (const [kind, text] of parts) {
     const part = document.createElement("span");
     part.className = kind;
     part.textContent = text;
-    button.append(part);
+    if (kind === "tick") part.setAttribute("aria-hidden", "true");
+    button.append(part, " ");
   }
-  button.setAttribute("aria-label", `${exercise.number}: ${exercise.title}${tick ? ", solved" : ""}`);
   button.addEventListener("click", () => { location.hash = exercise.name; });
   const item = document.createElement("li");
   item.append(button);

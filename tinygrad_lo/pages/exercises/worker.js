@@ -60,10 +60,10 @@ async function draws() {
   if (viz) return;
   await fetched(pictures, () => {});
   viz = await (await import(held.get(pictures.name))).instance();
-  python.pyimport("tinygrad_lo.drawing.render").use(dot => viz.renderString(dot, { format: "svg" }));
+  inside.draw_by(dot => viz.renderString(dot, { format: "svg" }));
 }
 
-// Hands on what is printed, often enough to be read and not so often that the page stops.
+// Hands on what is printed: at once at first, then not so often that the page stops.
 function voice() {
   let text = "", count = 0, sent = performance.now();
   const send = () => {
@@ -75,7 +75,7 @@ function voice() {
     if (count > most) return;
     count += more.length;
     text += count > most ? `${more}\n… and more: only ${most.toLocaleString("en")} characters are shown.\n` : more;
-    if (performance.now() - sent > 100) send();
+    if (count < 2000 || count > most || performance.now() - sent > 100) send();
   } };
 }
 
