@@ -37,7 +37,8 @@ class Browser:
     def __init__(self, *more):
         options = Options()
         options.binary_location = CHROMIUM
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-extensions", *more):
+        usual = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-extensions")
+        for argument in (*usual, *more):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(DRIVER))

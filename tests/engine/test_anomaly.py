@@ -4,6 +4,7 @@ import inspect
 import threading
 from pathlib import Path
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -208,6 +209,7 @@ def test_a_constant_says_where_it_was_made():
         y.backward()
 
 
+@emscripten.threads
 def test_only_this_thread_is_watched():
     found = []
 

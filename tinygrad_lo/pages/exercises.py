@@ -122,12 +122,17 @@ def asset_in(folder: Path, asset: Asset) -> Path:
         if integrity_of(path.read_bytes()) == asset.integrity:
             return path
     what = f"has another version of {asset.name}" if paths else f"has no {asset.name}"
-    raise GraphError(f"{folder} {what}; it must be that of {CDN}/{asset.place}: docs/browser.md fills a folder")
+    raise GraphError(f"{folder} {what}; docs/browser.md fills a folder; its place is {CDN}/{asset.place}")
 
 
 def integrity_of(content: bytes) -> str:
     """The digest of a file as browsers compare it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
+
+
+def digest(content: bytes) -> str:
+    """Enough of a digest to tell versions apart."""
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def files(cdn: str | None) -> dict[str, bytes]:
@@ -138,7 +143,7 @@ def files(cdn: str | None) -> dict[str, bytes]:
     content["style.css"] = f"{colors}\n{part('exercises/style.css')}".encode()
     content["live.html"] = part("exercises/live.html").encode()
     content["tinygrad_lo.zip"] = package
-    whole = hashlib.sha256(b"".join(content.values())).hexdigest()[:12]  # a browser keeps no older script
+    whole = digest(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
     ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
     config = {
@@ -187,7 +192,7 @@ def tasks() -> Iterator[dict[str, Any]]:
         number, level, about = numbered.groups() if numbered else (name, "", title)
         yield {
             "name": name, "number": number, "level": level, "title": about[:1].upper() + about[1:],
-            "task": list(blocks(rest)), "code": code, "digest": hashlib.sha256(code.encode()).hexdigest()[:12],
+            "task": list(blocks(rest)), "code": code, "digest": digest(code.encode()),
         }  # fmt: skip
 
 
