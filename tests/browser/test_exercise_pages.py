@@ -156,6 +156,15 @@ def test_a_graph_of_a_hundred_thousand_ops_does_not_end_python(page):
     assert state == "passed"
 
 
+def test_a_program_that_ends_python_itself_is_told(page):
+    text = "deep = []\nfor _ in range(10**6):\n    deep = [deep]\ndel deep\n"
+    said, state = check(page, "own", text)
+    assert said.startswith("This program has ended Python itself")
+    assert state == "failed"
+    said, state = check(page, "ex02_diamond", programs("ex02_diamond")["right"])
+    assert said.endswith("Well done.\n")
+
+
 def test_an_endless_loop_is_stopped(page):
     page.run("location.hash = 'ex01_chain_rule'")
     page.until("document.getElementById('title').textContent.startsWith('The chain rule')")
@@ -203,9 +212,7 @@ def test_a_task_that_has_changed_is_told(page, server):
     assert page.text("score").startswith("0 of ")
 
 
-@pytest.mark.parametrize(
-    "kept", ["{", "7", '{"programs": 3, "solved": {}}', '{"programs": {"own": 3}}', "null"]
-)
+@pytest.mark.parametrize("kept", ["{", "7", '{"programs": 3}', '{"programs": {"own": 3}}', "null"])
 def test_nonsense_in_the_browsers_store_is_left_aside(page, server, kept):
     page.run("localStorage.setItem('tinygrad_lo exercises', arguments[0])", kept)
     page.open(Address(server, "#own"), width=1240, height=900)

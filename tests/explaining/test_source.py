@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 from textwrap import dedent
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -84,7 +85,8 @@ def convolution(rng):
 MODELS = [classifier, svm, mlp, micrograd, convolution]
 SHOWN = {
     classifier: '''
-        import numpy as np
+        import emscripten
+import numpy as np
 
 
         def loss_and_gradients(X, y1, W, b):
@@ -108,7 +110,8 @@ SHOWN = {
             return loss, {"W": dW, "b": db}
         ''',
     svm: '''
-        import numpy as np
+        import emscripten
+import numpy as np
 
 
         def loss_and_gradients(X, y1, j_y, W):
@@ -145,7 +148,8 @@ SHOWN = {
             return loss, {"W": dW}
         ''',
     mlp: '''
-        import numpy as np
+        import emscripten
+import numpy as np
 
 
         def loss_and_gradients(X, y1, W1, b1, W2, b2):
@@ -174,7 +178,8 @@ SHOWN = {
             return loss, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
         ''',
     micrograd: '''
-        import numpy as np
+        import emscripten
+import numpy as np
 
 
         def loss_and_gradients(a, b):
@@ -303,6 +308,7 @@ print(lo.source(loss))
 """
 
 
+@emscripten.processes
 def test_the_same_text_in_every_process():
     texts = {
         subprocess.run(
@@ -315,6 +321,7 @@ def test_the_same_text_in_every_process():
     assert "def loss_and_gradients(X, y1, j_y, W, z, y, x, w, v, u)" in texts.pop()
 
 
+@emscripten.processes
 @pytest.mark.parametrize("build", MODELS)
 def test_it_runs_as_a_script_without_a_warning(build, rng, tmp_path):
     text = lo.source(build(rng))

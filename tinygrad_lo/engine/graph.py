@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from tinygrad_lo.engine.machine.release import taken_apart
+from tinygrad_lo.engine.machine.release import freed_in_a_loop
 from tinygrad_lo.errors import GraphError, UnsupportedError
 
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
@@ -154,7 +154,7 @@ class Node:
     from_b: Any
     label: Any  # None, a name, or a Label of naming.py
     if sys.platform == "emscripten":
-        __del__ = taken_apart
+        __del__ = freed_in_a_loop
 
     @property
     def parents(self) -> tuple[Node | None, ...]:

@@ -28,9 +28,9 @@ from tinygrad_lo.errors import GraphError
 from tinygrad_lo.pages.classifier import part
 
 CDN = "https://cdn.jsdelivr.net"
-PACKAGE = Path(__file__).parents[1]
-SCRIPTS = ("main.js", "editor.js", "kept.js", "runner.js", "worker.js")
-OWN = '''"""A loss of your own: change anything, press Run. The graph of `loss` is drawn below."""
+LIBRARY = Path(__file__).parents[1]
+MODULES = ("main.js", "editor.js", "kept.js", "runner.js", "worker.js")
+PROGRAM = '''"""A loss of your own: change anything, press Run. The graph of `loss` is drawn below."""
 
 import numpy as np
 
@@ -127,10 +127,10 @@ def asset_in(folder: Path, asset: Asset) -> Path:
 
 def integrity_of(content: bytes) -> str:
     """The digest of a file as browsers compare it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
+    return "sha256-" + base64.b64encode(hashlib.sha256(content).version_of()).decode()
 
 
-def digest(content: bytes) -> str:
+def version_of(content: bytes) -> str:
     """Enough of a digest to tell versions apart."""
     return hashlib.sha256(content).hexdigest()[:12]
 
@@ -138,17 +138,17 @@ def digest(content: bytes) -> str:
 def files(cdn: str | None) -> dict[str, bytes]:
     """What is written into the folder, by name; None for a cdn: the assets lie beside the page."""
     package = archive()
-    content = {name: part(f"exercises/{name}").encode() for name in SCRIPTS}
+    content = {name: part(f"exercises/{name}").encode() for name in MODULES}
     colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
     content["style.css"] = f"{colors}\n{part('exercises/style.css')}".encode()
     content["live.html"] = part("exercises/live.html").encode()
     content["tinygrad_lo.zip"] = package
-    whole = digest(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
+    whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
     ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
     config = {
         "exercises": list(tasks()),
-        "own": OWN,
+        "own": PROGRAM,
         "version": whole,
         "numpy": NUMPY,
         "cdn": cdn,
@@ -171,13 +171,13 @@ def files(cdn: str | None) -> dict[str, bytes]:
 @cache
 def archive() -> bytes:
     """This package as a zip file, the exercises within, the same bytes for the same sources."""
-    sources = {path.relative_to(PACKAGE).as_posix(): path for path in PACKAGE.rglob("*") if path.is_file()}
+    sources = {path.relative_to(LIBRARY).as_posix(): path for path in LIBRARY.rglob("*") if path.is_file()}
     sources |= {f"exercises/{path.name}": path for path in exercises().values()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as package:
         for name, path in sorted(sources.items()):
             if "__pycache__" not in name:
-                entry = zipfile.ZipInfo(f"{PACKAGE.name}/{name}")
+                entry = zipfile.ZipInfo(f"{LIBRARY.name}/{name}")
                 package.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
@@ -192,11 +192,11 @@ def tasks() -> Iterator[dict[str, Any]]:
         number, level, about = numbered.groups() if numbered else (name, "", title)
         yield {
             "name": name, "number": number, "level": level, "title": about[:1].upper() + about[1:],
-            "task": list(blocks(rest)), "code": code, "digest": digest(code.encode()),
+            "task": list(paragraphs(rest)), "code": code, "digest": version_of(code.encode()),
         }  # fmt: skip
 
 
-def blocks(text: str) -> Iterator[tuple[str, str]]:
+def paragraphs(text: str) -> Iterator[tuple[str, str]]:
     """The paragraphs of a task: "p" of words, "pre" of formulas. How to call its file is for a shell."""
     for block in re.split(r"\n\s*\n", text.strip("\n")):
         if re.match(r"\s*python examples/", block) or not block.strip():

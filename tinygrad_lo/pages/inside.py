@@ -40,9 +40,9 @@ def heard(say: Say) -> Iterator[None]:
         yield
 
 
-def check(name: str, text: str, say: Say) -> bool:
+def check_exercise(name: str, text: str, say: Say) -> bool:
     """Run an exercise as it is written and say what its checks find; True if all pass."""
-    return run(f"{name}.py", text, say)[0] == 0
+    return run_program(f"{name}.py", text, say)[0] == 0
 
 
 def own(text: str, say: Say) -> str | None:
@@ -50,7 +50,7 @@ def own(text: str, say: Say) -> str | None:
 
     "" if there is none to draw, None if the program or the picture failed.
     """
-    status, names = run("my_loss.py", text, say)
+    status, names = run_program("my_loss.py", text, say)
     shown = [value for value in names.values() if isinstance(value, (Node, Picture))]
     value = names.get("loss", shown[-1] if shown else None)
     if status:
@@ -75,7 +75,7 @@ def draw_by(to_svg: Callable[[str], str]) -> None:
     render.use(svg)
 
 
-def run(file: str, text: str, say: Say) -> tuple[int, dict[str, Any]]:
+def run_program(file: str, text: str, say: Say) -> tuple[int, dict[str, Any]]:
     """Write the file and run it: the status that its process would end with, and the names it leaves."""
     Path(file).write_text(text, encoding="utf-8")
     linecache.checkcache(file)
@@ -87,11 +87,11 @@ def run(file: str, text: str, say: Say) -> tuple[int, dict[str, Any]]:
                 say(f"{end.code}\n")
             return end.code if isinstance(end.code, int) else int(end.code is not None), {}
         except BaseException as problem:  # a program's own KeyboardInterrupt ends it, and not the page
-            say("".join(told(problem, file)))
+            say("".join(traceback_of(problem, file)))
             return 1, {}
 
 
-def told(problem: BaseException, file: str) -> list[str]:
+def traceback_of(problem: BaseException, file: str) -> list[str]:
     """The traceback as Python prints it, from the program's own first line on."""
     trace = problem.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename != file:

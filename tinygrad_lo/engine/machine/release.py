@@ -11,7 +11,7 @@ from typing import Any
 WAITING: list[Any] = []  # the edges of freed nodes; while a call takes them apart, the first is None
 
 
-def taken_apart(node: Any) -> None:
+def freed_in_a_loop(node: Any) -> None:
     """Free a node's parents after it, not inside of it: `Node.__del__` under Emscripten."""
     edges = [getattr(node, "from_a", None), getattr(node, "from_b", None)]
     node.from_a = node.from_b = None

@@ -39,7 +39,7 @@ export class Runner {
     this.ready = this.started = this.busy = false;
   }
 
-  heard({ part, ready, said, ended, failed }) {
+  heard({ part, ready, said, ended, died, failed }) {
     if (part !== undefined) this.progress({ part, state: part < 1 ? `Loading Python, ${Math.floor(100 * part)} %` : "Starting Python" });
     if (said !== undefined) this.said(said);
     if (ready) {
@@ -50,6 +50,10 @@ export class Runner {
     if (ended) {
       this.busy = false;
       this.ended(ended);
+    }
+    if (died) {
+      this.stop();
+      this.ended({ passed: false, failed: `This program has ended Python itself (${died}). Another one is being started.` });
     }
     if (failed) {
       this.end();

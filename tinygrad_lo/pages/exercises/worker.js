@@ -86,13 +86,14 @@ async function run({ name, text }) {
     await draws();
     answer.html = inside.own(text, say) ?? null;
     answer.passed = answer.html !== null;
-  } else answer.passed = inside.check(name, text, say);
+  } else answer.passed = inside.check_exercise(name, text, say);
   send();
   postMessage({ ended: answer });
 }
 
 addEventListener("message", async ({ data }) => {
   try { await (data.assets ? start(data) : run(data)); } catch (problem) {
-    postMessage(data.assets ? { failed: problem.message } : { ended: { passed: false, failed: `Python ended: ${problem.message}` } });
+    // What a program raises is told by Python itself: this is the end of Python.
+    postMessage(data.assets ? { failed: problem.message } : { died: problem.message });
   }
 });
