@@ -4,7 +4,6 @@ import inspect
 import threading
 from pathlib import Path
 
-import emscripten
 import numpy as np
 import pytest
 
@@ -209,7 +208,6 @@ def test_a_constant_says_where_it_was_made():
         y.backward()
 
 
-@emscripten.threads
 def test_only_this_thread_is_watched():
     found = []
 

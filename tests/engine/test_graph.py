@@ -6,7 +6,6 @@ import sys
 import threading
 import weakref
 
-import emscripten
 import numpy as np
 import pytest
 
@@ -137,7 +136,6 @@ def in_thread(run):
         raise failure[0]
 
 
-@emscripten.threads
 def test_no_grad_and_scope_stay_in_their_thread():
     w = lo.Parameter(2.0)
     found = {}
@@ -152,7 +150,6 @@ def test_no_grad_and_scope_stay_in_their_thread():
     assert found == {"needs": True, "scopes": ()}
 
 
-@emscripten.threads
 def test_a_decorated_function_in_two_threads_leaves_each_in_its_own_mode():
     """All threads that call the function share the decorator; they must not share what it restores."""
     w = lo.Parameter(2.0)
@@ -205,7 +202,6 @@ def train(seed, steps):
     return track, [p.data.copy() for p in (W1, b1, W2, b2)]
 
 
-@emscripten.threads
 def test_four_threads_train_four_models_as_one_thread_does():
     serial = [train(seed, 200) for seed in range(4)]
     results = [None] * 4
@@ -230,7 +226,6 @@ def test_four_threads_train_four_models_as_one_thread_does():
             np.testing.assert_array_equal(a, b)
 
 
-@emscripten.threads
 def test_threads_that_share_parameters_get_the_same_gradients():
     W = lo.Parameter(np.arange(6.0).reshape(2, 3))
     trunk = np.tanh(W)

@@ -40,7 +40,6 @@ print(w.data)
 """
 
 
-@emscripten.processes
 def test_nothing_is_freed_inside_of_what_it_made():
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -9,7 +9,6 @@ from collections import Counter
 from pathlib import Path
 from textwrap import dedent
 
-import emscripten
 import numpy as np
 import pytest
 
@@ -85,8 +84,7 @@ def convolution(rng):
 MODELS = [classifier, svm, mlp, micrograd, convolution]
 SHOWN = {
     classifier: '''
-        import emscripten
-import numpy as np
+        import numpy as np
 
 
         def loss_and_gradients(X, y1, W, b):
@@ -110,8 +108,7 @@ import numpy as np
             return loss, {"W": dW, "b": db}
         ''',
     svm: '''
-        import emscripten
-import numpy as np
+        import numpy as np
 
 
         def loss_and_gradients(X, y1, j_y, W):
@@ -148,8 +145,7 @@ import numpy as np
             return loss, {"W": dW}
         ''',
     mlp: '''
-        import emscripten
-import numpy as np
+        import numpy as np
 
 
         def loss_and_gradients(X, y1, W1, b1, W2, b2):
@@ -178,8 +174,7 @@ import numpy as np
             return loss, {"W1": dW1, "b1": db1, "W2": dW2, "b2": db2}
         ''',
     micrograd: '''
-        import emscripten
-import numpy as np
+        import numpy as np
 
 
         def loss_and_gradients(a, b):
@@ -308,7 +303,6 @@ print(lo.source(loss))
 """
 
 
-@emscripten.processes
 def test_the_same_text_in_every_process():
     texts = {
         subprocess.run(
@@ -321,7 +315,6 @@ def test_the_same_text_in_every_process():
     assert "def loss_and_gradients(X, y1, j_y, W, z, y, x, w, v, u)" in texts.pop()
 
 
-@emscripten.processes
 @pytest.mark.parametrize("build", MODELS)
 def test_it_runs_as_a_script_without_a_warning(build, rng, tmp_path):
     text = lo.source(build(rng))

@@ -207,8 +207,8 @@ def test_a_graph_of_ones_own(here, monkeypatch):
     assert inside.own("x = 3", said.append) == ""
     assert inside.own("1 / 0", said.append) is None
     assert said[-1].endswith("ZeroDivisionError: division by zero\n")
-    text = "import tinygrad_lo as lo\nfirst = lo.Parameter(1.0) * 2.0\nlast = lo.draw((first * 3.0).named('end'))"
-    assert "end = 6" in inside.own(text, said.append)
+    text = "import tinygrad_lo as lo\nx = lo.Parameter(1.0) * 2.0\npicture = lo.draw((x * 3.0).named('loss'))"
+    assert "loss" in inside.own(text, said.append)
 
 
 def test_a_picture_that_fails_is_told(here, monkeypatch):
@@ -226,3 +226,20 @@ def test_the_worker_and_the_table_say_the_same():
     assert 'python: "3.14.0"' in worker
     assert 'abi_version: "2026_0"' in worker
     assert all(Path(asset.name).name == asset.name for asset in pages.ASSETS)
+
+
+def test_the_documentation_names_the_versions_of_the_table():
+    text = Path(__file__).parents[2].joinpath("docs/browser.md").read_text(encoding="utf-8")
+    for asset in pages.ASSETS:
+        source, *_ = asset.place.removeprefix("npm/").rsplit(
+            "/", asset.place.count("/") - 1 - asset.place.count("@viz")
+        )
+        assert (f"{pages.CDN}/{asset.place}" if asset.name == pages.NUMPY else f" {source}") in text, (
+            asset.place
+        )
+    total = {
+        use: sum(asset.size for asset in pages.ASSETS if asset.use == use) / 1e6
+        for use in ("python", "pictures", "editor")
+    }
+    for size in total.values():
+        assert f"| {size:.1f} |" in text

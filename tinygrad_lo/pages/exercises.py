@@ -29,7 +29,7 @@ from tinygrad_lo.pages.classifier import part
 
 CDN = "https://cdn.jsdelivr.net"
 LIBRARY = Path(__file__).parents[1]
-MODULES = ("main.js", "editor.js", "kept.js", "runner.js", "worker.js")
+PAGE_SCRIPTS = ("main.js", "editor.js", "kept.js", "runner.js", "worker.js")
 PROGRAM = '''"""A loss of your own: change anything, press Run. The graph of `loss` is drawn below."""
 
 import numpy as np
@@ -127,7 +127,7 @@ def asset_in(folder: Path, asset: Asset) -> Path:
 
 def integrity_of(content: bytes) -> str:
     """The digest of a file as browsers compare it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content).version_of()).decode()
+    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def version_of(content: bytes) -> str:
@@ -138,7 +138,7 @@ def version_of(content: bytes) -> str:
 def files(cdn: str | None) -> dict[str, bytes]:
     """What is written into the folder, by name; None for a cdn: the assets lie beside the page."""
     package = archive()
-    content = {name: part(f"exercises/{name}").encode() for name in MODULES}
+    content = {name: part(f"exercises/{name}").encode() for name in PAGE_SCRIPTS}
     colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
     content["style.css"] = f"{colors}\n{part('exercises/style.css')}".encode()
     content["live.html"] = part("exercises/live.html").encode()
