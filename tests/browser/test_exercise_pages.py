@@ -160,6 +160,7 @@ def test_a_program_that_ends_python_itself_is_told(page):
     text = "deep = []\nfor _ in range(10**6):\n    deep = [deep]\ndel deep\n"
     said, state = check(page, "own", text)
     assert said.startswith("This program has ended Python itself")
+    assert any("Maximum call stack" in line for line in page.logged()[0])  # Pyodide's own words
     assert state == "failed"
     said, state = check(page, "ex02_diamond", programs("ex02_diamond")["right"])
     assert said.endswith("Well done.\n")
