@@ -48,13 +48,14 @@ __all__ = [
     "grad", "value_and_grad", "jacobian", "hessian", "hvp", "define_op",
     "losses", "nn", "optim", "data", "compile", "fit", "training",
     "draw", "tree", "explain", "formula", "source", "javascript",
-    "gradcheck", "numerical_gradient", "check_gradient", "check_loss", "check_step",
-    "save", "load", "seed", "errors", "engine",
+    "gradcheck", "numerical_gradient", "check_gradient", "check_backward", "check_loss",
+    "check_step", "save", "load", "seed", "errors", "engine",
 ]  # fmt: skip
 
 
 # Where the public names live; rooms stand for themselves.
 HOMES = {
+    "checking.backward": "check_backward",
     "checking.gradcheck": "gradcheck",
     "checking.homework": "check_gradient",
     "checking.loss": "check_loss",

@@ -144,6 +144,8 @@ def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
 
     svg = attribute.sub(variable, light[light.index("<svg") :])
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
+    for family in dict.fromkeys(re.findall(r' font-family="[^"]*"', svg)):  # of all texts: said once
+        svg = svg.replace(family, "").replace("<svg", f"<svg{family}", 1)
     return svg.strip(), list(pairs)
 
 
@@ -338,7 +340,7 @@ class Story:
         tidy = tidied(self.names)
         more = {"earlier": earlier, "remarks": [tidy(sentence_of(words)) for words in remarks]}
         more |= {"target": step.target}
-        more |= {"formula": step.formula, "shape": list(np.shape(step.part))}
+        more |= {"shape": list(np.shape(step.part))}
         return {"live": self.live.product(step, earlier) | more}
 
     def is_summarized(self, place: int) -> bool:

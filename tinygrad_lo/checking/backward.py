@@ -1,0 +1,291 @@
+"""Gradients by hand for the values in the middle of a graph: which are right, which is the first wrong one.
+
+A gradient that is wrong makes those after it wrong. So each is judged twice: against the engine's, and
+against what would arrive if the gradients nearer to the loss were those that the student has.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinygrad_lo.checking.diagnosis import Cause, sentence
+from tinygrad_lo.checking.recording import eps_of, gradients_of
+from tinygrad_lo.checking.segment import Segment, arriving, cause_of
+from tinygrad_lo.checking.student import shape_hint
+from tinygrad_lo.engine.backward import start
+from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError
+from tinygrad_lo.explaining.formula import Names
+from tinygrad_lo.options import guess, public
+
+WHO = "check_backward"
+EXACT, CLOSE_TO, FOLLOWS, SHAPE, WRONG = "exact", "close", "follows", "wrong shape", "WRONG"
+RIGHT = (EXACT, CLOSE_TO)
+
+
+@dataclass
+class ByHand:
+    """One gradient by hand, and what was found about it."""
+
+    key: str  # what the student calls the value
+    node: Node
+    yours: Array
+    right: Array
+    verdict: str = ""  # exact, close, follows, wrong shape or WRONG
+    note: str = ""
+    cause: Cause | None = None
+
+    @property
+    def difference(self) -> float:
+        """The largest difference to the right gradient."""
+        if self.yours.shape != self.right.shape:
+            return np.inf
+        return float(np.abs(self.yours - self.right).max(initial=0.0))
+
+
+@dataclass
+class BackwardReport:
+    """Which gradients by hand are right, in the order of the backward pass; true if all are.
+
+    Attributes:
+        rows: a row for each: key, verdict ("exact", "close", "follows", "wrong shape", "WRONG"), difference.
+        first: the key of the first wrong one, or None.
+        said: what is wrong with it, in sentences.
+    """
+
+    title: str
+    rows: list[ByHand]
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[ByHand]:
+        """Those that are wrong by themselves, in the order of the backward pass."""
+        return [row for row in self.rows if row.verdict in (WRONG, SHAPE)]
+
+    @property
+    def first(self) -> str | None:
+        """The first wrong one in the order of the backward pass: the one to mend."""
+        return self.wrong[0].key if self.wrong else None
+
+    @property
+    def cause(self) -> str | None:
+        """The kind of its mistake: "sign", "mean or sum", "path", "slope", "left out", "operand", …"""
+        if not self.wrong or self.wrong[0].verdict == SHAPE:
+            return "shape" if self.wrong else None
+        cause = self.wrong[0].cause
+        return None if cause is None else cause.name
+
+    def __bool__(self) -> bool:
+        return all(row.verdict in RIGHT for row in self.rows)
+
+    @property
+    def score(self) -> float:
+        """The share of gradients that are right, given those before them: 1 only if all are."""
+        return sum(row.verdict in (*RIGHT, FOLLOWS) for row in self.rows) / len(self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as plain data for JSON."""
+        rows = [{"name": row.key, "verdict": row.verdict, "note": row.note} for row in self.rows]
+        facts = {"title": self.title, "passed": bool(self), "score": self.score, "cause": self.cause}
+        return {**facts, "first": self.first, "said": self.said, "rows": rows}
+
+    def raise_if_failed(self) -> None:
+        """Raise GradcheckError with this report as its message, unless the check passed."""
+        if not self:
+            raise GradcheckError(str(self))
+
+    def __str__(self) -> str:
+        lines = [f"{self.title} {'passed' if self else 'FAILED'}", *(f"  {line}" for line in self.said), ""]
+        cells = [("gradient by", "shape", "largest difference", "verdict")]
+        for row in self.rows:
+            shape = "×".join(map(str, row.right.shape)) or "one number"
+            off = "-" if row.verdict == SHAPE else f"{row.difference:.1e}" if row.difference else "0"
+            cells.append((row.key, shape, off, f"{row.verdict}: {row.note}" if row.note else row.verdict))
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+        return "\n".join([*lines, *(f"  {line}" for line in table)])
+
+    __repr__ = __str__  # what a cell or a prompt shows of its last line
+
+
+@public
+def check_backward(loss: Any, gradients: Any) -> BackwardReport:
+    """Check gradients written by hand for any named values of a graph, and say which is the first wrong one.
+
+    The exercise: name the values of a forward pass, then write the gradient of the loss by each, the last
+    value first, without `backward()`. `gradients` is a dict by name, "S" or "dS"; a list of pairs, of a
+    tensor or a name with its gradient; or a function of nothing, of which the local names dS, dW1, … are
+    read, or the dict that it returns. Names are those of `named`, of losses, and of `lo.tree`.
+
+        right:    yours = ∂L/∂S                                   by the engine
+        follows:  yours = Σ ∂u/∂S · (your ∂L/∂u) over the nearest u behind S that you gave
+        wrong:    neither; the first one in the order of the backward pass is diagnosed
+
+    Each step of the way from S to these u is run with a usual mistake in it; what then fits is the cause.
+
+    Shapes:   loss: one number; each gradient has the shape of its value.
+    At the edges: where a kink has several slopes, the one of SEMANTICS counts, which the engine takes.
+    Raises:   GraphError: no value has that name, or nothing was given.  DTypeError: no numbers.
+    Source:   lecture 000, the chain rule; the exercise is Karpathy's, "becoming a backprop ninja".
+    Example:
+        >>> import numpy as np, tinygrad_lo as lo
+        >>> x, w = np.array([[1.0, 2.0], [3.0, -1.0], [0.0, 1.0]]), lo.Parameter([0.5, -1.0], name="w")
+        >>> s = (x @ w).named("s")
+        >>> loss = (s**2).mean()
+        >>> ds = 2.0 * s.data  # a mean has a 1/N
+        >>> report = lo.check_backward(loss, {"s": ds, "w": x.T @ ds})
+        >>> report.first, report.cause
+        ('s', 'mean or sum')
+        >>> print(report)
+        check_backward FAILED
+          the gradient by s is 3 times what it should be: the 1/3 of a mean is missing
+        <BLANKLINE>
+          gradient by  shape  largest difference  verdict
+          s            3      3.3e+00             WRONG
+          w            2      8.7e+00             follows: from s
+    """
+    if not isinstance(loss, Node):
+        raise DTypeError(f"{WHO}: the loss must be a tensor, whose graph is asked, got {type(loss).__name__}")
+    seed, names = start(loss, None, WHO), Names([loss])
+    values = {names.of(node): node for node in names.nodes}
+    pairs = read(gradients, values)
+    nodes = [node for _, node, _ in pairs]
+    rights = gradients_of(loss, nodes)
+    rows = [
+        ByHand(key, node, array_given(key, yours), right)
+        for (key, node, yours), right in zip(pairs, rights, strict=True)
+    ]
+    order = {birth: i for i, birth in enumerate(finishing_order(loss))}
+    rows.sort(key=lambda row: order.get(row.node.birth, len(order)))
+    name = getattr(gradients, "__name__", "")
+    report = BackwardReport(f"{WHO} of {name}" if name.isidentifier() else WHO, rows)
+    judge_all(report, loss, seed, names)
+    return report
+
+
+def judge_all(report: BackwardReport, loss: Node, seed: Array, names: Names) -> None:
+    """A verdict for each gradient, and the cause of the first wrong one."""
+    # A gradient of a wrong shape cannot be handed on: the right one stands in.
+    given = {r.node.birth: r.yours if r.yours.shape == r.right.shape else r.right for r in report.rows}
+    expected = arriving(loss, seed, given)
+    roots: dict[int, str] = {}  # of a wrong gradient, the one from which it follows
+    for row in report.rows:
+        segment = Segment(row.node, loss, seed, given)
+        local = np.asarray(expected.get(row.node.birth, np.zeros(row.right.shape)))
+        before = next((roots[birth] for birth in segment.ends if birth in roots), "")
+        row.verdict, row.note = verdict(row, local, before, segment.noise())
+        if row.verdict not in RIGHT:
+            roots[row.node.birth] = before if row.verdict == FOLLOWS else row.key
+        if report.wrong and not report.said and row is report.wrong[0]:
+            report.said.append(tell(row, segment, local, names))
+
+
+def verdict(row: ByHand, local: Array, before: str, noise: float) -> tuple[str, str]:
+    """What a gradient is, and a note; `before` is a wrong one that arrives here, if any."""
+    if row.yours.shape != row.right.shape:
+        return SHAPE, f"{row.yours.shape}{shape_hint(row.right, row.yours)}"
+    if agree(row.yours, row.right, noise):
+        return EXACT if np.array_equal(row.yours, row.right) else CLOSE_TO, ""
+    return (FOLLOWS, f"from {before}") if before and agree(row.yours, local, noise) else (WRONG, "")
+
+
+def tell(row: ByHand, segment: Segment, local: Array, names: Names) -> str:
+    """What is wrong with the first wrong gradient."""
+    if row.verdict == SHAPE:
+        return f"the gradient by {row.key} must have the shape {row.right.shape} of its value, got {row.note}"
+    row.cause = cause_of(segment, row.yours, local, names, row.key)
+    return sentence(f"the gradient by {row.key}", row.cause)
+
+
+def agree(yours: Array, right: Array, noise: float) -> bool:
+    """Whether a gradient is that one, but for rounding: by itself, or by what was added up for it."""
+    allowed = max(1e-8, 1e3 * eps_of([right])) * float(np.abs(right).max(initial=0.0)) + noise
+    return bool((np.abs(yours - right) <= allowed).all())
+
+
+def finishing_order(loss: Node) -> list[int]:
+    """The births of all values in the order in which a backward pass has finished with them."""
+    nodes = Names([loss]).nodes[::-1]  # newest first
+    last: dict[int, int] = {loss.birth: -1}
+    for i, node in enumerate(nodes):
+        last |= {parent.birth: i for parent in node.parents if parent is not None}
+    position = {node.birth: i for i, node in enumerate(nodes)}
+    return sorted(last, key=lambda birth: (last[birth], position[birth]))
+
+
+# ------------------------------------------------------------------------------------------ what is given
+
+
+def read(gradients: Any, values: Mapping[str, Node]) -> list[tuple[str, Node, Any]]:
+    """Pairs of a value of the graph and its gradient, with what the student calls it."""
+    if callable(gradients):
+        gradients = local_names(gradients, values)
+    if isinstance(gradients, Mapping):
+        gradients = list(gradients.items())
+    if not isinstance(gradients, (list, tuple)):
+        raise DTypeError(f'{WHO}: give {{"S": dS}}, pairs, or a function, got {type(gradients).__name__}')
+    rows = [read_pair(pair, values) for pair in gradients]
+    if not rows:
+        raise GraphError(f"{WHO}: no gradients were given; the values are {', '.join(values)}")
+    births = [node.birth for _, node, _ in rows]
+    if twice := next((key for key, node, _ in rows if births.count(node.birth) > 1), None):
+        raise GraphError(f"{WHO}: {twice} is given twice")
+    return rows
+
+
+def read_pair(pair: Any, values: Mapping[str, Node]) -> tuple[str, Node, Any]:
+    """A tensor or a name, and its gradient."""
+    if not (isinstance(pair, tuple) and len(pair) == 2):
+        raise DTypeError(f"{WHO}: a list has pairs, (tensor or name, gradient), got {type(pair).__name__}")
+    key, yours = pair
+    if not isinstance(key, Node):
+        return str(key), node_called(str(key), values), yours
+    name = next((name for name, node in values.items() if node is key), None)
+    if name is None:
+        raise GraphError(f"{WHO}: the loss was not made from this tensor; there are {', '.join(values)}")
+    return name, key, yours
+
+
+def node_called(key: str, values: Mapping[str, Node]) -> Node:
+    """The value with this name, or of which this is the gradient's name: S, dS."""
+    for name in (key, key.removeprefix("d")):
+        if name in values:
+            return values[name]
+    hint = guess(key.removeprefix("d"), list(values))
+    raise GraphError(f"{WHO}: no value is called {key!r}{hint or ';'} there are {', '.join(values)}")
+
+
+def local_names(fn: Callable[[], Any], values: Mapping[str, Node]) -> dict[str, Any]:
+    """What a function returns as a dict; else those of its local names that are gradients of values."""
+    if inspect.signature(fn).parameters:
+        raise DTypeError(f"{WHO}: the function is called without arguments; write lambda: f(...)")
+    names: dict[str, Any] = {}
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "return" and frame.f_code is fn.__code__:
+            names.update(frame.f_locals)
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        result = fn()
+    finally:
+        sys.setprofile(before)
+    if isinstance(result, Mapping):
+        return dict(result)
+    return {key: x for key, x in names.items() if key[:1] == "d" and key[1:] in values}
+
+
+def array_given(key: str, yours: Any) -> Array:
+    """A gradient as an array of numbers."""
+    data = np.asarray(yours.value if isinstance(yours, Node) else yours)
+    if data.dtype.kind not in "iuf":
+        what = "None" if yours is None else f"{type(yours).__name__} of {data.dtype}"
+        raise DTypeError(f"{WHO}: the gradient by {key} must be an array of numbers, got {what}")
+    return data if data.dtype.kind == "f" else data.astype(float)
