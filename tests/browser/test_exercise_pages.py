@@ -174,8 +174,13 @@ def test_an_endless_loop_is_stopped(page):
     tap(page, "go")
     page.until("document.getElementById('said').textContent === '1\\n2\\n'", PATIENCE)
     assert page.text("verdict") == "Running"
+    page.run("""
+        window.given_up = 0;
+        const terminate = Worker.prototype.terminate;
+        Worker.prototype.terminate = function () { given_up++; terminate.call(this); };""")
     tap(page, "stop")
     assert page.text("verdict") == "Stopped"
+    assert page.run("return given_up") == 1  # it does not go on unseen
     said, state = check(page, "ex01_chain_rule", programs("ex01_chain_rule")["right"])
     assert said.endswith("Well done.\n")
     assert state == "passed"
@@ -209,6 +214,7 @@ def test_a_task_that_has_changed_is_told(page, server):
     kept = {"programs": {"ex01_chain_rule": {"text": "print(1)", "digest": "older"}}, "solved": ["ex99"]}
     page.run("localStorage.setItem('tinygrad_lo exercises', arguments[0])", json.dumps(kept))
     page.open(Address(server), width=1240, height=900)
+    page.until("!document.getElementById('notice').hidden")
     assert "has changed since you wrote" in page.text("notice")
     assert page.text("score").startswith("0 of ")
 
@@ -290,6 +296,14 @@ def test_a_file_that_is_another_is_not_run(chromium, folder, tmp_path):
     finally:
         served.end()
         chromium.logged()
+
+
+def test_from_a_disk_the_page_says_what_to_do(chromium, folder):
+    chromium.open(folder / "index.html", width=1240, height=900)
+    chromium.until("getComputedStyle(document.getElementById('notice')).visibility === 'visible'")
+    assert "http.server" in chromium.text("notice")
+    assert chromium.run("return !document.getElementById('notice').hidden")
+    chromium.logged()
 
 
 def test_without_assets_nothing_is_asked_for_before_a_click(chromium, tmp_path):

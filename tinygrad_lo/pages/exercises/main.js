@@ -8,6 +8,8 @@ const config = JSON.parse(by("config").textContent);
 const all = [...config.exercises,
   { name: "own", number: "∂", level: "any program", title: "A loss of your own", code: config.own, digest: config.version,
     task: [["p", "Write any program with this library. What it prints stands below, and the graph of loss becomes a page: step through it, change its numbers, answer its questions."]] }];
+by("notice").hidden = true;
+by("notice").className = "note";
 const kept = new Kept(by("notice"));
 const editor = new Editor(by("code"), config.assets.filter(asset => asset.use === "editor"));
 const runner = new Runner(config, { progress, said, ended });
@@ -154,7 +156,3 @@ const place = config.cdn ? ` from ${new URL(config.cdn).host}` : "";
 progress({ part: null, state: `Python is loaded once, ${megabytes.toFixed(0)} MB${place}` });
 open();
 if (!config.cdn) editor.load();
-if (location.protocol === "file:") {
-  by("notice").hidden = false;
-  by("notice").textContent = "From a disk, browsers start no Python. Serve this folder: python -m http.server --bind 127.0.0.1";
-}
