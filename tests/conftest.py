@@ -30,10 +30,10 @@ if emscripten.EMSCRIPTEN:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call() -> Generator[None, Any, Any]:
-        """A test that asks for a thread or a process is skipped."""
+        """A test that asks for what is not there is skipped."""
         try:
             return (yield)
-        except (OSError, RuntimeError) as problem:
+        except (ImportError, OSError, RuntimeError) as problem:
             if reason := emscripten.refused(problem):
                 pytest.skip(reason)
             raise

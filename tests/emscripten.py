@@ -1,7 +1,7 @@
 """What the browser's Python cannot do, said once.
 
-`node tests/pyodide/run.mjs` runs the tests of the library there. What needs threads or processes is met when
-a test asks for one, and skipped; what would end that Python, or goes unnoticed there, has a mark.
+`node tests/pyodide/run.mjs` runs the tests of the library there. What needs threads, processes or
+safetensors is met when a test asks for one, and skipped; what would end that Python, or goes unnoticed there, has a mark.
 """
 
 import sys
@@ -13,6 +13,7 @@ SLOWER = 10 if EMSCRIPTEN else 1  # limits of time grow by this
 REFUSED = {  # what its exceptions say, and what that means
     "can't start new thread": "there are no threads",
     "emscripten does not support processes": "there are no processes",
+    "No module named 'safetensors'": "there is no safetensors, which saving and loading need",
 }
 
 
