@@ -1,7 +1,7 @@
 """What the browser's Python cannot do, said once.
 
-`node tests/pyodide/run.mjs` runs the tests of the library there. What needs threads, processes or
-safetensors is met when a test asks for one, and skipped; what would end that Python, or goes unnoticed there, has a mark.
+`node tests/pyodide/run.mjs` runs the tests of the library there. What needs threads, processes or safetensors
+is met when a test asks for one, and skipped; what would end that Python, or goes unnoticed there, has a mark.
 """
 
 import sys
