@@ -28,6 +28,12 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
 
 if emscripten.EMSCRIPTEN:
 
+    def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+        """What is all about processes is skipped as a file."""
+        for item in items:
+            if item.path.name in emscripten.IN_PROCESSES:
+                item.add_marker(pytest.mark.skip(reason="under Emscripten there are no processes"))
+
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call() -> Generator[None, Any, Any]:
         """A test that asks for what is not there is skipped."""

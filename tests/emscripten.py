@@ -16,6 +16,8 @@ REFUSED = {  # what its exceptions say, and what that means
     "No module named 'safetensors'": "there is no safetensors, which saving and loading need",
 }
 
+IN_PROCESSES = {"test_grading.py"}  # files whose subject is a process, and that make a report of its absence
+
 
 def lacking(reason):
     return pytest.mark.skipif(EMSCRIPTEN, reason=f"under Emscripten {reason}")
