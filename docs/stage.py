@@ -35,6 +35,7 @@ from pygments.lexers import PythonLexer  # noqa: E402
 import tinygrad_lo as lo  # noqa: E402
 from tinygrad_lo.checking.loss_conventions import KNOWN  # noqa: E402
 from tinygrad_lo.pages.classifier import classifier  # noqa: E402
+from tinygrad_lo.pages.exercises import write_exercises  # noqa: E402
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -297,6 +298,7 @@ def first_live_graph(folder: Path) -> None:
 
 def exercise_pages(folder: Path, assets: Path | None) -> None:
     """The exercises, as python -m tinygrad_lo.pages exercises writes them."""
+    write_exercises(folder, assets)
 
 
 def linked(text: str, path: Path, folder: Path) -> str:

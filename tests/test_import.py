@@ -12,7 +12,7 @@ LATE = {
     "tinygrad_lo.checking", "tinygrad_lo.compiling", "tinygrad_lo.drawing", "tinygrad_lo.engine",
     "tinygrad_lo.explaining", "tinygrad_lo.losses", "tinygrad_lo.nn", "tinygrad_lo.optim",
     "tinygrad_lo.checkpoint", "numpy.random", "webbrowser", "socket", "importlib.metadata", "zipfile",
-    "graphviz", "dask", "torch", "jax", "scipy",
+    "graphviz", "safetensors", "dask", "torch", "jax", "scipy",
 }  # fmt: skip
 
 
@@ -37,6 +37,22 @@ def test_a_script_of_a_loss_and_an_optimizer_does_not_load_pictures_or_checks():
     )
     rooms = ("checking", "compiling", "drawing", "explaining", "program", "checkpoint")
     assert not {f"tinygrad_lo.{room}" for room in rooms} & loaded
+
+
+def test_a_python_without_safetensors_and_graphviz_does_all_but_save_and_call_graphviz():
+    code = """
+import sys
+sys.modules["safetensors"] = sys.modules["graphviz"] = None  # importing one of them raises
+import tinygrad_lo as lo
+from tinygrad_lo.drawing import render
+render.use(lambda dot: "<svg><text>loss</text></svg>")
+w = lo.Parameter(2.0, name="w")
+loss = (w * w).named("loss")
+loss.backward()
+assert w.grad == 4.0 and lo.draw(loss)._repr_mimebundle_()["image/svg+xml"].startswith("<svg>")
+assert lo.optim.SGD([w], 0.1) and lo.save and lo.load
+"""
+    loaded_by(code)
 
 
 def test_every_public_name_is_there():

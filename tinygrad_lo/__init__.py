@@ -19,6 +19,7 @@ from tinygrad_lo.options import missing
 
 if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of its names is asked for
     from tinygrad_lo import data, engine, errors, losses, nn, optim, training
+    from tinygrad_lo.checking.backward import check_backward
     from tinygrad_lo.checking.gradcheck import gradcheck
     from tinygrad_lo.checking.homework import check_gradient
     from tinygrad_lo.checking.loss import check_loss

@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy import ndarray
-from safetensors import SafetensorError
-from safetensors.numpy import load as deserialize
-from safetensors.numpy import save as serialize
 
 from tinygrad_lo.errors import CheckpointError, OptionError
 
@@ -48,6 +45,9 @@ def digest(tensors: Arrays, body: dict[str, Any]) -> str:
 
 def to_bytes(tensors: Arrays, contents: dict[str, Any]) -> bytes:
     """The whole file."""
+    from safetensors import SafetensorError  # imported when used: a browser's Python does without
+    from safetensors.numpy import save as serialize
+
     body: dict[str, Any] = {"version": VERSION, "contents": contents}
     try:
         body["sha256"] = digest(tensors, body)
@@ -59,6 +59,9 @@ def to_bytes(tensors: Arrays, contents: dict[str, Any]) -> bytes:
 
 def from_bytes(data: bytes) -> tuple[dict[str, Any], Arrays]:
     """What a file says, after every check that needs no model."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as deserialize
+
     try:
         tensors = deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

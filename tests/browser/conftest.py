@@ -36,10 +36,11 @@ document.addEventListener("securitypolicyviolation",
 class Browser:
     """Chromium, with the page's own words."""
 
-    def __init__(self):
+    def __init__(self, *more):
         options = Options()
         options.binary_location = CHROMIUM
-        for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-extensions"):
+        usual = ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-extensions")
+        for argument in (*usual, *more):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(DRIVER))

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -234,7 +235,7 @@ def test_a_large_network_is_checked_in_seconds():
     print(f"\n784-32-10, batch 64: {len(report.rows)} derivatives in {took:.2f} s")
     assert report, str(report)
     assert len(report.rows) == 401 + 32 + 320 + 10
-    assert took < 3.0
+    assert took < 3.0 * emscripten.SLOWER
 
 
 # ------------------------------------------------------------------------------------- refusals
@@ -281,7 +282,11 @@ REFUSED = {
     ),
     "no tensor": (lambda x: float(x.sum().item()), GraphError, "got float: somewhere it leaves the graph"),
     "nothing": (lambda x: None, GraphError, "got None: is there a return"),
-    "an integer": (lambda x: (x > 0).astype(int).sum(), DTypeError, "returns int64, which has no derivative"),
+    "an integer": (
+        lambda x: (x > 0).astype(int).sum(),
+        DTypeError,
+        f"returns {np.dtype(int)}, which has no der",
+    ),
     "nan": (lambda x: np.log(x).sum(), NonFiniteError, r"value is nan here.*log: input -1.2 at \(0, 1\)"),
     "inf": (lambda x: (1.0 / (x - 0.3)).sum(), NonFiniteError, "divide: inputs 1.0, 0.0"),
     "off the graph": (lambda x: lo.Tensor(x.data).sum(), GraphError, "does not depend on its inputs"),
@@ -319,7 +324,7 @@ def test_rules_that_raise_or_draw_lots_are_refused(define):
 
 
 def test_integers_to_differentiate_by_are_said():
-    with pytest.raises(DTypeError, match="input 0 is int64, not floating-point; input 1 is str"):
+    with pytest.raises(DTypeError, match=f"input 0 is {np.dtype(int)}, not floating-point; input 1 is str"):
         lo.gradcheck(lambda x, s: lo.Parameter(1.0) * 2.0, np.array([1, 2]), "text")
 
 

@@ -247,3 +247,31 @@ def test_pygraphviz_runs_in_a_child(monkeypatch, tmp_path):
 def test_the_guard_reads_what_a_reader_sees():
     page = '<svg><!-- a --><title>b</title><g id="c"><text x="1">d&#160;&lt;e&gt;</text></g></svg>'
     assert squeezed(visible(page)) == "d<e>"
+
+
+@pytest.fixture
+def function():
+    """A function that draws, as a browser has one, in place of what this machine has."""
+
+    def use(to_svg):
+        module.use(to_svg)
+
+    yield use
+    module.use(None)
+
+
+def test_a_function_draws_in_place_of_programs(function):
+    function(lambda dot: GOOD_SVG)
+    assert render(SOURCE, "svg", "my loss") == GOOD_SVG.encode()
+    with pytest.raises(DrawingError, match=r"it draws \.svg and \.html, and no \.png"):
+        render(SOURCE, "png", "my loss")
+    with pytest.raises(DrawingError, match="does not show 'another loss'"):
+        render(SOURCE, "svg", "another loss")
+    module.use(None)
+    assert module.CHOSEN == {}
+
+
+def test_a_function_that_fails_is_told(function):
+    function(lambda dot: 1 / 0)
+    with pytest.raises(DrawingError, match="division by zero"):
+        render(SOURCE, "svg")

@@ -28,9 +28,9 @@ def test_a_tensor_wraps_an_array_and_a_parameter_copies_it():
     ("data", "dtype"),
     [
         (1.0, np.float64),
-        (2, np.int64),
+        (2, np.dtype(int)),
         (True, np.bool_),
-        ([1, 2], np.int64),
+        ([1, 2], np.dtype(int)),
         ([1.0, 2], np.float64),
         (np.float32(1), np.float32),
     ],

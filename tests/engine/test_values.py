@@ -1,5 +1,6 @@
 """What may become data: numbers, lists, arrays of NumPy and of libraries that speak its protocols."""
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -65,6 +66,7 @@ def test_nested_lists_and_their_faults():
         from_nested([[1.0, [lo.Tensor(1.0)]]], "here")
 
 
+@emscripten.depth
 def test_a_tensor_is_found_however_deep():
     deep = lo.Tensor(1.0)
     for _ in range(10_000):

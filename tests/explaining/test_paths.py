@@ -6,6 +6,7 @@ import math
 import time
 from decimal import Decimal
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -162,6 +163,7 @@ def test_thirty_diamonds_have_a_billion_paths():
     assert "… 49 more …" in text[2]
 
 
+@emscripten.depth
 def test_products_below_every_float_are_no_zeros():
     w, loss = stacked(3_000, 0.5, 0.5)
     began = time.perf_counter()
@@ -177,6 +179,7 @@ def test_products_below_every_float_are_no_zeros():
     assert text[2].endswith(" = 8.13e−904")
 
 
+@emscripten.depth
 def test_a_chain_of_twenty_thousand_is_one_path():
     w = p(1.0, "w")
     y = w

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import emscripten
 import numpy as np
 import pytest
 
@@ -141,6 +142,7 @@ def test_only_the_outermost_init_names():
     assert Deeper().first.weight.name == "first.weight"
 
 
+@emscripten.depth
 def test_what_lies_deep_is_named_when_asked_so_that_making_takes_no_quadratic_time():
     net = Linear(1, 1)
     for _ in range(300):
@@ -296,6 +298,7 @@ def test_repr_shows_the_shapes_of_the_last_call_and_keeps_no_array():
 # --------------------------------------------------------------------------------- depth, memory
 
 
+@emscripten.depth
 def test_depth_is_no_limit():
     net = Linear(1, 1)
     for _ in range(20_000):

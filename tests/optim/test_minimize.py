@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from scipy import optimize
 
 import tinygrad_lo as lo
 from tinygrad_lo.errors import (
@@ -19,6 +18,7 @@ from tinygrad_lo.errors import (
 from tinygrad_lo.optim import minimize
 from tinygrad_lo.optim.minimizers import CURVED, METHODS, MinimizeResult, Problem
 
+optimize = pytest.importorskip("scipy.optimize", reason="there is no SciPy")
 every_method = pytest.mark.parametrize("method", METHODS)
 
 

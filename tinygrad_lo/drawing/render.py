@@ -1,7 +1,8 @@
 """DOT text to SVG, PNG or PDF, by whatever Graphviz this machine has.
 
 First the program `dot`, then the Graphviz inside pygraphviz's wheels, in a child process: a crash or a
-warning stays there. A backend that draws nonsense is treated as one that is not there.
+warning stays there. A backend that draws nonsense is treated as one that is not there. Where a program
+cannot be run, as in a browser, `use` names a function.
 """
 
 from __future__ import annotations
@@ -56,6 +57,24 @@ FRAME = re.compile(
     re.DOTALL,
 )
 Backend = Callable[[str, str], bytes]  # from DOT text and a format to what is in the file
+CHOSEN: dict[str, Backend] = {}  # what `use` named, in place of all that this machine has
+
+
+def use(to_svg: Callable[[str], str] | None) -> None:
+    """Let this function, from DOT text to SVG, draw every picture; None: this machine's Graphviz again."""
+    CHOSEN.clear()
+    if to_svg is not None:
+        CHOSEN["the function given to use"] = partial(by_function, to_svg)
+
+
+def by_function(to_svg: Callable[[str], str], source: str, format: str) -> bytes:
+    """Draw by a function, which knows SVG alone."""
+    if format != "svg":
+        raise DrawingError(f"it draws .svg and .html, and no .{format}")
+    try:
+        return to_svg(source).encode()
+    except Exception as error:  # whatever the function's own world raises
+        raise failed(1, str(error).encode()) from error
 
 
 def render(source: str, format: str, expected: str = "", dpi: int | None = None) -> bytes:
@@ -154,6 +173,8 @@ def resolution(svg: str, wanted: int | None = None) -> int:
 
 def backends() -> dict[str, Backend]:
     """What can render here, best first."""
+    if CHOSEN:
+        return CHOSEN
     found: dict[str, Backend] = {}
     program = find_dot()
     if program is not None:

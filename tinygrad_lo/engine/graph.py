@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sys
 import threading
 from collections.abc import Callable, Container, Iterable
 from contextlib import ContextDecorator
@@ -18,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from tinygrad_lo.engine.machine.release import freed_in_a_loop
 from tinygrad_lo.errors import GraphError, UnsupportedError
 
 # What flows through a rule: NumPy arrays and scalars, Tensors, Dask or CuPy arrays. Said once.
@@ -151,6 +153,8 @@ class Node:
     from_a: Any
     from_b: Any
     label: Any  # None, a name, or a Label of naming.py
+    if sys.platform == "emscripten":
+        __del__ = freed_in_a_loop
 
     @property
     def parents(self) -> tuple[Node | None, ...]:
