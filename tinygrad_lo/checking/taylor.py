@@ -44,7 +44,7 @@ BETWEEN = 1.5  # a slope of 1 or of 2; only what comes near to this would need a
 
 
 @dataclass
-class Direction:
+class Remainders:
     """What was measured along one direction.
 
     Attributes:
@@ -95,7 +95,7 @@ class TaylorReport:
     """
 
     title: str
-    directions: list[Direction]
+    directions: list[Remainders]
     said: list[str] = field(default_factory=list)
     cause: str | None = None
 
@@ -303,7 +303,7 @@ class Function:
         return self.f(structured(self.x, cut))
 
 
-def measured_along(function: Function, v: Leaves) -> Direction:
+def measured_along(function: Function, v: Leaves) -> Remainders:
     """The remainders along a direction, at steps that are halved from one to the next."""
 
     def at(h: float) -> float:
@@ -326,7 +326,7 @@ def measured_along(function: Function, v: Leaves) -> Direction:
         2.0**-52 * abs(base),
         2.0**-53 * float(steps[0] if steps.size else 1.0) * abs(slope) * 2e-3,
     )
-    direction = Direction(steps, remainders, noise)
+    direction = Remainders(steps, remainders, noise)
     if not is_right(direction, 1):
         direction.at_kink = between_slopes(at, base, slope, noise)
     return direction
@@ -353,7 +353,7 @@ def between_slopes(at: Callable[[float], float], base: float, slope: float, nois
     return high - low > 8 * bent and low - bent <= slope <= high + bent
 
 
-def is_right(direction: Direction, order: int) -> bool:
+def is_right(direction: Remainders, order: int) -> bool:
     """Whether the remainder of this order falls faster than with a wrong derivative."""
     return direction.at_kink or direction.slope(order) > order + BETWEEN - 1.0
 
@@ -370,7 +370,7 @@ def judge_directions(report: TaylorReport) -> None:
     else:
         curved = [one for one in report.directions if one.usual_slope(1) is not None and not one.at_kink]
         first = curved[0] if curved else report.directions[0]
-        report.said.append(words_for(first))
+        report.said.append(verdict_words(first))
         bent = [one for one in curved if len(one.remainders) > 2 and not is_right(one, 2)]
         if bent:
             first = bent[0]
@@ -382,7 +382,7 @@ def judge_directions(report: TaylorReport) -> None:
     report.directions.sort(key=lambda one: one is not first)
 
 
-def words_for(right: Direction) -> str:
+def verdict_words(right: Remainders) -> str:
     """Why a gradient is right."""
     slope = right.usual_slope(1)
     if right.at_kink:

@@ -40,7 +40,7 @@ def upper_bound(who: str, name: str, value: Any) -> float:
     return number(who, name, value, above=0.0)
 
 
-def not_finite(x: Array) -> str:
+def where_not_finite(x: Array) -> str:
     """'nan' or 'inf', if an array has one of them; else nothing."""
     if np.isfinite(x).all():
         return ""
@@ -126,7 +126,7 @@ def clip_grad_value(params: Any, limit: float) -> None:
     bound = upper_bound(who, "limit", limit)
     live = with_gradients(who, params)
     for name, p in live:
-        if kind := not_finite(p.arrived):
+        if kind := where_not_finite(p.arrived):
             raise NonFiniteError(f"{who}: grad of {name} has {kind}, {UNCLIPPED}")
     for _, p in live:
         # A limit beyond the dtype's range would overflow in the comparison.
