@@ -12,7 +12,7 @@ from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.leaves import place, placed
 from tinygrad_lo.errors import GraphError, NonFiniteError, OptionError
 from tinygrad_lo.names import differences, misfits, named_leaves
-from tinygrad_lo.optim.clipping import not_finite
+from tinygrad_lo.optim.clipping import where_not_finite
 from tinygrad_lo.optim.saved import nothing_changed
 from tinygrad_lo.options import number, public, whole
 
@@ -67,7 +67,7 @@ class Average:
         if self._applied:
             raise GraphError("Average: update() inside applied(), where the parameters hold the averages")
         for name, p in self._params.items():
-            if bad := not_finite(p.value):
+            if bad := where_not_finite(p.value):
                 raise NonFiniteError(f"Average: {name!r} has {bad}; no average was changed")
         alpha, rest = self.alpha, 1.0 - self.alpha
         for name, p in self._params.items():
@@ -131,7 +131,7 @@ class Average:
             raise OptionError(f"Average: values must be a dict of arrays, got {type(values).__name__}")
         if wrong := misfits(self._averages, values, "state"):
             raise OptionError(f"Average: {wrong}")
-        if spoilt := [name for name, value in values.items() if not_finite(value)]:
+        if spoilt := [name for name, value in values.items() if where_not_finite(value)]:
             raise OptionError(f"Average: {spoilt[0]!r} has nan or inf in the state")
         # [()] makes a number of a 0-d array, as which files bring back the scalars.
         return {name: np.array(values[name])[()] for name in self._averages}
