@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from exercise_pages import Server
 
 HTML = Path(__file__).resolve().parents[2] / "docs" / "_build" / "html"
 PAGES = ("index", "start", "tutorials/inspect", "tutorials/train", "tutorials/check", "guides", "lectures",
@@ -108,3 +109,34 @@ def test_print_shows_the_text_alone(browser):
           .every(part => getComputedStyle(part).display === 'none')""")
     assert hidden
     assert browser.run("return getComputedStyle(document.querySelector('.formula')).display") == "block"
+
+
+@pytest.fixture(scope="module")
+def served():
+    if not (HTML / "exercises" / "assets").exists():
+        pytest.skip("the site was built without --assets: its blocks have no Python here")
+    server = Server(HTML)
+    yield server
+    server.end()
+
+
+def test_the_blocks_of_a_tutorial_run(browser, served):
+    """The third block runs those above it; what it prints is what the page says."""
+    browser.driver.get(f"{served.origin}/tutorials/check.html")
+    browser.until("document.querySelectorAll('.run button').length > 4")
+    browser.run("document.querySelectorAll('.run button')[1].click()")
+    browser.until("document.querySelectorAll('.run button')[1].textContent === 'Run again'", 120.0)
+    said = browser.run("return [...document.querySelectorAll('.run output')].map(one => one.textContent)")
+    assert "the 1/4 of a mean is missing" in said[0]
+    assert "12 derivatives were compared with finite differences: all right" in said[1]
+    told = browser.run("return document.querySelectorAll('div[class^=highlight-] pre')[0].textContent")
+    assert said[0].splitlines()[0] in told
+    _, asked = browser.logged()
+    assert all(url.startswith((served.origin, f"blob:{served.origin}")) for url in asked)
+
+
+def test_from_the_disk_a_block_says_what_to_do(browser):
+    opened(browser, "tutorials/inspect")
+    browser.run("document.querySelector('.run button').click()")
+    browser.until("document.querySelector('.run [role=status]').textContent.includes('http.server')")
+    quiet(browser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import linecache
@@ -63,6 +64,24 @@ def own(text: str, say: Say) -> str | None:
     except Exception as problem:
         say(f"{type(problem).__name__}: {problem}\n")
         return None
+
+
+session: dict[str, Any] = {"__name__": "__main__"}  # the names of the blocks of one page
+
+
+def block(text: str, say: Say) -> bool:
+    """Run a block of a page as the prompt would, after those before it; False if it raised."""
+    file = "block.py"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    with heard(say):
+        try:
+            for statement in ast.parse(text, file).body:
+                code = compile(ast.Interactive([statement]), file, "single")
+                exec(code, session)
+        except BaseException as problem:
+            say("".join(traceback_of(problem, file)))
+            return False
+    return True
 
 
 def draw_by(to_svg: Callable[[str], str]) -> None:

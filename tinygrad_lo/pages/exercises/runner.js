@@ -1,13 +1,14 @@
 // One Python in a worker of its own: loaded once, ended by force where a program does not end.
 export class Runner {
-  constructor(config, { progress, said, ended }) {
-    Object.assign(this, { config, progress, said, ended, ready: false, started: false, busy: false });
+  // `home` is where the worker and the files beside it lie.
+  constructor(config, { progress, said, ended }, home = location.href) {
+    Object.assign(this, { config, progress, said, ended, home, ready: false, started: false, busy: false });
   }
 
   start() {
     if (this.started) return;
     this.started = true;
-    this.worker = new Worker(`worker.js?${this.config.version}`, { type: "module" });
+    this.worker = new Worker(new URL(`worker.js?${this.config.version}`, this.home), { type: "module" });
     const worker = this.worker;
     worker.addEventListener("message", ({ data }) => { if (worker === this.worker) this.heard(data); });
     worker.addEventListener("error", event => {
@@ -15,7 +16,7 @@ export class Runner {
       if (worker === this.worker) this.heard({ failed: event.message || "the worker could not be started" });
     });
     const assets = this.config.assets.filter(asset => asset.use !== "editor")
-      .map(asset => ({ ...asset, url: new URL(asset.url, location.href).href }));
+      .map(asset => ({ ...asset, url: new URL(asset.url, this.home).href }));
     this.worker.postMessage({ assets, numpy: this.config.numpy });
     this.progress({ part: 0, state: "Loading Python" });
   }
