@@ -69,7 +69,7 @@ def own(text: str, say: Say) -> str | None:
 session: dict[str, Any] = {"__name__": "__main__"}  # the names of the blocks of one page
 
 
-def block(text: str, say: Say) -> bool:
+def run_block(text: str, say: Say) -> bool:
     """Run a block of a page as the prompt would, after those before it; False if it raised."""
     file = "block.py"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)

@@ -86,7 +86,7 @@ async function run({ name, text }) {
     await draws();
     answer.html = inside.own(text, say) ?? null;
     answer.passed = answer.html !== null;
-  } else if (name === "block") answer.passed = inside.block(text, say);
+  } else if (name === "block") answer.passed = inside.run_block(text, say);
   else answer.passed = inside.check_exercise(name, text, say);
   send();
   postMessage({ ended: answer });
