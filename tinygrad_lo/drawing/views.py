@@ -10,7 +10,7 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.engine.naming import ScopePath
 
-MOST = 16  # views of a page; boxes beyond them stay closed there
+MOST_VIEWS = 16  # views of a page; boxes beyond them stay closed there
 TOLD = ("line", "sentence", "remark", "question")  # what steps of several views say alike
 Paint = Callable[[Look], str]  # the picture as DOT text
 Open = Callable[
@@ -43,7 +43,7 @@ def views_of(contents: Contents, paint: Paint, open_: Open | None) -> list[View]
     views = [View(contents, paint)]
     for view in views:  # which grows
         for box in view.contents.groups if open_ is not None else ():
-            if not box.scope or len(views) > MOST:
+            if not box.scope or len(views) > MOST_VIEWS:
                 continue
             opened = (*view.opened, box.scope)
             made = open_(opened)
