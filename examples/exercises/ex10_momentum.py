@@ -24,7 +24,7 @@ def momentum_step(w: np.ndarray, g: np.ndarray, state: dict, t, lr=0.1, momentum
 
 
 HINTS = {
-    "sign": "Downhill is against the gradient: w − v.",
+    "uphill": "Downhill is against the gradient: w − v.",
     "forgets the velocity": "Put the new velocity back in every step: state['v'] = v. "
     "state.get('v', 0.0) is the old one.",
     "outside": "In the lecture's form the learning rate multiplies g inside the velocity; then w ← w − v.",

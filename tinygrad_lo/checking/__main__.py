@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_lo.checking.drill import RUNGS, drill
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.homework import check_gradient
 from tinygrad_lo.checking.loss import check_loss
@@ -31,6 +32,7 @@ Checks a function of yours and says what is likely wrong with it.
                                                 returns a tensor: the engine's gradient, op by op
   my_file.py::svm_loss --loss multiclass_hinge  the loss, against every convention of lo.losses
   my_file.py::step --step Adam lr=0.01          an optimizer step, against every convention of lo.optim
+  --drill [--level 1] [--seed 0]                a drill in the chain rule, one product at a time
 
 The arguments come from a function example() in the same file, or from an attribute of the function,
 svm_loss.example = lambda: (W, X, y). The gradient is by the first of them.
@@ -48,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(USAGE)
         return 0 if arguments else 2
     try:
+        if "--drill" in arguments:
+            return drilled(arguments)
         fn, check = prepared(arguments)
     except Usage as problem:
         print(problem, file=sys.stderr)
@@ -65,6 +69,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as problem:
         print(f"{fn.__name__} raised {raised(problem)}")
     return 0 if report else 1
+
+
+def drilled(arguments: list[str]) -> int:
+    """A drill until it is ended."""
+    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
+    parser.add_argument("--drill", action="store_true")
+    parser.add_argument("--level", type=int, choices=range(1, len(RUNGS) + 1))
+    parser.add_argument("--seed", type=int)
+    asked = parser.parse_args(arguments)
+    drill(asked.level, asked.seed)
+    return 0
 
 
 def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:

@@ -10,15 +10,16 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tinygrad_lo.checking.backward import check_backward
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.student import raised
-from tinygrad_lo.errors import GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError
 from tinygrad_lo.options import guess
 
 # A wheel carries the exercises; in a checkout they are examples.
@@ -125,6 +126,22 @@ def unwritten(name: str) -> Callable[..., Any]:
 def to_do(what: str) -> Any:
     """Stands where something is to be filled in: it says what, and stops."""
     raise NotImplementedError(what)
+
+
+def so_far(loss: Any, names: Sequence[str], gradients: Any) -> Any:
+    """The report of check_backward on the gradients that are filled in; what is None is still to do.
+
+    `names` are those that the exercise asks for, from the loss backward, whatever the student returns.
+    """
+    if not isinstance(gradients, Mapping):
+        wanted = f"a dict of the gradients of {', '.join(names)}"
+        raise DTypeError(f"return {wanted}, got {type(gradients).__name__}")
+    there = {name: gradients[name] for name in names if gradients.get(name) is not None}
+    report = check_backward(loss, there) if there else True
+    for name in names if report else ():
+        if name not in there:
+            to_do(f"d{name}{'; right so far: ' * bool(there)}{', '.join(f'd{known}' for known in there)}")
+    return report
 
 
 def to_fill_in(problem: BaseException | None) -> BaseException | None:

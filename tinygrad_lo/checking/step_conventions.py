@@ -97,6 +97,8 @@ OF_SIZE = "averages |g| in v, where g² belongs"
 NEW_STATE = "nothing is in state when the next step begins"
 OWN_DECAY = Lapse("takes the weight decay from the weight without the learning rate",
                   decay=lambda at: -at.weight_decay * at.w)  # fmt: skip
+GROWS = Lapse("has the wrong sign before the weight decay", cause="sign",
+              decay=lambda at: at.lr * at.weight_decay * at.w)  # fmt: skip
 UPHILL = Lapse("goes uphill: the step has the wrong sign", end=lambda at: 2.0 * at.w - at.new, cause="sign")
 FORGETS = Lapse(f"forgets: {NEW_STATE}. Assign state['v'] = ... in every step", forget=True, cause="state")
 COMMON = (
@@ -111,8 +113,7 @@ DECAY = (
     Lapse("decouples the weight decay: it shrinks the weight itself, as AdamW does",
           decay=lambda at: -at.lr * at.weight_decay * at.w),
     OWN_DECAY,
-    Lapse("has the wrong sign before the weight decay",
-          decay=lambda at: at.lr * at.weight_decay * at.w, cause="sign"),
+    GROWS,
 )  # fmt: skip
 ADAM = (
     Lapse("leaves out the bias correction", count=FOREVER),
@@ -156,7 +157,7 @@ STEP_MEANINGS: dict[str, Values] = {
 }  # fmt: skip
 KNOWN_STEPS: dict[str, Known] = {
     "SGD": Known(required={"lr": 0.1}, slips=(
-        UPHILL, *DECAY,
+        UPHILL, FORGETS, *DECAY,
         Lapse("averages: v ← γv + (1 − γ)g, a factor 1 − γ", lambda at: {"lr": at.lr * (1.0 - at.momentum)}),
         Lapse("dampens: (1 − γ)g from the second step on", lambda at: {"dampening": at.momentum}),
         Lapse("moves by the old velocity: it takes in the new gradient too late",
@@ -195,7 +196,7 @@ KNOWN_STEPS: dict[str, Known] = {
     "AdamW": Known(slips=(
         Lapse("adds the weight decay to the gradient: it is Adam with L2, not AdamW", optimizer="Adam"),
         Lapse("leaves out the weight decay: it is Adam", decay=lambda at: 0.0),
-        OWN_DECAY,
+        OWN_DECAY, GROWS,
         Lapse("shrinks the weight after the step, not before it",
               decay=lambda at: -at.lr * at.weight_decay * at.new),
         *ADAM, FORGETS, *COMMON,
