@@ -13,7 +13,7 @@ from tinygrad_lo.engine.naming import ScopePath
 MOST_VIEWS = 16  # views of a page; boxes beyond them stay closed there
 TOLD = ("line", "sentence", "remark", "question")  # what steps of several views say alike
 Paint = Callable[[Look], str]  # the picture as DOT text
-Open = Callable[
+Opener = Callable[
     [Sequence[ScopePath]], tuple[Contents, Paint] | None
 ]  # with these scopes open, if there is room
 
@@ -38,7 +38,7 @@ class View:
         return [shown_name(scope[-1][0]) for scope in self.opened]
 
 
-def views_of(contents: Contents, paint: Paint, open_: Open | None) -> list[View]:
+def views_of(contents: Contents, paint: Paint, open_: Opener | None) -> list[View]:
     """The picture, and one for each box of it that can be opened, and for each box in these."""
     views = [View(contents, paint)]
     for view in views:  # which grows
