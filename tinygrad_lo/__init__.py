@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # for type checkers; at run time a room is loaded when one of
     from tinygrad_lo.explaining.tree import tree
     from tinygrad_lo.training.loop import fit
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Tensor", "Parameter", "named", "scope", "no_grad", "anomaly",

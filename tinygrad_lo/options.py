@@ -10,6 +10,7 @@ import difflib
 import functools
 import inspect
 import math
+import operator
 import sys
 import textwrap
 from collections import defaultdict
@@ -43,9 +44,90 @@ def number(
     at_most: float = INF, below: float = INF,
 ) -> float:  # fmt: skip
     """A finite number within bounds, as a Python float."""
-    if is_finite(value) and at_least <= value <= at_most and above < value < below:
-        return float(value)
-    raise OptionError(f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got {value!r}")
+    plain = float(value) if type(value) is Followed else value
+    if is_finite(plain) and at_least <= plain <= at_most and above < plain < below:
+        if type(value) is not Followed:
+            return float(value)
+        value.option.words = f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got "
+        value.option.bounds = (at_least, above, at_most, below)
+        return value
+    raise OptionError(f"{who}: {name} must be {interval(at_least, above, at_most, below)}, got {plain!r}")
+
+
+class Option:
+    """A number of the user's that is followed into a graph.
+
+    Attributes:
+        words: how the library refuses another number, up to that number.
+        bounds: at least, above, at most, below; None until it is read as a number.
+        asked: the comparisons that Python has made, as functions of the number, with their answers.
+    """
+
+    def __init__(self, title: str, value: float, bounds: tuple[float, ...] | None = None) -> None:
+        self.title, self.value, self.bounds = title, value, bounds
+        self.words = ""
+        self.asked: list[tuple[Callable[[float], bool], bool]] = []
+
+
+class Followed(float):
+    """A number that knows how it is made of an option: `made` makes it anew, of a number or of a tensor.
+
+    Whether it is 0 may be asked: what an option of 0 leaves out would not have counted.
+    """
+
+    option: Option
+    made: Callable[[Any], Any]
+
+    @classmethod
+    def of(cls, option: Option, value: float, made: Callable[[Any], Any] = lambda x: x) -> Followed:
+        """This number, made of an option."""
+        self = cls(value)
+        self.option, self.made = option, made
+        return self
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+
+def applied(function: Callable[[float], float], of_tensors: Callable[[Any], Any], x: float) -> float:
+    """A function of a number, followed where that is; `of_tensors` is the same function of tensors."""
+    if type(x) is not Followed:
+        return function(x)
+    return Followed.of(x.option, function(x), lambda number: of_tensors(x.made(number)))
+
+
+def _arithmetic(apply: Callable[..., Any], *, swapped: bool = False) -> Callable[..., Any]:
+    def method(self: Followed, *others: Any) -> Any:
+        if not all(isinstance(x, (int, float)) for x in others):
+            return NotImplemented
+        args = (*others, self) if swapped else (self, *others)
+        value = apply(*map(float, args))
+        return Followed.of(
+            self.option, value, lambda x: apply(*(y.made(x) if type(y) is Followed else y for y in args))
+        )
+
+    return method
+
+
+def _comparison(apply: Callable[..., bool]) -> Callable[..., Any]:
+    def method(self: Followed, other: Any) -> Any:
+        if not isinstance(other, (int, float)):
+            return NotImplemented
+        answer = apply(float(self), float(other))
+        self.option.asked.append((lambda x: apply(self.made(x), float(other)), answer))
+        return answer
+
+    return method
+
+
+_apply: Any
+for _apply in (operator.add, operator.sub, operator.mul, operator.truediv, operator.pow):
+    setattr(Followed, f"__{_apply.__name__}__", _arithmetic(_apply))
+    setattr(Followed, f"__r{_apply.__name__}__", _arithmetic(_apply, swapped=True))
+for _apply in (operator.neg, operator.abs):
+    setattr(Followed, f"__{_apply.__name__}__", _arithmetic(_apply))
+for _apply in (operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne):
+    setattr(Followed, f"__{_apply.__name__}__", _comparison(_apply))
 
 
 def interval(at_least: float = -INF, above: float = -INF, at_most: float = INF, below: float = INF) -> str:

@@ -1,8 +1,10 @@
 """A real browser without a window, and pages for it to open."""
 
 import json
+import os
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,6 +132,16 @@ class Browser:
         while not self.run(f"return {script}"):
             assert time.monotonic() < end, f"never held: {script}"
             time.sleep(0.02)
+
+    def serious(self):
+        """What axe-core finds serious on the page; TINYGRAD_LO_AXE is the path of its axe.min.js."""
+        self.run(Path(os.environ["TINYGRAD_LO_AXE"]).read_text(encoding="utf-8"))
+        found = self.driver.execute_async_script("""
+            const done = arguments[0], bad = new Set(["serious", "critical"]);
+            axe.run(document).then(result => done(JSON.stringify(result.violations
+              .filter(one => bad.has(one.impact))
+              .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 100)).slice(0, 3)]))));""")
+        return json.loads(found)
 
     def logged(self):
         """What the console said, and every address that was asked for, since the last call."""

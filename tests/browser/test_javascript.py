@@ -156,6 +156,33 @@ def test_what_a_loss_refuses_is_refused_in_its_own_words(chromium, loss, bad):
     assert answer == f"RangeError: {error.value}"
 
 
+NO_SAMPLES = {
+    "labels": (
+        lambda z, y: lo.losses.cross_entropy(z, y, ignore_index=-1),
+        np.array([0, -1]),
+        [np.array([-1, 1]), np.array([-1, -1])],
+    ),
+    "weights": (
+        lambda z, c: lo.losses.mse(z, [1.0, 2.0], weights=c),
+        np.ones(2),
+        [np.eye(2)[0], np.zeros(2)],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_SAMPLES.values(), ids=NO_SAMPLES)
+def test_where_no_samples_are_left_the_page_says_so(chromium, case):
+    loss, first, (some, none) = case
+    z = lo.Parameter(np.eye(2) if first.dtype.kind == "i" else [0.25, -0.5], name="z")
+    text = lo.javascript(lambda data: loss(z, data), first)
+    answer, refused = answers(chromium, text, [{**text.arguments, "data": x} for x in (some, none)])
+    loss(z, some).backward()
+    assert_near(answer, loss(z, some).item(), {"z": z.grad}, text)
+    with pytest.raises(lo.errors.ShapeError) as error:
+        loss(z, none)
+    assert refused == f"RangeError: {error.value}"
+
+
 MASKS = {
     "a sum of conditions": lambda y: (y > 0) + (y < 3),
     "a product of conditions": lambda y: (y > 0) * (y < 3),

@@ -16,8 +16,10 @@ import numpy as np
 
 from tinygrad_lo.checking.drill import RUNGS, drill
 from tinygrad_lo.checking.gradcheck import gradcheck
+from tinygrad_lo.checking.grading import grade_folder, write_csv
 from tinygrad_lo.checking.homework import check_gradient
 from tinygrad_lo.checking.loss import check_loss
+from tinygrad_lo.checking.sandbox import POSIX, Limits
 from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checking.student import calling, copied, is_pair, raised
 from tinygrad_lo.errors import LoError
@@ -32,6 +34,8 @@ Checks a function of yours and says what is likely wrong with it.
                                                 returns a tensor: the engine's gradient, op by op
   my_file.py::svm_loss --loss multiclass_hinge  the loss, against every convention of lo.losses
   my_file.py::step --step Adam lr=0.01          an optimizer step, against every convention of lo.optim
+  --folder submissions --exercise ex05 [--csv grades.csv] [--seconds 10] [--memory 1024] [--jobs 2]
+                                                a class: each file in a process of its own, a score for each
   --drill [--level 1] [--seed 0]                a drill in the chain rule, one product at a time
 
 The arguments come from a function example() in the same file, or from an attribute of the function,
@@ -52,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if "--drill" in arguments:
             return drilled(arguments)
+        if "--folder" in arguments:
+            return class_graded(arguments)
         fn, check = prepared(arguments)
     except Usage as problem:
         print(problem, file=sys.stderr)
@@ -69,6 +75,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as problem:
         print(f"{fn.__name__} raised {raised(problem)}")
     return 0 if report else 1
+
+
+def class_graded(arguments: list[str]) -> int:
+    """The grades of a folder, as a table and as a file; 0 if there are grades."""
+    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--exercise", required=True)
+    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--memory", type=int, default=1024)
+    parser.add_argument("--jobs", type=int)
+    asked = parser.parse_args(arguments)
+    try:
+        limits = Limits(asked.seconds, asked.memory)
+        rows = grade_folder(asked.folder, asked.exercise, limits=limits, jobs=asked.jobs)
+    except LoError as refused:
+        raise Usage(str(refused)) from None
+    if not POSIX:
+        print("Here time is limited, and memory and processes are not: that needs Linux or macOS.")
+    width = max(len(row.file) for row in rows)
+    for row in rows:
+        print(f"{row.file:{width}}  {row.score:4.2f}  {row.reason}")
+    if asked.csv:
+        write_csv(rows, asked.csv)
+        print(f"{len(rows)} grades in {asked.csv}")
+    return 0
 
 
 def drilled(arguments: list[str]) -> int:

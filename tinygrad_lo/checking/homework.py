@@ -15,7 +15,7 @@ from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.recording import gradients_of
-from tinygrad_lo.checking.report import Report, Row
+from tinygrad_lo.checking.report import Report, Row, facts_of_report, share_right
 from tinygrad_lo.checking.student import (
     Leaves,
     Student,
@@ -69,6 +69,16 @@ class Homework:
 
     def __bool__(self) -> bool:
         return self.passed
+
+    @property
+    def score(self) -> float:
+        """1 if it passed; else the share of the derivatives that agree, half of it where all of them do."""
+        share = share_right(self.rows)
+        return 1.0 if self else 0.0 if self.undecided else share if share < 0.99 else 0.5
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as plain data for JSON."""
+        return facts_of_report(self.title, self, self.said) | {"match": self.match}
 
     def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""

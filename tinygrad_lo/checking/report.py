@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -97,6 +99,22 @@ class Fault:
         return f"{self.op}{called}: by {element}, {what} gives {numbers}"
 
 
+def share_right(rows: Sequence[Row]) -> float:
+    """The share of compared derivatives that agree, below 1."""
+    judged = [row for row in rows if row.verdict in ("OK", "KINK", "FAIL")]
+    return min(0.99, sum(row.verdict != "FAIL" for row in judged) / len(judged)) if judged else 0.0
+
+
+def facts_of_report(title: str, report: Any, said: Sequence[str]) -> dict[str, Any]:
+    """What all reports say of themselves, as plain data."""
+    rows = [
+        {"name": r.place, "verdict": r.verdict, "analytic": float(r.analytic), "numeric": float(r.numeric)}
+        for r in report.rows
+    ]
+    facts = {"title": title, "passed": bool(report), "score": report.score, "cause": report.cause}
+    return {**facts, "said": [*said], "rows": rows}
+
+
 @dataclass
 class Report:
     """The report of a gradient check: true if nothing failed and something was verified.
@@ -142,6 +160,16 @@ class Report:
 
     def __bool__(self) -> bool:
         return self.outcome == "passed"
+
+    @property
+    def score(self) -> float:
+        """The share of the derivatives that hold: 1 only if the check passed, 0 if nothing was verified."""
+        return 1.0 if self else share_right(self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as plain data for JSON."""
+        lines = [self.summary(), *self.reasons()]
+        return facts_of_report("gradcheck", self, lines) | {"culprit": self.culprit, "where": self.where}
 
     def raise_if_failed(self) -> None:
         """Raise GradcheckError with this report as its message, unless the check passed."""

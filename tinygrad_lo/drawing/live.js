@@ -66,12 +66,22 @@ function wordsOf(id, numbers, isValue) {
     : figures(numbers, shape, data.summaries.includes(id), isValue ? kind : "f");
 }
 
-// The slots of a line: s a number as it is shown, t one as a term of a product.
+// As Python's repr prints a float.
+function written(x) {
+  const power = x ? Math.floor(Math.log10(Math.abs(x))) : 0;
+  if (power < -4 || power > 15) return x.toExponential().replace(/e([+-])(\d)$/, "e$10$2");
+  return Number.isInteger(x) ? x.toFixed(1) : String(x);
+}
+
+// The slots of a line: s a number as it is shown, t one as a term of a product; of numbers inside gates g and p
+// as terms of a formula in text and in the picture, r as Python writes them.
 function filled(text) {
-  return text.replace(/\ue000([stb])([\d,]+)\ue001/g, (_, kind, places) => {
+  return text.replace(/\ue000([stbgpqr])([\d,]+)\ue001/g, (_, kind, places) => {
     if (kind === "b") return String(Boolean(output(Number(places))[0]));
-    const [x] = total(places.split(",").map(Number)), word = number(x, DIGITS);
-    return kind === "t" && x < 0 ? `(${word})` : word;
+    const [x] = total(places.split(",").map(Number));
+    if (kind === "r") return written(x);
+    const word = number(x, kind === "p" || kind === "q" ? live.digits + 1 : kind === "g" ? DIGITS + 1 : DIGITS);
+    return kind !== "s" && kind !== "q" && x < 0 ? `(${word})` : word;
   });
 }
 
@@ -104,6 +114,7 @@ function recompute() {
   by("change").textContent = Number.isFinite(change) && change ? `${change > 0 ? "+" : ""}${number(change, 3)}` : "";
   for (const [id, {v, g}] of Object.entries(live.nodes)) repaint(id, output(v), output(g));
   redrawEdges();
+  rewrite();
   retell();
   show(now || end);  // at the start, nothing of what changes would be seen
   return true;
@@ -156,6 +167,55 @@ function redrawEdges() {
   }
 }
 
+// Numbers inside of gates: in formulas, gates, tips and the legend, and at their sliders.
+const rewritten = [];
+function findTexts() {
+  for (const [id, was, slots] of live.texts) {
+    const group = id ? picture.querySelector(`[id="${id}"]`) : picture;  // without an id, a line of the legend
+    for (const part of group?.querySelectorAll("text") ?? [])
+      if (was && (id ? part.textContent.includes(was) : part.textContent === was)) rewritten.push({part, key: null, was: part.textContent.split(was), slots});
+    for (const part of id && group?.querySelectorAll("a") || []) {
+      const tip = part.getAttribute("xlink:title") ?? "";
+      if (was && tip.includes(was)) rewritten.push({part, key: "xlink:title", was: tip.split(was), slots});
+    }
+  }
+}
+function rewrite() {
+  for (const {part, key, was, slots} of rewritten) {
+    const text = was.join(filled(slots));
+    if (key) part.setAttribute(key, text); else part.textContent = text;
+  }
+  inputs.forEach(({slider}, k) => {
+    if (!slider) return;
+    const [range, typed] = by("options").children[shownSliders.indexOf(k)].querySelectorAll("input");
+    range.value = values[k][0];
+    range.setAttribute("aria-valuetext", number(values[k][0], DIGITS));
+    if (document.activeElement !== typed) typed.value = String(values[k][0]);
+  });
+}
+const shownSliders = [];
+function addSlider(k) {
+  const [low, high, step] = inputs[k].slider, label = document.createElement("label");
+  const field = (type, more) => label.appendChild(Object.assign(document.createElement("input"), {type, ...more}));
+  label.append(inputs[k].name, " ");
+  const range = field("range", {min: low, max: high, step}), typed = field("text", {inputMode: "decimal", autocomplete: "off"});
+  range.setAttribute("aria-label", inputs[k].name);
+  typed.setAttribute("aria-label", `${inputs[k].name}, typed`);
+  let moved = false;
+  range.addEventListener("input", () => { oneState(moved, () => set(k, 0, Number(Number(range.value).toPrecision(12)))); moved = true; });
+  range.addEventListener("change", () => { moved = false; });
+  typed.addEventListener("change", () => { if (typed.value.trim() !== String(values[k][0])) set(k, 0, parse(typed.value)); rewrite(); typed.value = String(values[k][0]); });
+  for (const one of [range, typed]) one.addEventListener("keydown", event => event.stopPropagation());
+  shownSliders.push(k);
+  by("options").append(label);
+}
+// What moves a number on and on leaves one state behind.
+function oneState(goesOn, change) {
+  const count = past.length, was = at;
+  change();
+  if (goesOn && past.length > count) { past.splice(was, 1); at = past.length - 1; chart(); }
+}
+
 // The steps of the numbers as they are now.
 const TOLD = ["line", "sentence", "remark", "question", "answer", "sum", "cell"];
 function retell() {
@@ -186,7 +246,7 @@ function retell() {
     const odd = part.findIndex(Number.isNaN), largest = part.reduce((k, x, j) => Math.abs(x) > Math.abs(part[k]) ? j : k, 0);
     const j = odd < 0 ? largest : odd, many = told.shape.length > 0;
     const place = many ? `[${placeOf(j, told.shape).join(", ")}]` : "";
-    const formula = many ? `(${told.formula})${place}` : told.formula, sign = told.earlier.length ? "+=" : "=";
+    const product = filled(told.formula), formula = many ? `(${product})${place}` : product, sign = told.earlier.length ? "+=" : "=";
     Object.assign(step, {cell: j, answer: String(part[j]).replace("NaN", "nan"),
       question: `∂L/∂${told.target}${place} ${sign} ${formula} = ?`});
     if (told.earlier.length) step.sum = String(sum[j]);
@@ -206,9 +266,17 @@ function hear(text, wrong = false) {
 }
 const nameOf = (k, j) => inputs[k].name + (inputs[k].shape.length ? `[${placeOf(j, inputs[k].shape).join(", ")}]` : "");
 
+// The library's sentence about a number that an option does not take.
+function refusal(k, x) {
+  const [atLeast, above, atMost, below] = (inputs[k].bounds ?? [-Infinity, -Infinity, Infinity, Infinity]).map(Number);
+  return atLeast <= x && x <= atMost && above < x && x < below ? "" : inputs[k].words + written(x);
+}
+
 function set(k, j, x) {
   if (!Number.isFinite(x)) return hear("Type a number, such as 0.5, −2e-3 or 1/3.", true);
   if (inputs[k].kind === "int" && !Number.isInteger(x)) return hear(`${nameOf(k, j)} is a whole number.`, true);
+  const words = refusal(k, x);
+  if (words) return hear(words, true);
   focus = [k, j];
   const before = values[k][j];
   values[k][j] = x;
@@ -317,7 +385,7 @@ function restore() {
   for (const part of found ? found[1].split(",") : []) {
     const [, k, j, text] = /^(\d{1,4})\.(\d{1,4}):(-?[\d.]+(?:e[+-]?\d{1,3})?)$/.exec(part) ?? [];
     const x = Number(text), one = inputs[k];
-    const fits = one?.editable && j < one.numbers.length && Number.isFinite(x) && (one.kind !== "int" || Number.isInteger(x));
+    const fits = one?.editable && j < one.numbers.length && Number.isFinite(x) && (one.kind !== "int" || Number.isInteger(x)) && !refusal(k, x);
     if (!fits) { hear("The address names a number that this page does not have; it shows the graph as it was made.", true); return; }
     next[k][j] = x;
   }
@@ -386,9 +454,7 @@ function handlesOf(k) {
       const whole = inputs[k].kind === "int", step = stepOf(from.value, whole) / (whole ? 1 : 4);
       const x = Number((from.value + step * Math.round(far / (whole ? 12 : 1))).toPrecision(12));
       if (x === values[k][j]) return;
-      const count = past.length, was = at;
-      set(k, j, x);
-      if (from.kept && past.length > count) { past.splice(was, 1); at = past.length - 1; chart(); }  // one state for one drag
+      oneState(from.kept, () => set(k, j, x));
       from.kept = true;
     });
     handle.addEventListener("pointerup", () => {
@@ -449,7 +515,9 @@ function begin() {
   outputs = evaluate();
   [worth] = output(0);
   by("result").textContent = `${live.name} = ${number(worth, 5)}`;
-  inputs.forEach(({editable}, k) => { if (editable) handlesOf(k); });
+  inputs.forEach(({editable, slider}, k) => { if (editable) handlesOf(k); if (slider) addSlider(k); });
+  findTexts();
+  rewrite();
   remember();
 }
 if (live) begin();

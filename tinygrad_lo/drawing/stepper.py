@@ -369,7 +369,7 @@ class Story:
         tidy = tidied(self.names)
         more = {"earlier": earlier, "remarks": [tidy(sentence_of(words)) for words in remarks]}
         more |= {"target": step.target}
-        more |= {"formula": step.formula, "shape": list(np.shape(step.part))}
+        more |= {"shape": list(np.shape(step.part))}
         return {"live": self.live.product(step, earlier) | more}
 
     def is_summarized(self, place: int) -> bool:

@@ -27,6 +27,7 @@ class Label:
     modules: tuple[tuple[str, int], ...] = ()  # the same of modules, whose insides are the user's own
     where: str | None = None
     recorded: tuple[int, ...] = ()  # checksums of the inputs, see anomaly.py
+    call: tuple[Any, ...] = ()  # of a loss with numeric options: the birth at which it began, and how
     derived: Node | None = None  # of a derivative that is a graph: what it is the derivative of
     source: Node | None = None  # of a constant that was made of the user's data: the data, for pictures
 
@@ -142,14 +143,17 @@ class scope(mode):
         return self.begin((*(modes.scope or ()), (self.name, tick())))
 
 
-def scoped(name: str, began: int, out: T) -> T:
+def scoped(name: str, began: int, out: T, call: tuple[Any, ...] = ()) -> T:
     """Mark everything from birth `began` to `out` as one scope; `began = tick()` at a loss's entry.
 
     Entering a context manager would send every op of the loss through the slow path; an interval of
-    births costs nothing.
+    births costs nothing. `call`: how to compute it again, kept where the graph is kept as well.
     """
     if isinstance(out, Node):
-        label(out).spans += ((name, began),)
+        known = label(out)
+        known.spans += ((name, began),)
+        if call and out.needs:
+            known.call = call
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import string
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import numpy as np
@@ -295,16 +295,20 @@ def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Pi
 
 
 def local_expression(
-    node: Any, i: int, slope: bool = False, summed: bool = True, arriving: Array = None
-) -> Expression:
-    """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ..."""
+    node: Any, i: int, slope: bool = False, summed: bool = True, arriving: Array = None,
+    given: Container[int] = (),
+) -> Expression:  # fmt: skip
+    """What the rule for input i does, over "g" (as a slope, 1), "y" and the inputs "0", "1", ...
+
+    Numbers among the inputs are written as such, but for those in `given`.
+    """
     with symbols() as known:
         ones = np.ones_like(node.value)[()] if arriving is None else arriving
         g = node.value.dtype.type(1) if slope else known.give("g", ones)
         y = known.give("y", node.value)
         inputs = list(node.inputs)
         for k, parent in enumerate(node.parents):
-            if parent is not None or type(inputs[k]) is ndarray:
+            if parent is not None or type(inputs[k]) is ndarray or k in given:
                 inputs[k] = known.give(str(k), inputs[k])
         part = ruled(node.op, i, g, y, inputs)
         axes = stretched(np.shape(part), np.shape(node.inputs[i]))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 import string
 from typing import Any, Self
@@ -20,23 +19,21 @@ from tinygrad_lo.engine.graph import Node, Op, mode
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.recording import Data, Recording
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.indexing import gather, regather
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import broadcast_to
 from tinygrad_lo.errors import DTypeError, UnsupportedError
 from tinygrad_lo.explaining.expression import WHERE
 from tinygrad_lo.explaining.formula import POWER
-from tinygrad_lo.explaining.moves import moves_of, taken_apart
-from tinygrad_lo.explaining.source import Printer, Source, bracketed
+from tinygrad_lo.explaining.moving import Moving
+from tinygrad_lo.explaining.source import Source, bracketed
 from tinygrad_lo.explaining.syntax import KEYWORDS, functions_called, literals, runtime, script, slots
 from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.loss import Complaint, Place
 from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.simplify import ADD, ASTYPE, FULL, MULTIPLY, TRANSPOSE
+from tinygrad_lo.program.simplify import ADD, ASTYPE, FULL, MULTIPLY
 from tinygrad_lo.program.value import Value
 
-GATHER, REGATHER = map(record, (gather, regather))
 OF_CONDITIONS = {ADD: "{0} or {1}", MULTIPLY: "{0} and {1}"}  # which NumPy adds and multiplies so
 MOVES = {FULL, record(broadcast_to)}  # beside those whose kind says so
 # Of conditions; of numbers, bits are refused.
@@ -45,7 +42,6 @@ OF_BITS = {
     "bitwise_xor": "{0} != {1}", "invert": "not {0}",
 }  # fmt: skip
 MOST_ARRAYS = 3  # that a function by element reads
-FEW_PLACES = 12  # numbers of an index that stands where it is used
 
 
 @public
@@ -83,7 +79,7 @@ def javascript(loss: Any, *args: Any) -> Source:
     return Script(program_of(loss, args)).text()
 
 
-class Script(Printer):
+class Script(Moving):
     """A program as JavaScript. Expressions are Python's until they are written out."""
 
     def __init__(self, program: Program) -> None:
@@ -92,7 +88,6 @@ class Script(Printer):
         super().__init__(program)
         self.inputs = {value: self.texts[value] for value in self._read() if value in self.texts}
         self.texts |= {value: self._free(name) for value, name in self.inputs.items()}
-        self.constants: list[str] = []  # lines before the function: indices, and the user's ops
         self.own: dict[Op, str] = {}
         self.bodies: dict[Value, str] = {}  # of what works by element: its text, _0_ for array 0
         self.elements: list[str] = []  # the texts of these arrays
@@ -222,13 +217,6 @@ class Script(Printer):
         text: str = op.scalar if op.scalar is not None else f"{op.name}({slots(op.arity)})"
         return text
 
-    def _operand(self, arg: Any) -> str:
-        return self.name_or_expression(arg) if isinstance(arg, Value) else literals(arg)
-
-    def name_or_expression(self, value: Any) -> str:
-        """A name, an expression or a number; whole numbers as such."""
-        return literals(value.ref) if value.kind == "constant" else self.texts[value]
-
     def _by_element(self, line: Value, template: str) -> str:
         """A function of numbers over arrays; numbers that have a name are seen from inside."""
         if line.shape == () and all(arg.shape == () for arg in line.inputs):
@@ -276,17 +264,6 @@ class Script(Printer):
             )
         return self.own[op]
 
-    def _called(self, name: str, args: tuple[Any, ...]) -> str:
-        """A function of the runtime, called as the op is."""
-        if name not in runtime():
-            raise UnsupportedError(
-                f"javascript: {name} has no JavaScript; if it is yours, say it to lo.define_op, for numbers: "
-                f'javascript="Math.exp({{0}})"'
-            )
-        while args and (args[-1] is None or args[-1] is False):
-            args = args[:-1]  # options that say nothing
-        return f"{name}({', '.join(map(self._operand, args))})"
-
     def _fact(self, line: Value) -> str:
         """What a NumPy function without a derivative says, as it was written down."""
         conditions = all(arg.dtype.kind == "b" for arg in line.inputs)
@@ -301,60 +278,6 @@ class Script(Printer):
             return self._by_element(line, f"{name}({slots(line.op.arity)})")
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
         return f"{name}({', '.join(map(ast.unparse, given))})"
-
-    def _moved(self, line: Value) -> str:
-        """Numbers at other places: where, the op says itself."""
-        op, count = line.op, len(line.inputs)
-        if op in (GATHER, REGATHER):
-            return self._at_indices(line)
-        by_numbers = count > 1 and None in op.rules  # labels say where to
-        matrix = op is TRANSPOSE and line.shape != ()
-        found = (
-            moves_of(op, [arg.shape for arg in line.inputs], line.args[count:]) if not by_numbers else None
-        )
-        if found is None or matrix:
-            return self._called(op.name, line.args)
-        places, filler = found
-        texts = [self._operand(arg) for arg in line.inputs]
-        moved = f"[{', '.join(texts)}]" if op.arity is None else texts[0]
-        return self._at_places(moved, places, filler, line)
-
-    def _at_places(self, moved: str, places: list[int], filler: Any, line: Value) -> str:
-        """Elements from known places, or added there if there is no filler."""
-        first, shape = line.inputs[0].shape, list(line.shape)
-        if filler is None:
-            return f"add_at({moved}, {self._index(places)}, {shape})"
-        if first == () and not any(places):
-            return f"full({moved}, {shape})" if shape else moved
-        if places == list(range(math.prod(first))) and shape and moved[0] != "[":
-            return f"reshape({moved}, {shape})"
-        more = f", {literals(filler)}" if filler else ""
-        return f"taken({moved}, {self._index(places)}, {shape}{more})"
-
-    def _at_indices(self, line: Value) -> str:
-        """Elements at indices that are inputs, or put back to there."""
-        x, *indices, last = line.args
-        shape, pattern = (x.shape, last) if line.op is GATHER else last
-        base, uses = taken_apart(pattern, shape, [arg.shape for arg in indices])
-        lists = [
-            f"[{self._operand(arg)}, {self._index(used)}, {step}, {n}]"
-            for arg, (used, step, n) in zip(indices, uses, strict=True)
-        ]
-        places = f"places({', '.join([self._index(base), *lists])})"
-        args = f"({self._operand(x)}, {places}, {list(line.shape)})"
-        return f"taken{args}" if line.op is GATHER else f"add_at{args}"
-
-    def _index(self, places: list[int]) -> str:
-        """A list of places: short where it is used, long before the function."""
-        if len(places) <= FEW_PLACES:
-            return str(places)
-        text = json.dumps(places)
-        for row in self.constants:
-            if row.endswith(f" = {text};"):
-                return row.split()[1]
-        name = self.taken.numbered("at")
-        self.constants.append(f"const {name} = {text};")
-        return name
 
     def _effect(self, line: Value) -> list[str]:
         """A check of the library, or of the way that Python went. What is changed outside stays as it is."""

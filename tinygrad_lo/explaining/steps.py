@@ -335,7 +335,7 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
     slope = shares(node)[i]
     formula, numbers = quotient, term(slope)
     if rule is not None:
-        formula = as_factor(write(rule, pieces, times="·"))
+        formula = slope_text(rule, pieces)
         numbers = slope_text(rule, pieces_of_numbers(node))
     return slope, f"{formula} · {arriving}", f"{numbers} · {term(g)}"
 

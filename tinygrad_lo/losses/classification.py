@@ -187,8 +187,9 @@ def without_ignored(who: str, scores: Any, labels: Any, ignore_index: int) -> tu
     text = f"{who}: no samples left to average (ignore_index={ignore_index} removed"
     keep = check(
         not_equal(labels, ignore_index),
-        lambda keep: bool(keep.any()),
-        lambda keep: ShapeError(f"{text} {keep.size} of {keep.size})"),
+        lambda keep, n: bool(keep.any()),
+        Complaint(lambda some, n: some, lambda some, at, n: ShapeError(f"{text} {n} of {n})"), np.any),
+        labels.size,
         whole=True,
     )
     labels = where(keep, labels, 0)

@@ -31,6 +31,7 @@ from tinygrad_lo.options import OptionReader, P, choice, completed, is_finite, m
 # (who, *inputs) -> the inputs, whether in float16. Its docstring calls them {0}, {1}, as the loss names them.
 Reader = Callable[..., tuple[tuple[Any, ...], bool]]
 
+EMPTY = inspect.Parameter.empty
 REDUCTION = functools.partial(choice, allowed=("mean", "sum", "none", "batchmean"))
 
 
@@ -53,6 +54,9 @@ def loss(
         optional: dict[str, OptionReader] = {name: lambda who, name, value: value for name in names} | readers
         for name in ("weights", "reduction"):
             optional.pop(name, None)
+        followed = any(
+            is_finite(parameters[name].default) or parameters[name].default is EMPTY for name in names
+        )
 
         @functools.wraps(formula)
         def call(*inputs: Any, reduction: Any = standard, weights: Any = None, **options: Any) -> Any:
@@ -71,10 +75,12 @@ def loss(
             inputs, is_float16 = read(who, *inputs)
             losses = formula(*inputs, **options)
             if standard is not None:
+                how = reduction
                 if weights is not None:
-                    losses, reduction = weighted(who, losses, weights, reduction, column)
-                losses = reduced(who, losses, reduction, column)
-            return scoped(who, birth, astype(losses, HALF) if is_float16 else losses)
+                    losses, how = weighted(who, losses, weights, reduction, column)
+                losses = reduced(who, losses, how, column)
+            again = (birth, call, inputs, options, reduction, weights) if followed else ()
+            return scoped(who, birth, astype(losses, HALF) if is_float16 else losses, again)
 
         call.__doc__ = documented(formula.__doc__ or "", read.__doc__ or "", [*parameters], readers)
         return call
@@ -113,7 +119,7 @@ def reduced(who: str, losses: Any, reduction: str, column: bool) -> Any:
         return s
     if counts is not None and reduction == "mean":
         text = f"{who}: no samples left to average: weights or class_weights are 0 for all of the batch"
-        return s / check(total(counts), lambda w: bool(w != 0), lambda w: ShapeError(text))
+        return s / require(total(counts), lambda w: w != 0, lambda w, at: ShapeError(text))
     n = shape[0] if reduction == "batchmean" else math.prod(shape)
     return s if n == 1 else s / n
 

@@ -17,7 +17,7 @@ from tinygrad_lo.engine.ops.losses import huber as huber_of
 from tinygrad_lo.engine.ops.losses import log_cosh as log_cosh_of
 from tinygrad_lo.errors import DomainError, ShapeError
 from tinygrad_lo.losses.loss import base_of, data_of, in_base, inputs_of, loss, require
-from tinygrad_lo.options import flag, number
+from tinygrad_lo.options import applied, flag, number
 
 HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 PAIR = inputs_of("prediction", "target")
@@ -182,8 +182,9 @@ def gaussian_nll(
         sigma = named(sqrt(variances("gaussian_nll", variance, r)), "σ")
         log_sigma = named(log(sigma), "log σ")
     else:
-        sigma = math.sqrt(number("gaussian_nll", "variance", variance, above=0.0))
-        log_sigma = math.log(sigma)
+        variance = number("gaussian_nll", "variance", variance, above=0.0)
+        sigma = applied(math.sqrt, np.sqrt, variance)
+        log_sigma = applied(math.log, np.log, sigma)
     z = named(r / sigma, "z")
     return named(square(z) * 0.5 + (log_sigma + constant), "L_i")
 

@@ -27,7 +27,7 @@ class Adam(Optimizer):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 1.0])
         >>> w.grad = [1000.0, -0.1]
-        >>> Adam(w, lr=0.1).step()  # m̂ / √v̂ is the sign of g
+        >>> lo.optim.Adam(w, lr=0.1).step()  # m̂ / √v̂ is the sign of g
         >>> print(w.data.round(6))
         [0.9 1.1]
     """
@@ -97,7 +97,7 @@ class AdamW(Adam):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [1.0]
-        >>> AdamW(w, lr=0.1, weight_decay=0.5).step()  # (1 − 0.1 · 0.5) · 1 − 0.1
+        >>> lo.optim.AdamW(w, lr=0.1, weight_decay=0.5).step()  # (1 − 0.1 · 0.5) · 1 − 0.1
         >>> print(w.data.round(6))
         [0.85]
     """
@@ -125,7 +125,7 @@ class NAdam(Optimizer):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [5.0]
-        >>> NAdam(w, lr=0.1, betas=(0.0, 0.0)).step()  # no memory at all: the sign of g
+        >>> lo.optim.NAdam(w, lr=0.1, betas=(0.0, 0.0)).step()  # no memory at all: the sign of g
         >>> print(w.data.round(6))
         [0.9]
     """

@@ -43,7 +43,7 @@ class Adagrad(Optimizer):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0, 1.0])
         >>> w.grad = [3.0, 0.01]
-        >>> Adagrad(w, lr=0.5).step()  # the first step is lr, whatever the gradient
+        >>> lo.optim.Adagrad(w, lr=0.5).step()  # the first step is lr, whatever the gradient
         >>> print(w.data.round(3))
         [0.5 0.5]
     """
@@ -89,7 +89,7 @@ class RMSprop(Optimizer):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [3.0]
-        >>> RMSprop(w, lr=0.1, decay=0.75).step()  # g / √(0.25 g²) = 2
+        >>> lo.optim.RMSprop(w, lr=0.1, decay=0.75).step()  # g / √(0.25 g²) = 2
         >>> print(w.data.round(6))
         [0.8]
     """
@@ -152,7 +152,7 @@ class Adadelta(Optimizer):
         >>> import tinygrad_lo as lo
         >>> w = lo.Parameter([1.0])
         >>> w.grad = [3.0**0.5]
-        >>> Adadelta(w, rho=0.75, eps=0.25).step()  # v = 0.75, u = 0: Δ = 0.5 / 1 · √3
+        >>> lo.optim.Adadelta(w, rho=0.75, eps=0.25).step()  # v = 0.75, u = 0: Δ = 0.5 / 1 · √3
         >>> print(w.data.round(3))
         [0.134]
     """

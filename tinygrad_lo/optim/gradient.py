@@ -48,7 +48,7 @@ class SGD(Optimizer):
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([2.0], name="W"), lo.Parameter([1.0], name="b")
-        >>> opt = SGD([{"params": [W], "weight_decay": 0.5}, {"params": [b]}], lr=0.1)
+        >>> opt = lo.optim.SGD([{"params": [W], "weight_decay": 0.5}, {"params": [b]}], lr=0.1)
         >>> print(opt.formula())
         SGD
           group 0  [W]

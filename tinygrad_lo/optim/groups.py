@@ -183,7 +183,7 @@ def split_decay(model: Any, weight_decay: float) -> list[dict[str, Any]]:
     Example:
         >>> import tinygrad_lo as lo
         >>> W, b = lo.Parameter([[1.0, 2.0]], name="W"), lo.Parameter([0.0], name="b")
-        >>> [(group["params"][0].name, group["weight_decay"]) for group in split_decay([W, b], 0.01)]
+        >>> [(group["params"][0].name, group["weight_decay"]) for group in lo.optim.split_decay([W, b], 0.01)]
         [('W', 0.01), ('b', 0.0)]
     """
     decay = number("split_decay", "weight_decay", weight_decay, at_least=0.0)

@@ -7,11 +7,12 @@ Equal statements are shared and unused ones dropped, without changing a number b
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy import ndarray
+from numpy import float64, ndarray
 
 from tinygrad_lo.engine.backward import Part, contributions, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable, tick
@@ -21,6 +22,7 @@ from tinygrad_lo.engine.machine.recording import Effect, NodeRow, Recording, run
 from tinygrad_lo.engine.naming import ScopePath, label, name_of, scopes
 from tinygrad_lo.engine.ops.reductions import spread
 from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.options import Followed, Option
 from tinygrad_lo.program.simplify import number_value, simplified
 from tinygrad_lo.program.text import identifier, section
 from tinygrad_lo.program.value import Value
@@ -46,11 +48,14 @@ class Program:
             its inputs: by (birth of the node, number of the input).
         locals: of a whole program, the same between numbers where 1 arrives: local derivatives.
         slopes: of a whole program, the gradient by each value: by its birth.
+        options: the leaf that an option has become, whose way into the graph was followed.
+        numbers: what a number inside a gate has become, by the gate's birth and the number of the input.
     """
 
     def __init__(
-        self, loss: Node, recording: Recording | None = None, *, whole: bool = False, exact: bool = True
-    ) -> None:
+        self, loss: Node, recording: Recording | None = None, *, whole: bool = False, exact: bool = True,
+        numbers: Mapping[tuple[int, int], Followed] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         runs_again = recording is not None  # on other data, where it must decide as the engine does
         self.recording = recording or Recording()
         self.recording.copies = False
@@ -63,11 +68,14 @@ class Program:
         self.parts: dict[tuple[int, int], Value] = {}
         self.locals: dict[tuple[int, int], Value] = {}
         self.slopes: dict[int, Value] = {}
+        self.options: dict[Option, Node] = {}
         self._scope: ScopePath = ()
         self._backward = False
         loss = self.recording.origin(loss)
         effects = self.recording.effects
         rows = self.recording.history([loss, *(effect.node for effect in effects), *self.recording.always])
+        for row in rows if numbers else ():
+            follow(row, numbers)
         self._paths = scopes(row.node for row in rows)
         deciding = deciding_nodes(rows, effects) if runs_again and exact else []
         with self.recording, mode("scope", None), mode("grad_off", False):
@@ -76,18 +84,23 @@ class Program:
             self._backward = True
             if loss.needs:
                 self._gradients(loss, rows)
+            self.numbers = {key: self.argument(x) for key, x in numbers.items()}
         self.failed = self.recording.failed
         self.outputs = [self.loss, *(g for _, g in self.gradients)]
         if whole:
-            values = [self.value_of(row.node) for row in rows]
-            kept = (self.slopes, self.parts, self.locals)
-            self.outputs += [*values, *(value for some in kept for value in some.values())]
+            self.outputs += map(self.value_of, [row.node for row in rows])
+            for kept in (self.slopes, self.parts, self.locals, self.numbers):
+                self.outputs += kept.values()
         self.lines = self._needed(runs_again)
         self._divide(deciding)
-        used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
-        self.leaves = [value for value in used if value.kind in ("parameter", "data")]
-        self.leaves.sort(key=lambda value: -value.ref.birth)
+        self.leaves = self._used_leaves()
         self.arguments = {x: f"{identifier(x.name or 'x', 'x')}_{i}" for i, x in enumerate(self.leaves)}
+
+    def _used_leaves(self) -> list[Value]:
+        """The parameters and data that are read or returned, oldest first."""
+        used = dict.fromkeys([*(arg for line in self.lines for arg in line.inputs), *self.outputs])
+        leaves = [value for value in used if value.kind in ("parameter", "data")]
+        return sorted(leaves, key=lambda value: -value.ref.birth)
 
     def forget(self) -> None:
         """Let go of the numbers it was recorded with: what runs again needs none of them."""
@@ -184,13 +197,27 @@ class Program:
             value = self.value_of(result)
         else:
             count = len(row.parents)
-            args = [self.value_of(x) if isinstance(x, Node) else number_value(x) for x in row.inputs[:count]]
-            value = self.emit(op, (*args, *row.inputs[count:]), row.node.value)
+            args = list(map(self.argument, row.inputs[:count]))
+            options = (self.argument(x) if type(x) is Followed else x for x in row.inputs[count:])
+            value = self.emit(op, (*args, *options), row.node.value)
         self._values[row.birth] = value
         named_first(value, row.name)
 
+    def argument(self, x: Any) -> Value:
+        """The value that an input of an op has become; a followed number is computed from its option."""
+        if type(x) is Followed:
+            option = x.option
+            if option not in self.options:
+                self.options[option] = Tensor(float64(option.value), name=option.title)
+            x = x.made(self.options[option])
+        return self.value_of(x) if isinstance(x, Node) else number_value(x)
+
     def value_of(self, node: Node) -> Value:
-        """The value that a node has become; a leaf becomes one when it is first met."""
+        """The value that a node has become; a leaf, or what an option has become, when it is first met."""
+        if node.op is not None and node.birth not in self._values:
+            for row in self.recording.history([node], known=self._values):
+                if row.op is not None:
+                    self._add(row)
         value = self._values.get(node.birth)
         if value is None:
             origin = self.recording.origin(node)
@@ -248,6 +275,11 @@ class Program:
                         top = float(sizes[np.isfinite(sizes)].max(initial=0.0))
                         noise = max(noise, 64 * float(np.finfo(line.dtype).eps) * top)
         return list(map(value, self.outputs)), noise
+
+
+def follow(row: NodeRow, numbers: Mapping[tuple[int, int], Followed]) -> None:
+    """Put the numbers that are followed in the places of those that a node was made with."""
+    row.inputs[:] = [numbers.get((row.birth, i), x) for i, x in enumerate(row.inputs)]
 
 
 def named_first(value: Value, name: str | None) -> None:

@@ -33,6 +33,14 @@ class History:
         stopped: why it ended before its last epoch: "" or a sentence.
         compiled: True, or a sentence that says why not.
         warnings: what it warned of.
+
+    Example:
+        >>> import tinygrad_lo as lo
+        >>> net, X = lo.nn.Linear(1, 1, rng=0), [[0.0], [1.0], [2.0]]
+        >>> options = {"optimizer": lo.optim.SGD(net, lr=0.1), "epochs": 5, "progress": False}
+        >>> history = lo.fit(net, lo.losses.mse, (X, [[1.0], [3.0], [5.0]]), **options)
+        >>> history.epochs, history["loss"][-1] < history["loss"][0]
+        (5, True)
     """
 
     def __init__(self, names: list[str]) -> None:

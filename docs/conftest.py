@@ -1,0 +1,15 @@
+"""Blocks of the pages write their files into a folder of their own, and leave no op in the table."""
+
+import pytest
+
+import tinygrad_lo as lo
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path, monkeypatch):
+    table = lo.engine.ops.TABLE
+    before = dict(table)
+    monkeypatch.chdir(tmp_path)
+    yield
+    table.clear()
+    table.update(before)

@@ -1,0 +1,259 @@
+"""A class graded: every submission in processes of its own, with limits, and a row of a table for each.
+
+A student's functions run in one process, which has nothing to forge (`served`); what judges them runs here,
+in another, on the numbers that come back. Only to say in words what is wrong, the checks run once more beside
+the student's code, as they do for him; of that run nothing counts but the words.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import functools
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from tinygrad_lo.checking.exercise import Judgement, answers, answers_to, exercise_at, module_at, to_fill_in
+from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, ended, read_line, started
+from tinygrad_lo.errors import GraphError
+
+LONGEST_REASON = 300  # characters of a reason
+OTHER_SEED = 7919  # added to the seeds of an exercise, so that numbers of its example are no answer
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One row of the table."""
+
+    file: str
+    score: float
+    reason: str
+
+
+def submissions_in(folder: Path, exercise: Path) -> list[Path]:
+    """The files of a class: one for each student, in the folder or in a folder of his own."""
+    if not folder.is_dir():
+        raise GraphError(f"{str(folder)!r} is no folder")
+    files = []
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
+            files += [path for path in inside if path.name == exercise.name] or inside[:1]
+        elif entry.suffix == ".py":
+            files.append(entry)
+    if not files:
+        raise GraphError(f"{str(folder)!r} has no Python files, and no folders with one")
+    return files
+
+
+def grade_folder(
+    folder: Path,
+    exercise: str,
+    *,
+    limits: Limits | None = None,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> list[Grade]:
+    r"""A grade for each submission, in the order of their names; the same ones the second time.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "ada.py").write_text("def diamond(x):\n    return x.sum(), 2 * x\n")
+        >>> for grade in grade_folder(folder, "ex02", progress=False):
+        ...     print(grade.file, grade.score, grade.reason[:40].rstrip())
+        ada.py 0.0 the gradient by x fits none of the known
+    """
+    file = exercise_at(exercise)
+    paths = submissions_in(folder, file)
+    with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        work = pool.map(functools.partial(graded, file, limits=limits or Limits()), paths)
+        rows = [*with_progress(work, len(paths))] if progress else [*work]
+    return [Grade(path.relative_to(folder).as_posix(), *row) for path, row in zip(paths, rows, strict=True)]
+
+
+def with_progress(work: Iterator[Any], total: int) -> Iterator[Any]:
+    """The same, with a bar where tqdm is installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return work
+    bar: Iterator[Any] = tqdm(work, total=total, unit=" submissions")
+    return bar
+
+
+def write_csv(rows: Sequence[Grade], path: Path) -> None:
+    """The columns file, score, reason; a cell that a spreadsheet would compute stays text."""
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(["file", "score", "reason"])
+        for row in rows:
+            table.writerow([as_text(row.file), f"{row.score:.3g}", as_text(row.reason)])
+
+
+def as_text(cell: str) -> str:
+    """A cell that is no formula."""
+    return f"'{cell}" if cell[:1] in "=+-@\t\r" else cell
+
+
+# ----------------------------------------------------------------------------------------- one submission
+
+
+def graded(exercise: Path, submission: Path, limits: Limits) -> tuple[float, str]:
+    """The score of one submission, and why."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        mine = Path(folder, "submission.py")
+        try:
+            if submission.is_symlink():
+                raise Hostile("the file is a link to another one")
+            shutil.copyfile(submission, mine)
+            if is_untouched(mine, exercise):
+                return 0.0, "untouched: the functions are those of the exercise"
+            score, reason = judged(exercise, mine, limits)
+            if score < 1.0 and reason == WRONG:
+                reason = words_about(exercise, mine, limits)
+        except Hostile as problem:
+            score, reason = 0.0, str(problem)
+        except OSError as problem:
+            score, reason = 0.0, f"cannot be read: {problem.strerror}"
+    for place in (folder, str(exercise.parent)):  # other ones the next time
+        reason = reason.replace(f"{place}{os.sep}", "")
+    return score, cleaned(reason)
+
+
+WRONG = "wrong"  # to be said in words
+
+
+def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
+    """The score by the numbers that a submission's functions return, and what to say."""
+    with Served(mine, limits) as served:
+        found = judgements_of(exercise, served, 0)
+        if served.dishonest:
+            return 0.0, f"dishonest: {served.dishonest[0]}"
+        if served.in_tensors:
+            return in_tensors(exercise, mine, limits)
+        scores = [judgement.report.score if judgement.report is not None else 0.0 for judgement in found]
+        score = sum(scores) / len(scores)
+        if not all(found):
+            unfilled = next((j.text for j in found if "Still to do: " in j.text), "")
+            todo = unfilled.partition("Still to do: ")[2]
+            return (0.0, f"not filled in: {todo}") if todo and not any(found) else (min(score, 0.99), WRONG)
+        if any(is_flat(judgement.report) for judgement in found):
+            return 0.0, "constant: neither the loss nor the gradient depends on what it is given"
+        if not all(judgements_of(exercise, served, OTHER_SEED)):
+            return 0.0, "constant: right for the numbers of the example only"
+        return 1.0, "all checks passed"
+
+
+def is_flat(report: Any) -> bool:
+    """Whether a check passed only because nothing depends on anything."""
+    rows = getattr(report, "report", None) or report
+    return bool(getattr(rows, "rows", None)) and all(getattr(r, "verdict", "") == "ZERO" for r in rows.rows)
+
+
+def judgements_of(exercise: Path, served: Served, seed: int) -> list[Judgement]:
+    """What the checks of the teacher's file find about the served functions, its example drawn anew."""
+    module = module_at(exercise, f"exercise_{exercise.stem}")
+    for name in module.YOURS:
+        setattr(module, name, served.function(name, getattr(module, name)))
+    real = np.random.default_rng
+
+    def moved(of: Any = None) -> np.random.Generator:
+        return real(of + seed if isinstance(of, int) else of)
+
+    with mock.patch("numpy.random.default_rng", moved):
+        checks = module.checks()
+        return list(answers(module.__doc__, checks, module.HINTS))
+
+
+def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
+    """Of functions that take tensors, which no process can hand to another: what their own process says."""
+    found = run_beside(exercise, mine, limits)
+    passed = bool(found) and all(one["passed"] for one in found)
+    return (1.0, "all checks passed") if passed else (0.0, reason_of(found))
+
+
+def words_about(exercise: Path, mine: Path, limits: Limits) -> str:
+    """What is wrong, as the student reads it."""
+    return reason_of(run_beside(exercise, mine, limits))
+
+
+def reason_of(found: list[dict[str, Any]]) -> str:
+    """The first thing that is wrong, without the table below it."""
+    return next((str(one["said"]) for one in found if not one["passed"]), "wrong")
+
+
+def cleaned(reason: str) -> str:
+    """A reason in one line without control characters."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in reason).split())
+    return text if len(text) <= LONGEST_REASON else f"{text[: LONGEST_REASON - 1]}…"
+
+
+def is_untouched(mine: Path, exercise: Path) -> bool:
+    """Whether the functions that count are those of the exercise, as they were given out."""
+    try:
+        theirs = ast.parse(mine.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError):
+        return False
+    given = ast.parse(exercise.read_text(encoding="utf-8"))
+    names = module_at(exercise, f"exercise_{exercise.stem}").YOURS
+    return all(function_text(theirs, name) == function_text(given, name) for name in names)
+
+
+def function_text(tree: ast.Module, name: str) -> str | None:
+    """A function as text without comments and spaces; None if it is not there."""
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return ast.dump(found[-1]) if found else None
+
+
+# --------------------------------------------------------------------------------- beside the student's code
+
+
+def run_beside(exercise: Path, mine: Path, limits: Limits) -> list[dict[str, Any]]:
+    """What the checks say in the process of the student's code, as they do on his own machine."""
+    code = "import sys; from tinygrad_lo.checking.grading import judge_beside; judge_beside(*sys.argv[1:])"
+    process, token = started(["-c", code, exercise, mine], mine.parent, limits)
+    try:
+        line = read_line(process, time.monotonic() + limits.seconds, limits)
+        found = json.loads(line)
+        return [{"said": str(one["said"])[:5000], "passed": one["passed"] is True} for one in found]
+    except (ValueError, TypeError, KeyError) as problem:
+        raise Hostile("writes something else in the place of answers") from problem
+    finally:
+        ended(process, token)
+
+
+def judge_beside(exercise: str, mine: str) -> None:
+    """Run the checks on the functions of a file, and write what they find on stdout."""
+    stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115  (for as long as it runs)
+    try:
+        written = vars(module_at(Path(mine), "submission"))
+        found = [{"said": said_of(j), "passed": bool(j)} for j in answers_to(Path(exercise), written)]
+    except BaseException as problem:
+        unfilled = to_fill_in(problem)
+        text = f"not filled in: {unfilled}" if unfilled else f"{type(problem).__name__}: {problem}"
+        found = [{"said": text, "passed": False}]
+    stdout.write(json.dumps(found) + "\n")
+    stdout.flush()
+
+
+def said_of(judgement: Judgement) -> str:
+    """What a check says in sentences, and its hint."""
+    text, _, hint = judgement.text.partition("\n\nHint: ")
+    if judgement.report is not None:
+        text = "; ".join(judgement.report.as_dict()["said"])
+    return f"{text}{' Hint: ' * bool(hint)}{hint}"
