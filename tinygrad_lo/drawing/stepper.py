@@ -103,7 +103,8 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
         data["texts"] = shared_texts([data, *opened])
     kept = ("steps", "summaries", "note")
     data["views"] = [
-        {key: told[key] for key in kept if told is not data} | {"boxes": view.boxes, "crumbs": view.crumbs}
+        {key: told[key] for key in kept if told is not data}
+        | {"boxes": view.boxes, "title": view.title, "outer": view.outer}
         for view, told in zip(views, [data, *opened], strict=True)
     ]
     aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '

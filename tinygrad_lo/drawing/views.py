@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_lo.drawing.contents import Contents
+from tinygrad_lo.drawing.contents import Contents, DrawnBox
 from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.engine.naming import ScopePath
 
 MOST_VIEWS = 16  # views of a page; boxes beyond them stay closed there
 TOLD = ("line", "sentence", "remark", "question")  # what steps of several views say alike
 Paint = Callable[[Look], str]  # the picture as DOT text
-Opener = Callable[
-    [Sequence[ScopePath]], tuple[Contents, Paint] | None
-]  # with these scopes open, if there is room
+Opener = Callable[[ScopePath], tuple[Contents, Paint] | None]  # with this scope open, if there is room
 
 
 @dataclass
@@ -23,42 +22,74 @@ class View:
     """One picture of the graph.
 
     Attributes:
-        opened: the scopes that are open in it, in the order in which they were opened.
-        boxes: of each box that opens further, by its id, the number of the view that shows it open.
+        scope: what is open in it, with all that is around it; () in the picture of the whole graph.
+        outer: the number of the view that one comes back to.
+        boxes: of each box, by its id, the number of the view that shows it open, or why there is none.
     """
 
     contents: Contents
     paint: Paint
-    opened: tuple[ScopePath, ...] = ()
-    boxes: dict[str, int] = field(default_factory=dict)
+    scope: ScopePath = ()
+    outer: int = 0
+    boxes: dict[str, int | str] = field(default_factory=dict)
 
     @property
-    def crumbs(self) -> list[str]:
-        """The titles of the open scopes."""
-        return [shown_name(scope[-1][0]) for scope in self.opened]
+    def title(self) -> str:
+        """What is open."""
+        return shown_name(self.scope[-1][0]) if self.scope else "Whole graph"
 
 
 def views_of(contents: Contents, paint: Paint, open_: Opener | None) -> list[View]:
-    """The picture, and one for each box of it that can be opened, and for each box in these."""
-    views = [View(contents, paint)]
+    """The picture, and one for each box of it that can be opened, and for each box in these.
+
+    In each, one scope is open: of boxes side by side the others are closed, so that there are as many
+    views as boxes, not as ways to open them.
+    """
+    views, known = [View(contents, paint)], dict[ScopePath, int | str]()
     for view in views:  # which grows
-        for box in view.contents.groups if open_ is not None else ():
-            if not box.scope or len(views) > MOST_VIEWS:
-                continue
-            opened = (*view.opened, box.scope)
-            made = open_(opened)
-            if made is not None:
-                view.boxes[box.id] = len(views)
-                inside, drawn = made
-                views.append(View(inside, drawn, opened))
+        for box in view.contents.groups:
+            if not box.scope or open_ is None:
+                view.boxes[box.id] = closed(box)
+            else:
+                known[box.scope] = known.get(box.scope) or view_of(box, views, open_)
+                view.boxes[box.id] = known[box.scope]
     return views
 
 
+def closed(box: DrawnBox) -> str:
+    """Why a box opens on no page of its kind."""
+    if box.lanes:
+        return f"These are {box.lanes} equal values; lo.draw(loss, focus=…) opens the part with one of them."
+    if not box.scope:
+        return "Leaves that enter the same boxes share one."
+    return "Boxes open on pages that are drawn without check= and compared_with=."
+
+
+def view_of(box: DrawnBox, views: list[View], open_: Opener) -> int | str:
+    """The number of a new view in which this box is open, or why there is none."""
+    name = repr(shown_name(box.named[0])) if box.named else "…"
+    if len(views) > MOST_VIEWS:
+        return f"This page opens {MOST_VIEWS} boxes; lo.draw(loss, focus={name}) opens this one."
+    made = open_(box.scope)
+    if made is None:
+        return f"Open, it has more values than max_nodes; lo.draw(loss, focus={name}) draws what is nearest."
+    around = [k for k, view in enumerate(views) if box.scope[: len(view.scope)] == view.scope]
+    outer = max(around, key=lambda k: len(views[k].scope))
+    views.append(View(*made, box.scope, outer))
+    return len(views) - 1
+
+
 def shared_texts(pages: list[dict[str, Any]]) -> list[str]:
-    """Put numbers in the place of what the steps of these pages say, and list what they stand for."""
+    """Put numbers in the place of what the steps of these pages say, and list what they stand for.
+
+    In the place of a whole step that the first page has, too, stands its number there.
+    """
     texts: dict[str, int] = {}
     for step in (step for page in pages for step in page["steps"]):
         for key in TOLD:
             if step.get(key):
                 step[key] = texts.setdefault(step[key], len(texts))
+    first = {json.dumps(step): k for k, step in enumerate(pages[0]["steps"])}
+    for page in pages[1:]:
+        page["steps"] = [first.get(json.dumps(step), step) for step in page["steps"]]
     return [*texts]

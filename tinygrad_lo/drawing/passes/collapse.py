@@ -89,17 +89,17 @@ def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
 
 def choose(
     nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool,
-    opened: Iterable[ScopePath] = (),
+    opened: ScopePath = (),
 ) -> Choice:  # fmt: skip
     """At most `limit` values and boxes of the graph, the root and the focus among them.
 
-    opened: scopes that are no boxes, whatever is around them.
+    opened: a scope that is no box, and neither is what is around it.
     """
     root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    spared = {*scopes_around(paths, focus), *(path[:n] for path in opened for n in range(1, len(path) + 1))}
+    spared = {*scopes_around(paths, focus), *(opened[: n + 1] for n in range(len(opened)))}
     sealed = sealed_scopes(wanted, paths) - spared
     scopes, levels = inside_out(wanted, paths, spared, spare=overview or len(wanted) > limit)
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
