@@ -12,13 +12,14 @@ from tinygrad_lo.drawing import views
 
 
 def blocks():
-    """Two blocks of two layers each: scopes in scopes."""
+    """Three blocks of three layers each: scopes in scopes."""
     W, h = lo.Parameter(np.eye(2), name="W"), lo.Tensor(np.ones((3, 2)), name="X")
-    for block in range(2):
+    for block in range(3):
         with lo.scope(f"block {block}"):
-            for layer in range(2):
+            for layer in range(3):
                 with lo.scope(f"layer {block}{layer}"):
-                    h = lo.nn.relu(h @ W + 1.0) * 0.5
+                    for _ in range(3):
+                        h = lo.nn.relu(h @ W + 1.0) * 0.5
     return h.sum().named("loss")
 
 
@@ -50,7 +51,7 @@ def told_at(page):
 @pytest.mark.parametrize("how", ["click", "key"])
 def test_a_box_opens_and_closes(boxed, how):
     boxes, size, crumbs = shown(boxed)
-    assert boxes == 2
+    assert boxes == 3
     assert not crumbs
     if how == "click":
         boxed.driver.find_element("css selector", ".opens").click()
@@ -81,14 +82,16 @@ def test_the_address_opens_the_same_box(boxed):
     opened(boxed, "block 0", "layer 01")
     boxed.run("show(3)")
     found = shown(boxed)
-    boxed.waits_for("return /^#step=3&view=[0-9]+$/.test(location.hash)")
+    boxed.until("/^#step=3&view=[0-9]+$/.test(location.hash)")
     boxed.driver.refresh()
     assert shown(boxed) == found
     assert boxed.run("return now") == 3
 
 
 def test_steps_light_up_the_cards_of_an_opened_box(boxed):
-    inside = "return steps.filter(step => step.kind === 'forward' && step.sentence?.startsWith('Inside')).length"
+    inside = (
+        "return steps.filter(step => step.kind === 'forward' && step.sentence?.startsWith('Inside')).length"
+    )
     before = boxed.run(inside)
     opened(boxed, "block 0")
     between = boxed.run(inside)
@@ -139,10 +142,10 @@ def test_there_are_as_many_views_as_boxes():
 
 def test_what_cannot_open_says_why(chromium, tmp_path):
     chromium.open(lo.draw(network()).save(tmp_path / "large.html"))
-    chromium.run("picture.querySelector('[aria-label^=\"Open, it has more\"]').focus()")
-    why = "Open, it has more values than max_nodes; lo.draw(loss, focus=…) draws what is nearest."
+    chromium.run("picture.querySelector('[aria-label^=\"Too large to open\"]').focus()")
+    why = "Too large to open here; a larger max_nodes opens it, lo.draw(loss, focus=…) a part of it."
     assert chromium.text("sentence") == why
-    chromium.driver.find_element("css selector", "[aria-label^='Open, it has more']").click()
+    chromium.driver.find_element("css selector", "[aria-label^='Too large to open']").click()
     assert chromium.text("sentence").endswith(why)
     assert "drawn as one box" in chromium.text("sentence")
 
@@ -167,7 +170,8 @@ def test_every_value_that_is_told_is_seen_or_its_box_says_what_is_inside(chromiu
             const node = nodes.get(id), box = node?.getBoundingClientRect();
             const seen = node && box.width > 0 && !node.classList.contains("todo");
             const says = !/^b/.test(id) || boxes[id] !== undefined;
-            const words = !/^b/.test(id) || id !== (steps[k].gate ?? steps[k].node) || /^Inside “/.test(by("sentence").textContent);
+            const words = !/^b/.test(id) || id !== (steps[k].gate ?? steps[k].node) ||
+              /^Inside “/.test(by("sentence").textContent);
             if (!seen || !says || !words) wrong.push([k, id, seen, says, words]);
           }
         }

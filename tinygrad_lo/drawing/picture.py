@@ -10,7 +10,7 @@ import re
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,9 +125,10 @@ def draw(
     def paint(look: Look) -> str:
         return dot_text(contents, look, name if title is None else title, style, verdict)
 
-    def opened(scope: ScopePath) -> tuple[Contents, Paint] | None:
+    def opened(scope: ScopePath, closed: Iterable[ScopePath]) -> tuple[Contents, Paint] | None:
         paths, overview = scopes(names.nodes), style == "overview"
-        choice = choose(names.nodes, paths, max_nodes, around, overview=overview, opened=scope)
+        room = max_nodes * (1 + len(scope))  # each level may be as large as what is around it
+        choice = choose(names.nodes, paths, room, around, overview=overview, opened=scope, closed=closed)
         inside = collect(names, choice, gradient=gradient, focus=around)
         painted = partial(dot_text, inside, title=name if title is None else title, style_name=style)
         return None if choice.cut else (inside, painted)

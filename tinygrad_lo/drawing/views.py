@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ from tinygrad_lo.engine.naming import ScopePath
 MOST_VIEWS = 16  # views of a page; boxes beyond them stay closed there
 TOLD = ("line", "sentence", "remark", "question")  # what steps of several views say alike
 Paint = Callable[[Look], str]  # the picture as DOT text
-Opener = Callable[[ScopePath], tuple[Contents, Paint] | None]  # with this scope open, if there is room
+# With a scope open and these beside it closed, if there is room.
+Opener = Callable[[ScopePath, Iterable[ScopePath]], tuple[Contents, Paint] | None]
 
 
 @dataclass
@@ -51,7 +52,7 @@ def views_of(contents: Contents, paint: Paint, open_: Opener | None) -> list[Vie
             if not box.scope or open_ is None:
                 view.boxes[box.id] = closed(box)
             else:
-                known[box.scope] = known.get(box.scope) or view_of(box, views, open_)
+                known[box.scope] = known.get(box.scope) or view_of(box, view, views, open_)
                 view.boxes[box.id] = known[box.scope]
     return views
 
@@ -65,14 +66,16 @@ def closed(box: DrawnBox) -> str:
     return "Boxes open on pages that are drawn without check= and compared_with=."
 
 
-def view_of(box: DrawnBox, views: list[View], open_: Opener) -> int | str:
-    """The number of a new view in which this box is open, or why there is none."""
+def view_of(box: DrawnBox, view: View, views: list[View], open_: Opener) -> int | str:
+    """The number of a new view in which this box of a view is open, or why there is none."""
     name = repr(shown_name(box.named[0])) if box.named else "…"
     if len(views) > MOST_VIEWS:
         return f"This page opens {MOST_VIEWS} boxes; lo.draw(loss, focus={name}) opens this one."
-    made = open_(box.scope)
+    made = open_(box.scope, [one.scope for one in view.contents.groups])
     if made is None:
-        return f"Open, it has more values than max_nodes; lo.draw(loss, focus={name}) draws what is nearest."
+        return (
+            f"Too large to open here; a larger max_nodes opens it, lo.draw(loss, focus={name}) a part of it."
+        )
     around = [k for k, view in enumerate(views) if box.scope[: len(view.scope)] == view.scope]
     outer = max(around, key=lambda k: len(views[k].scope))
     views.append(View(*made, box.scope, outer))

@@ -89,11 +89,12 @@ def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
 
 def choose(
     nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool,
-    opened: ScopePath = (),
+    opened: ScopePath = (), closed: Iterable[ScopePath] = (),
 ) -> Choice:  # fmt: skip
     """At most `limit` values and boxes of the graph, the root and the focus among them.
 
-    opened: a scope that is no box, and neither is what is around it.
+    opened: a scope that is no box, and neither is what is around it; `closed` ones beside it are boxes, and
+        only scopes in it become boxes to make room.
     """
     root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
@@ -102,13 +103,15 @@ def choose(
     spared = {*scopes_around(paths, focus), *(opened[: n + 1] for n in range(len(opened)))}
     sealed = sealed_scopes(wanted, paths) - spared
     scopes, levels = inside_out(wanted, paths, spared, spare=overview or len(wanted) > limit)
+    scopes = [path for path in scopes if path[: len(opened)] == opened]
+    beside = {*closed} - spared - sealed
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
-    if overview and scopes:  # whole levels, at least one
+    if overview and scopes and not opened:  # whole levels, at least one
         counts = levels
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
-        return in_units(wanted, ids, paths, set(scopes[:n]), sealed, alone)
+        return in_units(wanted, ids, paths, {*scopes[:n], *beside}, sealed, alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
