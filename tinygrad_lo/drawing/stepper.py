@@ -104,7 +104,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     kept = ("steps", "summaries", "note")
     data["views"] = [
         {key: told[key] for key in kept if told is not data}
-        | {"boxes": view.boxes, "title": view.title, "outer": view.outer}
+        | {"boxes": view.boxes, "title": view.title, "parent": view.parent}
         for view, told in zip(views, [data, *opened], strict=True)
     ]
     aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '

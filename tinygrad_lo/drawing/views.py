@@ -24,14 +24,14 @@ class View:
 
     Attributes:
         scope: what is open in it, with all that is around it; () in the picture of the whole graph.
-        outer: the number of the view that one comes back to.
+        parent: the number of the view that one comes back to.
         boxes: of each box, by its id, the number of the view that shows it open, or why there is none.
     """
 
     contents: Contents
     paint: Paint
     scope: ScopePath = ()
-    outer: int = 0
+    parent: int = 0
     boxes: dict[str, int | str] = field(default_factory=dict)
 
     @property
@@ -50,14 +50,14 @@ def views_of(contents: Contents, paint: Paint, open_: Opener | None) -> list[Vie
     for view in views:  # which grows
         for box in view.contents.groups:
             if not box.scope or open_ is None:
-                view.boxes[box.id] = closed(box)
+                view.boxes[box.id] = why_closed(box)
             else:
                 known[box.scope] = known.get(box.scope) or view_of(box, view, views, open_)
                 view.boxes[box.id] = known[box.scope]
     return views
 
 
-def closed(box: DrawnBox) -> str:
+def why_closed(box: DrawnBox) -> str:
     """Why a box opens on no page of its kind."""
     if box.lanes:
         return f"These are {box.lanes} equal values; lo.draw(loss, focus=…) opens the part with one of them."
@@ -77,8 +77,8 @@ def view_of(box: DrawnBox, view: View, views: list[View], open_: Opener) -> int 
             f"Too large to open here; a larger max_nodes opens it, lo.draw(loss, focus={name}) a part of it."
         )
     around = [k for k, view in enumerate(views) if box.scope[: len(view.scope)] == view.scope]
-    outer = max(around, key=lambda k: len(views[k].scope))
-    views.append(View(*made, box.scope, outer))
+    parent = max(around, key=lambda k: len(views[k].scope))
+    views.append(View(*made, box.scope, parent))
     return len(views) - 1
 
 
