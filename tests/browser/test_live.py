@@ -102,8 +102,8 @@ def story_of(browser):
         const of = (path, name, otherwise) => path.getAttribute(name) ?? otherwise;
         const wires = all("g.edge path").map(path =>
           [of(path, "stroke-dasharray", ""), Number(of(path, "stroke-width", 1)).toFixed(1)]);
-        const told = steps.map(step => [step.line, step.sentence, step.remark ?? "", step.question ?? "",
-          step.answer ?? "", JSON.stringify(step.totals ?? {})]);
+        const told = steps.map(step => [step.line, step.sentence ?? "", step.remark ?? "",
+          step.question ?? "", step.answer ?? "", JSON.stringify(step.totals ?? {})]);
         return [told, texts, wires];""")
 
 

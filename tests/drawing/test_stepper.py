@@ -113,10 +113,20 @@ def test_both_themes_are_in_the_file(svm, backend):
 def test_colors_are_paired_by_place():
     light = '<?xml?><svg fill="#111111"><text>fill="#111111"</text><a stroke="none" fill="red"/></svg>'
     dark = '<?xml?><svg fill="#eeeeee"><text>fill="#111111"</text><a stroke="none" fill="blue"/></svg>'
-    svg, pairs = recolored(light.replace('>fill="', ">fill=&quot;"), dark.replace('>fill="', ">fill=&quot;"))
-    assert pairs == [("#111111", "#eeeeee"), ("red", "blue")]
+    pairs = {}
+    quoted = [text.replace('>fill="', ">fill=&quot;") for text in (light, dark)]
+    svg = recolored(*quoted, pairs)
+    assert [*pairs] == [("#111111", "#eeeeee"), ("red", "blue")]
     assert svg.startswith('<svg fill="var(--c0)">')
-    assert svg.endswith('<a stroke="none" fill="var(--c1)"/></svg>')
+    assert svg.endswith('<a fill="var(--c1)"/></svg>')
+    assert recolored(*quoted, pairs) == svg  # another picture shares the numbers
+    assert len(pairs) == 2
+
+
+def test_what_all_texts_have_alike_is_said_once(svm, backend):
+    page = draw(svm).steps().html
+    assert "font-family=" not in page
+    assert 'font-size="12.00"' not in page
 
 
 def test_ids_of_cells_are_in_the_page_only(svm, backend):

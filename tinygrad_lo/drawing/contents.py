@@ -88,6 +88,7 @@ class DrawnBox:
     given: bool = False  # whether the user or a loss named the values of a stack
     lanes: int = 0  # of equal values drawn once, how many these are; 0: it is no stack
     counts: tuple[int, ...] = ()  # as a product: turns of the loops around it, and how many in each turn
+    scope: ScopePath = ()  # that it stands for, if it does
 
 
 @dataclass(slots=True)

@@ -231,7 +231,7 @@ function retell() {
     }
     step.line = filled(told.text);
     if (told.part === undefined) {
-      const base = told.kept.sentence.replace(told.first, "").trim(), isOdd = sound && !output(told.value).every(Number.isFinite);
+      const base = (told.kept.sentence ?? "").replace(told.first, "").trim(), isOdd = sound && !output(told.value).every(Number.isFinite);
       step.sentence = [base, isOdd ? told.first : ""].filter(Boolean).join(" ");
       sound &&= !isOdd;
       continue;

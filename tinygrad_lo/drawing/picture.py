@@ -10,7 +10,8 @@ import re
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,9 @@ from tinygrad_lo.drawing.passes.numeric import lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.style import Look, shown_name
+from tinygrad_lo.drawing.views import Paint, views_of
 from tinygrad_lo.engine.graph import Node
-from tinygrad_lo.engine.naming import label, name_of, quoted, scopes
+from tinygrad_lo.engine.naming import ScopePath, label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
 from tinygrad_lo.explaining.traced import ran
@@ -113,7 +115,8 @@ def draw(
     if title is not None and not isinstance(title, str):
         raise OptionError(f"draw: title must be text or None, got {title!r}")
     names = Names([loss], digits)
-    contents, style = shown_as(names, style, gradient, max_nodes, focused(names, focus))
+    around = focused(names, focus)
+    contents, style = shown_as(names, style, gradient, max_nodes, around)
     verdict = "" if check is None else lay_over(contents, names.nodes, check)
     if compared_with is not None:
         verdict = " · ".join(filter(None, (verdict, lay_beside(contents, names, compared_with))))
@@ -122,13 +125,24 @@ def draw(
     def paint(look: Look) -> str:
         return dot_text(contents, look, name if title is None else title, style, verdict)
 
+    def opened(scope: ScopePath, closed: Iterable[ScopePath]) -> tuple[Contents, Paint] | None:
+        paths, overview = scopes(names.nodes), style == "overview"
+        room = max_nodes * (1 + len(scope))  # each level may be as large as what is around it
+        choice = choose(names.nodes, paths, room, around, overview=overview, opened=scope, closed=closed)
+        inside = collect(names, choice, gradient=gradient, focus=around)
+        painted = partial(dot_text, inside, title=name if title is None else title, style_name=style)
+        return None if choice.cut else (inside, painted)
+
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
     asked = Look(COLORS[theme, palette], cells, digits)
     look = look_for_page(contents, asked, style)
     shapes = [np.shape(value.data) for value in contents.values]
     contents.narrow = any(look.summarizes(shape) and not asked.summarizes(shape) for shape in shapes)
-    return Picture(paint(look), name, lambda: page(loss, look, paint, contents, style, recording))
+    opens = None if contents.folded or check is not None or compared_with is not None else opened
+    return Picture(
+        paint(look), name, lambda: page(loss, look, views_of(contents, paint, opens), style, recording)
+    )
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:

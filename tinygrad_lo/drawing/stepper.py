@@ -20,12 +20,14 @@ import numpy as np
 
 from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
 from tinygrad_lo.drawing.contents import Contents, DrawnBox
+from tinygrad_lo.drawing.dot import FONTS
 from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.styles.cards import Cards, figures
 from tinygrad_lo.drawing.styles.circuit import Circuit, gradient_text
 from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
+from tinygrad_lo.drawing.views import View, shared_texts
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import DrawingError
@@ -71,18 +73,12 @@ class Page:
         )
 
 
-def page(
-    loss: Node,
-    look: Look,
-    paint: Callable[[Look], str],
-    contents: Contents,
-    style: str,
-    recording: Recording | None = None,
-) -> Page:
-    """The page that steps through a graph; `paint` draws the picture as DOT text in other colours.
+def page(loss: Node, look: Look, views: list[View], style: str, recording: Recording | None = None) -> Page:
+    """The page that steps through a graph: its picture, and those in which its boxes are open.
 
     recording: of the function whose result the loss is; then labels and masks follow what is edited.
     """
+    contents = views[0].contents
     if contents.total > MOST_VALUES:
         raise DrawingError(
             f"the graph has {contents.total:,} values, a page steps through {MOST_VALUES:,} at most; "
@@ -91,19 +87,33 @@ def page(
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
     themes = [COLORS[each, palette] for each in THEMES]
     name = shown_name(contents.values[-1].name)
-    looks = (replace(look, colors=colors, handles=True) for colors in themes)
-    light, dark = (render(paint(each), "svg", name).decode() for each in looks)
-    svg, pairs = recolored(light, dark)
+    looks = [replace(look, colors=colors, handles=True) for colors in themes]
+    pairs: dict[tuple[str, str], int] = {}
+    pictures = []
+    for view in views:
+        light, dark = (render(view.paint(each), "svg", name).decode() for each in looks)
+        pictures.append(recolored(light, dark, pairs))
     story = Story(loss, look, contents, is_circuit=style == "circuit")
     story.live, why = live_of(story.names, contents, look, recording)
     data = story.data()
     if why:
         data["note"] = f"{data['note']} Its numbers cannot be edited: {why}.".strip()
+    opened = [story.of(view.contents).data() for view in views[1:]]
+    if opened:
+        data["texts"] = shared_texts([data, *opened])
+    kept = ("steps", "summaries", "note")
+    data["views"] = [
+        {key: told[key] for key in kept if told is not data}
+        | {"boxes": view.boxes, "title": view.title, "parent": view.parent}
+        for view, told in zip(views, [data, *opened], strict=True)
+    ]
+    aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
+    svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
     parts = {
         "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
         "title": html.escape(name),
-        "colors": stylesheet(themes, pairs, theme),
-        "picture": svg.replace("<svg ", f'<svg role="img" aria-label="The graph of {html.escape(name)}" ', 1),
+        "colors": stylesheet(themes, [*pairs], theme),
+        "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
         "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
     return Page(filled_page(parts), name)
@@ -113,17 +123,24 @@ def filled_page(parts: dict[str, str]) -> str:
     """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
     template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
     live = resources.files("tinygrad_lo.drawing").joinpath("live.js").read_text(encoding="utf-8")
-    live = re.sub(r"^ *(//.*)?\n?", "", live, flags=re.MULTILINE)  # a page is for readers of graphs
-    for name, text in (("colors", parts["colors"]), ("program", parts["program"]), ("live", live)):
-        template = template.replace(f"{{{name}}}", text)
-    policy = "default-src 'none'"
+    head, script = template.replace("{live}", live).split('"use strict";')
+    script = re.sub(r"^ *(//.*)?\n?", "", script, flags=re.MULTILINE)  # a page is for readers of graphs
+    template = f'{head}"use strict";{script}'
+    for name in ("colors", "program"):
+        template = template.replace(f"{{{name}}}", parts[name])
+    parts = parts | {"policy": policy_of(template)}
+    # In one pass, so that a brace in somebody's name stays one.
+    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
+
+
+def policy_of(template: str) -> str:
+    """What a page may do: run its own script and styles, by their hashes, and nothing else."""
+    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
     for tag in ("style", "script"):
         texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
         hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
         policy += "".join([f"; {tag}-src", *(f" 'sha256-{digest}'" for digest in hashes)])
-    parts = parts | {"policy": f"{policy}; base-uri 'none'; form-action 'none'"}
-    # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
+    return policy
 
 
 def in_a_scope(script: str) -> str:
@@ -131,12 +148,11 @@ def in_a_scope(script: str) -> str:
     return f"const liveProgram = (() => {{\n{script}\nreturn live_program;\n}})();"
 
 
-def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
-    """One SVG of two that differ in their colours only, and the pairs of colours that stand for `--c0` on."""
+def recolored(light: str, dark: str, pairs: dict[tuple[str, str], int]) -> str:
+    """One SVG of two that differ in their colours only; `pairs` of colours get the numbers of `--c0` on."""
     # Graphviz writes the quotes in a user's names as &quot;, so these are attributes.
     attribute = re.compile(r' (fill|stroke)="(?!none|transparent|url)([^"]*)"')
     others = iter([match[2] for match in attribute.finditer(dark)])
-    pairs: dict[tuple[str, str], int] = {}
 
     def variable(match: re.Match[str]) -> str:
         index = pairs.setdefault((match[2], next(others)), len(pairs))
@@ -144,9 +160,9 @@ def recolored(light: str, dark: str) -> tuple[str, list[tuple[str, str]]]:
 
     svg = attribute.sub(variable, light[light.index("<svg") :])
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
-    for family in dict.fromkeys(re.findall(r' font-family="[^"]*"', svg)):  # of all texts: said once
-        svg = svg.replace(family, "").replace("<svg", f"<svg{family}", 1)
-    return svg.strip(), list(pairs)
+    # What every text has alike, the stylesheet says once; and a polygon closes by itself.
+    svg = re.sub(rf' (font-family="{FONTS}"|font-size="12.00"|text-anchor="start"|stroke="none")', "", svg)
+    return re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg).strip()
 
 
 def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -> str:
@@ -165,7 +181,9 @@ def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -
 class Story:
     """The steps of a page as its script reads them: what to say, what to light, what to ask."""
 
-    def __init__(self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool) -> None:
+    def __init__(
+        self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool, sweep: Steps | None = None
+    ) -> None:
         self.loss, self.look, self.is_circuit = loss, look, is_circuit
         self.live: Live | None = None
         self.shown, self.wires = contents.shown, contents.wires
@@ -173,18 +191,27 @@ class Story:
         self.inside = {group.id: inside_words(group) for group in contents.groups}
         self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
         self.has_backward = contents.differentiated
-        if self.has_backward:
-            self.sweep = steps(loss, "draw")
-        else:
-            names = Names([loss])
-            with np.errstate(all="ignore"):
-                self.sweep = Steps(names, names.of(loss), computed(names))
+        self.sweep = sweep or self.swept()
         self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
+        products = ((step.gate_place, step.operand) for step in back)
+        self.order = {product: len(self.names.nodes) + i for i, product in enumerate(products)}
         self.count = len(self.computed) + len(self.products)
         self.left_out = len(every) + len(back) - self.count
         self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
+
+    def swept(self) -> Steps:
+        """The steps of the graph, drawn or not."""
+        if self.has_backward:
+            return steps(self.loss, "draw")
+        names = Names([self.loss])
+        with np.errstate(all="ignore"):
+            return Steps(names, names.of(self.loss), computed(names))
+
+    def of(self, contents: Contents) -> Story:
+        """The same steps in another picture."""
+        return Story(self.loss, self.look, contents, is_circuit=self.is_circuit, sweep=self.sweep)
 
     def id_of(self, place: int) -> str:
         """The node of a value, drawn or not."""
@@ -245,7 +272,9 @@ class Story:
                 if self.live:
                     node = self.names.nodes[step.place]
                     more = {"live": self.live.computed(step) | {"value": self.live.of(node), "first": first}}
-                yield step_of("forward", step.text, " ".join(filter(None, told)), node=id, **more)
+                yield step_of(
+                    "forward", step.text, " ".join(filter(None, told)), node=id, at=step.place, **more
+                )
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
@@ -272,6 +301,7 @@ class Story:
                 ),
                 node=self.id_of(step.target_place),
                 gate=self.id_of(step.gate_place),
+                at=self.order[step.gate_place, step.operand],
                 edge=self.edge(step),
                 totals=self.total(step),
                 remark=words + " This is the first gradient that is not finite." * (step is odd),
@@ -355,8 +385,9 @@ def inside_words(group: DrawnBox) -> str:
 
 
 def step_of(kind: str, line: str, sentence: str, *, phase: str = "", **more: Any) -> Step:
-    """One step as the script reads it."""
-    return {"kind": kind, "phase": phase or kind, "line": line, "sentence": sentence, **more}
+    """One step as the script reads it, without what is empty."""
+    told = {"kind": kind, "phase": phase if phase != kind else "", "line": line, "sentence": sentence, **more}
+    return {key: value for key, value in told.items() if value != ""}
 
 
 def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:

@@ -6,9 +6,7 @@ The page sums over the points, adds λR(W), and takes the steps.
 
 from __future__ import annotations
 
-import base64
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ import numpy as np
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
 from tinygrad_lo.drawing.colors import COLORS, THEMES
-from tinygrad_lo.drawing.stepper import stylesheet
+from tinygrad_lo.drawing.stepper import policy_of, stylesheet
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.javascript import javascript
@@ -103,11 +101,7 @@ def classifier() -> str:
         "script": f'"use strict";\n{script}',
         "data": json.dumps(data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
     }
-    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
-    for name in ("style", "script"):
-        digest = base64.b64encode(hashlib.sha256(parts[name].encode()).digest()).decode()
-        policy += f"; {name}-src 'sha256-{digest}'"
-    parts["policy"] = policy
+    parts["policy"] = policy_of("<style>{style}</style><script>{script}</script>".format(**parts))
     return re.sub(r"\{(policy|style|script|data)\}", lambda match: parts[match[1]], template)
 
 

@@ -39,6 +39,11 @@ class Unit:
     lanes: list[Node] = field(default_factory=list)  # of equal parts drawn once: what the members come to
     counts: tuple[int, ...] = ()  # of lanes: turns of the loops around them, and how many in each turn
 
+    @property
+    def scope(self) -> ScopePath:
+        """The scope that a box stands for; () of leaves and of equal parts."""
+        return (*self.path, (self.title, self.began)) if self.began else ()
+
 
 @dataclass(slots=True)
 class Choice:
@@ -83,22 +88,30 @@ def edges_of(nodes: Iterable[Node]) -> Iterator[tuple[Node, Node]]:
 
 
 def choose(
-    nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool
-) -> Choice:
-    """At most `limit` values and boxes of the graph, the root and the focus among them."""
+    nodes: list[Node], paths: dict[int, ScopePath], limit: int, focus: list[Node], *, overview: bool,
+    opened: ScopePath = (), closed: Iterable[ScopePath] = (),
+) -> Choice:  # fmt: skip
+    """At most `limit` values and boxes of the graph, the root and the focus among them.
+
+    opened: a scope that is no box, and neither is what is around it; `closed` ones beside it are boxes, and
+        only scopes in it become boxes to make room.
+    """
     root, ids = nodes[-1], {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     alone = {root.birth, *(node.birth for node in focus)}
     wanted = related(nodes, focus)
     # What is asked for is seen with what is around it: a box beside it would be its input and its output.
-    sealed = sealed_scopes(wanted, paths) - set(scopes_around(paths, focus))
-    scopes, levels = inside_out(wanted, paths, focus, spare=overview or len(wanted) > limit)
+    spared = {*scopes_around(paths, focus), *(opened[: n + 1] for n in range(len(opened)))}
+    sealed = sealed_scopes(wanted, paths) - spared
+    scopes, levels = inside_out(wanted, paths, spared, spare=overview or len(wanted) > limit)
+    scopes = [path for path in scopes if path[: len(opened)] == opened]
+    beside = {*closed} - spared - sealed
     counts: Sequence[int] = range(len(scopes) + 1)  # of scopes to collapse
-    if overview and scopes:  # whole levels, at least one
+    if overview and scopes and not opened:  # whole levels, at least one
         counts = levels
     target = min(BOXES, limit) if overview else limit
 
     def collapsed(n: int) -> Choice:
-        return in_units(wanted, ids, paths, set(scopes[:n]), sealed, alone)
+        return in_units(wanted, ids, paths, {*scopes[:n], *beside}, sealed, alone)
 
     place = bisect.bisect_left(counts, True, key=lambda n: len(collapsed(n).drawn) <= target)
     choice = collapsed(counts[min(place, len(counts) - 1)])
@@ -129,12 +142,12 @@ def scopes_around(paths: dict[int, ScopePath], nodes: Iterable[Node]) -> Iterato
 
 
 def inside_out(
-    nodes: list[Node], paths: dict[int, ScopePath], focus: list[Node], *, spare: bool
+    nodes: list[Node], paths: dict[int, ScopePath], spared: set[ScopePath], *, spare: bool
 ) -> tuple[list[ScopePath], list[int]]:
     """The scopes that can be boxes, every one before those around it, of equals the oldest first.
 
-    Also, at which places of the list a level ends. spare: leave out scopes around nearly all ops, which as
-    boxes would say nothing.
+    Also, at which places of the list a level ends. `spared` ones stay open. spare: leave out scopes around
+    nearly all ops, which as boxes would say nothing.
     """
     ops = [node for node in nodes if node.op is not None]
     sizes = Counter(scopes_around(paths, ops))
@@ -142,9 +155,7 @@ def inside_out(
     if spare:
         most = {path: len(ops) * (MOST if height[path] else NEARLY_ALL) for path in sizes}
         sizes = Counter({path: size for path, size in sizes.items() if size <= most[path]})
-    scopes = sorted(
-        sizes.keys() - set(scopes_around(paths, focus)), key=lambda path: (height[path], -path[-1][1])
-    )
+    scopes = sorted(sizes.keys() - spared, key=lambda path: (height[path], -path[-1][1]))
     ends = Counter(height[path] for path in scopes)
     return scopes, [*itertools.accumulate(ends.values())]
 

@@ -227,6 +227,7 @@ class Sketch:
             [f"n{self.places[node.birth]}" for node in box.members],
             outputs=[node.value for node in outputs],
             gradients=[g for g in gradients if g is not None],
+            scope=box.scope,
         )
 
 
