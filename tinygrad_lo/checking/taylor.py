@@ -280,7 +280,7 @@ class TaylorClaim:
         return None if value is None or not np.isfinite(value) else float(value)
 
 
-def tensors_of(x: Any) -> list[Any]:
+def leaves_as_tensors(x: Any) -> list[Any]:
     """The arrays of a structure as tensors to differentiate by."""
     return [Tensor(data, requires_grad=True, name=name) for name, data in parts(x).items()]
 
@@ -288,7 +288,7 @@ def tensors_of(x: Any) -> list[Any]:
 def roughest(f: Callable[[Any], Any], x: Any) -> float:
     """The rounding of the coarsest type in f's graph; that of float64, where f has none."""
     with calling():
-        out = attempt(lambda: f(structured(x, tensors_of(x))))
+        out = attempt(lambda: f(structured(x, leaves_as_tensors(x))))
     return eps_of(node.value for node in reachable([out])) if isinstance(out, Node) else EPS
 
 
@@ -296,7 +296,7 @@ def engine_pair(f: Callable[[Any], Any], x: Any) -> Callable[[Any], tuple[Any, A
     """f's value and the engine's gradient, of arrays."""
 
     def pair(given: Any) -> tuple[Any, Any]:
-        leaves = tensors_of(given)
+        leaves = leaves_as_tensors(given)
         out = f(structured(x, leaves))
         if isinstance(out, tuple):
             hint = "for (loss, gradient), test lambda x: f(x)[0] with gradient=lambda x: f(x)[1]"
@@ -317,7 +317,7 @@ def caller_of(f: Callable[[Any], Any], x: Any, given: Any, by_engine: bool) -> C
         return valued(f(given))
 
     def by_tensors(given: Any) -> Any:
-        return valued(f(structured(x, tensors_of(given))))
+        return valued(f(structured(x, leaves_as_tensors(given))))
 
     if by_engine:
         return by_tensors
