@@ -127,7 +127,9 @@ def assert_alike(live, anew):
     assert sorted(map(tuple, wires)) == sorted(map(tuple, wires_anew))
 
 
-@pytest.mark.parametrize("make", GRAPHS)
+@pytest.mark.parametrize(
+    "make", [pytest.param(make, marks=pytest.mark.slow if i % 3 else ()) for i, make in enumerate(GRAPHS)]
+)
 def test_an_edited_page_is_the_page_made_anew(chromium, page, make, tmp_path):
     rng = np.random.default_rng(3)
     chromium.open(page(make()))

@@ -128,7 +128,7 @@ class TaylorReport:
             axes.loglog(row.steps, np.where(r > 0.0, r, np.nan), "o-", markersize=3, label=f"{name}: {slope}")
         axes.loglog(row.steps, COUNTS * row.rounding, ":", color="gray", label="rounding")
         axes.set(xlabel="h", ylabel="remainder", title=f"{self.title} along {row.name}: {row.verdict}")
-        axes.legend()
+        axes.legend(loc="upper left")
         if path is None:
             return figure
         figure.savefig(path, dpi=150)

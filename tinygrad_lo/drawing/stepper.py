@@ -161,7 +161,11 @@ def recolored(light: str, dark: str, pairs: dict[tuple[str, str], int]) -> str:
     svg = attribute.sub(variable, light[light.index("<svg") :])
     svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
     # What every text has alike, the stylesheet says once; and a polygon closes by itself.
-    svg = re.sub(rf' (font-family="{FONTS}"|font-size="12.00"|text-anchor="start"|stroke="none")', "", svg)
+    svg = re.sub(
+        rf' (font-family="{FONTS}"|font-size="12.00"|text-anchor="start"|stroke="(?:none|transparent)")',
+        "",
+        svg,
+    )
     return re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg).strip()
 
 

@@ -110,7 +110,7 @@ class History:
             axes.plot(epochs, self.columns[name], label="training")
             if f"validation {name}" in self.columns:
                 axes.plot(epochs, self.columns[f"validation {name}"], "--", label="validation")
-                axes.legend()
+                axes.legend(loc="upper right")
             axes.set(xlabel="epoch", title=name)
             if self.best is not None:
                 axes.axvline(self.best, color="gray", linewidth=0.8)

@@ -72,8 +72,8 @@ def test_every_control_has_a_place_in_the_order_of_tabs(page):
     assert {*wanted} <= reached
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 820, 1240])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [400, pytest.param(820, marks=pytest.mark.slow), 1240])
 def test_nothing_sticks_out(browser, file, width, scheme):
     browser.open(Link(file, "#name=" + "&name=".join(["W" * 20] * 3)), width=width, height=800, scheme=scheme)
     fits = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
