@@ -107,7 +107,8 @@ def test_no_link_is_dead(site):
                 continue
             target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
             if not target.is_file() or (
-                unquote(parts.fragment) not in {"", *site[target].anchors} and not re.match("step=|own$", parts.fragment)
+                unquote(parts.fragment) not in {"", *site[target].anchors}
+                and not re.match("step=|own$", parts.fragment)
             ):
                 dead.append((path.name, link))
     assert not dead
