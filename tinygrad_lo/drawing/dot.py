@@ -195,7 +195,7 @@ def left_out(contents: Contents) -> list[str]:
         boxes = len(contents.groups)
         notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
     if contents.narrow:
-        notes.append("no room for some tables (max_cells=17 makes it)")
+        notes.append("some tables are too wide to be shown (max_cells=17 shows them)")
     return notes
 
 
