@@ -122,6 +122,8 @@ def served():
 
 def test_the_blocks_of_a_tutorial_run(browser, served):
     """The third block runs those above it; what it prints is what the page says."""
+    browser.driver.get("about:blank")
+    browser.logged()  # what earlier pages have asked for
     browser.driver.get(f"{served.origin}/tutorials/check.html")
     browser.until("document.querySelectorAll('.run button').length > 4")
     browser.run("document.querySelectorAll('.run button')[1].click()")
