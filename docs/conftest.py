@@ -4,6 +4,8 @@ import pytest
 
 import tinygrad_lo as lo
 
+collect_ignore_glob = ["*.py"]  # programs that make the pages; tests/test_site.py imports what it tests
+
 
 @pytest.fixture(autouse=True)
 def _apart(tmp_path, monkeypatch):
