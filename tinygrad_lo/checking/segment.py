@@ -21,6 +21,8 @@ from tinygrad_lo.engine.scores import back
 from tinygrad_lo.explaining.formula import Names
 
 MOST_HOPS = 60  # steps of one way at which mistakes are tried
+MOST_PULLS = 100_000  # that are run in all, in search of a cause: about a second
+LEAST_TRIED = 100  # mistakes are tried all the same
 OTHERS = 12  # other values that may have been taken for an operand
 CERTAIN = ("sign", "mean or sum", "not finite", "disconnected")  # what one ratio says needs no experiment
 
@@ -130,7 +132,8 @@ def cause_of(segment: Segment, yours: Array, right: Array, names: Names, key: st
     plain = diagnose(yours, right, wrong, None, sizes, key)
     if plain is not None and plain.name in CERTAIN and not plain.where:
         return plain
-    every = mistakes(segment, names)
+    most = max(LEAST_TRIED, MOST_PULLS // max(1, len(segment.steps)))
+    every = itertools.islice(mistakes(segment, names), most)
     tried = (cause for cause, result in every if np.isfinite(result).all() and fits(yours, result))
     return next(tried, plain)
 

@@ -6,16 +6,17 @@ him. A call and its answer are a line of JSON each; arrays travel as their bytes
 
 from __future__ import annotations
 
-import ast
 import base64
 import builtins
 import importlib.machinery
+import inspect
 import io
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,12 +27,9 @@ SPARE = ("numpy", "scipy", "math", *sys.stdlib_module_names)
 FORBIDDEN_EVENTS = (
     "os.fork", "os.forkpty", "os.exec", "os.spawn", "os.posix_spawn", "os.system", "os.kill", "os.killpg",
     "subprocess.Popen", "socket.", "sys.addaudithook", "sys.setprofile", "sys.settrace",
-    "shutil.rmtree", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.chmod", "os.link", "os.symlink",
+    "gc.", "shutil.rmtree", "os.remove", "os.rename", "os.rmdir", "os.truncate", "os.chmod", "os.link",
+    "os.symlink",
 )  # fmt: skip
-
-
-class Dishonest(BaseException):
-    """Something that does not belong into an exercise; no `except Exception` holds it up."""
 
 
 def encoded(x: Any, depth: int = 0) -> Any:
@@ -76,7 +74,12 @@ class Unknown:
 
 
 class Nothing(ModuleType):
-    """Stands for this library where a student's file imports it: no function of his may call it."""
+    """Stands for this library, and others, where a student's file imports them: no function may call them.
+
+    What a file does with it while it is loaded, such as to check and to print, has no effect.
+    """
+
+    __version__ = ""
 
     def __init__(self, name: str) -> None:
         """It is a package, of which everything can be imported."""
@@ -97,21 +100,57 @@ class Nothing(ModuleType):
             raise NotImplementedError(*args)
         if is_served:
             refuse(f"calls {name}, where the answer is to be written by hand")
-        return self
+        return args[0] if len(args) == 1 and isinstance(args[0], FunctionType) else self  # a decorator
+
+    def __iter__(self) -> Any:
+        """Nothing is in it."""
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __float__(self) -> float:
+        return 0.0
+
+    def __format__(self, _: str) -> str:
+        return ""
+
+    def __exit__(self, *_: object) -> None:
+        """A block with it ends like any other."""
+
+    def __instancecheck__(self, _: object) -> bool:
+        return False
+
+    def __mro_entries__(self, _: Any) -> tuple[type, ...]:
+        return ()
+
+
+for special in (
+    "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__",
+    "__matmul__", "__rmatmul__", "__pow__", "__neg__", "__lt__", "__le__", "__gt__", "__ge__",
+    "__getitem__", "__enter__",
+):  # fmt: skip
+    setattr(Nothing, special, lambda self, *_: self)
 
 
 class Imports:
-    """What may be imported: NumPy, SciPy and Python's own; the library stands for itself only."""
+    """What may be imported: NumPy, SciPy and Python's own; for all else stands nothing."""
 
     @staticmethod
     def find_spec(name: str, *_: Any) -> Any:
-        """Nothing in the place of the library; an end for what is neither."""
+        """None where Python may look itself; nothing in the place of other libraries.
+
+        Python's own modules try what may not be there, and have another way: for them it is not.
+        """
         first = name.partition(".")[0]
-        if first == "tinygrad_lo":
-            return importlib.machinery.ModuleSpec(name, Imports)  # type: ignore[arg-type]
-        if not (first in SPARE or first.startswith("_")):
-            refuse(f"imports {first}; an exercise needs NumPy and Python's own modules only")
-        return None
+        if first in SPARE or first.startswith("_"):
+            return None
+        if first != "tinygrad_lo" and asked_by().startswith(PYTHONS_OWN):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return importlib.machinery.ModuleSpec(name, Imports)  # type: ignore[arg-type]
 
     @staticmethod
     def create_module(spec: Any) -> ModuleType:
@@ -123,37 +162,62 @@ class Imports:
         """It needs no code."""
 
 
-said: list[str] = []  # what was dishonest
+def folders(*paths: Any) -> tuple[str, ...]:
+    """Folders as beginnings of the paths in them, also where a link leads to them."""
+    return tuple(f"{p}{os.sep}" for path in paths for p in (Path(path), Path(path).resolve()))
+
+
+PYTHONS_OWN = ("<frozen", *folders(sys.prefix, sys.base_prefix, *np.__path__))
 is_served: list[bool] = []  # not empty once a function may be called
 
 
-def refuse(what: str) -> NoReturn:
-    """Note what does not belong here, and end the call."""
-    said.append(what)
-    raise Dishonest(what)
+def asked_by() -> str:
+    """The file that imports something: the first on the stack that is no part of importing."""
+    frame = inspect.currentframe()
+    parts = (__file__, "<frozen importlib", importlib.__file__)
+    while frame is not None and frame.f_code.co_filename.startswith(parts):
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_code.co_filename)
 
 
-def watched(home: Path) -> Any:
-    """A hook that no program takes away again: other files and other processes are refused."""
-    allowed = tuple(str(Path(p).resolve()) for p in (sys.prefix, sys.base_prefix, np.__path__[0], home))
+def refusing(fd: int) -> Callable[[str], NoReturn]:
+    """How to say what does not belong here, and end: nothing holds that up or takes it back."""
+    write, end, text = os.write, os._exit, json.dumps
+
+    def refuse(what: str) -> NoReturn:
+        write(fd, (text({"dishonest": what}) + "\n").encode())
+        end(1)
+
+    return refuse
+
+
+def watched(home: Path, refuse: Callable[[str], NoReturn]) -> Any:
+    """A hook that no program takes away again: other files and other processes are refused.
+
+    All that it uses is its own, since a student's file can change what modules have.
+    """
+    allowed = (*folders(sys.prefix, sys.base_prefix, *np.__path__, home), os.devnull, __file__)
+    library, forbidden, where, sep = folders(Path(__file__).parents[1]), FORBIDDEN_EVENTS, os.getcwd, os.sep
+    mine = __file__
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        if event.startswith(FORBIDDEN_EVENTS):
+        if event.startswith(forbidden):
             refuse(f"tries {event}, which an exercise does not need")
         if event == "ctypes.dlopen" and args[0] is not None:
             refuse("loads a library of the system")
         if event == "open" and isinstance(args[0], (str, bytes)):
-            path = os.path.realpath(os.fsdecode(args[0]))
-            if not path.startswith(allowed) and path != os.devnull:
-                refuse(f"opens {Path(path).name!r}, which is not its own file")
+            path = args[0] if isinstance(args[0], str) else args[0].decode("utf-8", "replace")
+            path = path if path[:1] == sep or path[1:2] == ":" else f"{where()}{sep}{path}"
+            others = path.startswith(library) and path != mine
+            if others or ".." in path or not path.startswith(allowed):
+                refuse(f"opens {path.split(sep)[-1]!r}, which is not its own file")
 
     return hook
 
 
 def names_of_file(path: Path) -> dict[str, Any]:
     """The names of a student's file, of which only definitions and plain lines are run, not its main."""
-    source = path.read_text(encoding="utf-8")
-    code = compile(ast.parse(source, str(path)), str(path), "exec")
+    code = compile(path.read_bytes(), str(path), "exec")  # from bytes: Python knows their encoding
     module = ModuleType("submission")
     module.__file__ = str(path)
     sys.modules["submission"] = module
@@ -161,16 +225,16 @@ def names_of_file(path: Path) -> dict[str, Any]:
     return vars(module)
 
 
-def serve(path: Path, answers: io.TextIOBase) -> None:
+def serve(path: Path, calls: io.TextIOBase, answers: io.TextIOBase) -> None:
     """Load the file, then answer one call after the other."""
 
     def answer(**content: Any) -> None:
-        answers.write(json.dumps({**content, "dishonest": said[:1]}) + "\n")
+        answers.write(json.dumps(content) + "\n")
         answers.flush()
 
     sys.meta_path.insert(0, Imports)
     finders, get = list(sys.meta_path), builtins.getattr
-    sys.addaudithook(watched(path.parent.resolve()))
+    sys.addaudithook(watched(path.parent, refuse))
     try:
         names = names_of_file(path)
     except BaseException as problem:
@@ -180,7 +244,7 @@ def serve(path: Path, answers: io.TextIOBase) -> None:
         there=[name for name, value in names.items() if callable(value) and not isinstance(value, Nothing)]
     )
     is_served.append(True)
-    for line in sys.stdin:
+    for line in calls:
         call = json.loads(line)
         args, options = decoded(call["args"]), decoded(call["options"])
         before = [encoded(x) for x in args]
@@ -189,8 +253,8 @@ def serve(path: Path, answers: io.TextIOBase) -> None:
         except BaseException as problem:
             answer(**exception_in_words(problem, path))
             continue
-        if sys.meta_path != finders and not said:
-            said.append("changes how modules are imported")
+        if sys.meta_path != finders:
+            refuse("changes how modules are imported")
         after = [encoded(x) for x in args]
         changed = {i: x for i, x in enumerate(after) if x != before[i]}
         answer(result=result, changed=changed)
@@ -214,9 +278,10 @@ def exception_in_words(problem: BaseException, path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    # Answers go where stdout went; what the student prints goes nowhere.
-    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    serve(Path(sys.argv[1]), private)
+    # Answers go where stdout went; what the student prints goes nowhere, and what he reads is empty.
+    asked, private = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    refuse = refusing(private.fileno())
+    serve(Path(sys.argv[1]), asked, private)
