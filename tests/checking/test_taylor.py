@@ -7,7 +7,7 @@ import pytest
 from graphs import M, N, random_leaves, random_loss, seeds
 
 import tinygrad_lo as lo
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, ShapeError
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, NonFiniteError, ShapeError
 
 
 def linear_loss(rng, leaves):
@@ -211,6 +211,7 @@ def square_and_slope(x):
         (lambda x: np.sum(x * x), np.ones(2), np.ones(3), ShapeError, r"the gradient by x has shape \(3,\)"),
         (lambda x: np.sum(x * x), np.ones(2, int), None, DTypeError, "x is int64"),
         (lambda x: np.random.default_rng().random() + x.sum(), np.ones(2), None, GraphError, "another loss"),
+        (lambda x: np.log(x).sum(), np.array([1e-14, 1.0, 5.0]), None, NonFiniteError, "every step along x"),
     ],
 )
 def test_what_cannot_be_tested_is_refused(f, x, gradient, error, text):

@@ -31,7 +31,7 @@ from tinygrad_lo.checking.student import (
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, UnsupportedError
+from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, NonFiniteError, UnsupportedError
 from tinygrad_lo.options import public
 
 WHO = "taylor_test"
@@ -159,7 +159,8 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
     At the edges: exactly at a kink a gradient between both slopes decides nothing: the report is false
               and reads UNDECIDED, as where rounding hides everything. `report.plot(path)` draws.
     Raises:   GraphError: f returns no tensor and there is no gradient.  DTypeError: x holds integers.
-              ShapeError: the gradient has another shape.  NonFiniteError: f is nan or inf.
+              ShapeError: the gradient has another shape.  NonFiniteError: f is nan or inf, or is it
+              wherever x moves.
     Example:
         >>> import numpy as np, tinygrad_lo as lo
         >>> report = lo.taylor_test(lambda x: np.exp(x).sum(), np.array([1.0, 2.0]))
@@ -250,6 +251,9 @@ class TaylorClaim:
         claimed = float((g * v).sum())
         changes, slopes = (np.array(column) for column in zip(*map(change, steps), strict=True))
         finite = np.isfinite(changes)
+        if not finite.any():
+            text = f"f is nan or inf a little beside x, at every step along {name}"
+            raise NonFiniteError(f"{WHO}: {text}; does x lie at the border of f's domain? Move x")
         steps, changes, slopes = steps[finite], changes[finite], slopes[finite]
         remainders = [np.abs(changes), np.abs(changes - slopes)]
         curvature = self.curvature(name, v)
