@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.recording import gradients_of
-from tinygrad_lo.checking.report import Report, Row, facts_of_report, share_right
+from tinygrad_lo.checking.report import Checked, Report, Row, share_right
 from tinygrad_lo.checking.student import (
     Leaves,
     Student,
@@ -26,11 +26,12 @@ from tinygrad_lo.checking.student import (
     parameter,
     rebuilt,
     structured,
+    titled,
     trusted,
 )
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError
 from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
@@ -38,8 +39,8 @@ VALUE_RTOL = 1e-6  # how well two values must agree that come from formulas
 near = functools.partial(math.isclose, rel_tol=VALUE_RTOL)
 
 
-@dataclass
-class Homework:
+@dataclass(repr=False)
+class Homework(Checked):
     """What a check of homework found: true if it passed; printed, what is wrong and why.
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
@@ -54,13 +55,8 @@ class Homework:
     match: str | None = None  # the convention that the function follows, as a call of the library
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
+    more = ("match",)
     culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
-
-    @classmethod
-    def of(cls, who: str, fn: Any, compared: str = "") -> Self:
-        """The report of a check of this function: check_gradient of svm_loss."""
-        name = name_of_function(fn)
-        return cls((f"{who} of {name}" if name else who) + compared)
 
     @property
     def rows(self) -> list[Row]:
@@ -70,15 +66,10 @@ class Homework:
     def __bool__(self) -> bool:
         return self.passed
 
-    @property
-    def score(self) -> float:
-        """1 if it passed; else the share of the derivatives that agree, half of it where all of them do."""
+    def share(self) -> float:
+        """The share of the derivatives that agree, half of it where all of them do."""
         share = share_right(self.rows)
-        return 1.0 if self else 0.0 if self.undecided else share if share < 0.99 else 0.5
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was found, as plain data for JSON."""
-        return facts_of_report(self.title, self, self.said) | {"match": self.match}
+        return 0.0 if self.undecided else share if share < 0.99 else 0.5
 
     def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
@@ -86,19 +77,9 @@ class Homework:
         self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
-    def raise_if_failed(self) -> None:
-        """Raise GradcheckError with this report as its message, unless the check passed."""
-        if not self:
-            raise GradcheckError(str(self))
-
-    def __str__(self) -> str:
-        lines = [f"{self.title} {'passed' if self.passed else 'UNDECIDED' if self.undecided else 'FAILED'}"]
-        lines += [f"  {sentence}" for sentence in self.said]
-        if self.report is not None and not self.report:
-            lines += ["", *(f"  {line}" for line in self.report.table())]
-        return "\n".join(lines)
-
-    __repr__ = __str__  # what a cell or a prompt shows of its last line
+    def tables(self) -> list[list[str]]:
+        """The derivatives that disagree."""
+        return [] if self.report is None or self.report else [self.report.table()]
 
 
 @public
@@ -148,7 +129,7 @@ def check_gradient(
         )
     leaves = leaves_of(who, x, parameter(loss_and_gradient))
     loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework.of(who, loss_and_gradient)
+    work = Homework(titled(who, loss_and_gradient))
     gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))

@@ -26,6 +26,7 @@ from tinygrad_lo.checking.student import (
     is_pair,
     must_repeat,
     numbers_of,
+    titled,
     trusted,
 )
 from tinygrad_lo.engine.graph import Array
@@ -62,7 +63,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
     draw = KNOWN[name].draw
-    work = Homework.of(WHO, fn, f" as {name}")
+    work = Homework(f"{titled(WHO, fn)} as {name}")
     batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     for batch in batches:
         right(*batch.values())  # an impossible option raises here

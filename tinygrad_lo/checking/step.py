@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_lo.checking.conventions import Options, called
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.step_conventions import GRADIENTS, START, WALKED, StepVariant
-from tinygrad_lo.checking.student import attempt, must_be_finite, numbers_of, wide_enough
+from tinygrad_lo.checking.student import attempt, must_be_finite, numbers_of, titled, wide_enough
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError
 from tinygrad_lo.options import MEANS
@@ -53,7 +53,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     passed = passed_on(fn, right.options)
     lr, own_rate = right.options["lr"], "lr" not in passed.values()
     rates = [lr * (1.0 if own_rate or t < WALKED // 2 else 0.1) for t in range(WALKED)]
-    work = Homework.of(WHO, fn, f" as {name}")
+    work = Homework(f"{titled(WHO, fn)} as {name}")
     places = right.path(rates)  # impossible options raise here
     yours = walked(fn, right.options, rates, passed)
     if walks_agree(yours, places):

@@ -31,6 +31,12 @@ def name_of_function(fn: Any) -> str | None:
     return None if name in ("<lambda>", "partial") else name
 
 
+def titled(who: str, fn: Any) -> str:
+    """A check of this function: check_gradient of svm_loss."""
+    name = name_of_function(fn)
+    return f"{who} of {name}" if name else who
+
+
 def parameter(fn: Any) -> str:
     """What the author calls the first argument: W."""
     try:
