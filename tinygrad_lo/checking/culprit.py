@@ -22,6 +22,7 @@ from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.explaining.derivative import ruled
 
 SINGLE = 256  # elements of an input that are measured one by one
 ENOUGH = 20  # faults after which the search ends
@@ -108,13 +109,9 @@ class OpCall:
 
     def gradient(self, i: int, g: Array, y: Array, inputs: list[Any] | None = None) -> Array | None:
         """What the rule for input i gives, on arrays or on tensors; None if there is no rule."""
-        op, inputs = self.op, self.inputs if inputs is None else inputs
-        rule = op.rules[0 if op.arity is None else i]
-        if rule is None:
-            return None
-        part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
-        shape = np.shape(inputs[i])
-        return part if np.shape(part) == shape else unbroadcast(part, shape)
+        inputs = self.inputs if inputs is None else inputs
+        part, shape = ruled(self.op, i, g, y, inputs), np.shape(inputs[i])
+        return part if part is None or np.shape(part) == shape else unbroadcast(part, shape)
 
 
 def in_float64(x: Any) -> Any:

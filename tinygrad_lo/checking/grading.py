@@ -61,13 +61,9 @@ def submissions_in(folder: Path, exercise: Path) -> list[Path]:
 
 
 def grade_folder(
-    folder: Path,
-    exercise: str,
-    *,
-    limits: Limits | None = None,
-    jobs: int | None = None,
-    progress: bool = True,
-) -> list[Grade]:
+    folder: Path, exercise: str, *,
+    limits: Limits | None = None, jobs: int | None = None, progress: bool = True,
+) -> list[Grade]:  # fmt: skip
     r"""A grade for each submission, in the order of their names; the same ones the second time.
 
     Example:
@@ -93,8 +89,7 @@ def with_progress(work: Iterator[Any], total: int) -> Iterator[Any]:
         from tqdm import tqdm
     except ImportError:
         return work
-    bar: Iterator[Any] = tqdm(work, total=total, unit=" submissions")
-    return bar
+    return iter(tqdm(work, total=total, unit=" submissions"))
 
 
 def write_csv(rows: Sequence[Grade], path: Path) -> None:
@@ -127,8 +122,8 @@ def graded(exercise: Path, submission: Path, limits: Limits) -> tuple[float, str
             if is_untouched(mine, exercise):
                 return 0.0, "untouched: the functions are those of the exercise"
             score, reason = judged(exercise, mine, limits)
-            if score < 1.0 and reason == WRONG:
-                reason = words_about(exercise, mine, limits)
+            if reason == WRONG:  # as the student reads it
+                reason = reason_of(run_beside(exercise, mine, limits))
         except Hostile as problem:
             score, reason = 0.0, str(problem)
         except OSError as problem:
@@ -147,13 +142,11 @@ def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
         found = judgements_of(exercise, served, 0)
         if served.in_tensors:
             return in_tensors(exercise, mine, limits)
-        scores = [judgement.report.score if judgement.report is not None else 0.0 for judgement in found]
-        score = sum(scores) / len(scores)
+        score = sum(one.report.score if one.report is not None else 0.0 for one in found) / len(found)
         if not all(found):
-            unfilled = next((j.text for j in found if "Still to do: " in j.text), "")
-            todo = unfilled.partition("Still to do: ")[2]
+            todo = next(filter(None, (one.text.partition("Still to do: ")[2] for one in found)), "")
             return (0.0, f"not filled in: {todo}") if todo and not any(found) else (min(score, 0.99), WRONG)
-        if any(is_flat(judgement.report) for judgement in found):
+        if any(is_flat(one.report) for one in found):
             return 0.0, "constant: neither the loss nor the gradient depends on what it is given"
         if not all(judgements_of(exercise, served, OTHER_SEED)):
             return 0.0, "constant: right for the numbers of the example only"
@@ -177,8 +170,7 @@ def judgements_of(exercise: Path, served: Served, seed: int) -> list[Judgement]:
         return real(of + seed if isinstance(of, int) else of)
 
     with mock.patch("numpy.random.default_rng", moved):
-        checks = module.checks()
-        return list(answers(module.__doc__, checks, module.HINTS))
+        return list(answers(module.__doc__, module.checks(), module.HINTS))
 
 
 def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
@@ -186,11 +178,6 @@ def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
     found = run_beside(exercise, mine, limits)
     passed = bool(found) and all(one["passed"] for one in found)
     return (1.0, "all checks passed") if passed else (0.0, reason_of(found))
-
-
-def words_about(exercise: Path, mine: Path, limits: Limits) -> str:
-    """What is wrong, as the student reads it."""
-    return reason_of(run_beside(exercise, mine, limits))
 
 
 def reason_of(found: list[dict[str, Any]]) -> str:
