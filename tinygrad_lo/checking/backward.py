@@ -58,6 +58,13 @@ class ByHand:
             return np.inf
         return float(np.abs(self.yours - self.right).max(initial=0.0))
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as a table has it."""
+        shape = "×".join(map(str, self.right.shape)) or "one number"
+        off = "-" if self.verdict == SHAPE else f"{self.difference:.1e}" if self.difference else "0"
+        return self.key, shape, off, f"{self.verdict}: {self.note}" if self.note else self.verdict
+
 
 @dataclass(repr=False)
 class BackwardReport(Checked):
@@ -90,12 +97,8 @@ class BackwardReport(Checked):
 
     def tables(self) -> list[list[str]]:
         """A row for each gradient."""
-        cells = [("gradient by", "shape", "largest difference", "verdict")]
-        for row in self.rows:
-            shape = "×".join(map(str, row.right.shape)) or "one number"
-            off = "-" if row.verdict == SHAPE else f"{row.difference:.1e}" if row.difference else "0"
-            cells.append((row.key, shape, off, f"{row.verdict}: {row.note}" if row.note else row.verdict))
-        return [in_columns(cells)]
+        heading = ("gradient by", "shape", "largest difference", "verdict")
+        return [in_columns([heading, *(row.cells for row in self.rows)])]
 
 
 @public

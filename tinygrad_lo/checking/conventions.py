@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lo import options as reading
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.samples import Draw
-from tinygrad_lo.checking.student import calling, unchanged
+from tinygrad_lo.checking.student import calling, titled, unchanged
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, OptionError
 
@@ -105,6 +105,10 @@ class Variant:
         ]
         for options in itertools.combinations(others, count):
             yield from itertools.product(*options)
+
+    def report(self, who: str, fn: Any) -> Homework:
+        """The report of a check of this function as this one."""
+        return Homework(f"{titled(who, fn)} as {self.name}")
 
     def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
         """Say which variant of this one a student's function is, and what was asked for."""

@@ -13,18 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import (
-    FIT,
-    Case,
-    Scores,
-    Seen,
-    combination,
-    fits,
-    is_count,
-    measured,
-    nearby,
-    ratio,
-)
+from tinygrad_lo.checking.case import FIT, Case, Scores, Seen, combination, fits, is_count, nearby, ratio
 from tinygrad_lo.checking.diagnosis import Cause, close, diagnose
 from tinygrad_lo.checking.student import Leaves, Student, attempt, is_data
 from tinygrad_lo.engine.graph import Array
@@ -43,7 +32,7 @@ def explained(student: Student, leaves: Leaves, name: str, excused: Array, place
     if point is None:
         return None
     here, there = Case(student, leaves, name, places), Case(student, point, name, places)
-    first, second = (measured(student, case.leaves, name, places) for case in (here, there))
+    first, second = here.whole, there.whole
     first = Seen(first.yours, np.where(excused, first.yours, first.right))
     with np.errstate(all="ignore"):
         for cause, again in ((a, b) for a in causes(here, first) for b in causes(there, second)):

@@ -27,7 +27,7 @@ from unittest import mock
 import numpy as np
 
 from tinygrad_lo.checking.exercise import Judgement, answers, answers_to, exercise_at, module_at, to_fill_in
-from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, ended, read_line, started
+from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, read_line, running
 from tinygrad_lo.errors import GraphError
 
 MOST_SOURCE = 1_000_000  # bytes of a submission: it is parsed here
@@ -138,7 +138,8 @@ WRONG = "wrong"  # to be said in words
 
 def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
     """The score by the numbers that a submission's functions return, and what to say."""
-    with Served(mine, limits) as served:
+    with running([Path(__file__).with_name("served.py"), mine], mine.parent, limits) as process:
+        served = Served(process, limits)
         found = judgements_of(exercise, served, 0)
         if served.in_tensors:
             return in_tensors(exercise, mine, limits)
@@ -214,17 +215,15 @@ def function_text(tree: ast.Module, name: str) -> str | None:
 def run_beside(exercise: Path, mine: Path, limits: Limits) -> list[dict[str, Any]]:
     """What the checks say in the process of the student's code, as they do on his own machine."""
     code = "import sys; from tinygrad_lo.checking.grading import judge_beside; judge_beside(*sys.argv[1:])"
-    process, token = started(["-c", code, exercise, mine], mine.parent, limits)
-    try:
+    with running(["-c", code, exercise, mine], mine.parent, limits) as process:
         assert process.stdin is not None
         process.stdin.close()  # input() ends at once
         line = read_line(process, time.monotonic() + limits.seconds, limits)
+    try:
         found = json.loads(line)
         return [{"said": str(one["said"])[:5000], "passed": one["passed"] is True} for one in found]
     except (ValueError, TypeError, KeyError) as problem:
         raise Hostile("writes something else in the place of answers") from problem
-    finally:
-        ended(process, token)
 
 
 def judge_beside(exercise: str, mine: str) -> None:

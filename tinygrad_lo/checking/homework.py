@@ -23,11 +23,9 @@ from tinygrad_lo.checking.student import (
     leaves_of,
     name_of_function,
     numbers_of,
-    parameter,
     rebuilt,
     structured,
     titled,
-    trusted,
 )
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
@@ -127,8 +125,8 @@ def check_gradient(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
             "write check_gradient(f, x), not check_gradient(f(x), x)"
         )
-    leaves = leaves_of(who, x, parameter(loss_and_gradient))
-    loss, gradient = trusted(who, loss_and_gradient, x, leaves)
+    leaves = leaves_of(who, loss_and_gradient, x)
+    loss, gradient = student.trusted(leaves)
     work = Homework(titled(who, loss_and_gradient))
     gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
@@ -225,16 +223,15 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     elif work:
         both = "the value is that" if slopes is None else "value and gradient are those"
         work.said.append(f"{both} of {name}")
-        compare_far_out(work, student, against, leaves, name)
+        compare_far_out(work, student, against, leaves)
 
 
-def compare_far_out(
-    work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves, name: str
-) -> None:
+def compare_far_out(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Where the largest numbers are ±1 000, no loss may be nan unless the reference is."""
     large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
     there = attempt(student.loss, large)  # an assert may refuse the place on purpose
     if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
+        name = name_of_function(against) or "the reference"
         at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
         work.fail("overflow", overflow(student, leaves) or at)
 
@@ -284,5 +281,5 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
         slopes = gradients_of(out, list(tensors.values()))
         return float(np.reshape(out.value, ())), dict(zip(leaves, slopes, strict=True))
     if isinstance(out, tuple):
-        return trusted(who, against, x, leaves)
+        return Student(who, against, x).trusted(leaves)
     return float(numbers_of(who, "the value", out).sum()), None

@@ -18,17 +18,7 @@ from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import VALUE_RTOL, Homework, gradient_gaps, verified
 from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
 from tinygrad_lo.checking.samples import Batch
-from tinygrad_lo.checking.student import (
-    Student,
-    attempt,
-    calling,
-    copied,
-    is_pair,
-    must_repeat,
-    numbers_of,
-    titled,
-    trusted,
-)
+from tinygrad_lo.checking.student import Student, attempt, calling, copied, is_pair, must_repeat, numbers_of
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError, NonFiniteError, ShapeError
 
@@ -63,7 +53,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
     draw = KNOWN[name].draw
-    work = Homework(f"{titled(WHO, fn)} as {name}")
+    work = right.report(WHO, fn)
     batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     for batch in batches:
         right(*batch.values())  # an impossible option raises here
@@ -320,7 +310,7 @@ def slopes(work: Homework, fn: Any, right: LossVariant, trials: list[Trial], jud
 
     student, leaves = taken(batch)
     with calling():
-        loss, found = trusted(WHO, student.fn, student.x, leaves)
+        loss, found = student.trusted(leaves)
     if not judged and all(same_as(right, what) for what in names):
         if work.cause is None and matches(trials, right, lambda n, c: (2.0 / (n * c)) ** 2):
             work.cause, work.said[-1] = "in place", f"your loss {IN_PLACE}"

@@ -55,10 +55,10 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     return {name: x}
 
 
-def leaves_of(who: str, x: Any, called: str) -> Leaves:
-    """What a gradient is taken by, as float64 copies."""
+def leaves_of(who: str, fn: Any, x: Any) -> Leaves:
+    """What a gradient of a function is taken by, as float64 copies."""
     leaves = {}
-    for name, value in parts(x, called).items():
+    for name, value in parts(x, parameter(fn)).items():
         data = np.asarray(value.value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
@@ -239,28 +239,6 @@ def must_repeat(who: str, what: str, first: Any, second: Any) -> None:
         )
 
 
-def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves]:
-    """What the function says at x, after it has shown that it can be trusted."""
-    results = []
-    for heard in (True, False):
-        given = rebuilt(x, leaves)
-        with calling(heard=heard):
-            loss, gradient = loss_and_gradient(who, fn(given))
-        for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
-            unchanged(who, name, before, after)
-        if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
-            got = "the first thing returned has the shape of x, the second is one number"
-            raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
-        value = position_of(who, "the loss", loss)
-        wide_enough(who, "the loss", loss)
-        results.append((value, gradient_of(who, x, leaves, gradient)))
-    (value, slopes), (second, repeated) = results
-    must_repeat(who, "loss", value, second)
-    for name, g in slopes.items():
-        must_repeat(who, "gradient", g, repeated[name])
-    return value, slopes
-
-
 def attempt(run: Callable[..., T], *args: Any) -> T | None:
     """What an experiment comes to; None where it asks of a student's function what that cannot do."""
     try:
@@ -281,6 +259,31 @@ class Student:
         """The loss and its gradient."""
         loss, gradient = self.pair(leaves)
         return loss, gradient_of(self.who, self.x, leaves, gradient)
+
+    def trusted(self, leaves: Leaves) -> tuple[float, Leaves]:
+        """The same of a function that has shown that it can be trusted: called twice, and heard once."""
+        who, results = self.who, []
+        for heard in (True, False):
+            given = rebuilt(self.x, leaves)
+            with calling(heard=heard):
+                loss, gradient = loss_and_gradient(who, self.fn(given))
+            for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
+                unchanged(who, name, before, after)
+            if (
+                np.ndim(loss)
+                and next(iter(leaves.values())).shape == np.shape(loss)
+                and np.size(gradient) == 1
+            ):
+                got = "the first thing returned has the shape of x, the second is one number"
+                raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
+            value = position_of(who, "the loss", loss)
+            wide_enough(who, "the loss", loss)
+            results.append((value, gradient_of(who, self.x, leaves, gradient)))
+        (value, slopes), (second, repeated) = results
+        must_repeat(who, "loss", value, second)
+        for name, g in slopes.items():
+            must_repeat(who, "gradient", g, repeated[name])
+        return value, slopes
 
     def loss(self, leaves: Leaves) -> float:
         """The loss alone, which may be nan beyond its domain."""

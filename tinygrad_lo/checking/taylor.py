@@ -21,13 +21,11 @@ from tinygrad_lo.checking.student import (
     attempt,
     calling,
     leaves_of,
-    parameter,
     parts,
     position_of,
     rebuilt,
     structured,
     titled,
-    trusted,
 )
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
@@ -142,11 +140,11 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
         >>> bool(wrong), wrong.cause
         (False, 'factor 1.001')
     """
-    leaves = leaves_of(WHO, x, parameter(f))
+    leaves = leaves_of(WHO, f, x)
     call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
     by_hand = gradient if callable(gradient) else lambda x: gradient
     pair = engine_pair(f, x) if gradient is None else lambda x: (call(x), by_hand(x))
-    base, slopes = trusted(WHO, pair, x, leaves)
+    base, slopes = Student(WHO, pair, x).trusted(leaves)
     value, eps = Student(WHO, lambda x: (call(x), None), x).loss, roughest(f, rebuilt(x, leaves))
     claim, rng = TaylorClaim(value, f, x, leaves, base, slopes, eps), np.random.default_rng(0)
     names = [key for key in leaves for _ in range(2 if len(leaves) == 1 else 1) if leaves[key].size]
