@@ -163,12 +163,17 @@ def function_at(target: str) -> tuple[Any, Callable[..., Any]]:
         return module, fn
     if fn is not None:
         raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
-    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
-    there = [f.__name__ for f in own if f.__name__ not in ("main", "example")]
+    there = functions_of(module)
     listed = ", ".join(there) or "none"
     if name:
         raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
     raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
+
+
+def functions_of(module: Any) -> list[str]:
+    """The functions that a file defines to be checked."""
+    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    return [f.__name__ for f in own if f.__name__ not in ("main", "example")]
 
 
 def loaded(path: Path) -> Any:

@@ -169,7 +169,7 @@ def judge_all(report: BackwardReport, loss: Node, seed: Array, names: Names) -> 
         row.verdict, row.note = verdict(row, local, before, segment.noise())
         if row.verdict not in RIGHT:
             roots[row.node.birth] = before if row.verdict == FOLLOWS else row.key
-        if report.wrong and not report.said and row is report.wrong[0]:
+        if report.wrong and not report.said:
             report.found, said = diagnosis(row, segment, local, names)
             report.said.append(said)
 

@@ -83,6 +83,11 @@ class Variant:
         shown = [f"{k}={self.options[k]!r}" for k, p in known if k == "lr" or self.options[k] != p.default]
         return f"lo.{self.module.__name__.rpartition('.')[2]}.{self.name}({', '.join([self.data, *shown])})"
 
+    @property
+    def besides(self) -> str:
+        """What differs, as the end of a sentence about something else."""
+        return f"; besides, it {' and '.join(self.said)}" if self.said else ""
+
     def values(self) -> Mapping[str, Values]:
         """The options in which its variants differ."""
         known = {**self.meanings, **self.table[self.name].options}

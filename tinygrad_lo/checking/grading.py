@@ -48,16 +48,18 @@ def submissions_in(folder: Path, exercise: Path) -> list[Path]:
     """The files of a class: one for each student, in the folder or in a folder of his own."""
     if not folder.is_dir():
         raise GraphError(f"{str(folder)!r} is no folder")
-    files = []
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
-            files += [path for path in inside if path.name == exercise.name] or inside[:1]
-        elif entry.suffix == ".py":
-            files.append(entry)
+    files = [path for entry in sorted(folder.iterdir()) for path in submissions_of(entry, exercise)]
     if not files:
         raise GraphError(f"{str(folder)!r} has no Python files, and no folders with one")
     return files
+
+
+def submissions_of(entry: Path, exercise: Path) -> list[Path]:
+    """The files of one student: his own, or those in his folder that are called like the exercise."""
+    if not entry.is_dir() or entry.is_symlink():
+        return [entry] if entry.suffix == ".py" else []
+    inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
+    return [path for path in inside if path.name == exercise.name] or inside[:1]
 
 
 def grade_folder(

@@ -64,7 +64,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
             raise
         return work
     if len(trials) < len(batches):  # more of the kind that it takes: one batch alone shows little
-        kind = next(size[1] for size, batch in zip(BATCHES, batches, strict=True) if batch is trials[0].batch)
+        _, kind = BATCHES[[batch is trials[0].batch for batch in batches].index(True)]
         trials += tried(fn, right, [draw(np.random.default_rng(n), n, kind) for n in (8, 9)])
         shapes = " and ".join(dict.fromkeys(str(np.shape(trial.first)) for trial in trials))
         work.said.append(f"your function takes {next(iter(batches[0]))} of shape {shapes}, and not others")
@@ -180,8 +180,7 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
                 work.cause = CAUSES.get(variant.said[0], work.cause)
             return False
     for variant, cause, said in multiples(right, trials):
-        others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
-        work.fail(cause, f"your loss {said}{others}")
+        work.fail(cause, f"your loss {said}{variant.besides}")
         return False
     if offset := constant_of(right, trials):
         work.fail("constant", f"your loss {offset}")

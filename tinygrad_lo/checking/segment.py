@@ -230,10 +230,8 @@ def slopes_between(segment: Segment, names: Names) -> Iterator[tuple[Cause, Arra
         return
     g = segment.given.get(first.birth, segment.seed)
     called = {"x": names.of(segment.value), "y": names.of(first)}
-    for text, slope in slopes_at(x, y).items():
-        belongs = "the way from {y} back to {x}".format(**called)
-        what = f"{text.format(**called)} stands where {belongs} belongs"
-        yield Cause("slope/step", what=what), np.asarray(g * slope)
+    for cause, slope in slopes_for(slopes_at(x, y), called, "the way from {y} back to {x}"):
+        yield cause, np.asarray(g * slope)
 
 
 def other_gradients(segment: Segment, names: Names) -> Iterator[tuple[Cause, Array]]:
@@ -312,22 +310,30 @@ def slopes_at(x: Array, y: Array) -> dict[str, Array]:
     return {text: slope for text, slope in every.items() if np.isfinite(slope).all()}
 
 
+def slopes_for(
+    known: Mapping[str, Array], called: Mapping[str, str], belongs: str
+) -> Iterator[tuple[Cause, Array]]:
+    """Each of these slopes in the place of another one."""
+    for text, slope in known.items():
+        what = "{} stands where {} belongs".format(*(words.format(**called) for words in (text, belongs)))
+        yield Cause("slope/step", what=what), slope
+
+
 def other_slopes(step: Hop) -> Iterator[tuple[Cause, PartChange]]:
     """Another local derivative of an op of one tensor, with the names of what goes in and comes out."""
     x, y = step.node.inputs[step.i], step.node.value
     others = [z for j, z in enumerate(step.node.inputs) if j != step.i]
     if np.shape(x) != np.shape(y) or any(map(np.ndim, others)) or step.op.kind == "moves":
         return
-    called, known = {"x": step.called(step.i), "y": step.names.of(step.node)}, slopes_at(x, y)
+    called = {"x": step.called(step.i), "y": step.names.of(step.node), "text": step.text}
+    known = slopes_at(x, y)
     right = step.rule(np.ones(np.shape(y)))
     belongs = next((text for text, slope in known.items() if fits(slope, right)), "")
     several = sum(parent is not None for parent in step.node.parents) > 1
     if step.op.arity != 1 and (belongs in ("", "1") or several):
         return
-    belongs = belongs.format(**called) or f"the slope of {step.text}"
-    for text, slope in known.items():
-        what = f"{text.format(**called)} stands where {belongs} belongs"
-        yield Cause("slope/step", what=what), lambda g, part, slope=slope: g * slope
+    for cause, slope in slopes_for(known, called, belongs or "the slope of {text}"):
+        yield cause, lambda g, part, slope=slope: g * slope
 
 
 def left_out_factors(step: Hop) -> Iterator[tuple[Cause, PartChange]]:

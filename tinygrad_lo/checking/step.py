@@ -169,10 +169,9 @@ def explain_step(work: Homework, right: StepVariant, rates: list[float], yours: 
         right.note(work, name, "the library's", matches[0], same_steps)
     elif scaled:
         variant, ratio = scaled[0]
-        besides = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
         length = f"{ratio:.4g} times as long as those of {name} with lr={lr:g}"
         advice = f"if yours has lr={ratio * lr:.4g}, say check_step(..., lr={ratio * lr:.4g})"
-        work.fail(f"factor {ratio:.4g}", f"your steps are {length}; {advice}{besides}")
+        work.fail(f"factor {ratio:.4g}", f"your steps are {length}; {advice}{variant.besides}")
     else:
         work.fail(None, first_gap(name, right.path(rates), yours))
 
