@@ -241,14 +241,15 @@ class Comparison:
         slopes_at = partial(subject.moved, work=lambda: subject.gradients(subject.call()))
         point = Point(value_at, slopes_at, leaves, value, gradients, report.rtol, subject, tape)
         entries = [entry for leaf in subject.leaves for entry in self.compared(point, leaf)]
-        for row, _, _ in entries:
+        rows = [row for row, _, _ in entries]
+        for row in rows:
             row.order, row.point = subject.order, number
         subject.must_still_be(point.base)
         self.note(point.tape)
-        faults = self.search(point, [row.verdict for row, _, _ in entries])
+        faults = self.search(point, [row.verdict for row in rows])
         if not faults and not report.faults and subject.order == 1:
             self.excuse(point, entries)
-        report.rows += [row for row, _, _ in entries]
+        report.rows += rows
         report.faults += faults
         report.found = report.found or likely_cause(point, entries, faults)
 

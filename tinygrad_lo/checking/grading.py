@@ -145,7 +145,7 @@ def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
         found = judgements_of(exercise, served, 0)
         if served.in_tensors:
             return in_tensors(exercise, mine, limits)
-        score = sum(one.report.score if one.report is not None else 0.0 for one in found) / len(found)
+        score = sum(one.score for one in found) / len(found)
         if not all(found):
             todo = next(filter(None, (one.text.partition("Still to do: ")[2] for one in found)), "")
             return (0.0, f"not filled in: {todo}") if todo and not any(found) else (min(score, 0.99), WRONG)

@@ -78,7 +78,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 
 def explain_nan(work: Homework, fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
     """Whether it is known why the loss is nan: it is overwritten, or lacks a step before it."""
-    if spoiled(fn, right, batches):
+    if all(attempt(spoiled, fn, right, batch) for batch in batches[-2:]):
         work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
     elif before := KNOWN[right.name].before:
         later = attempt(tried, lambda s, *rest: fn(before[0](s), *rest), right, batches)
@@ -142,16 +142,12 @@ def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard:
     return Trial(batch, value if value.shape == each.shape else value.reshape(()), tuple(beside))
 
 
-def spoiled(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
-    """Whether the loss is nan beside a gradient that is right, on two batches."""
-
-    def beside_nan(batch: Batch) -> bool:
-        with calling():
-            loss, gradient = fn(*copied([*batch.values()]))
-        right_one = right.gradient(batch, next(iter(batch)))
-        return not np.isfinite(loss).all() and fits(np.asarray(gradient), right_one)
-
-    return all(attempt(beside_nan, batch) for batch in batches[-2:])
+def spoiled(fn: Callable[..., Any], right: LossVariant, batch: Batch) -> bool:
+    """Whether the loss is nan beside a gradient that is right."""
+    with calling():
+        loss, gradient = fn(*copied([*batch.values()]))
+    right_one = right.gradient(batch, next(iter(batch)))
+    return not np.isfinite(loss).all() and fits(np.asarray(gradient), right_one)
 
 
 @np.errstate(all="ignore")
