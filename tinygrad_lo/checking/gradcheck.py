@@ -313,11 +313,9 @@ class Comparison:
         if not report.faults and not report.count("FAIL"):
             faults = wrong_elsewhere(self.ops.values(), self.rng, report.rtol)
             notes = [f"at other inputs than these, a rule is wrong: {f}; try points=3" for f in faults]
-            places = [
-                f"{op}, called at {line}," for (op, line, _), alive in self.reached.items() if not alive
-            ]
+            dead = [place for place, alive in self.reached.items() if not alive][-3:]
             untaken = "at this point: an untaken branch? try points=3"
-            notes += [f"no gradient reaches {place} {untaken}" for place in places[-3:]]
+            notes += [f"no gradient reaches {op}, called at {line}, {untaken}" for op, line, _ in dead]
         coarse = "which shows large mistakes only; use float64"
         return notes + [f"{text}, {coarse}" for text in [*self.narrow][:1]]
 

@@ -262,18 +262,14 @@ class Student:
 
     def trusted(self, leaves: Leaves) -> tuple[float, Leaves]:
         """The same of a function that has shown that it can be trusted: called twice, and heard once."""
-        who, results = self.who, []
+        who, first, results = self.who, next(iter(leaves.values())), []
         for heard in (True, False):
             given = rebuilt(self.x, leaves)
             with calling(heard=heard):
                 loss, gradient = loss_and_gradient(who, self.fn(given))
             for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
                 unchanged(who, name, before, after)
-            if (
-                np.ndim(loss)
-                and next(iter(leaves.values())).shape == np.shape(loss)
-                and np.size(gradient) == 1
-            ):
+            if np.ndim(loss) and np.shape(loss) == first.shape and np.size(gradient) == 1:
                 got = "the first thing returned has the shape of x, the second is one number"
                 raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
             value = position_of(who, "the loss", loss)
