@@ -137,6 +137,11 @@ def lost_in_part(a, b, *, k=2.0, reduction="mean"):
 
 
 @make_loss(inputs_of("a", "b"), k=number)
+def lost_as_a_number(a, b, *, k=2.0, reduction="mean"):
+    return a * k - a * math.sqrt(k)
+
+
+@make_loss(inputs_of("a", "b"), k=number)
 def decided(a, b, *, k=2.0, reduction="mean"):
     return a * k - b if k < 1e6 else a * k
 
@@ -153,9 +158,9 @@ def of_two(a, b, *, k=2.0, m=3.0, reduction="mean"):
 
 def test_a_trail_that_is_lost_or_a_branch_is_met(chromium, page):
     p = lo.Parameter(P, name="p")
-    for loss, expected in ((lost_in_part, []), (decided, []), (of_two, []), (followed, ["k of followed"])):
+    for loss in (lost_in_part, lost_as_a_number, decided, of_two, followed):
         chromium.open(page(loss(p, T)))
-        assert titles(chromium) == expected
+        assert titles(chromium) == (["k of followed"] if loss is followed else [])
     chromium.run("set(shownSliders[0], 0, 0.75)")
     assert chromium.run("return worth") == pytest.approx(followed(p, T, k=0.75).item(), rel=1e-14)
 
