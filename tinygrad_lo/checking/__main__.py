@@ -64,10 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit:  # argparse has said why
         return 2
-    return reported(fn, check)
+    return printed(fn, check)
 
 
-def reported(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
+def printed(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
     """Print what a check finds; 0 if it passes, else 1."""
     report = None
     try:

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lo import options as reading
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.samples import Draw
-from tinygrad_lo.checking.student import calling, titled, unchanged
+from tinygrad_lo.checking.student import calling, check_of, must_not_change
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, OptionError
 
@@ -113,7 +113,7 @@ class Variant:
 
     def report(self, who: str, fn: Any) -> Homework:
         """The report of a check of this function as this one."""
-        return Homework(f"{titled(who, fn)} as {self.name}")
+        return Homework(f"{check_of(who, fn)} as {self.name}")
 
     def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
         """Say which variant of this one a student's function is, and what was asked for."""
@@ -141,5 +141,5 @@ def called(
     with calling(heard=heard):
         result = fn(*copies, *rest, **options)
     for (what, a), copy in zip(arrays.items(), copies, strict=True):
-        unchanged(who, what, a, copy)
+        must_not_change(who, what, a, copy)
     return result

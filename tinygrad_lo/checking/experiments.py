@@ -125,12 +125,12 @@ def form(case: Case, seen: Seen) -> Cause | None:
                 columns = (softmax(z - top, axis=0) for top in (0.0, z.max(axis=1, keepdims=True)))
                 if any(ratio(seen.yours, back(p - target)) for p in columns):
                     return Cause("axis", what="softmax")
-            if (cause := form_of(seen, z, predict(z), target, back)) is not None:
+            if (cause := usual_form(seen, z, predict(z), target, back)) is not None:
                 return cause
     return None
 
 
-def form_of(seen: Seen, z: Array, predicted: Array, target: Array, back: Change) -> Cause | None:
+def usual_form(seen: Seen, z: Array, predicted: Array, target: Array, back: Change) -> Cause | None:
     """The same for one prediction and target, whose gradient by the array is `back` of that by z."""
     for slope, by in SLOPES.items():
         k = ratio(seen.right, back((predicted - target) * by(z)))

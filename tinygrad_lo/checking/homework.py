@@ -20,12 +20,12 @@ from tinygrad_lo.checking.student import (
     Leaves,
     Student,
     attempt,
+    check_of,
     leaves_of,
     name_of_function,
     numbers_of,
     rebuilt,
     structured,
-    titled,
 )
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
@@ -127,7 +127,7 @@ def check_gradient(
         )
     leaves = leaves_of(who, loss_and_gradient, x)
     loss, gradient = student.trusted(leaves)
-    work = Homework(titled(who, loss_and_gradient))
+    work = Homework(check_of(who, loss_and_gradient))
     gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))

@@ -178,14 +178,14 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
     for variant, cause, said in multiples(right, trials):
         work.fail(cause, f"your loss {said}{variant.besides}")
         return False
-    if offset := constant_of(right, trials):
+    if offset := constant_gap(right, trials):
         work.fail("constant", f"your loss {offset}")
         return False
     work.fail(None, f"your loss follows no convention that is known of {name}: {value_gap(right, trials)}")
     return False
 
 
-def constant_of(right: LossVariant, trials: list[Trial]) -> str:
+def constant_gap(right: LossVariant, trials: list[Trial]) -> str:
     """One number by which all values differ, or one for each sample; '' if there is none."""
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]

@@ -16,7 +16,7 @@ def batch_shape(n: int, c: int) -> tuple[int, ...]:
     return (n, c) if c > 1 else (n,)
 
 
-def alike(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
+def arrays(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
     """Arrays that are drawn alike, with at least so many outputs."""
     return lambda rng, n, c: {name: draw(rng, batch_shape(n, max(c, least))) for name in names}
 
@@ -28,11 +28,11 @@ def distribution_rows(rng: Any, shape: tuple[int, ...]) -> Any:
 
 
 PREDICTED = ("prediction", "target")
-numbers = alike(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
-amounts = alike(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
-distributions = alike("pq", distribution_rows, least=3)
-vectors = alike("ab", lambda rng, shape: rng.normal(size=shape), least=2)
-weights = alike(["weights"], lambda rng, shape: rng.normal(size=shape))
+numbers = arrays(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
+amounts = arrays(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
+distributions = arrays("pq", distribution_rows, least=3)
+vectors = arrays("ab", lambda rng, shape: rng.normal(size=shape), least=2)
+weights = arrays(["weights"], lambda rng, shape: rng.normal(size=shape))
 
 
 def scores_labels(rng: Any, n: int, c: int) -> Batch:

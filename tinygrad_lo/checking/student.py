@@ -31,7 +31,7 @@ def name_of_function(fn: Any) -> str | None:
     return None if name in ("<lambda>", "partial") else name
 
 
-def titled(who: str, fn: Any) -> str:
+def check_of(who: str, fn: Any) -> str:
     """A check of this function: check_gradient of svm_loss."""
     name = name_of_function(fn)
     return f"{who} of {name}" if name else who
@@ -221,7 +221,7 @@ def shape_hint(data: Array, g: Array) -> str:
     return "; one number for each element is needed" if g.size == 1 else ""
 
 
-def unchanged(who: str, name: str, before: Array, after: Any) -> None:
+def must_not_change(who: str, name: str, before: Array, after: Any) -> None:
     """Raise if a function wrote into an array that it was given."""
     if not np.array_equal(before, after, equal_nan=True):
         raise MutationError(
@@ -268,7 +268,7 @@ class Student:
             with calling(heard=heard):
                 loss, gradient = loss_and_gradient(who, self.fn(given))
             for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
-                unchanged(who, name, before, after)
+                must_not_change(who, name, before, after)
             if np.ndim(loss) and np.shape(loss) == first.shape and np.size(gradient) == 1:
                 got = "the first thing returned has the shape of x, the second is one number"
                 raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")

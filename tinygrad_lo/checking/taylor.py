@@ -20,12 +20,12 @@ from tinygrad_lo.checking.student import (
     Student,
     attempt,
     calling,
+    check_of,
     leaves_of,
     parts,
     position_of,
     rebuilt,
     structured,
-    titled,
 )
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
@@ -149,7 +149,7 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
     claim, rng = TaylorClaim(value, f, x, leaves, base, slopes, eps), np.random.default_rng(0)
     names = [key for key in leaves for _ in range(2 if len(leaves) == 1 else 1) if leaves[key].size]
     with np.errstate(all="ignore"):  # f may leave its domain
-        report = TaylorReport(titled(WHO, f), [claim.along(name, rng) for name in names])
+        report = TaylorReport(check_of(WHO, f), [claim.along(name, rng) for name in names])
     say(report)
     return report
 
@@ -165,7 +165,7 @@ NOTES = {
 def say(report: TaylorReport) -> None:
     """What the slopes mean."""
     if report.wrong:
-        names, report.found = ", ".join(dict.fromkeys(row.name for row in report.wrong)), cause_of(report)
+        names, report.found = ", ".join(dict.fromkeys(row.name for row in report.wrong)), common_cause(report)
         why = told(report.found) if report.found else "is wrong"
         report.said.append(f"R1 falls with slope 1 only: the gradient by {names} {why}")
     report.said += [text for kind, text in NOTES.items() if any(row.verdict == kind for row in report.rows)]
@@ -174,7 +174,7 @@ def say(report: TaylorReport) -> None:
         report.said.append(f"{text}; lo.gradcheck(f, x, order=2) tells")
 
 
-def cause_of(report: TaylorReport) -> Cause | None:
+def common_cause(report: TaylorReport) -> Cause | None:
     """The kind of mistake, if all directions show the same one."""
     ratios = [row.claimed / row.true for row in report.wrong if row.true]
     if len(ratios) < len(report.wrong) or np.ptp(ratios) > 0.02 * abs(ratios[0] - 1.0):
