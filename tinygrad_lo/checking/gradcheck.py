@@ -36,6 +36,7 @@ Entry = tuple[Row, Any, Array]  # a row, and the leaf and direction that it is a
 
 
 @options.public
+@mode("effects", False)
 def gradcheck(
     f: Callable[..., Any], *inputs: Any, params: Any = (), order: int = 1, rtol: float = 1e-4,
     points: int = 1, seed: int = 0,
@@ -44,7 +45,8 @@ def gradcheck(
 
     `f(*inputs)` returns a tensor; an array is summed with random weights. Checked are its derivatives by
     every floating-point input (an array, or a list or dict of arrays) and by every parameter in `params`,
-    which f uses without being given it. Works on float64 copies; parameters and `.grad` stay.
+    which f uses without being given it. Works on float64 copies; parameters, `.grad` and running
+    statistics stay.
 
         |analytic − numeric| ≤ bar,  and bar ≤ rtol · max(|analytic|, |numeric|) to count as verified
 
@@ -70,6 +72,7 @@ def gradcheck(
           derivative by  analytic  numeric  rel. error  known to  verdict
           input 0[...]   ...
     """
+    options.function("gradcheck", f, "(f, x)")
     order = options.choice("gradcheck", "order", order, (1, 2))
     points = options.whole("gradcheck", "points", points)
     report = Report(options.number("gradcheck", "rtol", rtol, above=0.0, below=1.0))

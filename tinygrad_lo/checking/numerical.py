@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo import options
-from tinygrad_lo.engine.graph import Array, Node, no_grad
+from tinygrad_lo.engine.graph import Array, Node, mode, no_grad
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
 STEPS = {"central": 1e-5, "forward": 1e-8, "complex": 1e-20}
@@ -19,6 +19,7 @@ LOST = (
 
 
 @options.public
+@mode("effects", False)
 def numerical_gradient(
     f: Callable[[Any], Any], x: Any, *, method: str = "central", h: float | None = None
 ) -> Any:
@@ -42,6 +43,7 @@ def numerical_gradient(
         >>> lo.numerical_gradient(lambda w: (w * w).sum(), np.array([1.0, -2.0])).round(6)
         array([ 2., -4.])
     """
+    options.function("numerical_gradient", f, "(f, x)")
     options.choice("numerical_gradient", "method", method, STEPS)
     if h is not None:
         h = options.number("numerical_gradient", "h", h, above=0.0)

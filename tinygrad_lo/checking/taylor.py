@@ -31,7 +31,7 @@ from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, NonFiniteError, UnsupportedError
-from tinygrad_lo.options import public
+from tinygrad_lo.options import function, public
 
 WHO = "taylor_test"
 FIRST, HALVINGS = 2.0**-4, 45  # the steps: from a sixteenth of the size of x down to its rounding
@@ -111,6 +111,7 @@ class TaylorReport(Checked):
 
 
 @public
+@mode("effects", False)
 def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> TaylorReport:
     """Whether a gradient is the first term of f's Taylor series, judged by how fast the remainders shrink.
 
@@ -140,6 +141,7 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
         >>> bool(wrong), wrong.cause
         (False, 'factor 1.001')
     """
+    function(WHO, f, "(f, x)")
     leaves = leaves_of(WHO, f, x)
     call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
     by_hand = gradient if callable(gradient) else lambda x: gradient
@@ -160,6 +162,10 @@ NOTES = {
     KINK: "x lies on a kink: the slopes of f on both sides differ, and the gradient is between; move x",
     UNSEEN: "along some directions f changes by no more than its rounding, which shows nothing",
 }
+BENDS = {
+    2: "the second derivative jumps near x, or is wrong; lo.gradcheck(f, x, order=2) tells",
+    1: "the gradient is off by less than R1 shows, in digits that a test seldom needs",
+}
 
 
 def say(report: TaylorReport) -> None:
@@ -169,9 +175,8 @@ def say(report: TaylorReport) -> None:
         why = told(report.found) if report.found else "is wrong"
         report.said.append(f"R1 falls with slope 1 only: the gradient by {names} {why}")
     report.said += [text for kind, text in NOTES.items() if any(row.verdict == kind for row in report.rows)]
-    if any(row.bent for row in report.rows):
-        text = "R2 falls with slope 2 only: the second derivative jumps near x, or is wrong"
-        report.said.append(f"{text}; lo.gradcheck(f, x, order=2) tells")
+    powers = {row.power for row in report.rows}
+    report.said += [f"R2 falls with slope {k} only: {text}" for k, text in BENDS.items() if k in powers]
 
 
 def common_cause(report: TaylorReport) -> Cause | None:

@@ -76,8 +76,11 @@ def late(module: str, name: str) -> Callable[[Node], Any]:
 def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:
     """Run `action(data of x, *facts)`, which changes something outside the graph, now and whenever replayed.
 
-    Arrays among the facts may be written into; nothing else may.
+    Arrays among the facts may be written into; nothing else may. Where a function is only measured, which
+    `mode("effects", False)` says, nothing is changed.
     """
+    if active and not modes.effects:
+        return
     if active and modes.recording is not None:
         modes.recording.effect(action, x, facts)
     action(x.value if isinstance(x, Node) else x, *facts)
