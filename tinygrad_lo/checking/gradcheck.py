@@ -36,7 +36,6 @@ Entry = tuple[Row, Any, Array]  # a row, and the leaf and direction that it is a
 
 
 @options.public
-@mode("effects", False)
 def gradcheck(
     f: Callable[..., Any], *inputs: Any, params: Any = (), order: int = 1, rtol: float = 1e-4,
     points: int = 1, seed: int = 0,
@@ -89,7 +88,7 @@ def gradcheck(
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted_sum(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
-    with placed(parameters) as data, np.errstate(all="ignore"), recording:
+    with placed(parameters) as data, np.errstate(all="ignore"), recording, mode("effects", False):
         for leaf, x in zip(parameters, data, strict=True):
             place(leaf, np.array(x, dtype=float))
         start = [leaf.value for leaf in leaves]
@@ -252,6 +251,9 @@ class Comparison:
         faults = self.search(point, [row.verdict for row in rows])
         if not faults and not report.faults and subject.order == 1:
             self.excuse(point, entries)
+            for row in rows:
+                if np.isnan(row.analytic) and point.tape.spoiled:
+                    row.note = f"0 meets an infinite slope in {point.tape.spoiled[0]}, and 0 · inf is nan"
         report.rows += rows
         report.faults += faults
         report.found = report.found or likely_cause(point, entries, faults)
@@ -259,7 +261,7 @@ class Comparison:
     def compared(self, point: Point, leaf: Any) -> list[Entry]:
         """A row for each checked element of a leaf, and one for all the others together."""
         name, shape = leaf_name(leaf), leaf.shape
-        looks = [point.row(leaf, name, *look) for look in directions(shape, self.rng)]
+        looks = [point.row(leaf, name, *look) for look in directions(point.gradient[leaf], self.rng)]
         if looks and isinstance(looks[-1][0].index, str) and looks[-1][0].verdict == "FAIL":
             signs = looks[-1][1].ravel()
 
@@ -333,6 +335,7 @@ def parameters_of(params: Any) -> list[Any]:
 
 def cause_at(leaf: Node, rows: list[Row], sizes: list[int]) -> Cause | None:
     """The kind of mistake that the derivatives by one leaf look like; None if they are right."""
+    rows = [row for row in rows if np.isfinite(row.numeric)]
     if not any(row.verdict == "FAIL" for row in rows):
         return None
     x = np.asarray(leaf.value)

@@ -19,7 +19,6 @@ LOST = (
 
 
 @options.public
-@mode("effects", False)
 def numerical_gradient(
     f: Callable[[Any], Any], x: Any, *, method: str = "central", h: float | None = None
 ) -> Any:
@@ -98,7 +97,7 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
 
 def value_at(f: Callable[[Any], Any], x: Array) -> Any:
     """f(x) as one number; f may return a number, an array of one element, or a tensor."""
-    with no_grad():
+    with no_grad(), mode("effects", False):
         result = f(x.copy()[()])
     data = np.asarray(result.value if isinstance(result, Node) else result)
     if data.size != 1:
