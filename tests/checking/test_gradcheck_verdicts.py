@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.checking.recording import length
 from tinygrad_lo.engine.ops import TABLE, elementwise
 from tinygrad_lo.errors import GradcheckError
 from tinygrad_lo.losses import binary_cross_entropy_with_logits, multiclass_hinge
@@ -150,6 +151,11 @@ def test_what_the_smallest_floats_hide_blames_no_op(f, x):
     assert report.outcome != "FAILED"
 
 
+def test_what_the_smallest_floats_hide_of_a_function_in_numpy():
+    report = lo.check_gradient(lambda x: (np.exp(x).sum(), np.exp(x)), np.array([-740.0]))
+    assert report.outcome == "UNDECIDED"
+
+
 @pytest.mark.parametrize("scale", [1e-290, 1e100, 1e160, 1e300, 1e307])
 @pytest.mark.parametrize("factor", [1.0, -1.0, 1.001])
 def test_numbers_whose_squares_overflow_are_judged(scale, factor):
@@ -160,9 +166,26 @@ def test_numbers_whose_squares_overflow_are_judged(scale, factor):
     assert report.cause == {1.0: None, -1.0: "sign", 1.001: "factor 1.001"}[factor]
 
 
+@pytest.mark.parametrize("power", [-660, 660])
+def test_the_bar_of_a_sum_that_cancels_scales_with_it(power):
+    def bar(scale):
+        f = lambda x: (scale * ((x * 1e-3 + 1e3) - 1e3).sum(), 1e-3 * scale * np.ones(2))
+        return lo.check_gradient(f, np.array([1.0, 2.0])).report.rows[0].bar / scale
+
+    assert bar(2.0**power) == pytest.approx(bar(1.0))
+
+
 def test_large_places_are_judged():
     assert lo.gradcheck(lambda x: (x**2).sum(), np.array([1e100]))
+    assert lo.gradcheck(lambda x: (1.5e308 * x).sum(), np.array([0.5]))
     assert lo.taylor_test(lambda x: (x**2).sum(), np.array([1e150]))
+    assert lo.taylor_test(lambda x: ((1e-200 * x) ** 2).sum(), np.array([1e200]))
+    assert length([3e200, 4e200, np.inf, np.nan]) == pytest.approx(5e200)
+    assert length([]) == 0.0
+
+
+def x_log_x(x):
+    return np.where(x < 0.0, np.nan, x * np.log(np.where(x > 0.0, x, 1.0)))
 
 
 def test_an_infinite_slope_is_right_where_differences_grow_without_limit(define):
@@ -172,6 +195,7 @@ def test_an_infinite_slope_is_right_where_differences_grow_without_limit(define)
         (lambda x: x**0.9, [0.0, 1.0]),
         (lambda x: 1.0 / x, [1e-300, 1.0]),
         (define("cube_root", np.cbrt, [lambda g, y, x: g / (3.0 * y * y)]), [0.0, 1.0]),
+        (define("x_log_x", x_log_x, [lambda g, y, x: g * (np.log(x) + 1.0)]), [0.0, 1.0]),
     ):
         report = lo.gradcheck(f, np.array(x))
         assert report.count("FAIL") == 0
@@ -181,6 +205,9 @@ def test_an_infinite_slope_is_right_where_differences_grow_without_limit(define)
     report = lo.gradcheck(lambda x: (np.sqrt(x) + x * x.detach()).sum(), np.array([0.0, 1.0, 3.0]))
     assert verdicts(report) == ["UNVERIFIABLE", "FAIL", "FAIL"]
     assert (report.cause, report.culprit) == (None, None)
+    half_root = define("half_root", np.sqrt, [lambda g, y, x: g * 0.25 / y])
+    report = lo.gradcheck(half_root, np.array([0.0, 1.0, 2.0, 3.0]))
+    assert (report.cause, report.culprit) == ("factor 0.5", "half_root")
 
 
 @pytest.mark.parametrize(
@@ -193,9 +220,12 @@ def test_an_infinite_slope_is_right_where_differences_grow_without_limit(define)
 )
 def test_an_infinite_slope_that_is_none_fails_and_is_named(define, name, forward, rule):
     op = define(name, forward, [rule])
-    for x in (np.array([0.0, 1.0]), np.zeros(1000)):
+    one_of_many = np.linspace(0.1, 2.0, 1000)
+    one_of_many[777] = 0.0
+    for x in (np.array([0.0, 1.0]), np.zeros(1000), one_of_many):
         report = lo.gradcheck(op, x)
         assert (report.outcome, report.cause, report.culprit) == ("FAILED", "not finite", name)
+    assert (777,) in [row.index for row in report.rows if row.verdict == "FAIL"]
 
 
 def test_infinite_slopes_among_many_are_looked_at_alone():

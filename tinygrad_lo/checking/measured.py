@@ -214,12 +214,15 @@ def size_of(value: Callable[[ByLeaf], float], x: ByLeaf) -> float:
 
     def noise(step: float, sign: float) -> float:
         d = {k: step * np.maximum(np.abs(a), 1e-3) * rng.choice([-1.0, 1.0], a.shape) for k, a in x.items()}
-        values = [value({k: a + sign * i * d[k] for k, a in x.items()}) for i in range(1, EACH_SIDE + 1)]
+        places = ({k: a + sign * i * d[k] for k, a in x.items()} for i in range(1, EACH_SIDE + 1))
+        values = np.array([value(place) for place in places])
+        largest = float(np.abs(values).max()) or 1.0
+        values /= largest  # of small and of large numbers squares are no numbers
         orders = [float(np.sqrt(np.mean(np.diff(values, k) ** 2) / math.comb(2 * k, k))) for k in (4, 5, 6)]
         # A wave that is slow enough falls with the order, and one that is too fast moves no less than it
         # scatters, as a kink does.
         wave = max(orders) > min(4.0 * min(orders), RESOLVED * float(np.ptp(values)))
-        return 0.0 if step > INPUT_MOVES and wave else min(orders)
+        return 0.0 if step > INPUT_MOVES and wave else largest * min(orders)
 
     narrow, wide = ([noise(step, sign) for sign in (1.0, -1.0)] for step in (INPUT_MOVES, DEEP_MOVES))
     largest = max(min(narrow), *wide)  # a kink near by may lie on one side of x
