@@ -1,8 +1,8 @@
 """The forward and the backward pass as JavaScript, for pages that have no Python.
 
 The same statements as `lo.source` prints. Every line is first a Python expression, made of the texts in the
-table of ops; syntax.py turns it into JavaScript. Ops that only move numbers need no text: their own forward
-says where each element comes from (moves.py). What is left are the functions of runtime.js, named as ops are.
+table of ops; syntax.py turns it into JavaScript. Ops that only move numbers say themselves where each element
+comes from (moving.py). What is left are the functions of runtime.js, named as ops are.
 """
 
 from __future__ import annotations
