@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.indexing import Slot, filled_in
 from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.program.text import Taken
+from tinygrad_lo.program.text import Taken, slice_text
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -157,12 +157,6 @@ def option_text(value: Any) -> str:
     if isinstance(value, ndarray):
         return "mask" if value.dtype == bool else "indices"
     return "…" if value is Ellipsis else str(value)
-
-
-def slice_text(value: slice) -> str:
-    """A slice as Python writes it in an index."""
-    parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
-    return ":".join(parts[:2] if value.step is None else parts)
 
 
 def number(value: Any, digits: int = 3) -> str:
