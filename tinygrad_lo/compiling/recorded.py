@@ -26,10 +26,9 @@ from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.machine.recording import Begun
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.indexing import gather, regather
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import GraphError, UnsupportedError
+from tinygrad_lo.program.known import GATHER, REGATHER
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 
@@ -46,7 +45,7 @@ else:
 INLINED = 200  # lines of a scalar program up to which it is written into the entry
 LOOKED_AT = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
-INDEXED = (record(gather), record(regather))  # refuse indices that are out of range
+INDEXED = (GATHER, REGATHER)  # refuse indices that are out of range
 
 
 class Recorded:

@@ -17,15 +17,9 @@ from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.sums import stretched, total
 from tinygrad_lo.explaining.derivative import ruled
 from tinygrad_lo.explaining.expression import (
-    ATOM,
-    LOOSE,
-    MINUS,
-    MULTIPLY,
-    PRODUCT,
-    SUM,
-    WHERE,
     Arg,
     Expression,
+    Level,
     Line,
     Piece,
     broadcasts,
@@ -34,7 +28,8 @@ from tinygrad_lo.explaining.expression import (
     nested_text,
     written,
 )
-from tinygrad_lo.explaining.formula import DIGITS, POWER, Names, number, option_text
+from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
+from tinygrad_lo.program.known import MULTIPLY, NEGATIVE, POWER, WHERE
 
 # Of a sum of more numbers, or of more products, the first terms are shown and the others counted.
 MOST_TERMS, MOST_PRODUCTS, SHOWN_TERMS = 6, 4, 3
@@ -124,17 +119,14 @@ def mixed(line: Line, j: int) -> Origin:
     floats = [k for k, x in enumerate(tensors_in(line)) if carries(line.op, k, x)]
     ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(line.inputs)]
     places = {k: np.flatnonzero(jacobian_row(line, k, j, ones)) for k in floats}
-    row, *others = rows_of_probes(line, floats[0], j)
-    if all(np.array_equal(row, other) for other in others):
-        return Origin("linear", places, row[places[floats[0]]])
-    return Origin("mixed", places)
-
-
-def rows_of_probes(line: Line, k: int, j: int) -> list[ndarray[Any, Any]]:
-    """The derivative of element j by an input as it is, at ones, and at a ramp: of a linear op, the same."""
+    k, before, after = floats[0], line.inputs[: floats[0]], line.inputs[floats[0] + 1 :]
     x = np.asarray(line.inputs[k])
     probes = x, np.ones_like(x), np.arange(1.0, x.size + 1).reshape(x.shape)
-    return [jacobian_row(line, k, j, [*line.inputs[:k], probe, *line.inputs[k + 1 :]]) for probe in probes]
+    rows = [jacobian_row(line, k, j, [*before, probe, *after]) for probe in probes]
+    # The derivative of a linear op is the same wherever it is taken.
+    if all(np.array_equal(rows[0], other) for other in rows[1:]):
+        return Origin("linear", places, rows[0][places[k]])
+    return Origin("mixed", places)
 
 
 def jacobian_row(line: Line, k: int, j: int, inputs: list[Any]) -> ndarray[Any, Any]:
@@ -184,39 +176,38 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
     """An op over the numbers of one element."""
     args = [one for (one,) in pieces]
     if line.op is WHERE:
-        return args[branch_of(line, j)]
+        return args[1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2]
     if line.op is MULTIPLY and 0 in [each.value for each in args]:
         return constant_text(0.0)  # masked out
-    if line.op is MINUS and args[0].text == "0":
+    if line.op is NEGATIVE and args[0].text == "0":
         return args[0]
-    return written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+    return with_options(line, args)
 
 
-def branch_of(line: Line, j: int) -> int:
-    """Which input of a choice an element is."""
-    return 1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2
+def with_options(line: Line, args: list[Piece]) -> Piece:
+    """An op over pieces of text, and its options."""
+    options = [Piece(option_text(x)) for x in line.inputs[len(tensors_in(line)) :]]
+    return written(line.op, line.inputs, [*args, *options], ())
 
 
 def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
     plain = len(tensors_in(line)) == 1 and (source.factors == 1).all()
-    terms, count = pieces[0] if plain else products(pieces[0], source.factors), len(source.factors)
+    terms, count = pieces[0], len(source.factors)
+    if not plain:
+        terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, source.factors), strict=False)]
     if count > (MOST_TERMS if plain else MOST_PRODUCTS):
-        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", Level.SUM, "+")
     terms = [each for each in terms if each.value != 0] or terms[:1]
-    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), SUM, "+")
-
-
-def products(pieces: list[Piece], factors: Array) -> list[Piece]:
-    """Each piece times its factor."""
-    return [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=False)]
+    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), Level.SUM, "+")
 
 
 def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
     """`log Σ exp(3.2, 5.1, −1.7)`; nothing for too many."""
     if not pieces or max(map(len, source.places.values())) > MOST_TERMS:
         return None
-    return together(line, j, source, [Piece(", ".join(one.text for one in some), LOOSE) for some in pieces])
+    rows = (", ".join(one.text for one in some) for some in pieces)
+    return together(line, j, source, [Piece(row, Level.LOOSE) for row in rows])
 
 
 WRITERS = {
@@ -230,28 +221,23 @@ WRITERS = {
 def leaf(value: Any, *, constant: bool = False) -> Piece:
     """A number. Without its value, a factor of 1 is not taken for one that a reader can do without."""
     piece = constant_text(value)
-    level = SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
+    level = Level.SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
     return piece._replace(level=level, value=piece.value if constant else None)
-
-
-def texts_of_options(line: Line) -> list[str]:
-    """The options of an op as text."""
-    return [option_text(x) for x in line.inputs[len(tensors_in(line)) :]]
 
 
 def joined_terms(terms: list[Piece]) -> str:
     """A sum as text."""
-    return " + ".join(nested_text(each, PRODUCT if i else SUM) for i, each in enumerate(terms))
+    return " + ".join(nested_text(each, Level.PRODUCT if i else Level.SUM) for i, each in enumerate(terms))
 
 
 def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
     """An op over parts of its inputs; of as many results as elements, with the place of this one."""
-    piece = written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+    piece = with_options(line, args)
     own, *others = source.places.values()
     if others or len(own) == 1 or np.shape(line.inputs[next(iter(source.places))]) != line.shape:
         return piece
     place = f"[{int(np.searchsorted(own, j))}]" if part_text(own, line.shape) else place_text(j, line.shape)
-    return Piece(nested_text(piece, ATOM) + place)
+    return Piece(nested_text(piece, Level.ATOM) + place)
 
 
 # ------------------------------------------------------------------------------ in the words of a graph
@@ -323,14 +309,11 @@ def with_inner(node: Any) -> dict[int, Any]:
 def is_inner(node: Any) -> bool:
     """Whether a sum's terms are clearer when they show how this was made."""
     op = None if node is None else node.op
-    if op is None or op is MINUS or not node.needs:
+    if op is None or op is NEGATIVE or not node.needs:
         return False
-    return works_by_element(op) and all(map(is_here, node.inputs[: op.arity]))
-
-
-def works_by_element(op: Op) -> bool:
-    """Whether this seems to be an op that works element by element; of a user's own, `stays` finds out."""
-    return op.elementwise or not (op.samples or op.arity is None)
+    # An op of the user's seems to work element by element; `stays` finds out.
+    by_element = op.elementwise or not (op.samples or op.arity is None)
+    return by_element and all(map(is_here, node.inputs[: op.arity]))
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:
@@ -342,15 +325,14 @@ def with_places(names: Names, node: Any, line: Line, j: int) -> str:
         return next((texts[k] for k in source.places), "")
     if source.kind != "element":
         return together(line, j, source, list(map(Piece, texts[: len(source.places)]))).text
-    return written(node.op, node.inputs, named_pieces(node, texts), ()).text
+    return written_node(node, list(map(Piece, texts)))
 
 
-def named_pieces(node: Node, texts: list[str]) -> list[Piece]:
-    """The names of inputs as pieces; a constant exponent is known by its number."""
-    pieces = list(map(Piece, texts))
+def written_node(node: Any, pieces: list[Piece]) -> str:
+    """The op of a value over pieces of text; a constant exponent is known by its number."""
     if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
-    return pieces
+    return written(node.op, node.inputs, pieces, ()).text
 
 
 def place_text(j: int, shape: tuple[int, ...]) -> str:

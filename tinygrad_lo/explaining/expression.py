@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,45 +18,48 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
 from tinygrad_lo.engine.machine.recording import Recording
-from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative
-from tinygrad_lo.engine.ops.elementwise import where
-from tinygrad_lo.engine.ops.indexing import getitem
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.ops.shapes import transpose
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import DIGITS, POWER, number, of_many_texts, option_text, superscript
-from tinygrad_lo.program.simplify import ASTYPE, SPREADING
+from tinygrad_lo.explaining.formula import DIGITS, number, of_many_texts, option_text, superscript
+from tinygrad_lo.program.known import (
+    ASTYPE,
+    DIVIDE,
+    GETITEM,
+    MULTIPLY,
+    NEGATIVE,
+    POWER,
+    SPREADING,
+    TRANSPOSE,
+    WHERE,
+)
 
 # How tightly a piece of text holds together.
-LOOSE, NEGATIVE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
+Level = IntEnum("Level", "LOOSE NEGATIVE COMPARISON SUM PRODUCT SIGN POSTFIX ATOM", start=-1)
 # Of a sign: how tightly it holds together what it makes, and what its left and its right must.
 SIGNS = {
-    "+": (SUM, SUM, SUM),
-    "−": (SUM, SUM, PRODUCT),
-    "×": (PRODUCT, PRODUCT, PRODUCT),
-    "÷": (PRODUCT, PRODUCT, POSTFIX),
-    "@": (PRODUCT, PRODUCT, POSTFIX),
-    "^": (POSTFIX, ATOM, ATOM),
-    **dict.fromkeys("=≠<≤>≥", (COMPARISON, SUM, SUM)),
+    "+": (Level.SUM, Level.SUM, Level.SUM),
+    "−": (Level.SUM, Level.SUM, Level.PRODUCT),
+    "×": (Level.PRODUCT, Level.PRODUCT, Level.PRODUCT),
+    "÷": (Level.PRODUCT, Level.PRODUCT, Level.POSTFIX),
+    "@": (Level.PRODUCT, Level.PRODUCT, Level.POSTFIX),
+    "^": (Level.POSTFIX, Level.ATOM, Level.ATOM),
+    **dict.fromkeys("=≠<≤>≥", (Level.COMPARISON, Level.SUM, Level.SUM)),
 }
 # How tightly a template holds together: • is an input, ¤ is in parentheses, ¦ in brackets. `Σ •` is open.
 LEVELS = (
-    (" [+−] ", SUM),
-    (" [×÷] ", PRODUCT),
-    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", SIGN),
-    ("^•[²ᵀ¦]$|^√•$", POSTFIX),
-    (r"^\|•\|$|^‖•‖$|^\w+¤$", ATOM),
+    (" [+−] ", Level.SUM),
+    (" [×÷] ", Level.PRODUCT),
+    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", Level.SIGN),
+    ("^•[²ᵀ¦]$|^√•$", Level.POSTFIX),
+    (r"^\|•\|$|^‖•‖$|^\w+¤$", Level.ATOM),
 )
 # How tightly an input, here \0, must hold together in its place.
 NEEDS = (
-    (r"[(,[|‖] *\0 *[),\]|‖]", LOOSE),
-    (" if ", NEGATIVE),
-    (r"^−\0", POSTFIX),
-    (r"[+−] *\0|\0 *[+−]", PRODUCT),
-    (r" \0|\0 ", POSTFIX),
+    (r"[(,[|‖] *\0 *[),\]|‖]", Level.LOOSE),
+    (" if ", Level.NEGATIVE),
+    (r"^−\0", Level.POSTFIX),
+    (r"[+−] *\0|\0 *[+−]", Level.PRODUCT),
+    (r" \0|\0 ", Level.POSTFIX),
 )
-MULTIPLY, DIVIDE, MINUS = map(record, (multiply, divide, negative))
-WHERE, GETITEM, TRANSPOSE = map(record, (where, getitem, transpose))
 FILL = SPREADING - {ASTYPE}
 
 
@@ -63,7 +67,7 @@ class Piece(NamedTuple):
     """Text that can stand in a larger text."""
 
     text: str
-    level: int = ATOM
+    level: int = Level.ATOM
     kind: str = ""  # the sign between its parts, where there is one
     opened: bool = False  # whether it ends in something that what follows would be read into: `Σ x`
     shape: tuple[int, ...] = ()
@@ -165,20 +169,20 @@ def constant_text(value: Array) -> Piece:
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
         value = array.flat[0]
     text = number(value, DIGITS)
-    piece = Piece(text, NEGATIVE if text.startswith("−") else ATOM, value=value)
+    piece = Piece(text, Level.NEGATIVE if text.startswith("−") else Level.ATOM, value=value)
     return piece._replace(shape=shape, bare=piece) if shape else piece
 
 
 def term(value: Array) -> str:
     """A number as a term of a sum or a factor: `(−2)`."""
-    return nested_text(constant_text(value), PRODUCT)
+    return nested_text(constant_text(value), Level.PRODUCT)
 
 
 def untouched(op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...]) -> Piece | None:
     """The argument that is the result already, for a reader: what is only arranged, a 1 · x, an x / 1."""
     x, other = args[0], args[-1]
     is_same = x.shape == shape and only_arranges(op, inputs, shape)
-    if is_same or (op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+    if is_same or (op is ASTYPE and x.level == Level.COMPARISON):  # what holds counts as 1
         return x
     if op is MULTIPLY and x.value == 1 and other.shape == shape:
         return other
@@ -194,7 +198,7 @@ def written(
     if kept := untouched(op, inputs, args, shape):
         piece = kept
     elif op is POWER and other.value is not None and superscript(float(other.value)):
-        piece = Piece(nested_text(x, ATOM) + superscript(float(other.value)), POSTFIX)
+        piece = Piece(nested_text(x, Level.ATOM) + superscript(float(other.value)), Level.POSTFIX)
     elif op.arity is None:
         piece = of_many(op, inputs[-1], args)
     else:
@@ -232,41 +236,41 @@ def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bo
 
 def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
-    texts = [nested_text(arg, NEGATIVE) for arg in args[:-1]]
+    texts = [nested_text(arg, Level.NEGATIVE) for arg in args[:-1]]
     if isinstance(option, str):  # subscripts say which of many ops it is
         return Piece(f"{op.name}('{args[-1].text}', {', '.join(texts)})")
-    return Piece(op.symbol.format(*of_many_texts(texts, option)), LOOSE)
+    return Piece(op.symbol.format(*of_many_texts(texts, option)), Level.LOOSE)
 
 
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
-    texts = [nested_text(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
+    texts = [nested_text(arg, needs.get(i, Level.LOOSE)) for i, arg in enumerate(args)]
     text = op.symbol.replace("×", times).format(*texts)
-    piece = Piece(text, level, "÷" if level == PRODUCT else "", opened)
+    piece = Piece(text, level, "÷" if level == Level.PRODUCT else "", opened)
     bare = args[0].bare
     if op in SPREADING:
         return piece._replace(bare=bare or args[0])
-    if op is MINUS and bare is not None:
+    if op is NEGATIVE and bare is not None:
         return piece._replace(bare=from_template(op, [bare], times)._replace(shape=bare.shape))
     return piece
 
 
 def nested_text(piece: Piece, need: int) -> str:
     """The text, in parentheses unless it holds together well enough."""
-    signed = need == PRODUCT and piece.level == SIGN and piece.text.startswith("−")
+    signed = need == Level.PRODUCT and piece.level == Level.SIGN and piece.text.startswith("−")
     return f"({piece.text})" if piece.level < need or signed else piece.text
 
 
 def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     """`a + b` and the like."""
-    level, left, right = SIGNS.get(sign, (LOOSE, ATOM, ATOM))
-    if level == a.level == PRODUCT and a.kind != ("@" if sign == "@" else "×"):
-        left = ATOM  # a ÷ b × c makes a reader stop
-    if sign == "×" and b.level == PRODUCT and b.kind not in ("×", "÷"):
-        right = ATOM
+    level, left, right = SIGNS.get(sign, (Level.LOOSE, Level.ATOM, Level.ATOM))
+    if level == a.level == Level.PRODUCT and a.kind != ("@" if sign == "@" else "×"):
+        left = Level.ATOM  # a ÷ b × c makes a reader stop
+    if sign == "×" and b.level == Level.PRODUCT and b.kind not in ("×", "÷"):
+        right = Level.ATOM
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
-    right = ATOM if b.text.startswith("−") else right
+    right = Level.ATOM if b.text.startswith("−") else right
     first = f"({a.text})" if a.opened or a.level < left else a.text
     text = f"{first} {times if sign == '×' else sign} {nested_text(b, right)}"
     return Piece(text, level, "÷" if sign == "×" and b.kind == "÷" else sign, b.opened and b.level >= right)
@@ -277,14 +281,14 @@ def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
     """Of `exp({0}) − 1`: how tightly it holds together, whether it is open, and what its holes need."""
     needs: dict[int, int] = {}
     for hole in re.finditer(r"\{(\d+)\}", template):
-        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", ATOM)
-        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), LOOSE))
+        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", Level.ATOM)
+        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), Level.LOOSE))
     flat, before = re.sub(r"\{\d+\}", "•", template), ""
     while before != flat:
         before = flat
         flat = re.sub(r"\[[^()[\]]*\]", "¦", re.sub(r"\([^()[\]]*\)", "¤", flat))
-    level = first_match(LEVELS, flat, LOOSE)
-    return level, level == SIGN and " " in flat, needs
+    level = first_match(LEVELS, flat, Level.LOOSE)
+    return level, level == Level.SIGN and " " in flat, needs
 
 
 def first_match(table: Iterable[tuple[str, int]], text: str, otherwise: int) -> int:

@@ -14,15 +14,13 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.indexing import Slot, filled_in
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError
+from tinygrad_lo.program.known import POWER
 from tinygrad_lo.program.text import Taken, slice_text
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-POWER = record(power)
 DIGITS = 4  # of numbers in text
 LOSS = "L"  # what a loss without a name is called
 

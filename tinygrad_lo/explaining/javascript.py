@@ -19,23 +19,19 @@ from tinygrad_lo.engine.graph import Node, Op, mode
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.recording import Data, Recording
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.ops.shapes import broadcast_to
 from tinygrad_lo.errors import DTypeError, UnsupportedError
-from tinygrad_lo.explaining.expression import WHERE
-from tinygrad_lo.explaining.formula import POWER
 from tinygrad_lo.explaining.moving import Moving
 from tinygrad_lo.explaining.source import Source, bracketed
 from tinygrad_lo.explaining.syntax import KEYWORDS, functions_called, literals, runtime, script, slots
 from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.loss import Complaint, Place
 from tinygrad_lo.options import public
+from tinygrad_lo.program.known import ADD, ASTYPE, BROADCAST_TO, FULL, MULTIPLY, POWER, WHERE
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.simplify import ADD, ASTYPE, FULL, MULTIPLY
 from tinygrad_lo.program.value import Value
 
 OF_CONDITIONS = {ADD: "{0} or {1}", MULTIPLY: "{0} and {1}"}  # which NumPy adds and multiplies so
-MOVES = {FULL, record(broadcast_to)}  # beside those whose kind says so
+MOVES = {FULL, BROADCAST_TO}  # beside those whose kind says so
 # Of conditions; of numbers, bits are refused.
 OF_BITS = {
     "bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}",

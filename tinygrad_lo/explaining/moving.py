@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Op
-from tinygrad_lo.engine.ops.indexing import Slot, filled_in, gather, getitem, regather
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.ops.indexing import Slot, filled_in
 from tinygrad_lo.errors import UnsupportedError
 from tinygrad_lo.explaining.source import Printer
 from tinygrad_lo.explaining.syntax import literals, runtime
+from tinygrad_lo.program.known import GATHER, GETITEM, REGATHER, TRANSPOSE
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.simplify import TRANSPOSE
 from tinygrad_lo.program.value import Value
 
-GATHER, REGATHER, GETITEM = map(record, (gather, regather, getitem))
 FEW_PLACES = 12  # numbers of an index that stands where it is used
 
 

@@ -19,32 +19,22 @@ from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.sums import stretched
-from tinygrad_lo.engine.ops.arithmetic import equal
-from tinygrad_lo.engine.ops.linear import matmul
-from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
-from tinygrad_lo.explaining.element import product_worked, value_worked
+from tinygrad_lo.explaining.element import product_worked, value_worked, written_node
 from tinygrad_lo.explaining.expression import (
-    DIVIDE,
     FILL,
-    MINUS,
-    MULTIPLY,
-    PRODUCT,
-    WHERE,
     Arg,
     Expression,
+    Level,
     Piece,
     broadcasts,
     constant_text,
     nested_text,
     term,
     write,
-    written,
 )
 from tinygrad_lo.explaining.formula import (
     DIGITS,
-    POWER,
     Names,
     equation,
     is_shown_as_number,
@@ -52,11 +42,21 @@ from tinygrad_lo.explaining.formula import (
     option_text,
     shown,
 )
+from tinygrad_lo.program.known import (
+    ASTYPE,
+    DIVIDE,
+    EQUAL,
+    FULL,
+    MATMUL,
+    MULTIPLY,
+    NEGATIVE,
+    RESHAPE,
+    SUM,
+    WHERE,
+)
 from tinygrad_lo.program.program import like
-from tinygrad_lo.program.simplify import ASTYPE, FULL, RESHAPE
 
-ADD_UP = {record(total), RESHAPE}
-EQUAL, MATMUL = record(equal), record(matmul)
+ADD_UP = {SUM, RESHAPE}
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
@@ -215,10 +215,8 @@ def put_in(node: Node, pieces: dict[str, Piece] | None = None) -> str:
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
     pieces = pieces_of_numbers(node) if pieces is None else pieces
-    args = [pieces[str(i)] if i < op.arity else Piece(option_text(x)) for i, x in enumerate(node.inputs)]
-    if op is POWER and node.parents[1] is None:
-        args[1] = constant_text(node.inputs[1])
-    return written(op, node.inputs, args, ()).text
+    options = (Piece(option_text(x)) for x in node.inputs[op.arity :])
+    return written_node(node, [*(pieces[str(i)] for i in range(op.arity)), *options])
 
 
 def pieces_of_numbers(node: Node) -> dict[str, Piece]:
@@ -281,7 +279,7 @@ def words_for(rule: Expression, names: Names, node: Node, i: int) -> str:
     ties = "; ties share it" if EQUAL in ops else ""
     cases = {
         "copies the gradient": not ops,
-        "turns the sign of the gradient": is_one_step and MINUS in ops,
+        "turns the sign of the gradient": is_one_step and NEGATIVE in ops,
         "swaps: each input gets the gradient times the other input": is_product and keys[1:] == [str(1 - i)],
         "by a constant: the gradient is multiplied by it, too": is_product,
         f"routes: the gradient passes where {condition}, and stops elsewhere{ties}": bool(condition),
@@ -352,5 +350,5 @@ def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
 
 def as_factor(piece: Piece) -> str:
     """The text as the first factor of a product."""
-    mixed = piece.level == PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, PRODUCT)
+    mixed = piece.level == Level.PRODUCT and piece.kind != "×"
+    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, Level.PRODUCT)

@@ -15,10 +15,8 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.recording import NodeRow
-from tinygrad_lo.engine.ops.arithmetic import add
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.program.known import ADD
 
-ADD = record(add)
 ClassLane = tuple[int, int]  # a class and a lane of it
 
 

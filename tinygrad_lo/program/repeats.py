@@ -19,11 +19,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.ops.arithmetic import power
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.program.classes import ADD, sums_inside
+from tinygrad_lo.program.classes import sums_inside
+from tinygrad_lo.program.known import ADD, POWER
 
-POWER = record(power)
 LEAST_TURNS = 3  # turns of a loop
 PERIODS = 24  # lengths of a turn that are tried
 ROUNDS = 3  # loops in loops
