@@ -18,7 +18,7 @@ from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import sum as total
 from tinygrad_lo.engine.ops.shapes import broadcast_to, collect, reshape, transpose
 from tinygrad_lo.program.classes import Classes, Kind, axes_of
-from tinygrad_lo.program.known import MULTIPLY
+from tinygrad_lo.program.ops import MULTIPLY
 
 FEWEST = 2000  # nodes; fewer take less time as numbers than a handful of arrays
 WORTH = 180  # nodes that a class must stand for, measured: it takes about ten array lines of 0.5 µs

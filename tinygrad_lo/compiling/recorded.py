@@ -28,7 +28,7 @@ from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import GraphError, UnsupportedError
-from tinygrad_lo.program.known import GATHER, REGATHER
+from tinygrad_lo.program.ops import GATHER, REGATHER
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

@@ -19,7 +19,7 @@ from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
 from tinygrad_lo.engine.ops.elementwise import logaddexp
 from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.program.known import POWER
+from tinygrad_lo.program.ops import POWER
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

@@ -27,7 +27,7 @@ from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number, 
 from tinygrad_lo.explaining.javascript import Script
 from tinygrad_lo.explaining.steps import Computed, Product, Rules, put_in, slope_text
 from tinygrad_lo.options import Option
-from tinygrad_lo.program.known import DIVIDE
+from tinygrad_lo.program.ops import DIVIDE
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

@@ -18,16 +18,7 @@ from tinygrad_lo.engine.machine.sums import stretched, total
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Composed, Shape
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
-from tinygrad_lo.explaining.expression import (
-    Expression,
-    Level,
-    Piece,
-    Symbols,
-    nested_text,
-    symbols,
-    write,
-    written,
-)
+from tinygrad_lo.explaining.expression import Expression, Level, Piece, Symbols, symbols, write, written
 from tinygrad_lo.explaining.formula import Names, Printed, option_text, size
 from tinygrad_lo.options import guess, public
 
@@ -280,7 +271,7 @@ def last(y: Any, names: Names) -> list[str]:
         parts.setdefault(names.of(parent), []).append(write(local_expression(y, i), pieces_of(y, names)))
     for name, pieces in parts.items():
         need = Level.PRODUCT if len(pieces) > 1 else Level.LOOSE
-        terms = (nested_text(piece, need) for piece in pieces)
+        terms = (piece.within(need) for piece in pieces)
         lines.append(f"∂L/∂{name} = {' + '.join(terms)}")
     return [*lines, f"where g = ∂L/∂{names.of(y)}"]
 

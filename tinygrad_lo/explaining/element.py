@@ -14,7 +14,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.machine.sums import stretched, total
+from tinygrad_lo.engine.machine.sums import broadcasts, stretched, total
 from tinygrad_lo.explaining.derivative import ruled
 from tinygrad_lo.explaining.expression import (
     Arg,
@@ -22,14 +22,12 @@ from tinygrad_lo.explaining.expression import (
     Level,
     Line,
     Piece,
-    broadcasts,
     constant_text,
     infix,
-    nested_text,
     written,
 )
 from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
-from tinygrad_lo.program.known import MULTIPLY, NEGATIVE, POWER, WHERE
+from tinygrad_lo.program.ops import MULTIPLY, NEGATIVE, POWER, WHERE
 
 # Of a sum of more numbers, or of more products, the first terms are shown and the others counted.
 MOST_TERMS, MOST_PRODUCTS, SHOWN_TERMS = 6, 4, 3
@@ -227,7 +225,7 @@ def leaf(value: Any, *, constant: bool = False) -> Piece:
 
 def joined_terms(terms: list[Piece]) -> str:
     """A sum as text."""
-    return " + ".join(nested_text(each, Level.PRODUCT if i else Level.SUM) for i, each in enumerate(terms))
+    return " + ".join(each.within(Level.PRODUCT if i else Level.SUM) for i, each in enumerate(terms))
 
 
 def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
@@ -237,7 +235,7 @@ def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
     if others or len(own) == 1 or np.shape(line.inputs[next(iter(source.places))]) != line.shape:
         return piece
     place = f"[{int(np.searchsorted(own, j))}]" if part_text(own, line.shape) else place_text(j, line.shape)
-    return Piece(nested_text(piece, Level.ATOM) + place)
+    return Piece(piece.within(Level.ATOM) + place)
 
 
 # ------------------------------------------------------------------------------ in the words of a graph
@@ -329,7 +327,8 @@ def with_places(names: Names, node: Any, line: Line, j: int) -> str:
 
 
 def written_node(node: Any, pieces: list[Piece]) -> str:
-    """The op of a value over pieces of text; a constant exponent is known by its number."""
+    """The op of a value over the pieces of its inputs; a constant exponent is known by its number."""
+    pieces += [Piece(option_text(x)) for x in node.inputs[len(pieces) :]]
     if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
     return written(node.op, node.inputs, pieces, ()).text

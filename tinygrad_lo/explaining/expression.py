@@ -18,19 +18,10 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
 from tinygrad_lo.engine.machine.recording import Recording
+from tinygrad_lo.engine.machine.sums import broadcasts
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.explaining.formula import DIGITS, number, of_many_texts, option_text, superscript
-from tinygrad_lo.program.known import (
-    ASTYPE,
-    DIVIDE,
-    GETITEM,
-    MULTIPLY,
-    NEGATIVE,
-    POWER,
-    SPREADING,
-    TRANSPOSE,
-    WHERE,
-)
+from tinygrad_lo.program.ops import ASTYPE, DIVIDE, FILL, GETITEM, MULTIPLY, NEGATIVE, POWER, TRANSPOSE, WHERE
 
 # How tightly a piece of text holds together.
 Level = IntEnum("Level", "LOOSE NEGATIVE COMPARISON SUM PRODUCT SIGN POSTFIX ATOM", start=-1)
@@ -60,7 +51,6 @@ NEEDS = (
     (r"[+−] *\0|\0 *[+−]", Level.PRODUCT),
     (r" \0|\0 ", Level.POSTFIX),
 )
-FILL = SPREADING - {ASTYPE}
 
 
 class Piece(NamedTuple):
@@ -73,6 +63,11 @@ class Piece(NamedTuple):
     shape: tuple[int, ...] = ()
     bare: Any = None  # the same without filling a shape, for places where broadcasting does that
     value: Any = None  # of a constant number, the number
+
+    def within(self, need: int) -> str:
+        """The text, in parentheses unless it holds together well enough."""
+        signed = need == Level.PRODUCT and self.level == Level.SIGN and self.text.startswith("−")
+        return f"({self.text})" if self.level < need or signed else self.text
 
 
 Arg = str | int | Piece  # the key of a symbol, the place of an earlier line, a constant or an option
@@ -175,7 +170,7 @@ def constant_text(value: Array) -> Piece:
 
 def term(value: Array) -> str:
     """A number as a term of a sum or a factor: `(−2)`."""
-    return nested_text(constant_text(value), Level.PRODUCT)
+    return constant_text(value).within(Level.PRODUCT)
 
 
 def untouched(op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...]) -> Piece | None:
@@ -198,7 +193,7 @@ def written(
     if kept := untouched(op, inputs, args, shape):
         piece = kept
     elif op is POWER and other.value is not None and superscript(float(other.value)):
-        piece = Piece(nested_text(x, Level.ATOM) + superscript(float(other.value)), Level.POSTFIX)
+        piece = Piece(x.within(Level.ATOM) + superscript(float(other.value)), Level.POSTFIX)
     elif op.arity is None:
         piece = of_many(op, inputs[-1], args)
     else:
@@ -218,14 +213,6 @@ def thinned(op: Op, args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
     return [bare if bare.shape == arg.shape else arg for bare, arg in zip(thin, args, strict=True)]
 
 
-def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
-    """Whether broadcasting makes this shape of those."""
-    try:
-        return np.broadcast_shapes(*shapes) == shape
-    except ValueError:
-        return False
-
-
 def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
     """Whether this, of one shape with x, is x as it was: the transpose of a vector, all of its elements."""
     if op is GETITEM:
@@ -236,7 +223,7 @@ def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bo
 
 def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
-    texts = [nested_text(arg, Level.NEGATIVE) for arg in args[:-1]]
+    texts = [arg.within(Level.NEGATIVE) for arg in args[:-1]]
     if isinstance(option, str):  # subscripts say which of many ops it is
         return Piece(f"{op.name}('{args[-1].text}', {', '.join(texts)})")
     return Piece(op.symbol.format(*of_many_texts(texts, option)), Level.LOOSE)
@@ -245,21 +232,15 @@ def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
-    texts = [nested_text(arg, needs.get(i, Level.LOOSE)) for i, arg in enumerate(args)]
+    texts = [arg.within(needs.get(i, Level.LOOSE)) for i, arg in enumerate(args)]
     text = op.symbol.replace("×", times).format(*texts)
     piece = Piece(text, level, "÷" if level == Level.PRODUCT else "", opened)
     bare = args[0].bare
-    if op in SPREADING:
+    if op in FILL or op is ASTYPE:
         return piece._replace(bare=bare or args[0])
     if op is NEGATIVE and bare is not None:
         return piece._replace(bare=from_template(op, [bare], times)._replace(shape=bare.shape))
     return piece
-
-
-def nested_text(piece: Piece, need: int) -> str:
-    """The text, in parentheses unless it holds together well enough."""
-    signed = need == Level.PRODUCT and piece.level == Level.SIGN and piece.text.startswith("−")
-    return f"({piece.text})" if piece.level < need or signed else piece.text
 
 
 def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
@@ -272,7 +253,7 @@ def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
     right = Level.ATOM if b.text.startswith("−") else right
     first = f"({a.text})" if a.opened or a.level < left else a.text
-    text = f"{first} {times if sign == '×' else sign} {nested_text(b, right)}"
+    text = f"{first} {times if sign == '×' else sign} {b.within(right)}"
     return Piece(text, level, "÷" if sign == "×" and b.kind == "÷" else sign, b.opened and b.level >= right)
 
 

@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.ops.indexing import Slot, filled_in
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.program.known import POWER
+from tinygrad_lo.program.ops import POWER
 from tinygrad_lo.program.text import Taken, slice_text
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 

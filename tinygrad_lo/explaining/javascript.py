@@ -26,7 +26,7 @@ from tinygrad_lo.explaining.syntax import KEYWORDS, functions_called, literals, 
 from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.loss import Complaint, Place
 from tinygrad_lo.options import public
-from tinygrad_lo.program.known import ADD, ASTYPE, BROADCAST_TO, FULL, MULTIPLY, POWER, WHERE
+from tinygrad_lo.program.ops import ADD, ASTYPE, BROADCAST_TO, FULL, MULTIPLY, POWER, WHERE
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

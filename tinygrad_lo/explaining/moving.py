@@ -16,7 +16,7 @@ from tinygrad_lo.engine.ops.indexing import Slot, filled_in
 from tinygrad_lo.errors import UnsupportedError
 from tinygrad_lo.explaining.source import Printer
 from tinygrad_lo.explaining.syntax import literals, runtime
-from tinygrad_lo.program.known import GATHER, GETITEM, REGATHER, TRANSPOSE
+from tinygrad_lo.program.ops import GATHER, GETITEM, REGATHER, TRANSPOSE
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

@@ -15,16 +15,7 @@ from tinygrad_lo.errors import GraphError
 from tinygrad_lo.explaining.formula import Printed
 from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.text import (
-    STATEMENTS,
-    Taken,
-    expression_of,
-    helpers,
-    identifier,
-    is_own,
-    literal,
-    tidy,
-)
+from tinygrad_lo.program.text import STATEMENTS, Taken, expression_of, helpers, is_own, literal, tidy
 from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
@@ -102,7 +93,7 @@ class Printer:
         """The user's ops are functions of the program, under names of their own."""
         for line in self.lines:
             if is_own(line.op) and line.op not in self.texts:
-                name = self.texts[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
+                name = self.texts[line.op] = self.taken.named(line.op.name, "op")
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
                 self._name_options(tuple(getattr(line.op.forward, "keywords", {}).values()))
@@ -130,7 +121,7 @@ class Printer:
                 self.arguments[name] = option
 
     def _name(self, name: str | None, kind: str) -> str:
-        return self.taken.numbered(kind) if name is None else self.taken.fresh(identifier(name, kind))
+        return self.taken.numbered(kind) if name is None else self.taken.named(name, kind)
 
     def _name_of(self, line: Value) -> str:
         if line is self.program.loss:

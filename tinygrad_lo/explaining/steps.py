@@ -18,45 +18,25 @@ from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.engine.machine.sums import stretched
+from tinygrad_lo.engine.machine.sums import broadcasts, stretched
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.element import product_worked, value_worked, written_node
-from tinygrad_lo.explaining.expression import (
-    FILL,
-    Arg,
-    Expression,
-    Level,
-    Piece,
-    broadcasts,
-    constant_text,
-    nested_text,
-    term,
-    write,
-)
-from tinygrad_lo.explaining.formula import (
-    DIGITS,
-    Names,
-    equation,
-    is_shown_as_number,
-    must_be_tensor,
-    option_text,
-    shown,
-)
-from tinygrad_lo.program.known import (
+from tinygrad_lo.explaining.expression import Arg, Expression, Level, Piece, constant_text, term, write
+from tinygrad_lo.explaining.formula import DIGITS, Names, equation, is_shown_as_number, must_be_tensor, shown
+from tinygrad_lo.program.ops import (
+    ADD_UP,
     ASTYPE,
     DIVIDE,
     EQUAL,
+    FILL,
     FULL,
     MATMUL,
     MULTIPLY,
     NEGATIVE,
-    RESHAPE,
-    SUM,
     WHERE,
 )
 from tinygrad_lo.program.program import like
 
-ADD_UP = {SUM, RESHAPE}
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
@@ -215,8 +195,7 @@ def put_in(node: Node, pieces: dict[str, Piece] | None = None) -> str:
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
     pieces = pieces_of_numbers(node) if pieces is None else pieces
-    options = (Piece(option_text(x)) for x in node.inputs[op.arity :])
-    return written_node(node, [*(pieces[str(i)] for i in range(op.arity)), *options])
+    return written_node(node, [pieces[str(i)] for i in range(op.arity)])
 
 
 def pieces_of_numbers(node: Node) -> dict[str, Piece]:
@@ -351,4 +330,4 @@ def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
 def as_factor(piece: Piece) -> str:
     """The text as the first factor of a product."""
     mixed = piece.level == Level.PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, Level.PRODUCT)
+    return f"({piece.text})" if mixed or piece.opened else piece.within(Level.PRODUCT)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.recording import NodeRow
-from tinygrad_lo.program.known import ADD
+from tinygrad_lo.program.ops import ADD
 
 ClassLane = tuple[int, int]  # a class and a lane of it
 

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.program.classes import sums_inside
-from tinygrad_lo.program.known import ADD, POWER
+from tinygrad_lo.program.ops import ADD, POWER
 
 LEAST_TURNS = 3  # turns of a loop
 PERIODS = 24  # lengths of a turn that are tried

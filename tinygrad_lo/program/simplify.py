@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Op
-from tinygrad_lo.program.known import (
+from tinygrad_lo.program.ops import (
     ADD,
     ASTYPE,
     BROADCAST_TO,

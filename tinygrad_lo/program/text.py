@@ -267,6 +267,10 @@ class Taken:
         self.names[name] = None
         return name
 
+    def named(self, name: str, otherwise: str) -> str:
+        """A user's name as a Python name of its own."""
+        return self.fresh(identifier(name, otherwise))
+
     def numbered(self, kind: str, first: int = 1) -> str:
         """The next free name of a kind: x1, x2, ..."""
         n = self.next.get(kind, first)
