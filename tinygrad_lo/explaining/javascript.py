@@ -82,17 +82,14 @@ class Script(Moving):
         for value in [*program.leaves, *program.lines]:
             must_be_double(value)
         super().__init__(program)
-        self.inputs = {value: self.texts[value] for value in self._read() if value in self.texts}
+        leaves = [value for value in self.texts if isinstance(value, Value)]
+        leaves.sort(key=lambda value: value.kind == "parameter")  # each kind in the order of first use
+        self.inputs = {value: self.texts[value] for value in leaves}
         self.texts |= {value: self._free(name) for value, name in self.inputs.items()}
         self.own: dict[Op, str] = {}
         self.bodies: dict[Value, str] = {}  # of what works by element: its text, _0_ for array 0
         self.elements: list[str] = []  # the texts of these arrays
         self.inlined: dict[Value, None] = {}  # values that are written where they are used
-
-    def _read(self) -> list[Value]:
-        """The leaves in the order of first use: data, then parameters."""
-        leaves = [value for value in self.texts if isinstance(value, Value)]
-        return sorted(leaves, key=lambda value: value.kind == "parameter")
 
     def _name_ops(self) -> None:
         """The user's ops get their names where they are met."""
@@ -116,15 +113,11 @@ class Script(Moving):
             for leaf, key in self.keys.items()
             if leaf.ref in gradients
         ]
-        reads = [
-            f"  {self.texts[value]} = read({self.texts[value]}, {in_quotes(name)}, {list(value.shape)}"
-            f"{', true' * (value.dtype.kind in 'iu')});"
-            for value, name in self.inputs.items()
-        ]
-        names = [
-            name if name == self.texts[value] else f"{name}: {self.texts[value]}"
-            for value, name in self.inputs.items()
-        ]
+        names, reads = [], []
+        for value, name in self.inputs.items():
+            text, whole = self.texts[value], ", true" * (value.dtype.kind in "iu")
+            names.append(name if name == text else f"{name}: {text}")
+            reads.append(f"  {text} = read({text}, {in_quotes(name)}, {list(value.shape)}{whole});")
         loss = self._written(self.program.loss)
         result = f"  return {{loss: nested({loss}), gradients: {{{', '.join(pairs)}}}}};"
         function = bracketed("function loss_and_gradients({", names, "}) {")
