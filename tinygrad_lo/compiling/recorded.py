@@ -295,6 +295,11 @@ class Recorded:
             out = self._exact(*inputs)
         return [MINUS_ZERO + number for number in out]
 
+    def answer(self, results: Any) -> tuple[Any, dict[int, Any], dict[int, Any]]:
+        """Results as the engine has them: (value, leaves, gradients), both by birth."""
+        leaves = {leaf.birth: leaf for leaf in self.leaves}
+        return results[0], leaves, dict(zip(leaves, results[1:], strict=True))
+
     def first_again(self, begun: Begun, args: tuple[Any, ...]) -> Any:
         """(value, *gradients) of the call that was recorded, by the program, drawing what f drew; or MISS."""
         states = [begun.states.get(generator(source)) for source in self.sources]

@@ -319,15 +319,11 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
 
 def slope_text(rule: Expression, pieces: dict[str, Piece]) -> str:
     """A local derivative between scalars, as the first factor of a product."""
-    return as_factor(write(rule, pieces, times="·"))
+    piece = write(rule, pieces, times="·")
+    mixed = piece.level == Level.PRODUCT and piece.kind != "×"
+    return f"({piece.text})" if mixed or piece.opened else piece.within(Level.PRODUCT)
 
 
 def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
     """What a node sends to each of its inputs; for a gradient of 1, a scalar's local derivatives."""
     return {i: part for i, _, part in pull(node, node.value.dtype.type(1) if g is None else g)}
-
-
-def as_factor(piece: Piece) -> str:
-    """The text as the first factor of a product."""
-    mixed = piece.level == Level.PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else piece.within(Level.PRODUCT)
