@@ -185,9 +185,8 @@ class Script(Moving):
             return self._fact(line)
         if op.kind == "moves" or op in MOVES:
             return self._moved(line)
-        if line.shape == () and op.scalar is not None and all(arg.shape == () for arg in line.inputs):
-            return self._template(line).format(*(f"({self._operand(arg)})" for arg in line.args))
-        if op.elementwise or op in (ASTYPE, WHERE):
+        of_numbers = op.scalar is not None and not any(arg.shape for arg in (line, *line.inputs))
+        if of_numbers or op.elementwise or op in (ASTYPE, WHERE):
             return self._by_element(line, self._template(line))
         text = self._called(op.name, line.args)
         return f"each(lambda a: a != 0, {text})" if line.dtype.kind == "b" and line.shape else text
@@ -208,7 +207,7 @@ class Script(Moving):
 
     def _by_element(self, line: Value, template: str) -> str:
         """A function of numbers over arrays; numbers that have a name are seen from inside."""
-        if line.shape == () and all(arg.shape == () for arg in line.inputs):
+        if not any(arg.shape for arg in (line, *line.inputs)):
             return template.format(*(f"({self._operand(arg)})" for arg in line.args))
         body, tokens = self._joined(line, template, fused=True)
         if len(tokens) > MOST_ARRAYS:
