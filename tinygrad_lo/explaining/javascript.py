@@ -89,7 +89,6 @@ class Script(Moving):
         self.own: dict[Op, str] = {}
         self.bodies: dict[Value, str] = {}  # of what works by element: its text, _0_ for array 0
         self.elements: list[str] = []  # the texts of these arrays
-        self.inlined: dict[Value, None] = {}  # values that are written where they are used
 
     def _name_ops(self) -> None:
         """The user's ops get their names where they are met."""
@@ -140,26 +139,12 @@ class Script(Moving):
     def _written(self, value: Value) -> str:
         return script(self.name_or_expression(value))
 
-    def _body(self) -> list[str]:
-        rows: list[str] = []
-        here = ""
-        for line in self.program.lines:
-            if line.kind == "effect":
-                rows += self._effect(line)
-                continue
-            expression = self._expression(line)
-            if self._goes_into_its_user(line, expression):
-                self.texts[line] = f"({expression})"
-                self.inlined[line] = None
-                continue
-            if line.section != here and line.section:
-                rows += ["", f"  // {line.section.replace('<', '‹')}"]  # a page would end its script at a tag
-            here = line.section
-            name = self._name_of(line)
-            shape = f"  // {line.shape}" if line.shape else ""
-            rows.append(f"  const {name} = {script(expression)};{shape}")
-            self.texts[line] = name
-        return rows
+    def _title(self, section: str) -> str:
+        return f"  // {section.replace('<', '‹')}"  # a page would end its script at a tag
+
+    def _statement(self, line: Value, name: str, expression: str) -> list[str]:
+        shape = f"  // {line.shape}" if line.shape else ""
+        return [f"  const {name} = {script(expression)};{shape}"]
 
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Not into a text that would compute it twice, or once for each element."""
@@ -236,7 +221,7 @@ class Script(Moving):
         text = self.name_or_expression(value)
         if value.kind == "constant" or (value.shape == () and text.isidentifier()):
             return text
-        if fused and value in self.inlined and value in self.bodies and value.shape == shape:
+        if fused and value in self.inside and value in self.bodies and value.shape == shape:
             return self.bodies[value]
         if text not in self.elements:
             self.elements.append(text)
