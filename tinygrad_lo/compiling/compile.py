@@ -114,7 +114,7 @@ class Compiler:
         self.f = f
         self.update = update
         self.who = getattr(f, "__name__", type(f).__name__)
-        self.check = check
+        self.checks = self.due if check else None
         self.signature = positional(f, self.who)
         self.names = list(self.signature.parameters)
         self.recordings: list[Recorded] = []
@@ -204,8 +204,7 @@ class Compiler:
         with collector_off():
             number, program = self.program(wrapped)
             first, begun = program.first, program.recording.begun
-            due = self.due if self.check else None
-            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine, self.update)
+            recorded = Recorded(program, guards, args, wrapped, self.checks, self.run_engine, self.update)
         answer = number, {leaf.birth: leaf for leaf, _ in first}, {leaf.birth: g.copy() for leaf, g in first}
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
@@ -251,7 +250,7 @@ class Compiler:
         questions = recorded.guards.questions if first else {}
         if changed:
             self.changes = IN_A_ROW
-        elif questions and not says(" and ".join(questions), recorded.names, args):
+        elif not says(" and ".join(["True", *questions]), recorded.names, args):  # quicker than one by one
             changed = [words for asked, words in questions.items() if not says(asked, recorded.names, args)]
             self.changes += 1
         if changed and self.changes >= IN_A_ROW:

@@ -118,10 +118,9 @@ def moves_of(op: Op, shapes: list[tuple[int, ...]], options: tuple[Any, ...]) ->
     filler = rest[0] if rest.size else 0.0
     if (rest == filler).all():
         return places, filler
-    g = np.arange(math.prod(y.shape)).reshape(y.shape)
-    back = np.ravel(op.rules[0](g, y, *inputs, *options)) if len(inputs) == 1 and op.rules[0] else None
-    if back is None:
+    if len(inputs) > 1 or op.rules[0] is None:
         return None
+    back = np.ravel(op.rules[0](np.arange(y.size).reshape(y.shape), y, *inputs, *options))
     sums = np.zeros(y.size)
     np.add.at(sums, back, numbers)
     return ([int(place) for place in back], None) if np.allclose(sums, np.ravel(y)) else None
