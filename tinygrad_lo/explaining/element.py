@@ -16,16 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.sums import broadcasts, stretched, total
 from tinygrad_lo.explaining.derivative import ruled
-from tinygrad_lo.explaining.expression import (
-    Arg,
-    Expression,
-    Level,
-    Line,
-    Piece,
-    constant_text,
-    infix,
-    written,
-)
+from tinygrad_lo.explaining.expression import Arg, Level, Line, Piece, constant_text, infix, written
 from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
 from tinygrad_lo.program.ops import MULTIPLY, NEGATIVE, POWER, WHERE
 
@@ -255,13 +246,13 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
     return place_text(j, np.shape(node.value)), equal_sides(formula, piece.text, node.value, j)
 
 
-def product_worked(expression: Expression, part: Array) -> tuple[str, str]:
+def product_worked(lines: list[Line], result: Arg, part: Array) -> tuple[str, str]:
     """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
-    inputs = [x for line in expression.lines for x in tensors_in(line)]
-    if not all(map(is_here, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
+    inputs = [x for line in lines for x in tensors_in(line)]
+    if not all(map(is_here, [part, *inputs])) or len(lines) > MOST_LINES or not np.any(part):
         return "", ""
     j = chosen(part, part)
-    piece = Element(expression.lines).piece(expression.result, part, j)
+    piece = Element(lines).piece(result, part, j)
     return place_text(j, np.shape(part)), equal_sides("", piece.text, part, j)
 
 

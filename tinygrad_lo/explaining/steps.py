@@ -179,7 +179,8 @@ def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, s
 
 def product_of(node: Node, i: int, g: Array, part: Array) -> tuple[str, str]:
     """One element of what a node hands to its input i."""
-    return product_worked(local_expression(node, i, arriving=g), part)
+    expression = local_expression(node, i, arriving=g)
+    return product_worked(expression.lines, expression.result, part)
 
 
 def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[int, ...]:
