@@ -7,7 +7,7 @@ other, the rule is asked for the gradient of this element alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.sums import broadcasts, stretched, total
-from tinygrad_lo.explaining.derivative import ruled
+from tinygrad_lo.explaining.derivative import local_expression, ruled
 from tinygrad_lo.explaining.expression import Arg, Level, Line, Piece, constant_text, infix, written
 from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
 from tinygrad_lo.program.ops import MULTIPLY, NEGATIVE, POWER, WHERE
@@ -143,13 +143,10 @@ class Element:
         if not isinstance(arg, int):
             return single
         if (arg, j) not in self._pieces:
-            self._pieces[arg, j] = next(self._short(self.lines[arg], j), single)
+            attempts = (self._worked(self.lines[arg], j, deep=deep) for deep in (True, False))
+            short = (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
+            self._pieces[arg, j] = next(short, single)
         return self._pieces[arg, j]
-
-    def _short(self, line: Line, j: int) -> Iterator[Piece]:
-        """Element j of a line in ways that are not too long, the fullest first."""
-        attempts = (self._worked(line, j, deep=deep) for deep in (True, False))
-        return (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
 
     def _worked(self, line: Line, j: int, *, deep: bool) -> Piece | None:
         """Element j of a line; unless deep, from the numbers of its inputs."""
@@ -232,11 +229,12 @@ def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
 # ------------------------------------------------------------------------------ in the words of a graph
 
 
-def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, str]:
+def value_worked(names: Names, node: Any, gradients: Mapping[int, Array]) -> tuple[str, str]:
     """One element of a value: its place `[0,1]`, and `S[0,1] − s_y[0] = 5.1 − 3.2 = 1.9`.
 
     It is the first with the largest gradient that is not 0 itself; without a gradient, the largest.
     """
+    gradient = gradients.get(node.birth)
     lines = lines_of(node)
     if not all(map(is_here, [node.value, *tensors_in(lines[-1])])):
         return "", ""
@@ -246,8 +244,9 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
     return place_text(j, np.shape(node.value)), equal_sides(formula, piece.text, node.value, j)
 
 
-def product_worked(lines: list[Line], result: Arg, part: Array) -> tuple[str, str]:
-    """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
+def product_worked(node: Any, i: int, g: Array, part: Array) -> tuple[str, str]:
+    """The largest element of what a node hands to input i: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
+    lines, result, _ = local_expression(node, i, arriving=g)
     inputs = [x for line in lines for x in tensors_in(line)]
     if not all(map(is_here, [part, *inputs])) or len(lines) > MOST_LINES or not np.any(part):
         return "", ""

@@ -137,7 +137,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
                     sentence=rules.sentence(names, node, i),
-                    example=partial(or_nothing, product_of, node, i, g, part),
+                    example=partial(or_nothing, product_worked, node, i, g, part),
                 )
             )  # fmt: skip
             yield i, parent, part
@@ -154,14 +154,10 @@ def steps(loss: Any, who: str = "steps") -> Steps:
 
 def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})) -> list[Computed]:
     """The forward pass of a graph: every value that was computed, oldest first; gradients: by birth."""
-
-    def worked_out(node: Node) -> tuple[str, str]:
-        return value_worked(names, node, gradients.get(node.birth))
-
     return [
         Computed(
             place, names.of(node), names.formula(node), put_in(node), node.value,
-            example=partial(or_nothing, worked_out, node),
+            example=partial(or_nothing, value_worked, names, node, gradients),
         )
         for place, node in enumerate(names.nodes)
         if node.op is not None
@@ -175,12 +171,6 @@ def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, s
             return work(*args)
     except Exception:  # a user's op may raise anything
         return "", ""
-
-
-def product_of(node: Node, i: int, g: Array, part: Array) -> tuple[str, str]:
-    """One element of what a node hands to its input i."""
-    expression = local_expression(node, i, arriving=g)
-    return product_worked(expression.lines, expression.result, part)
 
 
 def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[int, ...]:
