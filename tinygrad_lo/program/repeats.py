@@ -11,7 +11,7 @@ import functools
 import itertools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -76,13 +76,10 @@ class Item:
         """Whether the order of its operands says nothing."""
         return self.op is ADD or getattr(self.op, "arity", 0) is None
 
-    def at(self, places: Iterable[int]) -> set[Item]:
-        """The operands at these places."""
-        return {self.operands[k] for k in places}
-
     def before(self) -> set[Item]:
         """The operands that it takes from the turn before, and not from its own as well."""
-        return self.at(self.carried) - self.at(set(range(len(self.operands))) - self.carried)
+        own = {x for k, x in enumerate(self.operands) if k not in self.carried}
+        return {self.operands[k] for k in self.carried} - own
 
 
 NO_TENSOR = Item(("plain",), [])  # a number or an array without a tensor around it
