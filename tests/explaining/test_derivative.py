@@ -13,7 +13,7 @@ from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
 from tinygrad_lo.explaining.derivative import formula, rule_names
-from tinygrad_lo.explaining.expression import Level, Piece, infix, shape_of_template
+from tinygrad_lo.explaining.expression import Bond, Piece, infix, shape_of_template
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 
@@ -339,22 +339,22 @@ def test_a_changed_leaf_raises():
     ("template", "level", "opened", "needs"),
     [
         ("exp({0})", 6, False, {0: -1}),
-        ("exp({0}) − 1", Level.SUM, False, {0: -1}),
-        ("1 ÷ {0}", Level.PRODUCT, False, {0: 5}),
-        ("−{0}", Level.SIGN, False, {0: 5}),
+        ("exp({0}) − 1", Bond.SUM, False, {0: -1}),
+        ("1 ÷ {0}", Bond.PRODUCT, False, {0: 5}),
+        ("−{0}", Bond.SIGN, False, {0: 5}),
         ("{0}²", 5, False, {0: 6}),
         ("√{0}", 5, False, {0: 6}),
-        ("Σ {0}", Level.SIGN, True, {0: 5}),
-        ("log Σ exp({0})", Level.SIGN, True, {0: -1}),
-        ("log(1 + {0})", 6, False, {0: Level.PRODUCT}),
+        ("Σ {0}", Bond.SIGN, True, {0: 5}),
+        ("log Σ exp({0})", Bond.SIGN, True, {0: -1}),
+        ("log(1 + {0})", 6, False, {0: Bond.PRODUCT}),
         (
             "{1} if {0} else {2}",
-            Level.LOOSE,
+            Bond.LOOSE,
             False,
-            {0: Level.NEGATIVE, 1: Level.NEGATIVE, 2: Level.NEGATIVE},
+            {0: Bond.NEGATIVE, 1: Bond.NEGATIVE, 2: Bond.NEGATIVE},
         ),
         ("{0}[{1}]", 5, False, {0: 6, 1: -1}),
-        ("⟦{0}⟧", Level.LOOSE, False, {0: 6}),
+        ("⟦{0}⟧", Bond.LOOSE, False, {0: 6}),
     ],
 )
 def test_templates_say_how_tightly_they_hold(template, level, opened, needs):
@@ -363,11 +363,11 @@ def test_templates_say_how_tightly_they_hold(template, level, opened, needs):
 
 def test_signs_between_pieces():
     total, product, minus = (
-        Piece("a + b", Level.SUM, "+"),
-        Piece("a × b", Level.PRODUCT, "×"),
-        Piece("−a", Level.SIGN),
+        Piece("a + b", Bond.SUM, "+"),
+        Piece("a × b", Bond.PRODUCT, "×"),
+        Piece("−a", Bond.SIGN),
     )
-    matrix, opened = Piece("a @ b", Level.PRODUCT, "@"), Piece("Σ x", Level.SIGN, opened=True)
+    matrix, opened = Piece("a @ b", Bond.PRODUCT, "@"), Piece("Σ x", Bond.SIGN, opened=True)
     c = Piece("c")
     pairs = [
         ("+", c, total, "c + a + b"), ("−", c, total, "c − (a + b)"), ("×", c, total, "c × (a + b)"),
@@ -379,6 +379,6 @@ def test_signs_between_pieces():
     for sign, a, b, text in pairs:
         assert infix(sign, a, b).text == text
     assert infix("×", c, c, "·").text == "c · c"
-    shared = infix("×", c, Piece("a ÷ b", Level.PRODUCT, "÷"))
+    shared = infix("×", c, Piece("a ÷ b", Bond.PRODUCT, "÷"))
     assert (shared.text, infix("×", shared, c).text) == ("c × a ÷ b", "(c × a ÷ b) × c")
-    assert Piece("−2", -1).within(Level.SUM) == "(−2)"
+    assert Piece("−2", -1).within(Bond.SUM) == "(−2)"

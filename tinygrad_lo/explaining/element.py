@@ -16,7 +16,7 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.sums import broadcasts, stretched, total
 from tinygrad_lo.explaining.derivative import local_expression, ruled
-from tinygrad_lo.explaining.expression import Arg, Level, Line, Piece, constant_text, infix, written
+from tinygrad_lo.explaining.expression import Arg, Bond, Line, Piece, constant_text, infix, written
 from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
 from tinygrad_lo.program.ops import MULTIPLY, NEGATIVE, POWER, WHERE
 
@@ -183,9 +183,9 @@ def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Pie
     if not plain:
         terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, source.factors), strict=False)]
     if count > (MOST_TERMS if plain else MOST_PRODUCTS):
-        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", Level.SUM, "+")
+        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", Bond.SUM, "+")
     terms = [each for each in terms if each.value != 0] or terms[:1]
-    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), Level.SUM, "+")
+    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), Bond.SUM, "+")
 
 
 def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
@@ -193,7 +193,7 @@ def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) 
     if not pieces or max(map(len, source.places.values())) > MOST_TERMS:
         return None
     rows = (", ".join(one.text for one in some) for some in pieces)
-    return together(line, j, source, [Piece(row, Level.LOOSE) for row in rows])
+    return together(line, j, source, [Piece(row, Bond.LOOSE) for row in rows])
 
 
 WRITERS = {
@@ -207,13 +207,13 @@ WRITERS = {
 def leaf(value: Any, *, constant: bool = False) -> Piece:
     """A number. Without its value, a factor of 1 is not taken for one that a reader can do without."""
     piece = constant_text(value)
-    level = Level.SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
+    level = Bond.SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
     return piece._replace(level=level, value=piece.value if constant else None)
 
 
 def joined_terms(terms: list[Piece]) -> str:
     """A sum as text."""
-    return " + ".join(each.within(Level.PRODUCT if i else Level.SUM) for i, each in enumerate(terms))
+    return " + ".join(each.within(Bond.PRODUCT if i else Bond.SUM) for i, each in enumerate(terms))
 
 
 def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
@@ -223,7 +223,7 @@ def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
     if others or len(own) == 1 or np.shape(line.inputs[next(iter(source.places))]) != line.shape:
         return piece
     place = f"[{int(np.searchsorted(own, j))}]" if part_text(own, line.shape) else place_text(j, line.shape)
-    return Piece(piece.within(Level.ATOM) + place)
+    return Piece(piece.within(Bond.ATOM) + place)
 
 
 # ------------------------------------------------------------------------------ in the words of a graph

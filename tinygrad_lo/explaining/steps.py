@@ -21,7 +21,7 @@ from tinygrad_lo.engine.machine.hooks import leave
 from tinygrad_lo.engine.machine.sums import broadcasts, stretched
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
 from tinygrad_lo.explaining.element import product_worked, value_worked, written_node
-from tinygrad_lo.explaining.expression import Arg, Expression, Level, Piece, constant_text, term, write
+from tinygrad_lo.explaining.expression import Arg, Bond, Expression, Piece, constant_text, term, write
 from tinygrad_lo.explaining.formula import DIGITS, Names, equation, is_shown_as_number, must_be_tensor, shown
 from tinygrad_lo.program.ops import (
     ADD_UP,
@@ -311,8 +311,8 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
 def slope_text(rule: Expression, pieces: dict[str, Piece]) -> str:
     """A local derivative between scalars, as the first factor of a product."""
     piece = write(rule, pieces, times="·")
-    mixed = piece.level == Level.PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else piece.within(Level.PRODUCT)
+    mixed = piece.level == Bond.PRODUCT and piece.kind != "×"
+    return f"({piece.text})" if mixed or piece.opened else piece.within(Bond.PRODUCT)
 
 
 def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
