@@ -22,11 +22,12 @@ from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import LoError
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
-from tinygrad_lo.explaining.expression import DIVIDE, Expression, Piece, constant_text, write
+from tinygrad_lo.explaining.expression import Expression, Piece, constant_text, write
 from tinygrad_lo.explaining.formula import Names, equation, is_shown_as_number, number
 from tinygrad_lo.explaining.javascript import Script
 from tinygrad_lo.explaining.steps import Computed, Product, Rules, put_in, slope_text
 from tinygrad_lo.options import Option
+from tinygrad_lo.program.ops import DIVIDE
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 

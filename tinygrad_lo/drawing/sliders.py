@@ -7,11 +7,10 @@ from collections import Counter
 
 from tinygrad_lo.engine.graph import Node, Op
 from tinygrad_lo.engine.naming import Label
-from tinygrad_lo.explaining.expression import DIVIDE, MULTIPLY
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.losses.following import Numbers, followed_options, loss_text
 from tinygrad_lo.options import INF, Followed, Option
-from tinygrad_lo.program.simplify import ADD, SUBTRACT
+from tinygrad_lo.program.ops import ADD, DIVIDE, MULTIPLY, SUBTRACT
 
 ANY = (-INF, -INF, INF, INF)
 # What a number is to the other operand, by the op and its place.

@@ -18,45 +18,25 @@ from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.engine.machine.sums import stretched
-from tinygrad_lo.engine.ops.arithmetic import equal
-from tinygrad_lo.engine.ops.linear import matmul
-from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.machine.sums import broadcasts, stretched
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
-from tinygrad_lo.explaining.element import product_worked, value_worked
-from tinygrad_lo.explaining.expression import (
+from tinygrad_lo.explaining.element import product_worked, value_worked, written_node
+from tinygrad_lo.explaining.expression import Arg, Bond, Expression, Piece, constant_text, term, write
+from tinygrad_lo.explaining.formula import DIGITS, Names, equation, is_shown_as_number, must_be_tensor, shown
+from tinygrad_lo.program.ops import (
+    ADD_UP,
+    ASTYPE,
     DIVIDE,
+    EQUAL,
     FILL,
-    MINUS,
+    FULL,
+    MATMUL,
     MULTIPLY,
-    PRODUCT,
+    NEGATIVE,
     WHERE,
-    Arg,
-    Expression,
-    Piece,
-    broadcasts,
-    constant_text,
-    nested_text,
-    term,
-    write,
-    written,
-)
-from tinygrad_lo.explaining.formula import (
-    DIGITS,
-    POWER,
-    Names,
-    equation,
-    is_shown_as_number,
-    must_be_tensor,
-    option_text,
-    shown,
 )
 from tinygrad_lo.program.program import like
-from tinygrad_lo.program.simplify import ASTYPE, FULL, RESHAPE
 
-ADD_UP = {record(total), RESHAPE}
-EQUAL, MATMUL = record(equal), record(matmul)
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
@@ -157,7 +137,7 @@ def steps(loss: Any, who: str = "steps") -> Steps:
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
                     sentence=rules.sentence(names, node, i),
-                    example=partial(or_nothing, product_of, node, i, g, part),
+                    example=partial(or_nothing, product_worked, node, i, g, part),
                 )
             )  # fmt: skip
             yield i, parent, part
@@ -174,14 +154,10 @@ def steps(loss: Any, who: str = "steps") -> Steps:
 
 def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})) -> list[Computed]:
     """The forward pass of a graph: every value that was computed, oldest first; gradients: by birth."""
-
-    def worked_out(node: Node) -> tuple[str, str]:
-        return value_worked(names, node, gradients.get(node.birth))
-
     return [
         Computed(
             place, names.of(node), names.formula(node), put_in(node), node.value,
-            example=partial(or_nothing, worked_out, node),
+            example=partial(or_nothing, value_worked, names, node, gradients),
         )
         for place, node in enumerate(names.nodes)
         if node.op is not None
@@ -197,11 +173,6 @@ def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, s
         return "", ""
 
 
-def product_of(node: Node, i: int, g: Array, part: Array) -> tuple[str, str]:
-    """One element of what a node hands to its input i."""
-    return product_worked(local_expression(node, i, arriving=g), part)
-
-
 def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[int, ...]:
     """The axes along which NumPy repeated an input of this shape, for an op that works element by element."""
     if op.samples or op.arity is None or not broadcasts([narrow, wide], wide):
@@ -215,10 +186,7 @@ def put_in(node: Node, pieces: dict[str, Piece] | None = None) -> str:
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
     pieces = pieces_of_numbers(node) if pieces is None else pieces
-    args = [pieces[str(i)] if i < op.arity else Piece(option_text(x)) for i, x in enumerate(node.inputs)]
-    if op is POWER and node.parents[1] is None:
-        args[1] = constant_text(node.inputs[1])
-    return written(op, node.inputs, args, ()).text
+    return written_node(node, [pieces[str(i)] for i in range(op.arity)])
 
 
 def pieces_of_numbers(node: Node) -> dict[str, Piece]:
@@ -281,7 +249,7 @@ def words_for(rule: Expression, names: Names, node: Node, i: int) -> str:
     ties = "; ties share it" if EQUAL in ops else ""
     cases = {
         "copies the gradient": not ops,
-        "turns the sign of the gradient": is_one_step and MINUS in ops,
+        "turns the sign of the gradient": is_one_step and NEGATIVE in ops,
         "swaps: each input gets the gradient times the other input": is_product and keys[1:] == [str(1 - i)],
         "by a constant: the gradient is multiplied by it, too": is_product,
         f"routes: the gradient passes where {condition}, and stops elsewhere{ties}": bool(condition),
@@ -342,15 +310,11 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
 
 def slope_text(rule: Expression, pieces: dict[str, Piece]) -> str:
     """A local derivative between scalars, as the first factor of a product."""
-    return as_factor(write(rule, pieces, times="·"))
+    piece = write(rule, pieces, times="·")
+    mixed = piece.level == Bond.PRODUCT and piece.kind != "×"
+    return f"({piece.text})" if mixed or piece.opened else piece.within(Bond.PRODUCT)
 
 
 def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
     """What a node sends to each of its inputs; for a gradient of 1, a scalar's local derivatives."""
     return {i: part for i, _, part in pull(node, node.value.dtype.type(1) if g is None else g)}
-
-
-def as_factor(piece: Piece) -> str:
-    """The text as the first factor of a product."""
-    mixed = piece.level == PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, PRODUCT)

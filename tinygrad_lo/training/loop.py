@@ -25,7 +25,7 @@ from tinygrad_lo.optim.plateau import ReduceOnPlateau
 from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.options import choice, public, whole
 from tinygrad_lo.training.history import EarlyStop, History
-from tinygrad_lo.training.metrics import FIGURES, as_metrics, measure_of
+from tinygrad_lo.training.metrics import OWN_FIGURES, as_metrics, measure_of
 from tinygrad_lo.training.symptoms import first_look, later_look, shared_rows, unusual_ratio, update_ratio
 from tinygrad_lo.training.task import Rows, Task, Weights, held, predicted
 
@@ -164,7 +164,7 @@ class Run:
         names = ["loss", *metrics]
         if validation is not None:
             names += [f"validation {name}" for name in names]
-        self.history = History([*names, *FIGURES[1:]])
+        self.history = History([*names, *OWN_FIGURES[1:]])
         if stop is not None:
             stop.begin(self.history)
 

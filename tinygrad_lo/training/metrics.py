@@ -13,7 +13,7 @@ from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.options import number, public
 from tinygrad_lo.training.task import as_arrays
 
-FIGURES = ("loss", "learning rate", "gradient norm", "update ratio", "seconds")  # of every history
+OWN_FIGURES = ("loss", "learning rate", "gradient norm", "update ratio", "seconds")  # of every history
 Metrics = dict[str, Callable[[Any, Any], Any]]
 
 
@@ -69,7 +69,7 @@ def as_metrics(who: str, metrics: Any) -> Metrics:
             f'{who}: metrics is a dict of functions of (prediction, target), such as {{"accuracy": '
             f"lo.training.accuracy}}, got {metrics!r}"
         )
-    if taken := [name for name in metrics if name in FIGURES or str(name).startswith("validation ")]:
+    if taken := [name for name in metrics if name in OWN_FIGURES or str(name).startswith("validation ")]:
         raise OptionError(f"{who}: a metric cannot be called {taken[0]!r}, as the history has that already")
     return dict(metrics)
 

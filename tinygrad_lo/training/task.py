@@ -174,6 +174,18 @@ def still(model: Any) -> Iterator[None]:
         generator().bit_generator.state = drawn
 
 
+@contextmanager
+def borrowed(task: Task, batch: list[Any]) -> Iterator[list[Any]]:
+    """The parameters, to train them a little: then model, weights and random numbers are as before."""
+    with still(task.model):
+        params = task.parameters(task.loss_of(batch))
+        before = Weights(task.model, params)
+        try:
+            yield params
+        finally:
+            before.restore(gradients=True)
+
+
 def held(optimizer: Any) -> list[Any]:
     """All parameters of an optimizer."""
     return [p for group in optimizer.param_groups for p in group["params"]]
