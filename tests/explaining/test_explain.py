@@ -100,7 +100,7 @@ def test_only_steps_that_are_told_are_put_into_words(monkeypatch):
     monkeypatch.setattr(steps, "worked", lambda *args, work=steps.worked: words.append(0) or work(*args))
     y = p(1.0, "w")
     for _ in range(2000):
-        y = y * 1.5
+        y = y * 1.0001
     lines(y)
     assert len(words) == 2 * SHOWN_ENDS
 
