@@ -5,22 +5,18 @@ It puts the steps of `lo.explain` and the picture of `lo.draw` into `stepper.htm
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from importlib import resources
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
+from tinygrad_lo.drawing.colors import COLORS, THEMES
 from tinygrad_lo.drawing.contents import Contents, DrawnBox
-from tinygrad_lo.drawing.dot import FONTS
+from tinygrad_lo.drawing.document import filled, json_text, part, recolored, slimmed, stylesheet
 from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
@@ -40,18 +36,9 @@ LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
 AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
-WRITTEN = (
-    "line",
-    "sentence",
-    "remark",
-    "question",
-    "text",
-    "formula",
-    "target",
-    "first",
-)  # what a reader sees
+WRITTEN = "line sentence remark question text formula target first"  # what a reader sees of a step
+SCRIPTS = "picture steps numbers recompute edit train controls"  # in the order in which they run
 Step = dict[str, Any]
-ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
 
 class Page:
@@ -85,14 +72,13 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
             "draw a smaller loss, e.g. that of one sample, or read lo.explain(loss)"
         )
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
-    themes = [COLORS[each, palette] for each in THEMES]
     name = shown_name(contents.values[-1].name)
-    looks = [replace(look, colors=colors, handles=True) for colors in themes]
+    looks = [replace(look, colors=COLORS[each, palette], handles=True) for each in THEMES]
     pairs: dict[tuple[str, str], int] = {}
     pictures = []
     for view in views:
         light, dark = (render(view.paint(each), "svg", name).decode() for each in looks)
-        pictures.append(recolored(light, dark, pairs))
+        pictures.append(slimmed(recolored(light, dark, pairs)))
     story = Story(loss, look, contents, is_circuit=style == "circuit")
     story.live, why = live_of(story.names, contents, look, recording)
     data = story.data()
@@ -109,77 +95,22 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     ]
     aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
     svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
+    script = "".join(part(f"drawing/stepper/{file}.js") for file in SCRIPTS.split())
     parts = {
         "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
+        "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
         "title": html.escape(name),
-        "colors": stylesheet(themes, [*pairs], theme),
+        "colors": stylesheet(palette, theme, pairs),
+        "style": part("drawing/stepper.css"),
         "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
-        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "data": json_text(data),
     }
-    return Page(filled_page(parts), name)
-
-
-def filled_page(parts: dict[str, str]) -> str:
-    """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
-    template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
-    live = resources.files("tinygrad_lo.drawing").joinpath("live.js").read_text(encoding="utf-8")
-    head, script = template.replace("{live}", live).split('"use strict";')
-    script = re.sub(r"^ *(//.*)?\n?", "", script, flags=re.MULTILINE)  # a page is for readers of graphs
-    template = f'{head}"use strict";{script}'
-    for name in ("colors", "program"):
-        template = template.replace(f"{{{name}}}", parts[name])
-    parts = parts | {"policy": policy_of(template)}
-    # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
-
-
-def policy_of(template: str) -> str:
-    """What a page may do: run its own script and styles, by their hashes, and nothing else."""
-    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
-    for tag in ("style", "script"):
-        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
-        policy += "".join([f"; {tag}-src", *(f" 'sha256-{digest}'" for digest in hashes)])
-    return policy
+    return Page(filled(part("drawing/stepper.html"), parts), name)
 
 
 def in_a_scope(script: str) -> str:
     """The program where none of its names is the page's."""
     return f"const liveProgram = (() => {{\n{script}\nreturn live_program;\n}})();"
-
-
-def recolored(light: str, dark: str, pairs: dict[tuple[str, str], int]) -> str:
-    """One SVG of two that differ in their colours only; `pairs` of colours get the numbers of `--c0` on."""
-    # Graphviz writes the quotes in a user's names as &quot;, so these are attributes.
-    attribute = re.compile(r' (fill|stroke)="(?!none|transparent|url)([^"]*)"')
-    others = iter([match[2] for match in attribute.finditer(dark)])
-
-    def variable(match: re.Match[str]) -> str:
-        index = pairs.setdefault((match[2], next(others)), len(pairs))
-        return f' {match[1]}="var(--c{index})"'
-
-    svg = attribute.sub(variable, light[light.index("<svg") :])
-    svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
-    # What every text has alike, the stylesheet says once; and a polygon closes by itself.
-    svg = re.sub(
-        rf' (font-family="{FONTS}"|font-size="12.00"|text-anchor="start"|stroke="(?:none|transparent)")',
-        "",
-        svg,
-    )
-    return re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg).strip()
-
-
-def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -> str:
-    """The colours as variables: light on paper; on a screen as the picture or the system has it."""
-    blocks = []
-    for place, (scheme, colors) in enumerate(zip(THEMES, themes, strict=True)):
-        named = {key: color for key, color in asdict(colors).items() if isinstance(color, str)}
-        named |= {"line": colors.frame, "accent": ACCENTS[scheme]}
-        named |= {f"c{index}": pair[place] for index, pair in enumerate(pairs)}
-        variables = ";".join(f"--{key}:{color}" for key, color in named.items())
-        blocks.append(f":root{{color-scheme:{scheme};{variables}}}")
-    when = "screen" if theme == "dark" else "screen and (prefers-color-scheme:dark)"
-    return f"{blocks[0]}@media {when}{{{blocks[1]}}}"
 
 
 class Story:
@@ -190,6 +121,7 @@ class Story:
     ) -> None:
         self.loss, self.look, self.is_circuit = loss, look, is_circuit
         self.live: Live | None = None
+        self.remarks: dict[str, int] = {}  # what steps of a live page may say, by their numbers there
         self.shown, self.wires = contents.shown, contents.wires
         self.is_boxed = bool(contents.groups)
         self.inside = {group.id: inside_words(group) for group in contents.groups}
@@ -230,8 +162,8 @@ class Story:
         lines = [start, *self.forward(), *self.backward(), self.end()]
         tidy = tidied(self.names)
         for line in lines:
-            for part in (line, line.get("live", {})):
-                part.update({key: tidy(text) for key, text in part.items() if key in WRITTEN})
+            for told in (line, line.get("live", {})):
+                told |= {key: tidy(told[key]) for key in WRITTEN.split() if key in told}
         return {
             "steps": lines,
             "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
@@ -246,7 +178,8 @@ class Story:
             return None
         style = Circuit if self.is_circuit else Cards
         name = self.names.of(self.loss)
-        return self.live.data() | {"circuit": self.is_circuit, "widest": style.widest, "name": name}
+        more = {"circuit": self.is_circuit, "widest": style.widest, "name": name}
+        return self.live.data() | more | {"remarks": [*self.remarks]}
 
     def notes(self) -> Iterator[str]:
         """What the page leaves out."""
@@ -372,9 +305,13 @@ class Story:
         cases = [(one, one), (zero, zero), (one, zero)]  # what arrives, and what is handed on
         remarks = [remark(replace(step, arriving=g, part=part), shared).strip(" ()") for g, part in cases]
         tidy = tidied(self.names)
-        more = {"earlier": earlier, "remarks": [tidy(sentence_of(words)) for words in remarks]}
-        more |= {"target": step.target}
-        more |= {"shape": list(np.shape(step.part))}
+        told = [self.remarks.setdefault(tidy(sentence_of(words)), len(self.remarks)) for words in remarks]
+        more = {
+            "earlier": earlier,
+            "remarks": told,
+            "target": step.target,
+            "shape": list(np.shape(step.part)),
+        }
         return {"live": self.live.product(step, earlier) | more}
 
     def is_summarized(self, place: int) -> bool:

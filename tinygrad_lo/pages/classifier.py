@@ -11,15 +11,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
-from tinygrad_lo.drawing.colors import COLORS, THEMES
-from tinygrad_lo.drawing.stepper import policy_of, stylesheet
+from tinygrad_lo.drawing.document import filled, json_text, part, stylesheet
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.javascript import javascript
@@ -93,21 +91,13 @@ REGULARIZERS = {"l2": (l2, "Σ W²"), "l1": (l1, "Σ |W|")}
 @functools.cache
 def classifier() -> str:
     """The page, as one file that needs no network."""
-    template, css = part("classifier.html"), part("classifier.css")
-    colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
-    script = "\n".join([programs(), *(part(f"classifier/{name}.js") for name in SCRIPTS.split())])
+    scripts = (part(f"pages/classifier/{name}.js") for name in SCRIPTS.split())
     parts = {
-        "style": f"{colors}\n{css}",
-        "script": f'"use strict";\n{script}',
-        "data": json.dumps(data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "style": f"{stylesheet()}\n{part('pages/classifier.css')}",
+        "script": "\n".join(['"use strict";', programs(), *scripts]),
+        "data": json_text(data()),
     }
-    parts["policy"] = policy_of("<style>{style}</style><script>{script}</script>".format(**parts))
-    return re.sub(r"\{(policy|style|script|data)\}", lambda match: parts[match[1]], template)
-
-
-def part(name: str) -> str:
-    """A file of this room."""
-    return resources.files("tinygrad_lo.pages").joinpath(name).read_text(encoding="utf-8")
+    return filled(part("pages/classifier.html"), parts)
 
 
 def data() -> dict[str, Any]:

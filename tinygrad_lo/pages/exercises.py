@@ -8,10 +8,8 @@ nor written here: the page takes each from its public place, after a click, or f
 from __future__ import annotations
 
 import ast
-import base64
 import hashlib
 import io
-import json
 import re
 import shutil
 import zipfile
@@ -22,10 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lo.checking.exercise import exercises
-from tinygrad_lo.drawing.colors import COLORS, THEMES
-from tinygrad_lo.drawing.stepper import stylesheet
+from tinygrad_lo.drawing.document import digest, filled, json_text, part, stylesheet
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.pages.classifier import part
 
 CDN = "https://cdn.jsdelivr.net"
 LIBRARY = Path(__file__).parents[1]
@@ -119,15 +115,10 @@ def asset_in(folder: Path, asset: Asset) -> Path:
     """The file of this name and digest, anywhere below a folder: npm has folders of its own."""
     paths = sorted(folder.rglob(asset.name))
     for path in paths:
-        if integrity_of(path.read_bytes()) == asset.integrity:
+        if digest(path.read_bytes()) == asset.integrity:
             return path
     what = f"has another version of {asset.name}" if paths else f"has no {asset.name}"
     raise GraphError(f"{folder} {what}; docs/browser.md fills a folder; its place is {CDN}/{asset.place}")
-
-
-def integrity_of(content: bytes) -> str:
-    """The digest of a file as browsers compare it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
 def version_of(content: bytes) -> str:
@@ -138,14 +129,13 @@ def version_of(content: bytes) -> str:
 def files(cdn: str | None) -> dict[str, bytes]:
     """What is written into the folder, by name; None for a cdn: the assets lie beside the page."""
     package = archive()
-    content = {name: part(f"exercises/{name}").encode() for name in PAGE_SCRIPTS}
-    colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
-    content["style.css"] = f"{colors}\n{part('exercises/style.css')}".encode()
-    content["live.html"] = part("exercises/live.html").encode()
+    content = {name: part(f"pages/exercises/{name}").encode() for name in PAGE_SCRIPTS}
+    content["style.css"] = f"{stylesheet()}\n{part('pages/exercises/style.css')}".encode()
+    content["live.html"] = part("pages/exercises/live.html").encode()
     content["tinygrad_lo.zip"] = package
     whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
-    ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
+    ours = Asset("tinygrad_lo.zip", len(package), digest(package), "python")
     config = {
         "exercises": list(tasks()),
         "own": PROGRAM,
@@ -162,9 +152,9 @@ def files(cdn: str | None) -> dict[str, bytes]:
         "policy": f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'self'{source}; "
         f"style-src 'self'{source}; connect-src 'self'; worker-src 'self'; frame-src 'self'; img-src data:",
         "version": whole,
-        "config": json.dumps(config, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "config": json_text(config),
     }
-    page = re.sub(r"\{(policy|version|config)\}", lambda match: parts[match[1]], part("exercises/index.html"))
+    page = filled(part("pages/exercises/index.html"), parts)
     return {"index.html": page.encode()} | content
 
 
