@@ -33,7 +33,7 @@ def small(monkeypatch):
     """Assets of a few bytes, in place of those of others."""
     content = {asset.name: f"// {asset.name}\n".encode() for asset in pages.ASSETS}
     table = [
-        pages.Asset(asset.place, len(content[asset.name]), pages.digest(content[asset.name]), asset.use)
+        pages.Asset(asset.place, len(content[asset.name]), pages.integrity_of(content[asset.name]), asset.use)
         for asset in pages.ASSETS
     ]
     monkeypatch.setattr(pages, "ASSETS", tuple(table))
@@ -118,7 +118,7 @@ def test_without_assets_each_address_has_a_version_and_a_digest(tmp_path):
     for asset in others:
         assert re.search(r"^https://cdn\.jsdelivr\.net/\S*?[@v]\d+\.\d+\.\d+", asset["url"])
         assert len(base64.b64decode(asset["integrity"].removeprefix("sha256-"))) == 32
-    assert ours["integrity"] == pages.digest((tmp_path / "tinygrad_lo.zip").read_bytes())
+    assert ours["integrity"] == pages.integrity_of((tmp_path / "tinygrad_lo.zip").read_bytes())
     policy = re.search(r'Policy" content="([^"]*)"', page)[1]
     assert "unsafe" not in policy
     assert set(re.findall(r"https://\S+?(?=[ ;])", policy)) == {"https://cdn.jsdelivr.net"}

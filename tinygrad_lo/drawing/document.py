@@ -16,7 +16,7 @@ from tinygrad_lo.drawing.dot import FONTS
 
 ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 # What the stylesheet says of every text, and what says nothing: 11 points is what most texts have.
-NEEDLESS = re.compile(
+SAID_ONCE = re.compile(
     rf' (?:font-family="{FONTS}"|font-size="11.00"|text-anchor="start"|stroke="(?:none|transparent)"'
     r'|xlink:href="#")|(?<=font-size="\d\d)\.00|(?<=>)\n(?=<)|<!--.*?-->\n?',
     re.DOTALL,
@@ -35,17 +35,17 @@ def json_text(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def digest(content: bytes) -> str:
+def integrity_of(content: bytes) -> str:
     """The digest of a content as browsers compare it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
 
 
-def filled(template: str, parts: dict[str, str]) -> str:
+def page_text(template: str, parts: dict[str, str]) -> str:
     """A template with its parts. Its scripts and styles run by their hashes, and nothing else does."""
     policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
     for tag in ("style", "script"):
         names = re.findall(rf"<{tag}>{{(\w+)}}</{tag}>", template)
-        policy += "".join([f"; {tag}-src", *(f" '{digest(parts[name].encode())}'" for name in names)])
+        policy += "".join([f"; {tag}-src", *(f" '{integrity_of(parts[name].encode())}'" for name in names)])
     parts = {"policy": policy} | parts
     # In one pass, so that a brace in somebody's name stays one.
     return re.sub(rf"\{{({'|'.join(parts)})\}}", lambda match: parts[match[1]], template)
@@ -83,7 +83,7 @@ def recolored(light: str, dark: str, pairs: dict[tuple[str, str], int]) -> str:
 
 def slimmed(svg: str) -> str:
     """The same picture in fewer bytes."""
-    svg = NEEDLESS.sub("", svg.replace("&#45;", "-"))
+    svg = SAID_ONCE.sub("", svg.replace("&#45;", "-"))
     svg = re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg)  # a polygon closes by itself
     svg = re.sub(r'(<g id="a_[a-z]+-\w+"><a) xlink:title="[^"]*"', r"\1", svg)  # of a cell: its node's
     svg = IMAGE.sub(in_paths, svg)

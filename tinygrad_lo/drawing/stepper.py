@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_lo.drawing.colors import COLORS, THEMES
 from tinygrad_lo.drawing.contents import Contents, DrawnBox
-from tinygrad_lo.drawing.document import filled, json_text, part, recolored, slimmed, stylesheet
+from tinygrad_lo.drawing.document import json_text, page_text, part, recolored, slimmed, stylesheet
 from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
@@ -37,7 +37,7 @@ AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
 WRITTEN = "line sentence remark question text formula target first"  # what a reader sees of a step
-SCRIPTS = "picture steps numbers recompute edit train controls"  # in the order in which they run
+FILES = "picture steps numbers recompute edit train controls"  # in the order in which they run
 Step = dict[str, Any]
 
 
@@ -95,7 +95,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     ]
     aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
     svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
-    script = "".join(part(f"drawing/stepper/{file}.js") for file in SCRIPTS.split())
+    script = "".join(part(f"drawing/stepper/{file}.js") for file in FILES.split())
     parts = {
         "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
         "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
@@ -105,7 +105,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
         "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
         "data": json_text(data),
     }
-    return Page(filled(part("drawing/stepper.html"), parts), name)
+    return Page(page_text(part("drawing/stepper.html"), parts), name)
 
 
 def in_a_scope(script: str) -> str:

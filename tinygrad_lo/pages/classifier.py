@@ -17,7 +17,7 @@ import numpy as np
 
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
-from tinygrad_lo.drawing.document import filled, json_text, part, stylesheet
+from tinygrad_lo.drawing.document import json_text, page_text, part, stylesheet
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.javascript import javascript
@@ -97,7 +97,7 @@ def classifier() -> str:
         "script": "\n".join(['"use strict";', programs(), *scripts]),
         "data": json_text(data()),
     }
-    return filled(part("pages/classifier.html"), parts)
+    return page_text(part("pages/classifier.html"), parts)
 
 
 def data() -> dict[str, Any]:

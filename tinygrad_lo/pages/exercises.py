@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lo.checking.exercise import exercises
-from tinygrad_lo.drawing.document import digest, filled, json_text, part, stylesheet
+from tinygrad_lo.drawing.document import integrity_of, json_text, page_text, part, stylesheet
 from tinygrad_lo.errors import GraphError
 
 CDN = "https://cdn.jsdelivr.net"
@@ -115,7 +115,7 @@ def asset_in(folder: Path, asset: Asset) -> Path:
     """The file of this name and digest, anywhere below a folder: npm has folders of its own."""
     paths = sorted(folder.rglob(asset.name))
     for path in paths:
-        if digest(path.read_bytes()) == asset.integrity:
+        if integrity_of(path.read_bytes()) == asset.integrity:
             return path
     what = f"has another version of {asset.name}" if paths else f"has no {asset.name}"
     raise GraphError(f"{folder} {what}; docs/browser.md fills a folder; its place is {CDN}/{asset.place}")
@@ -135,7 +135,7 @@ def files(cdn: str | None) -> dict[str, bytes]:
     content["tinygrad_lo.zip"] = package
     whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
-    ours = Asset("tinygrad_lo.zip", len(package), digest(package), "python")
+    ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
     config = {
         "exercises": list(tasks()),
         "own": PROGRAM,
@@ -154,7 +154,7 @@ def files(cdn: str | None) -> dict[str, bytes]:
         "version": whole,
         "config": json_text(config),
     }
-    page = filled(part("pages/exercises/index.html"), parts)
+    page = page_text(part("pages/exercises/index.html"), parts)
     return {"index.html": page.encode()} | content
 
 

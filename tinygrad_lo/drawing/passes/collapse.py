@@ -20,6 +20,7 @@ from tinygrad_lo.engine.naming import Label, ScopePath
 BOXES = 24  # a picture of more boxes is no overview
 # A scope around scopes, or one by itself, with a larger share of all ops is no box: it is the whole picture.
 MOST, NEARLY_ALL = 0.8, 0.98
+NOTHING = Label()
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
@@ -162,21 +163,16 @@ def inside_out(
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
-    spans = {span for node in nodes for span in spans_of(node)}
+    spans = {span for node in nodes for span in known_of(node).spans}
     ops = [node for node in nodes if node.op is not None]
-    moves = Counter(scopes_around(paths, filter(is_move, ops)))
+    moves = Counter(scopes_around(paths, (node for node in ops if node.op and node.op.kind == "moves")))
     sizes = Counter(scopes_around(paths, ops))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 
-def spans_of(node: Node) -> tuple[tuple[str, int], ...]:
-    """The functions of the library that this is the result of."""
-    return node.label.spans if isinstance(node.label, Label) else ()
-
-
-def is_move(node: Node) -> bool:
-    """Whether its op brings numbers to other places."""
-    return node.op is not None and node.op.kind == "moves"
+def known_of(node: Node) -> Label:
+    """What is known of a value besides numbers; it is not noted on the value that this was asked."""
+    return node.label if isinstance(node.label, Label) else NOTHING
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
@@ -222,13 +218,17 @@ def in_units(
     return choice
 
 
-def users_of_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> dict[int, dict[Unit, None]]:
-    """Birth of each leaf that may be folded -> the units that use it, in order."""
+def leaves_of_boxes(
+    nodes: list[Node], choice: Choice, alone: set[int]
+) -> Iterator[tuple[Node, tuple[Unit, ...]]]:
+    """Each leaf that only boxes use, which may take it, and these boxes in order."""
     users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
-    return users
+    for leaf in nodes:
+        if leaf.birth in users and all(unit.is_box and unit.takes for unit in users[leaf.birth]):
+            yield leaf, tuple(users[leaf.birth])
 
 
 def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
@@ -236,12 +236,8 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
-    users = users_of_leaves(nodes, choice, alone)
     alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
-    for leaf in nodes:
-        to = tuple(users.get(leaf.birth, ()))
-        if not to or not all(unit.is_box and unit.takes for unit in to):
-            continue
+    for leaf, to in [*leaves_of_boxes(nodes, choice, alone)]:
         if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
             choice.units[leaf.birth] = to[0]
             to[0].members.append(leaf)
@@ -253,28 +249,23 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
 
 def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> None:
-    """Leave out what is too much."""
-    if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice.units, nodes, ends, limit), True
-
-
-def nearest_units(units: dict[int, Unit], nodes: list[Node], ends: list[Node], most: int) -> dict[Unit, None]:
-    """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
+    """Of too much, keep what has the fewest edges to the root, the first end, or to the focus, the others."""
+    if len(choice.drawn) <= limit:
+        return
+    units, has_focus = choice.units, len(ends) > 1
     near: defaultdict[Unit, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
-            if len(ends) > 1:
+            if has_focus:
                 near[units[tail.birth]][units[head.birth]] = None
     chosen = dict.fromkeys(units[node.birth] for node in ends)
-    waiting = deque(chosen)
-    if len(ends) > 1:
-        waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
-    while waiting and len(chosen) < most:
+    waiting = deque([*chosen][has_focus:])  # with a focus, what is shown is what is near to it
+    while waiting and len(chosen) < limit:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
-        chosen |= dict.fromkeys(more[: most - len(chosen)])
+        chosen |= dict.fromkeys(more[: limit - len(chosen)])
         waiting += more
-    return chosen
+    choice.drawn, choice.cut = chosen, True
 
 
 def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[Unit]) -> dict[Unit, int]:
