@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from tinygrad_lo.drawing.passes.collapse import known_of
 from tinygrad_lo.engine.graph import Node, Op
-from tinygrad_lo.engine.naming import Label
 from tinygrad_lo.explaining.expression import DIVIDE, MULTIPLY
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.losses.following import Numbers, followed_options, loss_text
@@ -41,22 +41,17 @@ def factors(names: Names) -> Numbers:
     for node in names.nodes:
         for i, x in enumerate(node.inputs[:2]):
             role = ROLES.get((node.op, i), "")
-            if role and is_finite_float(x) and node.parents[i] is None and not is_inside(node, spans):
+            typed = type(x) is float and math.isfinite(x)  # by the user, to whom whole numbers are counts
+            if role and typed and node.parents[i] is None and not is_inside(node, spans):
                 other = node.parents[1 - i]
                 words = (loss_text(other) or names.of(other)) if other is not None else "an array"
                 numbers[node.birth, i] = Followed.of(Option(role.format(words), x, ANY), x)
     return numbers
 
 
-def is_finite_float(x: object) -> bool:
-    """Whether this is a float of Python's, as the user writes it; whole numbers are counts."""
-    return type(x) is float and math.isfinite(x)
-
-
 def library_spans(nodes: list[Node]) -> list[tuple[int, int]]:
     """The births between which losses, and other functions of the library, have computed."""
-    labels = [(node.birth, node.label) for node in nodes if isinstance(node.label, Label)]
-    return [(began, birth) for birth, label in labels for _, began in label.spans]
+    return [(began, node.birth) for node in nodes for _, began in known_of(node).spans]
 
 
 def is_inside(node: Node, spans: list[tuple[int, int]]) -> bool:

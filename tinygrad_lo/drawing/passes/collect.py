@@ -10,10 +10,18 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import (
+    FEW,
+    Choice,
+    Unit,
+    common_path,
+    count_hidden,
+    edges_of,
+    known_of,
+)
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import Label, ScopePath, name_of
+from tinygrad_lo.engine.naming import ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
@@ -143,8 +151,9 @@ class Sketch:
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
-        source, data = source_of(node), self.seen.get(birth, node.value)
-        if source is not None:  # the constant is the library's own
+        source, data = known_of(node).source, self.seen.get(birth, node.value)
+        maker, formula = self.choice.makers.get(birth), self.names.formula(node)
+        if source is not None:  # the constant is the library's own, made of the user's data
             name, node, data = name_of(source) or "x", source, source.value
         path = unit.path
         if node.op is None and unit.id in self.homes:
@@ -154,7 +163,7 @@ class Sketch:
             unit.id,
             name,
             name_of(node) is not None,
-            self.formula_of(node),
+            formula if maker is None else f"{maker.title}(…)",
             role_of(node, self.names.nodes[-1]),
             data,
             path,
@@ -171,49 +180,39 @@ class Sketch:
         between = ", " if len(leaves) == 2 and leaves[0].op is None else " … "
         return between.join(dict.fromkeys(map(self.names.of, (leaves[0], leaves[-1]))))
 
-    def formula_of(self, node: Node) -> str:
-        """What made a value: its op, or a box that it has come out of."""
-        maker = self.choice.makers.get(node.birth)
-        return self.names.formula(node) if maker is None else f"{maker.title}(…)"
-
-    def lanes_formula(self, box: Unit) -> str:
-        """What makes the values of a stack."""
-        formula, inside = self.names.formula(box.lanes[0]), len(box.members) // len(box.lanes)
-        if inside > 1:
-            return f"Σ of {inside + 1} terms"
-        return formula + " …" * bool(formula)
-
-    def named_outputs(self, outputs: list[Node]) -> list[str]:
-        """The names of what leaves a box: all if they are few, else those that stand in formulas."""
-        if len(outputs) > FEW:
-            outputs = [node for node in outputs if node.birth in self.quoted]
-        return [*map(self.names.of, outputs)]
-
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
         if box.lanes:
             return self.stack(box)
         leaves = [node for node in box.members if node.op is None]
+        parameters = [leaf for leaf in leaves if leaf.needs]
+        if box.role == "value":
+            drawn = self.scope_box(box, parameters)
+        else:
+            drawn = self.box(box, self.title_of(leaves), box.role, leaves, parameters or leaves)
+        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        return drawn
+
+    def scope_box(self, box: Unit, parameters: list[Node]) -> DrawnBox:
+        """A box of what was computed in a scope, and the names of what leaves it.
+
+        These are all if they are few, else those that stand in formulas.
+        """
         out = [node for node in self.alone if self.choice.makers.get(node.birth) is box]
         gates = Counter(self.kinds.of_gate(node) for node in [*box.members, *out] if node.op is not None)
-        parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs = box.title, out or list(box.outputs.values())
-        if box.role != "value":
-            title, outputs = self.title_of(leaves), leaves
-        drawn = self.box(box, title, box.role, outputs, parameters or outputs)
-        drawn.gates, drawn.named = (
-            gates.most_common(),
-            self.named_outputs(outputs) if box.role == "value" else [],
-        )
-        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        outputs = out or [*box.outputs.values()]
+        drawn = self.box(box, box.title, box.role, outputs, parameters or outputs)
+        named = [node for node in outputs if len(outputs) <= FEW or node.birth in self.quoted]
+        drawn.gates, drawn.named = gates.most_common(), [*map(self.names.of, named)]
         return drawn
 
     def stack(self, box: Unit) -> DrawnBox:
         """What a stack says of its equal values."""
-        lanes, role = box.lanes, role_of(box.lanes[0], self.names.nodes[-1])
-        drawn = self.box(box, self.title_of(lanes), role, lanes, lanes)
-        drawn.lanes, drawn.counts, drawn.formula = len(lanes), box.counts, self.lanes_formula(box)
-        drawn.given = any(map(name_of, lanes))
+        lanes, inside = box.lanes, len(box.members) // len(box.lanes)
+        formula = self.names.formula(lanes[0])
+        drawn = self.box(box, self.title_of(lanes), role_of(lanes[0], self.names.nodes[-1]), lanes, lanes)
+        drawn.formula = f"Σ of {inside + 1} terms" if inside > 1 else formula + " …" * bool(formula)
+        drawn.lanes, drawn.counts, drawn.given = len(lanes), box.counts, any(map(name_of, lanes))
         return drawn
 
     def box(self, box: Unit, title: str, role: str, outputs: list[Node], asked: list[Node]) -> DrawnBox:
@@ -283,11 +282,6 @@ def second_view(node: Node, name: str) -> tuple[str, Array] | None:
         return None
     title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
     return title, np.exp(node.value)
-
-
-def source_of(node: Node) -> Node | None:
-    """The user's data that the library has made this constant of."""
-    return node.label.source if isinstance(node.label, Label) else None
 
 
 def role_of(node: Node, root: Node) -> str:

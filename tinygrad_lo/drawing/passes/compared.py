@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue
+from tinygrad_lo.drawing.contents import Contents, Different
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import name_of
@@ -27,22 +26,19 @@ def lay_beside(contents: Contents, names: Names, other: Any) -> str:
         raise OptionError(f"draw: compared_with is a tensor, got {type(other).__name__}: {other!r}")
     twins = twins_of(names, other)
     graphs = names.nodes, [twins[node.birth] for node in names.nodes]
-    found = list(all_different(*graphs, by_gradients=contents.differentiated and bool(other.needs)))
-    drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
-    parts = {part.id: part for part in drawn}
+    by_gradients = contents.differentiated and bool(other.needs)
+    pairs = zip(*(figures_of(nodes, by_gradients) for nodes in graphs), strict=True)
+    found = [
+        (place, each)
+        for place, both in enumerate(pairs)
+        for each in map(different, KINDS, *both)
+        if each is not None
+    ]
+    parts = contents.parts
     for place, each in found:
         if place in contents.shown:
             parts[contents.shown[place]].numeric.append(each)
     return in_words(names, found)
-
-
-def all_different(
-    mine: list[Node], other: list[Node], *, by_gradients: bool
-) -> Iterator[tuple[int, Different]]:
-    """Every value and gradient that differs, with its place."""
-    pairs = zip(figures_of(mine, by_gradients), figures_of(other, by_gradients), strict=True)
-    for place, both in enumerate(pairs):
-        yield from ((place, each) for each in map(different, KINDS, *both) if each is not None)
 
 
 def in_words(names: Names, found: list[tuple[int, Different]]) -> str:
@@ -54,30 +50,18 @@ def in_words(names: Names, found: list[tuple[int, Different]]) -> str:
     place, most = max(found, key=lambda pair: (pair[1].share, pair[1].by))
     what = names.of(names.nodes[place])
     what = what if most.kind == KINDS[0] else f"∂{names.of(names.nodes[-1])}/∂{what}"
-    return f"≠ {some} differ, most {what}: by {amount(most)}"
-
-
-def amount(most: Different) -> str:
-    """A difference, and what share of the largest element it is."""
-    share = f" ({number(100 * most.share, 2)} %)" if np.isfinite(most.share) else ""
-    return number(most.by) + share
+    share = f" ({number(100 * most.share, 2)} %)" if np.isfinite(most.share) else ""  # of the largest element
+    return f"≠ {some} differ, most {what}: by {number(most.by)}{share}"
 
 
 def figures_of(nodes: list[Node], by_gradients: bool) -> list[tuple[Array, Array]]:
     """Each value as it was when it was used, and the gradient by it, 0 where none arrived; last the root."""
-    seen = as_used(nodes)
+    seen = {node.birth: node.value for node in nodes}
+    for node in nodes:  # what was made from a value saw it: .data may have been replaced since
+        pairs = zip(node.parents, node.inputs, strict=False)
+        seen |= {parent.birth: x for parent, x in pairs if parent is not None}
     flow = flow_back(nodes[-1], seen) if by_gradients else Flow()
     return [(seen[node.birth], flow.gradients.get(node.birth, 0.0)) for node in nodes]
-
-
-def as_used(nodes: list[Node]) -> dict[int, Array]:
-    """Each value by birth, as those that were made from it saw it: .data may have been replaced since."""
-    seen = {node.birth: node.value for node in nodes}
-    for node in nodes:
-        seen |= {
-            node.birth: x for node, x in zip(node.parents, node.inputs, strict=False) if node is not None
-        }
-    return seen
 
 
 def twins_of(names: Names, other: Node) -> dict[int, Node]:

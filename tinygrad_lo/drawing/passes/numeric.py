@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tinygrad_lo.checking.report import Report, Row, leaf_name
-from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Numeric
+from tinygrad_lo.drawing.contents import Contents, Numeric
 from tinygrad_lo.engine.graph import Node
 from tinygrad_lo.errors import OptionError
 
@@ -25,8 +25,7 @@ def lay_over(contents: Contents, nodes: list[Node], check: Any) -> str:
         raise OptionError("draw: check needs a picture with gradients: of one number, and with gradient=True")
     numerics = read_report(check, nodes, contents.gradients)
     faults = {fault.op for fault in check.faults}
-    drawn: list[DrawnValue | DrawnBox] = [*contents.values, *contents.groups]
-    parts = {part.id: part for part in drawn}
+    parts = contents.parts
     for place, id in contents.shown.items():
         node, part = nodes[place], parts[id]
         part.wrong |= node.op is not None and node.op.name in faults
