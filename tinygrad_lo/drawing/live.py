@@ -37,21 +37,22 @@ WORDS_OF_KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 MORE = np.float64(1.5)
 
 
-def not_live(contents: Contents, names: Names, *, differentiated: bool) -> str:
+def not_live(contents: Contents, names: Names) -> str:
     """Why a page cannot compute its numbers anew; empty if it can."""
     count = sum(int(np.size(node.value)) for node in names.nodes)
-    if not differentiated:
-        return "there is no backward pass"
-    alone = len(contents.shown) + len(contents.constants) == len(names.nodes)
-    if contents.groups or contents.stubs or contents.folded or not alone:
-        return "not every value has a place of its own in the picture"
-    if any(value.numeric for value in contents.values):
-        return "other numbers stand beside them, which would not follow"
-    if any(is_image(np.shape(value.data)) for value in contents.values):
-        return "the picture has images, which would not follow"
-    if count > MOST_NUMBERS:
-        return f"it has {count:,} numbers, and {MOST_NUMBERS:,} are the most"
-    return ""
+    together = len(contents.shown) + len(contents.constants) < len(names.nodes)
+    obstacles = {
+        "there is no backward pass": not contents.differentiated,
+        "not every value has a place of its own in the picture": contents.groups
+        or contents.stubs
+        or together,
+        "other numbers stand beside them, which would not follow": any(v.numeric for v in contents.values),
+        "the picture has images, which would not follow": any(
+            is_image(np.shape(v.data)) for v in contents.values
+        ),
+        f"it has {count:,} numbers, and {MOST_NUMBERS:,} are the most": count > MOST_NUMBERS,
+    }
+    return next(filter(obstacles.get, obstacles), "")
 
 
 class Live:
@@ -71,14 +72,12 @@ class Live:
         self.inputs = list(printer.inputs)
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}
         self.options = {leaf: option for option, leaf in self.program.options.items()}
-        self.numbers: dict[tuple[int, int], int] = {}  # the outputs for numbers that stand inside gates
-        for place, value in self.program.numbers.items():
-            self.numbers[place] = self.outputs[value]
+        # The outputs for numbers that stand inside gates.
+        self.numbers = {place: self.outputs[value] for place, value in self.program.numbers.items()}
         self.slotted = Slotted(names, self.numbers, "g", names.digits)
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
-        self.paths = {value.id: value.path for value in contents.values}
-        self.roles = {value.id: value.role for value in contents.values}
+        self.drawn = {value.id: value for value in contents.values}
 
     def place_of(self, value: Value | None) -> int | None:
         """Which output a value is."""
@@ -107,13 +106,12 @@ class Live:
     def texts(self) -> Iterator[tuple[str, str, str]]:
         """The texts of the picture that have numbers which can be changed: where, as it is, with slots."""
         slotted = Slotted(self.names, self.numbers, "p", self.look.digits)
-        drawn = {value.id: value for value in self.contents.values}
         for place, node in enumerate(self.names.nodes):
             if place not in self.contents.shown:  # in the legend
                 name, word = self.names.of(node), number(node.value, self.look.digits + 1)
                 yield "", f"{name} = {word}", f"{name} = {slot_text('q', self.of(node))}"
                 continue
-            value = drawn[self.contents.shown[place]]
+            value = self.drawn[self.contents.shown[place]]
             if self.numbers_in(node):
                 yield value.id, value.formula, slotted.formula(node)
                 texts = zip(Names.operands(slotted, node), slotted.operands(node), strict=True)
@@ -176,13 +174,11 @@ class Live:
 
         What stands inside of a loss was made of its data; and what enters there may be that data.
         """
-        made = [path for id, path in self.paths.items() if path and self.roles[id] in ("data", "constant")]
-        enters = [
-            self.paths.get(f"n{place}", ())
-            for place, node in enumerate(self.names.nodes)
-            if any(parent is leaf for parent in node.parents)
-        ]
-        inside = bool(self.paths.get(shown)) if shown else is_inside(leaf, library_spans(self.names.nodes))
+        made = [x.path for x in self.drawn.values() if x.path and x.role in ("data", "constant")]
+        nodes = enumerate(self.names.nodes)
+        users = (f"n{place}" for place, node in nodes if any(parent is leaf for parent in node.parents))
+        enters = [self.drawn[id].path for id in users if id in self.drawn]
+        inside = bool(self.drawn[shown].path) if shown else is_inside(leaf, library_spans(self.names.nodes))
         return inside or any(path[: len(one)] == one for path in enters for one in made)
 
     def node(self, node: Node) -> dict[str, Any]:
@@ -209,11 +205,12 @@ class Live:
         node = self.names.nodes[step.place]
         line = f"{step.name} = {self.slotted.formula(node)}"
         if np.shape(step.value):
-            return {"text": equation(line, value=step.value)}
+            return {"text": equation(line, value=step.value), "value": self.of(node)}
         numbers = self.with_slots(lambda less: put_in(node, self.pieces(node, less)) if step.numbers else "")
         numbers = self.with_options(node, numbers)
         kind = "b" if np.asarray(node.value).dtype.kind == "b" else "s"
-        return {"text": " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))}
+        text = " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))
+        return {"text": text, "value": self.of(node)}
 
     def product(self, step: Product, earlier: list[int]) -> dict[str, Any]:
         """The line of a backward step, with slots; `earlier` are the products that came before."""
@@ -363,7 +360,7 @@ def live_of(
     names: Names, contents: Contents, look: Look, recording: Recording | None
 ) -> tuple[Live | None, str]:
     """What makes a page live, or why it is not."""
-    why = not_live(contents, names, differentiated=contents.differentiated)
+    why = not_live(contents, names)
     if why:
         return None, why
     try:

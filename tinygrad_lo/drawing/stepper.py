@@ -129,11 +129,13 @@ class Story:
         self.has_backward = contents.differentiated
         self.sweep = sweep or self.swept()
         self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
+        self.tidy = tidied(self.names)
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
         products = ((step.gate_place, step.operand) for step in back)
         self.order = {product: len(self.names.nodes) + i for i, product in enumerate(products)}
         self.count = len(self.computed) + len(self.products)
+        self.shared = {step.target_place for step in back if step.before is not None}
         self.left_out = len(every) + len(back) - self.count
         self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
 
@@ -160,10 +162,9 @@ class Story:
             sentence += " Q asks for each gradient before it is shown."
         start = step_of("start", "Inputs and parameters are known.", sentence)
         lines = [start, *self.forward(), *self.backward(), self.end()]
-        tidy = tidied(self.names)
         for line in lines:
             for told in (line, line.get("live", {})):
-                told |= {key: tidy(told[key]) for key in WRITTEN.split() if key in told}
+                told |= {key: self.tidy(told[key]) for key in WRITTEN.split() if key in told}
         return {
             "steps": lines,
             "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
@@ -202,16 +203,10 @@ class Story:
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
-                id = self.id_of(step.place)
-                first = f"{step.name} is the first value that is not finite."
-                told = [self.inside.get(id, ""), first if step.place == odd else ""]
-                more: Step = {}
-                if self.live:
-                    node = self.names.nodes[step.place]
-                    more = {"live": self.live.computed(step) | {"value": self.live.of(node), "first": first}}
-                yield step_of(
-                    "forward", step.text, " ".join(filter(None, told)), node=id, at=step.place, **more
-                )
+                id, first = self.id_of(step.place), f"{step.name} is the first value that is not finite."
+                words = self.inside.get(id, ""), first if step.place == odd else ""
+                live: Step = {"live": self.live.computed(step) | {"first": first}} if self.live else {}
+                yield step_of("forward", step.text, *words, node=id, at=step.place, **live)
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
@@ -221,7 +216,6 @@ class Story:
         which = "" if name == "L" else f", which is {name}"
         words = f"The backward pass starts at L{which}: its derivative by itself is 1."
         yield step_of("backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
-        shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
         earlier = earlier_parts(self.products, self.live) if self.live else {}
         for step in shortened_line(self.products, len(self.computed)):
@@ -229,28 +223,24 @@ class Story:
                 totals = {id: text for one in step for id, text in self.total(one).items()}
                 yield gap_of("backward", step, totals=totals, edges=list(filter(None, map(self.edge, step))))
                 continue
-            words = sentence_of(remark(step, step.target_place in shared).strip(" ()"))
+            gate, words = self.id_of(step.gate_place), sentence_of(step.sentence)
             yield step_of(
-                "backward",
-                step.text,
-                " ".join(
-                    filter(None, (self.inside.get(self.id_of(step.gate_place)), sentence_of(step.sentence)))
-                ),
-                node=self.id_of(step.target_place),
-                gate=self.id_of(step.gate_place),
-                at=self.order[step.gate_place, step.operand],
-                edge=self.edge(step),
-                totals=self.total(step),
-                remark=words + " This is the first gradient that is not finite." * (step is odd),
-                **self.question(step),
-                **self.moving(step, step.target_place in shared, earlier),
-            )
+                "backward", step.text, self.inside.get(gate, ""), words,
+                node=self.id_of(step.target_place), gate=gate,
+                at=self.order[step.gate_place, step.operand], edge=self.edge(step), totals=self.total(step),
+                remark=self.remark(step) + " This is the first gradient that is not finite." * (step is odd),
+                **self.question(step), **self.moving(step, earlier),
+            )  # fmt: skip
+
+    def remark(self, step: Product) -> str:
+        """What is worth saying about one product, as a sentence."""
+        return sentence_of(remark(step, step.target_place in self.shared).strip(" ()"))
 
     def end(self) -> Step:
         """The last step: what is complete, or why there is no backward pass."""
         if self.has_backward:
             leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
-            some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
+            some = ", ".join([*leaves[:6], *[f"{len(leaves) - 6} more"][: len(leaves) > 6]])
             why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
             return step_of("end", "The backward pass is complete.", why, phase="done")
         name, count = self.names.of(self.loss), np.size(self.loss.value)
@@ -296,16 +286,15 @@ class Story:
             ask["sum"] = repr(float(np.ravel(step.total)[j]))
         return ask
 
-    def moving(self, step: Product, shared: bool, before: dict[tuple[int, int], list[int]]) -> Step:
+    def moving(self, step: Product, before: dict[tuple[int, int], list[int]]) -> Step:
         """What the page needs to tell the step of other numbers."""
         if self.live is None:
             return {}
         earlier = before[step.gate_place, step.operand]
         one, zero = np.ones(1), np.zeros(1)
         cases = [(one, one), (zero, zero), (one, zero)]  # what arrives, and what is handed on
-        remarks = [remark(replace(step, arriving=g, part=part), shared).strip(" ()") for g, part in cases]
-        tidy = tidied(self.names)
-        told = [self.remarks.setdefault(tidy(sentence_of(words)), len(self.remarks)) for words in remarks]
+        remarks = (self.tidy(self.remark(replace(step, arriving=g, part=part))) for g, part in cases)
+        told = [self.remarks.setdefault(words, len(self.remarks)) for words in remarks]
         more = {
             "earlier": earlier,
             "remarks": told,
@@ -325,16 +314,16 @@ def inside_words(group: DrawnBox) -> str:
     return f"Inside “{shown_name(group.title)}”, {counted(count, 'op')} drawn as one box."
 
 
-def step_of(kind: str, line: str, sentence: str, *, phase: str = "", **more: Any) -> Step:
+def step_of(kind: str, line: str, *words: str, phase: str = "", **more: Any) -> Step:
     """One step as the script reads it, without what is empty."""
-    told = {"kind": kind, "phase": phase if phase != kind else "", "line": line, "sentence": sentence, **more}
+    told = {"kind": kind, "phase": phase, "line": line, "sentence": " ".join(filter(None, words)), **more}
     return {key: value for key, value in told.items() if value != ""}
 
 
 def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
     """In place of many steps: what is there after them."""
     line = f"… {counted(len(steps), 'step')} are done here without being shown …"
-    return step_of("gap", line, "", phase=phase, **after)
+    return step_of("gap", line, phase=phase, **after)
 
 
 def shortened_line(chosen: list[Any], others: int) -> list[Any]:
