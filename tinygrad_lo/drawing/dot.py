@@ -158,11 +158,10 @@ def legend(style: Style, title: str, verdict: str, body: str) -> str:
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
     alone = len(title) + sum(map(len, notes)) > LONG_TITLE
     lines = in_lines(first, marks(style, body), LONG_LEGEND if alone else len(title))
-    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
     # Graphviz widens all columns alike; the empty ones take what a longer line needs.
     filler = [cell("", cellpadding=0)] * FILLER
     rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
-    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
+    return table(*(row(cell(table(each, cellpadding=6))) for each in rows), cellpadding=0)
 
 
 def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:

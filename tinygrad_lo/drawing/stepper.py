@@ -95,7 +95,8 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     ]
     aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
     svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
-    script = "".join(part(f"drawing/stepper/{file}.js") for file in FILES.split())
+    files = ("elements", *(f"stepper/{name}" for name in FILES.split()))
+    script = "".join(part(f"drawing/{file}.js") for file in files)
     parts = {
         "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
         "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),

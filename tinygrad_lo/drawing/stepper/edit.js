@@ -89,9 +89,9 @@ function restore() {
 // ------------------------------------------------------------------------------------- its controls
 
 function addSlider(k) {
-  const [low, high, step] = inputs[k].slider, label = make("label"), {name} = inputs[k];
-  const range = make("input", {type: "range", min: low, max: high, step, "aria-label": name});
-  const typed = make("input", {type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": `${name}, typed`});
+  const [low, high, step] = inputs[k].slider, {name} = inputs[k], label = html(by("options"), "label", {}, `${name} `);
+  const range = html(label, "input", {type: "range", min: low, max: high, step, "aria-label": name});
+  const typed = html(label, "input", {type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": `${name}, typed`});
   let moved = false;
   range.addEventListener("input", () => { oneState(moved, () => set(k, 0, rounded(Number(range.value)))); moved = true; });
   range.addEventListener("change", () => { moved = false; });
@@ -101,12 +101,10 @@ function addSlider(k) {
     typed.value = String(values[k][0]);
   });
   shownSliders.push(k);
-  label.append(name, " ", range, typed);
-  by("options").append(label);
 }
 
 function edit(k, j, handle, key = null) {
-  const editor = make("input", {id: "editor", value: String(values[k][j]), "aria-label": nameOf(k, j)}), box = handle.getBoundingClientRect();
+  const editor = html(body, "input", {id: "editor", value: String(values[k][j]), "aria-label": nameOf(k, j)}), box = handle.getBoundingClientRect();
   // Below its number, or above where the window ends, so that it covers no neighbour in its row.
   editor.style.left = `${Math.max(0, Math.min(box.left, innerWidth - 110))}px`;
   editor.style.top = `${box.bottom + 30 < innerHeight ? box.bottom + 2 : box.top - 30}px`;
@@ -128,7 +126,6 @@ function edit(k, j, handle, key = null) {
     }
   });
   editor.addEventListener("blur", () => close(true));
-  body.append(editor);
   editor.focus();
   if (key === null) editor.select();
   else editor.value = key;  // which has opened it
@@ -140,7 +137,7 @@ function addHandles(k) {
   if (!cell || cell.found.length !== values[k].length) return;
   cell.found.forEach(({part, ground}, j) => {
     const {x, y, width, height} = (ground ?? part).getBBox();
-    handles[j] = add(layer, "rect", {class: "number", x, y, width, height, rx: 3,
+    handles[j] = svg(layer, "rect", {class: "number", x, y, width, height, rx: 3,
       tabindex: j ? -1 : 0, role: "spinbutton", "aria-label": nameOf(k, j), "aria-valuenow": values[k][j]});
     listen(k, j, handles);
   });

@@ -1,8 +1,5 @@
-// What users wrote enters the page as data and is written with textContent only.
 const data = JSON.parse(document.getElementById("data").textContent);
 const views = data.views;  // pictures of the same graph, with other boxes open
-const SVG = "http://www.w3.org/2000/svg";
-const by = id => document.getElementById(id);
 const body = document.body, stage = by("stage"), svgs = [stage.querySelector("svg"),
   ...[...stage.querySelectorAll("template")].map(template => template.content.querySelector("svg"))];
 const ALARM = /nan|∞/;
@@ -14,20 +11,6 @@ let quizzing = false;
 let outputs = null;   // of a live page, what its program returned after the last edit
 const known = new Map();  // the steps whose question was answered: to right, or helped
 const asked = new Set();  // those that were asked
-
-const setAll = (part, attributes) => { for (const [key, value] of Object.entries(attributes)) part.setAttribute(key, value); };
-function make(name, attributes = {}, text = "") {
-  const made = document.createElement(name);
-  setAll(made, attributes);
-  made.textContent = text;
-  return made;
-}
-function add(parent, name, attributes) {
-  const made = document.createElementNS(SVG, name);
-  setAll(made, attributes);
-  parent.append(made);
-  return made;
-}
 
 // ------------------------------------------------------------------------ the parts of the picture
 
@@ -56,12 +39,6 @@ function cellsOf(id, kind = "gradient") {
   return {group, found, tinted: found.length > 1 && found.every(one => one.ground) && !isSummary, shown: null};
 }
 
-// Set an attribute, unless that is what it is: the browser lays out anew what is touched.
-function give(part, name, value) {
-  if (value === null) part.removeAttribute(name);
-  else if (part.getAttribute(name) !== String(value)) part.setAttribute(name, value);
-}
-
 // How a number looks in a cell: tinted by its share of the largest, loud if it is not finite.
 function look(cell, text, share, kind) {
   const alarm = ALARM.test(text), tint = cell.tinted && !alarm && share ? .3 * share : 0;
@@ -80,15 +57,11 @@ function put(cell, numbers) {
     const {part, ground, room} = one;
     const {text, ink, fill, opacity} = numbers ? look(cell, numbers[j] ?? "", sizes[j] / top, "gradient") : one;
     if (part.textContent !== text) part.textContent = text;
-    give(part, "fill", ink);
     // Measuring each number would take longer than all else; after an edit its length is guessed.
     if (!outputs) part.removeAttribute("textLength");
     const isLong = outputs ? text.length * 6.2 > room : numbers && part.getComputedTextLength() > room;
-    give(part, "textLength", isLong ? room : null);
-    give(part, "lengthAdjust", isLong ? "spacingAndGlyphs" : null);
-    if (!ground) return;
-    give(ground, "fill", fill);
-    give(ground, "fill-opacity", opacity);
+    setAll(part, {fill: ink, textLength: isLong ? room : null, lengthAdjust: isLong ? "spacingAndGlyphs" : null});
+    if (ground) setAll(ground, {fill, "fill-opacity": opacity});
   });
 }
 
@@ -146,10 +119,10 @@ function index(step, k) {
 
 // What lies over a picture: the rings, the tips of arrows that go back, the boxes' handles.
 function decorate(k, told) {
-  const tip = add(layer, "marker", {id: "lo-back", viewBox: "0 0 10 8", refX: 1, refY: 4, markerWidth: 11, markerHeight: 9,
+  const tip = svg(layer, "marker", {id: "lo-back", viewBox: "0 0 10 8", refX: 1, refY: 4, markerWidth: 11, markerHeight: 9,
     markerUnits: "userSpaceOnUse", orient: "auto"});
-  add(tip, "path", {d: "M10 0L0 4L10 8z", fill: "var(--accent)", stroke: "none"});
-  rings[k] = ["ring from", "ring"].map(name => add(layer, "rect", {class: name, rx: 5}));
+  svg(tip, "path", {d: "M10 0L0 4L10 8z", fill: "var(--accent)", stroke: "none"});
+  rings[k] = ["ring from", "ring"].map(name => svg(layer, "rect", {class: name, rx: 5}));
   for (const [id, inner] of Object.entries(told.boxes)) {
     const group = nodes.get(id), opens = typeof inner === "number";
     if (!group) continue;
@@ -188,10 +161,8 @@ function crumbs() {
   by("where").hidden = !view;
   by("where").replaceChildren();
   for (const k of chain) {
-    if (k) by("where").append(make("span", {}, "›"));
-    const button = make("button", {type: "button"}, views[k].title);
-    if (k === view) button.setAttribute("aria-current", "page");
-    else button.onclick = () => open_(k);
-    by("where").append(button);
+    if (k) html(by("where"), "span", {}, "›");
+    const button = html(by("where"), "button", {type: "button", "aria-current": k === view ? "page" : null}, views[k].title);
+    if (k !== view) button.onclick = () => open_(k);
   }
 }

@@ -59,9 +59,8 @@ function redrawEdges() {
     const group = edgeOf.get(id)?.group, path = group?.querySelector("path");
     if (!path) continue;
     const share = Number.isFinite(size) && top ? size / top : 1, ink = `var(--${size ? "edge" : "faint"})`;
-    path.setAttribute("stroke-width", size ? (.8 + (live.widest - .8) * Math.sqrt(share)).toFixed(2) : 1.2);
-    path.setAttribute("stroke", ink);
-    give(path, "stroke-dasharray", size ? null : "5,2");
+    const width = size ? (.8 + (live.widest - .8) * Math.sqrt(share)).toFixed(2) : 1.2;
+    setAll(path, {stroke: ink, "stroke-width": width, "stroke-dasharray": size ? null : "5,2"});
     const tipOf = group.querySelector("polygon"), word = group.querySelector("text"), about = group.querySelector("a");
     if (tipOf) setAll(tipOf, {fill: ink, stroke: ink});
     const {local} = live.edges[id], slope = local === null ? "" : number(output(local)[0], live.digits);

@@ -13,7 +13,7 @@ from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, image_of, is_image
-from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
+from tinygrad_lo.drawing.styles.labels import cell, font, framed, row, table, tag
 from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
@@ -59,10 +59,8 @@ def card(value: DrawnValue, look: Look) -> str:
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
         frame, border = colors.ink, 3
-    return table(
-        row(cell(header(value, colors), colspan=across, bgcolor=ground)), *(row(*line) for line in lines),
-        border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
-    )  # fmt: skip
+    title = row(cell(header(value, colors), colspan=across, bgcolor=ground))
+    return framed(title, *(row(*line) for line in lines), border=border, color=frame, ground=colors.card)
 
 
 def card_breadth(value: DrawnValue, look: Look) -> int:
@@ -269,4 +267,4 @@ def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, .
 
 def inner_table(*rows: str) -> str:
     """Rows as a table inside a cell."""
-    return tag("FONT", table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3), {"point-size": 11})
+    return tag("FONT", table(*rows, cellspacing=1, cellpadding=3), {"point-size": 11})

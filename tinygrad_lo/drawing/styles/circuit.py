@@ -60,7 +60,7 @@ class Circuit(Style):
             room = {"width": LIVE_WIRE} if self.look.handles else {}  # for other numbers
             rows = [row(first, cell(inner + over, **wire, sides="B", **room, **upper), last)]
             rows.append(row(cell(under, bgcolor=ground, **lower)))
-        return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2)
+        return table(*rows, cellpadding=2)
 
     def number(self, value: DrawnValue, word: str, ink: str) -> str:
         """A number in its ink; nan and infinities are loud."""
@@ -186,11 +186,8 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
 
 def gradient_text(gradient: Array | None, look: Look) -> str:
     """A gradient under its wire; of an array its largest element."""
-    return (
-        largest_text(gradient, look)
-        if gradient is not None and np.ndim(gradient)
-        else single_text(gradient, look)
-    )
+    is_array = gradient is not None and np.ndim(gradient)
+    return largest_text(gradient, look) if is_array else single_text(gradient, look)
 
 
 def largest_text(x: Array, look: Look) -> str:

@@ -12,8 +12,6 @@ from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import size
 
-BARE = {"border": 0, "cellborder": 0, "cellspacing": 0}
-
 
 class Folded(Cards):
     """Cards, and stacks of equal values."""
@@ -34,9 +32,9 @@ def stack_label(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     rows += spread_rows("value", "value", group.id, group.outputs, look)
     if differentiated and group.gradients:
         rows += spread_rows("gradient", "grad", group.id, group.gradients, look)
-    face = table(*rows, **BARE | {"cellpadding": 2, "bgcolor": look.colors.card})
+    face = table(*rows, cellpadding=2, bgcolor=look.colors.card)
     pile = {"border": 3, "sides": "BR"} if group.lanes > 1 else {}  # of the cards below the edges are seen
-    return table(row(cell(face, border=1, color=frame)), **BARE | {"cellpadding": 0, "color": frame} | pile)
+    return table(row(cell(face, border=1, color=frame)), **{"cellpadding": 0, "color": frame} | pile)
 
 
 def stack_title(group: DrawnBox, look: Look) -> str:

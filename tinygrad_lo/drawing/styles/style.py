@@ -18,7 +18,7 @@ from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import image_of, is_image
-from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.labels import cell, font, framed, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import moments, number, one_line, size
@@ -152,7 +152,7 @@ class Style:
         frame, ground, _ = self.colors.role(role)
         card = cell("", border=1, color=frame, bgcolor=ground, width=16, height=10, fixedsize="TRUE")
         word = cell(font(f"&#160;{role}", self.colors.muted))
-        return table(row(card, word), border=0, cellborder=0, cellspacing=0, cellpadding=0)
+        return table(row(card, word), cellpadding=0)
 
     def places(self) -> tuple[str, str]:
         """Where the value and the gradient stand, if the legend must say so."""
@@ -184,10 +184,7 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
         for line in filter(alarms.get, alarms)
     ]
     border = 2 if group.role == "parameter" else 1
-    return table(
-        *map(row, lines),
-        border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
-    )  # fmt: skip
+    return framed(*map(row, lines), border=border, color=frame, ground=colors.card)
 
 
 def box_outputs(group: DrawnBox, look: Look) -> list[str]:
