@@ -9,11 +9,11 @@ function setAll(node, attributes) {
   }
   return node;
 }
-function within(parent, made, attributes, text) {
+function appended(parent, made, attributes, text) {
   if (text !== undefined) made.textContent = text;
   parent.append(setAll(made, attributes));
   return made;
 }
-const html = (parent, name, attributes = {}, text = undefined) => within(parent, document.createElement(name), attributes, text);
+const html = (parent, name, attributes = {}, text = undefined) => appended(parent, document.createElement(name), attributes, text);
 const svg = (parent, name, attributes = {}, text = undefined) =>
-  within(parent, document.createElementNS("http://www.w3.org/2000/svg", name), attributes, text);
+  appended(parent, document.createElementNS("http://www.w3.org/2000/svg", name), attributes, text);

@@ -44,20 +44,10 @@ OVERVIEW_CELLS = 5  # the longest side of a table in an overview
 
 @options.public
 def draw(
-    loss: Any,
-    *args: Any,
-    style: str = "auto",
-    theme: str = "light",
-    palette: str = "cs231n",
-    gradient: bool = True,
-    max_nodes: int = 100,
-    max_cells: int = 16,
-    digits: int = 3,
-    focus: Any = None,
-    title: str | None = None,
-    check: Any = None,
-    compared_with: Any = None,
-) -> Picture:
+    loss: Any, *args: Any, style: str = "auto", theme: str = "light", palette: str = "cs231n",
+    gradient: bool = True, max_nodes: int = 100, max_cells: int = 16, digits: int = 3, focus: Any = None,
+    title: str | None = None, check: Any = None, compared_with: Any = None,
+) -> Picture:  # fmt: skip
     """The graph of a value as a picture: names, formulas, values and gradients, from inputs to loss.
 
     Values are green, the gradient of the loss by them red, computed for the picture: no `.grad` changes,

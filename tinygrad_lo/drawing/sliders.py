@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from tinygrad_lo.drawing.passes.collapse import known_of
+from tinygrad_lo.drawing.passes.collapse import known
 from tinygrad_lo.engine.graph import Node, Op
 from tinygrad_lo.explaining.expression import DIVIDE, MULTIPLY
 from tinygrad_lo.explaining.formula import Names
@@ -51,7 +51,7 @@ def factors(names: Names) -> Numbers:
 
 def library_spans(nodes: list[Node]) -> list[tuple[int, int]]:
     """The births between which losses, and other functions of the library, have computed."""
-    return [(began, node.birth) for node in nodes for _, began in known_of(node).spans]
+    return [(began, node.birth) for node in nodes for _, began in known(node).spans]
 
 
 def is_inside(node: Node, spans: list[tuple[int, int]]) -> bool:

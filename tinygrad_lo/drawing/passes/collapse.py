@@ -163,14 +163,14 @@ def inside_out(
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
-    spans = {span for node in nodes for span in known_of(node).spans}
+    spans = {span for node in nodes for span in known(node).spans}
     ops = [node for node in nodes if node.op is not None]
     moves = Counter(scopes_around(paths, (node for node in ops if node.op and node.op.kind == "moves")))
     sizes = Counter(scopes_around(paths, ops))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 
-def known_of(node: Node) -> Label:
+def known(node: Node) -> Label:
     """What is known of a value besides numbers; it is not noted on the value that this was asked."""
     return node.label if isinstance(node.label, Label) else NOTHING
 
@@ -186,13 +186,9 @@ def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
 
 
 def in_units(
-    nodes: list[Node],
-    ids: dict[int, str],
-    paths: dict[int, ScopePath],
-    collapsed: set[ScopePath],
-    sealed: set[ScopePath],
-    alone: set[int],
-) -> Choice:
+    nodes: list[Node], ids: dict[int, str], paths: dict[int, ScopePath], collapsed: set[ScopePath],
+    sealed: set[ScopePath], alone: set[int],
+) -> Choice:  # fmt: skip
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({})
     inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)

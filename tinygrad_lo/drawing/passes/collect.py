@@ -10,15 +10,7 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import (
-    FEW,
-    Choice,
-    Unit,
-    common_path,
-    count_hidden,
-    edges_of,
-    known_of,
-)
+from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of, known
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.naming import ScopePath, name_of
@@ -42,23 +34,14 @@ def collect(names: Names, choice: Choice, *, gradient: bool = True, focus: Itera
     sketch.settle()
     births = {node.birth for node in focus}
     return Contents(
-        total=len(nodes),
-        drawn=sum(not unit.is_box for unit in choice.drawn),
-        differentiated=bool(flow.gradients),
-        values=[
-            *sketch.arrays.values(),
-            *(sketch.value(n, n.birth in births) for n in sketch.alone),
-        ],
-        stubs=list(sketch.stubs.values()),
-        edges=sketch.edges,
+        total=len(nodes), drawn=sum(not unit.is_box for unit in choice.drawn), cut=choice.cut,
+        values=[*sketch.arrays.values(), *(sketch.value(n, n.birth in births) for n in sketch.alone)],
+        stubs=[*sketch.stubs.values()], edges=sketch.edges, shown=sketch.shown, wires=sketch.wires,
         groups=[sketch.group(box) for box in choice.boxes if box in choice.drawn],
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
         focus=tuple(dict.fromkeys(map(names.of, focus))),
-        cut=choice.cut,
-        gradients=flow.gradients,
-        shown=sketch.shown,
-        wires=sketch.wires,
-    )
+        differentiated=bool(flow.gradients), gradients=flow.gradients,
+    )  # fmt: skip
 
 
 class Sketch:
@@ -151,7 +134,7 @@ class Sketch:
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
-        source, data = known_of(node).source, self.seen.get(birth, node.value)
+        source, data = known(node).source, self.seen.get(birth, node.value)
         maker, formula = self.choice.makers.get(birth), self.names.formula(node)
         if source is not None:  # the constant is the library's own, made of the user's data
             name, node, data = name_of(source) or "x", source, source.value
@@ -160,20 +143,11 @@ class Sketch:
             # A leaf stands with its only users, unless it is older than their scope.
             path = tuple(step for step in common_path(self.homes[unit.id]) if node.birth < step[1])
         return DrawnValue(
-            unit.id,
-            name,
-            name_of(node) is not None,
-            formula if maker is None else f"{maker.title}(…)",
-            role_of(node, self.names.nodes[-1]),
-            data,
-            path,
-            expects=bool(self.flow.gradients and node.needs),
-            gradient=self.flow.gradients.get(birth),
-            unseen=self.uses[birth],
-            also=second_view(node, name),
-            gate=self.gates.of_gate(node) if node.op is not None else "",
-            focus=focus,
-        )
+            unit.id, name, name_of(node) is not None, formula if maker is None else f"{maker.title}(…)",
+            role_of(node, self.names.nodes[-1]), data, path, unseen=self.uses[birth], focus=focus,
+            expects=bool(self.flow.gradients and node.needs), gradient=self.flow.gradients.get(birth),
+            also=second_view(node, name), gate=self.gates.of_gate(node) if node.op is not None else "",
+        )  # fmt: skip
 
     def title_of(self, leaves: list[Node]) -> str:
         """The title of a box of leaves, or of a stack: the first and the last."""
@@ -218,16 +192,11 @@ class Sketch:
     def box(self, box: Unit, title: str, role: str, outputs: list[Node], asked: list[Node]) -> DrawnBox:
         """A box, with the gradients by these of its values."""
         gradients = (self.flow.gradients.get(node.birth) for node in asked)
+        members = [f"n{self.places[node.birth]}" for node in box.members]
         return DrawnBox(
-            box.id,
-            title,
-            role,
-            box.path,
-            [f"n{self.places[node.birth]}" for node in box.members],
-            outputs=[node.value for node in outputs],
-            gradients=[g for g in gradients if g is not None],
-            scope=box.scope,
-        )
+            box.id, title, role, box.path, members, outputs=[node.value for node in outputs],
+            gradients=[g for g in gradients if g is not None], scope=box.scope,
+        )  # fmt: skip
 
 
 class Gates(Names):

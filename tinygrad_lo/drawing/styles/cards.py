@@ -171,13 +171,9 @@ def figures(data: Array, look: Look) -> list[str]:
 
 
 def data_cell(
-    kind: str,
-    data: Array | None,
-    shape: tuple[int, ...],
-    look: Look,
-    id: str = "",
+    kind: str, data: Array | None, shape: tuple[int, ...], look: Look, id: str = "",
     wrong: ndarray[Any, Any] | None = None,
-) -> str:
+) -> str:  # fmt: skip
     """The cell with a value or a gradient: a number, a table, or what summarizes a large array.
 
     wrong: the elements to mark; where it is given, nan in a table stands for what is not known.
