@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, Different, Edge
+from tinygrad_lo.drawing.contents import Contents, Edge
 from tinygrad_lo.drawing.styles.cards import Cards, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
@@ -34,6 +34,7 @@ LONG_TITLE = 44  # characters of a title that gets a line of its own
 LONGEST_TITLE = 90
 FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
+VERDICTS = {"✓": "agree", "✗": "disagree", "?": "cannot tell"}  # of finite differences
 # What stands before a number, and what it means.
 STATISTICS = {
     "μ": "mean",
@@ -201,39 +202,35 @@ def left_out(contents: Contents) -> list[str]:
 def marks(style: Style, body: str) -> Iterator[str]:
     """One cell for each kind of mark that the picture has."""
     contents, colors = style.contents, style.colors
-    roles = {value.role for value in contents.values} | {group.role for group in contents.groups}
+    verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
+    roles = {part.role for part in contents.parts.values()}
     yield from (style.role_mark(role) for role in ("parameter", "data", "constant", "loss") if role in roles)
     for name, value in contents.constants:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
-    if contents.differentiated:
-        yield from gradient_marks(style)
-    if any(isinstance(numeric, Different) for value in contents.values for numeric in value.numeric):
-        yield font("<B>≠</B>", colors.ink) + font("&#160;another number in the other graph", colors.muted)
-    for sign, meaning in STATISTICS.items():
-        if re.search(rf"{sign} −?[\d∞n]", body):
-            yield font(f"<B>{sign}</B>", colors.ink) + font(f"&#160;{meaning}", colors.muted)
-
-
-def gradient_marks(style: Style) -> Iterator[str]:
-    """The marks of a picture with gradients: of values, gradients, checks, and edges that carry none."""
-    contents, colors = style.contents, style.colors
-    red, root = colors.gradient, text(contents.values[-1].name)
-    on_wire, under_wire = style.places()
-    slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
-    verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
-    stopped = any(edge.strength == 0 for edge in contents.edges)
-    wide = contents.strengths or [0.0]
-    missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (
-        (True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"),
-        (True, "<B>grad</B>", red, f"{under_wire}&#160;∂{root}/∂value, ← backward"),
-        (slopes, "<I>×2</I>", red, "&#160;local derivative"),
-        ("✓" in verdicts, "<B>✓</B>", red, "&#160;finite differences agree"),
-        ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
-        ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
-        (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
-        (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
-        (missing, "", "", "–&#160;&#160;not reached"),
+        *(gradient_marks(style, verdicts) if contents.differentiated else ()),
+        ("≠" in verdicts, "<B>≠</B>", colors.ink, "&#160;another number in the other graph"),
+        *(
+            (re.search(rf"{sign} −?[\d∞n]", body), f"<B>{sign}</B>", colors.ink, f"&#160;{meaning}")
+            for sign, meaning in STATISTICS.items()
+        ),
     ):
         if is_there:
             yield (font(sign, ink) if sign else "") + font(meaning, colors.muted)
+
+
+def gradient_marks(style: Style, verdicts: set[str]) -> Iterator[tuple[bool, str, str, str]]:
+    """The marks that a picture with gradients may have: whether it has one, sign, ink, and the meaning."""
+    contents, colors, red = style.contents, style.colors, style.colors.gradient
+    root, (on_wire, under_wire) = text(contents.values[-1].name), style.places()
+    slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
+    wide = contents.strengths or [0.0]
+    yield True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"
+    yield True, "<B>grad</B>", red, f"{under_wire}&#160;∂{root}/∂value, ← backward"
+    yield slopes, "<I>×2</I>", red, "&#160;local derivative"
+    for sign, word in VERDICTS.items():
+        yield sign in verdicts, f"<B>{sign}</B>", red, f"&#160;finite differences {word}"
+    yield max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"
+    yield any(edge.strength == 0 for edge in contents.edges), "", "", "– – –&#160;&#160;no gradient flows"
+    missing = any(value.expects and value.gradient is None for value in contents.values)
+    yield missing, "", "", "–&#160;&#160;not reached"

@@ -59,7 +59,7 @@ class Live:
     """The program of a graph, and the places of its results in the page.
 
     Attributes:
-        script: the program as JavaScript: `live_program(...inputs)` returns all results.
+        script: the program as a JavaScript function of the inputs, which returns all results.
     """
 
     def __init__(self, names: Names, contents: Contents, look: Look, recording: Recording | None) -> None:
@@ -68,7 +68,8 @@ class Live:
             numbers = slider_numbers(names, recorded=recording is not None)
             self.program = Program(names.nodes[-1], recording, whole=True, exact=False, numbers=numbers)
             printer = Script(self.program)
-            self.script = str(printer.results("live_program"))
+            program = printer.results("live_program")  # in a scope, where none of its names is the page's
+            self.script = f"(() => {{\n{program}\nreturn live_program;\n}})()"
         self.inputs = list(printer.inputs)
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}
         self.options = {leaf: option for option, leaf in self.program.options.items()}

@@ -31,6 +31,7 @@ from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.drawing.views import Paint, views_of
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.naming import ScopePath, label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
@@ -88,13 +89,7 @@ def draw(
         >>> lo.draw((w * w).named("loss"), style="cards").source.count("n0 -> n1")
         2
     """
-    recording = None
-    if not isinstance(loss, Node) and callable(loss):
-        loss, recording = ran(loss, args)
-    elif not isinstance(loss, Node):
-        raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
-    elif args:
-        raise OptionError("draw: a tensor takes no arguments; pass the function that makes it, and these")
+    loss, recording = computed_by(loss, args)
     style = options.choice("draw", "style", style, ("auto", *STYLES))
     theme = options.choice("draw", "theme", theme, THEMES)
     palette = options.choice("draw", "palette", palette, PALETTES)
@@ -111,16 +106,17 @@ def draw(
     if compared_with is not None:
         verdict = " · ".join(filter(None, (verdict, lay_beside(contents, names, compared_with))))
     name = names.of(loss)
+    title = name if title is None else title
 
     def paint(look: Look) -> str:
-        return dot_text(contents, look, name if title is None else title, style, verdict)
+        return dot_text(contents, look, title, style, verdict)
 
     def opened(scope: ScopePath, closed: Iterable[ScopePath]) -> tuple[Contents, Paint] | None:
         paths, overview = scopes(names.nodes), style == "overview"
         room = max_nodes * (1 + len(scope))  # each level may be as large as what is around it
         choice = choose(names.nodes, paths, room, around, overview=overview, opened=scope, closed=closed)
         inside = collect(names, choice, gradient=gradient, focus=around)
-        painted = partial(dot_text, inside, title=name if title is None else title, style_name=style)
+        painted = partial(dot_text, inside, title=title, style_name=style)
         return None if choice.cut else (inside, painted)
 
     # An overview runs from left to right: wide tables would make it a scroll.
@@ -133,6 +129,17 @@ def draw(
     return Picture(
         paint(look), name, lambda: page(loss, look, views_of(contents, paint, opens), style, recording)
     )
+
+
+def computed_by(loss: Any, args: tuple[Any, ...]) -> tuple[Node, Recording | None]:
+    """The tensor to draw, and if a function has computed it of these arguments, the recording of that."""
+    if not isinstance(loss, Node) and callable(loss):
+        return ran(loss, args)
+    if not isinstance(loss, Node):
+        raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
+    if args:
+        raise OptionError("draw: a tensor takes no arguments; pass the function that makes it, and these")
+    return loss, None
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:

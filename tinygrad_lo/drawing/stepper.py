@@ -21,7 +21,7 @@ from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.styles.cards import Cards, figures
-from tinygrad_lo.drawing.styles.circuit import Circuit, gradient_text
+from tinygrad_lo.drawing.styles.circuit import Circuit, wire_text
 from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.drawing.views import View, shared_texts
 from tinygrad_lo.engine.graph import Node
@@ -75,43 +75,39 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     name = shown_name(contents.values[-1].name)
     looks = [replace(look, colors=COLORS[each, palette], handles=True) for each in THEMES]
     pairs: dict[tuple[str, str], int] = {}
-    pictures = []
+    aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
+    svgs = []
     for view in views:
         light, dark = (render(view.paint(each), "svg", name).decode() for each in looks)
-        pictures.append(slimmed(recolored(light, dark, pairs)))
+        svgs.append(slimmed(recolored(light, dark, pairs)).replace("<svg ", aria, 1))
     story = Story(loss, look, contents, is_circuit=style == "circuit")
     story.live, why = live_of(story.names, contents, look, recording)
+    files = ("elements", *(f"stepper/{name}" for name in FILES.split()))
+    script = "".join(part(f"drawing/{file}.js") for file in files)
+    parts = {
+        "data": json_text(data_of(story, views, why)),
+        "program": f"const liveProgram = {story.live.script if story.live else 'null'};",
+        "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
+        "title": html.escape(name),
+        "colors": stylesheet(palette, theme, pairs),
+        "style": part("drawing/stepper.css"),
+        "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
+    }
+    return Page(page_text(part("drawing/stepper.html"), parts), name)
+
+
+def data_of(story: Story, views: list[View], why: str) -> Step:
+    """What the script must know of the steps in every view; why: if they cannot be told of other numbers."""
     data = story.data()
     if why:
         data["note"] = f"{data['note']} Its numbers cannot be edited: {why}.".strip()
     opened = [story.of(view.contents).data() for view in views[1:]]
     if opened:
         data["texts"] = shared_texts([data, *opened])
-    kept = ("steps", "summaries", "note")
-    data["views"] = [
-        {key: told[key] for key in kept if told is not data}
-        | {"boxes": view.boxes, "title": view.title, "parent": view.parent}
-        for view, told in zip(views, [data, *opened], strict=True)
-    ]
-    aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
-    svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
-    files = ("elements", *(f"stepper/{name}" for name in FILES.split()))
-    script = "".join(part(f"drawing/{file}.js") for file in files)
-    parts = {
-        "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
-        "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
-        "title": html.escape(name),
-        "colors": stylesheet(palette, theme, pairs),
-        "style": part("drawing/stepper.css"),
-        "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
-        "data": json_text(data),
-    }
-    return Page(page_text(part("drawing/stepper.html"), parts), name)
-
-
-def in_a_scope(script: str) -> str:
-    """The program where none of its names is the page's."""
-    return f"const liveProgram = (() => {{\n{script}\nreturn live_program;\n}})();"
+    about = [{"boxes": view.boxes, "title": view.title, "parent": view.parent} for view in views]
+    inside = [{key: told[key] for key in ("steps", "summaries", "note")} for told in opened]
+    data["views"] = [told | more for told, more in zip([{}, *inside], about, strict=True)]
+    return data
 
 
 class Story:
@@ -265,7 +261,7 @@ class Story:
         if step.target_place not in self.cards:  # a box shows nothing before the final one
             return {}
         if self.is_circuit:
-            return {id: [gradient_text(step.total, self.look)]}
+            return {id: [wire_text(step.total, self.look)]}
         return {id: figures(step.total, self.look)}
 
     def question(self, step: Product) -> Step:

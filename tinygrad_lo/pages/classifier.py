@@ -107,22 +107,17 @@ def style_of(name: str) -> str:
 
 def data() -> dict[str, Any]:
     """What the script must know beside the programs."""
-    return {
-        "losses": {
-            key: {
-                "title": offer.title,
-                "formula": offer.formula,
-                "python": offer.python,
-                "graphs": [graph_of(key, margin).rows for margin in offer.margins],
-                "margin": offer.has_margin,
-            }
-            for key, offer in LOSSES.items()
-        },
-        "regularizers": {key: formula for key, (_, formula) in REGULARIZERS.items()},
-        "margins": DELTAS,
-        "datasets": datasets(),
-        "tables": {"slide": lectures.cat_car_frog.scores.tolist()},
-    }
+    losses = {
+        key: {
+            "title": offer.title, "formula": offer.formula, "python": offer.python,
+            "graphs": [graph_of(key, margin).rows for margin in offer.margins], "margin": offer.has_margin,
+        }
+        for key, offer in LOSSES.items()
+    }  # fmt: skip
+    regularizers = {key: formula for key, (_, formula) in REGULARIZERS.items()}
+    tables = {"slide": lectures.cat_car_frog.scores.tolist()}
+    more = {"margins": DELTAS, "datasets": datasets(), "tables": tables}
+    return {"losses": losses, "regularizers": regularizers} | more
 
 
 # ------------------------------------------------------------------------------------- programs
@@ -134,7 +129,7 @@ def programs() -> str:
     entries = []
     for key, (penalty, _) in REGULARIZERS.items():
         W = Parameter(np.ones((CLASSES, 2)), name="W")
-        text = javascript(functools.partial(of_weights, penalty, W))
+        text = javascript(functools.partial(penalty, W))
         entries.append(in_own_scope(f"PENALTY.{key}", text, called_by_name(text), helpers))
     for key, offer in LOSSES.items():
         for margin in offer.margins:
@@ -143,20 +138,9 @@ def programs() -> str:
             entries.append(in_own_scope(f"POINT[{name}]", point, called_by_name(point), helpers))
             entries.append(in_own_scope(f"GRAPH[{name}]", inner, called_by_place(inner), helpers))
     tables = "{POINT, GRAPH, PENALTY}"
-    return "\n".join(
-        [
-            "// Printed by tinygrad_lo from the recorded programs of one point.",
-            f"const {tables} = (() => {{\nconst POINT = {{}}, GRAPH = {{}}, PENALTY = {{}};",
-            *helpers,
-            *entries,
-            f"return {tables};\n}})();",
-        ]
-    )
-
-
-def of_weights(penalty: Callable[[Any], Any], W: Parameter) -> Any:
-    """R(W)."""
-    return penalty(W)
+    about = "// Printed by tinygrad_lo from the recorded programs of one point."
+    begin = f"const {tables} = (() => {{\nconst POINT = {{}}, GRAPH = {{}}, PENALTY = {{}};"
+    return "\n".join([about, begin, *helpers, *entries, f"return {tables};\n}})();"])
 
 
 def in_own_scope(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:

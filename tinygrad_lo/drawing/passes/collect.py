@@ -63,8 +63,10 @@ class Sketch:
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
         self.wires: dict[tuple[int, int], Edge] = {}
-        units = [None if node.birth in self.inline else choice.of(node) for node in names.nodes]
-        self.shown = {place: unit.id for place, unit in enumerate(units) if unit is not None}
+        units = ((self.places[node.birth], choice.of(node)) for node in names.nodes)
+        self.shown = {place: unit.id for place, unit in units if unit is not None}
+        for birth in self.inline:
+            del self.shown[self.places[birth]]
 
     def enter(self, node: Node) -> None:
         """The edges that enter a node of a drawn unit."""
@@ -236,13 +238,16 @@ def is_plain_array(node: Node, data: Array) -> bool:
 
 def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    constants = {}
-    for node, leaf in edges_of(filter(choice.by_itself, nodes)):
-        is_number = leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
-        beside = len(node.parents) == 2 and any(tail.op is not None for _, tail in edges_of([node]))
-        if is_number and beside and uses[leaf.birth] == 1 and choice.by_itself(leaf):
-            constants[leaf.birth] = leaf
+    edges = edges_of(filter(choice.by_itself, nodes))
+    inside = [leaf for node, leaf in edges if uses[leaf.birth] == 1 and is_named_number(leaf, node)]
+    constants = {leaf.birth: leaf for leaf in inside if choice.by_itself(leaf)}
     return constants if len(constants) <= MOST_INLINE else {}
+
+
+def is_named_number(leaf: Node, node: Node) -> bool:
+    """Whether this is a number with a name, and no parameter, beside the computed value in a node."""
+    is_number = leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
+    return is_number and len(node.parents) == 2 and any(tail.op for _, tail in edges_of([node]))
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:

@@ -50,19 +50,21 @@ def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -
     rows = grouped((row.name, row) for row in report.rows if row.order == 1 and row.point == 0)
     if not rows:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
-    numerics = {}
-    for name, some in rows.items():
-        candidates = leaves.get(name, [])
-        if len(candidates) != 1:
-            what = f"{len(candidates)} parameters called" if candidates else "no parameter called"
-            raise OptionError(
-                f"draw: check is a report on {name!r}, and this graph has {what} so (its parameters: "
-                f"{', '.join(map(repr, leaves)) or 'none'}). Give each its own name, and gradcheck the "
-                "tensors themselves: lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a named W"
-            )
-        leaf = candidates[0]
-        numerics[leaf.birth] = laid_over(leaf, some, gradients.get(leaf.birth))
-    return numerics
+    pairs = ((only_leaf(name, leaves), some) for name, some in rows.items())
+    return {leaf.birth: laid_over(leaf, some, gradients.get(leaf.birth)) for leaf, some in pairs}
+
+
+def only_leaf(name: str, leaves: dict[str, list[Node]]) -> Node:
+    """The one leaf of this name."""
+    found = leaves.get(name, [])
+    if len(found) == 1:
+        return found[0]
+    what = f"{len(found)} parameters called" if found else "no parameter called"
+    raise OptionError(
+        f"draw: check is a report on {name!r}, and this graph has {what} so (its parameters: "
+        f"{', '.join(map(repr, leaves)) or 'none'}). Give each its own name, and gradcheck the "
+        "tensors themselves: lo.gradcheck(f, params=[W]), or lo.gradcheck(f, W) with a named W"
+    )
 
 
 def laid_over(leaf: Node, rows: list[Row], gradient: Any) -> Numeric:

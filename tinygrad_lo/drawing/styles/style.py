@@ -175,16 +175,21 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     for kind, word, ink, content in figures:
         words = font(f"<I>{word}</I>", ink, 10) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
-    failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
-    differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
-    alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
-    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = bool(differ)
     lines += [
         cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
-        for line in filter(alarms.get, alarms)
+        for line in box_alarms(group)
     ]
     border = 2 if group.role == "parameter" else 1
     return framed(*map(row, lines), border=border, color=frame, ground=colors.card)
+
+
+def box_alarms(group: DrawnBox) -> Iterable[str]:
+    """What a gradient check, or another graph, says of the values in a box."""
+    failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
+    differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
+    alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
+    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = differ
+    return filter(alarms.get, alarms)
 
 
 def box_outputs(group: DrawnBox, look: Look) -> list[str]:
