@@ -13,10 +13,9 @@ from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Edge
-from tinygrad_lo.drawing.styles.cards import Cards, Overview
+from tinygrad_lo.drawing.styles.cards import Cards, Folded, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
-from tinygrad_lo.drawing.styles.stacks import Folded
 from tinygrad_lo.drawing.styles.style import Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number

@@ -10,6 +10,7 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.cards import SUMMARY
 from tinygrad_lo.drawing.styles.style import DASH, shown_name
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.naming import name_of
@@ -72,5 +73,5 @@ def summary(known: ndarray[Any, Any] | None) -> str:
         return DASH
     if not known.size:
         return "empty"
-    figures = zip(("mean", "std", "min", "max"), [*moments(known), known.min(), known.max()], strict=True)
+    figures = zip(SUMMARY, [*moments(known), known.min(), known.max()], strict=True)
     return " · ".join(f"{word} {number(x, DIGITS)}" for word, x in figures)

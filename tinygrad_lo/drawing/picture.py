@@ -23,9 +23,8 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.dot import STYLES, dot_text, look_for_page
 from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
-from tinygrad_lo.drawing.passes.compared import lay_beside
 from tinygrad_lo.drawing.passes.fold import fold
-from tinygrad_lo.drawing.passes.numeric import lay_over
+from tinygrad_lo.drawing.passes.overlay import lay_beside, lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.style import Look, shown_name

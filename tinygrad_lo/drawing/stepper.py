@@ -85,7 +85,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     files = ("elements", *(f"stepper/{name}" for name in FILES.split()))
     script = "".join(part(f"drawing/{file}.js") for file in files)
     parts = {
-        "data": json_text(data_of(story, views, why)),
+        "data": json_text(page_data(story, views, why)),
         "program": f"const liveProgram = {story.live.script if story.live else 'null'};",
         "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
         "title": html.escape(name),
@@ -96,7 +96,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     return Page(page_text(part("drawing/stepper.html"), parts), name)
 
 
-def data_of(story: Story, views: list[View], why: str) -> Step:
+def page_data(story: Story, views: list[View], why: str) -> Step:
     """What the script must know of the steps in every view; why: if they cannot be told of other numbers."""
     data = story.data()
     if why:

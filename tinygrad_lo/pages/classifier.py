@@ -93,14 +93,14 @@ def classifier() -> str:
     """The page, as one file that needs no network."""
     scripts = (part(f"pages/classifier/{name}.js") for name in SCRIPTS.split())
     parts = {
-        "style": style_of("pages/classifier.css"),
+        "style": css_of("pages/classifier.css"),
         "script": "\n".join(['"use strict";', programs(), part("drawing/elements.js"), *scripts]),
         "data": json_text(data()),
     }
     return page_text(part("pages/classifier.html"), parts)
 
 
-def style_of(name: str) -> str:
+def css_of(name: str) -> str:
     """The colours, what all pages of this room look like, and what this one does."""
     return "\n".join([stylesheet(), part("pages/base.css"), part(name)])
 

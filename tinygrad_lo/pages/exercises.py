@@ -22,7 +22,7 @@ from typing import Any
 from tinygrad_lo.checking.exercise import exercises
 from tinygrad_lo.drawing.document import integrity_of, json_text, page_text, part
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.pages.classifier import style_of
+from tinygrad_lo.pages.classifier import css_of
 
 CDN = "https://cdn.jsdelivr.net"
 LIBRARY = Path(__file__).parents[1]
@@ -131,7 +131,7 @@ def files(cdn: str | None) -> dict[str, bytes]:
     """What is written into the folder, by name; None for a cdn: the assets lie beside the page."""
     package = archive()
     content = {name: part(f"pages/exercises/{name}").encode() for name in PAGE_SCRIPTS}
-    content["style.css"] = style_of("pages/exercises/style.css").encode()
+    content["style.css"] = css_of("pages/exercises/style.css").encode()
     content["live.html"] = part("pages/exercises/live.html").encode()
     content["tinygrad_lo.zip"] = package
     whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
