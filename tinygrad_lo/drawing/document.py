@@ -18,7 +18,7 @@ ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 # What the stylesheet says of every text, and what says nothing: 11 points is what most texts have.
 SAID_ONCE = re.compile(
     rf' (?:font-family="{FONTS}"|font-size="11.00"|text-anchor="start"|stroke="(?:none|transparent)"'
-    r'|xlink:href="#")|(?<=font-size="\d\d)\.00|(?<=>)\n(?=<)|<!--.*?-->\n?',
+    r'|xlink:href="#")|(?<=font-size="\d\d)\.00|(?<=>)\n(?=<)|<title>(?:cluster_\d+|%3)</title>|<!--.*?-->\n?',
     re.DOTALL,
 )
 PIXEL = '<polygon fill="([^"]*)" points="([^ ,]+),([^ ,]+) [^ ]+ ([^ ,]+),([^ ,]+) [^ ]+"/>'

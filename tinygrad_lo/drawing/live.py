@@ -88,6 +88,10 @@ class Live:
         """Which output a value of the graph is."""
         return self.outputs[self.program.value_of(node)]
 
+    def gradient(self, node: Node) -> int | None:
+        """Which output the gradient by a value of the graph is."""
+        return self.place_of(self.program.slopes.get(node.birth))
+
     def part(self, step: Product) -> int:
         """Which output a product of the chain rule is."""
         gate = self.names.nodes[step.gate_place]
@@ -142,7 +146,7 @@ class Live:
             "parameter": leaf.needs is True,
             "editable": editable,
             "numbers": [plain_number(x) for x in np.ravel(leaf.value).tolist()],
-            "gradient": self.place_of(self.program.slopes.get(leaf.birth)),
+            "gradient": self.gradient(leaf),
         }
         if editable and self.has_slider(value, shown):
             data["slider"] = slider(float(leaf.value))
@@ -184,9 +188,8 @@ class Live:
 
     def node(self, node: Node) -> dict[str, Any]:
         """A value and its gradient."""
-        kind = np.asarray(node.value).dtype.kind
-        gradient = self.place_of(self.program.slopes.get(node.birth))
-        return {"v": self.of(node), "g": gradient, "shape": list(np.shape(node.value)), "kind": kind}
+        kind, shape = np.asarray(node.value).dtype.kind, list(np.shape(node.value))
+        return {"v": self.of(node), "g": self.gradient(node), "shape": shape, "kind": kind}
 
     def edges(self) -> dict[str, Any]:
         """The products that go back along each edge, and its local derivative if it is labelled."""
@@ -207,8 +210,9 @@ class Live:
         line = f"{step.name} = {self.slotted.formula(node)}"
         if np.shape(step.value):
             return {"text": equation(line, value=step.value), "value": self.of(node)}
-        numbers = self.with_slots(lambda less: put_in(node, self.pieces(node, less)) if step.numbers else "")
-        numbers = self.with_options(node, numbers)
+        numbers = ""
+        if step.numbers:
+            numbers = self.with_slots(node, lambda less: put_in(node, self.pieces(node, less)))
         kind = "b" if np.asarray(node.value).dtype.kind == "b" else "s"
         text = " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))
         return {"text": text, "value": self.of(node)}
@@ -226,7 +230,7 @@ class Live:
             if earlier:
                 before, now = slot_text("t", *earlier), slot_text("s", *earlier, part)
                 text += f", in all {before} + {slot_text('t', part)} = {now}"
-        arriving = self.place_of(self.program.slopes.get(self.names.nodes[step.gate_place].birth))
+        arriving = self.gradient(self.names.nodes[step.gate_place])
         return {"text": text, "part": part, "arriving": arriving, "formula": formula}
 
     def formula(self, step: Product) -> str:
@@ -246,7 +250,7 @@ class Live:
             texts = pieces | {str(i): mine[str(i)] for i in self.numbers_in(node) if i < len(node.parents)}
             return write(rule, texts).text if step.slope is None else slope_text(rule, texts)
 
-        text = self.with_options(node, self.with_slots(write_rule))
+        text = self.with_slots(node, write_rule)
         if step.slope is None:
             return text or f"(∂{step.gate}/∂{step.target})ᵀ {arriving}"
         return f"{text or f'∂{step.gate}/∂{step.target}'} · {arriving}"
@@ -274,7 +278,7 @@ class Live:
         """The product of a scalar's local derivative and the gradient that arrives, as slots."""
         node = self.names.nodes[step.gate_place]
         local = self.place_of(self.program.locals.get((node.birth, step.operand)))
-        arriving = self.place_of(self.program.slopes.get(node.birth))
+        arriving = self.gradient(node)
         if local is None or arriving is None or not step.numbers:
             return ""
         rule = self.rule(node, step.operand, slope=True)
@@ -282,8 +286,7 @@ class Live:
         if rule is not None:
             if rule.branched:  # another number may take another branch
                 return ""
-            factor = self.with_slots(lambda less: slope_text(rule, self.pieces(node, less)))
-            factor = self.with_options(node, factor)
+            factor = self.with_slots(node, lambda less: slope_text(rule, self.pieces(node, less)))
         return f"{factor} · {slot_text('t', arriving)}"
 
     def pieces(self, node: Node, stands_for: Any) -> dict[str, Piece]:
@@ -300,8 +303,7 @@ class Live:
                 pieces[str(i)] = constant_text(x)._replace(value=None)
         return pieces
 
-    @staticmethod
-    def with_slots(write: Any) -> str:
+    def with_slots(self, node: Node, write: Any) -> str:
         """The text that `write` makes of slots, where those that a negative number gives parentheses say so.
 
         It is written twice, for a positive and for a negative number; the two differ in parentheses only.
@@ -313,7 +315,7 @@ class Live:
         text: str = bare[0]
         for (_, opened), (closed, _), segment in zip(wraps, wraps[1:], bare[1:], strict=False):
             text += f"{BEGIN}{'t' if opened and closed else 's'}{segment[1:]}"
-        return text
+        return self.with_options(node, text)
 
 
 class Slotted(Names):

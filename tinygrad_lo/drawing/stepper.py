@@ -36,8 +36,9 @@ LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
 AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
-WRITTEN = "line sentence remark question text formula target first"  # what a reader sees of a step
+WRITTEN = "line sentence remark question text formula target name"  # what a reader sees of a step
 FILES = "picture steps numbers recompute edit train controls"  # in the order in which they run
+FIRST = " is the first value that is not finite."
 Step = dict[str, Any]
 
 
@@ -86,14 +87,19 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
     script = "".join(part(f"drawing/{file}.js") for file in files)
     parts = {
         "data": json_text(page_data(story, views, why)),
-        "program": f"const liveProgram = {story.live.script if story.live else 'null'};",
-        "script": '"use strict";\n' + re.sub(r"^ *(//.*)?\n?|  // .*$", "", script, flags=re.MULTILINE),
+        "program": bare(f"const liveProgram = {story.live.script if story.live else 'null'};"),
+        "script": '"use strict";\n' + bare(re.sub("  // .*$", "", script, flags=re.MULTILINE)),
         "title": html.escape(name),
         "colors": stylesheet(palette, theme, pairs),
-        "style": part("drawing/stepper.css"),
+        "style": bare(part("drawing/stepper.css")),
         "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
     }
     return Page(page_text(part("drawing/stepper.html"), parts), name)
+
+
+def bare(script: str) -> str:
+    """A script, or styles, without indents and lines of comments: a page is for readers of graphs."""
+    return re.sub(r"^ *(//.*)?\n?", "", script, flags=re.MULTILINE)
 
 
 def page_data(story: Story, views: list[View], why: str) -> Step:
@@ -177,7 +183,7 @@ class Story:
         style = Circuit if self.is_circuit else Cards
         name = self.names.of(self.loss)
         more = {"circuit": self.is_circuit, "widest": style.widest, "name": name}
-        return self.live.data() | more | {"remarks": [*self.remarks]}
+        return self.live.data() | more | {"remarks": [*self.remarks], "first": FIRST}
 
     def notes(self) -> Iterator[str]:
         """What the page leaves out."""
@@ -200,9 +206,9 @@ class Story:
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
-                id, first = self.id_of(step.place), f"{step.name} is the first value that is not finite."
+                id, first = self.id_of(step.place), step.name + FIRST
                 words = self.inside.get(id, ""), first if step.place == odd else ""
-                live: Step = {"live": self.live.computed(step) | {"first": first}} if self.live else {}
+                live: Step = {"live": self.live.computed(step) | {"name": step.name}} if self.live else {}
                 yield step_of("forward", step.text, *words, node=id, at=step.place, **live)
 
     def backward(self) -> Iterator[Step]:

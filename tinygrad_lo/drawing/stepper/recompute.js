@@ -115,8 +115,8 @@ function retell() {
     const isOdd = sound[step.kind] && !output(told.value ?? told.part).every(Number.isFinite);
     if (isOdd) sound[step.kind] = false;
     if (told.part === undefined) {
-      const base = (told.kept.sentence ?? "").replace(told.first, "").trim();
-      step.sentence = [base, isOdd ? told.first : ""].filter(Boolean).join(" ");
+      const first = told.name + live.first, base = (told.kept.sentence ?? "").replace(first, "").trim();
+      step.sentence = [base, isOdd ? first : ""].filter(Boolean).join(" ");
     } else {
       retellProduct(step, told, isOdd);
     }
