@@ -58,8 +58,8 @@ function begin() {
     if (!cells.has(id) && g !== null) find(cells, "gradient");
   }
   for (const [key, rule] of Object.entries(RULES)) by("rule").append(new Option(rule.title, key));
-  by("law").textContent = RULES.descent.law;
   by("rule").onchange = () => { memory = []; by("law").textContent = RULES[by("rule").value].law; };
+  by("rule").onchange();
   by("more").onclick = () => by("more").setAttribute("aria-expanded", String(by("lab").classList.toggle("open")));
   by("one").onclick = () => train(1);
   by("ten").onclick = () => train(10);

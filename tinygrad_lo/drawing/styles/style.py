@@ -198,9 +198,8 @@ def box_outputs(group: DrawnBox, look: Look) -> list[str]:
     out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
     if len(shapes) == 1:
         out += font(f"&#160;&#160;{shapes.pop()}&#160;", look.colors.muted, 11)
-    lines = (
-        [cell(f"&#160;{font('→&#160;', look.colors.muted)}{out}&#160;", cellpadding=2)] if group.named else []
-    )
+    arrow = font("→&#160;", look.colors.muted)
+    lines = [cell(f"&#160;{arrow}{out}&#160;", cellpadding=2)] * bool(group.named)
     if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
         lines.append(cell(image_of("value", group.outputs[0], look.colors), cellpadding=2))
     return lines
