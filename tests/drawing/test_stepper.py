@@ -124,6 +124,18 @@ def test_colors_are_paired_by_place():
     assert len(pairs) == 2
 
 
+def test_pixels_of_an_image_are_one_path_for_each_colour():
+    def pixel(color, x, y):
+        return f'<polygon fill="{color}" points="{x},{y} {x},{y - 4} {x + 8},{y - 4} {x + 8},{y} {x},{y}"/>\n'
+
+    tiles = [pixel("var(--c1)", 0.5, 9), pixel("var(--c2)", 8.5, 9), pixel("var(--c1)", 0.5, 5)]
+    svg = slimmed(f'<svg>\n{"".join(tiles)}{pixel("var(--c2)", 8.5, 5)}<text fill="var(--c3)"/></svg>')
+    assert "polygon" not in svg
+    assert 'd="M0.5,9v-4h8v4zM0.5,5v-4h8v4z"' in svg
+    assert 'd="M8.5,9v-4h8v4zM8.5,5v-4h8v4z"' in svg
+    assert slimmed(f"<svg>\n{''.join(tiles)}</svg>").count("<polygon") == 3  # those of cards stay
+
+
 def test_what_all_texts_have_alike_is_said_once(svm, backend):
     page = draw(svm).steps().html
     assert "font-family=" not in page

@@ -22,7 +22,7 @@ SAID_ONCE = re.compile(
     re.DOTALL,
 )
 PIXEL = '<polygon fill="([^"]*)" points="([^ ,]+),([^ ,]+) [^ ]+ ([^ ,]+),([^ ,]+) [^ ]+"/>'
-IMAGE = re.compile(f"(?:{PIXEL}){{8,}}")  # of polygons of values, so many do not stand in a row
+IMAGE = re.compile(f"(?:{PIXEL}){{4,}}")  # of polygons of values, so many do not stand in a row
 
 
 def part(name: str) -> str:
@@ -95,5 +95,6 @@ def in_paths(run: re.Match[str]) -> str:
     """Polygons in a row, the pixels of images, as one path for each colour."""
     paths: dict[str, str] = {}
     for fill, left, bottom, right, top in re.findall(PIXEL, run[0]):
-        paths[fill] = paths.get(fill, "") + f"M{left},{bottom}V{top}H{right}V{bottom}z"
+        wide, high = float(right) - float(left), float(top) - float(bottom)
+        paths[fill] = paths.get(fill, "") + f"M{left},{bottom}v{high:.4g}h{wide:.4g}v{-high:.4g}z"
     return "".join(f'<path fill="{fill}" d="{corners}"/>' for fill, corners in paths.items())
