@@ -79,6 +79,8 @@ class Live:
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
         self.drawn = {value.id: value for value in contents.values}
+        # The scopes of what losses have made of their data.
+        self.made = [x.path for x in contents.values if x.path and x.role in ("data", "constant")]
 
     def place_of(self, value: Value | None) -> int | None:
         """Which output a value is."""
@@ -179,12 +181,11 @@ class Live:
 
         What stands inside of a loss was made of its data; and what enters there may be that data.
         """
-        made = [x.path for x in self.drawn.values() if x.path and x.role in ("data", "constant")]
         nodes = enumerate(self.names.nodes)
         users = (f"n{place}" for place, node in nodes if any(parent is leaf for parent in node.parents))
         enters = [self.drawn[id].path for id in users if id in self.drawn]
         inside = bool(self.drawn[shown].path) if shown else is_inside(leaf, library_spans(self.names.nodes))
-        return inside or any(path[: len(one)] == one for path in enters for one in made)
+        return inside or any(path[: len(one)] == one for path in enters for one in self.made)
 
     def node(self, node: Node) -> dict[str, Any]:
         """A value and its gradient."""

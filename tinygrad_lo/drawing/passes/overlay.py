@@ -49,9 +49,8 @@ def read_report(report: Any, nodes: Iterable[Node], gradients: dict[int, Any]) -
         raise OptionError(f"draw: check is a report of lo.gradcheck, got {type(report).__name__}: {report!r}")
     leaves = [node for node in nodes if node.op is None and node.needs]
     rows: defaultdict[str, list[Row]] = defaultdict(list)
-    for row in report.rows:
-        if row.order == 1 and row.point == 0:
-            rows[row.name].append(row)
+    for row in (row for row in report.rows if row.order == 1 and row.point == 0):
+        rows[row.name].append(row)
     if not rows:
         raise OptionError("draw: check is a report without derivatives of order 1; run lo.gradcheck(f, ...)")
     pairs = ((only_leaf(name, leaves), some) for name, some in rows.items())

@@ -4,7 +4,6 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = 3;
 const KS = [0, 1, 2];
 const SIGNS = "●■▲";
-const SUB = "₀₁₂";
 const tidy = (v, digits = 12) => Number(v.toPrecision(digits));
 const round2 = v => Math.round(v * 100) / 100;
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
@@ -38,9 +37,13 @@ const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 function setText(node, text) {
   if (node.shown !== text) node.textContent = node.shown = text;
 }
+// Texts by the ids of what shows them.
+function write(texts) {
+  for (const [id, text] of Object.entries(texts)) setText(by(id), text);
+}
 
 // Words for people: what went wrong, or what came of an action.
 function say(text) {
-  setText(by("said"), text);
+  write({said: text});
   by("notice").hidden = !text;
 }
