@@ -105,18 +105,15 @@ def draw(
     if compared_with is not None:
         verdict = " · ".join(filter(None, (verdict, lay_beside(contents, names, compared_with))))
     name = names.of(loss)
-    title = name if title is None else title
-
-    def paint(look: Look) -> str:
-        return dot_text(contents, look, title, style, verdict)
+    painter = partial(dot_text, title=name if title is None else title, style_name=style)
+    paint = partial(painter, contents, verdict=verdict)
 
     def opened(scope: ScopePath, closed: Iterable[ScopePath]) -> tuple[Contents, Paint] | None:
         paths, overview = scopes(names.nodes), style == "overview"
         room = max_nodes * (1 + len(scope))  # each level may be as large as what is around it
         choice = choose(names.nodes, paths, room, around, overview=overview, opened=scope, closed=closed)
         inside = collect(names, choice, gradient=gradient, focus=around)
-        painted = partial(dot_text, inside, title=title, style_name=style)
-        return None if choice.cut else (inside, painted)
+        return None if choice.cut else (inside, partial(painter, inside))
 
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells

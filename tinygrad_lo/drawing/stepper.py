@@ -37,7 +37,9 @@ AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
 WRITTEN = "line sentence remark question text formula target name"  # what a reader sees of a step
-FILES = "picture steps numbers recompute edit train controls"  # in the order in which they run
+# Of the script, in the order in which they run.
+FILES = """elements stepper/picture stepper/steps stepper/numbers stepper/recompute stepper/edit stepper/train
+stepper/controls"""
 FIRST = " is the first value that is not finite."
 Step = dict[str, Any]
 
@@ -83,8 +85,7 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
         svgs.append(slimmed(recolored(light, dark, pairs)).replace("<svg ", aria, 1))
     story = Story(loss, look, contents, is_circuit=style == "circuit")
     story.live, why = live_of(story.names, contents, look, recording)
-    files = ("elements", *(f"stepper/{name}" for name in FILES.split()))
-    script = "".join(part(f"drawing/{file}.js") for file in files)
+    script = "".join(part(f"drawing/{file}.js") for file in FILES.split())
     parts = {
         "data": json_text(page_data(story, views, why)),
         "program": bare(f"const liveProgram = {story.live.script if story.live else 'null'};"),
