@@ -62,16 +62,12 @@ def is_inside(node: Node, spans: list[tuple[int, int]]) -> bool:
 def slider(value: float, bounds: tuple[float, ...] = ANY) -> list[float]:
     """Where a slider begins and ends, and its step: within what an option takes, else around its value."""
     at_least, above, at_most, below = bounds
-    low, high, reach = max(at_least, above), min(at_most, below), round_number(3 * abs(value))
+    low, high = max(at_least, above), min(at_most, below)
+    power = 10.0 ** math.floor(math.log10(3 * abs(value))) if value else 1.0
+    reach = next(n * power for n in (1, 2, 5, 10) if n * power >= 3 * abs(value))
     if math.isinf(low):
         low = min(high, 0.0) if value >= 0 else -reach
     if math.isinf(high):
         high = low + reach if value >= 0 else 0.0
     step = (high - low) / NOTCHES
     return [low + step * (low == above), high - step * (high == below), step]
-
-
-def round_number(x: float) -> float:
-    """1, 2 or 5 times a power of ten that is not below x."""
-    power = 10.0 ** math.floor(math.log10(x)) if x else 1.0
-    return next(n * power for n in (1, 2, 5, 10) if n * power >= x)

@@ -44,11 +44,9 @@ class Overview(Style):
 
 
 class Cards(Overview):
-    """A card for each value, from top to bottom."""
+    """A card for each value; they are wide, and always run from top to bottom."""
 
-    def is_too_long(self) -> bool:
-        """Cards are wide: they always run from top to bottom."""
-        return True
+    upright = True
 
 
 def card(value: DrawnValue, look: Look) -> str:

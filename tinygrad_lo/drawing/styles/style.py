@@ -83,11 +83,12 @@ class Style:
     gap = GAP  # points between nodes, with the label of an edge
     page = PAGE
     labelled = True  # edges have their local derivatives as labels
+    upright = False  # from top to bottom, however small it is
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
         self.wide = self.breadths() | {group.id: BOX for group in contents.groups}
-        self.turned = self.is_too_long()
+        self.turned = self.upright or self.is_too_long()
 
     def breadth(self) -> int:
         """About how many points a picture from top to bottom is wide: the widest rank."""
