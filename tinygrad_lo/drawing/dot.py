@@ -179,23 +179,17 @@ def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:
 
 def left_out(contents: Contents) -> list[str]:
     """What the title says of the values that have no place of their own in the picture."""
-    total, boxed, alone = contents.total, contents.boxed, contents.drawn
-    notes = []
-    if contents.focus:
-        notes.append(f"what leads to and from {', '.join(contents.focus)}")
-    if boxed + alone < total:
-        near = "nearest " if contents.cut else ""
-        notes.append(f"the {boxed + alone} {near}of {total} values")
-    elif boxed:
-        notes.append(f"{total} values")
-    if contents.folded:
-        notes.append("equal parts drawn once")
-    elif boxed:
-        boxes = len(contents.groups)
-        notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
-    if contents.narrow:
-        notes.append("some tables are too wide to be shown (max_cells=17 shows them)")
-    return notes
+    total, boxed, boxes = contents.total, contents.boxed, len(contents.groups)
+    shown, near = boxed + contents.drawn, "nearest " if contents.cut else ""
+    notes = {
+        f"what leads to and from {', '.join(contents.focus)}": contents.focus,
+        f"the {shown} {near}of {total} values": shown < total,
+        f"{total} values": boxed and shown >= total,
+        "equal parts drawn once": contents.folded,
+        f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}": boxed and not contents.folded,
+        "some tables are too wide to be shown (max_cells=17 shows them)": contents.narrow,
+    }
+    return [*filter(notes.get, notes)]
 
 
 def marks(style: Style, body: str) -> Iterator[str]:

@@ -102,9 +102,7 @@ def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
     return columns if len(columns) > 1 else [columns[0][1:]]
 
 
-def block(
-    value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str = ""
-) -> list[str]:
+def block(value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str) -> list[str]:
     """A caption, the image of filters and feature maps with the names of its figures, and the numbers."""
     shape = np.shape(value.data)
     parts = [title, data_cell(kind, data, shape, look, id)]
@@ -135,21 +133,13 @@ def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
 def header(value: DrawnValue, colors: Colors) -> str:
     """The line `name = formula  shape`; leaves say what they are instead of a formula."""
     emphasis = "B" if value.given else "I"
-    parts = font(f"<{emphasis}>{text(value.name)}</{emphasis}>", colors.ink)
-    notes = [size(np.shape(value.data))] if np.shape(value.data) else []
-    if value.formula:
-        parts += font(f"&#160;= {text(value.formula, LONGEST_FORMULA)}", colors.muted)
-    else:
-        notes.insert(0, value.role)
-    if value.formula and value.data.dtype == bool:
-        notes.append("passes no gradient")
-    if value.wrong:
-        notes.append("✗ its rule is wrong")
-    if value.unseen:
-        notes.append(f"{counted(value.unseen, 'more use')} not drawn")
-    if notes:
-        parts += font(f"&#160;&#160;{' · '.join(notes)}", colors.muted, 10)
-    return parts
+    title = font(f"<{emphasis}>{text(value.name)}</{emphasis}>", colors.ink)
+    formula = font(f"&#160;= {text(value.formula, LONGEST_FORMULA)}", colors.muted)
+    is_mask = bool(value.formula) and value.data.dtype == bool
+    left_out = f"{counted(value.unseen, 'more use')} not drawn" * bool(value.unseen)
+    facts = value.role * (not value.formula), size(np.shape(value.data)), "passes no gradient" * is_mask
+    notes = " · ".join(filter(None, [*facts, "✗ its rule is wrong" * value.wrong, left_out]))
+    return title + formula * bool(value.formula) + (notes and font(f"&#160;&#160;{notes}", colors.muted, 10))
 
 
 def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> ndarray[Any, Any] | None:

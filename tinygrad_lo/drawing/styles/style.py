@@ -210,12 +210,9 @@ def facts(group: DrawnBox) -> str:
     """`80 ops · 48 parameters · 16 out`."""
     if group.role != "value":
         return f"{len(group.members)} {'inputs' if group.role == 'data' else 'parameters'}"
-    parts = [counted(sum(count for _, count in group.gates), "op")]
-    if group.parameters:
-        parts.append(counted(group.parameters, "parameter"))
-    if group.outputs and not group.named:
-        parts.append(f"{len(group.outputs)} out")
-    return " · ".join(parts)
+    count, out = sum(count for _, count in group.gates), len(group.outputs) * (not group.named)
+    parts = counted(count, "op"), counted(group.parameters, "parameter") * bool(group.parameters)
+    return " · ".join(filter(None, [*parts, f"{out} out" * bool(out)]))
 
 
 def ops(group: DrawnBox) -> str:
