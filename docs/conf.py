@@ -1,5 +1,7 @@
 """How Sphinx makes the site. docs/build.py stages the pages and calls it."""
 
+from docutils import nodes
+
 import tinygrad_lo
 
 project = "tinygrad_lo"
@@ -22,6 +24,7 @@ html_extra_path = ["_build/source/extra"]  # live pages, the classifier, the exe
 html_show_sourcelink = False
 html_copy_source = False
 html_use_index = True
+html_sidebars = {"start": []}  # no pages below it
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 8,
@@ -33,5 +36,18 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_context = {"default_mode": "auto"}
-copyright = "the authors of tinygrad_lo. Not related to the project tinygrad."
+copyright = "the authors of tinygrad_lo. Not related to the project tinygrad"
 smartquotes = False
+
+
+def ended(_app, tree):
+    """Let each block end with its last line; in a page's source doctest wants an empty one after it."""
+    for block in tree.findall(nodes.literal_block):
+        if block.rawsource == block.astext():
+            block.rawsource = block.rawsource.rstrip()
+            block[:] = [nodes.Text(block.rawsource)]
+
+
+def setup(app):
+    """Sphinx calls it."""
+    app.connect("doctree-read", ended)

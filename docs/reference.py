@@ -23,7 +23,7 @@ SECTIONS = (
 MARKDOWN = re.compile(r"([\\*_<>\[\]#|$~{}])")
 # One step of typesetting: what is lowered or raised, a variable with its hat, and its number.
 SIGNS = re.compile(
-    r"(?:(?<![A-Za-z]{2})(_)|(\^))(\((?:[^()]|\([^()]*\))*\)|−?[\wα-ωΑ-Ω*+]+)"
+    r"(?:(?<![A-Za-z]{2})(_)|(\^))(\((?:[^()]|\([^()]*\))*\)|\{[^{}]*\}|−?[\wα-ωΑ-Ω*+]+)"
     r"|(?<![\w.])([A-Za-zα-ωΑ-Ν]\u0302?)([0-9]?)(?=\W|_|[²ᵀ]|$)"
 )
 
@@ -51,7 +51,7 @@ def typeset(line: str) -> str:
         low, _, what, letter, number = match.groups()
         if letter:
             return f"<i>{letter}</i>" + (f"<sub>{number}</sub>" if number else "")
-        inner = what[1:-1] if what.startswith("(") else what
+        inner = what[1:-1] if what[0] in "({" else what
         tag = "sub" if low else "sup"
         return f"<{tag}>{SIGNS.sub(sign, inner)}</{tag}>"
 

@@ -87,6 +87,7 @@ def test_a_formula_is_typeset():
     assert typeset("e^(s_j) < β2^t") == (
         "<i>e</i><sup><i>s</i><sub><i>j</i></sub></sup> &lt; <i>β</i><sub>2</sub><sup><i>t</i></sup>"
     )
+    assert typeset("Σ_{j≠y} s") == "Σ<sub><i>j</i>≠<i>y</i></sub> <i>s</i>"
     assert typeset("weight_decay · w") == "weight_decay · <i>w</i>"
 
 
@@ -148,6 +149,12 @@ def test_a_source_link_leads_to_the_definition(site):
     line = source.partition(f'name="{anchor}"')[2].partition("\n")[0]
     text = re.sub(r"<[^>]+>", "", line)
     assert "@" in text or "huber" in text
+
+
+def test_a_block_ends_with_its_last_line(site):
+    page = (HTML / "start.html").read_text(encoding="utf-8")
+    assert page.count("</pre>") > 3
+    assert "\n\n</pre>" not in page
 
 
 def test_every_figure_of_the_lectures_is_shown(site):

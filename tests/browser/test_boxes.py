@@ -136,6 +136,11 @@ def test_there_are_as_many_views_as_boxes():
     assert len(titles) == len(set(titles))
     assert {"block 0", "block 1", "layer 11"} <= set(titles)
     whole, *others = told["views"]
+    assert [titles[number] for number in whole["boxes"].values()] == ["block 0", "block 1", "block 2"]
+    assert {view["title"]: titles[view["parent"]] for view in others} == {
+        **{f"block {i}": "Whole graph" for i in range(3)},
+        **{f"layer {i}{k}": f"block {i}" for i in range(3) for k in range(3)},
+    }
     assert "steps" not in whole
     assert any(type(step) is int for view in others for step in view["steps"])
 
@@ -148,6 +153,16 @@ def test_what_cannot_open_says_why(chromium, tmp_path):
     chromium.driver.find_element("css selector", "[aria-label^='Too large to open']").click()
     assert chromium.text("sentence").endswith(why)
     assert "drawn as one box" in chromium.text("sentence")
+
+
+def test_other_boxes_that_stay_closed_say_why():
+    compared = lo.draw(blocks(), compared_with=blocks(), max_nodes=8)
+    for picture, kind in (
+        (lo.draw(SEVEN["memory"]()), "These are 6 equal"),
+        (compared, "Boxes open on pages"),
+    ):
+        [whole] = told_at(picture.steps())["views"]
+        assert any(why.startswith(kind) for why in whole["boxes"].values())
 
 
 def test_boxes_beyond_the_limit_say_so(monkeypatch):

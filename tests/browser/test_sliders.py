@@ -121,6 +121,7 @@ def test_only_what_can_be_followed_is_offered(chromium, page):
         losses.cross_entropy(p, LABELS, base=10),
         losses.focal(p, LABELS, gamma=0.0),
         losses.mse(p, T, half=True),
+        losses.mse(p, T, half=True, reduction="none").sum(),
         losses.mse(p, T, reduction="batchmean"),
         (p**2.0).sum() / 3,
         (2 * p).mean(),
@@ -136,6 +137,11 @@ def lost_in_part(a, b, *, k=2.0, reduction="mean"):
 
 
 @make_loss(inputs_of("a", "b"), k=number)
+def lost_as_a_number(a, b, *, k=2.0, reduction="mean"):
+    return a * k - a * math.sqrt(k)
+
+
+@make_loss(inputs_of("a", "b"), k=number)
 def decided(a, b, *, k=2.0, reduction="mean"):
     return a * k - b if k < 1e6 else a * k
 
@@ -145,11 +151,16 @@ def followed(a, b, *, k=2.0, reduction="mean"):
     return (a * (3.0 - k) - b) * (1.0 / abs(-k))
 
 
+@make_loss(inputs_of("a", "b"), k=number, m=number)
+def of_two(a, b, *, k=2.0, m=3.0, reduction="mean"):
+    return a * (k * m) - b
+
+
 def test_a_trail_that_is_lost_or_a_branch_is_met(chromium, page):
     p = lo.Parameter(P, name="p")
-    for loss, expected in ((lost_in_part, []), (decided, []), (followed, ["k of followed"])):
+    for loss in (lost_in_part, lost_as_a_number, decided, of_two, followed):
         chromium.open(page(loss(p, T)))
-        assert titles(chromium) == expected
+        assert titles(chromium) == (["k of followed"] if loss is followed else [])
     chromium.run("set(shownSliders[0], 0, 0.75)")
     assert chromium.run("return worth") == pytest.approx(followed(p, T, k=0.75).item(), rel=1e-14)
 

@@ -9,7 +9,7 @@ from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import reachable
 from tinygrad_lo.engine.ops import TABLE, elementwise, indexing, reductions, shapes
 
-COUNTS = [60, pytest.param(300, marks=pytest.mark.slow)]  # programs
+COUNTS = [30, pytest.param(300, marks=pytest.mark.slow)]  # programs
 LENGTH = 8  # steps of a program, each a few ops
 
 

@@ -127,7 +127,7 @@ def everything(define):
 @pytest.mark.parametrize("palette", PALETTES)
 @pytest.mark.parametrize("theme", THEMES)
 @pytest.mark.parametrize("style", ["cards", "circuit", "overview"])
-def test_every_text_of_a_picture_reaches_wcag_aa(style, theme, palette, backend, define):
+def test_every_text_of_a_picture_reaches_wcag_aa(style, theme, palette, define):
     loss, report = everything(define)
     options = {"style": style, "theme": theme, "palette": palette}
     with np.errstate(all="ignore"):

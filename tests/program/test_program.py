@@ -262,7 +262,7 @@ def test_a_long_chain_needs_linear_time_and_no_recursion():
         return took
 
     seconds(500)
-    short, long = seconds(5000), seconds(20000)
+    short, long = seconds(2500), seconds(10_000)
     assert long < 9 * short  # four times as many; were it quadratic, 16
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import ast
 import functools
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.drill import RUNGS, drill
+from tinygrad_lo.checking.exercise import module_at
 from tinygrad_lo.checking.gradcheck import gradcheck
 from tinygrad_lo.checking.grading import grade_folder, write_csv
 from tinygrad_lo.checking.homework import check_gradient
@@ -64,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except SystemExit:  # argparse has said why
         return 2
+    return printed(fn, check)
+
+
+def printed(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
+    """Print what a check finds; 0 if it passes, else 1."""
     report = None
     try:
         report = check()
@@ -77,16 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if report else 1
 
 
+def parsed(arguments: list[str], **options: dict[str, Any]) -> argparse.Namespace:
+    """What was typed, by what may be typed: the words of `add_argument` for each option."""
+    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
+    for name, how in options.items():
+        parser.add_argument(name if "nargs" in how else f"--{name}", **how)
+    return parser.parse_intermixed_args(arguments)
+
+
 def class_graded(arguments: list[str]) -> int:
     """The grades of a folder, as a table and as a file; 0 if there are grades."""
-    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--exercise", required=True)
-    parser.add_argument("--csv", type=Path)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--memory", type=int, default=1024)
-    parser.add_argument("--jobs", type=int)
-    asked = parser.parse_args(arguments)
+    asked = parsed(
+        arguments, folder={"type": Path, "required": True}, exercise={"required": True}, csv={"type": Path},
+        seconds={"type": float, "default": 10.0}, memory={"type": int, "default": 1024}, jobs={"type": int},
+    )  # fmt: skip
     try:
         limits = Limits(asked.seconds, asked.memory)
         rows = grade_folder(asked.folder, asked.exercise, limits=limits, jobs=asked.jobs)
@@ -105,23 +114,15 @@ def class_graded(arguments: list[str]) -> int:
 
 def drilled(arguments: list[str]) -> int:
     """A drill until it is ended."""
-    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
-    parser.add_argument("--drill", action="store_true")
-    parser.add_argument("--level", type=int, choices=range(1, len(RUNGS) + 1))
-    parser.add_argument("--seed", type=int)
-    asked = parser.parse_args(arguments)
+    levels = {"type": int, "choices": range(1, len(RUNGS) + 1)}
+    asked = parsed(arguments, drill={"action": "store_true"}, level=levels, seed={"type": int})
     drill(asked.level, asked.seed)
     return 0
 
 
 def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any]]:
     """The function, and the check that was asked for."""
-    parser = argparse.ArgumentParser(usage=f"\n{USAGE}", add_help=False)
-    parser.add_argument("target")
-    parser.add_argument("--loss")
-    parser.add_argument("--step")
-    parser.add_argument("options", nargs="*")
-    asked = parser.parse_intermixed_args(arguments)
+    asked = parsed(arguments, target={"nargs": None}, loss={}, step={}, options={"nargs": "*"})
     if asked.loss and asked.step:
         raise Usage("--loss and --step are two different checks; choose one")
     options = dict(map(option_pair, asked.options))
@@ -162,31 +163,32 @@ def function_at(target: str) -> tuple[Any, Callable[..., Any]]:
         return module, fn
     if fn is not None:
         raise Usage(f"{name!r} of {path} is no function, but {type(fn).__name__}")
-    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
-    there = [f.__name__ for f in own if f.__name__ not in ("main", "example")]
+    there = functions_of(module)
     listed = ", ".join(there) or "none"
     if name:
         raise Usage(f"{path} has no function {name!r}{guess(name, there) or ';'} There are {listed}")
     raise Usage(f"which function of {file}? Write {file}::NAME; there are {listed}")
 
 
+def functions_of(module: Any) -> list[str]:
+    """The functions that a file defines to be checked."""
+    own = (f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__)
+    return [f.__name__ for f in own if f.__name__ not in ("main", "example")]
+
+
 def loaded(path: Path) -> Any:
     """The file as a module: its functions are defined, its main is not run."""
-    spec = importlib.util.spec_from_file_location(f"homework_{path.stem}", path)
-    if path.suffix != ".py" or spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise Usage(f"{str(path)!r} is no Python file: its name should end with .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickles look there
     sys.path.insert(0, str(path.resolve().parent))  # so that it may import its neighbours, as a script does
     try:
-        spec.loader.exec_module(module)
+        return module_at(path, f"homework_{path.stem}")
     except SyntaxError as problem:
         raise Usage(f"{path}, line {problem.lineno}: this is no Python: {problem.msg}") from None
     except SystemExit:
         raise Usage(f"{path} exits when it is loaded; put that under if __name__ == '__main__':") from None
     except Exception as problem:
         raise Usage(f"{path} cannot be loaded: {raised(problem)}") from None
-    return module
 
 
 def example(module: Any, fn: Callable[..., Any]) -> tuple[Any, ...]:

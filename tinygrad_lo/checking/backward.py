@@ -16,11 +16,12 @@ import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
 from tinygrad_lo.checking.recording import eps_of, gradients_of
+from tinygrad_lo.checking.report import Checked, in_columns
 from tinygrad_lo.checking.segment import Segment, arriving, cause_of
 from tinygrad_lo.checking.student import shape_hint
 from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError
+from tinygrad_lo.errors import DTypeError, GraphError
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.options import guess, public
 
@@ -39,7 +40,16 @@ class ByHand:
     right: Array
     verdict: str = ""  # exact, close, follows, wrong shape or WRONG
     note: str = ""
-    cause: Cause | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is right, given those before it."""
+        return self.verdict in (*RIGHT, FOLLOWS)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The row as plain data."""
+        return {"name": self.key, "verdict": self.verdict, "note": self.note}
 
     @property
     def difference(self) -> float:
@@ -48,20 +58,29 @@ class ByHand:
             return np.inf
         return float(np.abs(self.yours - self.right).max(initial=0.0))
 
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The row as a table has it."""
+        shape = "×".join(map(str, self.right.shape)) or "one number"
+        off = "-" if self.verdict == SHAPE else f"{self.difference:.1e}" if self.difference else "0"
+        return self.key, shape, off, f"{self.verdict}: {self.note}" if self.note else self.verdict
 
-@dataclass
-class BackwardReport:
+
+@dataclass(repr=False)
+class BackwardReport(Checked):
     """Which gradients by hand are right, in the order of the backward pass; true if all are.
 
     Attributes:
         rows: a row for each: key, verdict ("exact", "close", "follows", "wrong shape", "WRONG"), difference.
         first: the key of the first wrong one, or None.
-        said: what is wrong with it, in sentences.
+        said: what is wrong with it, in sentences; cause: the kind of its mistake, "shape" among them.
     """
 
     title: str
     rows: list[ByHand]
     said: list[str] = field(default_factory=list)
+    found: Cause | None = None
+    more = ("first",)
 
     @property
     def wrong(self) -> list[ByHand]:
@@ -73,45 +92,13 @@ class BackwardReport:
         """The first wrong one in the order of the backward pass: the one to mend."""
         return self.wrong[0].key if self.wrong else None
 
-    @property
-    def cause(self) -> str | None:
-        """The kind of its mistake: "sign", "mean or sum", "path", "slope", "left out", "operand", …"""
-        if not self.wrong or self.wrong[0].verdict == SHAPE:
-            return "shape" if self.wrong else None
-        cause = self.wrong[0].cause
-        return None if cause is None else cause.name
-
     def __bool__(self) -> bool:
         return all(row.verdict in RIGHT for row in self.rows)
 
-    @property
-    def score(self) -> float:
-        """The share of gradients that are right, given those before them: 1 only if all are."""
-        return sum(row.verdict in (*RIGHT, FOLLOWS) for row in self.rows) / len(self.rows)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was found, as plain data for JSON."""
-        rows = [{"name": row.key, "verdict": row.verdict, "note": row.note} for row in self.rows]
-        facts = {"title": self.title, "passed": bool(self), "score": self.score, "cause": self.cause}
-        return {**facts, "first": self.first, "said": self.said, "rows": rows}
-
-    def raise_if_failed(self) -> None:
-        """Raise GradcheckError with this report as its message, unless the check passed."""
-        if not self:
-            raise GradcheckError(str(self))
-
-    def __str__(self) -> str:
-        lines = [f"{self.title} {'passed' if self else 'FAILED'}", *(f"  {line}" for line in self.said), ""]
-        cells = [("gradient by", "shape", "largest difference", "verdict")]
-        for row in self.rows:
-            shape = "×".join(map(str, row.right.shape)) or "one number"
-            off = "-" if row.verdict == SHAPE else f"{row.difference:.1e}" if row.difference else "0"
-            cells.append((row.key, shape, off, f"{row.verdict}: {row.note}" if row.note else row.verdict))
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        table = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
-        return "\n".join([*lines, *(f"  {line}" for line in table)])
-
-    __repr__ = __str__  # what a cell or a prompt shows of its last line
+    def tables(self) -> list[list[str]]:
+        """A row for each gradient."""
+        heading = ("gradient by", "shape", "largest difference", "verdict")
+        return [in_columns([heading, *(row.cells for row in self.rows)])]
 
 
 @public
@@ -182,8 +169,9 @@ def judge_all(report: BackwardReport, loss: Node, seed: Array, names: Names) -> 
         row.verdict, row.note = verdict(row, local, before, segment.noise())
         if row.verdict not in RIGHT:
             roots[row.node.birth] = before if row.verdict == FOLLOWS else row.key
-        if report.wrong and not report.said and row is report.wrong[0]:
-            report.said.append(tell(row, segment, local, names))
+        if report.wrong and not report.said:
+            report.found, said = diagnosis(row, segment, local, names)
+            report.said.append(said)
 
 
 def verdict(row: ByHand, local: Array, before: str, noise: float) -> tuple[str, str]:
@@ -195,12 +183,13 @@ def verdict(row: ByHand, local: Array, before: str, noise: float) -> tuple[str, 
     return (FOLLOWS, f"from {before}") if before and agree(row.yours, local, noise) else (WRONG, "")
 
 
-def tell(row: ByHand, segment: Segment, local: Array, names: Names) -> str:
-    """What is wrong with the first wrong gradient."""
+def diagnosis(row: ByHand, segment: Segment, local: Array, names: Names) -> tuple[Cause | None, str]:
+    """What is wrong with the first wrong gradient, and the same as a sentence."""
+    subject = f"the gradient by {row.key}"
     if row.verdict == SHAPE:
-        return f"the gradient by {row.key} must have the shape {row.right.shape} of its value, got {row.note}"
-    row.cause = cause_of(segment, row.yours, local, names, row.key)
-    return sentence(f"the gradient by {row.key}", row.cause)
+        return Cause("shape"), f"{subject} must have the shape {row.right.shape} of its value, got {row.note}"
+    cause = cause_of(segment, row.yours, local, names, row.key)
+    return cause, sentence(subject, cause)
 
 
 def agree(yours: Array, right: Array, noise: float) -> bool:

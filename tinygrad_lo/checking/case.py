@@ -162,6 +162,11 @@ class Case:
         sizes = [n for a in (*self.held, *self.leaves.values()) for n in (*a.shape, a.size)]
         return [n for n in dict.fromkeys(sizes) if n not in inner]
 
+    @property
+    def whole(self) -> Seen:
+        """Both gradients, with their penalty."""
+        return measured(self.student, self.leaves, self.name, self.places)
+
     def seen(self, student: Student, leaves: Leaves | None = None, places: Any = ...) -> Seen:
         """Both gradients in another run, without their penalty."""
         seen = measured(student, leaves or self.leaves, self.name, places)

@@ -13,7 +13,7 @@ import numpy as np
 from tinygrad_lo import options as reading
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.samples import Draw
-from tinygrad_lo.checking.student import calling, unchanged
+from tinygrad_lo.checking.student import calling, check_of, must_not_change
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import DTypeError, OptionError
 
@@ -83,6 +83,11 @@ class Variant:
         shown = [f"{k}={self.options[k]!r}" for k, p in known if k == "lr" or self.options[k] != p.default]
         return f"lo.{self.module.__name__.rpartition('.')[2]}.{self.name}({', '.join([self.data, *shown])})"
 
+    @property
+    def besides(self) -> str:
+        """What differs, as the end of a sentence about something else."""
+        return f"; besides, it {' and '.join(self.said)}" if self.said else ""
+
     def values(self) -> Mapping[str, Values]:
         """The options in which its variants differ."""
         known = {**self.meanings, **self.table[self.name].options}
@@ -105,6 +110,10 @@ class Variant:
         ]
         for options in itertools.combinations(others, count):
             yield from itertools.product(*options)
+
+    def report(self, who: str, fn: Any) -> Homework:
+        """The report of a check of this function as this one."""
+        return Homework(f"{check_of(who, fn)} as {self.name}")
 
     def note(self, work: Homework, subject: str, ours: str, found: Self, tail: str = "") -> None:
         """Say which variant of this one a student's function is, and what was asked for."""
@@ -132,5 +141,5 @@ def called(
     with calling(heard=heard):
         result = fn(*copies, *rest, **options)
     for (what, a), copy in zip(arrays.items(), copies, strict=True):
-        unchanged(who, what, a, copy)
+        must_not_change(who, what, a, copy)
     return result

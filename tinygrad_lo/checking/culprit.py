@@ -22,6 +22,7 @@ from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.explaining.derivative import ruled
 
 SINGLE = 256  # elements of an input that are measured one by one
 ENOUGH = 20  # faults after which the search ends
@@ -58,7 +59,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     parts = [(call.gradient(i, u, y), way) for i, way in ways.items()]
 
     def at(h: float) -> float:
-        return float((u * call.value({i: call.inputs[i] + h * way for i, way in ways.items()})).sum())
+        return call.weighted(u, {i: call.inputs[i] + h * way for i, way in ways.items()})
 
     claimed = sum(float((g * way).sum()) for g, way in parts if g is not None)
     inputs = (np.abs(call.inputs[i]) for i in ways)  # of which infinite ones do not move
@@ -106,15 +107,15 @@ class OpCall:
         """What the op gives, some of its inputs replaced."""
         return self.op.forward(*({**dict(enumerate(self.inputs)), **(moved or {})}.values()))
 
+    def weighted(self, u: Array, moved: dict[int, Any]) -> float:
+        """The sum of what the op gives, with weights."""
+        return float((u * self.value(moved)).sum())
+
     def gradient(self, i: int, g: Array, y: Array, inputs: list[Any] | None = None) -> Array | None:
         """What the rule for input i gives, on arrays or on tensors; None if there is no rule."""
-        op, inputs = self.op, self.inputs if inputs is None else inputs
-        rule = op.rules[0 if op.arity is None else i]
-        if rule is None:
-            return None
-        part = rule(i, g, y, *inputs) if op.arity is None else rule(g, y, *inputs)
-        shape = np.shape(inputs[i])
-        return part if np.shape(part) == shape else unbroadcast(part, shape)
+        inputs = self.inputs if inputs is None else inputs
+        part, shape = ruled(self.op, i, g, y, inputs), np.shape(inputs[i])
+        return part if part is None or np.shape(part) == shape else unbroadcast(part, shape)
 
 
 def in_float64(x: Any) -> Any:
@@ -164,17 +165,11 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
         return
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
     length = float(np.linalg.norm(u * y))
-    gradients = {}
-
-    def weighted(i: int, x: Array) -> float:
-        return float((u * call.value({i: x})).sum())
-
-    for i in call.wanted:
-        gradient = call.gradient(i, u, y)
-        if gradient is None:
-            continue
-        gradients[i], mirrored = gradient, -np.asarray(call.gradient(i, -u, y))
-        yield Claim(call, y, length, i, partial(weighted, i), call.inputs[i], gradient, mirrored)
+    gradients = {i: g for i in call.wanted if (g := call.gradient(i, u, y)) is not None}
+    for i, gradient in gradients.items():
+        value = partial(lambda i, x: call.weighted(u, {i: x}), i)
+        mirrored = -np.asarray(call.gradient(i, -u, y))
+        yield Claim(call, y, length, i, value, call.inputs[i], gradient, mirrored)
     if len(gradients) != 2:
         return
     i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
@@ -185,16 +180,15 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
     rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
-    yield Claim(call, y, length, i, lambda x: float((u * call.value({i: x, j: b + (x - a)})).sum()), a, both)
+    yield Claim(call, y, length, i, lambda x: call.weighted(u, {i: x, j: b + (x - a)}), a, both)
 
 
 def have_ties(a: Array, b: Array) -> bool:
     """Whether two inputs, of which the first can be broadcast to the second, are equal somewhere."""
     try:
-        fits = np.broadcast_shapes(np.shape(a), np.shape(b)) == np.shape(b)
+        return bool(np.any(np.broadcast_to(a, np.shape(b)) == np.asarray(b)))
     except ValueError:
         return False
-    return fits and bool(np.any(np.asarray(a) == np.asarray(b)))
 
 
 def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:

@@ -63,11 +63,14 @@ def diagnose(
     cause = one_multiple(a, n, wrong, right, sizes)
     if cause is None and x is not None and not right.any():
         cause = penalized(analytic, numeric, x, sizes, what)
-    cause = cause or reordered(analytic, numeric, a, n)
-    few = lines(wrong) or right.sum() >= a.size or (right.any() and not a.any())
-    if cause is None and few:
+    return cause or reordered(analytic, numeric, a, n) or some_elements(a, wrong, right)
+
+
+def some_elements(a: Array, wrong: Array, right: Array) -> Cause | None:
+    """Some elements are wrong, and as many right, or whole rows are, or they are 0."""
+    if lines(wrong) or right.sum() >= a.size or (right.any() and not a.any()):
         return Cause("some elements", where=whereabouts(wrong), what="" if a.any() else " and is 0 there")
-    return cause
+    return None
 
 
 def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collection[int]) -> Cause | None:

@@ -36,6 +36,11 @@ class Judgement:
     def __bool__(self) -> bool:
         return bool(self.report)
 
+    @property
+    def score(self) -> float:
+        """That of the report; 0 without one."""
+        return 0.0 if self.report is None else float(self.report.score)
+
 
 def answers(
     task: str | None, checks: Iterable[Callable[[], Any]], hints: Mapping[str, str] | None

@@ -13,20 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.checking.case import (
-    FIT,
-    Case,
-    Scores,
-    Seen,
-    combination,
-    fits,
-    is_count,
-    measured,
-    nearby,
-    ratio,
-)
+from tinygrad_lo.checking.case import FIT, Case, Scores, Seen, combination, fits, is_count, nearby, ratio
 from tinygrad_lo.checking.diagnosis import Cause, close, diagnose
-from tinygrad_lo.checking.student import Leaves, Student, attempt, is_data
+from tinygrad_lo.checking.student import Change, Leaves, Student, attempt, is_data
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.nn import sigmoid, softmax
 
@@ -43,7 +32,7 @@ def explained(student: Student, leaves: Leaves, name: str, excused: Array, place
     if point is None:
         return None
     here, there = Case(student, leaves, name, places), Case(student, point, name, places)
-    first, second = (measured(student, case.leaves, name, places) for case in (here, there))
+    first, second = here.whole, there.whole
     first = Seen(first.yours, np.where(excused, first.yours, first.right))
     with np.errstate(all="ignore"):
         for cause, again in ((a, b) for a in causes(here, first) for b in causes(there, second)):
@@ -136,17 +125,23 @@ def form(case: Case, seen: Seen) -> Cause | None:
                 columns = (softmax(z - top, axis=0) for top in (0.0, z.max(axis=1, keepdims=True)))
                 if any(ratio(seen.yours, back(p - target)) for p in columns):
                     return Cause("axis", what="softmax")
-            predicted = predict(z)
-            for slope, by in SLOPES.items():
-                k = ratio(seen.right, back((predicted - target) * by(z)))
-                if k is None:
-                    continue
-                for other, instead in SLOPES.items():
-                    if other != slope and fits(seen.yours, k * back((predicted - target) * instead(z))):
-                        return Cause("slope", what=f"{other} for {slope}")
-                pair = combination(seen.yours, *(k * back(part * by(z)) for part in (predicted, target)))
-                if pair is not None:
-                    return Cause("target", float(pair[0]), float(-pair[1]))
+            if (cause := usual_form(seen, z, predict(z), target, back)) is not None:
+                return cause
+    return None
+
+
+def usual_form(seen: Seen, z: Array, predicted: Array, target: Array, back: Change) -> Cause | None:
+    """The same for one prediction and target, whose gradient by the array is `back` of that by z."""
+    for slope, by in SLOPES.items():
+        k = ratio(seen.right, back((predicted - target) * by(z)))
+        if k is None:
+            continue
+        for other, instead in SLOPES.items():
+            if other != slope and fits(seen.yours, k * back((predicted - target) * instead(z))):
+                return Cause("slope", what=f"{other} for {slope}")
+        pair = combination(seen.yours, *(k * back(part * by(z)) for part in (predicted, target)))
+        if pair is not None:
+            return Cause("target", float(pair[0]), float(-pair[1]))
     return None
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import operator
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial, reduce
 from typing import Any, Self
 
 import numpy as np
@@ -131,7 +131,7 @@ def slope_of(subject: Subject, rng: np.random.Generator) -> Subject:
         with mode("kinks", False):  # the check says itself where it meets one
             slopes = grad(out, subject.leaves, create_graph=True, allow_unused=True)
         terms = [(g * d).sum() for g, d in zip(slopes, directions, strict=True) if g is not None]
-        return functools.reduce(operator.add, terms) if terms else Tensor(0.0)
+        return reduce(operator.add, terms) if terms else Tensor(0.0)
 
     return Subject(call, subject.leaves, subject.others, 2, inner)
 
@@ -205,7 +205,7 @@ class Point(Measured):
         """The rounding of the coarsest type in the graph."""
         return self.tape.eps
 
-    @functools.cached_property
+    @cached_property
     def size(self) -> float:
         """The size of what is added up in the graph."""
         return self.tape.rounding
@@ -213,11 +213,8 @@ class Point(Measured):
     def terms(self, name: Any, direction: Array, x: float) -> float:
         """The largest term that a slope is a sum of: what each number of the graph moves."""
         h, subject = 1e-5 * max(1.0, x), self.subject
-        return or_else(
-            lambda ahead: subject.moved(ahead, lambda: self.tape.largest_change(subject.call(), h)),
-            {name: self.leaves[name] + h * direction},
-            0.0,
-        )
+        change = partial(subject.moved, work=lambda: self.tape.largest_change(subject.call(), h))
+        return or_else(change, {name: self.leaves[name] + h * direction}, 0.0)
 
     def beside(self, seed: int, fixed: dict[Any, Array]) -> Self | None:
         """The function a step aside, with its graph there."""
@@ -240,17 +237,19 @@ class Comparison:
         """Compare all derivatives at point `number`, where the leaves are now, and look for the reason."""
         report, (tape, gradients, value) = self.report, subject.examined()
         leaves = {leaf: np.asarray(leaf.value) for leaf in subject.leaves}
-        functions = subject.value_at, subject.gradients_at
-        point = Point(*functions, leaves, value, gradients, report.rtol, subject, tape)
+        value_at = partial(subject.moved, work=subject.value)
+        slopes_at = partial(subject.moved, work=lambda: subject.gradients(subject.call()))
+        point = Point(value_at, slopes_at, leaves, value, gradients, report.rtol, subject, tape)
         entries = [entry for leaf in subject.leaves for entry in self.compared(point, leaf)]
-        for row, _, _ in entries:
+        rows = [row for row, _, _ in entries]
+        for row in rows:
             row.order, row.point = subject.order, number
         subject.must_still_be(point.base)
         self.note(point.tape)
-        faults = self.search(point, [row.verdict for row, _, _ in entries])
+        faults = self.search(point, [row.verdict for row in rows])
         if not faults and not report.faults and subject.order == 1:
             self.excuse(point, entries)
-        report.rows += [row for row, _, _ in entries]
+        report.rows += rows
         report.faults += faults
         report.found = report.found or likely_cause(point, entries, faults)
 
@@ -260,11 +259,11 @@ class Comparison:
         looks = [point.row(leaf, name, *look) for look in directions(shape, self.rng)]
         if looks and isinstance(looks[-1][0].index, str) and looks[-1][0].verdict == "FAIL":
             signs = looks[-1][1].ravel()
-            wrong = wrong_ones(
-                lambda some: point.along(leaf, direction_of(shape, some, signs[some])).verdict,
-                np.flatnonzero(signs),
-                NAMED,
-            )
+
+            def verdict(some: Array) -> str:
+                return point.along(leaf, direction_of(shape, some, signs[some])).verdict
+
+            wrong = wrong_ones(verdict, np.flatnonzero(signs), NAMED)
             looks += [point.row(leaf, name, index_of(k, shape), direction_of(shape, k)) for k in wrong]
         return [(row, leaf, direction) for row, direction, _ in looks]
 
@@ -283,7 +282,7 @@ class Comparison:
         """The wrong rules of this graph."""
         if self.report.faults:
             return []  # found at an earlier point, or in the first derivatives
-        look, nodes = functools.partial(wrong_rules, rng=self.rng, rtol=self.report.rtol), point.tape.nodes
+        look, nodes = partial(wrong_rules, rng=self.rng, rtol=self.report.rtol), point.tape.nodes
         if "FAIL" in verdicts:
             # A direction of all elements hides a small one beside large ones.
             return look(nodes) or look(nodes, singly=True) or look(made_from(point.subject.inner), order=2)
@@ -314,10 +313,9 @@ class Comparison:
         if not report.faults and not report.count("FAIL"):
             faults = wrong_elsewhere(self.ops.values(), self.rng, report.rtol)
             notes = [f"at other inputs than these, a rule is wrong: {f}; try points=3" for f in faults]
-            notes += [
-                f"no gradient reaches {op}, called at {line}, at this point: an untaken branch? try points=3"
-                for op, line, _ in [place for place, alive in self.reached.items() if not alive][-3:]
-            ]
+            dead = [place for place, alive in self.reached.items() if not alive][-3:]
+            untaken = "at this point: an untaken branch? try points=3"
+            notes += [f"no gradient reaches {op}, called at {line}, {untaken}" for op, line, _ in dead]
         coarse = "which shows large mistakes only; use float64"
         return notes + [f"{text}, {coarse}" for text in [*self.narrow][:1]]
 
@@ -325,14 +323,15 @@ class Comparison:
 def parameters_of(params: Any) -> list[Any]:
     """The parameters, each a leaf that requires a gradient."""
     parameters = [p for _, p in named_values("gradcheck", params)]
-    for p in parameters:
-        if not is_leaf(p):
-            raise DTypeError(f"gradcheck: params must be leaves that require grad, got {p!r}")
+    if others := [p for p in parameters if not is_leaf(p)]:
+        raise DTypeError(f"gradcheck: params must be leaves that require grad, got {others[0]!r}")
     return parameters
 
 
 def cause_at(leaf: Node, rows: list[Row], sizes: list[int]) -> Cause | None:
-    """The kind of mistake that the derivatives by one leaf look like."""
+    """The kind of mistake that the derivatives by one leaf look like; None if they are right."""
+    if not any(row.verdict == "FAIL" for row in rows):
+        return None
     x = np.asarray(leaf.value)
     shape = x.shape if len(rows) == x.size else (len(rows),)
     numbers = [(row.analytic, row.numeric, row.verdict == "FAIL", x[row.index]) for row in rows]
@@ -343,10 +342,8 @@ def cause_at(leaf: Node, rows: list[Row], sizes: list[int]) -> Cause | None:
 def likely_cause(point: Point, entries: list[Entry], faults: list[Fault]) -> Cause | None:
     """The kind of mistake: at the culprit, where it is seen best, else in the gradients."""
     sizes = sizes_of(x for node in point.tape.nodes for x in (*node.inputs, node.value))
-    causes = [faults[0].cause] if faults else []
+    causes = [fault.cause for fault in faults[:1]]
     for leaf in point.subject.leaves:
         rows = [row for row, of, _ in entries if of is leaf and not isinstance(row.index, str)]
-        if any(row.verdict == "FAIL" for row in rows):
-            causes.append(cause_at(leaf, rows, sizes))
-    known = [cause for cause in causes if cause is not None]
-    return min(known, key=lambda cause: cause.kind == "some elements", default=None)
+        causes.append(cause_at(leaf, rows, sizes))
+    return min(filter(None, causes), key=lambda cause: cause.kind == "some elements", default=None)

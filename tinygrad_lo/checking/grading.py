@@ -27,7 +27,7 @@ from unittest import mock
 import numpy as np
 
 from tinygrad_lo.checking.exercise import Judgement, answers, answers_to, exercise_at, module_at, to_fill_in
-from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, ended, read_line, started
+from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, read_line, running
 from tinygrad_lo.errors import GraphError
 
 MOST_SOURCE = 1_000_000  # bytes of a submission: it is parsed here
@@ -48,26 +48,24 @@ def submissions_in(folder: Path, exercise: Path) -> list[Path]:
     """The files of a class: one for each student, in the folder or in a folder of his own."""
     if not folder.is_dir():
         raise GraphError(f"{str(folder)!r} is no folder")
-    files = []
-    for entry in sorted(folder.iterdir()):
-        if entry.is_dir() and not entry.is_symlink():
-            inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
-            files += [path for path in inside if path.name == exercise.name] or inside[:1]
-        elif entry.suffix == ".py":
-            files.append(entry)
+    files = [path for entry in sorted(folder.iterdir()) for path in submissions_of(entry, exercise)]
     if not files:
         raise GraphError(f"{str(folder)!r} has no Python files, and no folders with one")
     return files
 
 
+def submissions_of(entry: Path, exercise: Path) -> list[Path]:
+    """The files of one student: his own, or those in his folder that are called like the exercise."""
+    if not entry.is_dir() or entry.is_symlink():
+        return [entry] if entry.suffix == ".py" else []
+    inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
+    return [path for path in inside if path.name == exercise.name] or inside[:1]
+
+
 def grade_folder(
-    folder: Path,
-    exercise: str,
-    *,
-    limits: Limits | None = None,
-    jobs: int | None = None,
-    progress: bool = True,
-) -> list[Grade]:
+    folder: Path, exercise: str, *,
+    limits: Limits | None = None, jobs: int | None = None, progress: bool = True,
+) -> list[Grade]:  # fmt: skip
     r"""A grade for each submission, in the order of their names; the same ones the second time.
 
     Example:
@@ -93,8 +91,7 @@ def with_progress(work: Iterator[Any], total: int) -> Iterator[Any]:
         from tqdm import tqdm
     except ImportError:
         return work
-    bar: Iterator[Any] = tqdm(work, total=total, unit=" submissions")
-    return bar
+    return iter(tqdm(work, total=total, unit=" submissions"))
 
 
 def write_csv(rows: Sequence[Grade], path: Path) -> None:
@@ -127,8 +124,8 @@ def graded(exercise: Path, submission: Path, limits: Limits) -> tuple[float, str
             if is_untouched(mine, exercise):
                 return 0.0, "untouched: the functions are those of the exercise"
             score, reason = judged(exercise, mine, limits)
-            if score < 1.0 and reason == WRONG:
-                reason = words_about(exercise, mine, limits)
+            if reason == WRONG:  # as the student reads it
+                reason = reason_of(run_beside(exercise, mine, limits))
         except Hostile as problem:
             score, reason = 0.0, str(problem)
         except OSError as problem:
@@ -143,17 +140,16 @@ WRONG = "wrong"  # to be said in words
 
 def judged(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
     """The score by the numbers that a submission's functions return, and what to say."""
-    with Served(mine, limits) as served:
+    with running([Path(__file__).with_name("served.py"), mine], mine.parent, limits) as process:
+        served = Served(process, limits)
         found = judgements_of(exercise, served, 0)
         if served.in_tensors:
             return in_tensors(exercise, mine, limits)
-        scores = [judgement.report.score if judgement.report is not None else 0.0 for judgement in found]
-        score = sum(scores) / len(scores)
+        score = sum(one.score for one in found) / len(found)
         if not all(found):
-            unfilled = next((j.text for j in found if "Still to do: " in j.text), "")
-            todo = unfilled.partition("Still to do: ")[2]
+            todo = next(filter(None, (one.text.partition("Still to do: ")[2] for one in found)), "")
             return (0.0, f"not filled in: {todo}") if todo and not any(found) else (min(score, 0.99), WRONG)
-        if any(is_flat(judgement.report) for judgement in found):
+        if any(is_flat(one.report) for one in found):
             return 0.0, "constant: neither the loss nor the gradient depends on what it is given"
         if not all(judgements_of(exercise, served, OTHER_SEED)):
             return 0.0, "constant: right for the numbers of the example only"
@@ -177,8 +173,7 @@ def judgements_of(exercise: Path, served: Served, seed: int) -> list[Judgement]:
         return real(of + seed if isinstance(of, int) else of)
 
     with mock.patch("numpy.random.default_rng", moved):
-        checks = module.checks()
-        return list(answers(module.__doc__, checks, module.HINTS))
+        return list(answers(module.__doc__, module.checks(), module.HINTS))
 
 
 def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
@@ -186,11 +181,6 @@ def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
     found = run_beside(exercise, mine, limits)
     passed = bool(found) and all(one["passed"] for one in found)
     return (1.0, "all checks passed") if passed else (0.0, reason_of(found))
-
-
-def words_about(exercise: Path, mine: Path, limits: Limits) -> str:
-    """What is wrong, as the student reads it."""
-    return reason_of(run_beside(exercise, mine, limits))
 
 
 def reason_of(found: list[dict[str, Any]]) -> str:
@@ -227,17 +217,15 @@ def function_text(tree: ast.Module, name: str) -> str | None:
 def run_beside(exercise: Path, mine: Path, limits: Limits) -> list[dict[str, Any]]:
     """What the checks say in the process of the student's code, as they do on his own machine."""
     code = "import sys; from tinygrad_lo.checking.grading import judge_beside; judge_beside(*sys.argv[1:])"
-    process, token = started(["-c", code, exercise, mine], mine.parent, limits)
-    try:
+    with running(["-c", code, exercise, mine], mine.parent, limits) as process:
         assert process.stdin is not None
         process.stdin.close()  # input() ends at once
         line = read_line(process, time.monotonic() + limits.seconds, limits)
+    try:
         found = json.loads(line)
         return [{"said": str(one["said"])[:5000], "passed": one["passed"] is True} for one in found]
     except (ValueError, TypeError, KeyError) as problem:
         raise Hostile("writes something else in the place of answers") from problem
-    finally:
-        ended(process, token)
 
 
 def judge_beside(exercise: str, mine: str) -> None:

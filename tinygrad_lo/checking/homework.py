@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,22 +15,21 @@ from tinygrad_lo.checking.diagnosis import Cause, factor, sentence, told
 from tinygrad_lo.checking.experiments import diagnosed, explained, overflow
 from tinygrad_lo.checking.measured import Measured
 from tinygrad_lo.checking.recording import gradients_of
-from tinygrad_lo.checking.report import Report, Row, facts_of_report, share_right
+from tinygrad_lo.checking.report import Checked, Report, Row, share_right
 from tinygrad_lo.checking.student import (
     Leaves,
     Student,
     attempt,
+    check_of,
     leaves_of,
     name_of_function,
     numbers_of,
-    parameter,
     rebuilt,
     structured,
-    trusted,
 )
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError
 from tinygrad_lo.options import public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
@@ -38,8 +37,8 @@ VALUE_RTOL = 1e-6  # how well two values must agree that come from formulas
 near = functools.partial(math.isclose, rel_tol=VALUE_RTOL)
 
 
-@dataclass
-class Homework:
+@dataclass(repr=False)
+class Homework(Checked):
     """What a check of homework found: true if it passed; printed, what is wrong and why.
 
     cause is one of "sign", "factor 2" (or another number), "mean or sum", "transpose", "regularizer",
@@ -54,13 +53,8 @@ class Homework:
     match: str | None = None  # the convention that the function follows, as a call of the library
     report: Report | None = None
     undecided: bool = False  # nothing is wrong, but nothing could be verified either
+    more = ("match",)
     culprit: ClassVar[None] = None  # a function in NumPy has no ops of which one could be to blame
-
-    @classmethod
-    def of(cls, who: str, fn: Any, compared: str = "") -> Self:
-        """The report of a check of this function: check_gradient of svm_loss."""
-        name = name_of_function(fn)
-        return cls((f"{who} of {name}" if name else who) + compared)
 
     @property
     def rows(self) -> list[Row]:
@@ -70,15 +64,10 @@ class Homework:
     def __bool__(self) -> bool:
         return self.passed
 
-    @property
-    def score(self) -> float:
-        """1 if it passed; else the share of the derivatives that agree, half of it where all of them do."""
+    def share(self) -> float:
+        """The share of the derivatives that agree, half of it where all of them do."""
         share = share_right(self.rows)
-        return 1.0 if self else 0.0 if self.undecided else share if share < 0.99 else 0.5
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was found, as plain data for JSON."""
-        return facts_of_report(self.title, self, self.said) | {"match": self.match}
+        return 0.0 if self.undecided else share if share < 0.99 else 0.5
 
     def fail(self, cause: Cause | str | None, sentence: str) -> None:
         """Note what is wrong; the first cause counts."""
@@ -86,19 +75,9 @@ class Homework:
         self.cause = self.cause or (cause.name if isinstance(cause, Cause) else cause)
         self.said.append(sentence)
 
-    def raise_if_failed(self) -> None:
-        """Raise GradcheckError with this report as its message, unless the check passed."""
-        if not self:
-            raise GradcheckError(str(self))
-
-    def __str__(self) -> str:
-        lines = [f"{self.title} {'passed' if self.passed else 'UNDECIDED' if self.undecided else 'FAILED'}"]
-        lines += [f"  {sentence}" for sentence in self.said]
-        if self.report is not None and not self.report:
-            lines += ["", *(f"  {line}" for line in self.report.table())]
-        return "\n".join(lines)
-
-    __repr__ = __str__  # what a cell or a prompt shows of its last line
+    def tables(self) -> list[list[str]]:
+        """The derivatives that disagree."""
+        return [] if self.report is None or self.report else [self.report.table()]
 
 
 @public
@@ -146,9 +125,9 @@ def check_gradient(
             f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
             "write check_gradient(f, x), not check_gradient(f(x), x)"
         )
-    leaves = leaves_of(who, x, parameter(loss_and_gradient))
-    loss, gradient = trusted(who, loss_and_gradient, x, leaves)
-    work = Homework.of(who, loss_and_gradient)
+    leaves = leaves_of(who, loss_and_gradient, x)
+    loss, gradient = student.trusted(leaves)
+    work = Homework(check_of(who, loss_and_gradient))
     gradient_gaps(work, student, leaves, loss, gradient)
     if work and work.report is not None:
         work.said.append(verified(work.report))
@@ -244,16 +223,15 @@ def compare(work: Homework, student: Student, against: Callable[[Any], Any], lea
     elif work:
         both = "the value is that" if slopes is None else "value and gradient are those"
         work.said.append(f"{both} of {name}")
-        compare_far_out(work, student, against, leaves, name)
+        compare_far_out(work, student, against, leaves)
 
 
-def compare_far_out(
-    work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves, name: str
-) -> None:
+def compare_far_out(work: Homework, student: Student, against: Callable[[Any], Any], leaves: Leaves) -> None:
     """Where the largest numbers are ±1 000, no loss may be nan unless the reference is."""
     large = {k: data * (1000.0 / np.abs(data).max(initial=1.0)) for k, data in leaves.items()}
     there = attempt(student.loss, large)  # an assert may refuse the place on purpose
     if np.isnan(there or 0.0) and np.isfinite(reference(against, student.x, large)[0]):
+        name = name_of_function(against) or "the reference"
         at = f"at {listed([*leaves])} of ±1 000 your loss is nan, and {name} is not"
         work.fail("overflow", overflow(student, leaves) or at)
 
@@ -303,5 +281,5 @@ def reference(against: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[fl
         slopes = gradients_of(out, list(tensors.values()))
         return float(np.reshape(out.value, ())), dict(zip(leaves, slopes, strict=True))
     if isinstance(out, tuple):
-        return trusted(who, against, x, leaves)
+        return Student(who, against, x).trusted(leaves)
     return float(numbers_of(who, "the value", out).sum()), None

@@ -18,16 +18,7 @@ from tinygrad_lo.checking.experiments import OVERFLOW
 from tinygrad_lo.checking.homework import VALUE_RTOL, Homework, gradient_gaps, verified
 from tinygrad_lo.checking.loss_conventions import CAUSES, KNOWN, LossVariant
 from tinygrad_lo.checking.samples import Batch
-from tinygrad_lo.checking.student import (
-    Student,
-    attempt,
-    calling,
-    copied,
-    is_pair,
-    must_repeat,
-    numbers_of,
-    trusted,
-)
+from tinygrad_lo.checking.student import Student, attempt, calling, copied, is_pair, must_repeat, numbers_of
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.errors import LoError, NonFiniteError, ShapeError
 
@@ -62,7 +53,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     """
     right = LossVariant.asked_for(WHO, fn, name, options)
     draw = KNOWN[name].draw
-    work = Homework.of(WHO, fn, f" as {name}")
+    work = right.report(WHO, fn)
     batches = [draw(np.random.default_rng(7 + i), *size) for i, size in enumerate(BATCHES)]
     for batch in batches:
         right(*batch.values())  # an impossible option raises here
@@ -73,7 +64,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
             raise
         return work
     if len(trials) < len(batches):  # more of the kind that it takes: one batch alone shows little
-        kind = next(size[1] for size, batch in zip(BATCHES, batches, strict=True) if batch is trials[0].batch)
+        _, kind = BATCHES[[batch is trials[0].batch for batch in batches].index(True)]
         trials += tried(fn, right, [draw(np.random.default_rng(n), n, kind) for n in (8, 9)])
         shapes = " and ".join(dict.fromkeys(str(np.shape(trial.first)) for trial in trials))
         work.said.append(f"your function takes {next(iter(batches[0]))} of shape {shapes}, and not others")
@@ -87,7 +78,7 @@ def check_loss(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
 
 def explain_nan(work: Homework, fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
     """Whether it is known why the loss is nan: it is overwritten, or lacks a step before it."""
-    if spoiled(fn, right, batches):
+    if all(attempt(spoiled, fn, right, batch) for batch in batches[-2:]):
         work.fail("in place", f"your gradient is right and your loss is nan: it {IN_PLACE}")
     elif before := KNOWN[right.name].before:
         later = attempt(tried, lambda s, *rest: fn(before[0](s), *rest), right, batches)
@@ -151,16 +142,12 @@ def trial_of(fn: Callable[..., Any], right: LossVariant, batch: Batch, *, heard:
     return Trial(batch, value if value.shape == each.shape else value.reshape(()), tuple(beside))
 
 
-def spoiled(fn: Callable[..., Any], right: LossVariant, batches: list[Batch]) -> bool:
-    """Whether the loss is nan beside a gradient that is right, on two batches."""
-
-    def beside_nan(batch: Batch) -> bool:
-        with calling():
-            loss, gradient = fn(*copied([*batch.values()]))
-        right_one = right.gradient(batch, next(iter(batch)))
-        return not np.isfinite(loss).all() and fits(np.asarray(gradient), right_one)
-
-    return all(attempt(beside_nan, batch) for batch in batches[-2:])
+def spoiled(fn: Callable[..., Any], right: LossVariant, batch: Batch) -> bool:
+    """Whether the loss is nan beside a gradient that is right."""
+    with calling():
+        loss, gradient = fn(*copied([*batch.values()]))
+    right_one = right.gradient(batch, next(iter(batch)))
+    return not np.isfinite(loss).all() and fits(np.asarray(gradient), right_one)
 
 
 @np.errstate(all="ignore")
@@ -189,17 +176,16 @@ def compared(work: Homework, right: LossVariant, trials: list[Trial]) -> bool:
                 work.cause = CAUSES.get(variant.said[0], work.cause)
             return False
     for variant, cause, said in multiples(right, trials):
-        others = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
-        work.fail(cause, f"your loss {said}{others}")
+        work.fail(cause, f"your loss {said}{variant.besides}")
         return False
-    if offset := constant_of(right, trials):
+    if offset := constant_gap(right, trials):
         work.fail("constant", f"your loss {offset}")
         return False
     work.fail(None, f"your loss follows no convention that is known of {name}: {value_gap(right, trials)}")
     return False
 
 
-def constant_of(right: LossVariant, trials: list[Trial]) -> str:
+def constant_gap(right: LossVariant, trials: list[Trial]) -> str:
     """One number by which all values differ, or one for each sample; '' if there is none."""
     offsets = np.array([np.ravel(trial.value - right.of(trial.batch))[0] for trial in trials])
     counts = [len(trial.first) for trial in trials]
@@ -319,7 +305,7 @@ def slopes(work: Homework, fn: Any, right: LossVariant, trials: list[Trial], jud
 
     student, leaves = taken(batch)
     with calling():
-        loss, found = trusted(WHO, student.fn, student.x, leaves)
+        loss, found = student.trusted(leaves)
     if not judged and all(same_as(right, what) for what in names):
         if work.cause is None and matches(trials, right, lambda n, c: (2.0 / (n * c)) ** 2):
             work.cause, work.said[-1] = "in place", f"your loss {IN_PLACE}"

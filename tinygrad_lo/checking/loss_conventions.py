@@ -139,8 +139,7 @@ KNOWN: dict[str, Known] = {
     )),
     "quantile": Known(draw=samples.numbers, slips=(
         Slip("has the residual reversed: it is the loss of 1 − q", inputs=lambda p, t: (t, p), cause="sign"),
-        Slip("has the weight 1 where 1 − q belongs",
-             lambda each, o, p, t: np.where(p > t, p - t, each)),
+        Slip("has the weight 1 where 1 − q belongs", lambda each, o, p, t: np.where(p > t, p - t, each)),
         Slip("leaves out the predictions that are too high", lambda each, o, p, t: each * (p < t)),
         Slip("takes q r on both sides: max(·) is missing", lambda each, o, p, t: o.q * (t - p)),
     )),

@@ -56,7 +56,7 @@ def numerical_gradient(
 def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None = None) -> Array:
     """The lecture's loop: move one coordinate, look at the loss, move it back."""
     gradient = np.zeros(x.shape)
-    base = float(value_at(f, x)) if method == "forward" else 0.0
+    base = value_at(f, x) if method == "forward" else None
 
     def at(place: tuple[int, ...], coordinate: Any) -> Any:
         moved = x.astype(np.result_type(x, coordinate))
@@ -65,18 +65,17 @@ def coordinates(f: Callable[[Any], Any], x: Array, method: str, h: float | None 
 
     for place in np.ndindex(x.shape):
         c = float(x[place])
+        step = h or STEPS[method] * (1.0 if method == "complex" else max(1.0, abs(c)))
         if method == "complex":
-            step = h or STEPS[method]
             value = at(place, c + 1j * step)
             if not np.iscomplexobj(value):
                 raise DTypeError(LOST)
             gradient[place] = float(value.imag) / step
             continue
-        step = h or STEPS[method] * max(1.0, abs(c))
         above, below = c + step, c - step if method == "central" else c
         if above == below:
             raise OptionError(f"numerical_gradient: h={step!r} is lost beside x={c!r}; use a larger one")
-        before = base if method == "forward" else float(at(place, below))
+        before = float(at(place, below) if base is None else base)
         # x + h is not exactly h away from x: the difference of the points, after rounding, counts.
         gradient[place] = (float(at(place, above)) - before) / (above - below)
     if method == "complex" and gradient.size:
@@ -122,11 +121,9 @@ def each(work: Callable[[Any, Keys], Any], x: Any, keys: Keys = ()) -> Any:
 
 def is_written_out(x: Any) -> bool:
     """Whether this is a list of numbers, or of lists of numbers: one array, not several."""
+    numbers = (int, float, np.generic)
     return bool(x) and all(
-        is_written_out(item)
-        if isinstance(item, (list, tuple))
-        else isinstance(item, (int, float, np.generic))
-        for item in x
+        is_written_out(a) if isinstance(a, (list, tuple)) else isinstance(a, numbers) for a in x
     )
 
 
@@ -141,6 +138,6 @@ def as_floats(x: Any, keys: Keys) -> Array:
     try:
         return np.array(data if data is not None else "None", dtype=float)  # NumPy reads None as nan
     except (TypeError, ValueError) as error:
-        at = "x" + "".join(f"[{step!r}]" for step in keys)
-        message = f"numerical_gradient: {at} is no array of numbers, but {type(x).__name__}"
+        at = "".join(f"[{step!r}]" for step in keys)
+        message = f"numerical_gradient: x{at} is no array of numbers, but {type(x).__name__}"
         raise DTypeError(message) from error

@@ -79,14 +79,6 @@ class Subject:
         """The engine's gradients of a value by the leaves."""
         return dict(zip(self.leaves, gradients_of(out, self.leaves), strict=True))
 
-    def value_at(self, place: dict[Any, Array]) -> float:
-        """The value at another place."""
-        return self.moved(place, self.value)
-
-    def gradients_at(self, place: dict[Any, Array]) -> dict[Any, Array]:
-        """The engine's gradients at another place."""
-        return self.moved(place, lambda: self.gradients(self.call()))
-
     def moved(self, arrays: dict[Any, Array], work: Callable[[], T]) -> T:
         """What work() gives while the leaves hold other arrays."""
         with placed(arrays):

@@ -15,6 +15,7 @@ COUNTS = 8.0  # a remainder counts above so many times what rounding can do
 FITTED = 6  # a slope is that of so many points, the smallest that count: there the first term left dominates
 BENT = 1.0  # points between which the slope changes by more lie on two sides of a kink
 SEEN_TO = 1e-4  # how well rounding must let a gradient be seen for the test to have shown something
+NAMES = ("R0", "R1", "R2")
 RIGHT, ROUNDING, FLAT, WRONG, KINK, UNSEEN = "right", "right, rounding", "flat", "WRONG", "kink", "unseen"
 
 
@@ -68,10 +69,8 @@ class Along:
     def contradicted(self, fit: Fit) -> str:
         """Wrong, unless f is a staircase of coarse numbers, or its slopes ahead and behind differ."""
         whole, rest = self.remainders[:2]
-        if (
-            whole[fit.last] == 0.0 and (rest < 0.1 * whole).any()
-        ):  # f stands still, and else the claim is good
-            return UNSEEN
+        if whole[fit.last] == 0.0 and (rest < 0.1 * whole).any():
+            return UNSEEN  # f stands still, and else the claim is good
         ahead, behind = self.sides(fit.last)
         off = max(abs(ahead - self.claimed), abs(behind - self.claimed))
         return KINK if 2.0 * abs(ahead - behind) > off else WRONG
@@ -88,6 +87,17 @@ class Along:
     def ok(self) -> bool:
         """Whether the gradient is right along this direction."""
         return self.verdict in (RIGHT, ROUNDING, FLAT)
+
+    @property
+    def bent(self) -> bool:
+        """Whether R1 is right and R2 is not: the second derivative is wrong, or jumps."""
+        fit = self.fits[2] if self.verdict == RIGHT and len(self.fits) > 2 else None
+        return fit is not None and fit.slope < 2.5 and not fit.fell
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The direction as plain data."""
+        return dict(zip(("along", *NAMES, "known", "verdict"), self.cells, strict=True))
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -112,10 +122,5 @@ def line_through(steps: Array, remainders: Array, least: Array) -> Fit | None:
     while last - first > 1 and np.ptp(np.diff(y[first : last + 1])) > BENT:
         first += 1
     slope = float(np.polyfit(x[first : last + 1], y[first : last + 1], 1)[0])
-    return Fit(
-        slope,
-        last - first + 1,
-        last,
-        first,
-        bool(remainders[last] > 4.0 * least[last] and last + 1 < len(steps)),
-    )
+    fell = bool(remainders[last] > 4.0 * least[last] and last + 1 < len(steps))
+    return Fit(slope, last - first + 1, last, first, fell)

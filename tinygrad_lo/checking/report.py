@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -69,6 +69,12 @@ class Row:
         return self.bar / abs(self.numeric) if self.numeric else np.inf
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """The row as plain data."""
+        numbers = {"analytic": float(self.analytic), "numeric": float(self.numeric)}
+        return {"name": self.place, "verdict": self.verdict, **numbers}
+
+    @property
     def cells(self) -> tuple[str, ...]:
         """The row as a table has it."""
         measured = self.verdict not in ("ZERO", "KINK", "MEET")
@@ -105,36 +111,86 @@ def share_right(rows: Sequence[Row]) -> float:
     return min(0.99, sum(row.verdict != "FAIL" for row in judged) / len(judged)) if judged else 0.0
 
 
-def facts_of_report(title: str, report: Any, said: Sequence[str]) -> dict[str, Any]:
-    """What all reports say of themselves, as plain data."""
-    rows = [
-        {"name": r.place, "verdict": r.verdict, "analytic": float(r.analytic), "numeric": float(r.numeric)}
-        for r in report.rows
-    ]
-    facts = {"title": title, "passed": bool(report), "score": report.score, "cause": report.cause}
-    return {**facts, "said": [*said], "rows": rows}
+def in_columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of cells as lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-@dataclass
-class Report:
+def set_in(lines: Iterable[str]) -> list[str]:
+    """Lines below a heading."""
+    return [f"  {line}" for line in lines]
+
+
+class Checked:
+    """What the reports of all checks share: each is true if the check passed, and printed says why not."""
+
+    title: str
+    found: Cause | None  # what kind of mistake it looks like, with its numbers
+    said: Any  # what is right and wrong, in sentences
+    rows: Any  # what was compared
+    undecided: Any = False  # nothing is wrong, but nothing was verified either
+    more: ClassVar[tuple[str, ...]] = ()  # what else goes into as_dict()
+
+    @property
+    def cause(self) -> str | None:
+        """The kind of mistake, such as "sign" or "factor 2"; None if nothing fits."""
+        return self.found.name if self.found else None
+
+    @property
+    def outcome(self) -> str:
+        """passed, FAILED, or UNDECIDED: nothing is wrong, but nothing was verified either."""
+        return "passed" if self else "UNDECIDED" if self.undecided else "FAILED"
+
+    @property
+    def score(self) -> float:
+        """The share of what was compared that is right: 1 only if the check passed."""
+        return 1.0 if self else self.share()
+
+    def share(self) -> float:
+        """The share of rows that are right."""
+        return float(sum(row.ok for row in self.rows) / len(self.rows))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was found, as plain data for JSON."""
+        facts = {"title": self.title, "passed": bool(self), "score": self.score, "cause": self.cause}
+        facts |= {"said": [*self.said], "rows": [row.facts for row in self.rows]}
+        return facts | {name: getattr(self, name) for name in self.more}
+
+    def raise_if_failed(self) -> None:
+        """Raise GradcheckError with this report as its message, unless the check passed."""
+        if not self:
+            raise GradcheckError(str(self))
+
+    def tables(self) -> list[list[str]]:
+        """What is printed below the sentences."""
+        return []
+
+    def __str__(self) -> str:
+        lines = [f"{self.title} {self.outcome}", *set_in(self.said)]
+        return "\n".join([*lines, *(line for table in self.tables() for line in ("", *set_in(table)))])
+
+    def __repr__(self) -> str:
+        return str(self)  # what a cell or a prompt shows of its last line
+
+
+@dataclass(repr=False)
+class Report(Checked):
     """The report of a gradient check: true if nothing failed and something was verified.
 
-    If nothing failed and nothing was verified either, it is false and reads UNDECIDED.
+    If nothing failed and nothing was verified either, it is false and reads UNDECIDED. `cause` is one of
+    "sign", "factor 2", "mean or sum", "transpose", "regularizer", "disconnected", "some elements",
+    "not finite", "ties", "not linear", or None.
     """
 
     rtol: float
     rows: list[Row] = field(default_factory=list)  # one for each compared derivative
-    found: Cause | None = None  # what kind of mistake it looks like, with its numbers
+    found: Cause | None = None
     faults: list[Fault] = field(default_factory=list)  # every wrong rule, with the numbers that show it
     unverified: list[str] = field(default_factory=list)  # what these points cannot show, in sentences
     shape: tuple[int, ...] = ()  # of the result, if the rows are of its sum with random positive weights
-
-    @property
-    def cause(self) -> str | None:
-        """The kind of mistake: "sign", "factor 2", "mean or sum", "transpose", "regularizer",
-        "disconnected", "some elements", "not finite", "ties", "not linear"; None if nothing fits.
-        """
-        return self.found.name if self.found else None
+    title: str = "gradcheck"
+    more = ("culprit", "where")
 
     @property
     def culprit(self) -> str | None:
@@ -151,42 +207,32 @@ class Report:
         return sum(row.verdict == verdict for row in self.rows)
 
     @property
-    def outcome(self) -> str:
-        """passed, FAILED, or UNDECIDED: nothing is wrong, but nothing was verified either."""
-        if self.count("FAIL") or self.faults:
-            return "FAILED"
-        verified = self.count("OK") + self.count("KINK")
-        return "passed" if verified or self.count("ZERO") == len(self.rows) > 0 else "UNDECIDED"
+    def undecided(self) -> bool:
+        """Whether nothing is wrong, and nothing was verified either."""
+        verified = self.count("OK") or self.count("KINK") or self.count("ZERO") == len(self.rows) > 0
+        return not (verified or self.count("FAIL") or self.faults)
 
     def __bool__(self) -> bool:
-        return self.outcome == "passed"
+        return not (self.undecided or self.count("FAIL") or self.faults)
 
     @property
-    def score(self) -> float:
-        """The share of the derivatives that hold: 1 only if the check passed, 0 if nothing was verified."""
-        return 1.0 if self else share_right(self.rows)
+    def said(self) -> list[str]:
+        """What was compared, the cause, the culprit, and what is not known."""
+        return [self.summary(), *self.reasons()]
 
-    def as_dict(self) -> dict[str, Any]:
-        """What was found, as plain data for JSON."""
-        lines = [self.summary(), *self.reasons()]
-        return facts_of_report("gradcheck", self, lines) | {"culprit": self.culprit, "where": self.where}
-
-    def raise_if_failed(self) -> None:
-        """Raise GradcheckError with this report as its message, unless the check passed."""
-        if not self:
-            raise GradcheckError(str(self))
+    def share(self) -> float:
+        """The share of derivatives that agree, below 1."""
+        return share_right(self.rows)
 
     def __str__(self) -> str:
         lines = [f"gradcheck {self.outcome}: {self.summary()}"]
         if self.shape:
             lines.append(f"  the result has shape {self.shape}: checked is its sum with random weights")
-        return "\n".join([*lines, *(f"  {line}" for line in [*self.table(), *self.reasons()])])
-
-    __repr__ = __str__  # what a cell or a prompt shows of its last line
+        return "\n".join([*lines, *set_in([*self.table(), *self.reasons()])])
 
     def summary(self) -> str:
         """How many rows have which verdict, and how well they are known; or why nothing is."""
-        if self.outcome == "UNDECIDED":
+        if self.undecided:
             return f"no derivative could be verified: {self.hidden()}"
         counts = ", ".join(f"{n} {word}" for verdict, word in WORDS.items() if (n := self.count(verdict)))
         text = f"of {len(self.rows)} derivatives {counts}"
@@ -208,14 +254,12 @@ class Report:
         rows = sorted(self.rows, key=lambda row: (SHOWN_FIRST.index(row.verdict), -float(f"{row.error:.1e}")))
         cells = [("derivative by", "analytic", "numeric", "rel. error", "known to", "verdict")]
         cells += [row.cells for row in rows[:12]]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
-        return [*lines, f"… and {len(rows) - 12} more"] if len(rows) > 12 else lines
+        return in_columns(cells) + [f"… and {len(rows) - 12} more"] * (len(rows) > 12)
 
     def reasons(self) -> list[str]:
         """Cause, culprit, and what is not known."""
         lines = []
-        if self.found is not None and self.cause:  # where it is seen is not always where it is shown
+        if self.found and self.cause:  # where it is seen is not always where it is shown
             lines = [f"cause: {self.cause}: {sentence('the gradient', replace(self.found, where=''))}"]
         lines += [f"culprit: {fault}" for fault in self.faults[:1]]
         others = {(fault.op, fault.where, fault.rule): fault for fault in reversed(self.faults[1:])}

@@ -16,8 +16,8 @@ def batch_shape(n: int, c: int) -> tuple[int, ...]:
     return (n, c) if c > 1 else (n,)
 
 
-def two(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
-    """Two arrays that are drawn alike, with at least so many outputs."""
+def arrays(names: Iterable[str], draw: Callable[[Any, tuple[int, ...]], Any], least: int = 1) -> Draw:
+    """Arrays that are drawn alike, with at least so many outputs."""
     return lambda rng, n, c: {name: draw(rng, batch_shape(n, max(c, least))) for name in names}
 
 
@@ -28,10 +28,11 @@ def distribution_rows(rng: Any, shape: tuple[int, ...]) -> Any:
 
 
 PREDICTED = ("prediction", "target")
-numbers = two(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
-amounts = two(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
-distributions = two("pq", distribution_rows, least=3)
-vectors = two("ab", lambda rng, shape: rng.normal(size=shape), least=2)
+numbers = arrays(PREDICTED, lambda rng, shape: rng.normal(0.0, 1.5, shape))  # residuals on both sides of 1
+amounts = arrays(PREDICTED, lambda rng, shape: rng.uniform(0.2, 8.0, shape))
+distributions = arrays("pq", distribution_rows, least=3)
+vectors = arrays("ab", lambda rng, shape: rng.normal(size=shape), least=2)
+weights = arrays(["weights"], lambda rng, shape: rng.normal(size=shape))
 
 
 def scores_labels(rng: Any, n: int, c: int) -> Batch:
@@ -81,11 +82,6 @@ def labelled_pairs(rng: Any, n: int, c: int) -> Batch:
     """Embeddings and whether they are of two kinds; of these, some are nearer than the margin."""
     a = rng.normal(size=(n, max(c, 2)))
     return {"a": a, "b": a + 0.5 * rng.normal(size=a.shape), "y": np.arange(n) % 2}
-
-
-def weights(rng: Any, n: int, c: int) -> Batch:
-    """A weight matrix."""
-    return {"weights": rng.normal(size=batch_shape(n, c))}
 
 
 def renamed(draw: Draw, names: str) -> Draw:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -46,31 +46,13 @@ class Limits:
 
 
 class Served:
-    """A process with a submission's functions. What it starts ends with it."""
+    """The functions of a submission, in a process that runs `served.py` on it."""
 
-    def __init__(self, mine: Path, limits: Limits) -> None:
-        self.limits, self.in_tensors = limits, False
-        program = Path(__file__).with_name("served.py")
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self.process, self.limits, self.in_tensors = process, limits, False
         self.end = time.monotonic() + limits.seconds
-        self.process, self.token = started([program, mine], mine.parent, limits)
-        self.there: list[str] = []
-
-    def __enter__(self) -> Self:
-        try:
-            first = self.read()
-        except BaseException:
-            self.close()
-            raise
-        self.there = first.get("there", [])
-        self.failed = first.get("raised")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the process, and all that it has started."""
-        ended(self.process, self.token)
+        first = self.read()
+        self.there, self.failed = first.get("there", []), first.get("raised")
 
     def read(self) -> dict[str, Any]:
         """The next answer, before the time is up."""
@@ -132,8 +114,9 @@ def put_back(old: Any, new: Any) -> None:
         np.copyto(old, new)
 
 
-def started(command: list[Any], folder: Path, limits: Limits) -> tuple[subprocess.Popen[bytes], str]:
-    """A process with limits, in a session of its own, and the mark of all that it starts."""
+@contextlib.contextmanager
+def running(command: list[Any], folder: Path, limits: Limits) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with limits, in a session of its own; whatever it has started ends with it, by its mark."""
     token = secrets.token_hex(16)
     package = Path(__file__).resolve().parents[2]
     env = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ}
@@ -145,7 +128,10 @@ def started(command: list[Any], folder: Path, limits: Limits) -> tuple[subproces
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         start_new_session=POSIX, preexec_fn=functools.partial(set_limits, limits) if POSIX else None,  # noqa: PLW1509  (no thread runs here)
     )  # fmt: skip
-    return process, token
+    try:
+        yield process
+    finally:
+        ended(process, token)
 
 
 def set_limits(limits: Limits) -> None:

@@ -18,6 +18,7 @@ from tinygrad_lo.engine.backward import Part, pull, sweep, unbroadcast
 from tinygrad_lo.engine.derivatives import by_first
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.scores import back
+from tinygrad_lo.explaining.derivative import ruled
 from tinygrad_lo.explaining.formula import Names
 
 MOST_HOPS = 60  # steps of one way at which mistakes are tried
@@ -42,14 +43,10 @@ def arriving(loss: Node, seed: Array, given: Mapping[int, Array]) -> dict[int, A
 
 def pulling(loss: Node, given: Mapping[int, Array]) -> Callable[[Node, Array], Iterable[Part]]:
     """How a node's rules are run: past a probability only where its gradient is not asked for."""
-    nodes = reachable([loss])
-    asked = [node for node in nodes if node.birth in given and node.op is not None and node.op.probability]
-    passed = {
-        node.birth
-        for node in nodes
-        if node.op is not None and node.op.aside and any(x is y for x in asked for y in back(node.parents[0]))
-    }
-    return partial(by_first, pull, passed) if passed else pull
+    made = [(node, node.op) for node in reachable([loss]) if node.op is not None]
+    asked = {node.birth for node, op in made if node.birth in given and op.probability}
+    past = [node for node, op in made if op.aside and asked & {x.birth for x in back(node.parents[0])}]
+    return partial(by_first, pull, {node.birth for node in past}) if past else pull
 
 
 @dataclass
@@ -174,14 +171,14 @@ class Hop:
     names: Names
 
     @property
-    def text(self) -> str:
-        """The step as an equation."""
-        return f"{self.names.of(self.node)} = {self.names.formula(self.node)}"
-
-    @property
     def op(self) -> Any:
         """What it does."""
         return self.node.op
+
+    @property
+    def text(self) -> str:
+        """The step as an equation."""
+        return f"{self.names.of(self.node)} = {self.names.formula(self.node)}"
 
     def called(self, j: int) -> str:
         """The name of an input."""
@@ -192,10 +189,7 @@ class Hop:
         """Its rule, with other things in the place of its own."""
         y = self.node.value if y is None else y
         inputs = list(self.node.inputs) if inputs is None else inputs
-        rules = self.op.rules
-        return np.asarray(
-            rules[0](self.i, g, y, *inputs) if self.op.arity is None else rules[self.i](g, y, *inputs)
-        )
+        return np.asarray(ruled(self.op, self.i, g, y, inputs))
 
     def given(self, j: int, x: Any) -> list[Any]:
         """Its inputs with another one at place j."""
@@ -234,12 +228,10 @@ def slopes_between(segment: Segment, names: Names) -> Iterator[tuple[Cause, Arra
     x, y = segment.value.value, first.value
     if len(segment.ends) > 1 or np.shape(x) != np.shape(y) or len(segment.steps) < 2:
         return
-    g, letters = segment.given.get(first.birth, segment.seed), {"x": segment.value, "y": first}
-    called = {letter: names.of(node) for letter, node in letters.items()}
-    for text, slope in slopes_at(x, y).items():
-        belongs = "the way from {y} back to {x}".format(**called)
-        what = f"{text.format(**called)} stands where {belongs} belongs"
-        yield Cause("slope/step", what=what), np.asarray(g * slope)
+    g = segment.given.get(first.birth, segment.seed)
+    called = {"x": names.of(segment.value), "y": names.of(first)}
+    for cause, slope in slopes_for(slopes_at(x, y), called, "the way from {y} back to {x}"):
+        yield cause, np.asarray(g * slope)
 
 
 def other_gradients(segment: Segment, names: Names) -> Iterator[tuple[Cause, Array]]:
@@ -318,22 +310,30 @@ def slopes_at(x: Array, y: Array) -> dict[str, Array]:
     return {text: slope for text, slope in every.items() if np.isfinite(slope).all()}
 
 
+def slopes_for(
+    known: Mapping[str, Array], called: Mapping[str, str], belongs: str
+) -> Iterator[tuple[Cause, Array]]:
+    """Each of these slopes in the place of another one."""
+    for text, slope in known.items():
+        what = "{} stands where {} belongs".format(*(words.format(**called) for words in (text, belongs)))
+        yield Cause("slope/step", what=what), slope
+
+
 def other_slopes(step: Hop) -> Iterator[tuple[Cause, PartChange]]:
     """Another local derivative of an op of one tensor, with the names of what goes in and comes out."""
     x, y = step.node.inputs[step.i], step.node.value
     others = [z for j, z in enumerate(step.node.inputs) if j != step.i]
     if np.shape(x) != np.shape(y) or any(map(np.ndim, others)) or step.op.kind == "moves":
         return
-    called, known = {"x": step.called(step.i), "y": step.names.of(step.node)}, slopes_at(x, y)
+    called = {"x": step.called(step.i), "y": step.names.of(step.node), "text": step.text}
+    known = slopes_at(x, y)
     right = step.rule(np.ones(np.shape(y)))
     belongs = next((text for text, slope in known.items() if fits(slope, right)), "")
     several = sum(parent is not None for parent in step.node.parents) > 1
     if step.op.arity != 1 and (belongs in ("", "1") or several):
         return
-    belongs = belongs.format(**called) or f"the slope of {step.text}"
-    for text, slope in known.items():
-        what = f"{text.format(**called)} stands where {belongs} belongs"
-        yield Cause("slope/step", what=what), lambda g, part, slope=slope: g * slope
+    for cause, slope in slopes_for(known, called, belongs or "the slope of {text}"):
+        yield cause, lambda g, part, slope=slope: g * slope
 
 
 def left_out_factors(step: Hop) -> Iterator[tuple[Cause, PartChange]]:
@@ -360,10 +360,8 @@ def other_inputs(step: Hop, j: int, x: Array) -> Iterator[tuple[Cause, PartChang
     """A transpose, or another value, in the place of one input; also where it is divided by."""
     if is_square(x):
         turned = step.given(j, x.T)
-        yield (
-            Cause("transpose/taken for it", what=step.called(j)),
-            lambda g, part: step.rule(g, None, turned),
-        )
+        cause = Cause("transpose/taken for it", what=step.called(j))
+        yield cause, lambda g, part: step.rule(g, None, turned)
     for cause, value in taken_for(step, x, step.called(j)):
         moved = step.given(j, value)
         yield cause, lambda g, part, moved=moved: step.rule(g, None, moved)

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import numpy as np
 
@@ -80,11 +80,7 @@ class Nothing(ModuleType):
     """
 
     __version__ = ""
-
-    def __init__(self, name: str) -> None:
-        """It is a package, of which everything can be imported."""
-        super().__init__(name)
-        self.__path__ = []
+    __path__: ClassVar[list[str]] = []  # a package, of which everything can be imported
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -102,31 +98,6 @@ class Nothing(ModuleType):
             refuse(f"calls {name}, where the answer is to be written by hand")
         return args[0] if len(args) == 1 and isinstance(args[0], FunctionType) else self  # a decorator
 
-    def __iter__(self) -> Any:
-        """Nothing is in it."""
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __bool__(self) -> bool:
-        return True
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __format__(self, _: str) -> str:
-        return ""
-
-    def __exit__(self, *_: object) -> None:
-        """A block with it ends like any other."""
-
-    def __instancecheck__(self, _: object) -> bool:
-        return False
-
-    def __mro_entries__(self, _: Any) -> tuple[type, ...]:
-        return ()
-
 
 for special in (
     "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__truediv__", "__rtruediv__",
@@ -134,6 +105,11 @@ for special in (
     "__getitem__", "__enter__",
 ):  # fmt: skip
     setattr(Nothing, special, lambda self, *_: self)
+for special, plain in {  # it is empty, and a block with it ends like any other
+    "__iter__": iter(()), "__len__": 0, "__bool__": True, "__float__": 0.0, "__format__": "",
+    "__exit__": None, "__instancecheck__": False, "__mro_entries__": (),
+}.items():  # fmt: skip
+    setattr(Nothing, special, lambda self, *_, plain=plain: plain)
 
 
 class Imports:
@@ -240,9 +216,8 @@ def serve(path: Path, calls: io.TextIOBase, answers: io.TextIOBase) -> None:
     except BaseException as problem:
         answer(**exception_in_words(problem, path))
         return
-    answer(
-        there=[name for name, value in names.items() if callable(value) and not isinstance(value, Nothing)]
-    )
+    there = [name for name, x in names.items() if callable(x) and not isinstance(x, Nothing)]
+    answer(there=there)
     is_served.append(True)
     for line in calls:
         call = json.loads(line)
@@ -262,11 +237,8 @@ def serve(path: Path, calls: io.TextIOBase, answers: io.TextIOBase) -> None:
 
 def exception_in_words(problem: BaseException, path: Path) -> dict[str, Any]:
     """An exception in words, with the student's line."""
-    lines, place, at = (
-        path.read_text(encoding="utf-8", errors="replace").splitlines(),
-        problem.__traceback__,
-        0,
-    )
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    place, at = problem.__traceback__, 0
     while place is not None:
         at = place.tb_lineno if place.tb_frame.f_code.co_filename == str(path) else at
         place = place.tb_next

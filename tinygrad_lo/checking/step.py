@@ -53,7 +53,7 @@ def check_step(fn: Callable[..., Any], name: str, **options: Any) -> Homework:
     passed = passed_on(fn, right.options)
     lr, own_rate = right.options["lr"], "lr" not in passed.values()
     rates = [lr * (1.0 if own_rate or t < WALKED // 2 else 0.1) for t in range(WALKED)]
-    work = Homework.of(WHO, fn, f" as {name}")
+    work = right.report(WHO, fn)
     places = right.path(rates)  # impossible options raise here
     yours = walked(fn, right.options, rates, passed)
     if walks_agree(yours, places):
@@ -87,10 +87,8 @@ def passed_on(fn: Callable[..., Any], expected: Options) -> dict[str, str]:
         if option is not None and p.kind is not p.POSITIONAL_ONLY:
             passed[p.name] = option
         elif p.default is p.empty:
-            raise OptionError(
-                f"{WHO}: the function's parameter {p.name!r} is no option of this optimizer "
-                f"({', '.join(expected)}); give it a default value"
-            )
+            options = f"this optimizer ({', '.join(expected)}); give it a default value"
+            raise OptionError(f"{WHO}: the function's parameter {p.name!r} is no option of {options}")
     return passed
 
 
@@ -165,22 +163,15 @@ def explain_step(work: Homework, right: StepVariant, rates: list[float], yours: 
     scaled = scaled if own else []  # where the function has a learning rate of its own
     if matches:
         others = [f"it {' and '.join(variant.said)}" for variant in matches[1:2]]
-        others += [
-            f"it has lr={ratio * lr:.4g}: then say check_step(..., lr=...)"
-            for variant, ratio in scaled
-            if not variant.said and len(matches[0].said) == 1
-        ]
+        plain = [ratio for variant, ratio in scaled if len(matches[0].said) == 1 and not variant.said]
+        others += [f"it has lr={ratio * lr:.4g}: then say check_step(..., lr=...)" for ratio in plain]
         same_steps = "".join(f"; or, which gives the same steps, {text}" for text in others)
         right.note(work, name, "the library's", matches[0], same_steps)
     elif scaled:
         variant, ratio = scaled[0]
-        besides = f"; besides, it {' and '.join(variant.said)}" if variant.said else ""
-        rate = f"{ratio * lr:.4g}"
-        work.fail(
-            f"factor {ratio:.4g}",
-            f"your steps are {ratio:.4g} times as long as those of {name} with lr={lr:g}; "
-            f"if yours has lr={rate}, say check_step(..., lr={rate}){besides}",
-        )
+        length = f"{ratio:.4g} times as long as those of {name} with lr={lr:g}"
+        advice = f"if yours has lr={ratio * lr:.4g}, say check_step(..., lr={ratio * lr:.4g})"
+        work.fail(f"factor {ratio:.4g}", f"your steps are {length}; {advice}{variant.besides}")
     else:
         work.fail(None, first_gap(name, right.path(rates), yours))
 

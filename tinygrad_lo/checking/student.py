@@ -31,6 +31,12 @@ def name_of_function(fn: Any) -> str | None:
     return None if name in ("<lambda>", "partial") else name
 
 
+def check_of(who: str, fn: Any) -> str:
+    """A check of this function: check_gradient of svm_loss."""
+    name = name_of_function(fn)
+    return f"{who} of {name}" if name else who
+
+
 def parameter(fn: Any) -> str:
     """What the author calls the first argument: W."""
     try:
@@ -49,10 +55,10 @@ def parts(x: Any, name: str = "x") -> dict[str, Any]:
     return {name: x}
 
 
-def leaves_of(who: str, x: Any, called: str) -> Leaves:
-    """What a gradient is taken by, as float64 copies."""
+def leaves_of(who: str, fn: Any, x: Any) -> Leaves:
+    """What a gradient of a function is taken by, as float64 copies."""
     leaves = {}
-    for name, value in parts(x, called).items():
+    for name, value in parts(x, parameter(fn)).items():
         data = np.asarray(value.value if isinstance(value, Node) else value)
         if data.dtype.kind in "iub":
             hint = "write 3.0 for 3" if data.ndim == 0 else f"write {name}.astype(float)"
@@ -215,7 +221,7 @@ def shape_hint(data: Array, g: Array) -> str:
     return "; one number for each element is needed" if g.size == 1 else ""
 
 
-def unchanged(who: str, name: str, before: Array, after: Any) -> None:
+def must_not_change(who: str, name: str, before: Array, after: Any) -> None:
     """Raise if a function wrote into an array that it was given."""
     if not np.array_equal(before, after, equal_nan=True):
         raise MutationError(
@@ -231,28 +237,6 @@ def must_repeat(who: str, what: str, first: Any, second: Any) -> None:
             f"{who}: the function gives another {what} when it is called again with the same input; is a "
             f"gradient kept between calls and added to, or is something random? Start from zeros, seed inside"
         )
-
-
-def trusted(who: str, fn: Callable[[Any], Any], x: Any, leaves: Leaves) -> tuple[float, Leaves]:
-    """What the function says at x, after it has shown that it can be trusted."""
-    results = []
-    for heard in (True, False):
-        given = rebuilt(x, leaves)
-        with calling(heard=heard):
-            loss, gradient = loss_and_gradient(who, fn(given))
-        for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
-            unchanged(who, name, before, after)
-        if np.ndim(loss) and next(iter(leaves.values())).shape == np.shape(loss) and np.size(gradient) == 1:
-            got = "the first thing returned has the shape of x, the second is one number"
-            raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
-        value = position_of(who, "the loss", loss)
-        wide_enough(who, "the loss", loss)
-        results.append((value, gradient_of(who, x, leaves, gradient)))
-    (value, slopes), (second, repeated) = results
-    must_repeat(who, "loss", value, second)
-    for name, g in slopes.items():
-        must_repeat(who, "gradient", g, repeated[name])
-    return value, slopes
 
 
 def attempt(run: Callable[..., T], *args: Any) -> T | None:
@@ -275,6 +259,27 @@ class Student:
         """The loss and its gradient."""
         loss, gradient = self.pair(leaves)
         return loss, gradient_of(self.who, self.x, leaves, gradient)
+
+    def trusted(self, leaves: Leaves) -> tuple[float, Leaves]:
+        """The same of a function that has shown that it can be trusted: called twice, and heard once."""
+        who, first, results = self.who, next(iter(leaves.values())), []
+        for heard in (True, False):
+            given = rebuilt(self.x, leaves)
+            with calling(heard=heard):
+                loss, gradient = loss_and_gradient(who, self.fn(given))
+            for (name, before), after in zip(leaves.items(), parts(given).values(), strict=True):
+                must_not_change(who, name, before, after)
+            if np.ndim(loss) and np.shape(loss) == first.shape and np.size(gradient) == 1:
+                got = "the first thing returned has the shape of x, the second is one number"
+                raise ShapeError(f"{who}: {got}; return (loss, gradient) in this order")
+            value = position_of(who, "the loss", loss)
+            wide_enough(who, "the loss", loss)
+            results.append((value, gradient_of(who, self.x, leaves, gradient)))
+        (value, slopes), (second, repeated) = results
+        must_repeat(who, "loss", value, second)
+        for name, g in slopes.items():
+            must_repeat(who, "gradient", g, repeated[name])
+        return value, slopes
 
     def loss(self, leaves: Leaves) -> float:
         """The loss alone, which may be nan beyond its domain."""

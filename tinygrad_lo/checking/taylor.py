@@ -13,40 +13,38 @@ from tinygrad_lo.checking.diagnosis import Cause, factor, told
 from tinygrad_lo.checking.differences import EPS
 from tinygrad_lo.checking.measured import size_of
 from tinygrad_lo.checking.recording import IN_TENSORS, eps_of, gradients_of
-from tinygrad_lo.checking.remainders import COUNTS, FLAT, KINK, RIGHT, ROUNDING, UNSEEN, WRONG, Along
+from tinygrad_lo.checking.remainders import COUNTS, FLAT, KINK, NAMES, ROUNDING, UNSEEN, WRONG, Along
+from tinygrad_lo.checking.report import Checked, in_columns
 from tinygrad_lo.checking.student import (
     Leaves,
     Student,
     attempt,
     calling,
+    check_of,
     leaves_of,
-    name_of_function,
-    parameter,
     parts,
     position_of,
     rebuilt,
     structured,
-    trusted,
 )
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, NonFiniteError, UnsupportedError
+from tinygrad_lo.errors import DTypeError, GraphError, NonFiniteError, UnsupportedError
 from tinygrad_lo.options import public
 
 WHO = "taylor_test"
 FIRST, HALVINGS = 2.0**-4, 45  # the steps: from a sixteenth of the size of x down to its rounding
 LAST_STEPS = 4  # so many of the smallest steps leave rounding alone, or nearly
-NAMES = ("R0", "R1", "R2")
 
 
-@dataclass
-class TaylorReport:
+@dataclass(repr=False)
+class TaylorReport(Checked):
     """What a Taylor test found: true if the gradient is right; printed, a table of slopes and remainders.
 
     Attributes:
         rows: a row for each direction: name, verdict, fits, steps, remainders.
-        said: what the slopes mean, in sentences.
+        said: what the slopes mean, in sentences; cause: "sign", "factor 2", "disconnected", or None.
     """
 
     title: str
@@ -60,33 +58,12 @@ class TaylorReport:
         return [row for row in self.rows if row.verdict == WRONG]
 
     @property
-    def cause(self) -> str | None:
-        """The kind of mistake: "sign", "factor 2", "disconnected"; None if nothing fits."""
-        return self.found.name if self.found else None
+    def undecided(self) -> bool:
+        """Whether nothing is wrong, and nothing was seen."""
+        return not (self or self.wrong)
 
     def __bool__(self) -> bool:
         return not self.wrong and any(row.ok for row in self.rows)
-
-    @property
-    def score(self) -> float:
-        """The share of directions along which the gradient is right; 1 only if the test passed."""
-        return 1.0 if self else sum(row.ok for row in self.rows) / len(self.rows)
-
-    @property
-    def outcome(self) -> str:
-        """passed, FAILED, or UNDECIDED: nothing is wrong, and nothing was seen."""
-        return "passed" if self else "FAILED" if self.wrong else "UNDECIDED"
-
-    def as_dict(self) -> dict[str, Any]:
-        """What was found, as plain data for JSON."""
-        rows = [dict(zip(("along", *NAMES, "known", "verdict"), row.cells, strict=True)) for row in self.rows]
-        facts = {"title": self.title, "passed": bool(self), "score": self.score, "cause": self.cause}
-        return {**facts, "said": self.said, "rows": rows}
-
-    def raise_if_failed(self) -> None:
-        """Raise GradcheckError with this report as its message, unless the test passed."""
-        if not self:
-            raise GradcheckError(str(self))
 
     @property
     def slopes(self) -> list[float | None]:
@@ -98,19 +75,17 @@ class TaylorReport:
         """The direction whose remainders are shown: the first wrong one, else the first."""
         return [*self.wrong, *self.rows][0]
 
-    def __str__(self) -> str:
-        rows = [("along", *(f"slope of {name}" for name in NAMES), "known to", "verdict")]
-        lines = [f"{self.title} {self.outcome}", *(f"  {text}" for text in self.said), ""]
-        lines += in_columns([*rows, *(row.cells for row in self.rows)])
+    def tables(self) -> list[list[str]]:
+        """The slopes along each direction, and the remainders along the one that is shown."""
+        heading = ("along", *(f"slope of {name}" for name in NAMES), "known to", "verdict")
         row = self.shown
-        rows = [("h", *NAMES[: len(row.remainders)])]
+        cells = [("h", *NAMES[: len(row.remainders)])]
         for i in range(0, len(row.steps), 4):
             least = COUNTS * row.rounding[i]
             values = [f"{r[i]:.1e}" if r[i] > least else "rounding" for r in row.remainders]
-            rows.append((f"{row.steps[i]:.1e}", *values))
-        return "\n".join([*lines, "", f"  remainders along {row.name}", *in_columns(rows)])
-
-    __repr__ = __str__  # what a cell or a prompt shows of its last line
+            cells.append((f"{row.steps[i]:.1e}", *values))
+        remainders = [f"remainders along {row.name}", *in_columns(cells)]
+        return [in_columns([heading, *(row.cells for row in self.rows)]), remainders]
 
     def plot(self, path: Any = None) -> Any:
         """Draw the remainders against the step, log-log; the path, or without one the matplotlib Figure.
@@ -133,12 +108,6 @@ class TaylorReport:
             return figure
         figure.savefig(path, dpi=150)
         return Path(path)
-
-
-def in_columns(rows: list[tuple[str, ...]]) -> list[str]:
-    """Rows in columns, set in by two."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  " + "  ".join(map(str.ljust, line, widths)).rstrip() for line in rows]
 
 
 @public
@@ -171,50 +140,46 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
         >>> bool(wrong), wrong.cause
         (False, 'factor 1.001')
     """
-    leaves = leaves_of(WHO, x, parameter(f))
+    leaves = leaves_of(WHO, f, x)
     call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
     by_hand = gradient if callable(gradient) else lambda x: gradient
     pair = engine_pair(f, x) if gradient is None else lambda x: (call(x), by_hand(x))
-    base, slopes = trusted(WHO, pair, x, leaves)
-    claim = TaylorClaim(
-        Student(WHO, lambda x: (call(x), None), x).loss,
-        f,
-        x,
-        leaves,
-        base,
-        slopes,
-        roughest(f, rebuilt(x, leaves)),
-    )
-    rng, name = np.random.default_rng(0), name_of_function(f)
+    base, slopes = Student(WHO, pair, x).trusted(leaves)
+    value, eps = Student(WHO, lambda x: (call(x), None), x).loss, roughest(f, rebuilt(x, leaves))
+    claim, rng = TaylorClaim(value, f, x, leaves, base, slopes, eps), np.random.default_rng(0)
     names = [key for key in leaves for _ in range(2 if len(leaves) == 1 else 1) if leaves[key].size]
-    report = TaylorReport(f"{WHO} of {name}" if name else WHO, [])
     with np.errstate(all="ignore"):  # f may leave its domain
-        report.rows += [claim.along(name, rng) for name in names]
+        report = TaylorReport(check_of(WHO, f), [claim.along(name, rng) for name in names])
     say(report)
     return report
+
+
+NOTES = {
+    ROUNDING: "where R1 is rounding, f is linear as far as the next kink, and the gradient right",
+    FLAT: "along some directions f does not move, and the gradient is 0: right, but it shows little",
+    KINK: "x lies on a kink: the slopes of f on both sides differ, and the gradient is between; move x",
+    UNSEEN: "along some directions f changes by no more than its rounding, which shows nothing",
+}
 
 
 def say(report: TaylorReport) -> None:
     """What the slopes mean."""
     if report.wrong:
-        names = ", ".join(dict.fromkeys(row.name for row in report.wrong))
-        ratios = [row.claimed / row.true for row in report.wrong if row.true]
-        if len(ratios) == len(report.wrong) and np.ptp(ratios) <= 0.02 * abs(ratios[0] - 1.0):
-            report.found = factor(ratios[0], ()) if ratios[0] else Cause("disconnected")
+        names, report.found = ", ".join(dict.fromkeys(row.name for row in report.wrong)), common_cause(report)
         why = told(report.found) if report.found else "is wrong"
         report.said.append(f"R1 falls with slope 1 only: the gradient by {names} {why}")
-    kinds = {row.verdict for row in report.rows}
-    notes = {
-        ROUNDING: "where R1 is rounding, f is linear as far as the next kink, and the gradient right",
-        FLAT: "along some directions f does not move, and the gradient is 0: right, but it shows little",
-        KINK: "x lies on a kink: the slopes of f on both sides differ, and the gradient is between; move x",
-        UNSEEN: "along some directions f changes by no more than its rounding, which shows nothing",
-    }
-    report.said += [text for kind, text in notes.items() if kind in kinds]
-    third = [row.fits[2] for row in report.rows if row.verdict == RIGHT and len(row.fits) > 2]
-    if any(fit is not None and fit.slope < 2.5 and not fit.fell for fit in third):
+    report.said += [text for kind, text in NOTES.items() if any(row.verdict == kind for row in report.rows)]
+    if any(row.bent for row in report.rows):
         text = "R2 falls with slope 2 only: the second derivative jumps near x, or is wrong"
         report.said.append(f"{text}; lo.gradcheck(f, x, order=2) tells")
+
+
+def common_cause(report: TaylorReport) -> Cause | None:
+    """The kind of mistake, if all directions show the same one."""
+    ratios = [row.claimed / row.true for row in report.wrong if row.true]
+    if len(ratios) < len(report.wrong) or np.ptp(ratios) > 0.02 * abs(ratios[0] - 1.0):
+        return None
+    return factor(ratios[0], ()) if ratios[0] else Cause("disconnected")
 
 
 @dataclass(frozen=True)
@@ -245,8 +210,7 @@ class TaylorClaim:
         def sides(i: int) -> tuple[float, float]:
             h = float(steps[i])
             (ahead, right), (behind, left) = change(h), change(-h)
-            rest = claimed + (ahead - right) / h, claimed - (behind - left) / h
-            return float(rest[0]), float(rest[1])
+            return claimed + (ahead - right) / h, claimed - (behind - left) / h
 
         claimed = float((g * v).sum())
         changes, slopes = (np.array(column) for column in zip(*map(change, steps), strict=True))
@@ -266,18 +230,15 @@ class TaylorClaim:
 
     def size(self, name: str, place: Array) -> float:
         """The size of what is added up on the way to f's value."""
-        at = {**self.leaves, name: place}
-        return max(
-            size_of(self.value, at), abs(self.value(at)), float(np.linalg.norm(self.gradient[name] * place))
-        )
+        at, slope = {**self.leaves, name: place}, float(np.linalg.norm(self.gradient[name] * place))
+        return max(size_of(self.value, at), abs(self.value(at)), slope)
 
     def curvature(self, name: str, v: Array) -> float | None:
         """vᵀHv, where f computes with tensors."""
 
         def along(t: Any) -> Any:
-            return self.f(
-                structured(self.x, [a + t * v if k == name else Tensor(a) for k, a in self.leaves.items()])
-            )
+            moved = [a + t * v if k == name else Tensor(a) for k, a in self.leaves.items()]
+            return self.f(structured(self.x, moved))
 
         with mode("kinks", False), calling():
             value = attempt(hessian(along), 0.0)
@@ -318,18 +279,15 @@ def caller_of(f: Callable[[Any], Any], x: Any, given: Any, by_engine: bool) -> C
     """f of arrays, as it is, or with tensors where it needs them; these may be differentiated by inside."""
 
     def plainly(given: Any) -> Any:
-        return valued(f(given))
+        out = f(given)
+        return out.value if isinstance(out, Node) else out
 
     def by_tensors(given: Any) -> Any:
-        return valued(f(structured(x, leaves_as_tensors(given))))
+        out = f(structured(x, leaves_as_tensors(given)))
+        return out.value if isinstance(out, Node) else out
 
     if by_engine:
         return by_tensors
     with calling():
         needed = attempt(plainly, given) is None and attempt(by_tensors, given) is not None
     return by_tensors if needed else plainly
-
-
-def valued(out: Any) -> Any:
-    """The array of a tensor, and anything else as it is."""
-    return out.value if isinstance(out, Node) else out
