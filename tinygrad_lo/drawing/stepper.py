@@ -123,21 +123,18 @@ class Story:
     def __init__(
         self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool, sweep: Steps | None = None
     ) -> None:
-        self.loss, self.look, self.is_circuit = loss, look, is_circuit
+        self.loss, self.look, self.is_circuit, self.contents = loss, look, is_circuit, contents
         self.live: Live | None = None
         self.remarks: dict[str, int] = {}  # what steps of a live page may say, by their numbers there
-        self.shown, self.wires = contents.shown, contents.wires
-        self.is_boxed = bool(contents.groups)
+        self.shown, self.has_backward = contents.shown, contents.differentiated
         self.inside = {group.id: inside_words(group) for group in contents.groups}
-        self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
-        self.has_backward = contents.differentiated
+        self.cards = {place for place, id in self.shown.items() if id == f"n{place}"}
         self.sweep = sweep or self.swept()
         self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
         self.tidy = tidied(self.names)
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
-        products = ((step.gate_place, step.operand) for step in back)
-        self.order = {product: len(self.names.nodes) + i for i, product in enumerate(products)}
+        self.order = {(x.gate_place, x.operand): i for i, x in enumerate(back, len(self.names.nodes))}
         self.count = len(self.computed) + len(self.products)
         self.shared = {step.target_place for step in back if step.before is not None}
         self.left_out = len(every) + len(back) - self.count
@@ -194,7 +191,7 @@ class Story:
                 f"The picture leaves out {every - len(self.shown):,} of {every:,} values;"
                 f" {counted(self.left_out, 'step')} among these are left out, too."
             )
-        if self.is_boxed:
+        if self.contents.groups:
             yield "A box stands for several values and lights up for the steps of each."
         if self.count > LONGEST_PASS:
             ends = f"the first and last {AT_ENDS}"
@@ -257,7 +254,7 @@ class Story:
 
     def edge(self, step: Product) -> str:
         """The id of the edge that a gradient goes back along; empty where none is drawn."""
-        edge = self.wires.get((step.gate_place, step.operand))
+        edge = self.contents.wires.get((step.gate_place, step.operand))
         return edge.id if edge else ""
 
     def total(self, step: Product) -> dict[str, list[str] | None]:

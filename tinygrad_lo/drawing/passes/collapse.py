@@ -164,9 +164,12 @@ def inside_out(
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
     spans = {span for node in nodes for span in known(node).spans}
-    ops = [node for node in nodes if node.op is not None]
-    moves = Counter(scopes_around(paths, (node for node in ops if node.op and node.op.kind == "moves")))
-    sizes = Counter(scopes_around(paths, ops))
+    ops: defaultdict[bool, list[Node]] = defaultdict(list)
+    for node in nodes:
+        if node.op is not None:
+            ops[node.op.kind == "moves"].append(node)
+    moves = Counter(scopes_around(paths, ops[True]))
+    sizes = moves + Counter(scopes_around(paths, ops[False]))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 
