@@ -85,7 +85,8 @@ def slimmed(svg: str) -> str:
     """The same picture in fewer bytes."""
     svg = SAID_ONCE.sub("", svg.replace("&#45;", "-"))
     svg = re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg)  # a polygon closes by itself
-    svg = re.sub(r'(<g id="a_[a-z]+-\w+"><a) xlink:title="[^"]*"', r"\1", svg)  # of a cell: its node's
+    # A cell has the tip of its node.
+    svg = re.sub(r'(<g id="a_[a-z]+-\w+">)<a xlink:title="[^"]*">(.*?)</a></g>', r"\1\2</g>", svg)
     svg = IMAGE.sub(in_paths, svg)
     usual = max(re.findall(r' fill="var[^"]*"', svg), key=svg.count, default="")
     return svg.replace(usual, "").replace("<svg", f"<svg{usual}", 1)  # which all inside it inherit
