@@ -137,17 +137,12 @@ def files(cdn: str | None) -> dict[str, bytes]:
     whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
     ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
+    places = (f"{cdn}/{asset.place}" if cdn else f"assets/{asset.name}" for asset in ASSETS)
+    assets = [asset.at(place) for asset, place in zip(ASSETS, places, strict=True)]
     config = {
-        "exercises": list(tasks()),
-        "own": PROGRAM,
-        "version": whole,
-        "numpy": NUMPY,
-        "cdn": cdn,
-        "assets": [
-            *(asset.at(f"{cdn}/{asset.place}" if cdn else f"assets/{asset.name}") for asset in ASSETS),
-            ours.at(f"tinygrad_lo.zip?{whole}"),
-        ],
-    }
+        "exercises": list(tasks()), "own": PROGRAM, "version": whole, "numpy": NUMPY, "cdn": cdn,
+        "assets": [*assets, ours.at(f"tinygrad_lo.zip?{whole}")],
+    }  # fmt: skip
     source = f" {cdn}" if cdn else ""
     parts = {
         "policy": f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'self'{source}; "
