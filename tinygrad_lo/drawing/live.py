@@ -56,11 +56,7 @@ def not_live(contents: Contents, names: Names) -> str:
 
 
 class Live:
-    """The program of a graph, and the places of its results in the page.
-
-    Attributes:
-        script: the program as a JavaScript function of the inputs, which returns all results.
-    """
+    """The program of a graph, and the places of its results in the page."""
 
     def __init__(self, names: Names, contents: Contents, look: Look, recording: Recording | None) -> None:
         self.names, self.contents, self.look = names, contents, look
@@ -68,7 +64,8 @@ class Live:
             numbers = slider_numbers(names, recorded=recording is not None)
             self.program = Program(names.nodes[-1], recording, whole=True, exact=False, numbers=numbers)
             printer = Script(self.program)
-            program = printer.results("live_program")  # in a scope, where none of its names is the page's
+            program = printer.results("live_program")  # a function of the inputs, which returns all results
+            # In a scope, where none of its names is the page's.
             self.script = f"(() => {{\n{program}\nreturn live_program;\n}})()"
         self.inputs = list(printer.inputs)
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}

@@ -36,19 +36,14 @@ INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as
 
 @dataclass(frozen=True)
 class Offer:
-    """A loss that the page offers.
-
-    Attributes:
-        formula: of one point, with Δ for the margin.
-        one_hot: whether the target is a 0 or 1 for each class.
-    """
+    """A loss that the page offers."""
 
     title: str
     function: Callable[..., Any]
-    formula: str
+    formula: str  # of one point, with Δ for the margin
     options: dict[str, Any] = field(default_factory=dict)
     has_margin: bool = False
-    one_hot: bool = False
+    one_hot: bool = False  # whether the target is a 0 or 1 for each class
 
     def of(self, scores: Any, y: Any, margin: float | None) -> Any:
         """The loss of the scores (3,) of one point of class y."""

@@ -47,18 +47,12 @@ print("by W", W.grad, sep="\\n")
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that is not ours.
+    """A file that is not ours."""
 
-    Attributes:
-        place: where its publisher has it, below the CDN.
-        integrity: its digest, as browsers compare it.
-        use: what asks for it: "editor", "python" or "pictures".
-    """
-
-    place: str
+    place: str  # where its publisher has it, below the CDN
     size: int
-    integrity: str
-    use: str
+    integrity: str  # its digest, as browsers compare it
+    use: str  # what asks for it: "editor", "python" or "pictures"
 
     @property
     def name(self) -> str:

@@ -25,15 +25,10 @@ Wire = tuple[Node, int, int]  # a gate, which of its inputs, the birth of the dr
 
 @dataclass
 class Graph:
-    """A loss of one point, recorded from its scores on.
+    """A loss of one point, recorded from its scores on."""
 
-    Attributes:
-        program: a function of y and s that returns the values of all rows, their gradients, and the products.
-        rows: cells side by side: a name, a formula, how many cells, and the wires from earlier rows.
-    """
-
-    program: Source
-    rows: list[dict[str, Any]]
+    program: Source  # a function of y and s: the values of all rows, their gradients, and the products
+    rows: list[dict[str, Any]]  # cells side by side: a name, a formula, how many, the wires from earlier rows
 
 
 def graph(loss_of: Callable[[Any, Any], Any], scores: np.ndarray[Any, Any]) -> Graph:
