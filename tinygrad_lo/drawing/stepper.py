@@ -241,7 +241,7 @@ class Story:
         """The last step: what is complete, or why there is no backward pass."""
         if self.has_backward:
             leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
-            some = ", ".join([*leaves[:6], *[f"{len(leaves) - 6} more"][: len(leaves) > 6]])
+            some = ", ".join(leaves[:6]) + (f", {len(leaves) - 6} more" if len(leaves) > 6 else "")
             why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
             return step_of("end", "The backward pass is complete.", why, phase="done")
         name, count = self.names.of(self.loss), np.size(self.loss.value)

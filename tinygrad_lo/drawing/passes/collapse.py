@@ -259,7 +259,9 @@ def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int
             if has_focus:
                 near[units[tail.birth]][units[head.birth]] = None
     chosen = dict.fromkeys(units[node.birth] for node in ends)
-    waiting = deque([*chosen][has_focus:])  # with a focus, what is shown is what is near to it
+    waiting = deque(chosen)
+    if has_focus:
+        waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
     while waiting and len(chosen) < limit:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
         chosen |= dict.fromkeys(more[: limit - len(chosen)])
