@@ -50,13 +50,11 @@ function figures(numbers, shape, summarized, kind) {
   const words = summarized ? summary(numbers) : kind === "b" ? numbers.map(Boolean) : numbers;
   return words.map(x => number(x, live.digits + (shape.length ? 0 : 1)));
 }
-const warned = (x, word) => Number.isFinite(x) ? word : `⚠ ${word}`;
 function onWire(numbers, shape, isValue) {
-  if (!shape.length) return warned(numbers[0], number(numbers[0], live.digits + 1));
-  let top = numbers.find(Number.isNaN) ?? numbers.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a);
-  const word = number(top, live.digits), all = numbers.every(x => x === top);
-  const said = Number.isFinite(top) ? `${all ? "all" : "largest"} ${word}` : `⚠ ${word}`;
-  return isValue ? `${shape.join("×")} · ${said}` : said;
+  const top = numbers.find(Number.isNaN) ?? numbers.reduce((a, b) => Math.abs(b) > Math.abs(a) ? b : a), many = shape.length > 0;
+  const word = number(top, live.digits + (many ? 0 : 1)), which = numbers.every(x => x === top) ? "all" : "largest";
+  const said = Number.isFinite(top) ? many ? `${which} ${word}` : word : `⚠ ${word}`;
+  return isValue && many ? `${shape.join("×")} · ${said}` : said;
 }
 function wordsOf(id, numbers, isValue) {
   const {shape, kind} = live.nodes[id];
