@@ -72,7 +72,7 @@ def compile(
     `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
 
     Args:     f takes positional arguments and returns one number as a tensor.
-    Returns:  a function of the same arguments, by position; its value is a NumPy number, or an array of one
+    Returns:  a function of the same arguments; its value is a NumPy number, or an array of one
               where f's result has axes.
     Raises:   OptionError: f takes *args or keywords; optimizer is none of lo.optim; clip_norm <= 0, or
               without an optimizer.  Called, it raises what f and `optimizer.step()` raise, and
@@ -126,7 +126,7 @@ class Compiler:
         self.run, miss, out, missed = map(taken.fresh, ("run", "miss", "out", "MISS"))
         args = ", ".join(self.names)
         text = (
-            f"def compiled({args}{', /' if args else ''}):\n"
+            f"def compiled({args}):\n"
             f"    {out} = {self.run}({args})\n"
             f"    return {miss}({args}) if {out} is {missed} else {out}\n"
         )

@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.hooks import branch, late, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError, UnsupportedError
 
 
 class Tensor(Node):
@@ -217,12 +217,14 @@ class Tensor(Node):
         return data.copy() if copy else data
 
     def _stay(self, what: str) -> None:
-        leave(what.format("t"), self)
-        if self.needs:
-            error = left(self, what)
+        try:
+            leave(what.format("t"), self)
+            if self.needs:
+                raise left(self, what)
+        except LoError:
             if not self.value.ndim:
                 self.__class__ = DISGUISES.get(type(self), type(self))  # NumPy would hide the error
-            raise error
+            raise
 
     def __bool__(self) -> bool:
         if self.value.size != 1:
