@@ -75,6 +75,7 @@ class Live:
         self.slotted = Slotted(names, self.numbers, "g", names.digits)
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
+        self.places = {node.birth: place for place, node in enumerate(names.nodes)}
         self.drawn = {value.id: value for value in contents.values}
         # The scopes of what losses have made of their data.
         self.made = [x.path for x in contents.values if x.path and x.role in ("data", "constant")]
@@ -133,7 +134,7 @@ class Live:
         leaf = value.ref
         if leaf in self.options:
             return self.option(self.options[leaf])
-        place = next((place for place, node in enumerate(self.names.nodes) if node is leaf), None)
+        place = self.places.get(leaf.birth)
         shown = self.contents.shown.get(place, "") if place is not None else ""
         kind = WORDS_OF_KINDS[value.dtype.kind]
         editable = place is not None and self.can_change(leaf, kind, shown)

@@ -195,23 +195,23 @@ def in_units(
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({})
     inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
-    closed, apart = collapsed | sealed, {}
+    apart: defaultdict[ScopePath, list[int]] = defaultdict(list)
+    closed = collapsed | sealed
     for node in nodes:
         birth, path = node.birth, paths[node.birth]
         frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in closed), path)
         choice.units[birth] = Unit([node], frames, ids[birth])
         if node.op is not None and frames != path:
             if birth in alone:
-                apart[birth] = path[: len(frames) + 1]
+                apart[path[: len(frames) + 1]].append(birth)
             else:
                 inside[path[: len(frames) + 1]].append(node)
     for path, members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            box = Unit(
-                members, path[:-1], is_box=True, title=path[-1][0], began=path[-1][1], takes=path in collapsed
-            )
+            title, began = path[-1]
+            box = Unit(members, path[:-1], is_box=True, title=title, began=began, takes=path in collapsed)
             choice.put(box)
-            choice.makers |= {birth: box for birth, of in apart.items() if of == path}
+            choice.makers |= dict.fromkeys(apart[path], box)
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
