@@ -65,7 +65,7 @@ function oneState(goesOn, change) {
 // The numbers that differ from the picture as it was made, for the address.
 function edited() {
   if (!live) return "";
-  const parts = values.flatMap((one, k) => one.flatMap((x, j) => x === original[k][j] ? [] : [`${k}.${j}:${x}`]));
+  const parts = values.flatMap((one, k) => one.flatMap((x, j) => Object.is(x, original[k][j]) ? [] : [`${k}.${j}:${x}`]));
   return parts.length && parts.length <= 200 ? `&n=${parts.join(",")}` : "";
 }
 function restore() {
@@ -78,7 +78,7 @@ function restore() {
     if (!fits) return hear("The address names a number that this page does not have; it shows the graph as it was made.", true);
     next[k][j] = x;
   }
-  if (next.every((one, k) => one.every((x, j) => x === values[k][j]))) return;
+  if (next.every((one, k) => one.every((x, j) => Object.is(x, values[k][j])))) return;
   memory = [];
   if (!accept(next)) { accept(copied(original)); return hear("The numbers of the address are refused.", true); }
   past = [];
