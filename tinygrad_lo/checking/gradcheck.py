@@ -23,6 +23,7 @@ from tinygrad_lo.checking.report import Fault, Report, Row, leaf_name
 from tinygrad_lo.engine.derivatives import grad
 from tinygrad_lo.engine.graph import Array, Node, mode, modes
 from tinygrad_lo.engine.leaves import place, placed
+from tinygrad_lo.engine.machine.hooks import no_effects
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError
@@ -88,7 +89,7 @@ def gradcheck(
     others = [x for x in arrays if isinstance(x, np.ndarray)]
     subject = Subject(weighted_sum(lambda: f(*args), report, seed), leaves, others)
     recording = mode("grad_off", False) if modes.grad_off else nullcontext()
-    with placed(parameters) as data, np.errstate(all="ignore"), recording, mode("effects", False):
+    with placed(parameters) as data, np.errstate(all="ignore"), recording, no_effects():
         for leaf, x in zip(parameters, data, strict=True):
             place(leaf, np.array(x, dtype=float))
         start = [leaf.value for leaf in leaves]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo import options
-from tinygrad_lo.engine.graph import Array, Node, mode, no_grad
+from tinygrad_lo.engine.graph import Array, Node, no_grad
+from tinygrad_lo.engine.machine.hooks import no_effects
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
 STEPS = {"central": 1e-5, "forward": 1e-8, "complex": 1e-20}
@@ -97,7 +98,7 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
 
 def value_at(f: Callable[[Any], Any], x: Array) -> Any:
     """f(x) as one number; f may return a number, an array of one element, or a tensor."""
-    with no_grad(), mode("effects", False):
+    with no_grad(), no_effects():
         result = f(x.copy()[()])
     data = np.asarray(result.value if isinstance(result, Node) else result)
     if data.size != 1:

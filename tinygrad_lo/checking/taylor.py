@@ -30,6 +30,7 @@ from tinygrad_lo.checking.student import (
 )
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
+from tinygrad_lo.engine.machine.hooks import no_effects
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, NonFiniteError, UnsupportedError
 from tinygrad_lo.options import function, public
@@ -145,7 +146,7 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
     leaves = leaves_of(WHO, f, x)
     by_hand = gradient if callable(gradient) else lambda x: gradient
     names = [key for key in leaves for _ in range(2 if len(leaves) == 1 else 1) if leaves[key].size]
-    with np.errstate(all="ignore"), mode("effects", False):  # f may leave its domain
+    with np.errstate(all="ignore"), no_effects():  # f may leave its domain
         call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
         pair = engine_pair(f, x) if gradient is None else lambda x: (call(x), by_hand(x))
         base, slopes = Student(WHO, pair, x).trusted(leaves)
