@@ -45,10 +45,10 @@ def random_graph(seed):
 def test_no_right_gradient_is_flagged(seed):
     """With rounding of their own: gradients of the graph in another order, and noise of 1e-13."""
     loss = random_graph(seed)
-    nodes = {node.name: node for node in lo.engine.graph.reachable([loss]) if node.name}
+    nodes = [node for node in lo.engine.graph.reachable([loss]) if node.name]
     rng = np.random.default_rng(seed)
-    right = {f"d{n}": g * (1.0 + 1e-13 * rng.normal(size=g.shape))
-             for n, g in zip(nodes, lo.grad(loss, [*nodes.values()]), strict=True)}  # fmt: skip
+    right = [(node, g * (1.0 + 1e-13 * rng.normal(size=g.shape)))
+             for node, g in zip(nodes, lo.grad(loss, nodes), strict=True)]  # fmt: skip
     report = lo.check_backward(loss, right)
     assert report, report
 
@@ -150,6 +150,34 @@ def test_a_wrong_shape_is_said_and_the_right_one_goes_on(small):
     assert report.first == "s"
     assert report.cause == "shape"
     assert "must have the shape (2,) of its value" in report.said[0]
+
+
+def test_by_data():
+    """No gradient flows to data by itself, and none does afterwards."""
+    w, x = lo.Parameter([1.0, 2.0], name="w"), lo.Tensor([3.0, 4.0], name="x")
+    s = (w * x).named("s")
+    loss = (s**2).sum()
+    ds = 2.0 * s.numpy()
+    assert lo.check_backward(loss, {"s": ds, "x": ds * w.data, "w": ds * x.data})
+    report = lo.check_backward(loss, {"s": ds, "x": ds * x.data})
+    assert (report.first, report.cause) == ("x", "operand"), report
+    assert lo.check_backward(loss, {"s": 0.5 * ds, "x": 0.5 * ds * w.data}).rows[1].verdict == "follows"
+    n = lo.Tensor(np.array([1, 2]), name="n")
+    with pytest.raises(DTypeError, match="n holds int64; a gradient is by floating-point numbers"):
+        lo.check_backward((w * n).sum(), {"n": w.data})
+    assert not x.requires_grad
+    loss.backward()
+    assert x.grad is None
+
+
+def test_two_values_of_one_name():
+    a = lo.Parameter([1.0, 2.0], name="a")
+    one, other = (a * 2.0).named("h"), (a * 3.0).named("h")
+    loss = (one * other).sum()
+    report = lo.check_backward(loss, [(one, other.numpy()), (other, 2.0 * one.numpy())])
+    assert [(row.key, row.ok) for row in report.rows] == [("h = a × 3", False), ("h = a × 2", True)]
+    with pytest.raises(GraphError, match="2 values are called 'h'; give pairs with the tensors themselves"):
+        lo.check_backward(loss, {"dh": other.numpy()})
 
 
 def test_exact_and_close(small):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from tinygrad_lo.checking.segment import Segment, arriving, cause_of
 from tinygrad_lo.checking.student import shape_hint
 from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.leaves import asked_for
 from tinygrad_lo.errors import DTypeError, GraphError
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.options import guess, public
@@ -140,19 +141,18 @@ def check_backward(loss: Any, gradients: Any) -> BackwardReport:
     if not isinstance(loss, Node):
         raise DTypeError(f"{WHO}: the loss must be a tensor, whose graph is asked, got {type(loss).__name__}")
     seed, names = start(loss, None, WHO), Names([loss])
-    values = {names.of(node): node for node in names.nodes}
-    pairs = read(gradients, values)
+    pairs = read(gradients, names)
     nodes = [node for _, node, _ in pairs]
-    rights = gradients_of(loss, nodes)
-    rows = [
-        ByHand(key, node, array_given(key, yours), right)
-        for (key, node, yours), right in zip(pairs, rights, strict=True)
-    ]
-    order = {birth: i for i, birth in enumerate(finishing_order(loss))}
-    rows.sort(key=lambda row: order.get(row.node.birth, len(order)))
-    name = getattr(gradients, "__name__", "")
-    report = BackwardReport(f"{WHO} of {name}" if name.isidentifier() else WHO, rows)
-    judge_all(report, loss, seed, names)
+    name, order = getattr(gradients, "__name__", ""), finishing_order(loss)
+    with asked_for(nodes):
+        rights = gradients_of(loss, nodes)
+        rows = [
+            ByHand(key, node, array_given(key, yours), right)
+            for (key, node, yours), right in zip(pairs, rights, strict=True)
+        ]
+        rows.sort(key=lambda row: order.index(row.node.birth))
+        report = BackwardReport(f"{WHO} of {name}" if name.isidentifier() else WHO, rows)
+        judge_all(report, loss, seed, names)
     return report
 
 
@@ -211,46 +211,66 @@ def finishing_order(loss: Node) -> list[int]:
 # ------------------------------------------------------------------------------------------ what is given
 
 
-def read(gradients: Any, values: Mapping[str, Node]) -> list[tuple[str, Node, Any]]:
+def read(gradients: Any, names: Names) -> list[tuple[str, Node, Any]]:
     """Pairs of a value of the graph and its gradient, with what the student calls it."""
     if callable(gradients):
-        gradients = local_names(gradients, values)
+        gradients = local_names(gradients, {*map(names.of, names.nodes)})
     if isinstance(gradients, Mapping):
         gradients = list(gradients.items())
     if not isinstance(gradients, (list, tuple)):
         raise DTypeError(f'{WHO}: give {{"S": dS}}, pairs, or a function, got {type(gradients).__name__}')
-    rows = [read_pair(pair, values) for pair in gradients]
+    rows = [read_pair(pair, names) for pair in gradients]
     if not rows:
-        raise GraphError(f"{WHO}: no gradients were given; the values are {', '.join(values)}")
+        raise GraphError(f"{WHO}: no gradients were given; the values are {all_names(names)}")
     births = [node.birth for _, node, _ in rows]
     if twice := next((key for key, node, _ in rows if births.count(node.birth) > 1), None):
         raise GraphError(f"{WHO}: {twice} is given twice")
     return rows
 
 
-def read_pair(pair: Any, values: Mapping[str, Node]) -> tuple[str, Node, Any]:
+def all_names(names: Names) -> str:
+    """What the values of the graph are called."""
+    return ", ".join(dict.fromkeys(map(names.of, names.nodes)))
+
+
+def read_pair(pair: Any, names: Names) -> tuple[str, Node, Any]:
     """A tensor or a name, and its gradient."""
     if not (isinstance(pair, tuple) and len(pair) == 2):
         raise DTypeError(f"{WHO}: a list has pairs, (tensor or name, gradient), got {type(pair).__name__}")
     key, yours = pair
     if not isinstance(key, Node):
-        return str(key), node_called(str(key), values), yours
-    name = next((name for name, node in values.items() if node is key), None)
-    if name is None:
-        raise GraphError(f"{WHO}: the loss was not made from this tensor; there are {', '.join(values)}")
-    return name, key, yours
+        node, key = node_called(str(key), names), str(key)
+    elif any(key is node for node in names.nodes):
+        node, name = key, names.of(key)
+        alone = len(called(name, names)) == 1 or node.op is None
+        key = name if alone else f"{name} = {names.formula(node)}"
+    else:
+        raise GraphError(f"{WHO}: the loss was not made from this tensor; there are {all_names(names)}")
+    if node.value.dtype.kind != "f":
+        instead = "a gradient is by floating-point numbers: make the tensor of x.astype(float)"
+        raise DTypeError(f"{WHO}: {key} holds {node.value.dtype}; {instead}")
+    return key, node, yours
 
 
-def node_called(key: str, values: Mapping[str, Node]) -> Node:
+def called(name: str, names: Names) -> list[Node]:
+    """The values of this name."""
+    return [node for node in names.nodes if names.of(node) == name]
+
+
+def node_called(key: str, names: Names) -> Node:
     """The value with this name, or of which this is the gradient's name: S, dS."""
     for name in (key, key.removeprefix("d")):
-        if name in values:
-            return values[name]
-    hint = guess(key.removeprefix("d"), list(values))
-    raise GraphError(f"{WHO}: no value is called {key!r}{hint or ';'} there are {', '.join(values)}")
+        nodes = called(name, names)
+        if len(nodes) > 1:
+            instead = "give pairs with the tensors themselves: [(tensor, gradient), ...]"
+            raise GraphError(f"{WHO}: {len(nodes)} values are called {name!r}; {instead}")
+        if nodes:
+            return nodes[0]
+    hint = guess(key.removeprefix("d"), [*map(names.of, names.nodes)])
+    raise GraphError(f"{WHO}: no value is called {key!r}{hint or ';'} there are {all_names(names)}")
 
 
-def local_names(fn: Callable[[], Any], values: Mapping[str, Node]) -> dict[str, Any]:
+def local_names(fn: Callable[[], Any], values: Collection[str]) -> dict[str, Any]:
     """What a function returns as a dict; else those of its local names that are gradients of values."""
     if inspect.signature(fn).parameters:
         raise DTypeError(f"{WHO}: the function is called without arguments; write lambda: f(...)")
