@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
-from tinygrad_lo.checking.recording import eps_of, gradients_of
+from tinygrad_lo.checking.measured import SINGLES, Measured, direction_of
+from tinygrad_lo.checking.recording import eps_of, gradients_of, narrow_type, rounding_of
 from tinygrad_lo.checking.report import Checked, in_columns
 from tinygrad_lo.checking.segment import Segment, arriving, cause_of
 from tinygrad_lo.checking.student import shape_hint
 from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.kinks import where_met
 from tinygrad_lo.engine.leaves import asked_for
 from tinygrad_lo.errors import DTypeError, GraphError
 from tinygrad_lo.explaining.formula import Names
@@ -29,6 +31,7 @@ from tinygrad_lo.options import guess, public
 WHO = "check_backward"
 EXACT, CLOSE_TO, FOLLOWS, SHAPE, WRONG = "exact", "close", "follows", "wrong shape", "WRONG"
 RIGHT = (EXACT, CLOSE_TO)
+RTOL = 1e-4  # how well a slope at a kink must be known
 
 
 @dataclass
@@ -117,9 +120,11 @@ def check_backward(loss: Any, gradients: Any) -> BackwardReport:
 
     Each step of the way from S to these u is run with a usual mistake in it; what then fits is the cause.
 
-    Shapes:   loss: one number; each gradient has the shape of its value.
-    At the edges: where a kink has several slopes, the one of SEMANTICS counts, which the engine takes.
-    Raises:   GraphError: no value has that name, or nothing was given.  DTypeError: no numbers.
+    Shapes:   loss: one number; each gradient has the shape of its value, which may be data.
+    At the edges: at a kink any slope between those of both sides is right. One in float32 is right to its
+              rounding, and the report says so.
+    Raises:   GraphError: no value, or several, have that name, or nothing was given.  DTypeError: no
+              numbers, or by integers.
     Source:   lecture 000, the chain rule; the exercise is Karpathy's, "becoming a backprop ninja".
     Example:
         >>> import numpy as np, tinygrad_lo as lo
@@ -166,35 +171,73 @@ def judge_all(report: BackwardReport, loss: Node, seed: Array, names: Names) -> 
         segment = Segment(row.node, loss, seed, given)
         local = np.asarray(expected.get(row.node.birth, np.zeros(row.right.shape)))
         before = next((roots[birth] for birth in segment.ends if birth in roots), "")
-        row.verdict, row.note = verdict(row, local, before, segment.noise())
+        yours = judge(row, segment, local, before)
         if row.verdict not in RIGHT:
             roots[row.node.birth] = before if row.verdict == FOLLOWS else row.key
         if report.wrong and not report.said:
-            report.found, said = diagnosis(row, segment, local, names)
+            report.found, said = diagnosis(row, segment, yours, local, names)
             report.said.append(said)
 
 
-def verdict(row: ByHand, local: Array, before: str, noise: float) -> tuple[str, str]:
+def judge(row: ByHand, segment: Segment, local: Array, before: str) -> Array:
+    """Give a row its verdict; what is left to explain of its gradient, kinks aside."""
+    noise = segment.noise()
+    row.verdict, row.note = verdict(row, row.yours, local, before, noise)
+    if row.verdict != WRONG:
+        return row.yours
+    yours = allowed_at_kinks(segment, row.yours, local)
+    row.verdict, row.note = verdict(row, yours, local, before, noise)
+    if row.verdict in RIGHT:
+        row.verdict, row.note = CLOSE_TO, "at a kink, with a slope that is allowed there"
+    return yours
+
+
+def verdict(row: ByHand, yours: Array, local: Array, before: str, noise: float) -> tuple[str, str]:
     """What a gradient is, and a note; `before` is a wrong one that arrives here, if any."""
-    if row.yours.shape != row.right.shape:
-        return SHAPE, f"{row.yours.shape}{shape_hint(row.right, row.yours)}"
-    if agree(row.yours, row.right, noise):
-        return EXACT if np.array_equal(row.yours, row.right) else CLOSE_TO, ""
-    return (FOLLOWS, f"from {before}") if before and agree(row.yours, local, noise) else (WRONG, "")
+    if yours.shape != row.right.shape:
+        return SHAPE, f"{yours.shape}{shape_hint(row.right, yours)}"
+    if agree(yours, row.right, noise):
+        dtype = narrow_type(yours) if row.right.dtype.itemsize == 8 else None
+        exact = np.array_equal(yours, row.right)
+        return EXACT if exact else CLOSE_TO, "" if exact or dtype is None else f"to the rounding of {dtype}"
+    if agree(yours, local, noise):  # as right as those that arrive
+        return (FOLLOWS, f"from {before}") if before else (CLOSE_TO, "as those that arrive")
+    return WRONG, ""
 
 
-def diagnosis(row: ByHand, segment: Segment, local: Array, names: Names) -> tuple[Cause | None, str]:
+def allowed_at_kinks(segment: Segment, yours: Array, local: Array) -> Array:
+    """A gradient, with the engine's slopes where its own lie between those of both sides of a kink."""
+    kinks = [node for node in segment.steps if node.op is not None and node.op.kink is not None]
+    if not np.isfinite(yours).all() or all(where_met(node) is None for node in kinks):
+        return yours
+    x, right = np.asarray(segment.value.value, float), {"": yours}
+    other = np.flatnonzero(~np.isclose(yours, local, rtol=1e-6, atol=0.0))
+    seen = other[:: other.size // SINGLES + 1]
+    with np.errstate(all="ignore"):
+        base = segment.forward(x)
+        here = Measured(lambda at: segment.forward(at[""]), lambda _: right, {"": x}, base, right, RTOL)
+        kinked = [here.along("", direction_of(x.shape, k)).verdict == "KINK" for k in seen]
+    allowed = other if all(kinked) else seen[kinked]
+    yours = yours.copy()
+    yours.flat[allowed] = local.flat[allowed]
+    return yours
+
+
+def diagnosis(
+    row: ByHand, segment: Segment, yours: Array, local: Array, names: Names
+) -> tuple[Cause | None, str]:
     """What is wrong with the first wrong gradient, and the same as a sentence."""
     subject = f"the gradient by {row.key}"
     if row.verdict == SHAPE:
         return Cause("shape"), f"{subject} must have the shape {row.right.shape} of its value, got {row.note}"
-    cause = cause_of(segment, row.yours, local, names, row.key)
+    cause = cause_of(segment, yours, local, names, row.key)
     return cause, sentence(subject, cause)
 
 
 def agree(yours: Array, right: Array, noise: float) -> bool:
     """Whether a gradient is that one, but for rounding: by itself, or by what was added up for it."""
     allowed = max(1e-8, 1e3 * eps_of([right])) * float(np.abs(right).max(initial=0.0)) + noise
+    allowed += rounding_of(yours)
     return bool((np.abs(yours - right) <= allowed).all())
 
 
