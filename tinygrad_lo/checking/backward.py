@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
-from tinygrad_lo.checking.measured import SINGLES, Measured, direction_of
+from tinygrad_lo.checking.measured import direction_of
 from tinygrad_lo.checking.recording import eps_of, gradients_of, narrow_type, rounding_of
 from tinygrad_lo.checking.report import Checked, in_columns
 from tinygrad_lo.checking.segment import Segment, arriving, cause_of
 from tinygrad_lo.checking.student import shape_hint
 from tinygrad_lo.engine.backward import start
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.kinks import where_met
 from tinygrad_lo.engine.leaves import asked_for
 from tinygrad_lo.errors import DTypeError, GraphError
 from tinygrad_lo.explaining.formula import Names
@@ -31,7 +30,7 @@ from tinygrad_lo.options import guess, public
 WHO = "check_backward"
 EXACT, CLOSE_TO, FOLLOWS, SHAPE, WRONG = "exact", "close", "follows", "wrong shape", "WRONG"
 RIGHT = (EXACT, CLOSE_TO)
-RTOL = 1e-4  # how well a slope at a kink must be known
+LOOKED_AT = 60  # elements of a value that are judged at a kink; where all of these are right, the others are
 
 
 @dataclass
@@ -207,20 +206,27 @@ def verdict(row: ByHand, yours: Array, local: Array, before: str, noise: float) 
 
 def allowed_at_kinks(segment: Segment, yours: Array, local: Array) -> Array:
     """A gradient, with the engine's slopes where its own lie between those of both sides of a kink."""
-    kinks = [node for node in segment.steps if node.op is not None and node.op.kink is not None]
-    if not np.isfinite(yours).all() or all(where_met(node) is None for node in kinks):
-        return yours
-    x, right = np.asarray(segment.value.value, float), {"": yours}
-    other = np.flatnonzero(~np.isclose(yours, local, rtol=1e-6, atol=0.0))
-    seen = other[:: other.size // SINGLES + 1]
+    other = np.flatnonzero(segment.at_kinks() & ~np.isclose(yours, local, rtol=1e-6, atol=0.0))
+    seen = other[:: other.size // LOOKED_AT + 1]
+    allowed = np.zeros(seen.size, bool)
     with np.errstate(all="ignore"):
-        base = segment.forward(x)
-        here = Measured(lambda at: segment.forward(at[""]), lambda _: right, {"": x}, base, right, RTOL)
-        kinked = [here.along("", direction_of(x.shape, k)).verdict == "KINK" for k in seen]
-    allowed = other if all(kinked) else seen[kinked]
-    yours = yours.copy()
-    yours.flat[allowed] = local.flat[allowed]
-    return yours
+        here = segment.forward(np.asarray(segment.value.value, float)) if seen.size else 0.0
+        for i, k in enumerate(seen):
+            allowed[i] = lies_between(segment, here, k, float(yours.flat[k]))
+    mended, where = yours.copy(), other if allowed.all() else seen[allowed]
+    mended.flat[where] = local.flat[where]
+    return mended
+
+
+def lies_between(segment: Segment, here: float, k: int, slope: float) -> bool:
+    """Whether a slope by element k lies between those on both sides, and these differ: by differences."""
+    x = np.asarray(segment.value.value, float)
+    eps = eps_of(np.asarray(node.value) for node in segment.steps)
+    h = eps**0.375 * max(1.0, abs(float(x.flat[k])))  # far above rounding, and far below what bends
+    step = direction_of(x.shape, k, h)
+    low, high = sorted(((here - segment.forward(x - step)) / h, (segment.forward(x + step) - here) / h))
+    slack = 10.0 * h * max(abs(low), abs(high)) + 4.0 * eps * abs(here) / h
+    return bool(high - low > 10.0 * slack and low - slack <= slope <= high + slack)
 
 
 def diagnosis(

@@ -17,6 +17,7 @@ from tinygrad_lo.checking.recording import eps_of, sizes_of
 from tinygrad_lo.engine.backward import Part, pull, sweep, unbroadcast
 from tinygrad_lo.engine.derivatives import by_first
 from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.kinks import moving_masks, where_met
 from tinygrad_lo.engine.scores import back
 from tinygrad_lo.explaining.derivative import ruled
 from tinygrad_lo.explaining.formula import Names
@@ -120,6 +121,20 @@ class Segment:
             op: Any = node.op
             values[node.birth] = op.forward(*inputs)
         return sum(float(np.sum(g * values[birth])) for birth, g in known.items() if birth in values)
+
+    def at_kinks(self) -> Array:
+        """Which elements of the gradient move with the slopes that are taken exactly at kinks."""
+        rng = np.random.default_rng(0)
+
+        def other(node: Node, _i: int, _g: Array, part: Array) -> Array:
+            kinked = (n for n in (node, *moving_masks(node)) if n.op is not None and n.op.kink is not None)
+            for met in map(where_met, kinked):
+                if met is not None:
+                    at = met if met.shape == np.shape(part) else np.True_
+                    part = part + np.where(at, rng.normal(size=np.shape(part)), 0.0)
+            return part
+
+        return np.asarray(self.run(other) != self.run())
 
     def noise(self) -> float:
         """How much of a sum of parts, which may undo each other, is rounding."""
