@@ -21,6 +21,10 @@ def test_right_gradients_pass(network):
     assert report.score == 1.0
     assert report.first is report.cause is None
     assert report.said == []
+    assert lo.check_backward(make(), {name: np.float32(g) for name, g in by_hand(make(), lines).items()})
+    six = np.vectorize(lambda value: float(f"{value:.6g}"))
+    rounded = lo.check_backward(make(), {name: six(g) for name, g in by_hand(make(), lines).items()})
+    assert (bool(rounded), rounded.cause) == (False, None), rounded
 
 
 def random_graph(seed):
