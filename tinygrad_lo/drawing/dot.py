@@ -38,7 +38,7 @@ VERDICTS = {"✓": "agree", "✗": "disagree", "?": "cannot tell"}  # of finite 
 STATISTICS = {
     "μ": "mean",
     "σ": "standard deviation",
-    "±": "standard deviation",
+    "±": "standard deviation, below it the range",
     "‖grad‖": "length of the gradient",
 }
 

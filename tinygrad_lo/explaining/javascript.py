@@ -108,7 +108,7 @@ class Script(Moving):
         gradients = dict(self.program.gradients)
         body = self._body()
         pairs = [
-            f"{in_quotes(key)}: nested({self._written(gradients[leaf.ref])})"
+            f"{key_text(key)}: nested({self._written(gradients[leaf.ref])})"
             for leaf, key in self.keys.items()
             if leaf.ref in gradients
         ]
@@ -312,6 +312,11 @@ def must_be_double(value: Value) -> None:
             f"javascript: {who} is {value.dtype}, and JavaScript computes in float64; make parameters and "
             f"data float64, e.g. lo.Parameter(w.data.astype(float))"
         )
+
+
+def key_text(name: str) -> str:
+    """A name as the key of an object; written plainly, one of them would set what objects inherit from."""
+    return f"[{in_quotes(name)}]" if name == "__proto__" else in_quotes(name)
 
 
 def in_quotes(text: str) -> str:

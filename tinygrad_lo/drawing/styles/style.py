@@ -217,9 +217,12 @@ def facts(group: DrawnBox) -> str:
 
 def ops(group: DrawnBox) -> str:
     """`×: 32   +: 32   max(0, ·): 16`."""
-    parts = [f"{text(gate)}:&#160;<B>{count}</B>" for gate, count in group.gates[:GATES]]
-    left = len(group.gates) - GATES
-    return "&#160;&#160;&#160;".join([*parts, f"and {counted(left, 'other')}"] if left > 0 else parts)
+    named = (
+        GATES if len(group.gates) > GATES + 1 else GATES + 1
+    )  # the last one takes no more room than "1 other"
+    parts = [f"{text(gate)}:&#160;<B>{count}</B>" for gate, count in group.gates[:named]]
+    left = len(group.gates) - named
+    return "&#160;&#160;&#160;".join([*parts, f"and {left} others"] if left > 0 else parts)
 
 
 def mean_and_std(arrays: Iterable[Array], digits: int) -> str:
