@@ -359,8 +359,10 @@ def test_a_loss_that_is_no_tensor_is_refused():
         lo.check_backward(lo.Parameter([1.0, 2.0]) * 2.0, {"s": 1.0})
 
 
-def test_nan_is_wrong(small):
-    report = lo.check_backward(small[0], {"s": [np.nan, 1.0]})
+@pytest.mark.parametrize("dtype", [float, np.float32])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_is_wrong(small, bad, dtype):
+    report = lo.check_backward(small[0], {"s": np.array([bad, 1.0], dtype)})
     assert report.first == "s"
     assert report.cause == "not finite"
 

@@ -51,11 +51,6 @@ def gradients_of(out: Any, leaves: list[Any]) -> list[Array]:
     return [np.zeros(leaf.shape) if g is None else np.asarray(g) for leaf, g in pairs]
 
 
-def eps_of(values: Iterable[Any]) -> float:
-    """The rounding of the coarsest floating-point type among values."""
-    return max((float(np.finfo(x.dtype).eps) for x in values if x.dtype.kind == "f"), default=2.0**-52)
-
-
 def narrow_type(g: Array) -> np.dtype[Any] | None:
     """float32 or float16 if that is what a gradient was computed in: by its array, or by its numbers.
 
@@ -71,10 +66,13 @@ def narrow_type(g: Array) -> np.dtype[Any] | None:
 
 def rounding_of(g: Array) -> float:
     """How far the type of a gradient can move its numbers; 0 for one in float64."""
-    dtype = narrow_type(g)
-    return (
-        0.0 if dtype is None else ROUNDINGS * float(np.finfo(dtype).eps) * float(np.abs(g).max(initial=0.0))
-    )
+    dtype, largest = narrow_type(g), float(np.abs(g[np.isfinite(g)]).max(initial=0.0))
+    return 0.0 if dtype is None else ROUNDINGS * float(np.finfo(dtype).eps) * largest
+
+
+def eps_of(values: Iterable[Any]) -> float:
+    """The rounding of the coarsest floating-point type among values."""
+    return max((float(np.finfo(x.dtype).eps) for x in values if x.dtype.kind == "f"), default=2.0**-52)
 
 
 def sizes_of(values: Iterable[Any]) -> list[int]:
