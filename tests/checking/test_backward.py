@@ -21,6 +21,10 @@ def test_right_gradients_pass(network):
     assert report.score == 1.0
     assert report.first is report.cause is None
     assert report.said == []
+    assert lo.check_backward(make(), {name: np.float32(g) for name, g in by_hand(make(), lines).items()})
+    six = np.vectorize(lambda value: float(f"{value:.6g}"))
+    rounded = lo.check_backward(make(), {name: six(g) for name, g in by_hand(make(), lines).items()})
+    assert (bool(rounded), rounded.cause) == (False, None), rounded
 
 
 def random_graph(seed):
@@ -45,10 +49,10 @@ def random_graph(seed):
 def test_no_right_gradient_is_flagged(seed):
     """With rounding of their own: gradients of the graph in another order, and noise of 1e-13."""
     loss = random_graph(seed)
-    nodes = {node.name: node for node in lo.engine.graph.reachable([loss]) if node.name}
+    nodes = [node for node in lo.engine.graph.reachable([loss]) if node.name]
     rng = np.random.default_rng(seed)
-    right = {f"d{n}": g * (1.0 + 1e-13 * rng.normal(size=g.shape))
-             for n, g in zip(nodes, lo.grad(loss, [*nodes.values()]), strict=True)}  # fmt: skip
+    right = [(node, g * (1.0 + 1e-13 * rng.normal(size=g.shape)))
+             for node, g in zip(nodes, lo.grad(loss, nodes), strict=True)]  # fmt: skip
     report = lo.check_backward(loss, right)
     assert report, report
 
@@ -152,6 +156,34 @@ def test_a_wrong_shape_is_said_and_the_right_one_goes_on(small):
     assert "must have the shape (2,) of its value" in report.said[0]
 
 
+def test_by_data():
+    """No gradient flows to data by itself, and none does afterwards."""
+    w, x = lo.Parameter([1.0, 2.0], name="w"), lo.Tensor([3.0, 4.0], name="x")
+    s = (w * x).named("s")
+    loss = (s**2).sum()
+    ds = 2.0 * s.numpy()
+    assert lo.check_backward(loss, {"s": ds, "x": ds * w.data, "w": ds * x.data})
+    report = lo.check_backward(loss, {"s": ds, "x": ds * x.data})
+    assert (report.first, report.cause) == ("x", "operand"), report
+    assert lo.check_backward(loss, {"s": 0.5 * ds, "x": 0.5 * ds * w.data}).rows[1].verdict == "follows"
+    n = lo.Tensor(np.array([1, 2]), name="n")
+    with pytest.raises(DTypeError, match="n holds int64; a gradient is by floating-point numbers"):
+        lo.check_backward((w * n).sum(), {"n": w.data})
+    assert not x.requires_grad
+    loss.backward()
+    assert x.grad is None
+
+
+def test_two_values_of_one_name():
+    a = lo.Parameter([1.0, 2.0], name="a")
+    one, other = (a * 2.0).named("h"), (a * 3.0).named("h")
+    loss = (one * other).sum()
+    report = lo.check_backward(loss, [(one, other.numpy()), (other, 2.0 * one.numpy())])
+    assert [(row.key, row.ok) for row in report.rows] == [("h = a × 3", False), ("h = a × 2", True)]
+    with pytest.raises(GraphError, match="2 values are called 'h'; give pairs with the tensors themselves"):
+        lo.check_backward(loss, {"dh": other.numpy()})
+
+
 def test_exact_and_close(small):
     loss, s, _ = small
     assert lo.check_backward(loss, {"s": s.numpy()}).rows[0].verdict == "exact"
@@ -169,6 +201,96 @@ def test_float32_is_judged_by_its_rounding():
     right = 2.0 * np.exp(w.data.astype(float))
     assert lo.check_backward(loss, {"h": right, "w": right * np.exp(w.data)})
     assert not lo.check_backward(loss, {"h": right * 1.01})
+
+
+def classifier():
+    """A softmax classifier in steps, and its gradients by hand."""
+    rng = np.random.default_rng(0)
+    s, y = lo.Parameter(rng.normal(size=(4, 3)), name="s"), np.eye(3)[[0, 2, 1, 1]]
+    e = np.exp(s).named("e")
+    total = e.sum(axis=1, keepdims=True).named("total")
+    p = (e / total).named("p")
+    dp = -y / p.data / 4.0
+    dtotal = -(dp * e.data / total.data**2).sum(axis=1, keepdims=True)
+    de = dp / total.data + dtotal
+    return -(np.log(p) * y).sum() / 4.0, {"p": dp, "total": dtotal, "e": de, "s": de * e.data}
+
+
+@pytest.mark.parametrize("after", [np.float32, lambda g: np.float32(g).astype(float)])
+def test_right_gradients_in_float32_pass(after):
+    """To their rounding, which the report says, whatever type holds them now; what is wrong stays so."""
+    loss, right = classifier()
+    report = lo.check_backward(loss, {name: after(g) for name, g in right.items()})
+    assert report, report
+    assert {row.note for row in report.rows} == {"to the rounding of float32"}
+    wrong = lo.check_backward(loss, {"p": after(right["p"]), "s": after(right["e"])})
+    assert (wrong.first, wrong.cause) == ("s", "slope"), wrong
+    assert not lo.check_backward(loss, {"s": after(right["s"] * (1.0 + 3e-6))})
+
+
+def test_what_follows_from_float32_is_right():
+    loss, right = classifier()
+    e = np.exp(np.random.default_rng(0).normal(size=(4, 3)))
+    report = lo.check_backward(loss, {"e": np.float32(right["e"]), "s": np.float32(right["e"]) * e})
+    assert report, report
+    assert report.rows[1].note == "as those that arrive"
+
+
+def test_rounded_gradients_have_no_cause():
+    """A right step is no mistake that explains them, and short numbers are no float32."""
+    loss, right = classifier()
+    report = lo.check_backward(loss, {name: np.round(g, 6) for name, g in right.items()})
+    assert report.first == "p"
+    assert report.cause is None
+    assert "is nearly right, in its first digits" in report.said[0]
+    w = lo.Parameter([1.0, 2.0], name="w")
+    assert not lo.check_backward((w * np.array([1.0 + 1e-7, 2.0])).sum(), {"w": [1.0, 2.0]})
+
+
+RELU, MAX, ABS = lo.nn.relu, np.max, np.abs
+
+
+@pytest.mark.parametrize(
+    ("f", "slope", "allowed"),
+    [
+        (ABS, [1.0, 1.0, -1.0], True), (ABS, [-1.0, 1.0, -1.0], True), (ABS, [1.5, 1.0, -1.0], False),
+        (RELU, [1.0, 1.0, 0.0], True), (RELU, [0.3, 1.0, 0.0], True), (RELU, [-0.1, 1.0, 0.0], False),
+        (RELU, [1.0, 1.0, 1.0], False), (lambda x: np.maximum(x, 0.0), [1.0, 1.0, 0.0], True),
+        (lambda x: np.where(x >= 0.0, x, 0.0), [0.0, 1.0, 0.0], True),
+        (lambda x: MAX(x[[0, 0, 2]]), [1.0, 0.0, 0.0], True),
+        (lambda x: np.minimum(x, 0.0), [2.0, 0.0, 1.0], False),
+        (lambda x: MAX(ABS(x)), [0.0, 1.0, 0.0], True), (lambda x: MAX(ABS(x)), [0.0, 0.0, 1.0], False),
+    ],
+)  # fmt: skip
+def test_slopes_at_kinks_are_allowed_as_in_check_gradient(f, slope, allowed):
+    r = lo.Parameter([0.0, 1.0, -1.0], name="r")
+    a = (3.0 * r).named("a")
+    y = f(a).named("y")
+    dy = np.full(y.shape, 2.0)
+    da = dy * np.array(slope)
+    loss = (2.0 * y).sum()
+    report = lo.check_backward(loss, {"y": dy, "a": da, "r": 3.0 * da})
+    assert bool(report) is allowed, report
+    assert (
+        lo.check_gradient(lambda x: (float((2.0 * f(lo.Tensor(x))).sum()), da), a.numpy()).passed is allowed
+    )
+    if allowed:
+        assert report.rows[1].note in ("", "at a kink, with a slope that is allowed there")
+        doubled = lo.check_backward(loss, {"y": 2.0 * dy, "a": 2.0 * da, "r": 3.0 * da})
+        assert [row.verdict for row in doubled.rows[:2]] == ["WRONG", "follows"], doubled
+
+
+def test_many_elements_at_a_kink():
+    r = lo.Parameter(np.zeros(5000), name="r")
+    assert lo.check_backward(lo.nn.relu(r).sum(), {"r": np.ones(5000)})
+    assert not lo.check_backward(lo.nn.relu(r).sum(), {"r": np.full(5000, 1.1)})
+
+
+def test_a_mistake_beside_a_kink_has_its_cause():
+    r = lo.Parameter([0.0, 1.0, -1.0, 2.0], name="r")
+    loss = (np.array([1.0, 2.0, 3.0, 5.0]) * np.abs(r)).sum()
+    report = lo.check_backward(loss, {"r": [1.0, -2.0, 3.0, -5.0]})
+    assert report.cause == "sign", report
 
 
 def test_a_gradient_that_cancels_to_nothing_is_close():
@@ -237,8 +359,10 @@ def test_a_loss_that_is_no_tensor_is_refused():
         lo.check_backward(lo.Parameter([1.0, 2.0]) * 2.0, {"s": 1.0})
 
 
-def test_nan_is_wrong(small):
-    report = lo.check_backward(small[0], {"s": [np.nan, 1.0]})
+@pytest.mark.parametrize("dtype", [float, np.float32])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_is_wrong(small, bad, dtype):
+    report = lo.check_backward(small[0], {"s": np.array([bad, 1.0], dtype)})
     assert report.first == "s"
     assert report.cause == "not finite"
 

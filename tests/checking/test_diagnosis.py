@@ -180,6 +180,8 @@ def test_a_factor_near_one_has_its_digits():
         assert found.name == name
         assert name.removeprefix("factor ") in sentence("the gradient", found)
     assert diagnose(n + np.array([1e-6, -2e-6, 1e-6, 3e-6]), n, every).name is None
+    for alike, name in (([1e-6, 1e-6], "factor 1 + 1.0e-6"), ([2.2e-8, 2.1e-8], None)):  # may be rounded so
+        assert diagnose((1.0 + np.array(alike)) * n[:2], n[:2], every[:2]).name == name
 
 
 def test_every_kind_has_words():

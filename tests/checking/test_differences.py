@@ -68,6 +68,18 @@ def test_a_slope_that_is_not_zero_there_fails(f, x):
     assert not lo.check_gradient(wrong, x)
 
 
+@pytest.mark.parametrize(
+    ("slope", "right"), [(0.0, True), (0.7, True), (2.0, True), (-0.05, False), (2.05, False), (2.3, False)]
+)
+def test_a_slope_just_outside_of_those_of_a_kink_fails(slope, right):
+    """However much else is added up: no step is so small that rounding hides how far outside it is."""
+
+    def relu(x):
+        return 2.0 * np.maximum(x, 0.0).sum() + 6.0, np.array([slope, 2.0, 0.0])
+
+    assert bool(lo.check_gradient(relu, np.array([0.0, 1.0, -1.0]))) is right
+
+
 @pytest.mark.parametrize(("kind", "sort", "seed"), right_ones(315, first=7))
 def test_right_losses_raise_no_alarm_at_any_scale(kind, sort, seed):
     f, x = right(kind, sort, seed)

@@ -118,6 +118,53 @@ def test_mistakes_are_named(name, scale):
         report.raise_if_failed()
 
 
+def net(after):
+    """Two layers with a softmax, and their gradients by hand, `after` something is done to each."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(6, 4)), np.array([0, 2, 1, 1, 0, 2])
+
+    def loss_and_gradient(w):
+        h = np.tanh(x @ w["W1"] + w["b1"])
+        p = np.exp(h @ w["W2"] + w["b2"])
+        p /= p.sum(axis=1, keepdims=True)
+        ds = (p - np.eye(3)[y]) / 6.0
+        dz = ds @ w["W2"].T * (1.0 - h**2)
+        slopes = {"W1": x.T @ dz, "b1": dz.sum(axis=0), "W2": h.T @ ds, "b2": ds.sum(axis=0)}
+        return -np.log(p[np.arange(6), y]).mean(), {name: after(g) for name, g in slopes.items()}
+
+    shapes = {"W1": (4, 5), "b1": 5, "W2": (5, 3), "b2": 3}
+    return loss_and_gradient, {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("after", [np.float32, lambda g: np.float32(g).astype(float)])
+def test_a_right_gradient_in_float32_passes_with_a_word(after):
+    report = lo.check_gradient(*net(after))
+    assert report, report
+    assert report.said[0].startswith("the gradient by each of W1, b1, W2 and b2 is float32, and right to its")
+    assert lo.check_gradient(lambda x: (np.sum(x**2), after(2 * x)), np.array([1.1, 2.3]))
+    large = lo.check_gradient(cubes(after), np.random.default_rng(0).normal(size=2000))
+    assert large, large
+    wrong = lo.check_gradient(cubes(lambda g: after(2 * g)), X)
+    assert (wrong.cause, len(wrong.said)) == ("factor 2", 1)
+    assert not lo.check_gradient(cubes(lambda g: after((1.0 + 1e-5) * g)), X)
+    assert not lo.check_gradient(lambda x: (1.0000001 * np.sum(x), np.ones(3)), X[0])  # 1 is no float32
+
+
+@pytest.mark.parametrize("digits", [4, 6])
+def test_a_rounded_gradient_has_no_cause(digits):
+    """All mistakes that experiments look for are larger: the right gradient fits each of them as well."""
+    rounded = np.vectorize(lambda value: float(f"{value:.{digits}g}"))
+    report = lo.check_gradient(*net(rounded))
+    assert not report
+    assert report.cause is None, report
+    assert all("is nearly right, in its first digits" in said for said in report.said)
+    for f, x in ((np.mean, X[0]), (lambda x: x / 3.0, 2.0)):  # one factor, if any
+        one = lo.check_gradient(lambda x, f=f: (f(x), rounded(np.full(np.shape(x), 1 / 3))), x)
+        assert "nearly right" in one.said[0], one
+    score = lo.check_gradient(cubes(lambda g: np.round(g, 7)), X).score
+    assert 0.9 <= score < 0.99, "better than one that is wrong, not as good as a right one"
+
+
 def test_one_wrong_element_of_many_is_seen_though_it_was_not_sampled():
     x = np.linspace(0.1, 3.0, 3000)
     sampled = {row.index for row in lo.check_gradient(cubes(), x).rows}

@@ -161,6 +161,20 @@ def test_gradients_are_checked_as_well():
     assert report, str(report)
 
 
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [(np.float32, "is float32, and right to"), (lambda g: np.round(g, 7), "is nearly right")],
+)
+def test_a_rounded_gradient_is_that_of_no_other_loss(after, said):
+    def loss(s, y):
+        return ce(s, y), after((softmax(s) - np.eye(s.shape[1])[y]) / len(y))
+
+    report = lo.check_loss(loss, "cross_entropy")
+    assert f"the gradient by scores {said}" in report.said[1], report
+    assert report.cause is None
+    assert report.score > 0.89
+
+
 def test_gradients_by_several_arguments():
     def pairs(a, b, y, sign=1.0):
         far = np.sqrt(((a - b) ** 2).sum(axis=1, keepdims=True))

@@ -14,6 +14,7 @@ from tinygrad_lo.engine.graph import Array
 
 CLOSE = 5e-4  # how equal two numbers must be to be one; what they are compared with is good to 1e-6
 UNEXPLAINED = "fits none of the known mistakes; compare the numbers below by hand, on a smaller input"
+NEARLY = 2e-3  # so near to the right number, another one may be rounded: float16, constants with three digits
 MAJORITY = 0.95  # the share of the wrong elements that must have one ratio; noise may spoil others
 
 
@@ -77,9 +78,12 @@ def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collecti
     """The wrong elements are one multiple of what they should be, but for a few that noise may spoil."""
     ratios = a[n != 0.0] / n[n != 0.0]
     ratio = float(np.sort(ratios)[ratios.size // 2]) if ratios.size else 0.0
-    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right.
-    allowed = CLOSE * abs(ratio) if abs(ratio - 1.0) > 10 * CLOSE else 0.05 * abs(ratio - 1.0)
-    if ratio in (0.0, 1.0) or (np.abs(ratios - ratio) <= allowed).sum() < MAJORITY * a.size:
+    # Near 1 the digits behind it count: 1 + 1e-6 is none of the elements that are right. Few elements may
+    # be rounded alike, and those of one size always are.
+    off, different = abs(ratio - 1.0), np.unique(np.abs(a)).size
+    allowed = CLOSE * abs(ratio) if off > 10 * CLOSE else (0.05 if different > 2 else 0.005) * off
+    rounded = off <= NEARLY and different < 2
+    if ratio in (0.0, 1.0) or rounded or (np.abs(ratios - ratio) <= allowed).sum() < MAJORITY * a.size:
         return None
     cause = factor(ratio, sizes)
     if not right.any():
@@ -92,7 +96,7 @@ def one_multiple(a: Array, n: Array, wrong: Array, right: Array, sizes: Collecti
 
 def reordered(analytic: Array, numeric: Array, a: Array, n: Array) -> Cause | None:
     """The numbers are nearly right, or right in another order, such as that of the transpose."""
-    if (np.abs(a - n) <= 2e-3 * np.maximum(np.abs(a), np.abs(n))).all():
+    if (np.abs(a - n) <= NEARLY * np.maximum(np.abs(a), np.abs(n))).all():
         return Cause("/rounded")
     alike = functools.partial(np.allclose, rtol=CLOSE, atol=1e-9 * float(np.abs(numeric).max()))
     if analytic.size < 2 or not alike(np.sort(analytic, None), np.sort(numeric, None)):
@@ -297,7 +301,7 @@ SENTENCES: dict[str, str | Callable[[Cause], str]] = {
     "regularizer/right": "({what}) is right",
     "regularizer/other": "is another: {what}",
     "regularizer/if": "is right if that is {amount}·{what}",
-    "/rounded": "is nearly right, to 2 or 3 digits: are constants rounded, or is float32 used inside?",
+    "/rounded": "is nearly right, in its first digits: are constants rounded, or is float32 used inside?",
     "factor": as_multiple,
     "mean or sum": as_multiple,
     "regularizer": as_penalty,

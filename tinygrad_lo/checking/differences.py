@@ -194,7 +194,8 @@ class Judge:
         slope = self.weighed()
         # Structure may be narrower than the last step: go on as deep as rounding lets us see.
         for j in range(max(self.windows, default=0) + 1, self.depth(self.least) + 1):
-            unsure = abs(self.claimed - slope.numeric) if slope.verdict == "FAIL" else slope.bar
+            gaps = (abs(self.claimed - side) for side in slope.sides or (slope.numeric,))
+            unsure = min(gaps) if slope.verdict == "FAIL" else slope.bar
             if slope.verdict not in ("FAIL", "UNVERIFIABLE") or self.level(j).noise > 0.1 * unsure:
                 break
             self.window(j)

@@ -64,7 +64,8 @@ def data_causes(case: Case, seen: Seen, x: Array | None = None) -> Iterator[Caus
         if cause.kind not in GLANCE:
             return
         cause = None
-    tried = (experiment(case, seen) for experiment in EXPERIMENTS if case.places is ...)
+    whole = case.places is ... and seen.wrong.any()  # what none of them can see, none explains
+    tried = (experiment(case, seen) for experiment in EXPERIMENTS if whole)
     yield from itertools.islice(filter(None, itertools.chain(tried, [cause])), 1)
 
 

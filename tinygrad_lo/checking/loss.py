@@ -295,7 +295,8 @@ def slopes(work: Homework, fn: Any, right: LossVariant, trials: list[Trial], jud
 
     def reason(what: str, cause: Cause | None) -> Cause | None:
         """Another loss that the gradient belongs to, unless more is known."""
-        if cause is not None and cause.name not in (None, "some elements"):
+        known = cause is not None and cause.name not in (None, "some elements")
+        if known or same_as(right, what):  # of one that is only rounded, others look like the right one, too
             return cause
         # A clamp left out and a very large margin give the same slopes: the likelier one first.
         for variant in sorted(right.variants(1), key=lambda variant: variant.slip is None):

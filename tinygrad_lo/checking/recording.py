@@ -22,6 +22,7 @@ from tinygrad_lo.errors import DTypeError, GradcheckError, GraphError, LoError, 
 
 # They add log(1 + …) inside: rounded like a 1, however small the result.
 LOUD = (record(log_softmax), record(logsumexp))
+ROUNDINGS = 4  # how many a gradient in a narrow type may have gone through
 OUTSIDE = (LoError, FloatingPointError)  # what a function raises outside of its domain
 IN_TENSORS = "compute with operators and NumPy functions, without float(), .data, .numpy() or .item()"
 
@@ -48,6 +49,25 @@ def gradients_of(out: Any, leaves: list[Any]) -> list[Array]:
     parts = grad(out, leaves, allow_unused=True) if getattr(out, "needs", False) else [None] * len(leaves)
     pairs = zip(leaves, parts, strict=True)
     return [np.zeros(leaf.shape) if g is None else np.asarray(g) for leaf, g in pairs]
+
+
+def narrow_type(g: Array) -> np.dtype[Any] | None:
+    """float32 or float16 if that is what a gradient was computed in: by its array, or by its numbers.
+
+    float64 numbers of which none has more digits than float32 holds were that once; round ones show nothing.
+    """
+    own: np.dtype[Any] = g.dtype
+    if own.itemsize < 8:
+        return own
+    with np.errstate(over="ignore"):
+        round_ones, narrow = (np.array_equal(g, g.astype(dtype)) for dtype in (np.float16, np.float32))
+    return np.dtype(np.float32) if narrow and not round_ones else None
+
+
+def rounding_of(g: Array) -> float:
+    """How far the type of a gradient can move its numbers; 0 for one in float64."""
+    dtype, largest = narrow_type(g), float(np.abs(g[np.isfinite(g)]).max(initial=0.0))
+    return 0.0 if dtype is None else ROUNDINGS * float(np.finfo(dtype).eps) * largest
 
 
 def eps_of(values: Iterable[Any]) -> float:

@@ -17,6 +17,7 @@ from tinygrad_lo.checking.recording import eps_of, sizes_of
 from tinygrad_lo.engine.backward import Part, pull, sweep, unbroadcast
 from tinygrad_lo.engine.derivatives import by_first
 from tinygrad_lo.engine.graph import Array, Node, reachable
+from tinygrad_lo.engine.kinks import moving_masks, where_met
 from tinygrad_lo.engine.scores import back
 from tinygrad_lo.explaining.derivative import ruled
 from tinygrad_lo.explaining.formula import Names
@@ -107,6 +108,34 @@ class Segment:
                     grads[parent.birth] = grads[parent.birth] + new if parent.birth in grads else new
         return np.asarray(grads.get(self.value.birth, np.zeros(np.shape(self.value.value))))
 
+    def forward(self, x: Array) -> float:
+        """The known gradients times what the value makes, if it is x: what its gradient is the slope of."""
+        values: dict[int, Any] = {self.value.birth: x[()]}
+        inside = {node.birth: node for node in self.steps}
+        known = {self.loss.birth: self.seed, **{birth: self.given[birth] for birth in self.ends}}
+        for node in self.steps[::-1]:
+            inputs = list(node.inputs)
+            for i, parent in enumerate(node.parents):
+                if parent is not None and self.passes(parent, inside):
+                    inputs[i] = values[parent.birth]
+            op: Any = node.op
+            values[node.birth] = op.forward(*inputs)
+        return sum(float(np.sum(g * values[birth])) for birth, g in known.items() if birth in values)
+
+    def at_kinks(self) -> Array:
+        """Which elements of the gradient move with the slopes that are taken exactly at kinks."""
+        rng = np.random.default_rng(0)
+
+        def other(node: Node, _i: int, _g: Array, part: Array) -> Array:
+            kinked = (n for n in (node, *moving_masks(node)) if n.op is not None and n.op.kink is not None)
+            for met in map(where_met, kinked):
+                if met is not None:
+                    at = met if met.shape == np.shape(part) else np.True_
+                    part = part + np.where(at, rng.normal(size=np.shape(part)), 0.0)
+            return part
+
+        return np.asarray(self.run(other) != self.run())
+
     def noise(self) -> float:
         """How much of a sum of parts, which may undo each other, is rounding."""
         largest = [0.0]
@@ -129,10 +158,14 @@ def cause_of(segment: Segment, yours: Array, right: Array, names: Names, key: st
     plain = diagnose(yours, right, wrong, None, sizes, key)
     if plain is not None and plain.name in CERTAIN and not plain.where:
         return plain
-    most = max(LEAST_TRIED, MOST_PULLS // max(1, len(segment.steps)))
-    every = itertools.islice(mistakes(segment, names), most)
-    tried = (cause for cause, result in every if np.isfinite(result).all() and fits(yours, result))
-    return next(tried, plain)
+    count = max(LEAST_TRIED, MOST_PULLS // max(1, len(segment.steps)))
+    every = itertools.islice(mistakes(segment, names), count)
+    # What fits is no cause if it is as far from yours as the right one: yours is rounded then.
+    most = 0.1 * np.abs(yours - right).max(initial=0.0)
+    for cause, result in every:
+        if np.isfinite(result).all() and fits(yours, result) and np.abs(yours - result).max() <= most:
+            return cause
+    return plain
 
 
 def mistakes(segment: Segment, names: Names) -> Iterator[tuple[Cause, Array]]:

@@ -69,6 +69,19 @@ def placed(leaves: Iterable[Any]) -> Iterator[list[Array]]:
 
 
 @contextmanager
+def asked_for(nodes: Iterable[Any]) -> Iterator[None]:
+    """Let gradients flow to these values meanwhile, to data too, of which nobody has wanted one so far."""
+    before = [(node, node.needs) for node in nodes]
+    try:
+        for node, _ in before:
+            node.needs = True
+        yield
+    finally:
+        for node, needs in before:
+            node.needs = needs
+
+
+@contextmanager
 def untouched(leaves: list[Any]) -> Iterator[None]:
     """Leave the leaves with the values and the gradients that they have now, whatever happens meanwhile."""
     before = [(leaf, leaf.arrived, leaf.spent) for leaf in leaves]
