@@ -7,6 +7,7 @@ checks of a teacher's own file on the functions of somebody else's: nothing else
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import inspect
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tinygrad_lo.checking.anew import anew
 from tinygrad_lo.checking.backward import check_backward
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.student import raised
@@ -40,6 +42,11 @@ class Judgement:
     def score(self) -> float:
         """That of the report; 0 without one."""
         return 0.0 if self.report is None else float(self.report.score)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing could be found out: there is no report, or it verified nothing."""
+        return self.report is None or bool(getattr(self.report, "undecided", False))
 
 
 def answers(
@@ -112,7 +119,7 @@ def module_at(path: Path, name: str) -> ModuleType:
     return module
 
 
-def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Judgement]:
+def answers_to(exercise: Path, written: Mapping[str, Any], rung: int | None = None) -> list[Judgement]:
     """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
 
     A function that is missing there is not filled in.
@@ -120,7 +127,13 @@ def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Judgement
     module = module_at(exercise, f"exercise_{exercise.stem}")
     for name in module.YOURS:
         setattr(module, name, written.get(name) or unwritten(name))
-    yield from answers(module.__doc__, module.checks(), module.HINTS)
+    return answers_of(module, rung)
+
+
+def answers_of(exercise: ModuleType, rung: int | None = None) -> list[Judgement]:
+    """What its checks find of the functions that are in it now; with a rung at other numbers than its own."""
+    with contextlib.nullcontext() if rung is None else anew(exercise, rung):
+        return [*answers(exercise.__doc__, exercise.checks(), getattr(exercise, "HINTS", None))]
 
 
 def unwritten(name: str) -> Callable[..., Any]:
