@@ -33,7 +33,7 @@ DISTANCES = (
 
 @contextlib.contextmanager
 def anew(exercise: ModuleType, rung: int) -> Iterator[None]:
-    """While this lasts, the exercise draws other numbers; those that have no seed are moved by DISTANCES[rung]."""
+    """While this lasts, an exercise draws other numbers; what has no seed is moved by DISTANCES[rung]."""
     generator, init = np.random.default_rng, Parameter.__init__
     as_input, compare = gradcheck.as_input, homework.compare
     referring: list[bool] = []  # not empty in a reference, whose own numbers are those of the task

@@ -104,7 +104,7 @@ def exercise_at(name: str) -> Path:
         if name in (stem, stem.partition("_")[0]):
             return path
     if Path(name).is_file():
-        return Path(name)
+        return Path(name).resolve()  # what judges runs elsewhere
     raise GraphError(f"there is no exercise {name!r}{guess(name, list(known))}; there are {', '.join(known)}")
 
 
@@ -117,6 +117,24 @@ def module_at(path: Path, name: str) -> ModuleType:
     sys.modules[name] = module  # dataclasses and pickles look there
     spec.loader.exec_module(module)
     return module
+
+
+def names_asked(exercise: Path) -> list[str]:
+    """The names of what a student writes.
+
+    Raises:   GraphError: the file is no exercise.
+    """
+    try:
+        module = module_at(exercise, f"exercise_{exercise.stem}")
+    except Exception as problem:
+        raise GraphError(f"the exercise cannot be loaded: {raised(problem)}") from problem
+    names = [*getattr(module, "YOURS", ())]
+    missing = [name for name in (*names, "checks") if not callable(getattr(module, str(name), None))]
+    if missing or not names:
+        wanted = "YOURS, a tuple of names, functions of these names, and a function checks()"
+        there = f"; it has no function {missing[0]!r}" if missing else "; YOURS is not there, or empty"
+        raise GraphError(f"{exercise.name} is no exercise: it must define {wanted}{there}")
+    return names
 
 
 def answers_to(exercise: Path, written: Mapping[str, Any], rung: int | None = None) -> list[Judgement]:

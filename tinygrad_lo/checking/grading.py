@@ -12,6 +12,7 @@ import csv
 import functools
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -30,10 +31,12 @@ from tinygrad_lo.checking.exercise import (
     answers_to,
     exercise_at,
     module_at,
+    names_asked,
     to_fill_in,
 )
 from tinygrad_lo.checking.sandbox import Hostile, Limits, Served, read_line, running
 from tinygrad_lo.errors import GraphError
+from tinygrad_lo.options import whole
 
 MOST_SOURCE = 1_000_000  # bytes of a submission: it is parsed here
 LONGEST_REASON = 300  # characters of a reason
@@ -54,16 +57,56 @@ def submissions_in(folder: Path, exercise: Path) -> list[Path]:
         raise GraphError(f"{str(folder)!r} is no folder")
     files = [path for entry in sorted(folder.iterdir()) for path in submissions_of(entry, exercise)]
     if not files:
-        raise GraphError(f"{str(folder)!r} has no Python files, and no folders with one")
+        raise GraphError(f"{str(folder)!r} has no Python files, and no folders of students")
     return files
 
 
 def submissions_of(entry: Path, exercise: Path) -> list[Path]:
-    """The files of one student: his own, or those in his folder that are called like the exercise."""
+    """The files of one student: his own, or those in his folder that define most of what is asked for.
+
+    A copy of the exercise counts only if there is nothing else; a folder without a file stands for itself.
+    """
+    if is_hidden(entry.name):
+        return []
     if not entry.is_dir() or entry.is_symlink():
-        return [entry] if entry.suffix == ".py" else []
-    inside = sorted(path for path in entry.rglob("*.py") if "__MACOSX" not in path.parts)
-    return [path for path in inside if path.name == exercise.name] or inside[:1]
+        return [entry] if entry.is_dir() or entry.suffix in (".py", ".ipynb") else []
+    names = names_asked(exercise)
+    defined = {path: count_defined(path, names) for path in files_in(entry, "*.py")}
+    most = max(defined.values(), default=0)
+    files = [path for path in defined if defined[path] == most]
+    filled = [path for path in files if most and not is_untouched(path, exercise)]
+    return filled or files[:1] or [entry]
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is one that programs give, such as .git, __MACOSX and __pycache__."""
+    return name.startswith((".", "__"))
+
+
+def files_in(folder: Path, pattern: str) -> list[Path]:
+    """The files in a folder and in its folders, without hidden ones."""
+    paths = sorted(folder.rglob(pattern))
+    return [path for path in paths if not any(map(is_hidden, path.relative_to(folder).parts))]
+
+
+def count_defined(path: Path, names: Sequence[str]) -> int:
+    """How many of these names a file defines; 0 where it cannot be read. It need not be right Python."""
+    try:
+        if path.is_symlink() or path.stat().st_size > MOST_SOURCE:
+            return 0
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(bool(re.search(rf"(?m)^(def\s+)?{re.escape(name)}\s*[(=:]", text)) for name in names)
+
+
+def without_file(submission: Path) -> str:
+    """What to say of a student who has handed in no Python."""
+    inside = submission.is_dir()
+    notebooks = files_in(submission, "*.ipynb") if inside else [submission]
+    return (
+        f"no .py file{' in it' * inside}{''.join(f'; save {path.name} as Python' for path in notebooks[:1])}"
+    )
 
 
 def grade_folder(
@@ -82,6 +125,8 @@ def grade_folder(
         ada.py 0.0 the gradient by x fits none of the known
     """
     file = exercise_at(exercise)
+    names_asked(file)  # an exercise that is none is refused before anybody is judged
+    jobs = None if jobs is None else whole("grade_folder", "jobs", jobs)
     paths = submissions_in(folder, file)
     with ProcessPoolExecutor(jobs or os.cpu_count(), mp_context=get_context("spawn")) as pool:
         work = pool.map(functools.partial(graded, file, limits=limits or Limits()), paths)
@@ -122,6 +167,8 @@ def graded(exercise: Path, submission: Path, limits: Limits) -> tuple[float, str
         try:
             if submission.is_symlink():
                 raise Hostile("the file is a link to another one")
+            if submission.is_dir() or submission.suffix == ".ipynb":
+                raise Hostile(without_file(submission))
             if submission.stat().st_size > MOST_SOURCE:
                 raise Hostile(f"the file is larger than {MOST_SOURCE // 1000} kB")
             shutil.copyfile(submission, mine)
@@ -205,7 +252,7 @@ def is_untouched(mine: Path, exercise: Path) -> bool:
     except (SyntaxError, ValueError, MemoryError, RecursionError):  # also of brackets without end
         return False
     given = ast.parse(exercise.read_text(encoding="utf-8"))
-    names = module_at(exercise, f"exercise_{exercise.stem}").YOURS
+    names = names_asked(exercise)
     return all(function_text(theirs, name) == function_text(given, name) for name in names)
 
 
