@@ -260,7 +260,7 @@ def test_shapes_and_types_are_read_strictly(chromium):
 
 
 @pytest.mark.parametrize(
-    "name", ["new", "sum", "W₁", "log p", 'a"b\\', "</script>", "arguments", "loss", "é", "each"]
+    "name", ["new", "sum", "W₁", "log p", 'a"b\\', "</script>", "arguments", "loss", "é", "each", "__proto__"]
 )
 def test_any_name_is_only_a_name(chromium, name):
     w = lo.Parameter([3.0, 1.0], name=name)

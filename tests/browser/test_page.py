@@ -294,6 +294,13 @@ def test_a_number_by_itself(browser, page):
     assert browser.logged()[0] == []
 
 
+def test_a_leaf_that_is_nan_is_no_number_of_the_address(browser, page):
+    browser.open(page((lo.Parameter([np.nan, 1.0], name="w") * 2.0).sum()))
+    assert browser.text("heard").startswith("Click a number")
+    browser.run("show(2)")
+    browser.until("location.hash === '#step=2'")
+
+
 def test_nan_is_loud_when_it_comes(browser, page):
     w, z = lo.Parameter(0.0, name="w"), lo.Parameter([1.0, -1.0], name="z")
     with np.errstate(all="ignore"):

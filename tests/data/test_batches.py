@@ -23,6 +23,14 @@ def test_an_epoch_brings_every_row_exactly_once_with_its_label(batch_size):
     assert sum(sizes) == 10
 
 
+def test_each_loop_is_an_epoch_in_an_order_of_its_own():
+    loader = minibatches(Y, batch_size=4, rng=0)
+    epochs = [[int(i) for (rows,) in loader for i in rows] for _ in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 3
+    assert epochs[0] != epochs[1] != epochs[2]
+    assert len([1 for _ in loader for _ in loader]) == 9  # a loop in a loop
+
+
 def test_drop_last():
     batches = list(minibatches(X, Y, batch_size=4, drop_last=True))
     assert [len(y) for _, y in batches] == [4, 4]

@@ -13,17 +13,7 @@ from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.ops import COMPOSED, TABLE
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
 from tinygrad_lo.explaining.derivative import formula, rule_names
-from tinygrad_lo.explaining.expression import (
-    LOOSE,
-    NEGATIVE,
-    PRODUCT,
-    SIGN,
-    SUM,
-    Piece,
-    infix,
-    nested_text,
-    shape_of_template,
-)
+from tinygrad_lo.explaining.expression import Bond, Piece, infix, shape_of_template
 
 BUILT_IN = list(TABLE)  # ops that other tests define are not meant
 
@@ -349,17 +339,22 @@ def test_a_changed_leaf_raises():
     ("template", "level", "opened", "needs"),
     [
         ("exp({0})", 6, False, {0: -1}),
-        ("exp({0}) − 1", SUM, False, {0: -1}),
-        ("1 ÷ {0}", PRODUCT, False, {0: 5}),
-        ("−{0}", SIGN, False, {0: 5}),
+        ("exp({0}) − 1", Bond.SUM, False, {0: -1}),
+        ("1 ÷ {0}", Bond.PRODUCT, False, {0: 5}),
+        ("−{0}", Bond.SIGN, False, {0: 5}),
         ("{0}²", 5, False, {0: 6}),
         ("√{0}", 5, False, {0: 6}),
-        ("Σ {0}", SIGN, True, {0: 5}),
-        ("log Σ exp({0})", SIGN, True, {0: -1}),
-        ("log(1 + {0})", 6, False, {0: PRODUCT}),
-        ("{1} if {0} else {2}", LOOSE, False, {0: NEGATIVE, 1: NEGATIVE, 2: NEGATIVE}),
+        ("Σ {0}", Bond.SIGN, True, {0: 5}),
+        ("log Σ exp({0})", Bond.SIGN, True, {0: -1}),
+        ("log(1 + {0})", 6, False, {0: Bond.PRODUCT}),
+        (
+            "{1} if {0} else {2}",
+            Bond.LOOSE,
+            False,
+            {0: Bond.NEGATIVE, 1: Bond.NEGATIVE, 2: Bond.NEGATIVE},
+        ),
         ("{0}[{1}]", 5, False, {0: 6, 1: -1}),
-        ("⟦{0}⟧", LOOSE, False, {0: 6}),
+        ("⟦{0}⟧", Bond.LOOSE, False, {0: 6}),
     ],
 )
 def test_templates_say_how_tightly_they_hold(template, level, opened, needs):
@@ -367,8 +362,12 @@ def test_templates_say_how_tightly_they_hold(template, level, opened, needs):
 
 
 def test_signs_between_pieces():
-    total, product, minus = Piece("a + b", SUM, "+"), Piece("a × b", PRODUCT, "×"), Piece("−a", SIGN)
-    matrix, opened = Piece("a @ b", PRODUCT, "@"), Piece("Σ x", SIGN, opened=True)
+    total, product, minus = (
+        Piece("a + b", Bond.SUM, "+"),
+        Piece("a × b", Bond.PRODUCT, "×"),
+        Piece("−a", Bond.SIGN),
+    )
+    matrix, opened = Piece("a @ b", Bond.PRODUCT, "@"), Piece("Σ x", Bond.SIGN, opened=True)
     c = Piece("c")
     pairs = [
         ("+", c, total, "c + a + b"), ("−", c, total, "c − (a + b)"), ("×", c, total, "c × (a + b)"),
@@ -380,6 +379,6 @@ def test_signs_between_pieces():
     for sign, a, b, text in pairs:
         assert infix(sign, a, b).text == text
     assert infix("×", c, c, "·").text == "c · c"
-    shared = infix("×", c, Piece("a ÷ b", PRODUCT, "÷"))
+    shared = infix("×", c, Piece("a ÷ b", Bond.PRODUCT, "÷"))
     assert (shared.text, infix("×", shared, c).text) == ("c × a ÷ b", "(c × a ÷ b) × c")
-    assert nested_text(Piece("−2", -1), SUM) == "(−2)"
+    assert Piece("−2", -1).within(Bond.SUM) == "(−2)"

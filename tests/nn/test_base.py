@@ -360,3 +360,14 @@ def test_groups_of_an_optimizer():
     net(np.ones((3, 2))).sum().backward()
     opt.step()
     assert all((new != before[name]).any() for name, new in net.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [lo.Tensor([1.0, 2.0]), np.ones(2), lo.Parameter([1.0, 2.0]) * 2.0, 3.0])
+def test_a_parameter_is_not_replaced_by_what_is_none(value):
+    layer = lo.nn.Linear(2, 2)
+    with pytest.raises(OptionError, match=r"Linear\.bias is a parameter.*Write \.bias\.data = …"):
+        layer.bias = value
+    assert [name for name, _ in layer.named_parameters()] == ["weight", "bias"]
+    layer.bias = lo.Parameter([1.0, 2.0])
+    layer.bias = None
+    assert [name for name, _ in layer.named_parameters()] == ["weight"]

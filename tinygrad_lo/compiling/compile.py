@@ -72,7 +72,7 @@ def compile(
     `compiled.source` is the program that runs, as text; `compiled.verify(*args)` compares now.
 
     Args:     f takes positional arguments and returns one number as a tensor.
-    Returns:  a function of the same arguments, by position; its value is a NumPy number, or an array of one
+    Returns:  a function of the same arguments; its value is a NumPy number, or an array of one
               where f's result has axes.
     Raises:   OptionError: f takes *args or keywords; optimizer is none of lo.optim; clip_norm <= 0, or
               without an optimizer.  Called, it raises what f and `optimizer.step()` raise, and
@@ -114,7 +114,7 @@ class Compiler:
         self.f = f
         self.update = update
         self.who = getattr(f, "__name__", type(f).__name__)
-        self.check = check
+        self.checks = self.due if check else None
         self.signature = positional(f, self.who)
         self.names = list(self.signature.parameters)
         self.recordings: list[Recorded] = []
@@ -126,7 +126,7 @@ class Compiler:
         self.run, miss, out, missed = map(taken.fresh, ("run", "miss", "out", "MISS"))
         args = ", ".join(self.names)
         text = (
-            f"def compiled({args}{', /' if args else ''}):\n"
+            f"def compiled({args}):\n"
             f"    {out} = {self.run}({args})\n"
             f"    return {miss}({args}) if {out} is {missed} else {out}\n"
         )
@@ -204,25 +204,25 @@ class Compiler:
         with collector_off():
             number, program = self.program(wrapped)
             first, begun = program.first, program.recording.begun
-            due = self.due if self.check else None
-            recorded = Recorded(program, guards, args, wrapped, due, self.run_engine, self.update)
-        leaves, grads = [leaf for leaf, _ in first], [g.copy() for _, g in first]
+            recorded = Recorded(program, guards, args, wrapped, self.checks, self.run_engine, self.update)
+        answer = number, {leaf.birth: leaf for leaf, _ in first}, {leaf.birth: g.copy() for leaf, g in first}
         if self.only_reads(recorded, before, args) and not program.failed:
             self.changes = 0
             self.take(recorded)
             again = recorded.first_again(begun, args)
-            if again is not MISS:
-                number, leaves, grads = again[0], recorded.leaves, list(again[1:])
-        return self.finish(number, leaves, grads)
+            answer = answer if again is MISS else recorded.answer(again)
+        return self.finish(answer)
 
-    def finish(self, number: Any, leaves: list[Any], grads: list[Any], landing: Landing | None = None) -> Any:
-        """Add the gradients; or with an optimizer, step."""
-        if self.update is not None:
-            landing, known = landing or Landing(self.update, leaves), landing is not None
-            return landing.checked(number, grads) if known else landing.run(number, grads)
-        births = [leaf.birth for leaf in leaves]
-        deposit(dict(zip(births, leaves, strict=True)), dict(zip(births, grads, strict=True)))
-        return number
+    def finish(self, answer: Answer, landing: Landing | None = None) -> Any:
+        """Add the gradients; or with an optimizer, step, as the recording does if it reaches these leaves."""
+        number, leaves, grads = answer
+        if self.update is None:
+            deposit(leaves, grads)
+            return number
+        order, arrays = [leaves[birth] for birth in grads], [*grads.values()]
+        if landing is not None and len(order) == len(landing.leaves) and all(map(is_, order, landing.leaves)):
+            return landing.checked(number, arrays)
+        return Landing(self.update, order).run(number, arrays)
 
     def program(self, wrapped: tuple[Any, ...]) -> tuple[Any, Program]:
         """f's value on these arguments, and what it did."""
@@ -250,7 +250,7 @@ class Compiler:
         questions = recorded.guards.questions if first else {}
         if changed:
             self.changes = IN_A_ROW
-        elif questions and not says(" and ".join(questions), recorded.names, args):
+        elif not says(" and ".join(["True", *questions]), recorded.names, args):  # quicker than one by one
             changed = [words for asked, words in questions.items() if not says(asked, recorded.names, args)]
             self.changes += 1
         if changed and self.changes >= IN_A_ROW:
@@ -295,8 +295,7 @@ class Compiler:
 
     def run_engine(self, *args: Any) -> Any:
         """A call on the engine, also where the program was refused: the engine's message is readable."""
-        number, leaves, grads = self.engine(args)
-        return self.finish(number, [leaves[birth] for birth in grads], list(grads.values()))
+        return self.finish(self.engine(args))
 
     def due(self, recorded: Recorded, *args: Any) -> Any:
         """A call that checks itself: the program's answer, if the engine gives the same."""
@@ -306,10 +305,7 @@ class Compiler:
             return MISS
         recorded.calls *= 2
         recorded.recharge(recorded.calls)
-        number, leaves, grads = answer
-        order = [leaves[birth] for birth in grads]
-        same = len(order) == len(recorded.leaves) and all(map(is_, order, recorded.leaves))
-        return self.finish(number, order, [*grads.values()], recorded.landing if same else None)
+        return self.finish(answer, recorded.landing)
 
     def compare(self, recorded: Recorded, args: tuple[Any, ...]) -> Any:
         """The program's answer, where the engine's is the same; else StaleError, and nothing has happened."""
@@ -331,7 +327,8 @@ class Compiler:
             return engine
         theirs = {0: number}
         theirs |= {birth: np.asarray(g, leaves[birth].value.dtype)[()] for birth, g in grads.items()}
-        ours = dict(zip([0, *(leaf.birth for leaf in recorded.leaves)], results, strict=True))
+        answer = recorded.answer(results)
+        ours = {0: answer[0], **answer[2]}
         if difference(ours, theirs, leaves, recorded.tolerance) is not None:
             after = recorded.save()
             if after[0] != drawn and theirs.keys() == ours.keys() and recorded.doubts < 3:
@@ -343,7 +340,7 @@ class Compiler:
                 recorded.restore(after)
                 return engine
             recorded.restore(after)
-        return results[0], {leaf.birth: leaf for leaf in recorded.leaves}, dict(list(ours.items())[1:])
+        return answer
 
     def is_rounding(
         self, recorded: Recorded, args: tuple[Any, ...], ours: dict[int, Any], theirs: dict[int, Any],

@@ -76,19 +76,18 @@ class Guards:
         f = function_behind(f)
         if f is None or not self._is_new(f):
             return
-        names = names_in(f.__code__)
+        names, known = names_in(f.__code__), self.names.name
         for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             if cell != types.CellType():  # one that is filled already
-                reading = f"{self.names.name(cell)}.cell_contents"
+                reading = f"{known(cell)}.cell_contents"
                 self._visit_outer(cell.cell_contents, reading, name, names.get(name, {}))
-        for name in names:
-            if name in f.__globals__:
-                reading = f"{self.names.name(f.__globals__)}[{name!r}]"
-                self._visit_outer(f.__globals__[name], reading, name, names.get(name, {}))
+        for name in filter(f.__globals__.__contains__, names):
+            reading = f"{known(f.__globals__)}[{name!r}]"
+            self._visit_outer(f.__globals__[name], reading, name, names[name])
         for place, value in enumerate(f.__defaults__ or ()):
-            self.visit(value, f"{self.names.name(f)}.__defaults__[{place}]", "a default")
+            self.visit(value, f"{known(f)}.__defaults__[{place}]", "a default")
         for key, value in (f.__kwdefaults__ or {}).items():
-            self.visit(value, f"{self.names.name(f)}.__kwdefaults__[{key!r}]", key)
+            self.visit(value, f"{known(f)}.__kwdefaults__[{key!r}]", key)
 
     def _visit_outer(self, value: Any, reading: str, name: str, attributes: dict[str, None]) -> None:
         """A global or outer name; of a module that the user has written, what the function reads of it."""

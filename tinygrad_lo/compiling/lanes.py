@@ -13,18 +13,16 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.machine.recording import NodeRow, Recording
-from tinygrad_lo.engine.ops.arithmetic import multiply
 from tinygrad_lo.engine.ops.indexing import at
 from tinygrad_lo.engine.ops.linear import matmul
 from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.ops.shapes import broadcast_to, collect, reshape, transpose
 from tinygrad_lo.program.classes import Classes, Kind, axes_of
+from tinygrad_lo.program.ops import MULTIPLY
 
 FEWEST = 2000  # nodes; fewer take less time as numbers than a handful of arrays
 WORTH = 180  # nodes that a class must stand for, measured: it takes about ten array lines of 0.5 µs
 ROUNDING = 1e-9  # relative difference that adding up in another order may make
-MULTIPLY = record(multiply)
 Loops = list[tuple[int, Any]]  # length and steps of each, outermost first
 
 

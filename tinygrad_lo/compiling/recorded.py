@@ -26,10 +26,9 @@ from tinygrad_lo.engine.machine.random import generator
 from tinygrad_lo.engine.machine.recording import Begun
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.indexing import gather, regather
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.errors import GraphError, UnsupportedError
+from tinygrad_lo.program.ops import GATHER, REGATHER
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 
@@ -46,7 +45,7 @@ else:
 INLINED = 200  # lines of a scalar program up to which it is written into the entry
 LOOKED_AT = 2**16  # so many elements of an array tell whether f writes into it
 REFUSED = (IndexError, TypeError, ValueError)  # what NumPy and checks raise where data does not fit
-INDEXED = (record(gather), record(regather))  # refuse indices that are out of range
+INDEXED = (GATHER, REGATHER)  # refuse indices that are out of range
 
 
 class Recorded:
@@ -295,6 +294,11 @@ class Recorded:
         except (ArithmeticError, ValueError):
             out = self._exact(*inputs)
         return [MINUS_ZERO + number for number in out]
+
+    def answer(self, results: Any) -> tuple[Any, dict[int, Any], dict[int, Any]]:
+        """Results as the engine has them: (value, leaves, gradients), both by birth."""
+        leaves = {leaf.birth: leaf for leaf in self.leaves}
+        return results[0], leaves, dict(zip(leaves, results[1:], strict=True))
 
     def first_again(self, begun: Begun, args: tuple[Any, ...]) -> Any:
         """(value, *gradients) of the call that was recorded, by the program, drawing what f drew; or MISS."""

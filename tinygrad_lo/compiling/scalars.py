@@ -17,9 +17,9 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Op
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.elementwise import logaddexp
 from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.program.ops import POWER
 from tinygrad_lo.program.program import Program
 from tinygrad_lo.program.value import Value
 
@@ -46,7 +46,6 @@ def math_functions(ops: Iterable[Op]) -> dict[str, Any]:
     return {name: getattr(math, name) for name in names if hasattr(math, name)}
 
 
-POWER = record(power)
 MATH_FUNCTIONS = {"nan": math.nan, "inf": math.inf, **math_functions(TABLE.values())}
 MATH_FUNCTIONS |= {POWER.name: power_of_floats, record(logaddexp).name: logaddexp_of_floats}
 USUAL = {2.0: "{0} * {0}", 3.0: "{0} * {0} * {0}", 0.5: "sqrt({0})"}  # powers that need no call

@@ -1,8 +1,8 @@
-"""Shuffled mini-batches without replacement: one pass over the iterator is one epoch."""
+"""Shuffled mini-batches without replacement: each pass over them is one epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ WHO = "minibatches"
 
 @public
 def minibatches(*arrays: Any, batch_size: int, rng: Any = None, drop_last: bool = False) -> Batches:
-    """One epoch of shuffled mini-batches without replacement: each row comes exactly once.
+    """Shuffled mini-batches without replacement: in a loop over them, one epoch, each row comes exactly once.
 
-    All arrays are shuffled alike, so rows stay together. `len` of it is the number of batches.
+    All arrays are shuffled alike, so rows stay together; every loop shuffles anew. `len` of it is the number
+    of batches, and `next` takes them out of one epoch more.
 
     Shapes:   arrays (N, ...) with one N; each batch is a tuple of arrays (batch_size, ...), the last
               one shorter unless drop_last.
@@ -44,8 +45,7 @@ def minibatches(*arrays: Any, batch_size: int, rng: Any = None, drop_last: bool 
     rows = counts[0]
     if rows == 0 or (drops and rows < size):
         raise ShapeError(f"{WHO}: {rows} rows make no batch of {size}")
-    order = generator(rng).permutation(rows)
-    return Batches(columns, order[: rows - rows % size] if drops else order, size)
+    return Batches(columns, size, rows - rows % size if drops else rows, generator(rng))
 
 
 def as_rows(i: int, array: Any) -> Any:
@@ -60,19 +60,26 @@ def as_rows(i: int, array: Any) -> Any:
     return array
 
 
-class Batches(Iterator[tuple[Any, ...]]):
-    """The batches of one epoch, each of which comes once; `len` of it is how many an epoch has."""
+class Batches(Iterable[tuple[Any, ...]]):
+    """The batches of an epoch, in a new order each time; `len` of it is how many an epoch has."""
 
-    def __init__(self, columns: list[Any], order: Any, size: int) -> None:
-        self.columns, self.order, self.size = columns, order, size
-        self.place = 0  # in the order, where the next batch begins
+    def __init__(self, columns: list[Any], size: int, used: int, rng: np.random.Generator) -> None:
+        self.columns, self.size, self.used, self.rng = columns, size, used, rng
+        self.begun = iter(self)
 
     def __len__(self) -> int:
-        return len(range(0, len(self.order), self.size))
+        return len(range(0, self.used, self.size))
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return epoch(self.columns, self.size, self.used, self.rng)
 
     def __next__(self) -> tuple[Any, ...]:
-        rows = self.order[self.place : self.place + self.size]
-        if not len(rows):
-            raise StopIteration
-        self.place += self.size
-        return tuple(column[rows] for column in self.columns)
+        return next(self.begun)
+
+
+def epoch(columns: list[Any], size: int, used: int, rng: np.random.Generator) -> Iterator[tuple[Any, ...]]:
+    """The batches of one epoch, shuffled when the first of them is asked for."""
+    order = rng.permutation(len(columns[0]))[:used]
+    for place in range(0, used, size):
+        rows = order[place : place + size]
+        yield tuple(column[rows] for column in columns)

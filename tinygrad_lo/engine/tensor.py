@@ -16,7 +16,7 @@ from tinygrad_lo.engine.machine.hooks import branch, late, leave
 from tinygrad_lo.engine.machine.refusals import Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
-from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError, UnsupportedError
+from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError, UnsupportedError
 
 
 class Tensor(Node):
@@ -217,12 +217,14 @@ class Tensor(Node):
         return data.copy() if copy else data
 
     def _stay(self, what: str) -> None:
-        leave(what.format("t"), self)
-        if self.needs:
-            error = left(self, what)
+        try:
+            leave(what.format("t"), self)
+            if self.needs:
+                raise left(self, what)
+        except LoError:
             if not self.value.ndim:
                 self.__class__ = DISGUISES.get(type(self), type(self))  # NumPy would hide the error
-            raise error
+            raise
 
     def __bool__(self) -> bool:
         if self.value.size != 1:
@@ -332,8 +334,15 @@ class Tensor(Node):
     view = Elsewhere("write t.reshape(...)")
     permute = Elsewhere("write t.transpose(...)")
     unsqueeze = Elsewhere("write np.expand_dims(t, axis)")
+    expand = Elsewhere("write np.broadcast_to(t, shape)")
+    masked_fill = Elsewhere("write np.where(mask, value, t)")
     to = Elsewhere("write t.astype(dtype); arrays stay where they are")
     cuda = Elsewhere("make the tensor of a CuPy array")
+    clone = Elsewhere("write t.copy()")
+    numel = Elsewhere("write t.size, a number")
+    is_leaf = Elsewhere("write t.op is None")
+    mm, matmul = Elsewhere("write a @ b"), Elsewhere("write a @ b")
+    pow = Elsewhere("write t ** n")
 
     argmax = reductions.argmax
     argmin = reductions.argmin

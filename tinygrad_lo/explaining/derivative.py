@@ -18,19 +18,7 @@ from tinygrad_lo.engine.machine.sums import stretched, total
 from tinygrad_lo.engine.naming import quoted
 from tinygrad_lo.engine.ops import COMPOSED, TABLE, Composed, Shape
 from tinygrad_lo.errors import GraphError, MutationError, OptionError, UnsupportedError
-from tinygrad_lo.explaining.expression import (
-    ATOM,
-    COMPARISON,
-    POSTFIX,
-    PRODUCT,
-    Expression,
-    Piece,
-    Symbols,
-    nested_text,
-    symbols,
-    write,
-    written,
-)
+from tinygrad_lo.explaining.expression import Bond, Expression, Piece, Symbols, symbols, write, written
 from tinygrad_lo.explaining.formula import Names, Printed, option_text, size
 from tinygrad_lo.options import guess, public
 
@@ -80,7 +68,7 @@ def find(wanted: Any) -> Op | Composed:
         name, room = wanted, "tinygrad_lo"
     function = UFUNCS.get(wanted) if isinstance(wanted, np.ufunc) else wanted
     entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
-    if entry is None and room in ("tinygrad_lo", "numpy"):
+    if entry is None and (room in ("tinygrad_lo", "numpy") or wanted is abs):
         entry = known.get(name)
     if isinstance(entry, Op | Composed):
         return entry
@@ -173,7 +161,7 @@ def is_array(value: Any) -> bool:
 
 def right_side(piece: Piece) -> str:
     """The right-hand side of `y = ...`; a comparison in parentheses, as it may have a = of its own."""
-    return f"({piece.text})" if piece.level == COMPARISON else piece.text
+    return f"({piece.text})" if piece.level == Bond.COMPARISON else piece.text
 
 
 def rule_names(op: Op, sample: tuple[Any, ...]) -> tuple[str, str, list[str]]:
@@ -282,14 +270,15 @@ def last(y: Any, names: Names) -> list[str]:
     for i, parent in edges(y):
         parts.setdefault(names.of(parent), []).append(write(local_expression(y, i), pieces_of(y, names)))
     for name, pieces in parts.items():
-        terms = [nested_text(piece, PRODUCT) for piece in pieces] if len(pieces) > 1 else [pieces[0].text]
+        need = Bond.PRODUCT if len(pieces) > 1 else Bond.LOOSE
+        terms = (piece.within(need) for piece in pieces)
         lines.append(f"∂L/∂{name} = {' + '.join(terms)}")
     return [*lines, f"where g = ∂L/∂{names.of(y)}"]
 
 
 def pieces_of(node: Any, names: Names, arriving: str = ARRIVING) -> dict[str, Piece]:
     """The names of a node's inputs, output and arriving gradient, by key."""
-    gradient = Piece(arriving, ATOM if arriving == ARRIVING else POSTFIX)
+    gradient = Piece(arriving, Bond.ATOM if arriving == ARRIVING else Bond.POSTFIX)
     inputs = {str(i): Piece(text) for i, text in enumerate(names.operands(node))}
     return {"g": gradient, "y": Piece(names.of(node)), **inputs}
 

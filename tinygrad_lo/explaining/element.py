@@ -7,34 +7,18 @@ other, the rule is asked for the gradient of this element alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.machine.sums import stretched, total
-from tinygrad_lo.explaining.derivative import ruled
-from tinygrad_lo.explaining.expression import (
-    ATOM,
-    LOOSE,
-    MINUS,
-    MULTIPLY,
-    PRODUCT,
-    SUM,
-    WHERE,
-    Arg,
-    Expression,
-    Line,
-    Piece,
-    broadcasts,
-    constant_text,
-    infix,
-    nested_text,
-    written,
-)
-from tinygrad_lo.explaining.formula import DIGITS, POWER, Names, number, option_text
+from tinygrad_lo.engine.machine.sums import broadcasts, stretched, total
+from tinygrad_lo.explaining.derivative import local_expression, ruled
+from tinygrad_lo.explaining.expression import Arg, Bond, Line, Piece, constant_text, infix, written
+from tinygrad_lo.explaining.formula import DIGITS, Names, number, option_text
+from tinygrad_lo.program.ops import MULTIPLY, NEGATIVE, POWER, WHERE
 
 # Of a sum of more numbers, or of more products, the first terms are shown and the others counted.
 MOST_TERMS, MOST_PRODUCTS, SHOWN_TERMS = 6, 4, 3
@@ -124,17 +108,14 @@ def mixed(line: Line, j: int) -> Origin:
     floats = [k for k, x in enumerate(tensors_in(line)) if carries(line.op, k, x)]
     ones = [np.ones_like(x) if k in floats else x for k, x in enumerate(line.inputs)]
     places = {k: np.flatnonzero(jacobian_row(line, k, j, ones)) for k in floats}
-    row, *others = rows_of_probes(line, floats[0], j)
-    if all(np.array_equal(row, other) for other in others):
-        return Origin("linear", places, row[places[floats[0]]])
-    return Origin("mixed", places)
-
-
-def rows_of_probes(line: Line, k: int, j: int) -> list[ndarray[Any, Any]]:
-    """The derivative of element j by an input as it is, at ones, and at a ramp: of a linear op, the same."""
+    k, before, after = floats[0], line.inputs[: floats[0]], line.inputs[floats[0] + 1 :]
     x = np.asarray(line.inputs[k])
     probes = x, np.ones_like(x), np.arange(1.0, x.size + 1).reshape(x.shape)
-    return [jacobian_row(line, k, j, [*line.inputs[:k], probe, *line.inputs[k + 1 :]]) for probe in probes]
+    rows = [jacobian_row(line, k, j, [*before, probe, *after]) for probe in probes]
+    # The derivative of a linear op is the same wherever it is taken.
+    if all(np.array_equal(rows[0], other) for other in rows[1:]):
+        return Origin("linear", places, rows[0][places[k]])
+    return Origin("mixed", places)
 
 
 def jacobian_row(line: Line, k: int, j: int, inputs: list[Any]) -> ndarray[Any, Any]:
@@ -162,13 +143,10 @@ class Element:
         if not isinstance(arg, int):
             return single
         if (arg, j) not in self._pieces:
-            self._pieces[arg, j] = next(self._short(self.lines[arg], j), single)
+            attempts = (self._worked(self.lines[arg], j, deep=deep) for deep in (True, False))
+            short = (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
+            self._pieces[arg, j] = next(short, single)
         return self._pieces[arg, j]
-
-    def _short(self, line: Line, j: int) -> Iterator[Piece]:
-        """Element j of a line in ways that are not too long, the fullest first."""
-        attempts = (self._worked(line, j, deep=deep) for deep in (True, False))
-        return (piece for piece in attempts if piece is not None and len(piece.text) <= LONGEST)
 
     def _worked(self, line: Line, j: int, *, deep: bool) -> Piece | None:
         """Element j of a line; unless deep, from the numbers of its inputs."""
@@ -184,39 +162,38 @@ def by_element(line: Line, j: int, _: Origin, pieces: list[list[Piece]]) -> Piec
     """An op over the numbers of one element."""
     args = [one for (one,) in pieces]
     if line.op is WHERE:
-        return args[branch_of(line, j)]
+        return args[1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2]
     if line.op is MULTIPLY and 0 in [each.value for each in args]:
         return constant_text(0.0)  # masked out
-    if line.op is MINUS and args[0].text == "0":
+    if line.op is NEGATIVE and args[0].text == "0":
         return args[0]
-    return written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+    return with_options(line, args)
 
 
-def branch_of(line: Line, j: int) -> int:
-    """Which input of a choice an element is."""
-    return 1 if np.broadcast_to(line.inputs[0], line.shape).flat[j] else 2
+def with_options(line: Line, args: list[Piece]) -> Piece:
+    """An op over pieces of text, and its options."""
+    options = [Piece(option_text(x)) for x in line.inputs[len(tensors_in(line)) :]]
+    return written(line.op, line.inputs, [*args, *options], ())
 
 
 def as_sum(line: Line, _: int, source: Origin, pieces: list[list[Piece]]) -> Piece:
     """`0.2 · 1 + 4.7 · 2`; a term that a constant 0 has taken out is left out."""
     plain = len(tensors_in(line)) == 1 and (source.factors == 1).all()
-    terms, count = pieces[0] if plain else products(pieces[0], source.factors), len(source.factors)
+    terms, count = pieces[0], len(source.factors)
+    if not plain:
+        terms = [infix("×", *pair, "·") for pair in zip(terms, map(leaf, source.factors), strict=False)]
     if count > (MOST_TERMS if plain else MOST_PRODUCTS):
-        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", SUM, "+")
+        return Piece(f"{joined_terms(terms[:SHOWN_TERMS])} + … ({count - SHOWN_TERMS} more)", Bond.SUM, "+")
     terms = [each for each in terms if each.value != 0] or terms[:1]
-    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), SUM, "+")
-
-
-def products(pieces: list[Piece], factors: Array) -> list[Piece]:
-    """Each piece times its factor."""
-    return [infix("×", *pair, "·") for pair in zip(pieces, map(leaf, factors), strict=False)]
+    return terms[0] if len(terms) == 1 else Piece(joined_terms(terms), Bond.SUM, "+")
 
 
 def over_several(line: Line, j: int, source: Origin, pieces: list[list[Piece]]) -> Piece | None:
     """`log Σ exp(3.2, 5.1, −1.7)`; nothing for too many."""
     if not pieces or max(map(len, source.places.values())) > MOST_TERMS:
         return None
-    return together(line, j, source, [Piece(", ".join(one.text for one in some), LOOSE) for some in pieces])
+    rows = (", ".join(one.text for one in some) for some in pieces)
+    return together(line, j, source, [Piece(row, Bond.LOOSE) for row in rows])
 
 
 WRITERS = {
@@ -230,38 +207,34 @@ WRITERS = {
 def leaf(value: Any, *, constant: bool = False) -> Piece:
     """A number. Without its value, a factor of 1 is not taken for one that a reader can do without."""
     piece = constant_text(value)
-    level = SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
+    level = Bond.SUM if piece.text.startswith("−") else piece.level  # −1.7 − 3.2
     return piece._replace(level=level, value=piece.value if constant else None)
-
-
-def texts_of_options(line: Line) -> list[str]:
-    """The options of an op as text."""
-    return [option_text(x) for x in line.inputs[len(tensors_in(line)) :]]
 
 
 def joined_terms(terms: list[Piece]) -> str:
     """A sum as text."""
-    return " + ".join(nested_text(each, PRODUCT if i else SUM) for i, each in enumerate(terms))
+    return " + ".join(each.within(Bond.PRODUCT if i else Bond.SUM) for i, each in enumerate(terms))
 
 
 def together(line: Line, j: int, source: Origin, args: list[Piece]) -> Piece:
     """An op over parts of its inputs; of as many results as elements, with the place of this one."""
-    piece = written(line.op, line.inputs, [*args, *map(Piece, texts_of_options(line))], ())
+    piece = with_options(line, args)
     own, *others = source.places.values()
     if others or len(own) == 1 or np.shape(line.inputs[next(iter(source.places))]) != line.shape:
         return piece
     place = f"[{int(np.searchsorted(own, j))}]" if part_text(own, line.shape) else place_text(j, line.shape)
-    return Piece(nested_text(piece, ATOM) + place)
+    return Piece(piece.within(Bond.ATOM) + place)
 
 
 # ------------------------------------------------------------------------------ in the words of a graph
 
 
-def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, str]:
+def value_worked(names: Names, node: Any, gradients: Mapping[int, Array]) -> tuple[str, str]:
     """One element of a value: its place `[0,1]`, and `S[0,1] − s_y[0] = 5.1 − 3.2 = 1.9`.
 
     It is the first with the largest gradient that is not 0 itself; without a gradient, the largest.
     """
+    gradient = gradients.get(node.birth)
     lines = lines_of(node)
     if not all(map(is_here, [node.value, *tensors_in(lines[-1])])):
         return "", ""
@@ -271,13 +244,14 @@ def value_worked(names: Names, node: Any, gradient: Array = None) -> tuple[str, 
     return place_text(j, np.shape(node.value)), equal_sides(formula, piece.text, node.value, j)
 
 
-def product_worked(expression: Expression, part: Array) -> tuple[str, str]:
-    """The largest element of a product of the backward pass: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
-    inputs = [x for line in expression.lines for x in tensors_in(line)]
-    if not all(map(is_here, [part, *inputs])) or len(expression.lines) > MOST_LINES or not np.any(part):
+def product_worked(node: Any, i: int, g: Array, part: Array) -> tuple[str, str]:
+    """The largest element of what a node hands to input i: its place, and `0.3333 × (2.9 > 0) = 0.3333`."""
+    lines, result, _ = local_expression(node, i, arriving=g)
+    inputs = [x for line in lines for x in tensors_in(line)]
+    if not all(map(is_here, [part, *inputs])) or len(lines) > MOST_LINES or not np.any(part):
         return "", ""
     j = chosen(part, part)
-    piece = Element(expression.lines).piece(expression.result, part, j)
+    piece = Element(lines).piece(result, part, j)
     return place_text(j, np.shape(part)), equal_sides("", piece.text, part, j)
 
 
@@ -323,14 +297,11 @@ def with_inner(node: Any) -> dict[int, Any]:
 def is_inner(node: Any) -> bool:
     """Whether a sum's terms are clearer when they show how this was made."""
     op = None if node is None else node.op
-    if op is None or op is MINUS or not node.needs:
+    if op is None or op is NEGATIVE or not node.needs:
         return False
-    return works_by_element(op) and all(map(is_here, node.inputs[: op.arity]))
-
-
-def works_by_element(op: Op) -> bool:
-    """Whether this seems to be an op that works element by element; of a user's own, `stays` finds out."""
-    return op.elementwise or not (op.samples or op.arity is None)
+    # An op of the user's seems to work element by element; `stays` finds out.
+    by_element = op.elementwise or not (op.samples or op.arity is None)
+    return by_element and all(map(is_here, node.inputs[: op.arity]))
 
 
 def with_places(names: Names, node: Any, line: Line, j: int) -> str:
@@ -342,15 +313,15 @@ def with_places(names: Names, node: Any, line: Line, j: int) -> str:
         return next((texts[k] for k in source.places), "")
     if source.kind != "element":
         return together(line, j, source, list(map(Piece, texts[: len(source.places)]))).text
-    return written(node.op, node.inputs, named_pieces(node, texts), ()).text
+    return written_node(node, list(map(Piece, texts)))
 
 
-def named_pieces(node: Node, texts: list[str]) -> list[Piece]:
-    """The names of inputs as pieces; a constant exponent is known by its number."""
-    pieces = list(map(Piece, texts))
+def written_node(node: Any, pieces: list[Piece]) -> str:
+    """The op of a value over the pieces of its inputs; a constant exponent is known by its number."""
+    pieces += [Piece(option_text(x)) for x in node.inputs[len(pieces) :]]
     if node.op is POWER and node.parents[1] is None:
         pieces[1] = constant_text(node.inputs[1])
-    return pieces
+    return written(node.op, node.inputs, pieces, ()).text
 
 
 def place_text(j: int, shape: tuple[int, ...]) -> str:

@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,58 +18,56 @@ from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, reachable
 from tinygrad_lo.engine.machine.recording import Recording
-from tinygrad_lo.engine.ops.arithmetic import divide, multiply, negative
-from tinygrad_lo.engine.ops.elementwise import where
-from tinygrad_lo.engine.ops.indexing import getitem
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.ops.shapes import transpose
+from tinygrad_lo.engine.machine.sums import broadcasts
 from tinygrad_lo.engine.tensor import Tensor
-from tinygrad_lo.explaining.formula import DIGITS, POWER, number, of_many_texts, option_text, superscript
-from tinygrad_lo.program.simplify import ASTYPE, SPREADING
+from tinygrad_lo.explaining.formula import DIGITS, number, of_many_texts, option_text, superscript
+from tinygrad_lo.program.ops import ASTYPE, DIVIDE, FILL, GETITEM, MULTIPLY, NEGATIVE, POWER, TRANSPOSE, WHERE
 
 # How tightly a piece of text holds together.
-LOOSE, NEGATIVE, COMPARISON, SUM, PRODUCT, SIGN, POSTFIX, ATOM = range(-1, 7)
+Bond = IntEnum("Bond", "LOOSE NEGATIVE COMPARISON SUM PRODUCT SIGN POSTFIX ATOM", start=-1)
 # Of a sign: how tightly it holds together what it makes, and what its left and its right must.
 SIGNS = {
-    "+": (SUM, SUM, SUM),
-    "−": (SUM, SUM, PRODUCT),
-    "×": (PRODUCT, PRODUCT, PRODUCT),
-    "÷": (PRODUCT, PRODUCT, POSTFIX),
-    "@": (PRODUCT, PRODUCT, POSTFIX),
-    "^": (POSTFIX, ATOM, ATOM),
-    **dict.fromkeys("=≠<≤>≥", (COMPARISON, SUM, SUM)),
+    "+": (Bond.SUM, Bond.SUM, Bond.SUM),
+    "−": (Bond.SUM, Bond.SUM, Bond.PRODUCT),
+    "×": (Bond.PRODUCT, Bond.PRODUCT, Bond.PRODUCT),
+    "÷": (Bond.PRODUCT, Bond.PRODUCT, Bond.POSTFIX),
+    "@": (Bond.PRODUCT, Bond.PRODUCT, Bond.POSTFIX),
+    "^": (Bond.POSTFIX, Bond.ATOM, Bond.ATOM),
+    **dict.fromkeys("=≠<≤>≥", (Bond.COMPARISON, Bond.SUM, Bond.SUM)),
 }
 # How tightly a template holds together: • is an input, ¤ is in parentheses, ¦ in brackets. `Σ •` is open.
 LEVELS = (
-    (" [+−] ", SUM),
-    (" [×÷] ", PRODUCT),
-    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", SIGN),
-    ("^•[²ᵀ¦]$|^√•$", POSTFIX),
-    (r"^\|•\|$|^‖•‖$|^\w+¤$", ATOM),
+    (" [+−] ", Bond.SUM),
+    (" [×÷] ", Bond.PRODUCT),
+    (r"^−[•¤]$|^[^•|‖+−×÷]+ (•|\w+¤)$", Bond.SIGN),
+    ("^•[²ᵀ¦]$|^√•$", Bond.POSTFIX),
+    (r"^\|•\|$|^‖•‖$|^\w+¤$", Bond.ATOM),
 )
 # How tightly an input, here \0, must hold together in its place.
 NEEDS = (
-    (r"[(,[|‖] *\0 *[),\]|‖]", LOOSE),
-    (" if ", NEGATIVE),
-    (r"^−\0", POSTFIX),
-    (r"[+−] *\0|\0 *[+−]", PRODUCT),
-    (r" \0|\0 ", POSTFIX),
+    (r"[(,[|‖] *\0 *[),\]|‖]", Bond.LOOSE),
+    (" if ", Bond.NEGATIVE),
+    (r"^−\0", Bond.POSTFIX),
+    (r"[+−] *\0|\0 *[+−]", Bond.PRODUCT),
+    (r" \0|\0 ", Bond.POSTFIX),
 )
-MULTIPLY, DIVIDE, MINUS = map(record, (multiply, divide, negative))
-WHERE, GETITEM, TRANSPOSE = map(record, (where, getitem, transpose))
-FILL = SPREADING - {ASTYPE}
 
 
 class Piece(NamedTuple):
     """Text that can stand in a larger text."""
 
     text: str
-    level: int = ATOM
+    level: int = Bond.ATOM
     kind: str = ""  # the sign between its parts, where there is one
     opened: bool = False  # whether it ends in something that what follows would be read into: `Σ x`
     shape: tuple[int, ...] = ()
     bare: Any = None  # the same without filling a shape, for places where broadcasting does that
     value: Any = None  # of a constant number, the number
+
+    def within(self, need: int) -> str:
+        """The text, in parentheses unless it holds together well enough."""
+        signed = need == Bond.PRODUCT and self.level == Bond.SIGN and self.text.startswith("−")
+        return f"({self.text})" if self.level < need or signed else self.text
 
 
 Arg = str | int | Piece  # the key of a symbol, the place of an earlier line, a constant or an option
@@ -165,20 +164,20 @@ def constant_text(value: Array) -> Piece:
             return Piece("mask" if array.dtype == bool else "constant", shape=shape)
         value = array.flat[0]
     text = number(value, DIGITS)
-    piece = Piece(text, NEGATIVE if text.startswith("−") else ATOM, value=value)
+    piece = Piece(text, Bond.NEGATIVE if text.startswith("−") else Bond.ATOM, value=value)
     return piece._replace(shape=shape, bare=piece) if shape else piece
 
 
 def term(value: Array) -> str:
     """A number as a term of a sum or a factor: `(−2)`."""
-    return nested_text(constant_text(value), PRODUCT)
+    return constant_text(value).within(Bond.PRODUCT)
 
 
-def untouched(op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...]) -> Piece | None:
+def already_there(op: Op, inputs: tuple[Any, ...], args: list[Piece], shape: tuple[int, ...]) -> Piece | None:
     """The argument that is the result already, for a reader: what is only arranged, a 1 · x, an x / 1."""
     x, other = args[0], args[-1]
     is_same = x.shape == shape and only_arranges(op, inputs, shape)
-    if is_same or (op is ASTYPE and x.level == COMPARISON):  # what holds counts as 1
+    if is_same or (op is ASTYPE and x.level == Bond.COMPARISON):  # what holds counts as 1
         return x
     if op is MULTIPLY and x.value == 1 and other.shape == shape:
         return other
@@ -191,10 +190,10 @@ def written(
     """One op over pieces of text."""
     args = thinned(op, args, shape)
     x, other = args[0], args[-1]
-    if kept := untouched(op, inputs, args, shape):
+    if kept := already_there(op, inputs, args, shape):
         piece = kept
     elif op is POWER and other.value is not None and superscript(float(other.value)):
-        piece = Piece(nested_text(x, ATOM) + superscript(float(other.value)), POSTFIX)
+        piece = Piece(x.within(Bond.ATOM) + superscript(float(other.value)), Bond.POSTFIX)
     elif op.arity is None:
         piece = of_many(op, inputs[-1], args)
     else:
@@ -214,14 +213,6 @@ def thinned(op: Op, args: list[Piece], shape: tuple[int, ...]) -> list[Piece]:
     return [bare if bare.shape == arg.shape else arg for bare, arg in zip(thin, args, strict=True)]
 
 
-def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
-    """Whether broadcasting makes this shape of those."""
-    try:
-        return np.broadcast_shapes(*shapes) == shape
-    except ValueError:
-        return False
-
-
 def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
     """Whether this, of one shape with x, is x as it was: the transpose of a vector, all of its elements."""
     if op is GETITEM:
@@ -232,43 +223,37 @@ def only_arranges(op: Op, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> bo
 
 def of_many(op: Op, option: Any, args: list[Piece]) -> Piece:
     """An op of any number of tensors."""
-    texts = [nested_text(arg, NEGATIVE) for arg in args[:-1]]
+    texts = [arg.within(Bond.NEGATIVE) for arg in args[:-1]]
     if isinstance(option, str):  # subscripts say which of many ops it is
         return Piece(f"{op.name}('{args[-1].text}', {', '.join(texts)})")
-    return Piece(op.symbol.format(*of_many_texts(texts, option)), LOOSE)
+    return Piece(op.symbol.format(*of_many_texts(texts, option)), Bond.LOOSE)
 
 
 def from_template(op: Op, args: list[Piece], times: str) -> Piece:
     """The symbol of an op with its arguments put in."""
     level, opened, needs = shape_of_template(op.symbol)
-    texts = [nested_text(arg, needs.get(i, LOOSE)) for i, arg in enumerate(args)]
+    texts = [arg.within(needs.get(i, Bond.LOOSE)) for i, arg in enumerate(args)]
     text = op.symbol.replace("×", times).format(*texts)
-    piece = Piece(text, level, "÷" if level == PRODUCT else "", opened)
+    piece = Piece(text, level, "÷" if level == Bond.PRODUCT else "", opened)
     bare = args[0].bare
-    if op in SPREADING:
+    if op in FILL or op is ASTYPE:
         return piece._replace(bare=bare or args[0])
-    if op is MINUS and bare is not None:
+    if op is NEGATIVE and bare is not None:
         return piece._replace(bare=from_template(op, [bare], times)._replace(shape=bare.shape))
     return piece
 
 
-def nested_text(piece: Piece, need: int) -> str:
-    """The text, in parentheses unless it holds together well enough."""
-    signed = need == PRODUCT and piece.level == SIGN and piece.text.startswith("−")
-    return f"({piece.text})" if piece.level < need or signed else piece.text
-
-
 def infix(sign: str, a: Piece, b: Piece, times: str = "×") -> Piece:
     """`a + b` and the like."""
-    level, left, right = SIGNS.get(sign, (LOOSE, ATOM, ATOM))
-    if level == a.level == PRODUCT and a.kind != ("@" if sign == "@" else "×"):
-        left = ATOM  # a ÷ b × c makes a reader stop
-    if sign == "×" and b.level == PRODUCT and b.kind not in ("×", "÷"):
-        right = ATOM
+    level, left, right = SIGNS.get(sign, (Bond.LOOSE, Bond.ATOM, Bond.ATOM))
+    if level == a.level == Bond.PRODUCT and a.kind != ("@" if sign == "@" else "×"):
+        left = Bond.ATOM  # a ÷ b × c makes a reader stop
+    if sign == "×" and b.level == Bond.PRODUCT and b.kind not in ("×", "÷"):
+        right = Bond.ATOM
     # A sign is read with what follows it on the left of a sum or product, and not on the right.
-    right = ATOM if b.text.startswith("−") else right
+    right = Bond.ATOM if b.text.startswith("−") else right
     first = f"({a.text})" if a.opened or a.level < left else a.text
-    text = f"{first} {times if sign == '×' else sign} {nested_text(b, right)}"
+    text = f"{first} {times if sign == '×' else sign} {b.within(right)}"
     return Piece(text, level, "÷" if sign == "×" and b.kind == "÷" else sign, b.opened and b.level >= right)
 
 
@@ -277,14 +262,14 @@ def shape_of_template(template: str) -> tuple[int, bool, dict[int, int]]:
     """Of `exp({0}) − 1`: how tightly it holds together, whether it is open, and what its holes need."""
     needs: dict[int, int] = {}
     for hole in re.finditer(r"\{(\d+)\}", template):
-        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", ATOM)
-        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), LOOSE))
+        need = first_match(NEEDS, f"{template[: hole.start()]}\0{template[hole.end() :]}", Bond.ATOM)
+        needs[int(hole[1])] = max(need, needs.get(int(hole[1]), Bond.LOOSE))
     flat, before = re.sub(r"\{\d+\}", "•", template), ""
     while before != flat:
         before = flat
         flat = re.sub(r"\[[^()[\]]*\]", "¦", re.sub(r"\([^()[\]]*\)", "¤", flat))
-    level = first_match(LEVELS, flat, LOOSE)
-    return level, level == SIGN and " " in flat, needs
+    level = first_match(LEVELS, flat, Bond.LOOSE)
+    return level, level == Bond.SIGN and " " in flat, needs
 
 
 def first_match(table: Iterable[tuple[str, int]], text: str, otherwise: int) -> int:

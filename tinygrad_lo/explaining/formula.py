@@ -14,15 +14,13 @@ from numpy import ndarray
 from tinygrad_lo.engine.graph import Array, Node, reachable
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.naming import name_of
-from tinygrad_lo.engine.ops.arithmetic import power
 from tinygrad_lo.engine.ops.indexing import Slot, filled_in
-from tinygrad_lo.engine.ops.registry import record
 from tinygrad_lo.errors import DTypeError
-from tinygrad_lo.program.text import Taken
+from tinygrad_lo.program.ops import POWER
+from tinygrad_lo.program.text import Taken, slice_text
 from tinygrad_lo.program.text import one_line as one_line  # noqa: PLC0414  (drawings ask for it here)
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-POWER = record(power)
 DIGITS = 4  # of numbers in text
 LOSS = "L"  # what a loss without a name is called
 
@@ -157,12 +155,6 @@ def option_text(value: Any) -> str:
     if isinstance(value, ndarray):
         return "mask" if value.dtype == bool else "indices"
     return "…" if value is Ellipsis else str(value)
-
-
-def slice_text(value: slice) -> str:
-    """A slice as Python writes it in an index."""
-    parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
-    return ":".join(parts[:2] if value.step is None else parts)
 
 
 def number(value: Any, digits: int = 3) -> str:

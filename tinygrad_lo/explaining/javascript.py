@@ -1,8 +1,8 @@
 """The forward and the backward pass as JavaScript, for pages that have no Python.
 
 The same statements as `lo.source` prints. Every line is first a Python expression, made of the texts in the
-table of ops; syntax.py turns it into JavaScript. Ops that only move numbers need no text: their own forward
-says where each element comes from (moves.py). What is left are the functions of runtime.js, named as ops are.
+table of ops; syntax.py turns it into JavaScript. Ops that only move numbers say themselves where each element
+comes from (moving.py). What is left are the functions of runtime.js, named as ops are.
 """
 
 from __future__ import annotations
@@ -19,23 +19,19 @@ from tinygrad_lo.engine.graph import Node, Op, mode
 from tinygrad_lo.engine.machine.hooks import Check
 from tinygrad_lo.engine.machine.recording import Data, Recording
 from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.ops.shapes import broadcast_to
 from tinygrad_lo.errors import DTypeError, UnsupportedError
-from tinygrad_lo.explaining.expression import WHERE
-from tinygrad_lo.explaining.formula import POWER
 from tinygrad_lo.explaining.moving import Moving
 from tinygrad_lo.explaining.source import Source, bracketed
 from tinygrad_lo.explaining.syntax import KEYWORDS, functions_called, literals, runtime, script, slots
 from tinygrad_lo.explaining.traced import program_of
 from tinygrad_lo.losses.loss import Complaint, Place
 from tinygrad_lo.options import public
+from tinygrad_lo.program.ops import ADD, ASTYPE, BROADCAST_TO, FULL, MULTIPLY, POWER, WHERE
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.simplify import ADD, ASTYPE, FULL, MULTIPLY
 from tinygrad_lo.program.value import Value
 
 OF_CONDITIONS = {ADD: "{0} or {1}", MULTIPLY: "{0} and {1}"}  # which NumPy adds and multiplies so
-MOVES = {FULL, record(broadcast_to)}  # beside those whose kind says so
+MOVES = {FULL, BROADCAST_TO}  # beside those whose kind says so
 # Of conditions; of numbers, bits are refused.
 OF_BITS = {
     "bitwise_and": "{0} and {1}", "bitwise_or": "{0} or {1}",
@@ -86,17 +82,13 @@ class Script(Moving):
         for value in [*program.leaves, *program.lines]:
             must_be_double(value)
         super().__init__(program)
-        self.inputs = {value: self.texts[value] for value in self._read() if value in self.texts}
+        leaves = [value for value in self.texts if isinstance(value, Value)]
+        leaves.sort(key=lambda value: value.kind == "parameter")  # each kind in the order of first use
+        self.inputs = {value: self.texts[value] for value in leaves}
         self.texts |= {value: self._free(name) for value, name in self.inputs.items()}
         self.own: dict[Op, str] = {}
         self.bodies: dict[Value, str] = {}  # of what works by element: its text, _0_ for array 0
         self.elements: list[str] = []  # the texts of these arrays
-        self.inlined: dict[Value, None] = {}  # values that are written where they are used
-
-    def _read(self) -> list[Value]:
-        """The leaves in the order of first use: data, then parameters."""
-        leaves = [value for value in self.texts if isinstance(value, Value)]
-        return sorted(leaves, key=lambda value: value.kind == "parameter")
 
     def _name_ops(self) -> None:
         """The user's ops get their names where they are met."""
@@ -116,19 +108,15 @@ class Script(Moving):
         gradients = dict(self.program.gradients)
         body = self._body()
         pairs = [
-            f"{in_quotes(key)}: nested({self._written(gradients[leaf.ref])})"
+            f"{key_text(key)}: nested({self._written(gradients[leaf.ref])})"
             for leaf, key in self.keys.items()
             if leaf.ref in gradients
         ]
-        reads = [
-            f"  {self.texts[value]} = read({self.texts[value]}, {in_quotes(name)}, {list(value.shape)}"
-            f"{', true' * (value.dtype.kind in 'iu')});"
-            for value, name in self.inputs.items()
-        ]
-        names = [
-            name if name == self.texts[value] else f"{name}: {self.texts[value]}"
-            for value, name in self.inputs.items()
-        ]
+        names, reads = [], []
+        for value, name in self.inputs.items():
+            text, whole = self.texts[value], ", true" * (value.dtype.kind in "iu")
+            names.append(name if name == text else f"{name}: {text}")
+            reads.append(f"  {text} = read({text}, {in_quotes(name)}, {list(value.shape)}{whole});")
         loss = self._written(self.program.loss)
         result = f"  return {{loss: nested({loss}), gradients: {{{', '.join(pairs)}}}}};"
         function = bracketed("function loss_and_gradients({", names, "}) {")
@@ -151,26 +139,12 @@ class Script(Moving):
     def _written(self, value: Value) -> str:
         return script(self.name_or_expression(value))
 
-    def _body(self) -> list[str]:
-        rows: list[str] = []
-        here = ""
-        for line in self.program.lines:
-            if line.kind == "effect":
-                rows += self._effect(line)
-                continue
-            expression = self._expression(line)
-            if self._goes_into_its_user(line, expression):
-                self.texts[line] = f"({expression})"
-                self.inlined[line] = None
-                continue
-            if line.section != here and line.section:
-                rows += ["", f"  // {line.section.replace('<', '‹')}"]  # a page would end its script at a tag
-            here = line.section
-            name = self._name_of(line)
-            shape = f"  // {line.shape}" if line.shape else ""
-            rows.append(f"  const {name} = {script(expression)};{shape}")
-            self.texts[line] = name
-        return rows
+    def _title(self, section: str) -> str:
+        return f"  // {section.replace('<', '‹')}"  # a page would end its script at a tag
+
+    def _statement(self, line: Value, name: str, expression: str) -> list[str]:
+        shape = f"  // {line.shape}" if line.shape else ""
+        return [f"  const {name} = {script(expression)};{shape}"]
 
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Not into a text that would compute it twice, or once for each element."""
@@ -196,9 +170,8 @@ class Script(Moving):
             return self._fact(line)
         if op.kind == "moves" or op in MOVES:
             return self._moved(line)
-        if line.shape == () and op.scalar is not None and all(arg.shape == () for arg in line.inputs):
-            return self._template(line).format(*(f"({self._operand(arg)})" for arg in line.args))
-        if op.elementwise or op in (ASTYPE, WHERE):
+        of_numbers = op.scalar is not None and not any(arg.shape for arg in (line, *line.inputs))
+        if of_numbers or op.elementwise or op in (ASTYPE, WHERE):
             return self._by_element(line, self._template(line))
         text = self._called(op.name, line.args)
         return f"each(lambda a: a != 0, {text})" if line.dtype.kind == "b" and line.shape else text
@@ -219,7 +192,7 @@ class Script(Moving):
 
     def _by_element(self, line: Value, template: str) -> str:
         """A function of numbers over arrays; numbers that have a name are seen from inside."""
-        if line.shape == () and all(arg.shape == () for arg in line.inputs):
+        if not any(arg.shape for arg in (line, *line.inputs)):
             return template.format(*(f"({self._operand(arg)})" for arg in line.args))
         body, tokens = self._joined(line, template, fused=True)
         if len(tokens) > MOST_ARRAYS:
@@ -248,7 +221,7 @@ class Script(Moving):
         text = self.name_or_expression(value)
         if value.kind == "constant" or (value.shape == () and text.isidentifier()):
             return text
-        if fused and value in self.inlined and value in self.bodies and value.shape == shape:
+        if fused and value in self.inside and value in self.bodies and value.shape == shape:
             return self.bodies[value]
         if text not in self.elements:
             self.elements.append(text)
@@ -339,6 +312,11 @@ def must_be_double(value: Value) -> None:
             f"javascript: {who} is {value.dtype}, and JavaScript computes in float64; make parameters and "
             f"data float64, e.g. lo.Parameter(w.data.astype(float))"
         )
+
+
+def key_text(name: str) -> str:
+    """A name as the key of an object; written plainly, one of them would set what objects inherit from."""
+    return f"[{in_quotes(name)}]" if name == "__proto__" else in_quotes(name)
 
 
 def in_quotes(text: str) -> str:

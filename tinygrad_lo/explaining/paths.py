@@ -103,19 +103,19 @@ def on_the_way(loss: Node, of: Any) -> Way:
         )
     above: dict[int, list[tuple[int, Node]]] = {of.birth: []}  # what is made from it
     for node in nodes:
-        inner = [edge for edge in edges(node) if edge[1].birth in above]
-        if inner:
+        if inner := [edge for edge in edges(node) if edge[1].birth in above]:
             above[node.birth] = inner
     if loss.birth not in above or not of.needs:
         why = "does not require a gradient" if not of.needs else "is cut off by ops without a derivative"
         raise GraphError(
             f"explain: no gradient flows from {quoted(loss, 'the loss')} to {quoted(of, 'of=')}, which {why}"
         )
-    below = {loss.birth}  # what the loss is made from, through gradients
+    way, below = [], {loss.birth}  # what the loss is made from, through gradients
     for node in reversed(nodes):
         if node.birth in below:
+            way.append((node, above[node.birth]))
             below.update(parent.birth for _, parent in above[node.birth])
-    return [(node, above[node.birth]) for node in reversed(nodes) if node.birth in below]
+    return way
 
 
 def counted_through(way: Way) -> tuple[int, Node | None, list[tuple[Node, int]]]:

@@ -15,16 +15,7 @@ from tinygrad_lo.errors import GraphError
 from tinygrad_lo.explaining.formula import Printed
 from tinygrad_lo.options import public
 from tinygrad_lo.program.program import Program
-from tinygrad_lo.program.text import (
-    STATEMENTS,
-    Taken,
-    expression_of,
-    helpers,
-    identifier,
-    is_own,
-    literal,
-    tidy,
-)
+from tinygrad_lo.program.text import STATEMENTS, Taken, expression_of, helpers, is_own, literal, tidy
 from tinygrad_lo.program.value import Value
 
 WIDTH = 76  # an expression that goes into another one is not longer than this
@@ -102,7 +93,7 @@ class Printer:
         """The user's ops are functions of the program, under names of their own."""
         for line in self.lines:
             if is_own(line.op) and line.op not in self.texts:
-                name = self.texts[line.op] = self.taken.fresh(identifier(line.op.name, "op"))
+                name = self.texts[line.op] = self.taken.named(line.op.name, "op")
                 self.imports = ["import numpy as np", "", "import tinygrad_lo as lo"]
                 self.functions.append(f"{name} = lo.engine.ops.TABLE[{line.op.name!r}].forward")
                 self._name_options(tuple(getattr(line.op.forward, "keywords", {}).values()))
@@ -130,7 +121,7 @@ class Printer:
                 self.arguments[name] = option
 
     def _name(self, name: str | None, kind: str) -> str:
-        return self.taken.numbered(kind) if name is None else self.taken.fresh(identifier(name, kind))
+        return self.taken.numbered(kind) if name is None else self.taken.named(name, kind)
 
     def _name_of(self, line: Value) -> str:
         if line is self.program.loss:
@@ -178,29 +169,37 @@ class Printer:
         """The lines of the function, scopes as comments between them."""
         rows: list[str] = []
         here = ""
-        for line in self.lines:
-            expression = "" if line.op in STATEMENTS else self._expression(line)
-            if expression and self._goes_into_its_user(line, expression):
+        for line in self.program.lines:
+            if line.kind == "effect":
+                rows += self._effect(line)
+                continue
+            expression = self._expression(line)
+            if self._goes_into_its_user(line, expression):
                 self.inside[line] = expression
                 self.texts[line] = f"({expression})"
                 continue
             if line.section != here and line.section:
-                rows += ["", f"    # {line.section}"]
+                rows += ["", self._title(line.section)]
             here = line.section
             name = self._name_of(line)
-            if expression:
-                rows += self._shortened(line, name, expression)
-            else:
-                first, *more = STATEMENTS[line.op](name, line, self.name_or_expression)
-                rows += [with_shape(first, line), *(f"    {text}" for text in more)]
+            rows += self._statement(line, name, expression)
             self.texts[line] = name
         return rows
 
-    def _expression(self, line: Value) -> str:
-        return tidy(expression_of(line, self.name_or_expression))
+    def _effect(self, _: Value) -> list[str]:
+        return []
 
-    def _shortened(self, line: Value, name: str, expression: str) -> list[str]:
+    def _expression(self, line: Value) -> str:
+        return "" if line.op in STATEMENTS else tidy(expression_of(line, self.name_or_expression))
+
+    def _title(self, section: str) -> str:
+        return f"    # {section}"
+
+    def _statement(self, line: Value, name: str, expression: str) -> list[str]:
         """One line, below lines for the longest values inside of it if it is too long."""
+        if not expression:
+            first, *more = STATEMENTS[line.op](name, line, self.name_or_expression)
+            return [with_shape(first, line), *(f"    {text}" for text in more)]
         inner = [arg for arg in line.inputs if arg in self.inside]
         inner.sort(key=lambda arg: len(self.inside[arg]))
         rows = []
@@ -214,7 +213,7 @@ class Printer:
     def _goes_into_its_user(self, line: Value, expression: str) -> bool:
         """Whether a value is written where it is used instead of on a line of its own."""
         alone = line.name is None and self.uses[line] == 1 and line in self.users
-        return alone and len(expression) <= WIDTH and line.section == self.users[line].section
+        return alone and 0 < len(expression) <= WIDTH and line.section == self.users[line].section
 
 
 def quoted_key(key: str) -> str:

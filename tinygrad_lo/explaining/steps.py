@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -18,61 +18,60 @@ from tinygrad_lo.engine.backward import Part, pull, start, sweep
 from tinygrad_lo.engine.graph import Array, Node, mode, same
 from tinygrad_lo.engine.machine.arguments import memory
 from tinygrad_lo.engine.machine.hooks import leave
-from tinygrad_lo.engine.machine.sums import stretched
-from tinygrad_lo.engine.ops.arithmetic import equal
-from tinygrad_lo.engine.ops.linear import matmul
-from tinygrad_lo.engine.ops.reductions import sum as total
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.engine.machine.sums import broadcasts, stretched
 from tinygrad_lo.explaining.derivative import local_expression, pieces_of
-from tinygrad_lo.explaining.element import product_worked, value_worked
-from tinygrad_lo.explaining.expression import (
+from tinygrad_lo.explaining.element import product_worked, value_worked, written_node
+from tinygrad_lo.explaining.expression import Arg, Bond, Expression, Piece, constant_text, term, write
+from tinygrad_lo.explaining.formula import DIGITS, Names, equation, is_shown_as_number, must_be_tensor, shown
+from tinygrad_lo.program.ops import (
+    ADD_UP,
+    ASTYPE,
     DIVIDE,
+    EQUAL,
     FILL,
-    MINUS,
+    FULL,
+    MATMUL,
     MULTIPLY,
-    PRODUCT,
+    NEGATIVE,
     WHERE,
-    Arg,
-    Expression,
-    Piece,
-    broadcasts,
-    constant_text,
-    nested_text,
-    term,
-    write,
-    written,
-)
-from tinygrad_lo.explaining.formula import (
-    DIGITS,
-    POWER,
-    Names,
-    equation,
-    is_shown_as_number,
-    must_be_tensor,
-    option_text,
-    shown,
 )
 from tinygrad_lo.program.program import like
-from tinygrad_lo.program.simplify import ASTYPE, FULL, RESHAPE
 
-ADD_UP = {record(total), RESHAPE}
-EQUAL, MATMUL = record(equal), record(matmul)
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
-Example = Callable[[], tuple[str, str]]  # asked when a step is told: the place, and the equation there
+# Words are asked for when a step is told: of a hundred thousand steps a few are.
+Example = Callable[[], tuple[str, str]]  # the place, and the equation there
 
 
-@dataclass(slots=True)
+@dataclass
 class Computed:
     """One forward step: a value from its inputs."""
 
     place: int  # among all values of the graph, oldest first
-    name: str
-    formula: str
-    numbers: str  # the formula with numbers put in, between scalars; else empty
-    value: Array
+    node: Node
+    names: Names
     example: Example  # one element of it worked out, where arrays are among the inputs
+
+    @cached_property
+    def name(self) -> str:
+        """The value's."""
+        return self.names.of(self.node)
+
+    @property
+    def value(self) -> Array:
+        """What was computed."""
+        return self.node.value
+
+    @cached_property
+    def formula(self) -> str:
+        """What it was computed from."""
+        return self.names.formula(self.node)
+
+    @cached_property
+    def numbers(self) -> str:
+        """The formula with numbers put in, between scalars; else empty."""
+        return put_in(self.node)
 
     @property
     def text(self) -> str:
@@ -84,7 +83,7 @@ class Computed:
         return f"{text}, e.g. {self.name}{place} = {worked}" if worked else text
 
 
-@dataclass(slots=True)
+@dataclass
 class Product:
     """One backward step: what one gate hands to one of its inputs."""
 
@@ -94,16 +93,40 @@ class Product:
     target: str
     target_place: int
     arriving: Array  # the gradient at the gate; complete, as no newer value is left
-    slope: Array | None  # the local derivative, between scalars; else None
-    formula: str  # the product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`
-    numbers: str  # the formula with numbers put in, between scalars; else empty
     part: Array  # the product's value, which is added to the target's gradient
     before: Array | None  # what had arrived at the target before; None for the first contribution
     total: Array  # what has arrived at the target now
     last: bool  # whether nothing more will arrive there
     summed: tuple[int, ...]  # axes of the gate along which the target was repeated: the part is a sum
-    sentence: str  # what the gate does, in words
+    say: Callable[[], str]
+    work: Callable[[], tuple[Array | None, str, str]]
     example: Example  # one element of it worked out, where arrays are among the factors
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the gate does, in words."""
+        return self.say()
+
+    @cached_property
+    def worked(self) -> tuple[Array | None, str, str]:
+        """Slope, formula and numbers."""
+        with mode("watch", None), np.errstate(all="ignore"):
+            return self.work()
+
+    @property
+    def slope(self) -> Array | None:
+        """The local derivative, between scalars; else None."""
+        return self.worked[0]
+
+    @property
+    def formula(self) -> str:
+        """The product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`."""
+        return self.worked[1]
+
+    @property
+    def numbers(self) -> str:
+        """The formula with numbers put in, between scalars; else empty."""
+        return self.worked[2]
 
     @property
     def text(self) -> str:
@@ -153,11 +176,12 @@ def steps(loss: Any, who: str = "steps") -> Steps:
             story.backward.append(
                 Product(
                     names.of(node), places[node.birth], i, names.of(parent), places[parent.birth],
-                    g, *worked(rules, names, node, i, g), part, before, total,
+                    g, part, before, total,
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
-                    sentence=rules.sentence(names, node, i),
-                    example=partial(or_nothing, product_of, node, i, g, part),
+                    say=partial(rules.sentence, names, node, i),
+                    work=partial(worked, rules, names, node, i, g),
+                    example=partial(or_nothing, product_worked, node, i, g, part),
                 )
             )  # fmt: skip
             yield i, parent, part
@@ -174,18 +198,11 @@ def steps(loss: Any, who: str = "steps") -> Steps:
 
 def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})) -> list[Computed]:
     """The forward pass of a graph: every value that was computed, oldest first; gradients: by birth."""
-
-    def worked_out(node: Node) -> tuple[str, str]:
-        return value_worked(names, node, gradients.get(node.birth))
-
     return [
-        Computed(
-            place, names.of(node), names.formula(node), put_in(node), node.value,
-            example=partial(or_nothing, worked_out, node),
-        )
+        Computed(place, node, names, partial(or_nothing, value_worked, names, node, gradients))
         for place, node in enumerate(names.nodes)
         if node.op is not None
-    ]  # fmt: skip
+    ]
 
 
 def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, str]:
@@ -195,11 +212,6 @@ def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, s
             return work(*args)
     except Exception:  # a user's op may raise anything
         return "", ""
-
-
-def product_of(node: Node, i: int, g: Array, part: Array) -> tuple[str, str]:
-    """One element of what a node hands to its input i."""
-    return product_worked(local_expression(node, i, arriving=g), part)
 
 
 def repeated(narrow: tuple[int, ...], wide: tuple[int, ...], op: Any) -> tuple[int, ...]:
@@ -215,10 +227,7 @@ def put_in(node: Node, pieces: dict[str, Piece] | None = None) -> str:
     if op.arity is None or not all(map(is_shown_as_number, (node.value, *node.inputs[: op.arity]))):
         return ""
     pieces = pieces_of_numbers(node) if pieces is None else pieces
-    args = [pieces[str(i)] if i < op.arity else Piece(option_text(x)) for i, x in enumerate(node.inputs)]
-    if op is POWER and node.parents[1] is None:
-        args[1] = constant_text(node.inputs[1])
-    return written(op, node.inputs, args, ()).text
+    return written_node(node, [pieces[str(i)] for i in range(op.arity)])
 
 
 def pieces_of_numbers(node: Node) -> dict[str, Piece]:
@@ -281,7 +290,7 @@ def words_for(rule: Expression, names: Names, node: Node, i: int) -> str:
     ties = "; ties share it" if EQUAL in ops else ""
     cases = {
         "copies the gradient": not ops,
-        "turns the sign of the gradient": is_one_step and MINUS in ops,
+        "turns the sign of the gradient": is_one_step and NEGATIVE in ops,
         "swaps: each input gets the gradient times the other input": is_product and keys[1:] == [str(1 - i)],
         "by a constant: the gradient is multiplied by it, too": is_product,
         f"routes: the gradient passes where {condition}, and stops elsewhere{ties}": bool(condition),
@@ -342,15 +351,11 @@ def worked(rules: Rules, names: Names, node: Node, i: int, g: Array) -> tuple[Ar
 
 def slope_text(rule: Expression, pieces: dict[str, Piece]) -> str:
     """A local derivative between scalars, as the first factor of a product."""
-    return as_factor(write(rule, pieces, times="·"))
+    piece = write(rule, pieces, times="·")
+    mixed = piece.level == Bond.PRODUCT and piece.kind != "×"
+    return f"({piece.text})" if mixed or piece.opened else piece.within(Bond.PRODUCT)
 
 
 def shares(node: Node, g: Array | None = None) -> dict[int, Array]:
     """What a node sends to each of its inputs; for a gradient of 1, a scalar's local derivatives."""
     return {i: part for i, _, part in pull(node, node.value.dtype.type(1) if g is None else g)}
-
-
-def as_factor(piece: Piece) -> str:
-    """The text as the first factor of a product."""
-    mixed = piece.level == PRODUCT and piece.kind != "×"
-    return f"({piece.text})" if mixed or piece.opened else nested_text(piece, PRODUCT)

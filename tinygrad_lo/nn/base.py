@@ -47,7 +47,8 @@ class Module:
         training: whether dropout and the like are on; `train()` and `eval()` set it everywhere.
         buffers: names of attributes, arrays, that are no parameters and yet belong to the state.
     Raises:   OptionError: a parameter in a set, which has no order, or on the class, whose instances
-              would share it; two parameters of one dotted name.  UnsupportedError: no forward.
+              would share it; two parameters of one dotted name; a parameter that is replaced by what is
+              none.  UnsupportedError: no forward.
     Example:
         >>> import tinygrad_lo as lo
         >>> class Scale(lo.nn.Module):
@@ -80,6 +81,15 @@ class Module:
         if "__init__" in vars(cls):
             cls.__init__ = naming(cls.__init__)  # type: ignore[method-assign]
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        held = self.__dict__.get(name)
+        if isinstance(held, Parameter) and value is not None and not is_part(value):
+            raise OptionError(
+                f"{type(self).__name__}.{name} is a parameter, and would be one no more: it was given "
+                f"{type(value).__name__}. Write .{name}.data = … for other values, or give a lo.Parameter"
+            )
+        super().__setattr__(name, value)
+
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """The module applied: what `forward` computes."""
         began = tick()
@@ -90,11 +100,11 @@ class Module:
                 error.add_note(f"in {self.__title__}")
             raise
         if isinstance(out, Node):
-            self.__gave__ = out.value.shape
+            set_gave(self, out.value.shape)
             if out.birth < began - 1:  # more than one op; an op alone is its own picture
                 of_module(getattr(self, "__title__", type(self).__name__), began, out)
         elif isinstance(out, np.ndarray):
-            self.__gave__ = out.shape
+            set_gave(self, out.shape)
         return out
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
@@ -210,6 +220,9 @@ class Module:
 
 
 Route = Any  # () at the root, else (the path of the outer module, the name in it)
+
+
+set_gave: Callable[[Module, tuple[int, ...]], None] = vars(Module)["__gave__"].__set__  # unchecked: it is hot
 
 
 def is_part(item: Any) -> bool:

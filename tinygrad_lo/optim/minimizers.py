@@ -51,7 +51,7 @@ class Problem:
         self.before = [p.value for p in leaves]
         self.ends = np.cumsum([x.size for x in self.before])[:-1]
         self.lowest, self.evaluations = math.inf, 0
-        self.best = self.slope = self.at = flat(self.before)  # where it is lowest; ∇f there; evaluated last
+        self.best = self.slope = self.at = vector(self.before)  # where it is lowest; ∇f there; evaluated last
         self.slopes: list[Any] = []  # ∇f at the latter as graphs, once curvature is asked for
 
     def put(self, x: Array, dtype: Any = None) -> None:
@@ -101,7 +101,7 @@ class Problem:
                 raise GraphError(f"{WHO}: the loss does not depend on {name} through tensors; {hint}")
             if self.evaluations == 1 and not np.isfinite(g).all():
                 raise NonFiniteError(f"{WHO}: the gradient of {name} has nan or inf at the start")
-        return flat(grads)
+        return vector(grads)
 
     def curvature(self, x: Array, v: Array) -> Array:
         """The Hessian at a point times a vector: the gradient of ∇f · v."""
@@ -109,10 +109,10 @@ class Problem:
             self(x)
         self.slopes = self.slopes or grad(self.output, self.leaves, create_graph=True)
         pairs = zip(self.slopes, np.split(v, self.ends), strict=True)
-        return flat(grad(sum((slope.reshape(-1) * part).sum() for slope, part in pairs), self.leaves))
+        return vector(grad(sum((slope.reshape(-1) * part).sum() for slope, part in pairs), self.leaves))
 
 
-def flat(arrays: list[Any]) -> Array:
+def vector(arrays: list[Any]) -> Array:
     """Arrays as one new vector."""
     return np.concatenate([np.ravel(x) for x in arrays]).astype(float64)
 

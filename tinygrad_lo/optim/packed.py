@@ -18,8 +18,8 @@ from tinygrad_lo.engine.leaves import given
 
 VALUE = attrgetter("value")
 LARGE = 2**14  # elements from which a parameter goes alone: copying its gradient costs more than a call
-State = dict[str, Any]
-Kept = dict[Any, State]  # by parameter
+Slots = dict[str, Any]
+Kept = dict[Any, Slots]  # by parameter
 
 
 class Pack:
@@ -41,8 +41,8 @@ class Pack:
         self.cuts = list(map(cut_of, self.parts, self.shapes))
         self.flat: Array = None
         self.windows: list[Array] = []
-        self.state: State = {}
-        self.shown: list[State] = [{} for _ in params]  # what was written into the states
+        self.state: Slots = {}
+        self.shown: list[Slots] = [{} for _ in params]  # what was written into the states
         for key, value in states[0].items():
             together = [state[key] for state in states]
             self.show(key, np.concatenate(together, None) if isinstance(value, ndarray) else value)

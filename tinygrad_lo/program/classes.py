@@ -7,7 +7,7 @@ another class; where these indices go in even steps, they are axes, as of loops 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
 
@@ -15,10 +15,8 @@ import numpy as np
 
 from tinygrad_lo.engine.graph import Array, Node, Op
 from tinygrad_lo.engine.machine.recording import NodeRow
-from tinygrad_lo.engine.ops.arithmetic import add
-from tinygrad_lo.engine.ops.registry import record
+from tinygrad_lo.program.ops import ADD
 
-ADD = record(add)
 ClassLane = tuple[int, int]  # a class and a lane of it
 
 
@@ -48,15 +46,11 @@ class Classes:
     """
 
     def __init__(self, rows: list[NodeRow], root: Node) -> None:
-        self.leaves: list[Node] = []
+        self.leaves = [row.node for row in rows if row.op is None]
         constants: list[float] = []
-        places: dict[int, ClassLane] = {}  # by birth of the node
-        numbers: dict[Any, int] = {}  # of classes, by what their members have in common
-        members: list[list[list[ClassLane]]] = [[], []]  # of each class, the operands of each member
-        values: list[list[Any]] = [[], []]
-        ops: list[Op | None] = [None, None]
-        inner = sums_inside(rows)
-        terms: dict[int, list[Any]] = {}  # of the nodes of a sum, its terms so far
+        places = {leaf.birth: (1, lane) for lane, leaf in enumerate(self.leaves)}
+        # By what members have in common: the number of their class, the operands of each, their values.
+        made: dict[Any, tuple[int, list[list[ClassLane]], list[Any]]] = {}
 
         def place_of(x: Any) -> ClassLane:
             if isinstance(x, Node):
@@ -64,35 +58,36 @@ class Classes:
             constants.append(float(x))
             return 0, len(constants) - 1
 
-        for row in rows:
-            if row.op is None:
-                places[row.birth] = (1, len(self.leaves))
-                self.leaves.append(row.node)
-                continue
-            operands = list(row.inputs[: row.op.arity])
-            if row.op is ADD:
-                first = operands[0]
-                head = terms.pop(first.birth) if isinstance(first, Node) and first.birth in inner else [first]
-                operands = [*head, operands[1]]
-                if row.birth in inner:
-                    terms[row.birth] = operands
-                    continue
+        for row, operands in with_operands(rows):
             found = list(map(place_of, operands))
-            key = (row.op, *(place[0] for place in found))
-            number = numbers.setdefault(key, len(members))
-            if number == len(members):
-                members.append([])
-                values.append([])
-                ops.append(None if row.op is ADD and len(found) > 2 else row.op)
-            places[row.birth] = (number, len(members[number]))
-            members[number].append(found)
-            values[number].append(row.node.value)
-        values[0], values[1] = constants, [leaf.value for leaf in self.leaves]
+            key = (row.op, *(number for number, _ in found))
+            number, members, values = made.setdefault(key, (len(made) + 2, [], []))
+            places[row.birth] = (number, len(members))
+            members.append(found)
+            values.append(row.node.value)
         self.root = places[root.birth]
-        self.kinds = [
-            Kind(op, *operands_of(found, sums=op is None), np.array(value))
-            for op, found, value in zip(ops, members, values, strict=True)
-        ]
+        numbers = constants, [leaf.value for leaf in self.leaves]
+        self.kinds = [Kind(None, [], [], np.array(values)) for values in numbers]
+        for (op, *terms), (_, members, values) in made.items():
+            is_sum = op is ADD and len(terms) > 2
+            kind = Kind(None if is_sum else op, *operands_of(members, sums=is_sum), np.array(values))
+            self.kinds.append(kind)
+
+
+def with_operands(rows: list[NodeRow]) -> Iterator[tuple[NodeRow, list[Any]]]:
+    """Each op with its operands; sums that are only the beginning of a longer one are part of that."""
+    inner = sums_inside(rows)
+    begun: dict[int, list[Any]] = {}  # their terms
+    for row in rows:
+        if row.op is None:
+            continue
+        first, *others = row.inputs[: row.op.arity]
+        continues = row.op is ADD and isinstance(first, Node) and first.birth in inner
+        operands = [*(begun.pop(first.birth) if continues else [first]), *others]
+        if row.birth in inner:
+            begun[row.birth] = operands
+        else:
+            yield row, operands
 
 
 def sums_inside(rows: Sequence[NodeRow] | Sequence[Node]) -> set[int]:
@@ -104,8 +99,6 @@ def sums_inside(rows: Sequence[NodeRow] | Sequence[Node]) -> set[int]:
 
 def operands_of(members: list[list[ClassLane]], *, sums: bool) -> tuple[list[tuple[int, int]], list[Array]]:
     """Operands, in sums runs of those of one class, and the lanes that they take."""
-    if not members:
-        return [], []
     lanes = np.array([[lane for _, lane in found] for found in members])
     numbers = [number for number, _ in members[0]]
     runs = [(n, len(list(run))) for n, run in groupby(numbers)] if sums else [(n, 1) for n in numbers]

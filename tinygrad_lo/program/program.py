@@ -86,15 +86,16 @@ class Program:
                 self._gradients(loss, rows)
             self.numbers = {key: self.argument(x) for key, x in numbers.items()}
         self.failed = self.recording.failed
-        self.outputs = [self.loss, *(g for _, g in self.gradients)]
-        if whole:
-            self.outputs += map(self.value_of, [row.node for row in rows])
-            for kept in (self.slopes, self.parts, self.locals, self.numbers):
-                self.outputs += kept.values()
+        self.outputs = [self.loss, *(g for _, g in self.gradients)] + (self._kept(rows) if whole else [])
         self.lines = self._needed(runs_again)
         self._divide(deciding)
         self.leaves = self._used_leaves()
         self.arguments = {x: f"{identifier(x.name or 'x', 'x')}_{i}" for i, x in enumerate(self.leaves)}
+
+    def _kept(self, rows: list[NodeRow]) -> list[Value]:
+        """Of a whole program, every value and gradient."""
+        kept = *self.slopes.values(), *self.parts.values(), *self.locals.values(), *self.numbers.values()
+        return [*(self.value_of(row.node) for row in rows), *kept]
 
     def _used_leaves(self) -> list[Value]:
         """The parameters and data that are read or returned, oldest first."""

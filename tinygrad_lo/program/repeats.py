@@ -11,7 +11,7 @@ import functools
 import itertools
 import operator
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,11 +19,9 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.engine.graph import Array, Node, Op
-from tinygrad_lo.engine.ops.arithmetic import power
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.program.classes import ADD, sums_inside
+from tinygrad_lo.program.classes import sums_inside
+from tinygrad_lo.program.ops import ADD, POWER
 
-POWER = record(power)
 LEAST_TURNS = 3  # turns of a loop
 PERIODS = 24  # lengths of a turn that are tried
 ROUNDS = 3  # loops in loops
@@ -78,13 +76,10 @@ class Item:
         """Whether the order of its operands says nothing."""
         return self.op is ADD or getattr(self.op, "arity", 0) is None
 
-    def at(self, places: Iterable[int]) -> set[Item]:
-        """The operands at these places."""
-        return {self.operands[k] for k in places}
-
     def before(self) -> set[Item]:
         """The operands that it takes from the turn before, and not from its own as well."""
-        return self.at(self.carried) - self.at(set(range(len(self.operands))) - self.carried)
+        own = {x for k, x in enumerate(self.operands) if k not in self.carried}
+        return {self.operands[k] for k in self.carried} - own
 
 
 NO_TENSOR = Item(("plain",), [])  # a number or an array without a tensor around it
@@ -209,14 +204,6 @@ class Trace:
                 if (end - begin) // period + 2 >= LEAST_TURNS:
                     yield self.best_begin(begin, end + period, period)
 
-    def is_uneven(self, stretch: slice) -> bool:
-        """Whether a stretch has ops of loops and others."""
-        return len({item.loops for item in self.steps[stretch]}) > 1
-
-    def follows(self, at: int) -> bool:
-        """Whether an op has the one before it as an operand."""
-        return at - 1 in self.operands_of(at)
-
     def best_begin(self, begin: int, end: int, period: int) -> Stretch:
         """Where a turn begins: where there are most turns, and the fewest values pass from one to the next.
 
@@ -267,11 +254,13 @@ def rolled_up(items: list[Item]) -> list[Item]:
     same: dict[Item, Item] = {}
     for span in sorted(trace.spans(), key=lambda span: (span.first - span.end, span)):
         stretch = slice(span.first, span.end)
-        if span.turns < LEAST_TURNS or taken[stretch].any() or trace.is_uneven(stretch):
+        if span.turns < LEAST_TURNS or taken[stretch].any():
+            continue
+        if len({item.loops for item in trace.steps[stretch]}) > 1:  # some are in a loop already
             continue
         taken[stretch] = True
         # One op beside its equals is no loop, only one behind them.
-        if span.period > 1 or trace.follows(span.end - 1):
+        if span.period > 1 or span.end - 2 in trace.operands_of(span.end - 1):
             roll_turns(trace.steps, span, same)
     return merged(items, same)
 
@@ -299,7 +288,7 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
     for item in items:
         every[same.get(item, item)].append(item)
     for item, equals in every.items():
-        item.copies = sorted(gathered("copies", equals), key=born)
+        item.copies = sorted(gathered("copies", equals), key=lambda copy: -copy[-1].birth)
         item.operands = [same.get(x, x) for x in item.operands]
         item.others = {(k, same.get(x, x)): None for k, x in gathered("others", equals)}
     return [item for item in items if item in every]
@@ -308,11 +297,6 @@ def merged(items: list[Item], same: dict[Item, Item]) -> list[Item]:
 def gathered(what: str, items: list[Item]) -> Iterator[Any]:
     """What all these items have of something."""
     return itertools.chain.from_iterable(map(operator.attrgetter(what), items))
-
-
-def born(copy: list[Node]) -> int:
-    """Sorts copies oldest first."""
-    return -copy[-1].birth
 
 
 # ----------------------------------------------------------------------------------------------- classes

@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.engine.graph import Op
-from tinygrad_lo.engine.ops import TABLE
-from tinygrad_lo.engine.ops.arithmetic import add, divide, multiply, negative, subtract
-from tinygrad_lo.engine.ops.elementwise import astype
-from tinygrad_lo.engine.ops.indexing import put
-from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.ops.shapes import broadcast_to, reshape, transpose
+from tinygrad_lo.program.ops import (
+    ADD,
+    ASTYPE,
+    BROADCAST_TO,
+    DIVIDE,
+    FULL,
+    MULTIPLY,
+    NEGATIVE,
+    PUT,
+    RESHAPE,
+    SUBTRACT,
+    TRANSPOSE,
+)
 from tinygrad_lo.program.value import Value, named_after_op
 
 Simpler = Value | tuple[Op, tuple[Any, ...]] | None  # an older value, another statement, or neither
 Rewrite = Callable[[Value], Simpler]
-ADD, SUBTRACT, MULTIPLY, DIVIDE, NEGATIVE = map(record, (add, subtract, multiply, divide, negative))
-ASTYPE, BROADCAST_TO, PUT, RESHAPE, TRANSPOSE = map(record, (astype, broadcast_to, put, reshape, transpose))
-FULL = TABLE["full"]
 REWRITES: dict[Op, Rewrite] = {}
 rewrite = named_after_op(REWRITES)
 
@@ -169,9 +173,6 @@ def simpler_reshape(line: Value) -> Simpler:
     if is_line_of(x, RESHAPE) and x.contiguous and x.args[0].contiguous:
         return RESHAPE, (x.args[0], shape)
     return None
-
-
-SPREADING = frozenset({RESHAPE, FULL, ASTYPE, BROADCAST_TO})
 
 
 @rewrite

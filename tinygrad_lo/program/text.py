@@ -103,10 +103,12 @@ def index(value: Any, text: Text) -> str:
     if isinstance(value, tuple):
         listed = ", ".join(index(part, text) for part in value)
         return f"{listed}," if len(value) == 1 else listed or "()"
-    if isinstance(value, slice):
-        parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
-        return ":".join(parts[:2] if value.step is None else parts)
-    return argument(value, text)
+    return slice_text(value) if isinstance(value, slice) else argument(value, text)
+
+
+def slice_text(value: slice) -> str:
+    parts = ["" if part is None else str(part) for part in (value.start, value.stop, value.step)]
+    return ":".join(parts[:2] if value.step is None else parts)
 
 
 SPECIAL: dict[Op, Callable[[Value, Text], str]] = {}
@@ -264,6 +266,10 @@ class Taken:
             return self.numbered(f"{name}_", 2)
         self.names[name] = None
         return name
+
+    def named(self, name: str, otherwise: str) -> str:
+        """A user's name as a Python name of its own."""
+        return self.fresh(identifier(name, otherwise))
 
     def numbered(self, kind: str, first: int = 1) -> str:
         """The next free name of a kind: x1, x2, ..."""

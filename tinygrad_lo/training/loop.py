@@ -25,7 +25,7 @@ from tinygrad_lo.optim.plateau import ReduceOnPlateau
 from tinygrad_lo.optim.schedule import Schedule
 from tinygrad_lo.options import choice, public, whole
 from tinygrad_lo.training.history import EarlyStop, History
-from tinygrad_lo.training.metrics import FIGURES, as_metrics, measure_of
+from tinygrad_lo.training.metrics import OWN_FIGURES, as_metrics, measure_of
 from tinygrad_lo.training.symptoms import first_look, later_look, shared_rows, unusual_ratio, update_ratio
 from tinygrad_lo.training.task import Rows, Task, Weights, held, predicted
 
@@ -164,7 +164,7 @@ class Run:
         names = ["loss", *metrics]
         if validation is not None:
             names += [f"validation {name}" for name in names]
-        self.history = History([*names, *FIGURES[1:]])
+        self.history = History([*names, *OWN_FIGURES[1:]])
         if stop is not None:
             stop.begin(self.history)
 
@@ -238,13 +238,15 @@ class Run:
         }
         if self.metrics:
             target, prediction, _ = predicted(self.task, self.table.columns)
-            figures |= {name: measure_of(metric, prediction, target) for name, metric in self.metrics.items()}
+            figures |= {
+                name: measure_of(name, metric, prediction, target) for name, metric in self.metrics.items()
+            }
         if self.validation is not None:
             columns = self.validation.columns
             target, prediction, loss = predicted(self.task, columns, loss_only=not self.metrics)
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
-                figures[f"validation {name}"] = measure_of(metric, prediction, target)
+                figures[f"validation {name}"] = measure_of(name, metric, prediction, target)
         return figures
 
     def warn(self, sentences: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from tinygrad_lo.errors import OptionError, ShapeError
 from tinygrad_lo.options import number, public
 from tinygrad_lo.training.task import as_arrays
 
-FIGURES = ("loss", "learning rate", "gradient norm", "update ratio", "seconds")  # of every history
+OWN_FIGURES = ("loss", "learning rate", "gradient norm", "update ratio", "seconds")  # of every history
 Metrics = dict[str, Callable[[Any, Any], Any]]
 
 
@@ -69,15 +69,19 @@ def as_metrics(who: str, metrics: Any) -> Metrics:
             f'{who}: metrics is a dict of functions of (prediction, target), such as {{"accuracy": '
             f"lo.training.accuracy}}, got {metrics!r}"
         )
-    if taken := [name for name in metrics if name in FIGURES or str(name).startswith("validation ")]:
+    if taken := [name for name in metrics if name in OWN_FIGURES or str(name).startswith("validation ")]:
         raise OptionError(f"{who}: a metric cannot be called {taken[0]!r}, as the history has that already")
     return dict(metrics)
 
 
-def measure_of(metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
+def measure_of(name: str, metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
     """A metric's value. scikit-learn's take the target first, and many of them labels instead of scores."""
     if not (getattr(metric, "__module__", None) or "").startswith("sklearn."):
-        return float(metric(prediction, target))
+        value = metric(prediction, target)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise OptionError(f"the metric {name!r} must return one number, got {value!r:.200}") from None
     try:
         return float(metric(target, prediction))
     except ValueError:

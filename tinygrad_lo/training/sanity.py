@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from tinygrad_lo.optim.optimizer import Optimizer
 from tinygrad_lo.options import number, public, whole
 from tinygrad_lo.training.history import panels_of, saved
 from tinygrad_lo.training.symptoms import LOOKED_THROUGH, initial_loss
-from tinygrad_lo.training.task import Rows, Task, Weights, as_arrays, still
+from tinygrad_lo.training.task import Rows, Task, as_arrays, borrowed
 
 TINY = 8  # rows that any model of some size can learn by heart
 MOST_STEPS = 500
@@ -88,12 +89,9 @@ def check_setup(
     table = Rows("check_setup", data)
     task = Task("check_setup", model, loss, penalty, table)
     few = table.take(np.linspace(0, table.rows - 1, min(TINY, table.rows)).astype(int))
-    with still(model):
-        params = task.parameters(task.loss_of(few))
-        before = Weights(model, params)
+    with borrowed(task, few) as params:
         rows = [check_initial(task), check_penalty(task), check_gradients(task, few, params)]
-        rows += learned_by_heart(task, few, params, before)
-    return SetupReport(rows)
+        return SetupReport([*rows, *learned_by_heart(task, few, params)])
 
 
 def check_initial(task: Task) -> SetupCheck:
@@ -120,9 +118,9 @@ def check_gradients(task: Task, few: list[Any], params: list[Any]) -> SetupCheck
     return SetupCheck("gradients", bool(report), str(report).splitlines()[0])
 
 
-def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weights) -> list[SetupCheck]:
-    """Whether a few rows can be learned, and every parameter moves; then all is put back."""
-    optimizer, losses = Adam(params, lr=OVERFIT_RATE), [math.nan]
+def learned_by_heart(task: Task, few: list[Any], params: list[Any]) -> list[SetupCheck]:
+    """Whether a few rows can be learned, and every parameter moves."""
+    optimizer, losses, before = Adam(params, lr=OVERFIT_RATE), [math.nan], [p.value for p in params]
     try:
         for _ in range(MOST_STEPS):
             optimizer.zero_grad()
@@ -132,14 +130,12 @@ def learned_by_heart(task: Task, few: list[Any], params: list[Any], before: Weig
             losses.append(loss.item())
             if losses[-1] < BY_HEART * losses[1]:
                 break
-        still = [p for p, value, _ in before.values if np.array_equal(p.numpy(), value)]
+        still = [p for p, value in zip(params, before, strict=True) if np.array_equal(p.numpy(), value)]
         count = len(losses) - 1
         text = f"from {losses[1]:.4g} to {losses[-1]:.4g} in {count} steps of Adam on {len(few[0])} rows"
         learned = losses[-1] < BY_HEART * losses[1]
     except LoError as error:
         still, text, learned = [], f"{type(error).__name__}: {error}", False
-    finally:
-        before.restore(gradients=True)
     if not learned:
         text += "; a model that cannot learn a few rows by heart is too small, or gradients do not reach it"
     names = ", ".join(quoted(p, "a parameter") for p in still)
@@ -221,24 +217,17 @@ def learning_rate_range(
         raise OptionError(f"{who}: optimizer must be a class of lo.optim, such as lo.optim.Adam")
     draw = generator(rng)
     rates, losses, mean = [], [], 0.0
-    with still(model):
-        params = task.parameters(task.loss_of(table.take(slice(size))))
-        before = Weights(model, params)
+    with borrowed(task, table.take(slice(size))) as params, suppress(NonFiniteError):  # then it has burst
         trial: Any = optimizer(params, lr=start)  # type: ignore[call-arg]
-        try:
-            for t, rate in enumerate(np.geomspace(start, end, count).tolist(), 1):
-                trial.param_groups[0]["lr"] = rate
-                trial.zero_grad()
-                value = task.total(*table.take(draw.integers(table.rows, size=min(size, table.rows))))
-                value.backward()
-                mean = SMOOTH * mean + (1 - SMOOTH) * value.item()
-                rates.append(rate)
-                losses.append(mean / (1 - SMOOTH**t))
-                if not losses[-1] < DIVERGED * max(losses[: count // 10]):
-                    break
-                trial.step()
-        except NonFiniteError:
-            pass  # it has burst
-        finally:
-            before.restore(gradients=True)
+        for t, rate in enumerate(np.geomspace(start, end, count).tolist(), 1):
+            trial.param_groups[0]["lr"] = rate
+            trial.zero_grad()
+            value = task.total(*table.take(draw.integers(table.rows, size=min(size, table.rows))))
+            value.backward()
+            mean = SMOOTH * mean + (1 - SMOOTH) * value.item()
+            rates.append(rate)
+            losses.append(mean / (1 - SMOOTH**t))
+            if not losses[-1] < DIVERGED * max(losses[: count // 10]):
+                break
+            trial.step()
     return RateRange(rates, losses, optimizer)

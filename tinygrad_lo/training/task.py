@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,6 +72,8 @@ def as_column(who: str, name: str, x: Any) -> Any:
             cure = f"data is not trained, pass {name}.detach() or an array"
             raise GraphError(f"{who}: {name} requires a gradient; {cure}")
         x = x.value
+    if isinstance(x, Mapping):
+        raise OptionError(f"{who}: {name} is a dict; give arrays, several as a tuple: the model's arguments")
     x = x if foreign(x) else np.asarray(x)
     if not np.ndim(x):
         raise ShapeError(f"{who}: {name} has no rows: it is one number")
@@ -170,6 +172,18 @@ def still(model: Any) -> Iterator[None]:
         for module, training in zip(modules, flags, strict=True):
             module.train(training)
         generator().bit_generator.state = drawn
+
+
+@contextmanager
+def borrowed(task: Task, batch: list[Any]) -> Iterator[list[Any]]:
+    """The parameters, to train them a little: then model, weights and random numbers are as before."""
+    with still(task.model):
+        params = task.parameters(task.loss_of(batch))
+        before = Weights(task.model, params)
+        try:
+            yield params
+        finally:
+            before.restore(gradients=True)
 
 
 def held(optimizer: Any) -> list[Any]:

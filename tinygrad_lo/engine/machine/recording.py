@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from numpy import ndarray
 
+from tinygrad_lo.engine.disguise import without_items
 from tinygrad_lo.engine.graph import Array, Node, Op, mode, modes, node_of, reachable, tick
 from tinygrad_lo.engine.machine.arguments import memory, plain
 from tinygrad_lo.engine.machine.random import generator
@@ -20,7 +21,7 @@ from tinygrad_lo.engine.naming import mark, name_of, quoted, rename
 from tinygrad_lo.engine.ops.elementwise import detach
 from tinygrad_lo.engine.ops.indexing import gather
 from tinygrad_lo.engine.ops.registry import record
-from tinygrad_lo.engine.tensor import Tensor
+from tinygrad_lo.engine.tensor import DISGUISES, Tensor
 from tinygrad_lo.errors import GraphError, NotFollowedError
 
 COPY = record(detach)
@@ -73,6 +74,9 @@ class Data(ArrayLike):
             f"inside a compiled function {quoted(self, 'an array')} is followed as a tensor, which has no "
             f".{name}; use a NumPy function that tensors take, or do it outside and pass the result in"
         )
+
+
+DISGUISES[Data] = without_items(Data)
 
 
 @dataclass(eq=False, slots=True)

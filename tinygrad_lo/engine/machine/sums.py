@@ -22,6 +22,14 @@ def stretched(shape: tuple[int, ...], narrow: tuple[int, ...]) -> tuple[int, ...
     return tuple(axis for axis, n in enumerate(narrow) if axis < extra or (n == 1 and shape[axis] != 1))
 
 
+def broadcasts(shapes: list[tuple[int, ...]], shape: tuple[int, ...]) -> bool:
+    """Whether broadcasting makes this shape of those."""
+    try:
+        return np.broadcast_shapes(*shapes) == shape
+    except ValueError:
+        return False
+
+
 def total(x: Array, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Array:
     """The sum, in blocks where NumPy would add a tall float32 column number by number.
 
