@@ -56,7 +56,7 @@ DISHONEST = {
     "another library": "import torch; return torch.nn.functional.cross_entropy(scores, labels), 0",
     "an import by its name": "import importlib; importlib.import_module('tinygrad_lo.optim').SGD(scores)",
     "another submission": "exec(open({other!r}).read()); return 1.0, scores",
-    "the solution": "import sys; sys.path.insert(0, {tests!r}); import exercise_solutions",
+    "the solution": "import runpy; runpy.run_path({other!r})",
     "a socket": "import socket; socket.create_connection(('127.0.0.1', 80), 1)",
     "hardcoded numbers": "return 1.234, np.full_like(scores, 0.25)",
     "zeros": "return 0.0, np.zeros_like(scores)",
@@ -147,7 +147,7 @@ def test_a_hostile_submission_costs_only_itself(what, tmp_path):
 def test_a_dishonest_submission_is_told(what, tmp_path):
     other = ROOT / "tests" / "exercise_solutions.py"
     code = DISHONEST[what]
-    code = code.format(other=str(other), tests=str(other.parent)) if "{" in code else code
+    code = code.format(other=str(other)) if "{" in code else code
     score, reason = with_limits(SOFTMAX.format(code), tmp_path)
     assert score == 0.0, reason
     if what not in ("hardcoded numbers", "zeros", "nothing"):
@@ -369,7 +369,7 @@ def a_class(folder):
     code |= {"untouched 1.py": source, "untouched 2.py": source + "\n# mine\n"}
     code |= {f"hostile {i}.py": SOFTMAX.format(text) for i, text in enumerate([*HOSTILE.values()][:10])}
     other = str(ROOT / "tests" / "exercise_solutions.py")
-    texts = [t.format(other=other, tests=other) if "{" in t else t for t in DISHONEST.values()]
+    texts = [t.format(other=other) if "{" in t else t for t in DISHONEST.values()]
     code |= {f"dishonest {i}.py": SOFTMAX.format(text) for i, text in enumerate(texts)}
     for name, text in code.items():
         (folder / name).write_text(text, encoding="utf-8")

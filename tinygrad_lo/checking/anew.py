@@ -32,8 +32,11 @@ DISTANCES = (
 
 
 @contextlib.contextmanager
-def anew(exercise: ModuleType, rung: int) -> Iterator[None]:
+def anew(exercise: ModuleType, rung: int | None) -> Iterator[None]:
     """While this lasts, an exercise draws other numbers; what has no seed is moved by DISTANCES[rung]."""
+    if rung is None:  # its own numbers
+        yield
+        return
     generator, init = np.random.default_rng, Parameter.__init__
     as_input, compare = gradcheck.as_input, homework.compare
     referring: list[bool] = []  # not empty in a reference, whose own numbers are those of the task

@@ -7,17 +7,16 @@ checks of a teacher's own file on the functions of somebody else's: nothing else
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tinygrad_lo.checking.anew import anew
 from tinygrad_lo.checking.backward import check_backward
 from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.student import raised
@@ -26,6 +25,8 @@ from tinygrad_lo.options import guess
 
 # A wheel carries the exercises; in a checkout they are examples.
 FOLDERS = [Path(__file__).parents[up] / where for up, where in ((1, "exercises"), (2, "examples/exercises"))]
+
+Place = Callable[[ModuleType], AbstractContextManager[Any]]  # the numbers at which an exercise is checked
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def names_asked(exercise: Path) -> list[str]:
     return names
 
 
-def answers_to(exercise: Path, written: Mapping[str, Any], rung: int | None = None) -> list[Judgement]:
+def answers_to(exercise: Path, written: Mapping[str, Any], at: Place = nullcontext) -> list[Judgement]:
     """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
 
     A function that is missing there is not filled in.
@@ -145,12 +146,12 @@ def answers_to(exercise: Path, written: Mapping[str, Any], rung: int | None = No
     module = module_at(exercise, f"exercise_{exercise.stem}")
     for name in module.YOURS:
         setattr(module, name, written.get(name) or unwritten(name))
-    return answers_of(module, rung)
+    return answers_of(module, at)
 
 
-def answers_of(exercise: ModuleType, rung: int | None = None) -> list[Judgement]:
-    """What its checks find of the functions that are in it now; with a rung at other numbers than its own."""
-    with contextlib.nullcontext() if rung is None else anew(exercise, rung):
+def answers_of(exercise: ModuleType, at: Place = nullcontext) -> list[Judgement]:
+    """What its checks find of the functions that are in it now, at its own numbers or at others."""
+    with at(exercise):
         return [*answers(exercise.__doc__, exercise.checks(), getattr(exercise, "HINTS", None))]
 
 

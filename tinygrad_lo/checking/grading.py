@@ -24,7 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tinygrad_lo.checking.anew import holds_anew
+from tinygrad_lo.checking.anew import anew, holds_anew
 from tinygrad_lo.checking.exercise import (
     Judgement,
     answers_of,
@@ -223,7 +223,7 @@ def judgements_of(exercise: Path, served: Served, rung: int | None = None) -> li
     module = module_at(exercise, f"exercise_{exercise.stem}")
     for name in module.YOURS:
         setattr(module, name, served.function(name, getattr(module, name)))
-    return answers_of(module, rung)
+    return answers_of(module, functools.partial(anew, rung=rung))
 
 
 def in_tensors(exercise: Path, mine: Path, limits: Limits) -> tuple[float, str]:
@@ -295,7 +295,8 @@ def judge_beside(exercise: str, mine: str, *rung: str) -> None:
     stdout, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: PTH123, SIM115  (for as long as it runs)
     try:
         written = vars(module_at(Path(mine), "submission"))
-        judgements = answers_to(Path(exercise), written, *map(int, rung))
+        place = functools.partial(anew, rung=int(rung[0]) if rung else None)
+        judgements = answers_to(Path(exercise), written, place)
         found = [Said(said_of(j), bool(j), j.is_open) for j in judgements]
     except BaseException as problem:
         unfilled = to_fill_in(problem)
