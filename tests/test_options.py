@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo import options
-from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
+from tinygrad_lo.errors import DTypeError, OptionError, UnknownNameError, UnknownOptionError
 
 
 @pytest.mark.parametrize("value", [2, 2.0, np.int64(2), np.float32(2), np.float64(2), np.uint8(2)])
@@ -150,3 +150,27 @@ PUBLIC = [
 def test_every_public_function_answers_an_option_it_does_not_have(room, name):
     with pytest.raises(UnknownOptionError, match="has no option 'nonsense'"):
         getattr(room, name)(nonsense=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    {
+        "gradcheck(f, x)": lo.gradcheck,
+        "taylor_test(f, x)": lo.taylor_test,
+        "numerical_gradient(f, x)": lo.numerical_gradient,
+        "check_gradient(f, x)": lo.check_gradient,
+        "check_loss(f, name)": lambda f, x: lo.check_loss(f, "mse"),
+        "value_and_grad(f)(x)": lambda f, x: lo.value_and_grad(f),
+        "jacobian(f)(x)": lambda f, x: lo.jacobian(f),
+        "hessian(f)(x)": lambda f, x: lo.hessian(f),
+        "hvp(f, x, v)": lambda f, x: lo.hvp(f, x, x),
+        "jvp(f, x, v)": lambda f, x: lo.jvp(f, [x], [x]),
+    }.items(),
+)
+def test_a_value_in_place_of_the_function(text, call):
+    x, who, wrong = np.ones(2), text.partition("(")[0], text.replace("(f", "(f(x)")
+    for value, kind in ((lo.Parameter(x).sum(), "Tensor"), (3.0, "float")):
+        with pytest.raises(DTypeError) as refusal:
+            call(value, x)
+        got = f"the first argument is the function itself, got {kind}; write {text}, not {wrong}"
+        assert str(refusal.value) == f"{who}: {got}"

@@ -19,7 +19,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from tinygrad_lo.errors import OptionError, UnknownNameError, UnknownOptionError
+from tinygrad_lo.errors import DTypeError, OptionError, UnknownNameError, UnknownOptionError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -152,6 +152,15 @@ def flag(who: str, name: str, value: Any) -> bool:
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise OptionError(f"{who}: {name} must be True or False, got {value!r}")
+
+
+def function(who: str, f: Any, call: str) -> None:
+    """Refuse a value in the place of the function itself; `call` is what follows who: (f, x)."""
+    if not callable(f):
+        instead = f"write {who}{call}, not {who}{call.replace('f', 'f(x)', 1)}"
+        raise DTypeError(
+            f"{who}: the first argument is the function itself, got {type(f).__name__}; {instead}"
+        )
 
 
 def choice(who: str, name: str, value: Any, allowed: Collection[Any]) -> Any:

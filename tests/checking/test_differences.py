@@ -201,3 +201,9 @@ def test_batch_norm_of_one_column_and_its_plain_sum():
     report = lo.gradcheck(lambda x: batch_norm(x).sum(), X)
     assert report
     assert not report.count("OK")
+
+
+def test_a_slope_rounds_like_the_smallest_floats_at_any_step():
+    x, unit = 700.0, 2.0**-1074  # at x the steps are longer than 1
+    f = lambda x: round(2.6 * x) * unit
+    assert judge(lambda h: f(x + h), f(x), 2.0 * unit, x, 1e-4, Noise(EPS, 0.0)).verdict == "UNVERIFIABLE"

@@ -152,6 +152,20 @@ def test_params_are_restored_bitwise_and_their_gradients_untouched(rng):
     assert W.dtype == np.float32
 
 
+def test_running_statistics_stay(rng):
+    net = lo.nn.Sequential(lo.nn.BatchNorm1d(3), lo.nn.Linear(3, 2))
+    before, x = net.state_dict(), rng.normal(5.0, 1.0, (6, 3))
+    loss = lambda x: cross_entropy(net(x), [0, 1, 1, 0, 1, 0])
+    assert lo.gradcheck(lambda: loss(x), params=net)
+    assert lo.gradcheck(loss, x, params=net.parameters())
+    assert lo.taylor_test(loss, x, gradient=lambda x: lo.value_and_grad(loss)(x)[1])
+    lo.numerical_gradient(loss, x)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+    loss(x)
+    assert (net[0].running_mean > 0.1).all()
+
+
 def test_params_are_restored_after_an_error():
     w = lo.Parameter([1.0, 2.0])
     held = w.data

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import tinygrad_lo as lo
+from tinygrad_lo.checking.recording import length
 from tinygrad_lo.engine.ops import TABLE, elementwise
 from tinygrad_lo.errors import GradcheckError
-from tinygrad_lo.losses import multiclass_hinge
+from tinygrad_lo.losses import binary_cross_entropy_with_logits, multiclass_hinge
 from tinygrad_lo.nn import batch_norm
 
 X = np.array([[0.3, -1.2, 0.8], [2.5, 0.4, -0.7]])
@@ -129,6 +130,112 @@ def test_what_drowns_in_noise_is_counted_and_not_passed():
     assert "FAILED" not in str(report)
     with pytest.raises(GradcheckError, match="UNDECIDED: no derivative could be verified"):
         report.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    {
+        "exp": (lambda x: np.exp(x).sum(), -740.0),
+        "sigmoid": (lambda x: lo.nn.sigmoid(x).sum(), -740.0),
+        "a loss": (lambda x: binary_cross_entropy_with_logits(x, np.zeros(1)), -740.0),
+        "subnormal": (lambda x: (1e-320 * np.sin(x)).sum(), 1.0),
+        "cube": (lambda x: (x**3).sum(), 1e-150),
+        "square": (lambda x: (x**2).mean(), 1e-300),
+        "a product that vanishes": (lambda x: (x * 1e-200 * 1e-200 * 1e300).sum(), 1.0),
+    }.values(),
+)
+def test_what_the_smallest_floats_hide_blames_no_op(f, x):
+    report = lo.gradcheck(f, np.array([x]))
+    assert report.rows[0].verdict in ("UNVERIFIABLE", "ZERO")
+    assert report.culprit is None
+    assert report.outcome != "FAILED"
+
+
+def test_what_the_smallest_floats_hide_of_a_function_in_numpy():
+    report = lo.check_gradient(lambda x: (np.exp(x).sum(), np.exp(x)), np.array([-740.0]))
+    assert report.outcome == "UNDECIDED"
+
+
+@pytest.mark.parametrize("scale", [1e-290, 1e100, 1e160, 1e300, 1e307])
+@pytest.mark.parametrize("factor", [1.0, -1.0, 1.001])
+def test_numbers_whose_squares_overflow_are_judged(scale, factor):
+    report = lo.check_gradient(
+        lambda x: (scale * np.sin(x).sum(), factor * scale * np.cos(x)), np.array([1.0, 2.0])
+    )
+    assert report.outcome == ("passed" if factor == 1.0 else "FAILED")
+    assert report.cause == {1.0: None, -1.0: "sign", 1.001: "factor 1.001"}[factor]
+
+
+@pytest.mark.parametrize("power", [-660, 660])
+def test_the_bar_of_a_sum_that_cancels_scales_with_it(power):
+    def bar(scale):
+        f = lambda x: (scale * ((x * 1e-3 + 1e3) - 1e3).sum(), 1e-3 * scale * np.ones(2))
+        return lo.check_gradient(f, np.array([1.0, 2.0])).report.rows[0].bar / scale
+
+    assert bar(2.0**power) == pytest.approx(bar(1.0))
+
+
+def test_large_places_are_judged():
+    assert lo.gradcheck(lambda x: (x**2).sum(), np.array([1e100]))
+    assert lo.gradcheck(lambda x: (1.5e308 * x).sum(), np.array([0.5]))
+    assert lo.taylor_test(lambda x: (x**2).sum(), np.array([1e150]))
+    assert lo.taylor_test(lambda x: ((1e-200 * x) ** 2).sum(), np.array([1e200]))
+    assert length([3e200, 4e200, np.inf, np.nan]) == pytest.approx(5e200)
+    assert length([]) == 0.0
+
+
+def x_log_x(x):
+    return np.where(x < 0.0, np.nan, x * np.log(np.where(x > 0.0, x, 1.0)))
+
+
+def test_an_infinite_slope_is_right_where_differences_grow_without_limit(define):
+    for f, x in (
+        (np.sqrt, [0.0, 1.0]),
+        (lambda x: -np.sqrt(3.0 - x), [3.0, 1.0]),
+        (lambda x: x**0.9, [0.0, 1.0]),
+        (lambda x: 1.0 / x, [1e-300, 1.0]),
+        (define("cube_root", np.cbrt, [lambda g, y, x: g / (3.0 * y * y)]), [0.0, 1.0]),
+        (define("x_log_x", x_log_x, [lambda g, y, x: g * (np.log(x) + 1.0)]), [0.0, 1.0]),
+    ):
+        report = lo.gradcheck(f, np.array(x))
+        assert report.count("FAIL") == 0
+        assert verdicts(report)[0] == "UNVERIFIABLE"
+        assert report.rows[0].note == "the slope is infinite here, which no difference can show"
+    # Beside one, other mistakes are found, and no cause is read off it.
+    report = lo.gradcheck(lambda x: (np.sqrt(x) + x * x.detach()).sum(), np.array([0.0, 1.0, 3.0]))
+    assert verdicts(report) == ["UNVERIFIABLE", "FAIL", "FAIL"]
+    assert (report.cause, report.culprit) == (None, None)
+    half_root = define("half_root", np.sqrt, [lambda g, y, x: g * 0.25 / y])
+    report = lo.gradcheck(half_root, np.array([0.0, 1.0, 2.0, 3.0]))
+    assert (report.cause, report.culprit) == ("factor 0.5", "half_root")
+
+
+@pytest.mark.parametrize(
+    ("name", "forward", "rule"),
+    [
+        ("minus_root", np.sqrt, lambda g, y, x: -g * 0.5 / y),
+        ("steep_sine", np.sin, lambda g, y, x: g * np.cos(x) / np.abs(np.sign(x))),
+        ("steep_square", np.square, lambda g, y, x: g * 2.0 * x + 1.0 / x - 1.0 / x),
+    ],
+)
+def test_an_infinite_slope_that_is_none_fails_and_is_named(define, name, forward, rule):
+    op = define(name, forward, [rule])
+    one_of_many = np.linspace(0.1, 2.0, 1000)
+    one_of_many[777] = 0.0
+    for x in (np.array([0.0, 1.0]), np.zeros(1000), one_of_many):
+        report = lo.gradcheck(op, x)
+        assert (report.outcome, report.cause, report.culprit) == ("FAILED", "not finite", name)
+    assert (777,) in [row.index for row in report.rows if row.verdict == "FAIL"]
+
+
+def test_infinite_slopes_among_many_are_looked_at_alone():
+    assert not lo.gradcheck(np.sqrt, np.zeros(1000)).count("FAIL")
+
+
+def test_where_0_meets_an_infinite_slope_the_op_is_said_and_not_blamed():
+    report = lo.gradcheck(lambda x: np.where(x > 0.0, np.sqrt(x), 0.0 * x), np.array([0.0, 1.0]))
+    assert (report.cause, report.culprit) == ("not finite", None)
+    assert report.rows[0].note.startswith("0 meets an infinite slope in sqrt, called at ")
 
 
 def test_zero_on_both_sides_is_said():

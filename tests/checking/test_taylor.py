@@ -190,6 +190,14 @@ def test_a_wrong_second_derivative_is_said_and_does_not_fail():
     assert "R2 falls with slope 2 only" in report.said[-1]
 
 
+@pytest.mark.parametrize(("error", "said"), [(1e-9, ["R2 falls with slope 1 only: the gradient"]), (0.0, [])])
+def test_a_gradient_that_is_off_by_less_than_R1_shows_leaves_the_second_derivative_alone(error, said):
+    f = lambda x: np.exp(x).sum()
+    report = lo.taylor_test(f, np.array([1.0, 2.0]), gradient=lambda x: np.exp(x) * (1.0 + error))
+    assert report
+    assert [text.partition(" is off")[0] for text in report.said] == said
+
+
 def test_the_plot(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra 'examples'")
     report = lo.taylor_test(lambda x: np.exp(x).sum(), np.array([1.0, 2.0]))

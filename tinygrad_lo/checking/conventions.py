@@ -15,7 +15,7 @@ from tinygrad_lo.checking.homework import Homework
 from tinygrad_lo.checking.samples import Draw
 from tinygrad_lo.checking.student import calling, check_of, must_not_change
 from tinygrad_lo.engine.graph import Array
-from tinygrad_lo.errors import DTypeError, OptionError
+from tinygrad_lo.errors import OptionError
 
 Options = dict[str, Any]
 Values = Sequence[tuple[Any, str]]  # values of an option, each with what a function with it does
@@ -58,8 +58,7 @@ class Variant:
     @classmethod
     def asked_for(cls, who: str, fn: Any, name: str, options: Options) -> Self:
         """What a function is compared with: the options that were said, and the defaults of the others."""
-        if not callable(fn):
-            raise DTypeError(f"{who}: the first argument is the function itself, got {type(fn).__name__}")
+        reading.function(who, fn, "(f, name)")
         if not isinstance(name, str) or name not in cls.table:
             hint = reading.guess(name, cls.table) or "."
             raise OptionError(f"{who}: {name!r} is no {cls.kind}{hint} There are {', '.join(cls.table)}")

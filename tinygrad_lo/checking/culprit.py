@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_lo.checking.diagnosis import Cause, diagnose
 from tinygrad_lo.checking.differences import Noise, Slope, judge
 from tinygrad_lo.checking.measured import direction_of, index_of, wrong_ones
-from tinygrad_lo.checking.recording import eps_of, gradients_of, place_of, sizes_of
+from tinygrad_lo.checking.recording import eps_of, gradients_of, length, place_of, sizes_of
 from tinygrad_lo.checking.report import Fault
 from tinygrad_lo.engine.backward import call as make
 from tinygrad_lo.engine.backward import unbroadcast
@@ -64,7 +64,7 @@ def kinked(node: Node, rng: np.random.Generator, rtol: float) -> bool:
     claimed = sum(float((g * way).sum()) for g, way in parts if g is not None)
     inputs = (np.abs(call.inputs[i]) for i in ways)  # of which infinite ones do not move
     size = max(float(np.where(x < np.inf, x, 0.0).max(initial=0.0)) for x in inputs)
-    noise = Noise(eps_of([y]), float(np.linalg.norm(u * y)))
+    noise = Noise(eps_of([y]), length(u * y))
     return judge(at, at(0.0), claimed, size, rtol, noise).verdict in ("KINK", "FAIL")
 
 
@@ -130,7 +130,7 @@ class Claim:
 
     call: OpCall
     y: Array  # what the call gives
-    length: float  # of the vector whose sum `value` is: it rounds with that
+    size: float  # the length of the vector whose sum `value` is: it rounds with that
     rule: int
     value: Callable[[Array], float]
     x: Array
@@ -145,8 +145,10 @@ class Claim:
 
     def slope(self, direction: Array, rtol: float) -> Slope:
         """The slope along a direction, by the rule and by differences."""
-        moved, products, eps = direction != 0, self.gradient * direction, eps_of([self.y])
-        size = self.length + float(np.linalg.norm((self.gradient * self.x)[moved]))
+        moved, eps = direction != 0, eps_of([self.y])
+        gradient = np.asarray(self.gradient)[moved]  # elsewhere an inf would make 0 · inf
+        products = gradient * direction[moved]
+        size = self.size + length(gradient * np.asarray(self.x)[moved])
         noise = Noise(eps, size, 4.0 * eps * float(np.abs(products).max(initial=0.0)))
         x, claimed = float(np.abs(np.asarray(self.x)[moved]).max(initial=0.0)), float(products.sum())
         return judge(lambda h: self.value((self.x + h * direction)[()]), self.base, claimed, x, rtol, noise)
@@ -164,12 +166,12 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     if not np.isfinite(y).all():
         return
     u = rng.uniform(0.5, 1.5, np.shape(y))[()]
-    length = float(np.linalg.norm(u * y))
+    size = length(u * y)
     gradients = {i: g for i in call.wanted if (g := call.gradient(i, u, y)) is not None}
     for i, gradient in gradients.items():
         value = partial(lambda i, x: call.weighted(u, {i: x}), i)
         mirrored = -np.asarray(call.gradient(i, -u, y))
-        yield Claim(call, y, length, i, value, call.inputs[i], gradient, mirrored)
+        yield Claim(call, y, size, i, value, call.inputs[i], gradient, mirrored)
     if len(gradients) != 2:
         return
     i, j = sorted(gradients, key=lambda k: np.size(call.inputs[k]))
@@ -180,7 +182,7 @@ def first_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
     one, other = gradients[i], unbroadcast(gradients[j], np.shape(a))
     rounding = 4.0 * eps_of([y]) * (np.abs(one) + np.abs(other))  # of two shares that undo each other
     both = np.where(np.abs(one + other) <= rounding, 0.0, one + other)[()]
-    yield Claim(call, y, length, i, lambda x: call.weighted(u, {i: x, j: b + (x - a)}), a, both)
+    yield Claim(call, y, size, i, lambda x: call.weighted(u, {i: x, j: b + (x - a)}), a, both)
 
 
 def have_ties(a: Array, b: Array) -> bool:
@@ -212,18 +214,18 @@ def second_order(call: OpCall, rng: np.random.Generator) -> Iterator[Claim]:
         total = rule_value(leaves)
         if total is None:
             continue
-        length = float(np.linalg.norm(call.gradient(i, start[-1], y) * weights))
+        size = length(call.gradient(i, start[-1], y) * weights)
         for j, gradient in zip(moving, gradients_of(total, [*leaves.values()]), strict=True):
             value = partial(lambda j, rule_value, x: float(rule_value({j: x})), j, rule_value)
-            yield Claim(call, y, length, i, value, start[j], gradient, order=2)
+            yield Claim(call, y, size, i, value, start[j], gradient, order=2)
 
 
 def refuted(claim: Claim, rng: np.random.Generator, rtol: float, singly: bool) -> Fault | None:
     """The element at which the claim is most wrong, with the likely cause; None if it holds."""
-    if np.size(claim.x) and (malformed := not_a_gradient(claim)) is not None:
+    if np.size(claim.x) and (malformed := not_a_gradient(claim, rtol)) is not None:
         return malformed
-    shape = np.shape(claim.x)
-    steps = np.where(np.isfinite(claim.x), rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape), 0.0)
+    shape, finite = np.shape(claim.x), np.isfinite(claim.x) & np.isfinite(claim.gradient)
+    steps = np.where(finite, rng.choice([-1.0, 1.0], shape) * rng.uniform(0.5, 1.5, shape), 0.0)
     every = np.flatnonzero(steps)
 
     def slope(some: Array) -> Slope:
@@ -253,13 +255,14 @@ def worst(claim: Claim, every: Array, numeric: Array, wrong: Array) -> Fault:
     return claim.fault(int(every[k]), analytic[k], numeric[k], cause)
 
 
-def not_a_gradient(claim: Claim) -> Fault | None:
-    """What no gradient can be: not finite, or not linear in the arriving gradient."""
+def not_a_gradient(claim: Claim, rtol: float) -> Fault | None:
+    """What no gradient can be: not finite where f's slope is, or not linear in the arriving gradient."""
     gradient = np.asarray(claim.gradient)
-    if not np.isfinite(gradient).all():
-        k = int(np.argmax(~np.isfinite(gradient)))
-        return claim.fault(k, gradient.flat[k], np.nan, Cause("not finite"))
-    if claim.mirrored is not None:
+    for k in np.flatnonzero(~np.isfinite(gradient))[:SINGLE].tolist():
+        slope = claim.slope(direction_of(gradient.shape, k), rtol)
+        if slope.verdict == "FAIL":
+            return claim.fault(k, gradient.flat[k], slope.numeric, Cause("not finite"))
+    if claim.mirrored is not None and np.isfinite(gradient).all():
         off = np.abs(gradient - claim.mirrored)
         if off.max() > 1e-9 * np.abs(gradient).max():  # nan, where -g overflows, shows nothing
             k = int(np.argmax(off))

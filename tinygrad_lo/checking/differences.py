@@ -6,12 +6,13 @@ What the last extrapolation changed, and what rounding can do, is its error bar,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 EPS = 2.0**-52
+SMALLEST = 2.0**-1022  # below it floats do not come closer together: eps times it is the finest spacing
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
@@ -22,6 +23,7 @@ SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see
 PLAINLY = 5.0  # so many error bars away, a claim is wrong, however the bar was come by
 CANCELLED = 1e-6  # a slope known to this share of the one-sided slopes, or of those a step aside, is zero
 TERMS = 1e-10  # the same of the terms that it is the sum of, which only rounding keeps from cancelling
+STEEPENING = range(2, 9)  # the levels at which a slope that is infinite is seen to be: like log h it grows
 JUMP = 3.0  # one-sided slopes differ if by so many times what they are uncertain by
 
 
@@ -48,6 +50,11 @@ class Level(NamedTuple):
     def steepest(self) -> float:
         """The steeper of the two sides."""
         return max(abs(self.left), abs(self.right))
+
+
+def finite(numbers: Iterable[float]) -> bool:
+    """Whether all of them are, though their sum may not be."""
+    return all(map(math.isfinite, numbers))
 
 
 class Window(NamedTuple):
@@ -119,7 +126,8 @@ class Judge:
     def __post_init__(self) -> None:
         self.first = 2.0 ** round(math.log2(FIRST * max(1.0, self.size)))  # powers of two keep x ± h exact
         self.loose = SIGMAS * self.noise.slope
-        self.least = 64.0 * self.noise.eps * self.size or 1e-30  # six bits are left of such a step
+        size = max(self.size, SMALLEST) if self.size else 0.0
+        self.least = 64.0 * self.noise.eps * size or 1e-30  # six bits are left of such a step
         self.last = self.depth(max(FINEST * (self.size if 0.0 < self.size < 1.0 else 1.0), self.least))
 
     def depth(self, h: float) -> int:
@@ -131,21 +139,23 @@ class Judge:
         if j not in self.levels:
             h = self.first * 4.0**-j
             above, below = self.at(h), self.at(-h)
-            size = max(float(max(abs(above), abs(below))), self.noise.size)
+            size = max(float(max(abs(above), abs(below))), self.noise.size, SMALLEST)
             left, right = float(self.base - below) / h, float(above - self.base) / h
             central = float(above - below) / (2.0 * h)
-            self.levels[j] = Level(h, left, right, central, ROUNDED * self.noise.eps * size / h)
+            unit = ROUNDED * self.noise.eps
+            noise = max(unit * size / h, unit * SMALLEST)  # the slope is a float, too
+            self.levels[j] = Level(h, left, right, central, noise)
         return self.levels[j]
 
     def window(self, j: int) -> Window | None:
         """The levels up to j together; None where the function is not finite."""
         if j not in self.windows:
             levels = [self.level(i) for i in (j - 2, j - 1, j)]
-            if not all(math.isfinite(sum(level)) for level in levels):
+            if not all(map(finite, levels)):
                 return None
             best = extrapolated(levels)
             wider = self.levels.get(j - 3)
-            if wider is not None and math.isfinite(sum(wider)):
+            if wider is not None and finite(wider):
                 best = min(best, extrapolated([wider, *levels]), key=lambda window: window.bar)
             self.windows[j] = best
         return self.windows[j]
@@ -171,6 +181,13 @@ class Judge:
         """Narrow the step until the answer is plain, else weigh what all steps have shown."""
         if self.claimed == 0.0 and self.level(0).steepest == self.level(1).steepest == 0.0:
             return Slope(0.0, 0.0, "ZERO", "f does not move")
+        if math.isinf(self.claimed) and self.steepens():
+            return Slope(
+                self.claimed,
+                math.inf,
+                "UNVERIFIABLE",
+                "the slope is infinite here, which no difference can show",
+            )
         if (plain := self.narrowed()) is not None:
             return plain
         self.widen()
@@ -184,6 +201,17 @@ class Judge:
             self.window(j)
             slope = self.weighed()
         return slope
+
+    def steepens(self) -> bool:
+        """Whether the differences overflow as the claim does, or grow toward it and do not settle."""
+        if self.level(self.depth(self.least)).central == self.claimed:
+            return True
+        levels = [self.level(j) for j in STEEPENING]
+        sides = [
+            [math.copysign(1.0, self.claimed) * side for side in sides] for sides in zip(*levels, strict=True)
+        ]
+        grow = [[b - a for a, b in pairwise(side)] for side in sides[1:3] if finite(side)]
+        return bool(grow) and all(b > 0.9 * a > 0.0 for side in grow for a, b in pairwise(side))
 
     def narrowed(self) -> Slope | None:
         """The answer, if one window gives it at once."""

@@ -30,7 +30,7 @@ from tinygrad_lo.checking.student import (
 from tinygrad_lo.engine.graph import Array, Node
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, LoError
-from tinygrad_lo.options import public
+from tinygrad_lo.options import function, public
 
 RTOL = 1e-4  # how well each element must be known to count as verified
 VALUE_RTOL = 1e-6  # how well two values must agree that come from formulas
@@ -120,11 +120,7 @@ def check_gradient(
         raise DTypeError(
             f"{who}: against is a function of x, got {type(against).__name__}; check_loss takes names"
         )
-    if not callable(loss_and_gradient):
-        raise DTypeError(
-            f"{who}: the first argument is the function itself, got {type(loss_and_gradient).__name__}; "
-            "write check_gradient(f, x), not check_gradient(f(x), x)"
-        )
+    function(who, loss_and_gradient, "(f, x)")
     leaves = leaves_of(who, loss_and_gradient, x)
     loss, gradient = student.trusted(leaves)
     work = Homework(check_of(who, loss_and_gradient))

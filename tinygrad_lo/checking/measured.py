@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from tinygrad_lo.checking.differences import EPS, SIGMAS, Noise, Slope, judge
-from tinygrad_lo.checking.recording import OUTSIDE
+from tinygrad_lo.checking.recording import OUTSIDE, length
 from tinygrad_lo.checking.report import Index, Row
 from tinygrad_lo.engine.graph import Array, T
 
@@ -67,7 +67,7 @@ class Measured:
         start, moved, claimed = self.leaves[name], direction != 0, self.claimed(name, direction)
         x = float(np.abs(start[moved]).max())
         loose = float((self.spread[name] * np.abs(direction)).sum())
-        size = max(self.size, float(np.linalg.norm(self.gradient[name] * start)))
+        size = max(self.size, length(self.gradient[name] * start))
         noise = Noise(self.eps, size, loose, lambda: self.terms(name, direction, x))
 
         def at(h: float) -> float:
@@ -89,9 +89,10 @@ class Measured:
         row = Row(title, index, claimed, slope.numeric, slope.bar, slope.verdict, note=slope.note)
         return row, direction, slope
 
+    @np.errstate(all="ignore")
     def rows(self, name: str, rng: np.random.Generator) -> list[Row]:
         """A row for each element, of which a large array gives a sample, and one direction for the rest."""
-        looks = [self.row(name, name, *look) for look in directions(self.leaves[name].shape, rng)]
+        looks = [self.row(name, name, *look) for look in directions(self.gradient[name], rng)]
         for row, direction, slope in looks:
             if row.verdict == "FAIL" and slope.sides and self.kinks_meet(name, direction, slope.sides):
                 row.verdict, row.note = "MEET", "kinks meet, and a step aside the claim is right"
@@ -142,16 +143,19 @@ def or_else(work: Callable[[ByLeaf], T], place: ByLeaf, otherwise: T) -> T:
         return otherwise
 
 
-def directions(shape: tuple[int, ...], rng: np.random.Generator) -> Iterator[tuple[Index, Array]]:
-    """The index and direction of each element to look at alone, then a ±1 direction of all others."""
-    size = int(np.prod(shape))
+def directions(gradient: Array, rng: np.random.Generator) -> Iterator[tuple[Index, Array]]:
+    """The index and direction of each element to look at alone, then a ±1 direction of all others.
+
+    Beside an infinite slope no other is seen: the first of these are looked at alone as well.
+    """
+    shape, size, finite = gradient.shape, gradient.size, np.isfinite(gradient).ravel()
     single = every = np.arange(size)
     if size > SINGLES:  # one random element out of each of so many equal stretches
         edges = np.linspace(0, size, SINGLES + 1).astype(int)
-        single = rng.integers(edges[:-1], edges[1:])
+        single = np.union1d(rng.integers(edges[:-1], edges[1:]), np.flatnonzero(~finite)[:SINGLES])
     for k in single.tolist():
         yield index_of(k, shape), direction_of(shape, k)
-    rest = np.setdiff1d(every, single)
+    rest = np.setdiff1d(every[finite], single)
     if rest.size:
         signs = rng.choice([-1.0, 1.0], rest.size)
         yield f"along a ±1 direction of the other {rest.size}", direction_of(shape, rest, signs)
@@ -210,12 +214,15 @@ def size_of(value: Callable[[ByLeaf], float], x: ByLeaf) -> float:
 
     def noise(step: float, sign: float) -> float:
         d = {k: step * np.maximum(np.abs(a), 1e-3) * rng.choice([-1.0, 1.0], a.shape) for k, a in x.items()}
-        values = [value({k: a + sign * i * d[k] for k, a in x.items()}) for i in range(1, EACH_SIDE + 1)]
+        places = ({k: a + sign * i * d[k] for k, a in x.items()} for i in range(1, EACH_SIDE + 1))
+        values = np.array([value(place) for place in places])
+        largest = float(np.abs(values).max()) or 1.0
+        values /= largest  # of small and of large numbers squares are no numbers
         orders = [float(np.sqrt(np.mean(np.diff(values, k) ** 2) / math.comb(2 * k, k))) for k in (4, 5, 6)]
         # A wave that is slow enough falls with the order, and one that is too fast moves no less than it
         # scatters, as a kink does.
         wave = max(orders) > min(4.0 * min(orders), RESOLVED * float(np.ptp(values)))
-        return 0.0 if step > INPUT_MOVES and wave else min(orders)
+        return 0.0 if step > INPUT_MOVES and wave else largest * min(orders)
 
     narrow, wide = ([noise(step, sign) for sign in (1.0, -1.0)] for step in (INPUT_MOVES, DEEP_MOVES))
     largest = max(min(narrow), *wide)  # a kink near by may lie on one side of x

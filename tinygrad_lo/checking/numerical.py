@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_lo import options
 from tinygrad_lo.engine.graph import Array, Node, no_grad
+from tinygrad_lo.engine.machine.hooks import no_effects
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError
 
 STEPS = {"central": 1e-5, "forward": 1e-8, "complex": 1e-20}
@@ -42,6 +43,7 @@ def numerical_gradient(
         >>> lo.numerical_gradient(lambda w: (w * w).sum(), np.array([1.0, -2.0])).round(6)
         array([ 2., -4.])
     """
+    options.function("numerical_gradient", f, "(f, x)")
     options.choice("numerical_gradient", "method", method, STEPS)
     if h is not None:
         h = options.number("numerical_gradient", "h", h, above=0.0)
@@ -96,7 +98,7 @@ def must_keep_imaginary_parts(f: Callable[[Any], Any], x: Array, gradient: Array
 
 def value_at(f: Callable[[Any], Any], x: Array) -> Any:
     """f(x) as one number; f may return a number, an array of one element, or a tensor."""
-    with no_grad():
+    with no_grad(), no_effects():
         result = f(x.copy()[()])
     data = np.asarray(result.value if isinstance(result, Node) else result)
     if data.size != 1:

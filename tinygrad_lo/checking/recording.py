@@ -75,6 +75,14 @@ def eps_of(values: Iterable[Any]) -> float:
     return max((float(np.finfo(x.dtype).eps) for x in values if x.dtype.kind == "f"), default=2.0**-52)
 
 
+def length(x: Any) -> float:
+    """The root of the sum of squares, which may overflow themselves, of the numbers that are finite."""
+    x = np.abs(np.asarray(x, dtype=float))
+    x = x[np.isfinite(x)]
+    largest = float(x.max(initial=0.0))
+    return largest * float(np.linalg.norm(x / largest)) if largest else 0.0
+
+
 def sizes_of(values: Iterable[Any]) -> list[int]:
     """The sizes over which somebody may have averaged."""
     arrays = (x for x in values if isinstance(x, (np.ndarray, np.generic)))
@@ -190,6 +198,7 @@ class Tape:
     out: Node
     nodes: list[Node]  # what it was made from, oldest first, leaves left out
     arrived: dict[int, Array]  # by birth, the gradient that reached a node or leaf in the backward pass
+    spoiled: list[str]  # where a gradient became nan
 
     @cached_property
     def eps(self) -> float:
@@ -202,14 +211,13 @@ class Tape:
 
         Each number is rounded once, independently of the others; its gradient says how that moves f.
         """
-        total = 0.0
+        parts = []
         for node in reachable([self.out]):
             g = self.arrived.get(node.birth)
             if g is not None:
-                loud = node.op in LOUD
-                size = np.maximum(np.abs(node.value), 1.0 if loud else 0.0)
-                total += float(np.square(np.asarray(g * size, dtype=float)).sum())
-        return float(np.sqrt(total)) if np.isfinite(total) else 0.0
+                least = 1.0 if node.op in LOUD else float(np.finfo(node.value.dtype).tiny)
+                parts.append(length(g * np.maximum(np.abs(node.value), least)))
+        return length(parts)
 
     def largest_change(self, out: Node, h: float) -> float:
         """The largest change of f by one number of the graph, per step, after a step of length h."""
@@ -227,11 +235,12 @@ class Tape:
 def taped(out: Node) -> Tape:
     """The graph of a recorded value, after one backward pass that notes what arrives where."""
     arrived: dict[int, Array] = {}
+    spoiled: list[str] = []
 
     def work(node: Node, g: Array) -> list[Part]:
         arrived[node.birth] = g
         try:
-            return list(pull(node, g))
+            parts = list(pull(node, g))
         except LoError:
             raise
         except Exception as error:
@@ -240,6 +249,9 @@ def taped(out: Node) -> Tape:
                 f"gradcheck: the rule of {node.op.name} (called at {place_of(node)}) for {quoted(node)} of "
                 f"shape {node.value.shape} raises {type(error).__name__}: {error}"
             ) from error
+        if not np.isnan(g).any() and any(np.isnan(part).any() for *_, part in parts):
+            spoiled.append(f"{node.op and node.op.name}, called at {place_of(node)}")
+        return parts
 
     nodes = made_from([out])
     for node in nodes:  # after a write into an array in place, gradients would be of another call
@@ -251,4 +263,4 @@ def taped(out: Node) -> Tape:
     if out.needs:
         leaves, gradients, _ = sweep(out, start(out, None, "gradcheck"), work)
         arrived |= {birth: gradients[birth] for birth in leaves}
-    return Tape(out, nodes, arrived)
+    return Tape(out, nodes, arrived, spoiled)

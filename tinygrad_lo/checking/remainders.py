@@ -89,10 +89,10 @@ class Along:
         return self.verdict in (RIGHT, ROUNDING, FLAT)
 
     @property
-    def bent(self) -> bool:
-        """Whether R1 is right and R2 is not: the second derivative is wrong, or jumps."""
+    def power(self) -> int | None:
+        """With which power of the step R2 falls, where R1 is right: 3 if the second derivative is, too."""
         fit = self.fits[2] if self.verdict == RIGHT and len(self.fits) > 2 else None
-        return fit is not None and fit.slope < 2.5 and not fit.fell
+        return None if fit is None or fit.fell else round(fit.slope)
 
     @property
     def facts(self) -> dict[str, str]:

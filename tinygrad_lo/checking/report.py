@@ -78,7 +78,7 @@ class Row:
     @property
     def cells(self) -> tuple[str, ...]:
         """The row as a table has it."""
-        measured = self.verdict not in ("ZERO", "KINK", "MEET")
+        measured = self.verdict not in ("ZERO", "KINK", "MEET") and np.isfinite(self.error)
         error, known = (f"{self.error:.1e}", f"{self.known:.0e}") if measured else ("-", "-")
         verdict = f"{self.verdict}: {self.note}" if self.note else self.verdict
         return self.place, f"{self.analytic:.6g}", f"{self.numeric:.6g}", error, known, verdict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, factor, told
-from tinygrad_lo.checking.differences import EPS
+from tinygrad_lo.checking.differences import EPS, SMALLEST
 from tinygrad_lo.checking.measured import size_of
-from tinygrad_lo.checking.recording import IN_TENSORS, eps_of, gradients_of
+from tinygrad_lo.checking.recording import IN_TENSORS, eps_of, gradients_of, length
 from tinygrad_lo.checking.remainders import COUNTS, FLAT, KINK, NAMES, ROUNDING, UNSEEN, WRONG, Along
 from tinygrad_lo.checking.report import Checked, in_columns
 from tinygrad_lo.checking.student import (
@@ -29,9 +30,10 @@ from tinygrad_lo.checking.student import (
 )
 from tinygrad_lo.engine.derivatives import hessian
 from tinygrad_lo.engine.graph import Array, Node, mode, reachable
+from tinygrad_lo.engine.machine.hooks import no_effects
 from tinygrad_lo.engine.tensor import Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, NonFiniteError, UnsupportedError
-from tinygrad_lo.options import public
+from tinygrad_lo.options import function, public
 
 WHO = "taylor_test"
 FIRST, HALVINGS = 2.0**-4, 45  # the steps: from a sixteenth of the size of x down to its rounding
@@ -140,15 +142,16 @@ def taylor_test(f: Callable[[Any], Any], x: Any, *, gradient: Any = None) -> Tay
         >>> bool(wrong), wrong.cause
         (False, 'factor 1.001')
     """
+    function(WHO, f, "(f, x)")
     leaves = leaves_of(WHO, f, x)
-    call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
     by_hand = gradient if callable(gradient) else lambda x: gradient
-    pair = engine_pair(f, x) if gradient is None else lambda x: (call(x), by_hand(x))
-    base, slopes = Student(WHO, pair, x).trusted(leaves)
-    value, eps = Student(WHO, lambda x: (call(x), None), x).loss, roughest(f, rebuilt(x, leaves))
-    claim, rng = TaylorClaim(value, f, x, leaves, base, slopes, eps), np.random.default_rng(0)
     names = [key for key in leaves for _ in range(2 if len(leaves) == 1 else 1) if leaves[key].size]
-    with np.errstate(all="ignore"):  # f may leave its domain
+    with np.errstate(all="ignore"), no_effects():  # f may leave its domain
+        call = caller_of(f, x, rebuilt(x, leaves), gradient is None)
+        pair = engine_pair(f, x) if gradient is None else lambda x: (call(x), by_hand(x))
+        base, slopes = Student(WHO, pair, x).trusted(leaves)
+        value, eps = Student(WHO, lambda x: (call(x), None), x).loss, roughest(f, rebuilt(x, leaves))
+        claim, rng = TaylorClaim(value, f, x, leaves, base, slopes, eps), np.random.default_rng(0)
         report = TaylorReport(check_of(WHO, f), [claim.along(name, rng) for name in names])
     say(report)
     return report
@@ -160,6 +163,10 @@ NOTES = {
     KINK: "x lies on a kink: the slopes of f on both sides differ, and the gradient is between; move x",
     UNSEEN: "along some directions f changes by no more than its rounding, which shows nothing",
 }
+BENDS = {
+    2: "the second derivative jumps near x, or is wrong; lo.gradcheck(f, x, order=2) tells",
+    1: "the gradient is off by less than R1 shows, in digits that a test seldom needs",
+}
 
 
 def say(report: TaylorReport) -> None:
@@ -169,9 +176,8 @@ def say(report: TaylorReport) -> None:
         why = told(report.found) if report.found else "is wrong"
         report.said.append(f"R1 falls with slope 1 only: the gradient by {names} {why}")
     report.said += [text for kind, text in NOTES.items() if any(row.verdict == kind for row in report.rows)]
-    if any(row.bent for row in report.rows):
-        text = "R2 falls with slope 2 only: the second derivative jumps near x, or is wrong"
-        report.said.append(f"{text}; lo.gradcheck(f, x, order=2) tells")
+    powers = {row.power for row in report.rows}
+    report.said += [f"R2 falls with slope {k} only: {text}" for k, text in BENDS.items() if k in powers]
 
 
 def common_cause(report: TaylorReport) -> Cause | None:
@@ -197,7 +203,7 @@ class TaylorClaim:
     def along(self, name: str, rng: np.random.Generator) -> Along:
         """The remainders along a random direction of one array."""
         start, g = self.leaves[name], self.gradient[name]
-        size = float(np.sqrt(np.mean(start * start))) or 1.0
+        size = length(start) / math.sqrt(start.size) or 1.0
         v = size * rng.choice([-1.0, 1.0], start.shape) * rng.uniform(0.5, 1.5, start.shape)
         steps = FIRST * 0.5 ** np.arange(HALVINGS)
 
@@ -224,13 +230,13 @@ class TaylorClaim:
         if curvature is not None:
             remainders.append(np.abs(changes - slopes - 0.5 * steps**2 * curvature))
         sizes = self.size(name, start) + steps / steps[0] * self.size(name, start + steps[0] * v)
-        rounding = 2.0 * self.eps * (sizes + steps * float(np.abs(g * v).sum()))
+        rounding = 2.0 * self.eps * (sizes + steps * float(np.abs(g * v).sum()) + SMALLEST)
         rounding = np.maximum(rounding, remainders[1][-LAST_STEPS:].max())
         return Along(name, steps, remainders, rounding, claimed, sides)
 
     def size(self, name: str, place: Array) -> float:
         """The size of what is added up on the way to f's value."""
-        at, slope = {**self.leaves, name: place}, float(np.linalg.norm(self.gradient[name] * place))
+        at, slope = {**self.leaves, name: place}, length(self.gradient[name] * place)
         return max(size_of(self.value, at), abs(self.value(at)), slope)
 
     def curvature(self, name: str, v: Array) -> float | None:

@@ -24,7 +24,7 @@ from tinygrad_lo.engine.ops.shapes import reshape
 from tinygrad_lo.engine.scores import back
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 from tinygrad_lo.errors import DTypeError, GraphError, OptionError, ShapeError
-from tinygrad_lo.options import is_whole, public
+from tinygrad_lo.options import function, is_whole, public
 
 
 @public
@@ -203,6 +203,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         >>> float(value), slope
         (5.0, array([2., 4.]))
     """
+    function("value_and_grad", f, "(f)(x)")
 
     def transformed(*args: Any) -> tuple[Any, Any]:
         out, leaves, inner = run("value_and_grad", f, args, argnums)
@@ -226,6 +227,7 @@ def jacobian(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Array]:
         >>> lo.jacobian(lo.jacobian(lambda x: x**3))(2.0)  # 6 x
         np.float64(12.0)
     """
+    function("jacobian", f, "(f)(x)")
     if not is_whole(argnums):
         raise OptionError(f"jacobian: argnums must be one int, got {argnums!r}")
     return lambda *args: stacked_rows(*run("jacobian", f, args, argnums))
@@ -257,6 +259,7 @@ def hessian(f: Callable[..., Any]) -> Callable[..., Array]:
         array([[6., 2.],
                [2., 0.]])
     """
+    function("hessian", f, "(f)(x)")
 
     def transformed(*args: Any) -> Array:
         out, leaves, inner = run("hessian", f, args, 0)
@@ -277,6 +280,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         >>> lo.hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 1.0]))
         array([ 6., 12.])
     """
+    function("hvp", f, "(f, x, v)")
     out, (leaf,), inner = run("hvp", f, (x,), 0)
     v = direction("hvp", v, "v", leaf, "x")
     slope = grad(out, leaf, create_graph=True)
@@ -317,6 +321,7 @@ def jvp(f: Callable[..., Any], x: Any, v: Any) -> Array:
         >>> lo.jvp(lambda p: p[0] * p[1], [np.array(2.0), np.array(5.0)], [1.0, 0.1])
         np.float64(5.2)
     """
+    function("jvp", f, "(f, x, v)")
     several = isinstance(x, (list, tuple)) and any(isinstance(part, (Node, np.ndarray)) for part in x)
     if not several:
         x, v, call = [x], [v], f

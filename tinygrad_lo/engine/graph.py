@@ -271,6 +271,7 @@ class Modes(threading.local):
     watch: Watcher | None = None
     kinks: bool = True  # whether a second derivative at a kink is warned of
     recording: Recorder | None = None
+    effects: bool = True  # whether running statistics move
 
     def __init__(self) -> None:
         # The open blocks as [mode, switch, what to set back]; this line runs once in each thread.

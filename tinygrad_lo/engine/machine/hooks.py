@@ -6,7 +6,8 @@ A function that is recorded runs again without its Python: only ops are replayed
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,11 +77,23 @@ def late(module: str, name: str) -> Callable[[Node], Any]:
 def effect(action: Callable[..., None], x: Any, *facts: Any) -> None:
     """Run `action(data of x, *facts)`, which changes something outside the graph, now and whenever replayed.
 
-    Arrays among the facts may be written into; nothing else may.
+    Arrays among the facts may be written into; nothing else may. Inside `no_effects` nothing is.
     """
+    if not modes.effects:
+        return
     if active and modes.recording is not None:
         modes.recording.effect(action, x, facts)
     action(x.value if isinstance(x, Node) else x, *facts)
+
+
+@contextmanager
+def no_effects() -> Iterator[None]:
+    """Measure a function without a trace. No `mode`: while one is on, every op takes the longer way."""
+    before, modes.effects = modes.effects, False
+    try:
+        yield
+    finally:
+        modes.effects = before
 
 
 def leave(how: str, *values: Any) -> None:
