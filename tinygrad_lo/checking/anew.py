@@ -23,12 +23,8 @@ from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.tensor import Parameter, Tensor
 
 OTHER_SEED = 7919  # added to the seeds of an exercise
-DISTANCES = (
-    0.1,
-    0.1,
-    0.02,
-    0.004,
-)  # how far numbers are moved, in parts of their size: less where a domain ends
+# How far numbers are moved, in parts of their size: less where a domain ends.
+DISTANCES = (0.1, 0.1, 0.02, 0.004)
 
 
 @contextlib.contextmanager
