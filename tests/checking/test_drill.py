@@ -204,6 +204,11 @@ def test_five_in_a_row_lead_to_the_next_level():
     assert [f"Level {level}" in "\n".join(student.heard) for level in range(1, 6)] == [True] * 5
 
 
+def test_a_seed_that_is_none(capsys):
+    assert main(["--drill", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "drill: seed must be an int >= 0, got -1\n"
+
+
 def test_a_level_that_is_not_there():
     for level in (6, -1, 1.5, "2"):
         with pytest.raises(OptionError, match="drill: level must be"):

@@ -11,6 +11,7 @@ import pytest
 from exercise_solutions import FIRST
 from exercise_solutions_steps import SECOND
 
+from tinygrad_lo.checking.__main__ import main
 from tinygrad_lo.checking.exercise import exercises
 from tinygrad_lo.checking.grading import Grade, grade_folder, graded, write_csv
 from tinygrad_lo.checking.sandbox import Limits, marked
@@ -55,7 +56,7 @@ DISHONEST = {
     "another library": "import torch; return torch.nn.functional.cross_entropy(scores, labels), 0",
     "an import by its name": "import importlib; importlib.import_module('tinygrad_lo.optim').SGD(scores)",
     "another submission": "exec(open({other!r}).read()); return 1.0, scores",
-    "the solution": "import sys; sys.path.insert(0, {tests!r}); import exercise_solutions",
+    "the solution": "import runpy; runpy.run_path({other!r})",
     "a socket": "import socket; socket.create_connection(('127.0.0.1', 80), 1)",
     "hardcoded numbers": "return 1.234, np.full_like(scores, 0.25)",
     "zeros": "return 0.0, np.zeros_like(scores)",
@@ -146,7 +147,7 @@ def test_a_hostile_submission_costs_only_itself(what, tmp_path):
 def test_a_dishonest_submission_is_told(what, tmp_path):
     other = ROOT / "tests" / "exercise_solutions.py"
     code = DISHONEST[what]
-    code = code.format(other=str(other), tests=str(other.parent)) if "{" in code else code
+    code = code.format(other=str(other)) if "{" in code else code
     score, reason = with_limits(SOFTMAX.format(code), tmp_path)
     assert score == 0.0, reason
     if what not in ("hardcoded numbers", "zeros", "nothing"):
@@ -280,6 +281,73 @@ def test_the_command(tmp_path):
     assert (tmp_path / "grades.csv").read_text(encoding="utf-8").startswith("file,score,reason\n")
 
 
+def test_every_student_has_a_row_for_the_file_that_counts(tmp_path):
+    right = SOFTMAX.format("pass")
+    given = exercises()["ex05_softmax"].read_text(encoding="utf-8")
+    for path, text in {
+        ".hidden.py": right, "__MACOSX/ada.py": right, "notes.txt": "",
+        "ada/helpers.py": "def softmax(x): pass", "ada/softmax.py": right, "ada/ex05_softmax.py": given,
+        "ben/a.py": "x = 1", "ben/z.py": "def softmax_loss(:", "cyd/work.ipynb": "{}", "dan/notes.txt": "",
+        "eve/.ipynb_checkpoints/ex05_softmax.py": right, "fay.ipynb": "{}", "gil/deep/mine.py": right,
+        "hal/ex05_softmax.py": given, "hal/test.py": "x = 1",
+    }.items():  # fmt: skip
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    rows = {row.file: row.reason for row in grade_folder(tmp_path, "ex05", progress=False)}
+    assert rows.pop("ben/z.py").startswith("SyntaxError")
+    assert rows == {
+        "ada/softmax.py": "all checks passed",
+        "cyd": "no .py file in it; save work.ipynb as Python",
+        "dan": "no .py file in it",
+        "eve": "no .py file in it",
+        "fay.ipynb": "no .py file; save fay.ipynb as Python",
+        "gil/deep/mine.py": "all checks passed",
+        "hal/ex05_softmax.py": "untouched: the functions are those of the exercise",
+    }
+
+
+@pytest.fixture
+def cubes(tmp_path, monkeypatch):
+    """An exercise of a teacher's own, by a path from where he stands, and a class of one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "class").mkdir()
+    (tmp_path / "own" / "cubes.py").write_text(
+        "import tinygrad_lo as lo\nYOURS = ('cube',)\ndef cube(x): ...\n"
+        "def checks(): return [lambda: lo.check_gradient(cube, [1.0, 2.0, -1.5])]\n"
+    )
+    (tmp_path / "class" / "ada.py").write_text("def cube(x):\n    return (x**3).sum(), 2 * x**2\n")
+    return "own/cubes.py"
+
+
+def test_an_exercise_by_a_path_from_here(cubes):
+    (row,) = grade_folder(Path("class"), cubes, progress=False)
+    assert row.reason.startswith("the gradient by x is 0.6667 times what it should be")
+
+
+REFUSED = {
+    "--csv nowhere/grades.csv": "--csv nowhere/grades.csv cannot be written: No such file",
+    "--csv class": "--csv class cannot be written: Is a directory",
+    "--seconds 0": "seconds must be finite and > 0, got 0.0",
+    "--seconds inf": "seconds must be finite and > 0, got inf",
+    "--memory 1": "megabytes must be an int >= 128, got 1",
+    "--jobs 0": "jobs must be an int >= 1, got 0",
+    "--exercise class/ada.py": "ada.py is no exercise: it must define YOURS",
+    "--exercise broken.py": "the exercise cannot be loaded: NameError",
+    "--exercise unnamed.py": "it has no function 'c'",
+}
+
+
+@posix
+@pytest.mark.parametrize("options", REFUSED)
+def test_what_grades_nobody_is_refused_before(options, cubes, capsys, monkeypatch):
+    monkeypatch.setattr("tinygrad_lo.checking.grading.ProcessPoolExecutor", None)
+    Path("broken.py").write_text("undefined\n")
+    Path("unnamed.py").write_text(Path(cubes).read_text().replace("('cube',)", "('cube')"))
+    assert main(["--folder", "class", "--exercise", cubes, *options.split()]) == 2
+    assert REFUSED[options] in capsys.readouterr().err
+
+
 def test_a_folder_without_submissions_is_refused(tmp_path):
     with pytest.raises(GraphError, match="has no Python files"):
         grade_folder(tmp_path, "ex05")
@@ -301,7 +369,7 @@ def a_class(folder):
     code |= {"untouched 1.py": source, "untouched 2.py": source + "\n# mine\n"}
     code |= {f"hostile {i}.py": SOFTMAX.format(text) for i, text in enumerate([*HOSTILE.values()][:10])}
     other = str(ROOT / "tests" / "exercise_solutions.py")
-    texts = [t.format(other=other, tests=other) if "{" in t else t for t in DISHONEST.values()]
+    texts = [t.format(other=other) if "{" in t else t for t in DISHONEST.values()]
     code |= {f"dishonest {i}.py": SOFTMAX.format(text) for i, text in enumerate(texts)}
     for name, text in code.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -49,6 +49,9 @@ def mse(p, t):
 def step(w, g, state, t):
     return w - 0.01 * g
 
+def leaves(p, t):
+    raise SystemExit(3)
+
 number = 3.0
 
 if __name__ == "__main__":
@@ -85,8 +88,7 @@ RUNS = [
     (["--loss=mse", "work.py::mse", "half=True", "reduction=sum"], 1, "has no factor ½"),
     (["work.py::step", "--step", "SGD", "lr=0.01"], 0, "check_step of step as SGD passed"),
     (["work.py::step", "--step", "SGD"], 1, "lr=0.01"),
-    (["work.py::step", "--step", "SGDD"], 1, "did you mean 'SGD'"),
-    (["work.py::step", "--step", "SGD", "learning_rate=0.1"], 1, "did you mean 'lr'"),
+    (["work.py::leaves", "--loss", "mse"], 1, "leaves raised SystemExit: 3"),
 ]
 
 
@@ -123,6 +125,10 @@ USAGE = [
     (["work.py::mse", "--loss"], "expected one argument"),
     (["work.py::mse", "--loss", "mse", "--step", "SGD"], "choose one"),
     (["work.py::mse", "--loss", "mse", "sum"], "write NAME=VALUE"),
+    (["work.py::step", "--step", "SGDD"], "did you mean 'SGD'"),
+    (["work.py::step", "--step", "SGD", "learning_rate=0.1"], "did you mean 'lr'"),
+    (["work.py::mse", "--loss", "cross_entropi"], "did you mean 'cross_entropy'"),
+    (["work.py::mse", "--loss", "huber", "delta=-1"], "delta must be"),
     (["work.py::right", "lr=1"], "options belong to --loss or --step"),
     (["work.py::mse", "--losss", "mse"], "--losss"),
 ]
@@ -153,3 +159,15 @@ def test_from_the_shell(arguments, code, folder):
     done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a pipe that breaks ends in another way")
+def test_nobody_reads_what_is_printed(folder):
+    """As | head: no traceback, and an exit code that is none of a check."""
+    command = [sys.executable, "-m", "tinygrad_lo.checking", "work.py::wrong"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=env, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")

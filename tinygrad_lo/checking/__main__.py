@@ -6,6 +6,7 @@ import argparse
 import ast
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from tinygrad_lo.checking.loss import check_loss
 from tinygrad_lo.checking.sandbox import POSIX, Limits
 from tinygrad_lo.checking.step import check_step
 from tinygrad_lo.checking.student import calling, copied, is_pair, raised
-from tinygrad_lo.errors import LoError
+from tinygrad_lo.errors import LoError, OptionError
 from tinygrad_lo.options import guess
 
 USAGE = """\
@@ -40,7 +41,7 @@ Checks a function of yours and says what is likely wrong with it.
 
 The arguments come from a function example() in the same file, or from an attribute of the function,
 svm_loss.example = lambda: (W, X, y). The gradient is by the first of them.
-The exit code is 0 if the check passes, 1 if not, 2 if it could not begin."""
+The exit code is 0 if the check passes, 1 if not (also if your function raises), 2 if it could not check."""
 
 
 class Usage(Exception):  # noqa: N818
@@ -48,7 +49,7 @@ class Usage(Exception):  # noqa: N818
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one check; 0 if it passes, 1 if it fails, 2 if it cannot begin."""
+    """Run one check; 0 if it passes, 1 if it fails, 2 if it could not check."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
@@ -58,13 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return drilled(arguments)
         if "--folder" in arguments:
             return class_graded(arguments)
-        fn, check = prepared(arguments)
+        return printed(*prepared(arguments))
     except Usage as problem:
         print(problem, file=sys.stderr)
         return 2
     except SystemExit:  # argparse has said why
         return 2
-    return printed(fn, check)
 
 
 def printed(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
@@ -73,11 +73,13 @@ def printed(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
     try:
         report = check()
         print(report)
+    except Usage:
+        raise
     except LoError as refused:
         print(refused)
     except NotImplementedError as unfilled:
         print(f"{fn.__name__} is not filled in yet: {unfilled}")
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         print(f"{fn.__name__} raised {raised(problem)}")
     return 0 if report else 1
 
@@ -96,6 +98,8 @@ def class_graded(arguments: list[str]) -> int:
         arguments, folder={"type": Path, "required": True}, exercise={"required": True}, csv={"type": Path},
         seconds={"type": float, "default": 10.0}, memory={"type": int, "default": 1024}, jobs={"type": int},
     )  # fmt: skip
+    if asked.csv:
+        must_be_writable(asked.csv)
     try:
         limits = Limits(asked.seconds, asked.memory)
         rows = grade_folder(asked.folder, asked.exercise, limits=limits, jobs=asked.jobs)
@@ -112,11 +116,24 @@ def class_graded(arguments: list[str]) -> int:
     return 0
 
 
+def must_be_writable(path: Path) -> None:
+    """Refuse a file that cannot be written, before anybody is judged."""
+    try:
+        path.open("a").close()
+    except OSError as problem:
+        raise Usage(
+            f"--csv {path} cannot be written: {problem.strerror}; name a file in a folder that is there"
+        ) from None
+
+
 def drilled(arguments: list[str]) -> int:
     """A drill until it is ended."""
     levels = {"type": int, "choices": range(1, len(RUNGS) + 1)}
     asked = parsed(arguments, drill={"action": "store_true"}, level=levels, seed={"type": int})
-    drill(asked.level, asked.seed)
+    try:
+        drill(asked.level, asked.seed)
+    except OptionError as refused:
+        raise Usage(str(refused)) from None
     return 0
 
 
@@ -130,11 +147,19 @@ def prepared(arguments: list[str]) -> tuple[Callable[..., Any], Callable[[], Any
         raise Usage(f"{asked.options[0]!r}: options belong to --loss or --step, and neither is asked for")
     module, fn = function_at(asked.target)
     if asked.loss:
-        return fn, lambda: check_loss(fn, asked.loss, **options)
+        return fn, lambda: named_check(check_loss, fn, asked.loss, options)
     if asked.step:
-        return fn, lambda: check_step(fn, asked.step, **options)
+        return fn, lambda: named_check(check_step, fn, asked.step, options)
     args = example(module, fn)
     return fn, lambda: checked(fn, args)
+
+
+def named_check(check: Callable[..., Any], fn: Callable[..., Any], name: str, options: dict[str, Any]) -> Any:
+    """A check by name; what is no name, or no option of it, was typed by whoever asks for it."""
+    try:
+        return check(fn, name, **options)
+    except OptionError as refused:
+        raise Usage(str(refused)) from None
 
 
 def option_pair(text: str) -> tuple[str, Any]:
@@ -229,5 +254,16 @@ def checked(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     return check_gradient(of_first if args[1:] else fn, args[0])
 
 
+def piped() -> int:
+    """The exit code of the command; that of a shell where nobody reads what it prints any more."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 128 + 13
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(piped())

@@ -23,7 +23,7 @@ from tinygrad_lo.explaining.explain import value
 from tinygrad_lo.explaining.expression import term
 from tinygrad_lo.explaining.steps import Product, Steps, steps
 from tinygrad_lo.explaining.tree import tree
-from tinygrad_lo.options import choice
+from tinygrad_lo.options import choice, whole
 
 ANSWER_RTOL = 5e-3  # how exact an answer must be: four digits are shown, and three of them should survive
 STREAK = 5  # so many right answers in a row lead to the next level
@@ -328,10 +328,11 @@ def drill(
 
     Without a level it begins with the first, and five right answers in a row lead to the next.
 
-    Raises:   OptionError: no such level.
+    Raises:   OptionError: no such level, or a seed below 0.
     """
     rung = choice("drill", "level", 1 if level is None else level, range(1, len(RUNGS) + 1))
-    rng, session = np.random.default_rng(seed), Session(ask, tell)
+    start = None if seed is None else whole("drill", "seed", seed, 0)
+    rng, session = np.random.default_rng(start), Session(ask, tell)
     tell(HELP)
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:

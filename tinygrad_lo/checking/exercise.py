@@ -11,6 +11,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,8 @@ from tinygrad_lo.options import guess
 
 # A wheel carries the exercises; in a checkout they are examples.
 FOLDERS = [Path(__file__).parents[up] / where for up, where in ((1, "exercises"), (2, "examples/exercises"))]
+
+Place = Callable[[ModuleType], AbstractContextManager[Any]]  # the numbers at which an exercise is checked
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Judgement:
     def score(self) -> float:
         """That of the report; 0 without one."""
         return 0.0 if self.report is None else float(self.report.score)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing could be found out: there is no report, or it verified nothing."""
+        return self.report is None or bool(getattr(self.report, "undecided", False))
 
 
 def answers(
@@ -97,7 +105,7 @@ def exercise_at(name: str) -> Path:
         if name in (stem, stem.partition("_")[0]):
             return path
     if Path(name).is_file():
-        return Path(name)
+        return Path(name).resolve()  # what judges runs elsewhere
     raise GraphError(f"there is no exercise {name!r}{guess(name, list(known))}; there are {', '.join(known)}")
 
 
@@ -112,7 +120,25 @@ def module_at(path: Path, name: str) -> ModuleType:
     return module
 
 
-def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Judgement]:
+def names_asked(exercise: Path) -> list[str]:
+    """The names of what a student writes.
+
+    Raises:   GraphError: the file is no exercise.
+    """
+    try:
+        module = module_at(exercise, f"exercise_{exercise.stem}")
+    except Exception as problem:
+        raise GraphError(f"the exercise cannot be loaded: {raised(problem)}") from problem
+    names = [*getattr(module, "YOURS", ())]
+    missing = [name for name in (*names, "checks") if not callable(getattr(module, str(name), None))]
+    if missing or not names:
+        wanted = "YOURS, a tuple of names, functions of these names, and a function checks()"
+        there = f"; it has no function {missing[0]!r}" if missing else "; YOURS is not there, or empty"
+        raise GraphError(f"{exercise.name} is no exercise: it must define {wanted}{there}")
+    return names
+
+
+def answers_to(exercise: Path, written: Mapping[str, Any], at: Place = nullcontext) -> list[Judgement]:
     """What the checks of this exercise find about somebody's functions, those that it names in YOURS.
 
     A function that is missing there is not filled in.
@@ -120,7 +146,13 @@ def answers_to(exercise: Path, written: Mapping[str, Any]) -> Iterator[Judgement
     module = module_at(exercise, f"exercise_{exercise.stem}")
     for name in module.YOURS:
         setattr(module, name, written.get(name) or unwritten(name))
-    yield from answers(module.__doc__, module.checks(), module.HINTS)
+    return answers_of(module, at)
+
+
+def answers_of(exercise: ModuleType, at: Place = nullcontext) -> list[Judgement]:
+    """What its checks find of the functions that are in it now, at its own numbers or at others."""
+    with at(exercise):
+        return [*answers(exercise.__doc__, exercise.checks(), getattr(exercise, "HINTS", None))]
 
 
 def unwritten(name: str) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ import numpy as np
 
 from tinygrad_lo.checking.served import Unknown, decoded, encoded
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.options import number, whole
 
 POSIX = os.name == "posix"
 MARK = "TINYGRAD_LO_SUBMISSION"  # in the environment of all that a submission starts
@@ -37,12 +38,22 @@ class Raised(Exception):  # noqa: N818
     __module__ = "builtins"
 
 
+LEAST_MEMORY = 128  # megabytes of Python with NumPy
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What one submission may use."""
+    """What one submission may use.
+
+    Raises:   OptionError: limits that no submission keeps.
+    """
 
     seconds: float = 10.0
     megabytes: int = 1024
+
+    def __post_init__(self) -> None:
+        number("a submission", "seconds", self.seconds, above=0.0)
+        whole("a submission", "megabytes", self.megabytes, LEAST_MEMORY)
 
 
 class Served:
