@@ -142,6 +142,7 @@ def test_tensors_in_a_circuit_show_shape_and_largest_elements():
     w = lo.Parameter([[3.0, 4.0]], name="w")
     source = draw((w * w).sum().named("loss"), style="circuit").source
     assert words(source, "n0") == ["w", "1×2 · largest 4", "largest 8"]
+    assert words(source, "n1") == ["1×2 · largest 16", "all 1"]
 
 
 def test_the_svm_of_one_image_fits_a_wide_page(backend):

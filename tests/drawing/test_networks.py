@@ -254,7 +254,7 @@ def test_tables_that_have_no_room_go_on_below_and_what_is_left_out_is_said():
 def test_the_page_finds_every_number_of_a_wide_table():
     html = lo.draw(loss_of("wide")).steps().html
     assert "columns 8 to 15" not in html
-    b = html[html.index('id="a_gradient&#45;n1"') :]
+    b = html[html.index('id="a_gradient-n1"') :]
     assert len(re.findall("<text", b[: b.index("</g>")])) == 16
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_lo as lo
 from tinygrad_lo.drawing.colors import LIGHT
-from tinygrad_lo.drawing.passes.numeric import read_report
+from tinygrad_lo.drawing.passes.overlay import read_report
 from tinygrad_lo.explaining.formula import Names
 
 

@@ -12,8 +12,9 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.drawing import stepper
 from tinygrad_lo.drawing.colors import COLORS
+from tinygrad_lo.drawing.document import recolored, slimmed
 from tinygrad_lo.drawing.picture import Picture, draw
-from tinygrad_lo.drawing.stepper import recolored, shortened_line
+from tinygrad_lo.drawing.stepper import shortened_line
 from tinygrad_lo.errors import DrawingError, MutationError
 from tinygrad_lo.explaining.steps import steps
 
@@ -115,18 +116,30 @@ def test_colors_are_paired_by_place():
     dark = '<?xml?><svg fill="#eeeeee"><text>fill="#111111"</text><a stroke="none" fill="blue"/></svg>'
     pairs = {}
     quoted = [text.replace('>fill="', ">fill=&quot;") for text in (light, dark)]
-    svg = recolored(*quoted, pairs)
+    svg = slimmed(recolored(*quoted, pairs))
     assert [*pairs] == [("#111111", "#eeeeee"), ("red", "blue")]
     assert svg.startswith('<svg fill="var(--c0)">')
     assert svg.endswith('<a fill="var(--c1)"/></svg>')
-    assert recolored(*quoted, pairs) == svg  # another picture shares the numbers
+    assert slimmed(recolored(*quoted, pairs)) == svg  # another picture shares the numbers
     assert len(pairs) == 2
+
+
+def test_pixels_of_an_image_are_one_path_for_each_colour():
+    def pixel(color, x, y):
+        return f'<polygon fill="{color}" points="{x},{y} {x},{y - 4} {x + 8},{y - 4} {x + 8},{y} {x},{y}"/>\n'
+
+    tiles = [pixel("var(--c1)", 0.5, 9), pixel("var(--c2)", 8.5, 9), pixel("var(--c1)", 0.5, 5)]
+    svg = slimmed(f'<svg>\n{"".join(tiles)}{pixel("var(--c2)", 8.5, 5)}<text fill="var(--c3)"/></svg>')
+    assert "polygon" not in svg
+    assert 'd="M0.5,9v-4h8v4zM0.5,5v-4h8v4z"' in svg
+    assert 'd="M8.5,9v-4h8v4zM8.5,5v-4h8v4z"' in svg
+    assert slimmed(f"<svg>\n{''.join(tiles)}</svg>").count("<polygon") == 3  # those of cards stay
 
 
 def test_what_all_texts_have_alike_is_said_once(svm, backend):
     page = draw(svm).steps().html
     assert "font-family=" not in page
-    assert 'font-size="12.00"' not in page
+    assert 'font-size="11' not in page
 
 
 def test_ids_of_cells_are_in_the_page_only(svm, backend):

@@ -335,6 +335,8 @@ def test_lists_beside_a_tensor_are_arrays():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
+        (lambda t: t.clone(), r"a tensor has no 'clone': write t\.copy\(\)"),
+        (lambda t: t.mm(t), r"a tensor has no 'mm': write a @ b"),
         (lambda t: t.retain_grad(), r"a tensor has no 'retain_grad': lo\.grad\(loss, S\)"),
         (lambda t: t.view(2, 1), r"a tensor has no 'view': write t\.reshape"),
         (lambda t: t.cuda(), "a tensor has no 'cuda': "),

@@ -8,6 +8,7 @@ import pytest
 import tinygrad_lo as lo
 from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.errors import DTypeError, GraphError, MutationError
+from tinygrad_lo.explaining import steps
 from tinygrad_lo.explaining.explain import MANY_STEPS, SHOWN_ENDS, explain, with_commas
 
 
@@ -88,6 +89,20 @@ def test_gradients_are_shown_in_full_while_they_are_small():
     assert lines(p([1.0, -2.0], "v").sum())[-1] == "  ∂L/∂v = [1, 1]"
     assert lines(p(np.ones((5, 5)), "v").sum())[-1] == "  ∂L/∂v = 5×5, ‖·‖ = 5"
     assert lines(p(np.ones((0, 3)), "v").sum())[-1] == "  ∂L/∂v = 0×3"
+
+
+def test_a_leaf_can_be_the_first_value_that_is_not_finite():
+    assert "  w is the first value that is not finite." in lines((p([np.nan, 1.0], "w") * 2.0).sum())
+
+
+def test_only_steps_that_are_told_are_put_into_words(monkeypatch):
+    words = []
+    monkeypatch.setattr(steps, "worked", lambda *args, work=steps.worked: words.append(0) or work(*args))
+    y = p(1.0, "w")
+    for _ in range(2000):
+        y = y * 1.0001
+    lines(y)
+    assert len(words) == 2 * SHOWN_ENDS
 
 
 def test_long_stories_say_what_they_leave_out():

@@ -222,7 +222,7 @@ def test_a_picture_that_fails_is_told(here, monkeypatch):
 
 def test_the_worker_and_the_table_say_the_same():
     """What the worker is told of Pyodide stands in its lock file; the versions are one."""
-    worker = pages.part("exercises/worker.js")
+    worker = pages.part("pages/exercises/worker.js")
     assert pages.NUMPY.endswith("-cp314-cp314-pyemscripten_2026_0_wasm32.whl")
     assert 'python: "3.14.0"' in worker
     assert 'abi_version: "2026_0"' in worker

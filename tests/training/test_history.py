@@ -88,11 +88,11 @@ def test_accuracy_refuses_what_it_cannot_compare():
 def test_metrics_of_scikit_learn_as_they_are():
     metrics = pytest.importorskip("sklearn.metrics")
     scores, labels = np.array([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]]), np.array([1, 1, 1])
-    assert measure_of(metrics.accuracy_score, scores, labels) == pytest.approx(2 / 3)
-    assert measure_of(metrics.recall_score, np.array([2.0, -1.0]), np.array([1, 0])) == 1.0
-    assert measure_of(metrics.accuracy_score, np.array([2.5, -1.5]), np.array([1, -1])) == 1.0
-    assert measure_of(metrics.r2_score, np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])) == 0.5
-    assert measure_of(metrics.roc_auc_score, np.array([0.2, 3.0, 1.0]), np.array([0, 1, 1])) == 1.0
+    assert measure_of("m", metrics.accuracy_score, scores, labels) == pytest.approx(2 / 3)
+    assert measure_of("m", metrics.recall_score, np.array([2.0, -1.0]), np.array([1, 0])) == 1.0
+    assert measure_of("m", metrics.accuracy_score, np.array([2.5, -1.5]), np.array([1, -1])) == 1.0
+    assert measure_of("m", metrics.r2_score, np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])) == 0.5
+    assert measure_of("m", metrics.roc_auc_score, np.array([0.2, 3.0, 1.0]), np.array([0, 1, 1])) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,12 @@ class Contents:
     wires: dict[tuple[int, int], Edge] = field(default_factory=dict)
 
     @property
+    def parts(self) -> dict[str, DrawnValue | DrawnBox]:
+        """The values and the boxes by their ids."""
+        drawn: list[DrawnValue | DrawnBox] = [*self.values, *self.groups]
+        return {part.id: part for part in drawn}
+
+    @property
     def folded(self) -> bool:
         """Whether equal values are drawn once."""
         return any(group.lanes for group in self.groups)

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import Contents, Different, Edge
-from tinygrad_lo.drawing.styles.cards import Cards, Overview
+from tinygrad_lo.drawing.contents import Contents, Edge
+from tinygrad_lo.drawing.styles.cards import Cards, Folded, Overview
 from tinygrad_lo.drawing.styles.circuit import Circuit
 from tinygrad_lo.drawing.styles.labels import cell, font, row, table
-from tinygrad_lo.drawing.styles.stacks import Folded
 from tinygrad_lo.drawing.styles.style import Look, Style, text
 from tinygrad_lo.engine.naming import ScopePath
 from tinygrad_lo.explaining.formula import number
@@ -34,6 +33,7 @@ LONG_TITLE = 44  # characters of a title that gets a line of its own
 LONGEST_TITLE = 90
 FILLER = 24  # columns
 LONG_LEGEND = 112  # characters of a line of the legend, about
+VERDICTS = {"✓": "agree", "✗": "disagree", "?": "cannot tell"}  # of finite differences
 # What stands before a number, and what it means.
 STATISTICS = {
     "μ": "mean",
@@ -158,11 +158,10 @@ def legend(style: Style, title: str, verdict: str, body: str) -> str:
     first += "".join(font(f"&#160;· {text(note, LONGEST_TITLE)}", ink) for note in notes)
     alone = len(title) + sum(map(len, notes)) > LONG_TITLE
     lines = in_lines(first, marks(style, body), LONG_LEGEND if alone else len(title))
-    plain = {"border": 0, "cellborder": 0, "cellspacing": 0}
     # Graphviz widens all columns alike; the empty ones take what a longer line needs.
     filler = [cell("", cellpadding=0)] * FILLER
     rows = [row(*(cell(mark, align="LEFT") for mark in line), *filler) for line in lines]
-    return table(*(row(cell(table(each, **plain, cellpadding=6))) for each in rows), **plain, cellpadding=0)
+    return table(*(row(cell(table(each, cellpadding=6))) for each in rows), cellpadding=0)
 
 
 def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:
@@ -180,61 +179,51 @@ def in_lines(first: str, others: Iterable[str], wide: int) -> list[list[str]]:
 
 def left_out(contents: Contents) -> list[str]:
     """What the title says of the values that have no place of their own in the picture."""
-    total, boxed, alone = contents.total, contents.boxed, contents.drawn
-    notes = []
-    if contents.focus:
-        notes.append(f"what leads to and from {', '.join(contents.focus)}")
-    if boxed + alone < total:
-        near = "nearest " if contents.cut else ""
-        notes.append(f"the {boxed + alone} {near}of {total} values")
-    elif boxed:
-        notes.append(f"{total} values")
-    if contents.folded:
-        notes.append("equal parts drawn once")
-    elif boxed:
-        boxes = len(contents.groups)
-        notes.append(f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}")
-    if contents.narrow:
-        notes.append("some tables are too wide to be shown (max_cells=17 shows them)")
-    return notes
+    total, boxed, boxes = contents.total, contents.boxed, len(contents.groups)
+    shown, near = boxed + contents.drawn, "nearest " if contents.cut else ""
+    notes = {
+        f"what leads to and from {', '.join(contents.focus)}": contents.focus,
+        f"the {shown} {near}of {total} values": shown < total,
+        f"{total} values": boxed and shown >= total,
+        "equal parts drawn once": contents.folded,
+        f"{boxed} of them in {boxes} box{'es' * (boxes != 1)}": boxed and not contents.folded,
+        "some tables are too wide to be shown (max_cells=17 shows them)": contents.narrow,
+    }
+    return [*filter(notes.get, notes)]
 
 
 def marks(style: Style, body: str) -> Iterator[str]:
     """One cell for each kind of mark that the picture has."""
     contents, colors = style.contents, style.colors
-    roles = {value.role for value in contents.values} | {group.role for group in contents.groups}
+    verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
+    roles = {part.role for part in contents.parts.values()}
     yield from (style.role_mark(role) for role in ("parameter", "data", "constant", "loss") if role in roles)
     for name, value in contents.constants:
         yield font(f"{text(name)} = {number(value, style.look.digits + 1)}", colors.value)
-    if contents.differentiated:
-        yield from gradient_marks(style)
-    if any(isinstance(numeric, Different) for value in contents.values for numeric in value.numeric):
-        yield font("<B>≠</B>", colors.ink) + font("&#160;another number in the other graph", colors.muted)
-    for sign, meaning in STATISTICS.items():
-        if re.search(rf"{sign} −?[\d∞n]", body):
-            yield font(f"<B>{sign}</B>", colors.ink) + font(f"&#160;{meaning}", colors.muted)
-
-
-def gradient_marks(style: Style) -> Iterator[str]:
-    """The marks of a picture with gradients: of values, gradients, checks, and edges that carry none."""
-    contents, colors = style.contents, style.colors
-    red, root = colors.gradient, text(contents.values[-1].name)
-    on_wire, under_wire = style.places()
-    slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
-    verdicts = {numeric.mark[0] for value in contents.values for numeric in value.numeric}
-    stopped = any(edge.strength == 0 for edge in contents.edges)
-    wide = contents.strengths or [0.0]
-    missing = any(value.expects and value.gradient is None for value in contents.values)
     for is_there, sign, ink, meaning in (
-        (True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"),
-        (True, "<B>grad</B>", red, f"{under_wire}&#160;∂{root}/∂value, ← backward"),
-        (slopes, "<I>×2</I>", red, "&#160;local derivative"),
-        ("✓" in verdicts, "<B>✓</B>", red, "&#160;finite differences agree"),
-        ("✗" in verdicts, "<B>✗</B>", red, "&#160;finite differences disagree"),
-        ("?" in verdicts, "<B>?</B>", red, "&#160;finite differences cannot tell"),
-        (max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"),
-        (stopped, "", "", "– – –&#160;&#160;no gradient flows"),
-        (missing, "", "", "–&#160;&#160;not reached"),
+        *(gradient_marks(style, verdicts) if contents.differentiated else ()),
+        ("≠" in verdicts, "<B>≠</B>", colors.ink, "&#160;another number in the other graph"),
+        *(
+            (re.search(rf"{sign} −?[\d∞n]", body), f"<B>{sign}</B>", colors.ink, f"&#160;{meaning}")
+            for sign, meaning in STATISTICS.items()
+        ),
     ):
         if is_there:
             yield (font(sign, ink) if sign else "") + font(meaning, colors.muted)
+
+
+def gradient_marks(style: Style, verdicts: set[str]) -> Iterator[tuple[bool, str, str, str]]:
+    """The marks that a picture with gradients may have: whether it has one, sign, ink, and the meaning."""
+    contents, colors, red = style.contents, style.colors, style.colors.gradient
+    root, (on_wire, under_wire) = text(contents.values[-1].name), style.places()
+    slopes = style.labelled and any(edge.slope is not None for edge in contents.edges)
+    wide = contents.strengths or [0.0]
+    yield True, "<B>value</B>", colors.value, f"{on_wire}&#160;forward →"
+    yield True, "<B>grad</B>", red, f"{under_wire}&#160;∂{root}/∂value, ← backward"
+    yield slopes, "<I>×2</I>", red, "&#160;local derivative"
+    for sign, word in VERDICTS.items():
+        yield sign in verdicts, f"<B>{sign}</B>", red, f"&#160;finite differences {word}"
+    yield max(wide) > 2 * min(wide), "━", colors.edge, "&#160;wide: much gradient"
+    yield any(edge.strength == 0 for edge in contents.edges), "", "", "– – –&#160;&#160;no gradient flows"
+    missing = any(value.expects and value.gradient is None for value in contents.values)
+    yield missing, "", "", "–&#160;&#160;not reached"

@@ -38,29 +38,26 @@ WORDS_OF_KINDS = {"f": "float", "i": "int", "u": "int", "b": "bool"}
 MORE = np.float64(1.5)
 
 
-def not_live(contents: Contents, names: Names, *, differentiated: bool) -> str:
+def not_live(contents: Contents, names: Names) -> str:
     """Why a page cannot compute its numbers anew; empty if it can."""
     count = sum(int(np.size(node.value)) for node in names.nodes)
-    if not differentiated:
-        return "there is no backward pass"
-    alone = len(contents.shown) + len(contents.constants) == len(names.nodes)
-    if contents.groups or contents.stubs or contents.folded or not alone:
-        return "not every value has a place of its own in the picture"
-    if any(value.numeric for value in contents.values):
-        return "other numbers stand beside them, which would not follow"
-    if any(is_image(np.shape(value.data)) for value in contents.values):
-        return "the picture has images, which would not follow"
-    if count > MOST_NUMBERS:
-        return f"it has {count:,} numbers, and {MOST_NUMBERS:,} are the most"
-    return ""
+    together = len(contents.shown) + len(contents.constants) < len(names.nodes)
+    obstacles = {
+        "there is no backward pass": not contents.differentiated,
+        "not every value has a place of its own in the picture": contents.groups
+        or contents.stubs
+        or together,
+        "other numbers stand beside them, which would not follow": any(v.numeric for v in contents.values),
+        "the picture has images, which would not follow": any(
+            is_image(np.shape(v.data)) for v in contents.values
+        ),
+        f"it has {count:,} numbers, and {MOST_NUMBERS:,} are the most": count > MOST_NUMBERS,
+    }
+    return next(filter(obstacles.get, obstacles), "")
 
 
 class Live:
-    """The program of a graph, and the places of its results in the page.
-
-    Attributes:
-        script: the program as JavaScript: `live_program(...inputs)` returns all results.
-    """
+    """The program of a graph, and the places of its results in the page."""
 
     def __init__(self, names: Names, contents: Contents, look: Look, recording: Recording | None) -> None:
         self.names, self.contents, self.look = names, contents, look
@@ -68,18 +65,21 @@ class Live:
             numbers = slider_numbers(names, recorded=recording is not None)
             self.program = Program(names.nodes[-1], recording, whole=True, exact=False, numbers=numbers)
             printer = Script(self.program)
-            self.script = str(printer.results("live_program"))
+            program = printer.results("live_program")  # a function of the inputs, which returns all results
+            # In a scope, where none of its names is the page's.
+            self.script = f"(() => {{\n{program}\nreturn live_program;\n}})()"
         self.inputs = list(printer.inputs)
         self.outputs = {value: i for i, value in reversed([*enumerate(self.program.outputs)])}
         self.options = {leaf: option for option, leaf in self.program.options.items()}
-        self.numbers: dict[tuple[int, int], int] = {}  # the outputs for numbers that stand inside gates
-        for place, value in self.program.numbers.items():
-            self.numbers[place] = self.outputs[value]
+        # The outputs for numbers that stand inside gates.
+        self.numbers = {place: self.outputs[value] for place, value in self.program.numbers.items()}
         self.slotted = Slotted(names, self.numbers, "g", names.digits)
         self.follows = recording is not None  # labels and masks do
         self.rules = Rules()
-        self.paths = {value.id: value.path for value in contents.values}
-        self.roles = {value.id: value.role for value in contents.values}
+        self.places = {node.birth: place for place, node in enumerate(names.nodes)}
+        self.drawn = {value.id: value for value in contents.values}
+        # The scopes of what losses have made of their data.
+        self.made = [x.path for x in contents.values if x.path and x.role in ("data", "constant")]
 
     def place_of(self, value: Value | None) -> int | None:
         """Which output a value is."""
@@ -88,6 +88,10 @@ class Live:
     def of(self, node: Node) -> int:
         """Which output a value of the graph is."""
         return self.outputs[self.program.value_of(node)]
+
+    def gradient(self, node: Node) -> int | None:
+        """Which output the gradient by a value of the graph is."""
+        return self.place_of(self.program.slopes.get(node.birth))
 
     def part(self, step: Product) -> int:
         """Which output a product of the chain rule is."""
@@ -108,13 +112,12 @@ class Live:
     def texts(self) -> Iterator[tuple[str, str, str]]:
         """The texts of the picture that have numbers which can be changed: where, as it is, with slots."""
         slotted = Slotted(self.names, self.numbers, "p", self.look.digits)
-        drawn = {value.id: value for value in self.contents.values}
         for place, node in enumerate(self.names.nodes):
             if place not in self.contents.shown:  # in the legend
                 name, word = self.names.of(node), number(node.value, self.look.digits + 1)
                 yield "", f"{name} = {word}", f"{name} = {slot_text('q', self.of(node))}"
                 continue
-            value = drawn[self.contents.shown[place]]
+            value = self.drawn[self.contents.shown[place]]
             if self.numbers_in(node):
                 yield value.id, value.formula, slotted.formula(node)
                 texts = zip(Names.operands(slotted, node), slotted.operands(node), strict=True)
@@ -132,7 +135,7 @@ class Live:
         leaf = value.ref
         if leaf in self.options:
             return self.option(self.options[leaf])
-        place = next((place for place, node in enumerate(self.names.nodes) if node is leaf), None)
+        place = self.places.get(leaf.birth)
         shown = self.contents.shown.get(place, "") if place is not None else ""
         kind = WORDS_OF_KINDS[value.dtype.kind]
         editable = place is not None and self.can_change(leaf, kind, shown)
@@ -144,7 +147,7 @@ class Live:
             "parameter": leaf.needs is True,
             "editable": editable,
             "numbers": [plain_number(x) for x in np.ravel(leaf.value).tolist()],
-            "gradient": self.place_of(self.program.slopes.get(leaf.birth)),
+            "gradient": self.gradient(leaf),
         }
         if editable and self.has_slider(value, shown):
             data["slider"] = slider(float(leaf.value))
@@ -177,20 +180,16 @@ class Live:
 
         What stands inside of a loss was made of its data; and what enters there may be that data.
         """
-        made = [path for id, path in self.paths.items() if path and self.roles[id] in ("data", "constant")]
-        enters = [
-            self.paths.get(f"n{place}", ())
-            for place, node in enumerate(self.names.nodes)
-            if any(parent is leaf for parent in node.parents)
-        ]
-        inside = bool(self.paths.get(shown)) if shown else is_inside(leaf, library_spans(self.names.nodes))
-        return inside or any(path[: len(one)] == one for path in enters for one in made)
+        nodes = enumerate(self.names.nodes)
+        users = (f"n{place}" for place, node in nodes if any(parent is leaf for parent in node.parents))
+        enters = [self.drawn[id].path for id in users if id in self.drawn]
+        inside = bool(self.drawn[shown].path) if shown else is_inside(leaf, library_spans(self.names.nodes))
+        return inside or any(path[: len(one)] == one for path in enters for one in self.made)
 
     def node(self, node: Node) -> dict[str, Any]:
         """A value and its gradient."""
-        kind = np.asarray(node.value).dtype.kind
-        gradient = self.place_of(self.program.slopes.get(node.birth))
-        return {"v": self.of(node), "g": gradient, "shape": list(np.shape(node.value)), "kind": kind}
+        kind, shape = np.asarray(node.value).dtype.kind, list(np.shape(node.value))
+        return {"v": self.of(node), "g": self.gradient(node), "shape": shape, "kind": kind}
 
     def edges(self) -> dict[str, Any]:
         """The products that go back along each edge, and its local derivative if it is labelled."""
@@ -210,11 +209,13 @@ class Live:
         node = self.names.nodes[step.place]
         line = f"{step.name} = {self.slotted.formula(node)}"
         if np.shape(step.value):
-            return {"text": equation(line, value=step.value)}
-        numbers = self.with_slots(lambda less: put_in(node, self.pieces(node, less)) if step.numbers else "")
-        numbers = self.with_options(node, numbers)
+            return {"text": equation(line, value=step.value), "value": self.of(node)}
+        numbers = ""
+        if step.numbers:
+            numbers = self.with_slots(node, lambda less: put_in(node, self.pieces(node, less)))
         kind = "b" if np.asarray(node.value).dtype.kind == "b" else "s"
-        return {"text": " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))}
+        text = " = ".join(filter(None, (line, numbers, slot_text(kind, self.of(node)))))
+        return {"text": text, "value": self.of(node)}
 
     def product(self, step: Product, earlier: list[int]) -> dict[str, Any]:
         """The line of a backward step, with slots; `earlier` are the products that came before."""
@@ -229,7 +230,7 @@ class Live:
             if earlier:
                 before, now = slot_text("t", *earlier), slot_text("s", *earlier, part)
                 text += f", in all {before} + {slot_text('t', part)} = {now}"
-        arriving = self.place_of(self.program.slopes.get(self.names.nodes[step.gate_place].birth))
+        arriving = self.gradient(self.names.nodes[step.gate_place])
         return {"text": text, "part": part, "arriving": arriving, "formula": formula}
 
     def formula(self, step: Product) -> str:
@@ -249,7 +250,7 @@ class Live:
             texts = pieces | {str(i): mine[str(i)] for i in self.numbers_in(node) if i < len(node.parents)}
             return write(rule, texts).text if step.slope is None else slope_text(rule, texts)
 
-        text = self.with_options(node, self.with_slots(write_rule))
+        text = self.with_slots(node, write_rule)
         if step.slope is None:
             return text or f"(∂{step.gate}/∂{step.target})ᵀ {arriving}"
         return f"{text or f'∂{step.gate}/∂{step.target}'} · {arriving}"
@@ -277,7 +278,7 @@ class Live:
         """The product of a scalar's local derivative and the gradient that arrives, as slots."""
         node = self.names.nodes[step.gate_place]
         local = self.place_of(self.program.locals.get((node.birth, step.operand)))
-        arriving = self.place_of(self.program.slopes.get(node.birth))
+        arriving = self.gradient(node)
         if local is None or arriving is None or not step.numbers:
             return ""
         rule = self.rule(node, step.operand, slope=True)
@@ -285,8 +286,7 @@ class Live:
         if rule is not None:
             if rule.branched:  # another number may take another branch
                 return ""
-            factor = self.with_slots(lambda less: slope_text(rule, self.pieces(node, less)))
-            factor = self.with_options(node, factor)
+            factor = self.with_slots(node, lambda less: slope_text(rule, self.pieces(node, less)))
         return f"{factor} · {slot_text('t', arriving)}"
 
     def pieces(self, node: Node, stands_for: Any) -> dict[str, Piece]:
@@ -303,8 +303,7 @@ class Live:
                 pieces[str(i)] = constant_text(x)._replace(value=None)
         return pieces
 
-    @staticmethod
-    def with_slots(write: Any) -> str:
+    def with_slots(self, node: Node, write: Any) -> str:
         """The text that `write` makes of slots, where those that a negative number gives parentheses say so.
 
         It is written twice, for a positive and for a negative number; the two differ in parentheses only.
@@ -316,7 +315,7 @@ class Live:
         text: str = bare[0]
         for (_, opened), (closed, _), segment in zip(wraps, wraps[1:], bare[1:], strict=False):
             text += f"{BEGIN}{'t' if opened and closed else 's'}{segment[1:]}"
-        return text
+        return self.with_options(node, text)
 
 
 class Slotted(Names):
@@ -364,7 +363,7 @@ def live_of(
     names: Names, contents: Contents, look: Look, recording: Recording | None
 ) -> tuple[Live | None, str]:
     """What makes a page live, or why it is not."""
-    why = not_live(contents, names, differentiated=contents.differentiated)
+    why = not_live(contents, names)
     if why:
         return None, why
     try:

@@ -10,8 +10,9 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import LIGHT
 from tinygrad_lo.drawing.passes.flow import concrete
+from tinygrad_lo.drawing.styles.cards import SUMMARY
 from tinygrad_lo.drawing.styles.style import DASH, shown_name
-from tinygrad_lo.engine.graph import Array, Node
+from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.engine.naming import name_of
 from tinygrad_lo.explaining.formula import DIGITS, moments, number, size
 
@@ -22,25 +23,16 @@ def html_of(tensor: Any) -> str:
     """The table; it computes nothing: no lazy array, no gradient."""
     name, kind = name_of(tensor), type(tensor).__name__
     title = html.escape(kind if name is None else shown_name(name))
-    about = html.escape(" · ".join(filter(None, [kind * (name is not None), *facts_of(tensor)])))
+    made = "no gradient" if not tensor.needs else f"made by {tensor.op.name}" if tensor.op is not None else ""
+    facts = [kind * (name is not None), size(np.shape(tensor.value)), str(tensor.value.dtype), made]
     tables = [table_of("value", tensor.value)]
-    if keeps_gradient(tensor):
+    if tensor.op is None and tensor.needs:  # a leaf, at which gradients arrive
         tables.append(table_of("gradient", tensor.arrived))
     return (
         f'<div style="color:{LIGHT.ink};background:{LIGHT.card};display:inline-block;padding:4px 8px">'
-        f'<b>{title}</b> <span style="color:{LIGHT.muted}">{about}</span><br>{"".join(tables)}</div>'
+        f'<b>{title}</b> <span style="color:{LIGHT.muted}">{html.escape(" · ".join(filter(None, facts)))}'
+        f"</span><br>{''.join(tables)}</div>"
     )
-
-
-def facts_of(tensor: Node) -> list[str]:
-    """Shape and dtype, and what made it."""
-    made = "" if tensor.op is None else f"made by {tensor.op.name}"
-    return [size(np.shape(tensor.value)), str(tensor.value.dtype), made if tensor.needs else "no gradient"]
-
-
-def keeps_gradient(node: Node) -> bool:
-    """Whether this is a leaf that gradients arrive at."""
-    return node.op is None and bool(node.needs)
 
 
 def table_of(kind: str, data: Array) -> str:
@@ -81,5 +73,5 @@ def summary(known: ndarray[Any, Any] | None) -> str:
         return DASH
     if not known.size:
         return "empty"
-    figures = zip(("mean", "std", "min", "max"), [*moments(known), known.min(), known.max()], strict=True)
+    figures = zip(SUMMARY, [*moments(known), known.min(), known.max()], strict=True)
     return " · ".join(f"{word} {number(x, DIGITS)}" for word, x in figures)

@@ -23,14 +23,14 @@ from tinygrad_lo.drawing.contents import Contents
 from tinygrad_lo.drawing.dot import STYLES, dot_text, look_for_page
 from tinygrad_lo.drawing.passes.collapse import choose, related
 from tinygrad_lo.drawing.passes.collect import collect
-from tinygrad_lo.drawing.passes.compared import lay_beside
 from tinygrad_lo.drawing.passes.fold import fold
-from tinygrad_lo.drawing.passes.numeric import lay_over
+from tinygrad_lo.drawing.passes.overlay import lay_beside, lay_over
 from tinygrad_lo.drawing.render import FORMATS, render
 from tinygrad_lo.drawing.stepper import Page, page
 from tinygrad_lo.drawing.styles.style import Look, shown_name
 from tinygrad_lo.drawing.views import Paint, views_of
 from tinygrad_lo.engine.graph import Node
+from tinygrad_lo.engine.machine.recording import Recording
 from tinygrad_lo.engine.naming import ScopePath, label, name_of, quoted, scopes
 from tinygrad_lo.errors import DrawingError, DTypeError, OptionError
 from tinygrad_lo.explaining.formula import Names, one_line
@@ -44,20 +44,10 @@ OVERVIEW_CELLS = 5  # the longest side of a table in an overview
 
 @options.public
 def draw(
-    loss: Any,
-    *args: Any,
-    style: str = "auto",
-    theme: str = "light",
-    palette: str = "cs231n",
-    gradient: bool = True,
-    max_nodes: int = 100,
-    max_cells: int = 16,
-    digits: int = 3,
-    focus: Any = None,
-    title: str | None = None,
-    check: Any = None,
-    compared_with: Any = None,
-) -> Picture:
+    loss: Any, *args: Any, style: str = "auto", theme: str = "light", palette: str = "cs231n",
+    gradient: bool = True, max_nodes: int = 100, max_cells: int = 16, digits: int = 3, focus: Any = None,
+    title: str | None = None, check: Any = None, compared_with: Any = None,
+) -> Picture:  # fmt: skip
     """The graph of a value as a picture: names, formulas, values and gradients, from inputs to loss.
 
     Values are green, the gradient of the loss by them red, computed for the picture: no `.grad` changes,
@@ -98,13 +88,7 @@ def draw(
         >>> lo.draw((w * w).named("loss"), style="cards").source.count("n0 -> n1")
         2
     """
-    recording = None
-    if not isinstance(loss, Node) and callable(loss):
-        loss, recording = ran(loss, args)
-    elif not isinstance(loss, Node):
-        raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
-    elif args:
-        raise OptionError("draw: a tensor takes no arguments; pass the function that makes it, and these")
+    loss, recording = computed_by(loss, args)
     style = options.choice("draw", "style", style, ("auto", *STYLES))
     theme = options.choice("draw", "theme", theme, THEMES)
     palette = options.choice("draw", "palette", palette, PALETTES)
@@ -121,17 +105,15 @@ def draw(
     if compared_with is not None:
         verdict = " · ".join(filter(None, (verdict, lay_beside(contents, names, compared_with))))
     name = names.of(loss)
-
-    def paint(look: Look) -> str:
-        return dot_text(contents, look, name if title is None else title, style, verdict)
+    painter = partial(dot_text, title=name if title is None else title, style_name=style)
+    paint = partial(painter, contents, verdict=verdict)
 
     def opened(scope: ScopePath, closed: Iterable[ScopePath]) -> tuple[Contents, Paint] | None:
         paths, overview = scopes(names.nodes), style == "overview"
         room = max_nodes * (1 + len(scope))  # each level may be as large as what is around it
         choice = choose(names.nodes, paths, room, around, overview=overview, opened=scope, closed=closed)
         inside = collect(names, choice, gradient=gradient, focus=around)
-        painted = partial(dot_text, inside, title=name if title is None else title, style_name=style)
-        return None if choice.cut else (inside, painted)
+        return None if choice.cut else (inside, partial(painter, inside))
 
     # An overview runs from left to right: wide tables would make it a scroll.
     cells = min(max_cells, OVERVIEW_CELLS) if style in ("overview", "folded") else max_cells
@@ -143,6 +125,17 @@ def draw(
     return Picture(
         paint(look), name, lambda: page(loss, look, views_of(contents, paint, opens), style, recording)
     )
+
+
+def computed_by(loss: Any, args: tuple[Any, ...]) -> tuple[Node, Recording | None]:
+    """The tensor to draw, and if a function has computed it of these arguments, the recording of that."""
+    if not isinstance(loss, Node) and callable(loss):
+        return ran(loss, args)
+    if not isinstance(loss, Node):
+        raise DTypeError(f"draw: expected a tensor, got {type(loss).__name__}")
+    if args:
+        raise OptionError("draw: a tensor takes no arguments; pass the function that makes it, and these")
+    return loss, None
 
 
 def shown_as(names: Names, style: str, gradient: bool, limit: int, focus: list[Node]) -> tuple[Contents, str]:

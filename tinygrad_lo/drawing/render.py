@@ -124,13 +124,9 @@ def run_graphviz(command: list[str], source: str, format: str) -> bytes:
     """Hand the source to a command and return what it answers."""
     try:
         done = subprocess.run(
-            [*command, f"-T{format}"],
-            input=source.encode(),
-            capture_output=True,
-            check=False,
-            timeout=PATIENCE,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+            [*command, f"-T{format}"], input=source.encode(), capture_output=True, check=False,
+            timeout=PATIENCE, creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )  # fmt: skip
     except OSError as error:
         raise DrawingError(f"cannot be run: {error}") from error
     except subprocess.TimeoutExpired as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from tinygrad_lo.drawing.passes.collapse import known
 from tinygrad_lo.engine.graph import Node, Op
-from tinygrad_lo.engine.naming import Label
 from tinygrad_lo.explaining.formula import Names
 from tinygrad_lo.losses.following import Numbers, followed_options, loss_text
 from tinygrad_lo.options import INF, Followed, Option
@@ -40,22 +40,17 @@ def factors(names: Names) -> Numbers:
     for node in names.nodes:
         for i, x in enumerate(node.inputs[:2]):
             role = ROLES.get((node.op, i), "")
-            if role and is_finite_float(x) and node.parents[i] is None and not is_inside(node, spans):
+            typed = type(x) is float and math.isfinite(x)  # by the user, to whom whole numbers are counts
+            if role and typed and node.parents[i] is None and not is_inside(node, spans):
                 other = node.parents[1 - i]
                 words = (loss_text(other) or names.of(other)) if other is not None else "an array"
                 numbers[node.birth, i] = Followed.of(Option(role.format(words), x, ANY), x)
     return numbers
 
 
-def is_finite_float(x: object) -> bool:
-    """Whether this is a float of Python's, as the user writes it; whole numbers are counts."""
-    return type(x) is float and math.isfinite(x)
-
-
 def library_spans(nodes: list[Node]) -> list[tuple[int, int]]:
     """The births between which losses, and other functions of the library, have computed."""
-    labels = [(node.birth, node.label) for node in nodes if isinstance(node.label, Label)]
-    return [(began, birth) for birth, label in labels for _, began in label.spans]
+    return [(began, node.birth) for node in nodes for _, began in known(node).spans]
 
 
 def is_inside(node: Node, spans: list[tuple[int, int]]) -> bool:
@@ -66,16 +61,12 @@ def is_inside(node: Node, spans: list[tuple[int, int]]) -> bool:
 def slider(value: float, bounds: tuple[float, ...] = ANY) -> list[float]:
     """Where a slider begins and ends, and its step: within what an option takes, else around its value."""
     at_least, above, at_most, below = bounds
-    low, high, reach = max(at_least, above), min(at_most, below), round_number(3 * abs(value))
+    low, high = max(at_least, above), min(at_most, below)
+    power = 10.0 ** math.floor(math.log10(3 * abs(value))) if value else 1.0
+    reach = next(n * power for n in (1, 2, 5, 10) if n * power >= 3 * abs(value))
     if math.isinf(low):
         low = min(high, 0.0) if value >= 0 else -reach
     if math.isinf(high):
         high = low + reach if value >= 0 else 0.0
     step = (high - low) / NOTCHES
     return [low + step * (low == above), high - step * (high == below), step]
-
-
-def round_number(x: float) -> float:
-    """1, 2 or 5 times a power of ten that is not below x."""
-    power = 10.0 ** math.floor(math.log10(x)) if x else 1.0
-    return next(n * power for n in (1, 2, 5, 10) if n * power >= x)

@@ -5,27 +5,23 @@ It puts the steps of `lo.explain` and the picture of `lo.draw` into `stepper.htm
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
-import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
-from importlib import resources
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from tinygrad_lo.drawing.colors import COLORS, THEMES, Colors
+from tinygrad_lo.drawing.colors import COLORS, THEMES
 from tinygrad_lo.drawing.contents import Contents, DrawnBox
-from tinygrad_lo.drawing.dot import FONTS
+from tinygrad_lo.drawing.document import json_text, page_text, part, recolored, slimmed, stylesheet
 from tinygrad_lo.drawing.live import Live, earlier_parts, live_of
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.render import render
 from tinygrad_lo.drawing.styles.cards import Cards, figures
-from tinygrad_lo.drawing.styles.circuit import Circuit, gradient_text
+from tinygrad_lo.drawing.styles.circuit import Circuit, wire_text
 from tinygrad_lo.drawing.styles.style import LONGEST_NAME, Look, shown_name
 from tinygrad_lo.drawing.views import View, shared_texts
 from tinygrad_lo.engine.graph import Node
@@ -40,18 +36,12 @@ LONGEST_PASS = 1_000  # steps of a page; of more, the ends of each pass
 AT_ENDS = 200
 PACE = 1500  # milliseconds between two steps that play
 ISOLATE = "\u2068{}\u2069"  # keeps a name written from right to left from turning its formula around
-WRITTEN = (
-    "line",
-    "sentence",
-    "remark",
-    "question",
-    "text",
-    "formula",
-    "target",
-    "first",
-)  # what a reader sees
+WRITTEN = "line sentence remark question text formula target name"  # what a reader sees of a step
+# Of the script, in the order in which they run.
+FILES = """elements stepper/picture stepper/steps stepper/numbers stepper/recompute stepper/edit stepper/train
+stepper/controls"""
+FIRST = " is the first value that is not finite."
 Step = dict[str, Any]
-ACCENTS = {"light": "#8250df", "dark": "#d2a8ff"}
 
 
 class Page:
@@ -85,101 +75,46 @@ def page(loss: Node, look: Look, views: list[View], style: str, recording: Recor
             "draw a smaller loss, e.g. that of one sample, or read lo.explain(loss)"
         )
     theme, palette = next(key for key, colors in COLORS.items() if colors == look.colors)
-    themes = [COLORS[each, palette] for each in THEMES]
     name = shown_name(contents.values[-1].name)
-    looks = [replace(look, colors=colors, handles=True) for colors in themes]
+    looks = [replace(look, colors=COLORS[each, palette], handles=True) for each in THEMES]
     pairs: dict[tuple[str, str], int] = {}
-    pictures = []
+    aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
+    svgs = []
     for view in views:
         light, dark = (render(view.paint(each), "svg", name).decode() for each in looks)
-        pictures.append(recolored(light, dark, pairs))
+        svgs.append(slimmed(recolored(light, dark, pairs)).replace("<svg ", aria, 1))
     story = Story(loss, look, contents, is_circuit=style == "circuit")
     story.live, why = live_of(story.names, contents, look, recording)
+    script = "".join(part(f"drawing/{file}.js") for file in FILES.split())
+    parts = {
+        "data": json_text(page_data(story, views, why)),
+        "program": bare(f"const liveProgram = {story.live.script if story.live else 'null'};"),
+        "script": '"use strict";\n' + bare(re.sub("  // .*$", "", script, flags=re.MULTILINE)),
+        "title": html.escape(name),
+        "colors": stylesheet(palette, theme, pairs),
+        "style": bare(part("drawing/stepper.css")),
+        "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
+    }
+    return Page(page_text(part("drawing/stepper.html"), parts), name)
+
+
+def bare(script: str) -> str:
+    """A script, or styles, without indents and lines of comments: a page is for readers of graphs."""
+    return re.sub(r"^ *(//.*)?\n?", "", script, flags=re.MULTILINE)
+
+
+def page_data(story: Story, views: list[View], why: str) -> Step:
+    """What the script must know of the steps in every view; why: if they cannot be told of other numbers."""
     data = story.data()
     if why:
         data["note"] = f"{data['note']} Its numbers cannot be edited: {why}.".strip()
     opened = [story.of(view.contents).data() for view in views[1:]]
     if opened:
         data["texts"] = shared_texts([data, *opened])
-    kept = ("steps", "summaries", "note")
-    data["views"] = [
-        {key: told[key] for key in kept if told is not data}
-        | {"boxes": view.boxes, "title": view.title, "parent": view.parent}
-        for view, told in zip(views, [data, *opened], strict=True)
-    ]
-    aria = f'<svg role="img" aria-label="The graph of {html.escape(name)}" '
-    svgs = [svg.replace("<svg ", aria, 1) for svg in pictures]
-    parts = {
-        "program": in_a_scope(story.live.script) if story.live else "const liveProgram = null;",
-        "title": html.escape(name),
-        "colors": stylesheet(themes, [*pairs], theme),
-        "picture": svgs[0] + "".join(f"\n<template>{svg}</template>" for svg in svgs[1:]),
-        "data": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
-    }
-    return Page(filled_page(parts), name)
-
-
-def filled_page(parts: dict[str, str]) -> str:
-    """The template with its parts. Its script and its styles run by their hashes, and nothing else does."""
-    template = resources.files("tinygrad_lo.drawing").joinpath("stepper.html").read_text(encoding="utf-8")
-    live = resources.files("tinygrad_lo.drawing").joinpath("live.js").read_text(encoding="utf-8")
-    head, script = template.replace("{live}", live).split('"use strict";')
-    script = re.sub(r"^ *(//.*)?\n?", "", script, flags=re.MULTILINE)  # a page is for readers of graphs
-    template = f'{head}"use strict";{script}'
-    for name in ("colors", "program"):
-        template = template.replace(f"{{{name}}}", parts[name])
-    parts = parts | {"policy": policy_of(template)}
-    # In one pass, so that a brace in somebody's name stays one.
-    return re.sub(r"\{(policy|title|picture|data)\}", lambda match: parts[match[1]], template)
-
-
-def policy_of(template: str) -> str:
-    """What a page may do: run its own script and styles, by their hashes, and nothing else."""
-    policy = "default-src 'none'; base-uri 'none'; form-action 'none'"
-    for tag in ("style", "script"):
-        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", template, re.DOTALL)
-        hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
-        policy += "".join([f"; {tag}-src", *(f" 'sha256-{digest}'" for digest in hashes)])
-    return policy
-
-
-def in_a_scope(script: str) -> str:
-    """The program where none of its names is the page's."""
-    return f"const liveProgram = (() => {{\n{script}\nreturn live_program;\n}})();"
-
-
-def recolored(light: str, dark: str, pairs: dict[tuple[str, str], int]) -> str:
-    """One SVG of two that differ in their colours only; `pairs` of colours get the numbers of `--c0` on."""
-    # Graphviz writes the quotes in a user's names as &quot;, so these are attributes.
-    attribute = re.compile(r' (fill|stroke)="(?!none|transparent|url)([^"]*)"')
-    others = iter([match[2] for match in attribute.finditer(dark)])
-
-    def variable(match: re.Match[str]) -> str:
-        index = pairs.setdefault((match[2], next(others)), len(pairs))
-        return f' {match[1]}="var(--c{index})"'
-
-    svg = attribute.sub(variable, light[light.index("<svg") :])
-    svg = re.sub(r"<!--.*?-->\n?", "", svg, flags=re.DOTALL).replace(' xlink:href="#"', "")
-    # What every text has alike, the stylesheet says once; and a polygon closes by itself.
-    svg = re.sub(
-        rf' (font-family="{FONTS}"|font-size="12.00"|text-anchor="start"|stroke="(?:none|transparent)")',
-        "",
-        svg,
-    )
-    return re.sub(r' points="(\S+) ([^"]*) \1"', r' points="\1 \2"', svg).strip()
-
-
-def stylesheet(themes: list[Colors], pairs: list[tuple[str, str]], theme: str) -> str:
-    """The colours as variables: light on paper; on a screen as the picture or the system has it."""
-    blocks = []
-    for place, (scheme, colors) in enumerate(zip(THEMES, themes, strict=True)):
-        named = {key: color for key, color in asdict(colors).items() if isinstance(color, str)}
-        named |= {"line": colors.frame, "accent": ACCENTS[scheme]}
-        named |= {f"c{index}": pair[place] for index, pair in enumerate(pairs)}
-        variables = ";".join(f"--{key}:{color}" for key, color in named.items())
-        blocks.append(f":root{{color-scheme:{scheme};{variables}}}")
-    when = "screen" if theme == "dark" else "screen and (prefers-color-scheme:dark)"
-    return f"{blocks[0]}@media {when}{{{blocks[1]}}}"
+    about = [{"boxes": view.boxes, "title": view.title, "parent": view.parent} for view in views]
+    inside = [{key: told[key] for key in ("steps", "summaries", "note")} for told in opened]
+    data["views"] = [told | more for told, more in zip([{}, *inside], about, strict=True)]
+    return data
 
 
 class Story:
@@ -188,20 +123,20 @@ class Story:
     def __init__(
         self, loss: Node, look: Look, contents: Contents, *, is_circuit: bool, sweep: Steps | None = None
     ) -> None:
-        self.loss, self.look, self.is_circuit = loss, look, is_circuit
+        self.loss, self.look, self.is_circuit, self.contents = loss, look, is_circuit, contents
         self.live: Live | None = None
-        self.shown, self.wires = contents.shown, contents.wires
-        self.is_boxed = bool(contents.groups)
+        self.remarks: dict[str, int] = {}  # what steps of a live page may say, by their numbers there
+        self.shown, self.has_backward = contents.shown, contents.differentiated
         self.inside = {group.id: inside_words(group) for group in contents.groups}
-        self.cards = {int(value.id[1:]) for value in contents.values if value.id.startswith("n")}
-        self.has_backward = contents.differentiated
+        self.cards = {place for place, id in self.shown.items() if id == f"n{place}"}
         self.sweep = sweep or self.swept()
         self.names, every, back = self.sweep.names, self.sweep.forward, self.sweep.backward
+        self.tidy = tidied(self.names)
         self.computed = [step for step in every if step.place in self.shown]
         self.products = [step for step in back if {step.gate_place, step.target_place} & self.shown.keys()]
-        products = ((step.gate_place, step.operand) for step in back)
-        self.order = {product: len(self.names.nodes) + i for i, product in enumerate(products)}
+        self.order = {(x.gate_place, x.operand): i for i, x in enumerate(back, len(self.names.nodes))}
         self.count = len(self.computed) + len(self.products)
+        self.shared = {step.target_place for step in back if step.before is not None}
         self.left_out = len(every) + len(back) - self.count
         self.final = {self.id_of(step.target_place): step for step in self.products}  # the last for each node
 
@@ -228,10 +163,9 @@ class Story:
             sentence += " Q asks for each gradient before it is shown."
         start = step_of("start", "Inputs and parameters are known.", sentence)
         lines = [start, *self.forward(), *self.backward(), self.end()]
-        tidy = tidied(self.names)
         for line in lines:
-            for part in (line, line.get("live", {})):
-                part.update({key: tidy(text) for key, text in part.items() if key in WRITTEN})
+            for told in (line, line.get("live", {})):
+                told |= {key: self.tidy(told[key]) for key in WRITTEN.split() if key in told}
         return {
             "steps": lines,
             "summaries": [f"n{place}" for place in sorted(self.cards) if self.is_summarized(place)],
@@ -246,7 +180,8 @@ class Story:
             return None
         style = Circuit if self.is_circuit else Cards
         name = self.names.of(self.loss)
-        return self.live.data() | {"circuit": self.is_circuit, "widest": style.widest, "name": name}
+        more = {"circuit": self.is_circuit, "widest": style.widest, "name": name}
+        return self.live.data() | more | {"remarks": [*self.remarks], "first": FIRST}
 
     def notes(self) -> Iterator[str]:
         """What the page leaves out."""
@@ -256,7 +191,7 @@ class Story:
                 f"The picture leaves out {every - len(self.shown):,} of {every:,} values;"
                 f" {counted(self.left_out, 'step')} among these are left out, too."
             )
-        if self.is_boxed:
+        if self.contents.groups:
             yield "A box stands for several values and lights up for the steps of each."
         if self.count > LONGEST_PASS:
             ends = f"the first and last {AT_ENDS}"
@@ -269,16 +204,10 @@ class Story:
             if isinstance(step, list):
                 yield gap_of("forward", step, computed=[self.id_of(one.place) for one in step])
             else:
-                id = self.id_of(step.place)
-                first = f"{step.name} is the first value that is not finite."
-                told = [self.inside.get(id, ""), first if step.place == odd else ""]
-                more: Step = {}
-                if self.live:
-                    node = self.names.nodes[step.place]
-                    more = {"live": self.live.computed(step) | {"value": self.live.of(node), "first": first}}
-                yield step_of(
-                    "forward", step.text, " ".join(filter(None, told)), node=id, at=step.place, **more
-                )
+                id, first = self.id_of(step.place), step.name + FIRST
+                words = self.inside.get(id, ""), first if step.place == odd else ""
+                live: Step = {"live": self.live.computed(step) | {"name": step.name}} if self.live else {}
+                yield step_of("forward", step.text, *words, node=id, at=step.place, **live)
 
     def backward(self) -> Iterator[Step]:
         """The backward steps."""
@@ -288,7 +217,6 @@ class Story:
         which = "" if name == "L" else f", which is {name}"
         words = f"The backward pass starts at L{which}: its derivative by itself is 1."
         yield step_of("backward", f"∂L/∂{name} = 1", words, node=top, totals={top: None})
-        shared = {step.target_place for step in self.sweep.backward if step.before is not None}
         odd = next((step for step in self.products if not finite(step.part)), None)
         earlier = earlier_parts(self.products, self.live) if self.live else {}
         for step in shortened_line(self.products, len(self.computed)):
@@ -296,28 +224,24 @@ class Story:
                 totals = {id: text for one in step for id, text in self.total(one).items()}
                 yield gap_of("backward", step, totals=totals, edges=list(filter(None, map(self.edge, step))))
                 continue
-            words = sentence_of(remark(step, step.target_place in shared).strip(" ()"))
+            gate, words = self.id_of(step.gate_place), sentence_of(step.sentence)
             yield step_of(
-                "backward",
-                step.text,
-                " ".join(
-                    filter(None, (self.inside.get(self.id_of(step.gate_place)), sentence_of(step.sentence)))
-                ),
-                node=self.id_of(step.target_place),
-                gate=self.id_of(step.gate_place),
-                at=self.order[step.gate_place, step.operand],
-                edge=self.edge(step),
-                totals=self.total(step),
-                remark=words + " This is the first gradient that is not finite." * (step is odd),
-                **self.question(step),
-                **self.moving(step, step.target_place in shared, earlier),
-            )
+                "backward", step.text, self.inside.get(gate, ""), words,
+                node=self.id_of(step.target_place), gate=gate,
+                at=self.order[step.gate_place, step.operand], edge=self.edge(step), totals=self.total(step),
+                remark=self.remark(step) + " This is the first gradient that is not finite." * (step is odd),
+                **self.question(step), **self.moving(step, earlier),
+            )  # fmt: skip
+
+    def remark(self, step: Product) -> str:
+        """What is worth saying about one product, as a sentence."""
+        return sentence_of(remark(step, step.target_place in self.shared).strip(" ()"))
 
     def end(self) -> Step:
         """The last step: what is complete, or why there is no backward pass."""
         if self.has_backward:
             leaves = [self.names.of(self.names.nodes[place]) for place in self.sweep.gradients]
-            some = ", ".join([*leaves[:6], *([f"{len(leaves) - 6} more"] if len(leaves) > 6 else [])])
+            some = ", ".join(leaves[:6]) + (f", {len(leaves) - 6} more" if len(leaves) > 6 else "")
             why = f"Complete: {some}. An optimizer moves a parameter against its gradient." if leaves else ""
             return step_of("end", "The backward pass is complete.", why, phase="done")
         name, count = self.names.of(self.loss), np.size(self.loss.value)
@@ -330,7 +254,7 @@ class Story:
 
     def edge(self, step: Product) -> str:
         """The id of the edge that a gradient goes back along; empty where none is drawn."""
-        edge = self.wires.get((step.gate_place, step.operand))
+        edge = self.contents.wires.get((step.gate_place, step.operand))
         return edge.id if edge else ""
 
     def total(self, step: Product) -> dict[str, list[str] | None]:
@@ -341,7 +265,7 @@ class Story:
         if step.target_place not in self.cards:  # a box shows nothing before the final one
             return {}
         if self.is_circuit:
-            return {id: [gradient_text(step.total, self.look)]}
+            return {id: [wire_text(step.total, self.look)]}
         return {id: figures(step.total, self.look)}
 
     def question(self, step: Product) -> Step:
@@ -363,18 +287,21 @@ class Story:
             ask["sum"] = repr(float(np.ravel(step.total)[j]))
         return ask
 
-    def moving(self, step: Product, shared: bool, before: dict[tuple[int, int], list[int]]) -> Step:
+    def moving(self, step: Product, before: dict[tuple[int, int], list[int]]) -> Step:
         """What the page needs to tell the step of other numbers."""
         if self.live is None:
             return {}
         earlier = before[step.gate_place, step.operand]
         one, zero = np.ones(1), np.zeros(1)
         cases = [(one, one), (zero, zero), (one, zero)]  # what arrives, and what is handed on
-        remarks = [remark(replace(step, arriving=g, part=part), shared).strip(" ()") for g, part in cases]
-        tidy = tidied(self.names)
-        more = {"earlier": earlier, "remarks": [tidy(sentence_of(words)) for words in remarks]}
-        more |= {"target": step.target}
-        more |= {"shape": list(np.shape(step.part))}
+        remarks = (self.tidy(self.remark(replace(step, arriving=g, part=part))) for g, part in cases)
+        told = [self.remarks.setdefault(words, len(self.remarks)) for words in remarks]
+        more = {
+            "earlier": earlier,
+            "remarks": told,
+            "target": step.target,
+            "shape": list(np.shape(step.part)),
+        }
         return {"live": self.live.product(step, earlier) | more}
 
     def is_summarized(self, place: int) -> bool:
@@ -388,16 +315,16 @@ def inside_words(group: DrawnBox) -> str:
     return f"Inside “{shown_name(group.title)}”, {counted(count, 'op')} drawn as one box."
 
 
-def step_of(kind: str, line: str, sentence: str, *, phase: str = "", **more: Any) -> Step:
+def step_of(kind: str, line: str, *words: str, phase: str = "", **more: Any) -> Step:
     """One step as the script reads it, without what is empty."""
-    told = {"kind": kind, "phase": phase if phase != kind else "", "line": line, "sentence": sentence, **more}
+    told = {"kind": kind, "phase": phase, "line": line, "sentence": " ".join(filter(None, words)), **more}
     return {key: value for key, value in told.items() if value != ""}
 
 
 def gap_of(phase: str, steps: list[Any], **after: Any) -> Step:
     """In place of many steps: what is there after them."""
     line = f"… {counted(len(steps), 'step')} are done here without being shown …"
-    return step_of("gap", line, "", phase=phase, **after)
+    return step_of("gap", line, phase=phase, **after)
 
 
 def shortened_line(chosen: list[Any], others: int) -> list[Any]:

@@ -20,18 +20,13 @@ Opener = Callable[[ScopePath, Iterable[ScopePath]], tuple[Contents, Paint] | Non
 
 @dataclass
 class View:
-    """One picture of the graph.
-
-    Attributes:
-        scope: what is open in it, with all that is around it; () in the picture of the whole graph.
-        parent: the number of the view that one comes back to.
-        boxes: of each box, by its id, the number of the view that shows it open, or why there is none.
-    """
+    """One picture of the graph."""
 
     contents: Contents
     paint: Paint
-    scope: ScopePath = ()
-    parent: int = 0
+    scope: ScopePath = ()  # what is open in it, with all that is around; () in that of the whole graph
+    parent: int = 0  # the number of the view that one comes back to
+    # Of each box, by its id, the number of the view that shows it open, or why there is none.
     boxes: dict[str, int | str] = field(default_factory=dict)
 
     @property

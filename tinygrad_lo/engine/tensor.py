@@ -334,8 +334,15 @@ class Tensor(Node):
     view = Elsewhere("write t.reshape(...)")
     permute = Elsewhere("write t.transpose(...)")
     unsqueeze = Elsewhere("write np.expand_dims(t, axis)")
+    expand = Elsewhere("write np.broadcast_to(t, shape)")
+    masked_fill = Elsewhere("write np.where(mask, value, t)")
     to = Elsewhere("write t.astype(dtype); arrays stay where they are")
     cuda = Elsewhere("make the tensor of a CuPy array")
+    clone = Elsewhere("write t.copy()")
+    numel = Elsewhere("write t.size, a number")
+    is_leaf = Elsewhere("write t.op is None")
+    mm, matmul = Elsewhere("write a @ b"), Elsewhere("write a @ b")
+    pow = Elsewhere("write t ** n")
 
     argmax = reductions.argmax
     argmin = reductions.argmin

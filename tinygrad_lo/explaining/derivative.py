@@ -68,7 +68,7 @@ def find(wanted: Any) -> Op | Composed:
         name, room = wanted, "tinygrad_lo"
     function = UFUNCS.get(wanted) if isinstance(wanted, np.ufunc) else wanted
     entry = wanted if isinstance(wanted, Op) else getattr(function, "op", None)
-    if entry is None and room in ("tinygrad_lo", "numpy"):
+    if entry is None and (room in ("tinygrad_lo", "numpy") or wanted is abs):
         entry = known.get(name)
     if isinstance(entry, Op | Composed):
         return entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
@@ -63,10 +64,9 @@ def explain(loss: Any, of: Any = None) -> Printed:
 def whole_story(story: Steps) -> list[str]:
     """The whole story of a forward and a backward pass."""
     lines = [f"Forward, {counted(len(story.forward), 'step')}: each value is computed from its inputs."]
-    lines += ends([f"  {step.text}" for step in story.forward])
-    odd = next((step for step in story.forward if not finite(step.value)), None)
-    if odd is not None:
-        lines.append(f"  {odd.name} is the first value that is not finite.")
+    lines += [step if isinstance(step, str) else f"  {step.text}" for step in ends(story.forward)]
+    if odd := first_odd(story.names):
+        lines.append(f"  {odd} is the first value that is not finite.")
     count = counted(len(story.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
     which = "" if story.loss == LOSS else f" (L is {story.loss})"
@@ -90,10 +90,10 @@ def results(story: Steps) -> list[str]:
 
 def gates_backward(story: Steps) -> list[str]:
     """The products of the backward pass, gate by gate."""
-    sentences: dict[int, dict[str, None]] = {}
+    gates = {step.place: step for step in story.forward}
+    products = defaultdict[int, list[Product]](list)
     for step in story.backward:
-        sentences.setdefault(step.gate_place, {})[step.sentence] = None
-    formulas = {step.place: f"  {step.name} = {step.formula}" for step in story.forward}
+        products[step.gate_place].append(step)
     shared = {step.target_place for step in story.backward if step.before is not None}
     odd = next((step for step in story.backward if not finite(step.part)), None)
     lines = []
@@ -105,7 +105,8 @@ def gates_backward(story: Steps) -> list[str]:
             continue
         if step.gate_place != gate:
             gate = step.gate_place
-            lines.append(f"{formulas[gate]}  ({'; '.join(sentences[gate])})")
+            sentences = "; ".join(dict.fromkeys(each.sentence for each in products[gate]))
+            lines.append(f"  {gates[gate].name} = {gates[gate].formula}  ({sentences})")
         lines.append(f"    {step.text}{remark(step, step.target_place in shared)}")
         lines += ["    ↑ the first gradient that is not finite"] * (step is odd)
     return lines
@@ -145,6 +146,11 @@ def ends(lines: list[Any], what: str = "are") -> list[Any]:
 def finite(x: Array) -> bool:
     """Whether there is neither nan nor inf in it; what is not computed yet counts as finite."""
     return not isinstance(x, (ndarray, np.generic)) or bool(np.isfinite(x).all())
+
+
+def first_odd(names: Names) -> str:
+    """The name of the first value, given or computed, that is not finite; empty if all are."""
+    return next((names.of(node) for node in names.nodes if not finite(node.value)), "")
 
 
 def value(x: Array) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -40,19 +40,38 @@ from tinygrad_lo.program.program import like
 MULTIPLIES = "multiplies the gradient by its local derivative"
 
 
-Example = Callable[[], tuple[str, str]]  # asked when a step is told: the place, and the equation there
+# Words are asked for when a step is told: of a hundred thousand steps a few are.
+Example = Callable[[], tuple[str, str]]  # the place, and the equation there
 
 
-@dataclass(slots=True)
+@dataclass
 class Computed:
     """One forward step: a value from its inputs."""
 
     place: int  # among all values of the graph, oldest first
-    name: str
-    formula: str
-    numbers: str  # the formula with numbers put in, between scalars; else empty
-    value: Array
+    node: Node
+    names: Names
     example: Example  # one element of it worked out, where arrays are among the inputs
+
+    @cached_property
+    def name(self) -> str:
+        """The value's."""
+        return self.names.of(self.node)
+
+    @property
+    def value(self) -> Array:
+        """What was computed."""
+        return self.node.value
+
+    @cached_property
+    def formula(self) -> str:
+        """What it was computed from."""
+        return self.names.formula(self.node)
+
+    @cached_property
+    def numbers(self) -> str:
+        """The formula with numbers put in, between scalars; else empty."""
+        return put_in(self.node)
 
     @property
     def text(self) -> str:
@@ -64,7 +83,7 @@ class Computed:
         return f"{text}, e.g. {self.name}{place} = {worked}" if worked else text
 
 
-@dataclass(slots=True)
+@dataclass
 class Product:
     """One backward step: what one gate hands to one of its inputs."""
 
@@ -74,16 +93,40 @@ class Product:
     target: str
     target_place: int
     arriving: Array  # the gradient at the gate; complete, as no newer value is left
-    slope: Array | None  # the local derivative, between scalars; else None
-    formula: str  # the product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`
-    numbers: str  # the formula with numbers put in, between scalars; else empty
     part: Array  # the product's value, which is added to the target's gradient
     before: Array | None  # what had arrived at the target before; None for the first contribution
     total: Array  # what has arrived at the target now
     last: bool  # whether nothing more will arrive there
     summed: tuple[int, ...]  # axes of the gate along which the target was repeated: the part is a sum
-    sentence: str  # what the gate does, in words
+    say: Callable[[], str]
+    work: Callable[[], tuple[Array | None, str, str]]
     example: Example  # one element of it worked out, where arrays are among the factors
+
+    @cached_property
+    def sentence(self) -> str:
+        """What the gate does, in words."""
+        return self.say()
+
+    @cached_property
+    def worked(self) -> tuple[Array | None, str, str]:
+        """Slope, formula and numbers."""
+        with mode("watch", None), np.errstate(all="ignore"):
+            return self.work()
+
+    @property
+    def slope(self) -> Array | None:
+        """The local derivative, between scalars; else None."""
+        return self.worked[0]
+
+    @property
+    def formula(self) -> str:
+        """The product, from the rule: `2 · w11 · ∂L/∂v17`, `Xᵀ @ ∂L/∂S`."""
+        return self.worked[1]
+
+    @property
+    def numbers(self) -> str:
+        """The formula with numbers put in, between scalars; else empty."""
+        return self.worked[2]
 
     @property
     def text(self) -> str:
@@ -133,10 +176,11 @@ def steps(loss: Any, who: str = "steps") -> Steps:
             story.backward.append(
                 Product(
                     names.of(node), places[node.birth], i, names.of(parent), places[parent.birth],
-                    g, *worked(rules, names, node, i, g), part, before, total,
+                    g, part, before, total,
                     last=False,
                     summed=repeated(np.shape(parent.value), np.shape(node.value), node.op),
-                    sentence=rules.sentence(names, node, i),
+                    say=partial(rules.sentence, names, node, i),
+                    work=partial(worked, rules, names, node, i, g),
                     example=partial(or_nothing, product_worked, node, i, g, part),
                 )
             )  # fmt: skip
@@ -155,13 +199,10 @@ def steps(loss: Any, who: str = "steps") -> Steps:
 def computed(names: Names, gradients: Mapping[int, Array] = MappingProxyType({})) -> list[Computed]:
     """The forward pass of a graph: every value that was computed, oldest first; gradients: by birth."""
     return [
-        Computed(
-            place, names.of(node), names.formula(node), put_in(node), node.value,
-            example=partial(or_nothing, value_worked, names, node, gradients),
-        )
+        Computed(place, node, names, partial(or_nothing, value_worked, names, node, gradients))
         for place, node in enumerate(names.nodes)
         if node.op is not None
-    ]  # fmt: skip
+    ]
 
 
 def or_nothing(work: Callable[..., tuple[str, str]], *args: Any) -> tuple[str, str]:

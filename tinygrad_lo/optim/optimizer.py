@@ -182,7 +182,9 @@ class Optimizer:
         if active:
             leave("step()", *live)
         if not live:
-            raise OptionError(f"{self}: no parameter has a gradient; call loss.backward() first")
+            raise OptionError(
+                f"{self}: no parameter has a gradient; call loss.backward() first, on a loss of these"
+            )
         kinds = {*map(type, grads)}
         if type(evaluate) is not tuple or evaluate or not kinds <= EAGER:
             result = computed_now(str(self), evaluate, live) or result

@@ -37,8 +37,8 @@ def write_page(argv: Sequence[str] | None = None) -> int:
     print(path)
     if asked.page == "exercises":
         print(SERVED, path)
-    elif asked.save is None:
-        show_page(path)
+    elif asked.save is None and not webbrowser.open(path.resolve().as_uri()):
+        print("No browser could be opened; open that file in one.", file=sys.stderr)
     return 0
 
 
@@ -55,12 +55,6 @@ def command_line() -> argparse.ArgumentParser:
     where = "take Pyodide, CodeMirror and Viz.js from this folder, so that the pages need no network"
     command.add_argument("--assets", metavar="FOLDER", type=Path, help=where)
     return parser
-
-
-def show_page(path: Path) -> None:
-    """Open a page in the reader's browser."""
-    if not webbrowser.open(path.resolve().as_uri()):
-        print("No browser could be opened; open that file in one.", file=sys.stderr)
 
 
 if __name__ == "__main__":

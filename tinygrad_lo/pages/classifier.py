@@ -11,15 +11,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
 from tinygrad_lo.data import lectures
 from tinygrad_lo.data.toy import blobs
-from tinygrad_lo.drawing.colors import COLORS, THEMES
-from tinygrad_lo.drawing.stepper import policy_of, stylesheet
+from tinygrad_lo.drawing.document import json_text, page_text, part, stylesheet
 from tinygrad_lo.engine.naming import named
 from tinygrad_lo.engine.tensor import Parameter
 from tinygrad_lo.explaining.javascript import javascript
@@ -38,19 +36,14 @@ INPUTS = ("x", "y", "W", "b", "s")  # of the programs; all else in them stays as
 
 @dataclass(frozen=True)
 class Offer:
-    """A loss that the page offers.
-
-    Attributes:
-        formula: of one point, with Δ for the margin.
-        one_hot: whether the target is a 0 or 1 for each class.
-    """
+    """A loss that the page offers."""
 
     title: str
     function: Callable[..., Any]
-    formula: str
+    formula: str  # of one point, with Δ for the margin
     options: dict[str, Any] = field(default_factory=dict)
     has_margin: bool = False
-    one_hot: bool = False
+    one_hot: bool = False  # whether the target is a 0 or 1 for each class
 
     def of(self, scores: Any, y: Any, margin: float | None) -> Any:
         """The loss of the scores (3,) of one point of class y."""
@@ -93,41 +86,33 @@ REGULARIZERS = {"l2": (l2, "Σ W²"), "l1": (l1, "Σ |W|")}
 @functools.cache
 def classifier() -> str:
     """The page, as one file that needs no network."""
-    template, css = part("classifier.html"), part("classifier.css")
-    colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
-    script = "\n".join([programs(), *(part(f"classifier/{name}.js") for name in SCRIPTS.split())])
+    scripts = (part(f"pages/classifier/{name}.js") for name in SCRIPTS.split())
     parts = {
-        "style": f"{colors}\n{css}",
-        "script": f'"use strict";\n{script}',
-        "data": json.dumps(data(), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "style": css_of("pages/classifier.css"),
+        "script": "\n".join(['"use strict";', programs(), part("drawing/elements.js"), *scripts]),
+        "data": json_text(data()),
     }
-    parts["policy"] = policy_of("<style>{style}</style><script>{script}</script>".format(**parts))
-    return re.sub(r"\{(policy|style|script|data)\}", lambda match: parts[match[1]], template)
+    return page_text(part("pages/classifier.html"), parts)
 
 
-def part(name: str) -> str:
-    """A file of this room."""
-    return resources.files("tinygrad_lo.pages").joinpath(name).read_text(encoding="utf-8")
+def css_of(name: str) -> str:
+    """The colours, what all pages of this room look like, and what this one does."""
+    return "\n".join([stylesheet(), part("pages/base.css"), part(name)])
 
 
 def data() -> dict[str, Any]:
     """What the script must know beside the programs."""
-    return {
-        "losses": {
-            key: {
-                "title": offer.title,
-                "formula": offer.formula,
-                "python": offer.python,
-                "graphs": [graph_of(key, margin).rows for margin in offer.margins],
-                "margin": offer.has_margin,
-            }
-            for key, offer in LOSSES.items()
-        },
-        "regularizers": {key: formula for key, (_, formula) in REGULARIZERS.items()},
-        "margins": DELTAS,
-        "datasets": datasets(),
-        "tables": {"slide": lectures.cat_car_frog.scores.tolist()},
-    }
+    losses = {
+        key: {
+            "title": offer.title, "formula": offer.formula, "python": offer.python,
+            "graphs": [graph_of(key, margin).rows for margin in offer.margins], "margin": offer.has_margin,
+        }
+        for key, offer in LOSSES.items()
+    }  # fmt: skip
+    regularizers = {key: formula for key, (_, formula) in REGULARIZERS.items()}
+    tables = {"slide": lectures.cat_car_frog.scores.tolist()}
+    more = {"margins": DELTAS, "datasets": datasets(), "tables": tables}
+    return {"losses": losses, "regularizers": regularizers} | more
 
 
 # ------------------------------------------------------------------------------------- programs
@@ -139,7 +124,7 @@ def programs() -> str:
     entries = []
     for key, (penalty, _) in REGULARIZERS.items():
         W = Parameter(np.ones((CLASSES, 2)), name="W")
-        text = javascript(functools.partial(of_weights, penalty, W))
+        text = javascript(functools.partial(penalty, W))
         entries.append(in_own_scope(f"PENALTY.{key}", text, called_by_name(text), helpers))
     for key, offer in LOSSES.items():
         for margin in offer.margins:
@@ -148,20 +133,9 @@ def programs() -> str:
             entries.append(in_own_scope(f"POINT[{name}]", point, called_by_name(point), helpers))
             entries.append(in_own_scope(f"GRAPH[{name}]", inner, called_by_place(inner), helpers))
     tables = "{POINT, GRAPH, PENALTY}"
-    return "\n".join(
-        [
-            "// Printed by tinygrad_lo from the recorded programs of one point.",
-            f"const {tables} = (() => {{\nconst POINT = {{}}, GRAPH = {{}}, PENALTY = {{}};",
-            *helpers,
-            *entries,
-            f"return {tables};\n}})();",
-        ]
-    )
-
-
-def of_weights(penalty: Callable[[Any], Any], W: Parameter) -> Any:
-    """R(W)."""
-    return penalty(W)
+    about = "// Printed by tinygrad_lo from the recorded programs of one point."
+    begin = f"const {tables} = (() => {{\nconst POINT = {{}}, GRAPH = {{}}, PENALTY = {{}};"
+    return "\n".join([about, begin, *helpers, *entries, f"return {tables};\n}})();"])
 
 
 def in_own_scope(name: str, text: Source, call: str, helpers: dict[str, None]) -> str:

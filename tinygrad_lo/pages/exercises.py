@@ -8,10 +8,8 @@ nor written here: the page takes each from its public place, after a click, or f
 from __future__ import annotations
 
 import ast
-import base64
 import hashlib
 import io
-import json
 import re
 import shutil
 import zipfile
@@ -22,10 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from tinygrad_lo.checking.exercise import exercises
-from tinygrad_lo.drawing.colors import COLORS, THEMES
-from tinygrad_lo.drawing.stepper import stylesheet
+from tinygrad_lo.drawing.document import integrity_of, json_text, page_text, part
 from tinygrad_lo.errors import GraphError
-from tinygrad_lo.pages.classifier import part
+from tinygrad_lo.pages.classifier import css_of
 
 CDN = "https://cdn.jsdelivr.net"
 LIBRARY = Path(__file__).parents[1]
@@ -50,18 +47,12 @@ print("by W", W.grad, sep="\\n")
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that is not ours.
+    """A file that is not ours."""
 
-    Attributes:
-        place: where its publisher has it, below the CDN.
-        integrity: its digest, as browsers compare it.
-        use: what asks for it: "editor", "python" or "pictures".
-    """
-
-    place: str
+    place: str  # where its publisher has it, below the CDN
     size: int
-    integrity: str
-    use: str
+    integrity: str  # its digest, as browsers compare it
+    use: str  # what asks for it: "editor", "python" or "pictures"
 
     @property
     def name(self) -> str:
@@ -125,11 +116,6 @@ def asset_in(folder: Path, asset: Asset) -> Path:
     raise GraphError(f"{folder} {what}; docs/browser.md fills a folder; its place is {CDN}/{asset.place}")
 
 
-def integrity_of(content: bytes) -> str:
-    """The digest of a file as browsers compare it."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(content).digest()).decode()
-
-
 def version_of(content: bytes) -> str:
     """Enough of a digest to tell versions apart."""
     return hashlib.sha256(content).hexdigest()[:12]
@@ -138,33 +124,27 @@ def version_of(content: bytes) -> str:
 def files(cdn: str | None) -> dict[str, bytes]:
     """What is written into the folder, by name; None for a cdn: the assets lie beside the page."""
     package = archive()
-    content = {name: part(f"exercises/{name}").encode() for name in PAGE_SCRIPTS}
-    colors = stylesheet([COLORS[theme, "cs231n"] for theme in THEMES], [], "light")
-    content["style.css"] = f"{colors}\n{part('exercises/style.css')}".encode()
-    content["live.html"] = part("exercises/live.html").encode()
+    content = {name: part(f"pages/exercises/{name}").encode() for name in PAGE_SCRIPTS}
+    content["style.css"] = css_of("pages/exercises/style.css").encode()
+    content["live.html"] = part("pages/exercises/live.html").encode()
     content["tinygrad_lo.zip"] = package
     whole = version_of(b"".join(content.values()))  # in addresses, so that a browser keeps no older file
     content["main.js"] = re.sub(rb"(?<=\.js)(?=\";)", f"?{whole}".encode(), content["main.js"])
     ours = Asset("tinygrad_lo.zip", len(package), integrity_of(package), "python")
+    places = (f"{cdn}/{asset.place}" if cdn else f"assets/{asset.name}" for asset in ASSETS)
+    assets = [asset.at(place) for asset, place in zip(ASSETS, places, strict=True)]
     config = {
-        "exercises": list(tasks()),
-        "own": PROGRAM,
-        "version": whole,
-        "numpy": NUMPY,
-        "cdn": cdn,
-        "assets": [
-            *(asset.at(f"{cdn}/{asset.place}" if cdn else f"assets/{asset.name}") for asset in ASSETS),
-            ours.at(f"tinygrad_lo.zip?{whole}"),
-        ],
-    }
+        "exercises": list(tasks()), "own": PROGRAM, "version": whole, "numpy": NUMPY, "cdn": cdn,
+        "assets": [*assets, ours.at(f"tinygrad_lo.zip?{whole}")],
+    }  # fmt: skip
     source = f" {cdn}" if cdn else ""
     parts = {
         "policy": f"default-src 'none'; base-uri 'none'; form-action 'none'; script-src 'self'{source}; "
         f"style-src 'self'{source}; connect-src 'self'; worker-src 'self'; frame-src 'self'; img-src data:",
         "version": whole,
-        "config": json.dumps(config, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+        "config": json_text(config),
     }
-    page = re.sub(r"\{(policy|version|config)\}", lambda match: parts[match[1]], part("exercises/index.html"))
+    page = page_text(part("pages/exercises/index.html"), parts)
     return {"index.html": page.encode()} | content
 
 

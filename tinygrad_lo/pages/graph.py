@@ -20,22 +20,15 @@ from tinygrad_lo.explaining.javascript import Script
 from tinygrad_lo.explaining.source import Source
 from tinygrad_lo.explaining.traced import program_of
 
-Wire = tuple[
-    Node, int, int
-]  # a gate, the number of its input, the birth of the drawn value that enters there
+Wire = tuple[Node, int, int]  # a gate, which of its inputs, the birth of the drawn value that enters there
 
 
 @dataclass
 class Graph:
-    """A loss of one point, recorded from its scores on.
+    """A loss of one point, recorded from its scores on."""
 
-    Attributes:
-        program: a function of y and s that returns the values of all rows, their gradients, and the products.
-        rows: cells side by side: a name, a formula, how many cells, and the wires from earlier rows.
-    """
-
-    program: Source
-    rows: list[dict[str, Any]]
+    program: Source  # a function of y and s: the values of all rows, their gradients, and the products
+    rows: list[dict[str, Any]]  # cells side by side: a name, a formula, how many, the wires from earlier rows
 
 
 def graph(loss_of: Callable[[Any, Any], Any], scores: np.ndarray[Any, Any]) -> Graph:
@@ -54,15 +47,14 @@ def graph(loss_of: Callable[[Any, Any], Any], scores: np.ndarray[Any, Any]) -> G
     formulas, wires = in_terms_of(titles, Names(made))
     place = {birth: k for k, birth in enumerate(titles)}
     outputs = [program.value_of(node) for node in drawn] + [program.slopes[node.birth] for node in drawn]
-    rows = []
+    rows: list[dict[str, Any]] = []
     for node in drawn:
         row = {"name": titles[node.birth], "formula": formulas[node.birth], "cells": np.size(node.value)}
-        lines = []
+        rows.append(row | {"wires": []})
         for gate, i, parent in wires[node.birth]:
             mixes = gate.op is not None and gate.op.kind == "mixes"
-            lines.append({"from": place[parent], "product": len(outputs), "mixes": mixes})
+            rows[-1]["wires"].append({"from": place[parent], "product": len(outputs), "mixes": mixes})
             outputs.append(program.parts[gate.birth, i])
-        rows.append(row | {"wires": lines})
     program.outputs = outputs
     return Graph(Script(program).results("loss_and_gradients"), rows)
 

@@ -238,13 +238,15 @@ class Run:
         }
         if self.metrics:
             target, prediction, _ = predicted(self.task, self.table.columns)
-            figures |= {name: measure_of(metric, prediction, target) for name, metric in self.metrics.items()}
+            figures |= {
+                name: measure_of(name, metric, prediction, target) for name, metric in self.metrics.items()
+            }
         if self.validation is not None:
             columns = self.validation.columns
             target, prediction, loss = predicted(self.task, columns, loss_only=not self.metrics)
             figures["validation loss"] = loss
             for name, metric in self.metrics.items():
-                figures[f"validation {name}"] = measure_of(metric, prediction, target)
+                figures[f"validation {name}"] = measure_of(name, metric, prediction, target)
         return figures
 
     def warn(self, sentences: Iterable[str]) -> None:

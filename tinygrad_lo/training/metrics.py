@@ -74,10 +74,14 @@ def as_metrics(who: str, metrics: Any) -> Metrics:
     return dict(metrics)
 
 
-def measure_of(metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
+def measure_of(name: str, metric: Callable[[Any, Any], Any], prediction: Any, target: Any) -> float:
     """A metric's value. scikit-learn's take the target first, and many of them labels instead of scores."""
     if not (getattr(metric, "__module__", None) or "").startswith("sklearn."):
-        return float(metric(prediction, target))
+        value = metric(prediction, target)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise OptionError(f"the metric {name!r} must return one number, got {value!r:.200}") from None
     try:
         return float(metric(target, prediction))
     except ValueError:

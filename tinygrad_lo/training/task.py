@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -72,6 +72,8 @@ def as_column(who: str, name: str, x: Any) -> Any:
             cure = f"data is not trained, pass {name}.detach() or an array"
             raise GraphError(f"{who}: {name} requires a gradient; {cure}")
         x = x.value
+    if isinstance(x, Mapping):
+        raise OptionError(f"{who}: {name} is a dict; give arrays, several as a tuple: the model's arguments")
     x = x if foreign(x) else np.asarray(x)
     if not np.ndim(x):
         raise ShapeError(f"{who}: {name} has no rows: it is one number")

@@ -20,6 +20,7 @@ from tinygrad_lo.engine.naming import Label, ScopePath
 BOXES = 24  # a picture of more boxes is no overview
 # A scope around scopes, or one by itself, with a larger share of all ops is no box: it is the whole picture.
 MOST, NEARLY_ALL = 0.8, 0.98
+NOTHING = Label()
 FEW = 3  # arrays that enter the same boxes keep their cards up to this number
 
 
@@ -162,21 +163,19 @@ def inside_out(
 
 def sealed_scopes(nodes: list[Node], paths: dict[int, ScopePath]) -> set[ScopePath]:
     """Functions of the library that mostly move numbers, as a convolution does: they open when asked."""
-    spans = {span for node in nodes for span in spans_of(node)}
-    ops = [node for node in nodes if node.op is not None]
-    moves = Counter(scopes_around(paths, filter(is_move, ops)))
-    sizes = Counter(scopes_around(paths, ops))
+    spans = {span for node in nodes for span in known(node).spans}
+    ops: defaultdict[bool, list[Node]] = defaultdict(list)
+    for node in nodes:
+        if node.op is not None:
+            ops[node.op.kind == "moves"].append(node)
+    moves = Counter(scopes_around(paths, ops[True]))
+    sizes = moves + Counter(scopes_around(paths, ops[False]))
     return {path for path in moves if path[-1] in spans and sizes[path] in range(2, 2 * moves[path] + 1)}
 
 
-def spans_of(node: Node) -> tuple[tuple[str, int], ...]:
-    """The functions of the library that this is the result of."""
-    return node.label.spans if isinstance(node.label, Label) else ()
-
-
-def is_move(node: Node) -> bool:
-    """Whether its op brings numbers to other places."""
-    return node.op is not None and node.op.kind == "moves"
+def known(node: Node) -> Label:
+    """What is known of a value besides numbers; it is not noted on the value that this was asked."""
+    return node.label if isinstance(node.label, Label) else NOTHING
 
 
 def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
@@ -190,45 +189,45 @@ def related(nodes: list[Node], focus: list[Node]) -> list[Node]:
 
 
 def in_units(
-    nodes: list[Node],
-    ids: dict[int, str],
-    paths: dict[int, ScopePath],
-    collapsed: set[ScopePath],
-    sealed: set[ScopePath],
-    alone: set[int],
-) -> Choice:
+    nodes: list[Node], ids: dict[int, str], paths: dict[int, ScopePath], collapsed: set[ScopePath],
+    sealed: set[ScopePath], alone: set[int],
+) -> Choice:  # fmt: skip
     """Every value in its unit, when these scopes are boxes."""
     choice = Choice({})
     inside: defaultdict[ScopePath, list[Node]] = defaultdict(list)
-    closed, apart = collapsed | sealed, {}
+    apart: defaultdict[ScopePath, list[int]] = defaultdict(list)
+    closed = collapsed | sealed
     for node in nodes:
         birth, path = node.birth, paths[node.birth]
         frames = next((path[:n] for n in range(len(path)) if path[: n + 1] in closed), path)
         choice.units[birth] = Unit([node], frames, ids[birth])
         if node.op is not None and frames != path:
             if birth in alone:
-                apart[birth] = path[: len(frames) + 1]
+                apart[path[: len(frames) + 1]].append(birth)
             else:
                 inside[path[: len(frames) + 1]].append(node)
     for path, members in inside.items():
         if len(members) > 1:  # a value alone shows more as a card
-            box = Unit(
-                members, path[:-1], is_box=True, title=path[-1][0], began=path[-1][1], takes=path in collapsed
-            )
+            title, began = path[-1]
+            box = Unit(members, path[:-1], is_box=True, title=title, began=began, takes=path in collapsed)
             choice.put(box)
-            choice.makers |= {birth: box for birth, of in apart.items() if of == path}
+            choice.makers |= dict.fromkeys(apart[path], box)
     fold_leaves(nodes, choice, alone)
     choice.drawn = dict.fromkeys(choice.units.values())
     return choice
 
 
-def users_of_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> dict[int, dict[Unit, None]]:
-    """Birth of each leaf that may be folded -> the units that use it, in order."""
+def leaves_of_boxes(
+    nodes: list[Node], choice: Choice, alone: set[int]
+) -> Iterator[tuple[Node, tuple[Unit, ...]]]:
+    """Each leaf that only boxes use, which may take it, and these boxes in order."""
     users: defaultdict[int, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.op is None and tail.birth not in alone:
             users[tail.birth][choice.units[head.birth]] = None
-    return users
+    for leaf in nodes:
+        if leaf.birth in users and all(unit.is_box and unit.takes for unit in users[leaf.birth]):
+            yield leaf, tuple(users[leaf.birth])
 
 
 def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
@@ -236,12 +235,8 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
     Leaves that go to the same boxes, and to nothing else, share a box of their own.
     """
-    users = users_of_leaves(nodes, choice, alone)
     alike: defaultdict[tuple[str, tuple[Unit, ...]], list[Node]] = defaultdict(list)
-    for leaf in nodes:
-        to = tuple(users.get(leaf.birth, ()))
-        if not to or not all(unit.is_box and unit.takes for unit in to):
-            continue
+    for leaf, to in [*leaves_of_boxes(nodes, choice, alone)]:
         if len(to) == 1 and (leaf.needs or leaf.birth < to[0].began):
             choice.units[leaf.birth] = to[0]
             to[0].members.append(leaf)
@@ -253,28 +248,25 @@ def fold_leaves(nodes: list[Node], choice: Choice, alone: set[int]) -> None:
 
 
 def keep_nearest(choice: Choice, nodes: list[Node], ends: list[Node], limit: int) -> None:
-    """Leave out what is too much."""
-    if len(choice.drawn) > limit:
-        choice.drawn, choice.cut = nearest_units(choice.units, nodes, ends, limit), True
-
-
-def nearest_units(units: dict[int, Unit], nodes: list[Node], ends: list[Node], most: int) -> dict[Unit, None]:
-    """The units with the fewest edges to the root, which is the first end, or to the focus, the others."""
+    """Of too much, keep what has the fewest edges to the root, the first end, or to the focus, the others."""
+    if len(choice.drawn) <= limit:
+        return
+    units, has_focus = choice.units, len(ends) > 1
     near: defaultdict[Unit, dict[Unit, None]] = defaultdict(dict)
     for head, tail in edges_of(nodes):
         if tail.birth in units:
             near[units[head.birth]][units[tail.birth]] = None
-            if len(ends) > 1:
+            if has_focus:
                 near[units[tail.birth]][units[head.birth]] = None
     chosen = dict.fromkeys(units[node.birth] for node in ends)
     waiting = deque(chosen)
-    if len(ends) > 1:
+    if has_focus:
         waiting.popleft()  # the root is drawn; what is shown is what is near to the focus
-    while waiting and len(chosen) < most:
+    while waiting and len(chosen) < limit:
         more = [unit for unit in near[waiting.popleft()] if unit not in chosen]
-        chosen |= dict.fromkeys(more[: most - len(chosen)])
+        chosen |= dict.fromkeys(more[: limit - len(chosen)])
         waiting += more
-    return chosen
+    choice.drawn, choice.cut = chosen, True
 
 
 def count_hidden(nodes: list[Node], choice: Choice, heads: Iterable[Unit]) -> dict[Unit, int]:

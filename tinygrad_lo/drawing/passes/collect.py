@@ -10,10 +10,10 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.contents import Contents, DrawnBox, DrawnValue, Edge, Stub
-from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of
+from tinygrad_lo.drawing.passes.collapse import FEW, Choice, Unit, common_path, count_hidden, edges_of, known
 from tinygrad_lo.drawing.passes.flow import Flow, concrete, flow_back
 from tinygrad_lo.engine.graph import Array, Node
-from tinygrad_lo.engine.naming import Label, ScopePath, name_of
+from tinygrad_lo.engine.naming import ScopePath, name_of
 from tinygrad_lo.engine.ops.reductions import log_softmax_forward
 from tinygrad_lo.explaining.formula import Names, is_drawn
 from tinygrad_lo.explaining.steps import Rules, worked
@@ -34,23 +34,14 @@ def collect(names: Names, choice: Choice, *, gradient: bool = True, focus: Itera
     sketch.settle()
     births = {node.birth for node in focus}
     return Contents(
-        total=len(nodes),
-        drawn=sum(not unit.is_box for unit in choice.drawn),
-        differentiated=bool(flow.gradients),
-        values=[
-            *sketch.arrays.values(),
-            *(sketch.value(n, n.birth in births) for n in sketch.alone),
-        ],
-        stubs=list(sketch.stubs.values()),
-        edges=sketch.edges,
+        total=len(nodes), drawn=sum(not unit.is_box for unit in choice.drawn), cut=choice.cut,
+        values=[*sketch.arrays.values(), *(sketch.value(n, n.birth in births) for n in sketch.alone)],
+        stubs=[*sketch.stubs.values()], edges=sketch.edges, shown=sketch.shown, wires=sketch.wires,
         groups=[sketch.group(box) for box in choice.boxes if box in choice.drawn],
         constants=[(names.of(node), node.value) for node in sketch.inline.values()],
         focus=tuple(dict.fromkeys(map(names.of, focus))),
-        cut=choice.cut,
-        gradients=flow.gradients,
-        shown=sketch.shown,
-        wires=sketch.wires,
-    )
+        differentiated=bool(flow.gradients), gradients=flow.gradients,
+    )  # fmt: skip
 
 
 class Sketch:
@@ -72,8 +63,10 @@ class Sketch:
         self.edges: list[Edge] = []
         self.bundles: dict[tuple[str, str], Edge] = {}
         self.wires: dict[tuple[int, int], Edge] = {}
-        units = [None if node.birth in self.inline else choice.of(node) for node in names.nodes]
-        self.shown = {place: unit.id for place, unit in enumerate(units) if unit is not None}
+        units = ((self.places[node.birth], choice.of(node)) for node in names.nodes)
+        self.shown = {place: unit.id for place, unit in units if unit is not None}
+        for birth in self.inline:
+            del self.shown[self.places[birth]]
 
     def enter(self, node: Node) -> None:
         """The edges that enter a node of a drawn unit."""
@@ -143,92 +136,69 @@ class Sketch:
     def value(self, node: Node, focus: bool) -> DrawnValue:
         """A value that is drawn by itself."""
         birth, name, unit = node.birth, self.names.of(node), self.choice.units[node.birth]
-        source, data = source_of(node), self.seen.get(birth, node.value)
-        if source is not None:  # the constant is the library's own
+        source, data = known(node).source, self.seen.get(birth, node.value)
+        maker, formula = self.choice.makers.get(birth), self.names.formula(node)
+        if source is not None:  # the constant is the library's own, made of the user's data
             name, node, data = name_of(source) or "x", source, source.value
         path = unit.path
         if node.op is None and unit.id in self.homes:
             # A leaf stands with its only users, unless it is older than their scope.
             path = tuple(step for step in common_path(self.homes[unit.id]) if node.birth < step[1])
         return DrawnValue(
-            unit.id,
-            name,
-            name_of(node) is not None,
-            self.formula_of(node),
-            role_of(node, self.names.nodes[-1]),
-            data,
-            path,
-            expects=bool(self.flow.gradients and node.needs),
-            gradient=self.flow.gradients.get(birth),
-            unseen=self.uses[birth],
-            also=second_view(node, name),
-            gate=self.gates.of_gate(node) if node.op is not None else "",
-            focus=focus,
-        )
+            unit.id, name, name_of(node) is not None, formula if maker is None else f"{maker.title}(…)",
+            role_of(node, self.names.nodes[-1]), data, path, unseen=self.uses[birth], focus=focus,
+            expects=bool(self.flow.gradients and node.needs), gradient=self.flow.gradients.get(birth),
+            also=second_view(node, name), gate=self.gates.of_gate(node) if node.op is not None else "",
+        )  # fmt: skip
 
     def title_of(self, leaves: list[Node]) -> str:
         """The title of a box of leaves, or of a stack: the first and the last."""
         between = ", " if len(leaves) == 2 and leaves[0].op is None else " … "
         return between.join(dict.fromkeys(map(self.names.of, (leaves[0], leaves[-1]))))
 
-    def formula_of(self, node: Node) -> str:
-        """What made a value: its op, or a box that it has come out of."""
-        maker = self.choice.makers.get(node.birth)
-        return self.names.formula(node) if maker is None else f"{maker.title}(…)"
-
-    def lanes_formula(self, box: Unit) -> str:
-        """What makes the values of a stack."""
-        formula, inside = self.names.formula(box.lanes[0]), len(box.members) // len(box.lanes)
-        if inside > 1:
-            return f"Σ of {inside + 1} terms"
-        return formula + " …" * bool(formula)
-
-    def named_outputs(self, outputs: list[Node]) -> list[str]:
-        """The names of what leaves a box: all if they are few, else those that stand in formulas."""
-        if len(outputs) > FEW:
-            outputs = [node for node in outputs if node.birth in self.quoted]
-        return [*map(self.names.of, outputs)]
-
     def group(self, box: Unit) -> DrawnBox:
         """What a box says of the values in it."""
         if box.lanes:
             return self.stack(box)
         leaves = [node for node in box.members if node.op is None]
+        parameters = [leaf for leaf in leaves if leaf.needs]
+        if box.role == "value":
+            drawn = self.scope_box(box, parameters)
+        else:
+            drawn = self.box(box, self.title_of(leaves), box.role, leaves, parameters or leaves)
+        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        return drawn
+
+    def scope_box(self, box: Unit, parameters: list[Node]) -> DrawnBox:
+        """A box of what was computed in a scope, and the names of what leaves it.
+
+        These are all if they are few, else those that stand in formulas.
+        """
         out = [node for node in self.alone if self.choice.makers.get(node.birth) is box]
         gates = Counter(self.kinds.of_gate(node) for node in [*box.members, *out] if node.op is not None)
-        parameters = [leaf for leaf in leaves if leaf.needs]
-        title, outputs = box.title, out or list(box.outputs.values())
-        if box.role != "value":
-            title, outputs = self.title_of(leaves), leaves
-        drawn = self.box(box, title, box.role, outputs, parameters or outputs)
-        drawn.gates, drawn.named = (
-            gates.most_common(),
-            self.named_outputs(outputs) if box.role == "value" else [],
-        )
-        drawn.parameters = sum(leaf.value.size for leaf in parameters)
+        outputs = out or [*box.outputs.values()]
+        drawn = self.box(box, box.title, box.role, outputs, parameters or outputs)
+        named = [node for node in outputs if len(outputs) <= FEW or node.birth in self.quoted]
+        drawn.gates, drawn.named = gates.most_common(), [*map(self.names.of, named)]
         return drawn
 
     def stack(self, box: Unit) -> DrawnBox:
         """What a stack says of its equal values."""
-        lanes, role = box.lanes, role_of(box.lanes[0], self.names.nodes[-1])
-        drawn = self.box(box, self.title_of(lanes), role, lanes, lanes)
-        drawn.lanes, drawn.counts, drawn.formula = len(lanes), box.counts, self.lanes_formula(box)
-        drawn.given = any(map(name_of, lanes))
+        lanes, inside = box.lanes, len(box.members) // len(box.lanes)
+        formula = self.names.formula(lanes[0])
+        drawn = self.box(box, self.title_of(lanes), role_of(lanes[0], self.names.nodes[-1]), lanes, lanes)
+        drawn.formula = f"Σ of {inside + 1} terms" if inside > 1 else formula + " …" * bool(formula)
+        drawn.lanes, drawn.counts, drawn.given = len(lanes), box.counts, any(map(name_of, lanes))
         return drawn
 
     def box(self, box: Unit, title: str, role: str, outputs: list[Node], asked: list[Node]) -> DrawnBox:
         """A box, with the gradients by these of its values."""
         gradients = (self.flow.gradients.get(node.birth) for node in asked)
+        members = [f"n{self.places[node.birth]}" for node in box.members]
         return DrawnBox(
-            box.id,
-            title,
-            role,
-            box.path,
-            [f"n{self.places[node.birth]}" for node in box.members],
-            outputs=[node.value for node in outputs],
-            gradients=[g for g in gradients if g is not None],
-            scope=box.scope,
-        )
+            box.id, title, role, box.path, members, outputs=[node.value for node in outputs],
+            gradients=[g for g in gradients if g is not None], scope=box.scope,
+        )  # fmt: skip
 
 
 class Gates(Names):
@@ -268,13 +238,16 @@ def is_plain_array(node: Node, data: Array) -> bool:
 
 def inlined(nodes: list[Node], choice: Choice, uses: Counter[int]) -> dict[int, Node]:
     """Named numbers that stand inside their gate: used once, on a computed value, like λ in `× λ`."""
-    constants = {}
-    for node, leaf in edges_of(filter(choice.by_itself, nodes)):
-        is_number = leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
-        beside = len(node.parents) == 2 and any(tail.op is not None for _, tail in edges_of([node]))
-        if is_number and beside and uses[leaf.birth] == 1 and choice.by_itself(leaf):
-            constants[leaf.birth] = leaf
+    edges = edges_of(filter(choice.by_itself, nodes))
+    inside = [leaf for node, leaf in edges if uses[leaf.birth] == 1 and is_named_number(leaf, node)]
+    constants = {leaf.birth: leaf for leaf in inside if choice.by_itself(leaf)}
     return constants if len(constants) <= MOST_INLINE else {}
+
+
+def is_named_number(leaf: Node, node: Node) -> bool:
+    """Whether this is a number with a name, and no parameter, beside the computed value in a node."""
+    is_number = leaf.op is None and not leaf.needs and np.ndim(leaf.value) == 0 and bool(name_of(leaf))
+    return is_number and len(node.parents) == 2 and any(tail.op for _, tail in edges_of([node]))
 
 
 def second_view(node: Node, name: str) -> tuple[str, Array] | None:
@@ -283,11 +256,6 @@ def second_view(node: Node, name: str) -> tuple[str, Array] | None:
         return None
     title = f"{name.removeprefix('log ')} = e^({name})" if name.startswith("log ") else f"e^{name}"
     return title, np.exp(node.value)
-
-
-def source_of(node: Node) -> Node | None:
-    """The user's data that the library has made this constant of."""
-    return node.label.source if isinstance(node.label, Label) else None
 
 
 def role_of(node: Node, root: Node) -> str:

@@ -17,13 +17,14 @@ FEW_TERMS = 3  # a sum of more is drawn without its beginnings
 CARRIED = 4  # names that the frame of a loop has room for
 Turn = tuple[Loop, int]
 Copy = list[Node]  # one of equal values, behind the sums inside it
+chained = itertools.chain.from_iterable
 
 
 def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node]) -> Choice:
     """At most `limit` values and stacks of equal values; the turn of a loop that has the focus is opened."""
     nodes, ends = names.nodes, [names.nodes[-1], *focus]
     wanted, groups = related(nodes, focus), equal_parts(nodes)
-    opened = opened_births(nodes, wanted, [*flat(groups)], focus) if focus else set()
+    opened = opened_births(nodes, wanted, [*chained(groups)], focus) if focus else set()
     frames, alone = Frames(groups, paths, names), {node.birth for node in ends}
     ids = {node.birth: f"n{place}" for place, node in enumerate(nodes)}
     choice = Choice({})
@@ -33,20 +34,13 @@ def fold(names: Names, paths: dict[int, ScopePath], limit: int, focus: list[Node
                 unit.id = ids[unit.members[0].birth]
                 frames.put(unit, group[0], is_open=is_open)
                 choice.put(unit)
-    choice.carried = carried_edges([*flat(groups)], choice)
+    choice.carried = carried_edges([*chained(groups)], choice)
     choice.drawn = dict.fromkeys(choice.units[node.birth] for node in wanted)
-    choice.drawn |= dict.fromkeys(leaf_units(nodes, choice))
+    leaves = (tail for head, tail in edges_of(nodes) if tail.op is None and choice.of(head))
+    choice.drawn |= dict.fromkeys(choice.units[leaf.birth] for leaf in leaves)  # that enter what is drawn
     keep_nearest(choice, nodes, ends, limit)
     choice.find_outputs(nodes)
     return choice
-
-
-flat = itertools.chain.from_iterable
-
-
-def leaf_units(nodes: list[Node], choice: Choice) -> Iterator[Unit]:
-    """The units of leaves that enter what is drawn."""
-    return (choice.units[tail.birth] for head, tail in edges_of(nodes) if tail.op is None and choice.of(head))
 
 
 def turns_of(item: Item) -> Iterator[tuple[Turn, Copy]]:
@@ -59,7 +53,7 @@ def turns_of(item: Item) -> Iterator[tuple[Turn, Copy]]:
 
 def opened_births(nodes: list[Node], wanted: list[Node], items: list[Item], focus: list[Node]) -> set[int]:
     """The values of the turns with the focus, or that alone lead to it or from it, with their own leaves."""
-    turn_of = {node.birth: turn for turn, copy in flat(map(turns_of, items)) for node in copy}
+    turn_of = {node.birth: turn for turn, copy in chained(map(turns_of, items)) for node in copy}
     turns = {turn_of.get(node.birth) for node in focus} | only_turns(turn_of, wanted)
     opened = {birth for birth, turn in turn_of.items() if turn in turns}
     elsewhere = {tail.birth for head, tail in edges_of(nodes) if head.birth not in opened}
@@ -76,7 +70,7 @@ def only_turns(turn_of: dict[int, Turn], nodes: list[Node]) -> set[Turn]:
 def by_opening(group: list[Item], opened: set[int]) -> dict[bool, list[Copy]]:
     """The copies of a class: those that are opened, and the others."""
     sides: defaultdict[bool, list[Copy]] = defaultdict(list)
-    for copy in flat(item.copies for item in group):
+    for copy in chained(item.copies for item in group):
         sides[copy[-1].birth in opened].append(copy)
     return sides
 
@@ -84,33 +78,23 @@ def by_opening(group: list[Item], opened: set[int]) -> dict[bool, list[Copy]]:
 def units_of(copies: list[Copy], alone: set[int]) -> Iterator[Unit]:
     """A stack of equal values, and by themselves those that are to be seen, or that have no equals."""
     seen = [copy[-1] for copy in copies if copy[-1].birth in alone]
-    rest = [*filter(None, (without_last(copy, alone) for copy in copies))]
+    rest = [*filter(None, (copy[:-1] if copy[-1].birth in alone else copy for copy in copies))]
     if len(rest) == 1 and len(rest[0]) < FEW_TERMS:
         seen += rest.pop()
-    yield from map(by_itself, seen)
+    yield from (Unit([node]) for node in seen)
     if rest:
-        yield Unit([*flat(rest)], lanes=[copy[-1] for copy in rest])
-
-
-def by_itself(node: Node) -> Unit:
-    """A value that is drawn by itself."""
-    return Unit([node])
-
-
-def without_last(copy: Copy, alone: set[int]) -> Copy:
-    """A copy, without its last value if that is drawn by itself."""
-    return copy[:-1] if copy[-1].birth in alone else copy
+        yield Unit([*chained(rest)], lanes=[copy[-1] for copy in rest])
 
 
 def carried_edges(items: list[Item], choice: Choice) -> set[tuple[Unit, Unit]]:
     """Which edges between units, tail first, go from one turn of a loop to the next."""
-    pairs = ((tail, head) for head in items for tail in head.before())
-    return set(flat(itertools.product(units(tail, choice), units(head, choice)) for tail, head in pairs))
-
-
-def units(item: Item, choice: Choice) -> set[Unit]:
-    """What the values of an item are drawn as."""
-    return {choice.units[node.birth] for node in item.lanes}
+    pairs = (
+        (tail, head)
+        for item in items
+        for before in item.before()
+        for tail, head in itertools.product(before.lanes, item.lanes)
+    )
+    return {(choice.units[tail.birth], choice.units[head.birth]) for tail, head in pairs}
 
 
 class Frames:
@@ -118,10 +102,10 @@ class Frames:
 
     def __init__(self, groups: list[list[Item]], paths: dict[int, ScopePath], names: Names) -> None:
         self.paths, self.names = paths, names
-        inside = Counter(flat(group[0].loops for group in groups))
+        inside = Counter(chained(group[0].loops for group in groups))
         # The scopes around each loop, and its title, which is as old as its last op: leaves stand outside.
         self.around, self.keys = dict[Loop, ScopePath](), dict[Loop, tuple[str, int]]()
-        lanes = lanes_by_loop([*flat(groups)])
+        lanes = lanes_by_loop([*chained(groups)])
         for loop in filter(lambda loop: inside[loop] > 1, lanes):
             self.around[loop] = common_path([paths[node.birth] for node in lanes[loop]])
             self.keys[loop] = self.title(loop), min(node.birth for node in lanes[loop])

@@ -1,4 +1,7 @@
-"""One value as a card: `name = formula  shape`, and below it value and gradient side by side."""
+"""One value as a card: `name = formula  shape`, and below it value and gradient side by side.
+
+Equal values that are drawn once are a card on a pile: how many they are, and how they spread.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ import numpy as np
 from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors
-from tinygrad_lo.drawing.contents import DrawnValue
+from tinygrad_lo.drawing.contents import DrawnBox, DrawnValue
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import ACROSS, POINTS, image_of, is_image
-from tinygrad_lo.drawing.styles.labels import cell, font, row, table, tag
-from tinygrad_lo.drawing.styles.style import DASH, Look, Style, text
+from tinygrad_lo.drawing.styles.labels import cell, font, framed, row, table, tag
+from tinygrad_lo.drawing.styles.style import DASH, Look, Style, spread_of, text
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import moments, number, size
@@ -25,7 +28,7 @@ BESIDE = 5  # columns of a table that has its gradient beside it
 NARROWEST = 18  # points; the columns of a table are equally wide
 LIVE_CELL = 40  # points; room for −0.123
 FIGURE = 54  # points that a figure beside others takes
-FIGURES = ("mean", "std", "min", "max")
+SUMMARY = ("mean", "std", "min", "max")
 
 
 class Overview(Style):
@@ -41,11 +44,9 @@ class Overview(Style):
 
 
 class Cards(Overview):
-    """A card for each value, from top to bottom."""
+    """A card for each value; they are wide, and always run from top to bottom."""
 
-    def is_too_long(self) -> bool:
-        """Cards are wide: they always run from top to bottom."""
-        return True
+    upright = True
 
 
 def card(value: DrawnValue, look: Look) -> str:
@@ -59,10 +60,8 @@ def card(value: DrawnValue, look: Look) -> str:
     border = 2 if value.role in ("parameter", "loss") else 1
     if value.focus:
         frame, border = colors.ink, 3
-    return table(
-        row(cell(header(value, colors), colspan=across, bgcolor=ground)), *(row(*line) for line in lines),
-        border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
-    )  # fmt: skip
+    title = row(cell(header(value, colors), colspan=across, bgcolor=ground))
+    return framed(title, *(row(*line) for line in lines), border=border, color=frame, ground=colors.card)
 
 
 def card_breadth(value: DrawnValue, look: Look) -> int:
@@ -103,14 +102,12 @@ def blocks(value: DrawnValue, look: Look) -> list[list[str]]:
     return columns if len(columns) > 1 else [columns[0][1:]]
 
 
-def block(
-    value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str = ""
-) -> list[str]:
+def block(value: DrawnValue, kind: str, data: Array | None, look: Look, title: str, id: str) -> list[str]:
     """A caption, the image of filters and feature maps with the names of its figures, and the numbers."""
     shape = np.shape(value.data)
     parts = [title, data_cell(kind, data, shape, look, id)]
     if is_image(shape):
-        words = cell(figure_row([*FIGURES], look.colors.muted), cellpadding=0)
+        words = cell(figure_row([*SUMMARY], look.colors.muted), cellpadding=0)
         parts[1:1] = [cell(image_of(kind, data, look.colors), cellpadding=2), words]
     return parts
 
@@ -136,21 +133,13 @@ def caption(word: str, ink: str, ground: str = "", mark: str = "") -> str:
 def header(value: DrawnValue, colors: Colors) -> str:
     """The line `name = formula  shape`; leaves say what they are instead of a formula."""
     emphasis = "B" if value.given else "I"
-    parts = font(f"<{emphasis}>{text(value.name)}</{emphasis}>", colors.ink)
-    notes = [size(np.shape(value.data))] if np.shape(value.data) else []
-    if value.formula:
-        parts += font(f"&#160;= {text(value.formula, LONGEST_FORMULA)}", colors.muted)
-    else:
-        notes.insert(0, value.role)
-    if value.formula and value.data.dtype == bool:
-        notes.append("passes no gradient")
-    if value.wrong:
-        notes.append("✗ its rule is wrong")
-    if value.unseen:
-        notes.append(f"{counted(value.unseen, 'more use')} not drawn")
-    if notes:
-        parts += font(f"&#160;&#160;{' · '.join(notes)}", colors.muted, 10)
-    return parts
+    title = font(f"<{emphasis}>{text(value.name)}</{emphasis}>", colors.ink)
+    formula = font(f"&#160;= {text(value.formula, LONGEST_FORMULA)}", colors.muted)
+    is_mask = bool(value.formula) and value.data.dtype == bool
+    left_out = f"{counted(value.unseen, 'more use')} not drawn" * bool(value.unseen)
+    facts = value.role * (not value.formula), size(np.shape(value.data)), "passes no gradient" * is_mask
+    notes = " · ".join(filter(None, [*facts, "✗ its rule is wrong" * value.wrong, left_out]))
+    return title + formula * bool(value.formula) + (notes and font(f"&#160;&#160;{notes}", colors.muted, 10))
 
 
 def shown_numbers(data: Array | None, shape: tuple[int, ...], look: Look) -> ndarray[Any, Any] | None:
@@ -168,18 +157,14 @@ def figures(data: Array, look: Look) -> list[str]:
         return ["empty"]
     numbers = shown_numbers(data, shape, look)
     if numbers is None:
-        return [DASH] * (len(FIGURES) if look.summarizes(shape) else 1)
+        return [DASH] * (len(SUMMARY) if look.summarizes(shape) else 1)
     return [number(x, look.digits if shape else look.digits + 1) for x in np.ravel(numbers).tolist()]
 
 
 def data_cell(
-    kind: str,
-    data: Array | None,
-    shape: tuple[int, ...],
-    look: Look,
-    id: str = "",
+    kind: str, data: Array | None, shape: tuple[int, ...], look: Look, id: str = "",
     wrong: ndarray[Any, Any] | None = None,
-) -> str:
+) -> str:  # fmt: skip
     """The cell with a value or a gradient: a number, a table, or what summarizes a large array.
 
     wrong: the elements to mark; where it is given, nan in a table stands for what is not known.
@@ -253,10 +238,10 @@ def figure_row(words: list[str], ink: str) -> str:
 def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, ...], look: Look) -> str:
     """Mean, standard deviation, smallest and largest element of an array too large for a table."""
     if is_image(shape):
-        words = [DASH] * len(FIGURES) if numbers is None else [number(x, look.digits) for x in numbers]
+        words = [DASH] * len(SUMMARY) if numbers is None else [number(x, look.digits) for x in numbers]
         return figure_row(words, getattr(look.colors, kind))
     rows = []
-    for i, word in enumerate(FIGURES):
+    for i, word in enumerate(SUMMARY):
         ink, ground, content = look.colors.muted, look.ground, DASH
         if numbers is not None:
             ink, ground = ink_and_ground(kind, numbers[i], look)
@@ -269,4 +254,57 @@ def statistics(kind: str, numbers: ndarray[Any, Any] | None, shape: tuple[int, .
 
 def inner_table(*rows: str) -> str:
     """Rows as a table inside a cell."""
-    return tag("FONT", table(*rows, border=0, cellborder=0, cellspacing=1, cellpadding=3), {"point-size": 11})
+    return tag("FONT", table(*rows, cellspacing=1, cellpadding=3), {"point-size": 11})
+
+
+# ------------------------------------------------------------------------- equal values drawn once
+
+
+class Folded(Cards):
+    """Cards, and stacks of equal values."""
+
+    gaps = "ranksep=0.35 nodesep=0.2"
+
+    def group_line(self, group: DrawnBox) -> str:
+        """The node of a stack."""
+        about = text(f"{group.title}: {counted(group.lanes, 'equal value')}", 200)
+        label = stack_label(group, self.look, differentiated=self.contents.differentiated)
+        return f'{group.id} [id="{group.id}" tooltip="{about}" label=<{label}>]'
+
+
+def stack_label(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
+    """What the values of a stack are, and how they and their gradients spread."""
+    frame, ground, _ = look.colors.role(group.role)
+    rows = [row(cell(stack_title(group, look), bgcolor=ground, colspan=2)), *stack_facts(group, look)]
+    rows += spread_rows("value", "value", group.id, group.outputs, look)
+    if differentiated and group.gradients:
+        rows += spread_rows("gradient", "grad", group.id, group.gradients, look)
+    face = table(*rows, cellpadding=2, bgcolor=look.colors.card)
+    pile = {"border": 3, "sides": "BR"} if group.lanes > 1 else {}  # of the cards below the edges are seen
+    return table(row(cell(face, border=1, color=frame)), **{"cellpadding": 0, "color": frame} | pile)
+
+
+def stack_title(group: DrawnBox, look: Look) -> str:
+    """The line `h1 … h6 = v8 × v13 …`."""
+    emphasis = "B" if group.given else "I"
+    title = font(f"<{emphasis}>{text(group.title)}</{emphasis}>", look.colors.ink)
+    formula = f"&#160;= {text(group.formula, LONGEST_FORMULA)}" if group.formula else ""
+    return title + (formula and font(formula, look.colors.muted))
+
+
+def stack_facts(group: DrawnBox, look: Look) -> list[str]:
+    """The row `× 100 × 16  parameter · 2×4`, if there is any of that."""
+    counts = " × ".join(f"{count:,}" for count in group.counts)
+    notes = " · ".join(filter(None, [group.role.replace("value", ""), size(np.shape(group.outputs[0]))]))
+    facts = font(f"<B>× {counts}</B>&#160;&#160;", look.colors.ink, 11) * bool(counts)
+    facts += notes and font(notes, look.colors.muted, 11)
+    return [row(cell(facts, colspan=2, cellpadding=2))] * bool(facts)
+
+
+def spread_rows(kind: str, word: str, id: str, arrays: list[Array], look: Look) -> list[str]:
+    """Mean and standard deviation, and below it the range."""
+    ink = getattr(look.colors, kind)
+    middle, *ends = spread_of(arrays, look.digits)
+    figures = cell(font(middle, ink, 11), align="LEFT", **look.handle(f"{kind}-{id}"))
+    rows = [row(cell(font(f"<I>{word}</I>", ink, 10)), figures)]
+    return rows + [row(cell(""), cell(font(end, look.colors.muted, 11), align="LEFT")) for end in ends]

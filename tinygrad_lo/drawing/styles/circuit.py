@@ -60,7 +60,7 @@ class Circuit(Style):
             room = {"width": LIVE_WIRE} if self.look.handles else {}  # for other numbers
             rows = [row(first, cell(inner + over, **wire, sides="B", **room, **upper), last)]
             rows.append(row(cell(under, bgcolor=ground, **lower)))
-        return table(*rows, border=0, cellborder=0, cellspacing=0, cellpadding=2)
+        return table(*rows, cellpadding=2)
 
     def number(self, value: DrawnValue, word: str, ink: str) -> str:
         """A number in its ink; nan and infinities are loud."""
@@ -169,10 +169,10 @@ def longest(value: DrawnValue, look: Look) -> int:
 
 
 def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
-    """The value, its gradient, and what differences say of that; an array by its shape and mean."""
-    above, mark, shape = single_text(value.data, look), "", np.shape(value.data)
+    """The value, its gradient, and what differences say of that; an array by shape and largest element."""
+    above, mark, shape = wire_text(value.data, look), "", np.shape(value.data)
     if shape:
-        above = f"{size(shape)} · {largest_text(value.data, look)}"
+        above = f"{size(shape)} · {above}"
     for numeric in value.numeric:
         note = numeric.mark
         if not shape and np.isfinite(numeric.values):
@@ -181,34 +181,18 @@ def texts(value: DrawnValue, look: Look) -> tuple[str, str, str]:
             above += f" {note}"
         else:
             mark = note
-    return above, gradient_text(value.gradient, look) if value.expects else "", mark
+    return above, wire_text(value.gradient, look) if value.expects else "", mark
 
 
-def gradient_text(gradient: Array | None, look: Look) -> str:
-    """A gradient under its wire; of an array its largest element."""
-    return (
-        largest_text(gradient, look)
-        if gradient is not None and np.ndim(gradient)
-        else single_text(gradient, look)
-    )
-
-
-def largest_text(x: Array, look: Look) -> str:
-    """The element with the largest magnitude, or a nan; elements that are equal are said to be."""
-    known = concrete(x)
+def wire_text(x: Array | None, look: Look) -> str:
+    """One number, or of an array the element with the largest magnitude; loud if it is not finite."""
+    known = None if x is None else concrete(x)
     if known is None or not known.size:
         return DASH
     top = known.flat[int(np.argmax(np.abs(known)))]
-    word = number(top, look.digits)
+    word = number(top, look.digits + (not known.ndim))
     if not np.isfinite(top):
         return ALARM + word
+    if not known.ndim:
+        return word
     return f"all {word}" if (known == top).all() else f"largest {word}"
-
-
-def single_text(x: Array | None, look: Look) -> str:
-    """One number, with a mark where it is not finite."""
-    known = None if x is None else concrete(x)
-    if known is None or known.ndim:
-        return DASH
-    word = number(known, look.digits + 1)
-    return word if np.isfinite(known) else ALARM + word

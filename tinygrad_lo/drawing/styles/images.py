@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from tinygrad_lo.drawing.colors import Colors, mix
 from tinygrad_lo.drawing.passes.flow import concrete
-from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.labels import cell, font, framed, row, table
 from tinygrad_lo.engine.graph import Array
 
 ACROSS, DOWN = 8, 2  # tiles
@@ -37,7 +37,7 @@ def image_of(kind: str, data: Array | None, palette: Colors) -> str:
     shown, every = tiles.shape[0] * tiles.shape[1], x.shape[0] * x.shape[1]
     if shown < every:
         rows.append(row(cell(font(f"{shown} of {every}", palette.muted, 10), colspan=tiles.shape[1])))
-    return table(*rows, border=0, cellborder=0, cellspacing=2, cellpadding=0)
+    return table(*rows, cellspacing=2, cellpadding=0)
 
 
 def shades_of(kind: str, tiles: ndarray[Any, Any]) -> ndarray[Any, Any]:
@@ -71,7 +71,7 @@ def one_tile(shades: ndarray[Any, Any], colors: list[str], side: int, frame: str
         runs = [(shade, len(list(run))) for shade, run in groupby(line)]
         rows.append(row(*(pixels(colors[shade], side, count) for shade, count in runs)))
     size = {"width": side * across + 2, "height": side * down + 3, "fixedsize": "TRUE"}
-    return table(*rows, border=1, color=frame, cellborder=0, cellspacing=0, cellpadding=0, **size)
+    return framed(*rows, border=1, color=frame, cellpadding=0, **size)
 
 
 def pixels(color: str, side: int, count: int) -> str:

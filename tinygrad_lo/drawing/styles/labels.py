@@ -25,5 +25,11 @@ def row(*cells: str) -> str:
 
 
 def table(*rows: str, **attributes: object) -> str:
-    """Rows below each other."""
-    return tag("TABLE", "".join(rows), attributes)
+    """Rows below each other, without borders if nothing else is said."""
+    return tag("TABLE", "".join(rows), {"border": 0, "cellborder": 0, "cellspacing": 0} | attributes)
+
+
+def framed(*rows: str, border: int, color: str, ground: str = "", **attributes: object) -> str:
+    """Rows below each other in a frame."""
+    frame = {"border": border, "color": color, "bgcolor": ground, "cellborder": 0, "cellspacing": 0}
+    return tag("TABLE", "".join(rows), frame | {"cellpadding": 4} | attributes)

@@ -18,7 +18,7 @@ from tinygrad_lo.drawing.colors import Colors
 from tinygrad_lo.drawing.contents import Contents, Different, DrawnBox, DrawnValue, Stub
 from tinygrad_lo.drawing.passes.flow import concrete
 from tinygrad_lo.drawing.styles.images import image_of, is_image
-from tinygrad_lo.drawing.styles.labels import cell, font, row, table
+from tinygrad_lo.drawing.styles.labels import cell, font, framed, row, table
 from tinygrad_lo.engine.graph import Array
 from tinygrad_lo.explaining.explain import counted
 from tinygrad_lo.explaining.formula import moments, number, one_line, size
@@ -83,11 +83,12 @@ class Style:
     gap = GAP  # points between nodes, with the label of an edge
     page = PAGE
     labelled = True  # edges have their local derivatives as labels
+    upright = False  # from top to bottom, however small it is
 
     def __init__(self, contents: Contents, look: Look) -> None:
         self.contents, self.look, self.colors = contents, look, look.colors
         self.wide = self.breadths() | {group.id: BOX for group in contents.groups}
-        self.turned = self.is_too_long()
+        self.turned = self.upright or self.is_too_long()
 
     def breadth(self) -> int:
         """About how many points a picture from top to bottom is wide: the widest rank."""
@@ -152,7 +153,7 @@ class Style:
         frame, ground, _ = self.colors.role(role)
         card = cell("", border=1, color=frame, bgcolor=ground, width=16, height=10, fixedsize="TRUE")
         word = cell(font(f"&#160;{role}", self.colors.muted))
-        return table(row(card, word), border=0, cellborder=0, cellspacing=0, cellpadding=0)
+        return table(row(card, word), cellpadding=0)
 
     def places(self) -> tuple[str, str]:
         """Where the value and the gradient stand, if the legend must say so."""
@@ -175,19 +176,21 @@ def box(group: DrawnBox, look: Look, *, differentiated: bool) -> str:
     for kind, word, ink, content in figures:
         words = font(f"<I>{word}</I>", ink, 10) + font(f"&#160;&#160;{content}&#160;", ink, 11)
         lines.append(cell(words, cellpadding=2, **look.handle(f"{kind}-{group.id}")))
+    lines += [
+        cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
+        for line in box_alarms(group)
+    ]
+    border = 2 if group.role == "parameter" else 1
+    return framed(*map(row, lines), border=border, color=frame, ground=colors.card)
+
+
+def box_alarms(group: DrawnBox) -> Iterable[str]:
+    """What a gradient check, or another graph, says of the values in a box."""
     failed = sum(numeric.failed for numeric in group.numeric if not isinstance(numeric, Different))
     differ = sum(isinstance(numeric, Different) for numeric in group.numeric)
     alarms = {f"✗ {counted(failed, 'wrong gradient')}": failed, "✗ a rule is wrong": group.wrong}
-    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = bool(differ)
-    lines += [
-        cell(font(line, colors.alarm_ink, 11), cellpadding=2, bgcolor=colors.alarm)
-        for line in filter(alarms.get, alarms)
-    ]
-    border = 2 if group.role == "parameter" else 1
-    return table(
-        *map(row, lines),
-        border=border, color=frame, bgcolor=colors.card, cellborder=0, cellspacing=0, cellpadding=4,
-    )  # fmt: skip
+    alarms[f"≠ {counted(differ, 'array')} inside differ{'s' * (differ == 1)}"] = differ
+    return filter(alarms.get, alarms)
 
 
 def box_outputs(group: DrawnBox, look: Look) -> list[str]:
@@ -196,9 +199,8 @@ def box_outputs(group: DrawnBox, look: Look) -> list[str]:
     out = ", ".join(f"<B>{text(name)}</B>" for name in group.named)
     if len(shapes) == 1:
         out += font(f"&#160;&#160;{shapes.pop()}&#160;", look.colors.muted, 11)
-    lines = (
-        [cell(f"&#160;{font('→&#160;', look.colors.muted)}{out}&#160;", cellpadding=2)] if group.named else []
-    )
+    arrow = font("→&#160;", look.colors.muted)
+    lines = [cell(f"&#160;{arrow}{out}&#160;", cellpadding=2)] * bool(group.named)
     if len(group.outputs) == 1 and is_image(np.shape(group.outputs[0])):
         lines.append(cell(image_of("value", group.outputs[0], look.colors), cellpadding=2))
     return lines
@@ -208,12 +210,9 @@ def facts(group: DrawnBox) -> str:
     """`80 ops · 48 parameters · 16 out`."""
     if group.role != "value":
         return f"{len(group.members)} {'inputs' if group.role == 'data' else 'parameters'}"
-    parts = [counted(sum(count for _, count in group.gates), "op")]
-    if group.parameters:
-        parts.append(counted(group.parameters, "parameter"))
-    if group.outputs and not group.named:
-        parts.append(f"{len(group.outputs)} out")
-    return " · ".join(parts)
+    count, out = sum(count for _, count in group.gates), len(group.outputs) * (not group.named)
+    parts = counted(count, "op"), counted(group.parameters, "parameter") * bool(group.parameters)
+    return " · ".join(filter(None, [*parts, f"{out} out" * bool(out)]))
 
 
 def ops(group: DrawnBox) -> str:

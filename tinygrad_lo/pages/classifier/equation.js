@@ -99,7 +99,7 @@ function paintEquation(e) {
   }
   const here = fields.find(({input}) => input && input === document.activeElement);
   const whose = point && `x is point ${state.chosen + 1}, ${state.names[point[2]]}. Under W and b: ∂L; under x and s: ∂Lᵢ.`;
-  setText(by("whose"), here ? checked(here, e) : whose ?? "There is no point.");
+  write({whose: here ? checked(here, e) : whose ?? "There is no point."});
 }
 
 // ------------------------------------------------------------------------------- L = data + λR(W)
@@ -108,17 +108,17 @@ let shownTotal = null;
 
 function paintLoss(e) {
   const right = state.points.filter(point => best(scores(point)) === point[2]).length;
-  setText(by("total"), show(e.total, 3));
-  setText(by("sum"), `= ${show(e.data, 3)} + ${show(e.penalty, 3)}`);
   const change = shownTotal === null ? 0 : e.total - shownTotal;
-  setText(by("change"), change ? `${change > 0 ? "▲" : "▼"} ${show(Math.abs(change), 3)}` : "");
+  write({
+    total: show(e.total, 3), sum: `= ${show(e.data, 3)} + ${show(e.penalty, 3)}`,
+    change: change ? `${change > 0 ? "▲" : "▼"} ${show(Math.abs(change), 3)}` : "",
+    right: `${right} of ${counted(state.points.length, "point")} right`, formula: `Lᵢ = ${DATA.losses[state.loss].formula}`,
+  });
   setAll(by("change"), {class: `secret ${change > 0 ? "up" : "down"}`});
   shownTotal = e.total;
   const scale = Math.max(...past.map(one => one.total).filter(Number.isFinite), e.total, 1e-9);
   by("bar_data").style.setProperty("--share", `${(100 * e.data / scale).toFixed(2)}%`);
   by("bar_penalty").style.setProperty("--share", `${(100 * e.penalty / scale).toFixed(2)}%`);
-  setText(by("right"), `${right} of ${counted(state.points.length, "point")} right`);
-  setText(by("formula"), `Lᵢ = ${DATA.losses[state.loss].formula}`);
 }
 
 // --------------------------------------------------------------------------------------- controls
@@ -135,7 +135,7 @@ function paintControls() {
     const at = clamp(v > 0 ? Math.log10(v) : -Infinity, ...SCALES[key]);
     if (readSlider(key) !== v) slider.value = at;
     setAll(slider, {"aria-valuetext": brief(v)});
-    setText(by(`${key}_out`), brief(v));
+    write({[`${key}_out`]: brief(v)});
   }
   for (const loss of Object.keys(DATA.losses)) setAll(by(`loss_${loss}`), {"aria-pressed": loss === state.loss});
   by("reg").value = state.reg;

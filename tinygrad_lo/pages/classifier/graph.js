@@ -94,7 +94,6 @@ function paintGraphs(e) {
   beside().forEach((loss, i) => {
     const mean = loss === state.loss ? e.data : evaluate(loss).data;
     paintGraph(graphs[i], loss);
-    setText(by(`graph_title${i}`), DATA.losses[loss].title);
-    setText(by(`graph_mean${i}`), `mean ${show(mean, 3)}`);
+    write({[`graph_title${i}`]: DATA.losses[loss].title, [`graph_mean${i}`]: `mean ${show(mean, 3)}`});
   });
 }

@@ -37,12 +37,11 @@ function paintHistory() {
   setAll(by("curve_penalty"), {points: lineFor(past.map(one => one.penalty), top)});
   const x = WIDTH * here / Math.max(1, past.length - 1);
   setAll(by("curve_here"), {x1: x, x2: x, visibility: past.length > 1 ? "visible" : "hidden"});
-  setText(by("curve_top"), show(top));
   const slider = by("scrub");
   const {what, total} = past[here], end = past.length - 1;
   setAll(slider, {max: end, "aria-valuetext": `${here} of ${end}, ${what}, loss ${show(total, 3)}`});
   slider.value = here;
-  setText(by("scrubbed"), `${here} of ${end} · ${what}`);
+  write({curve_top: show(top), scrubbed: `${here} of ${end} · ${what}`});
   by("hint").hidden = past.length > 1;
   by("back").setAttribute("aria-disabled", here === 0);
   by("forth").setAttribute("aria-disabled", here === past.length - 1);

@@ -40,7 +40,7 @@ function later(name, work, wait = 300) {
 function announce() {
   const right = by("right").textContent, e = current;
   if (document.body.classList.contains("asking")) return;
-  setText(by("live"), `Loss ${show(e.total, 3)}, data ${show(e.data, 3)}, regularization ${show(e.penalty, 3)}; ${right}.`);
+  write({live: `Loss ${show(e.total, 3)}, data ${show(e.data, 3)}, regularization ${show(e.penalty, 3)}; ${right}.`});
 }
 
 function restore(hash) {
@@ -69,7 +69,7 @@ function run(on) {
   cancelAnimationFrame(running);
   running = on ? requestAnimationFrame(() => { running = requestAnimationFrame(tick); }) : 0;
   setAll(by("run"), {"aria-pressed": on});
-  setText(by("run"), on ? "Pause" : "Run");
+  write({run: on ? "Pause" : "Run"});
 }
 function tick() {
   running = requestAnimationFrame(tick);

@@ -1,11 +1,9 @@
-// Numbers as people write and read them, and the few words for making elements.
+// Numbers as people write and read them.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const CLASSES = 3;
 const KS = [0, 1, 2];
 const SIGNS = "●■▲";
-const SUB = "₀₁₂";
-const by = id => document.getElementById(id);
 const tidy = (v, digits = 12) => Number(v.toPrecision(digits));
 const round2 = v => Math.round(v * 100) / 100;
 const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
@@ -39,26 +37,13 @@ const counted = (n, word) => `${n} ${word}${n === 1 ? "" : "s"}`;
 function setText(node, text) {
   if (node.shown !== text) node.textContent = node.shown = text;
 }
-function setAll(node, attributes) {
-  for (const [name, value] of Object.entries(attributes)) {
-    const text = String(value);
-    if (node.getAttribute(name) !== text) node.setAttribute(name, text);
-  }
-  return node;
+// Texts by the ids of what shows them.
+function write(texts) {
+  for (const [id, text] of Object.entries(texts)) setText(by(id), text);
 }
-function element(space, parent, name, attributes, text) {
-  const made = setAll(document.createElementNS(space, name), attributes);
-  if (text !== undefined) setText(made, text);
-  parent.append(made);
-  return made;
-}
-const html = (parent, name, attributes = {}, text = undefined) =>
-  element("http://www.w3.org/1999/xhtml", parent, name, attributes, text);
-const svg = (parent, name, attributes = {}, text = undefined) =>
-  element("http://www.w3.org/2000/svg", parent, name, attributes, text);
 
 // Words for people: what went wrong, or what came of an action.
 function say(text) {
-  setText(by("said"), text);
+  write({said: text});
   by("notice").hidden = !text;
 }

@@ -15,11 +15,8 @@ function pose(question, k = -1) {
   const card = by("card");
   card.hidden = false;
   card.classList.remove("seen");
-  setText(by("card_step"), k >= 0 ? `Question ${k + 1} of ${LESSON.length}` : "Predict first");
-  setText(by("card_title"), question.title);
-  setText(by("card_text"), question.text);
-  setText(by("card_told"), "");
-  setText(by("card_see"), "See");
+  const step = k >= 0 ? `Question ${k + 1} of ${LESSON.length}` : "Predict first";
+  write({card_step: step, card_title: question.title, card_text: question.text, card_told: "", card_see: "See"});
   by("asks").replaceChildren();
   question.ask.forEach(buildAsk);
   if (k >= 0) by("card_title").focus();
@@ -55,7 +52,7 @@ const agrees = (guess, right) => Math.abs(guess - right) <= 0.006 + 0.005 * Math
 function see() {
   const given = answers();
   if (given.includes(null)) {
-    setText(by("card_told"), "Predict first: each of these needs an answer.");
+    write({card_told: "Predict first: each of these needs an answer."});
     by("asks").querySelectorAll("fieldset")[given.indexOf(null)].querySelector("input").focus();
     return;
   }
@@ -71,9 +68,9 @@ function see() {
     const truth = numeric ? `is ${brief(right[i])}` : `was: ${options[right[i]]}`;
     setText(set.querySelector("output"), good ? "✓ right" : `✗ it ${truth}`);
   });
-  setText(by("card_told"), asked.told(before, after));
   by("card").classList.add("seen");
-  setText(by("card_see"), number < 0 ? "Done" : number + 1 < LESSON.length ? "Next" : "Finish");
+  const next = number < 0 ? "Done" : number + 1 < LESSON.length ? "Next" : "Finish";
+  write({card_told: asked.told(before, after), card_see: next});
   by("card_see").focus();
 }
 

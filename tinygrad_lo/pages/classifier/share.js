@@ -46,19 +46,19 @@ async function copy(text, what) {
 function useCSV(text) {
   const read = readCSV(text);
   if (read.problem) {
-    setText(by("csv_problem"), read.problem);
+    write({csv_problem: read.problem});
     setAll(by("csv"), {"aria-invalid": true});
     return;
   }
   Object.assign(state, {points: read.points, names: read.names, chosen: 0});
   setAll(by("csv"), {"aria-invalid": false});
-  setText(by("csv_problem"), `${counted(read.points.length, "point")} read.`);
+  write({csv_problem: `${counted(read.points.length, "point")} read.`});
   refresh("problem");
 }
 
 function paintShare() {
   if (!by("share").open) return;
-  setText(by("python"), python());
+  write({python: python()});
   if (document.activeElement !== by("csv") && by("csv").getAttribute("aria-invalid") !== "true") by("csv").value = writeCSV();
 }
 

@@ -16,7 +16,6 @@ function buildTable() {
 function paintTable(e) {
   if (lines.length !== state.points.length) buildTable();
   const top = Math.max(...e.each.map(one => one.loss), 1e-12);
-  KS.forEach(k => setText(by(`head${k}`), `s${SUB[k]}`));
   state.points.forEach((point, i) => {
     const {row, cells} = lines[i], s = scores(point), won = best(s), [a, b, y] = point, {loss} = e.each[i];
     setAll(row, {class: i === state.chosen ? "chosen" : "", "aria-current": i === state.chosen});

@@ -1,5 +1,6 @@
 // The program: a plain text field, and CodeMirror in its place once that is loaded.
 const tail = /^HINTS\b/m;
+export const make = (name, about) => Object.assign(document.createElement(name), about);
 
 export class Editor {
   changed = () => {};
@@ -59,10 +60,7 @@ export class Editor {
   }
 
   hide(from, to, what) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "fold";
-    button.textContent = `⋯ ${what}`;
+    const button = make("button", { type: "button", className: "fold", textContent: `⋯ ${what}` });
     const at = index => this.mirror.posFromIndex(index);
     const mark = this.mirror.markText(at(from), at(to), { collapsed: true, replacedWith: button, clearOnEnter: true });
     button.addEventListener("click", () => mark.clear());
@@ -71,8 +69,8 @@ export class Editor {
 
 // A style sheet or a script, whose digest the browser compares.
 function linked({ name, url, integrity }) {
-  const css = name.endsWith(".css"), element = document.createElement(css ? "link" : "script");
-  Object.assign(element, css ? { rel: "stylesheet", href: url } : { src: url }, { integrity, crossOrigin: "anonymous" });
+  const about = { integrity, crossOrigin: "anonymous" };
+  const element = name.endsWith(".css") ? make("link", { rel: "stylesheet", href: url, ...about }) : make("script", { src: url, ...about });
   return new Promise((done, failed) => {
     element.addEventListener("load", done);
     element.addEventListener("error", failed);

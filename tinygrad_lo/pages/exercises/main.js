@@ -1,5 +1,5 @@
 // The page: a list of exercises, a task, a program, and what checks find in it.
-import { Editor } from "./editor.js";
+import { Editor, make } from "./editor.js";
 import { Kept } from "./kept.js";
 import { Runner } from "./runner.js";
 
@@ -17,20 +17,16 @@ let current;
 
 function shown(exercise) {
   const tick = kept.solved(exercise.name);
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = tick ? "solved" : "";
+  const button = make("button", { type: "button", className: tick ? "solved" : "" });
   if (exercise === current) button.setAttribute("aria-current", "page");
   const parts = [["number", exercise.number], ["title", exercise.title], ...(tick ? [["tick", "✓"], ["unseen", "solved"]] : [])];
   for (const [kind, text] of parts) {
-    const part = document.createElement("span");
-    part.className = kind;
-    part.textContent = text;
+    const part = make("span", { className: kind, textContent: text });
     if (kind === "tick") part.setAttribute("aria-hidden", "true");
     button.append(part, " ");
   }
   button.addEventListener("click", () => { location.hash = exercise.name; });
-  const item = document.createElement("li");
+  const item = make("li");
   item.append(button);
   return item;
 }
@@ -52,8 +48,7 @@ function open() {
   by("level").textContent = own ? current.level : `Exercise ${current.number}${current.level && `, ${current.level}`}`;
   by("title").textContent = current.title;
   by("words").replaceChildren(...current.task.map(([kind, text]) => {
-    const block = document.createElement(kind);
-    block.textContent = text;
+    const block = make(kind, { textContent: text });
     if (kind === "pre") block.tabIndex = 0;
     return block;
   }));
@@ -110,10 +105,8 @@ function finish(state, verdict) {
 
 // The page of the graph is a document of its own: it can reach neither this one nor what is kept here.
 function draw(html) {
-  const frame = document.createElement("iframe");
-  frame.title = "The graph, forward and backward";
-  frame.setAttribute("sandbox", "allow-scripts allow-downloads");
-  frame.src = `live.html?${config.version}`;
+  const frame = make("iframe", { title: "The graph, forward and backward", sandbox: "allow-scripts allow-downloads",
+    src: `live.html?${config.version}` });
   addEventListener("message", event => { if (event.source === frame.contentWindow) frame.contentWindow.postMessage(html, "*"); },
     { once: true });
   by("graph").hidden = false;
