@@ -98,14 +98,14 @@ class Recorded:
         """Put checks of data, such as labels, first; see what a run changes, and where it may end."""
         lines = self.program.lines = sorted(
             self.program.lines,
-            key=lambda line: not (is_check(line) and line.args[0].kind in ("data", "parameter")),
+            key=lambda line: not (role(line) == "check" and line.args[0].kind in ("data", "parameter")),
         )
-        self.branches = any(line.kind == "effect" and line.op is None for line in lines)
-        updates = filter(is_update, lines)
+        self.branches = "branch" in map(role, lines)
+        updates = [line for line in lines if role(line) == "update"]
         self.written = [fact for line in updates for fact in line.args[1:] if type(fact) is ndarray]
-        self.sources = [line.args[-1] for line in lines if draws(line)]
+        self.sources = [line.args[-1] for line in lines if role(line) == "draw"]
         rest = iter(lines)
-        changed = any(is_update(line) or draws(line) for line in rest)
+        changed = any(role(line) in ("update", "draw") for line in rest)
         self.careful = changed and any(map(may_stop, rest))  # behind the first that changes something
         self.tolerance = rounding_tolerance(lines)
         self.watched = {
@@ -357,9 +357,12 @@ def is_input(value: Any) -> bool:
     return isinstance(value, np.floating)
 
 
-def draws(line: Value) -> bool:
-    """Whether a line draws random numbers from a generator (and not from a seed of its own each time)."""
-    return line.kind == "line" and line.op.arity == 0 and not isinstance(line.args[-1], (int, np.integer))
+def role(line: Value) -> str:
+    """What a line does beside computing: "branch", "check" data, "update" arrays, "draw"; or nothing."""
+    if line.kind == "effect":
+        return "branch" if line.op is None else "check" if type(line.op) is Check else "update"
+    # With a seed of its own, an op draws the same each time: that changes nothing.
+    return "draw" if line.op.arity == 0 and not isinstance(line.args[-1], (int, np.integer)) else ""
 
 
 def rounding_tolerance(lines: list[Value]) -> float:
@@ -368,22 +371,11 @@ def rounding_tolerance(lines: list[Value]) -> float:
     return {2: 0.05, 4: 1e-4}.get(min(sizes, default=8), 1e-9)
 
 
-def is_update(line: Value) -> bool:
-    """Whether a line changes arrays outside of the graph, such as running statistics."""
-    return line.kind == "effect" and line.op is not None and not is_check(line)
-
-
-def is_check(line: Value) -> bool:
-    """Whether a line examines data."""
-    return line.kind == "effect" and type(line.op) is Check
-
-
 def may_stop(line: Value) -> bool:
     """Whether a run may end at a line."""
-    if line.kind == "effect":
-        return line.op is None or is_check(line)
-    own = TABLE.get(line.op.name) is not line.op
-    return not draws(line) and (own or line.op in INDEXED)
+    what = role(line)
+    own = not what and (line.op in INDEXED or TABLE.get(line.op.name) is not line.op)
+    return own or what in ("branch", "check")
 
 
 def number_in(who: str, out: Any) -> Any:
