@@ -16,7 +16,9 @@ SMALLEST = 2.0**-1022  # below it floats do not come closer together: eps times 
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
-ROUNDED = 2.0  # how far a difference rounds, in eps times the size of what was added up: 99 of 100 do by 1.1
+ROUNDS_BY = (
+    2.0  # how far a difference rounds, in eps times the size of what was added up: 99 of 100 do by 1.1
+)
 FINE = 1e-8  # a bar of this share of the slope ends the search: what it could hide is no mistake in a rule
 REORDERED = 1e-10  # how far apart two right sums in another order can be, relative
 SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see little of the tail
@@ -142,7 +144,7 @@ class Judge:
             size = max(float(max(abs(above), abs(below))), self.noise.size, SMALLEST)
             left, right = float(self.base - below) / h, float(above - self.base) / h
             central = float(above - below) / (2.0 * h)
-            unit = ROUNDED * self.noise.eps
+            unit = ROUNDS_BY * self.noise.eps
             noise = max(unit * size / h, unit * SMALLEST)  # the slope is a float, too
             self.levels[j] = Level(h, left, right, central, noise)
         return self.levels[j]
