@@ -52,7 +52,7 @@ class Level(NamedTuple):
         return max(abs(self.left), abs(self.right))
 
 
-def finite(numbers: Iterable[float]) -> bool:
+def are_finite(numbers: Iterable[float]) -> bool:
     """Whether all of them are, though their sum may not be."""
     return all(map(math.isfinite, numbers))
 
@@ -151,11 +151,11 @@ class Judge:
         """The levels up to j together; None where the function is not finite."""
         if j not in self.windows:
             levels = [self.level(i) for i in (j - 2, j - 1, j)]
-            if not all(map(finite, levels)):
+            if not all(map(are_finite, levels)):
                 return None
             best = extrapolated(levels)
             wider = self.levels.get(j - 3)
-            if wider is not None and finite(wider):
+            if wider is not None and are_finite(wider):
                 best = min(best, extrapolated([wider, *levels]), key=lambda window: window.bar)
             self.windows[j] = best
         return self.windows[j]
@@ -210,7 +210,7 @@ class Judge:
         sides = [
             [math.copysign(1.0, self.claimed) * side for side in sides] for sides in zip(*levels, strict=True)
         ]
-        grow = [[b - a for a, b in pairwise(side)] for side in sides[1:3] if finite(side)]
+        grow = [[b - a for a, b in pairwise(side)] for side in sides[1:3] if are_finite(side)]
         return bool(grow) and all(b > 0.9 * a > 0.0 for side in grow for a, b in pairwise(side))
 
     def narrowed(self) -> Slope | None:
