@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return drilled(arguments)
         if "--folder" in arguments:
             return class_graded(arguments)
-        return printed(*prepared(arguments))
+        return outcome_of(*prepared(arguments))
     except Usage as problem:
         print(problem, file=sys.stderr)
         return 2
@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def printed(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
+def outcome_of(fn: Callable[..., Any], check: Callable[[], Any]) -> int:
     """Print what a check finds; 0 if it passes, else 1."""
     report = None
     try:

@@ -24,12 +24,12 @@ from tinygrad_lo.engine.tensor import Parameter, Tensor
 
 OTHER_SEED = 7919  # added to the seeds of an exercise
 # How far numbers are moved, in parts of their size: less where a domain ends.
-DISTANCES = (0.1, 0.1, 0.02, 0.004)
+RUNGS = (0.1, 0.1, 0.02, 0.004)
 
 
 @contextlib.contextmanager
 def anew(exercise: ModuleType, rung: int | None) -> Iterator[None]:
-    """While this lasts, an exercise draws other numbers; what has no seed is moved by DISTANCES[rung]."""
+    """While this lasts, an exercise draws other numbers; what has no seed is moved by RUNGS[rung]."""
     if rung is None:  # its own numbers
         yield
         return
@@ -79,7 +79,7 @@ def elsewhere(x: Array, rung: int) -> Array:
     x = np.asarray(x) if rung else np.roll(x, 1)
     rng = np.random.Generator(np.random.PCG64(OTHER_SEED))
     size = np.where(x == 0.0, np.abs(x).max(initial=0.0) or 1.0, np.abs(x))
-    return np.asarray(x + DISTANCES[rung] * size * rng.uniform(-1.0, 1.0, x.shape)).astype(x.dtype)
+    return np.asarray(x + RUNGS[rung] * size * rng.uniform(-1.0, 1.0, x.shape)).astype(x.dtype)
 
 
 def each_elsewhere(leaves: dict[str, Array], rung: int) -> dict[str, Array]:
@@ -90,7 +90,7 @@ def each_elsewhere(leaves: dict[str, Array], rung: int) -> dict[str, Array]:
 def holds_anew(found_at: Callable[[int], Sequence[Any]]) -> bool:
     """Whether all checks pass at other numbers: the farthest ones at which each of them can be made."""
     built = False
-    for rung in range(len(DISTANCES)):
+    for rung in range(len(RUNGS)):
         try:
             wrong = [one for one in found_at(rung) if not one]
         except Exception:  # an exercise that cannot be built of such numbers

@@ -30,7 +30,7 @@ from tinygrad_lo.options import guess, public
 WHO = "check_backward"
 EXACT, CLOSE_TO, FOLLOWS, SHAPE, WRONG = "exact", "close", "follows", "wrong shape", "WRONG"
 RIGHT = (EXACT, CLOSE_TO)
-LOOKED_AT = 60  # elements of a value that are judged at a kink; where all of these are right, the others are
+AT_KINKS = 60  # elements of a value that are judged at a kink; where all of these are right, the others are
 
 
 @dataclass
@@ -207,7 +207,7 @@ def verdict(row: ByHand, yours: Array, local: Array, before: str, noise: float) 
 def allowed_at_kinks(segment: Segment, yours: Array, local: Array) -> Array:
     """A gradient, with the engine's slopes where its own lie between those of both sides of a kink."""
     other = np.flatnonzero(segment.at_kinks() & ~np.isclose(yours, local, rtol=1e-6, atol=0.0))
-    seen = other[:: other.size // LOOKED_AT + 1]
+    seen = other[:: other.size // AT_KINKS + 1]
     allowed = np.zeros(seen.size, bool)
     with np.errstate(all="ignore"):
         here = segment.forward(np.asarray(segment.value.value, float)) if seen.size else 0.0

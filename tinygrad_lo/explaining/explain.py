@@ -65,7 +65,7 @@ def whole_story(story: Steps) -> list[str]:
     """The whole story of a forward and a backward pass."""
     lines = [f"Forward, {counted(len(story.forward), 'step')}: each value is computed from its inputs."]
     lines += [step if isinstance(step, str) else f"  {step.text}" for step in ends(story.forward)]
-    if odd := first_odd(story.names):
+    if odd := first_not_finite(story.names):
         lines.append(f"  {odd} is the first value that is not finite.")
     count = counted(len(story.backward), "step")
     lines.append(f"Backward, {count}: local derivative · arriving gradient, the newest value first.")
@@ -148,7 +148,7 @@ def finite(x: Array) -> bool:
     return not isinstance(x, (ndarray, np.generic)) or bool(np.isfinite(x).all())
 
 
-def first_odd(names: Names) -> str:
+def first_not_finite(names: Names) -> str:
     """The name of the first value, given or computed, that is not finite; empty if all are."""
     return next((names.of(node) for node in names.nodes if not finite(node.value)), "")
 
