@@ -265,8 +265,8 @@ def test_the_svm_example_prints_its_tree_and_saves_its_picture(tmp_path):
     ("script", "pictures"),
     [
         ("moons.py", ["moons.png"]),
-        ("descent.py", ["descent_surface.png", "descent_zigzag.png"]),
-        ("gradient_cost.py", ["gradient_cost.svg"]),
+        pytest.param("descent.py", ["descent_surface.png", "descent_zigzag.png"], marks=pytest.mark.slow),
+        pytest.param("gradient_cost.py", ["gradient_cost.svg"], marks=pytest.mark.slow),
     ],
 )
 def test_examples_with_pictures_run(script, pictures, tmp_path):

@@ -161,7 +161,7 @@ MISTAKES = {
     ],
 }
 EACH = [
-    pytest.param(floor, *mistake, id=f"{floor}-{i}")
+    pytest.param(floor, *mistake, id=f"{floor}-{i}", marks=pytest.mark.slow if i % 2 else ())
     for floor, some in MISTAKES.items()
     for i, mistake in enumerate(some)
 ]
