@@ -194,6 +194,7 @@ def test_an_op_by_its_function_its_record_its_ufunc_and_its_name():
     assert formula(np.exp) == formula(np.exp(w).op) == formula(lo.engine.ops.elementwise.exp) == expected
     assert formula(lo.nn.relu) == formula("relu")
     assert formula(np.sum) == formula("sum")
+    assert formula(abs) == formula(np.abs) == formula("abs")
     assert formula(np.mean) == formula("mean")
 
 

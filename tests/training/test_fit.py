@@ -248,6 +248,17 @@ def test_what_it_refuses(options, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [np.ones(2), None, "high", [1, 2]])
+def test_a_metric_that_gives_no_number_is_named(given):
+    X, y = np.ones((4, 2)), np.array([0, 1, 0, 1])
+    model = lo.nn.Linear(2, 2, rng=0)
+    options = {"optimizer": lo.optim.SGD(model, lr=0.1), "epochs": 1, "progress": False}
+    with pytest.raises(lo.errors.OptionError, match="the metric 'odd' must return one number, got "):
+        lo.fit(model, lo.losses.cross_entropy, (X, y), metrics={"odd": lambda p, t: given}, **options)
+    with pytest.raises(lo.errors.OptionError, match="X is a dict; give arrays"):
+        lo.fit(model, lo.losses.cross_entropy, ({"a": X}, y), **options)
+
+
 def test_a_loss_without_tensors_is_refused():
     with pytest.raises(lo.errors.GraphError, match="no parameter is in it"):
         fitted(lambda X: X, lambda p, t: float(p.sum()), optimizer=lo.optim.SGD([lo.Parameter(1.0)], lr=1.0),

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from tinygrad_lo.checking.diagnosis import Cause, sentence
+from tinygrad_lo.checking.differences import Noise
+from tinygrad_lo.checking.differences import judge as judge_slope
+from tinygrad_lo.checking.homework import RTOL
 from tinygrad_lo.checking.measured import direction_of
 from tinygrad_lo.checking.recording import eps_of, gradients_of, narrow_type, rounding_of
 from tinygrad_lo.checking.report import Checked, in_columns
@@ -221,12 +224,9 @@ def allowed_at_kinks(segment: Segment, yours: Array, local: Array) -> Array:
 def lies_between(segment: Segment, here: float, k: int, slope: float) -> bool:
     """Whether a slope by element k lies between those on both sides, and these differ: by differences."""
     x = np.asarray(segment.value.value, float)
-    eps = eps_of(np.asarray(node.value) for node in segment.steps)
-    h = eps**0.375 * max(1.0, abs(float(x.flat[k])))  # far above rounding, and far below what bends
-    step = direction_of(x.shape, k, h)
-    low, high = sorted(((here - segment.forward(x - step)) / h, (segment.forward(x + step) - here) / h))
-    slack = 10.0 * h * max(abs(low), abs(high)) + 4.0 * eps * abs(here) / h
-    return bool(high - low > 10.0 * slack and low - slack <= slope <= high + slack)
+    step, noise = direction_of(x.shape, k), Noise(eps_of(node.value for node in segment.steps), abs(here))
+    found = judge_slope(lambda h: segment.forward(x + h * step), here, slope, abs(x.flat[k]), RTOL, noise)
+    return found.verdict == "KINK"
 
 
 def diagnosis(

@@ -16,9 +16,7 @@ SMALLEST = 2.0**-1022  # below it floats do not come closer together: eps times 
 FIRST = 0.01  # the first step, relative to max(1, |x|): so far most functions are smooth, and round least
 FINEST = 2e-8  # the last one: below it, rounding leaves less than half of the digits
 WIDEST = -5  # the level up to which steps grow where all is rounding: 4^5 times the first
-ROUNDS_BY = (
-    2.0  # how far a difference rounds, in eps times the size of what was added up: 99 of 100 do by 1.1
-)
+ROUNDS_BY = 2.0  # a difference, in eps times the size of what was added up: 99 of 100 do by 1.1
 FINE = 1e-8  # a bar of this share of the slope ends the search: what it could hide is no mistake in a rule
 REORDERED = 1e-10  # how far apart two right sums in another order can be, relative
 SIGMAS = 8.0  # how many times its scatter a claim may be off: three samples see little of the tail
@@ -184,12 +182,8 @@ class Judge:
         if self.claimed == 0.0 and self.level(0).steepest == self.level(1).steepest == 0.0:
             return Slope(0.0, 0.0, "ZERO", "f does not move")
         if math.isinf(self.claimed) and self.steepens():
-            return Slope(
-                self.claimed,
-                math.inf,
-                "UNVERIFIABLE",
-                "the slope is infinite here, which no difference can show",
-            )
+            why = "the slope is infinite here, which no difference can show"
+            return Slope(self.claimed, math.inf, "UNVERIFIABLE", why)
         if (plain := self.narrowed()) is not None:
             return plain
         self.widen()

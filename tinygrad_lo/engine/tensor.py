@@ -13,7 +13,7 @@ from tinygrad_lo.engine.graph import Array, Node, active, tick
 from tinygrad_lo.engine.machine import fast, numpy_names
 from tinygrad_lo.engine.machine.arguments import REAL, as_data, closed, fitting, left, need_float, number_of
 from tinygrad_lo.engine.machine.hooks import branch, late, leave
-from tinygrad_lo.engine.machine.refusals import Elsewhere
+from tinygrad_lo.engine.machine.refusals import OTHER_WORDS, Elsewhere
 from tinygrad_lo.engine.naming import name_of, quoted, rename, spelled
 from tinygrad_lo.engine.ops import arithmetic, compositions, elementwise, indexing, linear, reductions, shapes
 from tinygrad_lo.errors import DTypeError, GraphError, LoError, OptionError, ShapeError, UnsupportedError
@@ -327,23 +327,6 @@ class Tensor(Node):
     sigmoid = elementwise.sigmoid
     astype = elementwise.astype
 
-    retain_grad = Elsewhere("lo.grad(loss, S) gives the gradient by any value S")
-    grad_fn = Elsewhere("t.op is what made it, t.parents of what")
-    requires_grad_ = Elsewhere("assign t.requires_grad = True")
-    zero_grad = Elsewhere("assign p.grad = None, or call the optimizer's zero_grad()")
-    view = Elsewhere("write t.reshape(...)")
-    permute = Elsewhere("write t.transpose(...)")
-    unsqueeze = Elsewhere("write np.expand_dims(t, axis)")
-    expand = Elsewhere("write np.broadcast_to(t, shape)")
-    masked_fill = Elsewhere("write np.where(mask, value, t)")
-    to = Elsewhere("write t.astype(dtype); arrays stay where they are")
-    cuda = Elsewhere("make the tensor of a CuPy array")
-    clone = Elsewhere("write t.copy()")
-    numel = Elsewhere("write t.size, a number")
-    is_leaf = Elsewhere("write t.op is None")
-    mm, matmul = Elsewhere("write a @ b"), Elsewhere("write a @ b")
-    pow = Elsewhere("write t ** n")
-
     argmax = reductions.argmax
     argmin = reductions.argmin
     argsort = numpy_names.plain_answer(np.argsort)
@@ -382,6 +365,10 @@ class Tensor(Node):
         elif self.requires_grad != isinstance(self, Parameter):
             facts.append(f"requires_grad={self.requires_grad}")
         return f"{kind}({', '.join(facts)})"
+
+
+for _word in OTHER_WORDS:
+    setattr(Tensor, _word, Elsewhere(_word))
 
 
 class Parameter(Tensor):

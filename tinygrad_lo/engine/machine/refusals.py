@@ -89,14 +89,32 @@ def changed(leaf: Node) -> MutationError:
     return MutationError(f"{quoted(leaf, 'a leaf')} was changed after the forward pass; {cure}")
 
 
+# What tensors have in other libraries, and what is here instead.
+OTHER_WORDS = {
+    "retain_grad": "lo.grad(loss, S) gives the gradient by any value S",
+    "grad_fn": "t.op is what made it, t.parents of what",
+    "requires_grad_": "assign t.requires_grad = True",
+    "zero_grad": "assign p.grad = None, or call the optimizer's zero_grad()",
+    "is_leaf": "write t.op is None",
+    "view": "write t.reshape(...)",
+    "permute": "write t.transpose(...)",
+    "unsqueeze": "write np.expand_dims(t, axis)",
+    "expand": "write np.broadcast_to(t, shape)",
+    "masked_fill": "write np.where(mask, value, t)",
+    "clone": "write t.copy()",
+    "numel": "write t.size, a number",
+    "mm": "write a @ b",
+    "pow": "write t ** n",
+    "to": "write t.astype(dtype); arrays stay where they are",
+    "cuda": "make the tensor of a CuPy array",
+}
+
+
 class Elsewhere:
     """A name that tensors have in other libraries: asking for it says what is here instead."""
 
-    def __init__(self, hint: str) -> None:
-        self.hint = hint
-
-    def __set_name__(self, owner: type, name: str) -> None:
+    def __init__(self, name: str) -> None:
         self.name = name
 
     def __get__(self, node: Any, owner: type | None = None) -> NoReturn:
-        raise UnknownNameError(f"a tensor has no {self.name!r}: {self.hint}")
+        raise UnknownNameError(f"a tensor has no {self.name!r}: {OTHER_WORDS[self.name]}")
